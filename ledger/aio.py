@@ -1,0 +1,129 @@
+"""The async twin: awaits the same queue, and never blocks the event loop.
+
+One executor job drains the queue. Cancelling a waiting caller does not withdraw its command: it may still be done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import ParamSpec, TypeVar
+
+from .commands import Command, Request
+from .engine import Clock, Ledger, Outcome, outcomes_of, system_clock
+from .metering import AsyncRequestContext
+from .readings import Balance
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class _AsyncTicket:
+    """A caller that awaits a future; its leading is a job of the executor."""
+
+    def __init__(self, commands: Sequence[object], lead: Callable[[], None]) -> None:
+        self.commands = commands
+        self.outcomes: list[Outcome | Exception] = []
+        self.error: BaseException | None = None
+        self.loop = asyncio.get_running_loop()
+        self.answered: asyncio.Future[None] = self.loop.create_future()
+        self._lead = lead
+
+    def wake(self) -> None:
+        # A loop that was closed meanwhile has nobody left to tell.
+        if not self.loop.is_closed():
+            self.loop.call_soon_threadsafe(self._resolve)
+
+    def lead(self) -> None:
+        self._lead()
+
+    def _resolve(self) -> None:
+        if not self.answered.done():
+            self.answered.set_result(None)
+
+
+class AsyncLedger:
+    """A ledger for asyncio. `ledger` is the same ledger for threads: both may be used side by side."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="tollbook")
+
+    @classmethod
+    async def open(
+        cls,
+        where: str | Path | None = None,
+        *,
+        store: str | None = None,
+        clock: Clock = system_clock,
+        id: str | None = None,
+        read_only: bool = False,
+    ) -> AsyncLedger:
+        """Open a ledger, as `Ledger.open` does, without blocking the event loop."""
+        return cls(await asyncio.to_thread(Ledger.open, where, store=store, clock=clock, id=id, read_only=read_only))
+
+    async def execute(self, command: Command) -> Outcome:
+        """Do one command, as `Ledger.execute` does."""
+        return (await self.execute_many([command]))[0]
+
+    async def execute_many(self, commands: Iterable[Command]) -> list[Outcome]:
+        """Do several commands in one commit, as `Ledger.execute_many` does."""
+        ticket = _AsyncTicket(list(commands), self._submit_lead)
+        if not ticket.commands:
+            return []
+        if self.ledger.enqueue(ticket):
+            self._submit_lead()
+        await ticket.answered
+        return outcomes_of(ticket)
+
+    def request(
+        self,
+        subscriber: str,
+        plan: str,
+        *,
+        agent: str = "",
+        method: str = "",
+        url: str = "",
+        estimate: Mapping[str, int] | None = None,
+        labels: Mapping[str, str] | None = None,
+        key: str | None = None,
+    ) -> AsyncRequestContext:
+        """Hold, do the work, charge: `async with ledger.request(…) as request`. Entering raises PaymentRequired."""
+        command = Request(
+            subscriber=subscriber,
+            plan=plan,
+            agent=agent,
+            method=method,
+            url=url,
+            estimate=dict(estimate or {}),
+            labels=dict(labels or {}),
+            key=key,
+        )
+        return AsyncRequestContext(self, command)
+
+    async def balance(self, subscriber: str, plan: str) -> Balance | None:
+        """The position of one account now; None where there is none."""
+        return await self.read(self.ledger.balance, subscriber, plan)
+
+    async def read(self, reading: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
+        """Any reading of `ledger`, in a thread: `await ledger.read(ledger.ledger.statement, "alice", "pro")`."""
+        return await asyncio.to_thread(reading, *arguments, **options)
+
+    async def close(self) -> None:
+        """Let go of the log, when what is queued is done."""
+        await asyncio.to_thread(self._executor.shutdown)
+        await asyncio.to_thread(self.ledger.close)
+
+    async def __aenter__(self) -> AsyncLedger:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def _submit_lead(self) -> None:
+        self._executor.submit(self.ledger.lead)

@@ -1,0 +1,50 @@
+"""Whole amounts, and the one way in which an amount becomes parts.
+
+Credits are whole numbers of a plan's smallest unit and fit in 64 bits. Money is a whole number of an asset's smallest
+unit, of any size. Floats, booleans and decimals are not amounts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+MOST_CREDITS = 2**63 - 1
+"""The largest amount of credits that an event, a balance or a meter may hold."""
+
+SECOND = 1_000_000
+"""Microseconds in a second: all times in the log are UTC microseconds."""
+
+
+def split(total: int, weights: Sequence[int]) -> list[int]:
+    """Part `total` by `weights`: part i is ⌊total·Sᵢ/S⌋ − ⌊total·Sᵢ₋₁/S⌋, where Sᵢ are the prefix sums of the weights.
+
+    Invariant: the parts are never negative and always sum to the total. With all weights 0 there is nothing to part
+    by, so the last part takes the total.
+
+    Raises ValueError for a negative total or weight, or for no weights at all.
+    """
+    if total < 0 or not weights or min(weights) < 0:
+        raise ValueError(f"cannot split {total} by {list(weights)}: the total and the weights must be 0 or more")
+    whole = sum(weights)
+    if whole == 0:
+        return [0] * (len(weights) - 1) + [total]
+    parts, prefix, before = [], 0, 0
+    for weight in weights:
+        prefix += weight
+        upto = total * prefix // whole
+        parts.append(upto - before)
+        before = upto
+    return parts
+
+
+def is_whole(value: object, least: int = 0, most: int | None = MOST_CREDITS) -> bool:
+    """Whether `value` is a whole number (not a bool, not a float) from `least` to `most`."""
+    return type(value) is int and value >= least and (most is None or value <= most)
+
+
+def add_usage(left: Mapping[str, int], right: Mapping[str, int]) -> dict[str, int]:
+    """The sum of two usages, dimension by dimension; dimensions that come to 0 are left out."""
+    total = dict(left)
+    for dimension, units in right.items():
+        total[dimension] = total.get(dimension, 0) + units
+    return {dimension: units for dimension, units in total.items() if units}

@@ -1,0 +1,344 @@
+"""The books: what the log comes to. Plans, agents, accounts with their lots, and what is still open.
+
+Books are mutable inside a fold and never leave it: `reducers.reduce` alone changes them. They stay small: of what is
+closed they hold only the net of each corrected charge, the digests of recent keys, and payment ids.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from typing import Any, TypeVar
+
+import msgspec
+
+from .amounts import SECOND, split
+from .events import (
+    AgentRegistered,
+    Draws,
+    Escrow,
+    EscrowFunding,
+    Funding,
+    Kind,
+    PlanCreated,
+    Share,
+    Tariff,
+    Usage,
+)
+
+KEY_WINDOW = 86_400 * SECOND
+"""How long (of commit time, in microseconds) a key is remembered."""
+
+VERSION = "1"
+"""The version of the reducers: a snapshot of another one is ignored."""
+
+T = TypeVar("T")
+
+
+class Lot(msgspec.Struct):
+    """Credits or a window of time on an account, with its money.
+
+    Invariant, once started: credits == left + held + spent + lapsed + withdrawn, and none of them is negative.
+    """
+
+    id: int
+    kind: Kind
+    credits: int
+    seconds: int
+    start: int
+    expiry: int | None
+    priority: int
+    asset: str
+    cost: int
+    shares: tuple[Share, ...]
+    funding: Funding
+    payment: str
+    started: bool = False
+    left: int = 0
+    held: int = 0
+    spent: int = 0
+    lapsed: int = 0
+    withdrawn: int = 0
+    refunded: int = 0
+    reversed: bool = False
+
+    @property
+    def burn_order(self) -> tuple[int, bool, int, int, int]:
+        """Priority, expiry (none last), start, id: a total order."""
+        return (self.priority, self.expiry is None, self.expiry or 0, self.start, self.id)
+
+    @property
+    def used(self) -> int:
+        """Credits that are gone for good: spent or lapsed."""
+        return self.spent + self.lapsed
+
+    @property
+    def escrow(self) -> Escrow | None:
+        """Where a chain holds the money, if one does."""
+        return self.funding.escrow if isinstance(self.funding, EscrowFunding) else None
+
+    def lives(self, at: int) -> bool:
+        """Whether the lot counts at a time: start ≤ at < expiry."""
+        return self.started and self.start <= at and (self.expiry is None or at < self.expiry)
+
+    def earned(self, at: int) -> int:
+        """What the lot has earned, of its cost less what was refunded, in the asset's smallest unit.
+
+        Invariant: a lot that is used up, or a window that is over, has earned exactly that.
+        """
+        cost = self.cost - self.refunded
+        if not self.started or cost == 0:
+            return 0
+        if self.credits:
+            return split(cost, [self.used, self.credits - self.withdrawn - self.used])[0]
+        assert self.expiry is not None  # a lot without credits is a window
+        duration = self.expiry - self.start
+        elapsed = min(max(at - self.start, 0), duration)
+        return split(cost, [elapsed, duration - elapsed])[0] if duration else cost
+
+    def shares_of(self, earned: int) -> dict[str, int]:
+        """What each receiver has of the running total `earned`; the parts sum to it."""
+        parts = split(earned, [share.amount for share in self.shares]) if self.shares else []
+        return {share.receiver: part for share, part in zip(self.shares, parts, strict=True)}
+
+
+class OpenRequest(msgspec.Struct):
+    """An admitted call. `draws` is what it still holds, in the order drawn; `usage` what was charged of it so far."""
+
+    id: int
+    at: int
+    deadline: int
+    agent: int
+    tariff: int
+    estimate: Usage
+    labels: dict[str, str]
+    draws: Draws
+    usage: Usage = {}
+    charged: bool = False
+
+    @property
+    def hold(self) -> int:
+        """The credits that it still holds."""
+        return sum(credits for _, credits in self.draws)
+
+
+class Meter(msgspec.Struct):
+    """What one account was charged in one period: usage, net credits, and by lot (most recently drawn last)."""
+
+    usage: Usage = {}
+    charged: bool = False
+    net: int = 0
+    drawn: dict[int, int] = msgspec.field(default_factory=dict)
+
+
+class Correction(msgspec.Struct):
+    """What became of a closed charge since: net credits, usage, and draws added (+) or given back (−), in order."""
+
+    credits: int = 0
+    usage: Usage = {}
+    draws: tuple[tuple[int, int], ...] = ()
+
+
+class Debt(msgspec.Struct):
+    """Credits owed for one charge, one open request's hold, or one reversed lot (`source` is its sequence)."""
+
+    source: int
+    credits: int
+    period: str = ""
+
+
+class Account(msgspec.Struct):
+    """One subscriber's position on one plan.
+
+    Invariants: `held` is the sum of the open requests' holds; `left` the sum of the started lots' left; `debt` the sum
+    of `debts`; available = left − debt is negative only by debt.
+    """
+
+    number: int
+    subscriber: str
+    plan: str
+    lots: dict[int, Lot] = msgspec.field(default_factory=dict)
+    burn: list[int] = msgspec.field(default_factory=list)
+    requests: dict[int, OpenRequest] = msgspec.field(default_factory=dict)
+    late: dict[int, OpenRequest] = msgspec.field(default_factory=dict)
+    meters: dict[str, Meter] = msgspec.field(default_factory=dict)
+    purchases: list[tuple[int, int]] = msgspec.field(default_factory=list)
+    corrections: dict[int, Correction] = msgspec.field(default_factory=dict)
+    debts: list[Debt] = msgspec.field(default_factory=list)
+    left: int = 0
+    held: int = 0
+    debt: int = 0
+    frozen: bool = False
+    arrival: int = 0
+    window: int = 0
+    window_credits: int = 0
+    next_due: int | None = None
+
+    @property
+    def available(self) -> int:
+        """What a request may hold or a charge may take: what the lots have left, less the debt."""
+        return self.left - self.debt
+
+    @property
+    def debt_spent(self) -> int:
+        """The debt that charges owe; the rest of it is held by open requests (after a reversal)."""
+        return sum(debt.credits for debt in self.debts if debt.source not in self.requests)
+
+    def clone(self) -> Account:
+        """A copy that can be changed without this one changing. What is inside nested values is never changed."""
+        twin = copy.copy(self)
+        twin.lots = {name: copy.copy(lot) for name, lot in self.lots.items()}
+        twin.requests = {name: copy.copy(request) for name, request in self.requests.items()}
+        twin.late = dict(self.late)
+        twin.meters = {
+            name: Meter(meter.usage, meter.charged, meter.net, dict(meter.drawn)) for name, meter in self.meters.items()
+        }
+        twin.corrections = {name: copy.copy(correction) for name, correction in self.corrections.items()}
+        twin.debts = [copy.copy(debt) for debt in self.debts]
+        twin.burn, twin.purchases = list(self.burn), list(self.purchases)
+        return twin
+
+
+class Plan(msgspec.Struct):
+    """A plan as it was created, and its tariffs, oldest first."""
+
+    terms: PlanCreated
+    tariffs: tuple[Tariff, ...]
+    retired: bool = False
+
+    @property
+    def tariff(self) -> Tariff:
+        """The tariff of new requests and direct charges."""
+        return self.tariffs[-1]
+
+
+class Agent(msgspec.Struct):
+    """An agent as it was last registered or updated."""
+
+    terms: AgentRegistered
+    retired: bool = False
+
+
+class Books(msgspec.Struct):
+    """All of a ledger's state, as of `seq` and `at`.
+
+    `names` gives accounts by (subscriber, plan), `open` the account of each request that may still be charged.
+    `keys` gives by digest the fingerprint, first sequence and time of a keyed command, `older_keys` those of the window
+    before; together they hold every key of the last window. `payments` is the like, for ever.
+    `opened` and `registered` count the accounts and the agents.
+    """
+
+    seq: int = 0
+    at: int = 0
+    opened: int = 0
+    registered: int = 0
+    plans: dict[str, Plan] = msgspec.field(default_factory=dict)
+    agents: dict[int, Agent] = msgspec.field(default_factory=dict)
+    agent_names: dict[str, int] = msgspec.field(default_factory=dict)
+    accounts: dict[int, Account] = msgspec.field(default_factory=dict)
+    names: dict[tuple[str, str], int] = msgspec.field(default_factory=dict)
+    open: dict[int, int] = msgspec.field(default_factory=dict)
+    keys: dict[bytes, tuple[bytes, int, int]] = msgspec.field(default_factory=dict)
+    older_keys: dict[bytes, tuple[bytes, int, int]] = msgspec.field(default_factory=dict)
+    payments: dict[bytes, tuple[bytes, int]] = msgspec.field(default_factory=dict)
+
+    def remember(self, name: bytes, print_: bytes, seq: int) -> None:
+        """Remember a key for a window of commit time."""
+        self.keys[name] = (print_, seq, self.at)
+
+    def recall(self, name: bytes, at: int) -> tuple[bytes, int] | None:
+        """The fingerprint and first sequence under a key, if the window still holds it."""
+        known = self.keys.get(name) or self.older_keys.get(name)
+        return None if known is None or at - known[2] >= KEY_WINDOW else known[:2]
+
+    def advance(self, at: int) -> None:
+        """Let the time of the next commit be `at`: keys of two windows ago are forgotten as a whole."""
+        windows = at // KEY_WINDOW - self.at // KEY_WINDOW
+        if windows > 0:
+            self.older_keys = self.keys if windows == 1 else {}
+            self.keys = {}
+        self.at = at
+
+    def account_of(self, event: Any) -> int:
+        """The number of the account that an event is about; 0 for the catalogue's and the settlements' events."""
+        number = getattr(event, "account", 0)
+        return number or self.open.get(getattr(event, "request", 0), 0)
+
+    def find(self, subscriber: str, plan: str) -> Account | None:
+        """The account of that subscriber on that plan, if it was ever opened."""
+        number = self.names.get((subscriber, plan))
+        return None if number is None else self.account(number)
+
+    def account(self, number: int) -> Account:
+        """The account of that number."""
+        return self.accounts[number]
+
+    def dump(self) -> bytes:
+        """The books as canonical JSON: equal books give equal bytes."""
+        return _encoder.encode(_as_stored(self))
+
+    @classmethod
+    def load(cls, body: bytes) -> Books:
+        """The books that `dump` wrote. Raises msgspec.MsgspecError where the bytes are not that."""
+        stored = _decoder.decode(body)
+        books = cls(**{name: getattr(stored, name) for name in _PLAIN})
+        for name, print_, seq, at in stored.keys:
+            recent = at // KEY_WINDOW == books.at // KEY_WINDOW
+            generation = books.keys if recent else books.older_keys
+            generation[bytes.fromhex(name)] = (bytes.fromhex(print_), seq, at)
+        books.payments = {bytes.fromhex(name): (bytes.fromhex(print_), seq) for name, print_, seq in stored.payments}
+        books.names = {(account.subscriber, account.plan): number for number, account in books.accounts.items()}
+        books.open = {
+            request: number
+            for number, account in books.accounts.items()
+            for request in (*account.requests, *account.late)
+        }
+        return books
+
+
+class _Stored(msgspec.Struct):
+    seq: int
+    at: int
+    opened: int
+    registered: int
+    plans: dict[str, Plan]
+    agents: dict[int, Agent]
+    agent_names: dict[str, int]
+    accounts: dict[int, Account]
+    keys: list[tuple[str, str, int, int]]
+    payments: list[tuple[str, str, int]]
+
+
+_PLAIN = ("seq", "at", "opened", "registered", "plans", "agents", "agent_names", "accounts")
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(_Stored)
+
+
+def _as_stored(books: Books) -> _Stored:
+    known = (*books.older_keys.items(), *books.keys.items())
+    keys = [(name.hex(), print_.hex(), seq, at) for name, (print_, seq, at) in known]
+    payments = [(name.hex(), print_.hex(), seq) for name, (print_, seq) in books.payments.items()]
+    return _Stored(keys=keys, payments=payments, **{name: getattr(books, name) for name in _PLAIN})
+
+
+def digest(scope: str, name: str) -> bytes:
+    """The 16 bytes under which a key or a payment id is remembered in its scope."""
+    return hashlib.sha256(f"{len(scope)}:{scope}{name}".encode()).digest()[:16]
+
+
+def consume(draws: Draws, credits: int) -> tuple[Draws, Draws]:
+    """Part draws after their first `credits`: what is consumed, and the rest, both in order."""
+    taken: list[tuple[int, int]] = []
+    for position, (lot, amount) in enumerate(draws):
+        if amount > credits:
+            head = ((lot, credits),) if credits else ()
+            return (*taken, *head), ((lot, amount - credits), *draws[position + 1 :])
+        taken.append((lot, amount))
+        credits -= amount
+    return tuple(taken), ()
+
+
+def total(draws: Draws) -> int:
+    """The credits of all draws."""
+    return sum(credits for _, credits in draws)
+

@@ -1,0 +1,277 @@
+"""What a caller may ask of a ledger: one struct a command.
+
+A command with a `key` is done once: the same key with the same content gets the first answer. `issued_at` (UTC
+microseconds) lets the ledger refuse a command that is older than the window in which keys are remembered.
+
+Commands come in by one door, `admit`, which holds every field to its type: what a struct's constructor lets pass (a
+float, a bool, a NaN, a lone surrogate) is refused there as malformed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Annotated, Any, Literal, TypeAlias, get_args
+
+import msgspec
+from msgspec import Meta
+
+from .amounts import MOST_CREDITS
+from .events import (
+    DAY_SECONDS,
+    AdjustReason,
+    Endpoint,
+    Funding,
+    Limits,
+    Metering,
+    OnLapse,
+    Overrun,
+)
+from .refusals import Reason, Refusal
+
+LONGEST_NAME = 512
+LATEST = 253_402_300_799_999_999
+"""The last microsecond of the year 9999: later times cannot be shown."""
+
+Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=LONGEST_NAME)]
+Text: TypeAlias = Annotated[str, Meta(max_length=4096)]
+Credits: TypeAlias = Annotated[int, Meta(ge=0, le=MOST_CREDITS)]
+SignedCredits: TypeAlias = Annotated[int, Meta(ge=-MOST_CREDITS, le=MOST_CREDITS)]
+Number: TypeAlias = Annotated[int, Meta(ge=0, le=MOST_CREDITS)]
+Seconds: TypeAlias = Annotated[int, Meta(ge=0, le=3_155_760_000)]
+Moment: TypeAlias = Annotated[int, Meta(ge=0, le=LATEST)]
+Units: TypeAlias = dict[Name, Credits]
+Deltas: TypeAlias = dict[Name, SignedCredits]
+Labels: TypeAlias = dict[Name, Name]
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="command"):
+    """What all commands have."""
+
+    key: Name | None = None
+    issued_at: Moment | None = None
+
+
+class CreatePlan(Command, frozen=True, kw_only=True, tag="create_plan"):
+    """Put a plan on sale. `price` is money by receiver; `policy` and `parameters` are its first tariff."""
+
+    plan: Name
+    owner: Name
+    asset: Name = "USD"
+    price: dict[Name, Annotated[int, Meta(ge=0)]] = {}
+    credits: Credits = 0
+    seconds: Seconds = 0
+    policy: Name = "per_credit"
+    parameters: dict[str, Any] = {}
+    decimals: Annotated[int, Meta(ge=0, le=36)] = 0
+    priority: Annotated[int, Meta(ge=-1_000_000, le=1_000_000)] = 0
+    trial: bool = False
+    on_lapse: OnLapse = "earn"
+    limits: Limits = Limits()
+    hold_seconds: Seconds = 600
+    longest_seconds: Seconds = DAY_SECONDS
+    late_seconds: Seconds = DAY_SECONDS
+    overrun: Overrun = "cap"
+    debt_limit: Credits = 0
+    period: Metering = "month"
+    record_refusals: bool = False
+    onchain_id: Text = ""
+
+
+class RepricePlan(Command, frozen=True, kw_only=True, tag="reprice_plan"):
+    """Give a plan its next tariff. What was admitted before keeps the tariff of its admission."""
+
+    plan: Name
+    policy: Name
+    parameters: dict[str, Any] = {}
+
+
+class RetirePlan(Command, frozen=True, kw_only=True, tag="retire_plan"):
+    """Stop selling a plan. What was bought may still be used."""
+
+    plan: Name
+
+
+class RegisterAgent(Command, frozen=True, kw_only=True, tag="register_agent"):
+    """Offer a service behind plans. Without endpoints, any endpoint is allowed."""
+
+    agent: Name
+    owner: Name
+    plans: tuple[Name, ...] = ()
+    endpoints: tuple[Endpoint, ...] = ()
+    open_endpoints: tuple[Endpoint, ...] = ()
+    metadata: dict[str, Any] = {}
+
+
+class UpdateAgent(Command, frozen=True, kw_only=True, tag="update_agent"):
+    """Change what is given of an agent; None leaves it as it is."""
+
+    agent: Name
+    plans: tuple[Name, ...] | None = None
+    endpoints: tuple[Endpoint, ...] | None = None
+    open_endpoints: tuple[Endpoint, ...] | None = None
+    metadata: dict[str, Any] | None = None
+
+
+class RetireAgent(Command, frozen=True, kw_only=True, tag="retire_agent"):
+    """Let an agent take no new requests."""
+
+    agent: Name
+
+
+class Purchase(Command, frozen=True, kw_only=True, tag="purchase"):
+    """Buy a plan at its price, or try it where it is a trial. A `payment` id is used once, for ever."""
+
+    subscriber: Name
+    plan: Name
+    payment: Text = ""
+    funding: Funding = "none"
+    start: Moment | None = None
+
+
+class Give(Command, frozen=True, kw_only=True, tag="give"):
+    """Give credits, a window of `seconds`, or both, at no cost. None of `priority` is the plan's."""
+
+    subscriber: Name
+    plan: Name
+    credits: Credits = 0
+    seconds: Seconds = 0
+    start: Moment | None = None
+    expiry: Moment | None = None
+    priority: int | None = None
+
+
+class Withdraw(Command, frozen=True, kw_only=True, tag="withdraw"):
+    """Take unused credits back with their unearned money: of one lot or (0) of all, that many or (None) all unheld.
+
+    A window without credits ends now, and the money of its rest leaves; a lot that has not started leaves whole.
+    """
+
+    subscriber: Name
+    plan: Name
+    lot: Number = 0
+    credits: Credits | None = None
+    reason: Text = ""
+
+
+class Reverse(Command, frozen=True, kw_only=True, tag="reverse"):
+    """Undo a purchase whose payment turned out void, by lot or by payment id."""
+
+    subscriber: Name
+    plan: Name
+    lot: Number = 0
+    payment: Text = ""
+
+
+class Freeze(Command, frozen=True, kw_only=True, tag="freeze"):
+    """Admit no new requests of this account."""
+
+    subscriber: Name
+    plan: Name
+
+
+class Request(Command, frozen=True, kw_only=True, tag="request"):
+    """Ask to admit a call: holds what `estimate` would cost. The URL is checked where one is given."""
+
+    subscriber: Name
+    plan: Name
+    agent: Annotated[str, Meta(max_length=LONGEST_NAME)] = ""
+    method: Annotated[str, Meta(max_length=32)] = ""
+    url: Text = ""
+    estimate: Units = {}
+    labels: Labels = {}
+
+
+class Extend(Command, frozen=True, kw_only=True, tag="extend"):
+    """Move an open request's deadline to `seconds` from now, up to the plan's longest request."""
+
+    request: Number
+    seconds: Seconds
+
+
+class Release(Command, frozen=True, kw_only=True, tag="release"):
+    """End a request without a charge; what it held returns."""
+
+    request: Number
+    reason: Literal["voided", "failed"] = "voided"
+
+
+class Charge(Command, frozen=True, kw_only=True, tag="charge"):
+    """Charge what was used: of an open `request`, in any number of parts and one final; or, without a request,
+    directly of an account (`subscriber`, `plan`), for work that was metered elsewhere.
+
+    `occurred_at` decides only the metering period.
+    """
+
+    request: Number = 0
+    subscriber: Annotated[str, Meta(max_length=LONGEST_NAME)] = ""
+    plan: Annotated[str, Meta(max_length=LONGEST_NAME)] = ""
+    agent: Annotated[str, Meta(max_length=LONGEST_NAME)] = ""
+    usage: Units = {}
+    labels: Labels = {}
+    final: bool = True
+    occurred_at: Moment | None = None
+
+
+class Adjust(Command, frozen=True, kw_only=True, tag="adjust"):
+    """Correct one `charge`, or one `period` of an account, by `credits` (> 0 takes more) or by a `usage` delta.
+
+    `expiry` is the new expiry of expired lots that credits return to; without it they lapse at once.
+    """
+
+    charge: Number = 0
+    subscriber: Annotated[str, Meta(max_length=LONGEST_NAME)] = ""
+    plan: Annotated[str, Meta(max_length=LONGEST_NAME)] = ""
+    period: Annotated[str, Meta(max_length=LONGEST_NAME)] = ""
+    credits: SignedCredits = 0
+    usage: Deltas = {}
+    reason: AdjustReason = "correction"
+    expiry: Moment | None = None
+    note: Text = ""
+
+
+class Tick(Command, frozen=True, kw_only=True, tag="tick"):
+    """Write what time has done to all accounts."""
+
+
+AnyCommand: TypeAlias = (
+    CreatePlan
+    | RepricePlan
+    | RetirePlan
+    | RegisterAgent
+    | UpdateAgent
+    | RetireAgent
+    | Purchase
+    | Give
+    | Withdraw
+    | Reverse
+    | Freeze
+    | Request
+    | Extend
+    | Release
+    | Charge
+    | Adjust
+    | Tick
+)
+"""The union of all commands."""
+
+COMMAND_TYPES: tuple[type[Command], ...] = get_args(AnyCommand)
+
+_encoder = msgspec.json.Encoder()
+_sorted = msgspec.json.Encoder(order="sorted")
+_decoder: msgspec.json.Decoder[AnyCommand] = msgspec.json.Decoder(AnyCommand)
+
+
+def admit(command: object) -> AnyCommand:
+    """The command with every field held to its type and bounds. Raises Refusal(malformed)."""
+    if not isinstance(command, COMMAND_TYPES):
+        raise Refusal(Reason.malformed, detail=f"{type(command).__name__} is not a command")
+    try:
+        return _decoder.decode(_encoder.encode(command))
+    except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise Refusal(Reason.malformed, detail=str(error)) from error
+
+
+def fingerprint(command: Command) -> str:
+    """A digest of what the caller gave, without the key and `issued_at`."""
+    content = _sorted.encode(msgspec.structs.replace(command, key=None, issued_at=None))
+    return hashlib.sha256(content).hexdigest()[:32]

@@ -1,0 +1,148 @@
+"""Deciding: `decide(books, command) -> events`, or a refusal. It may refuse and has touched nothing.
+
+A command is decided on its account as due; what is due goes before its own events in the same commit. Idempotency comes
+first: a key or a payment id that is known gets its first answer, or is refused for another content.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from ..books import KEY_WINDOW
+from ..commands import (
+    Adjust,
+    AnyCommand,
+    Charge,
+    CreatePlan,
+    Extend,
+    Freeze,
+    Give,
+    Purchase,
+    RegisterAgent,
+    Release,
+    RepricePlan,
+    Request,
+    RetireAgent,
+    RetirePlan,
+    Reverse,
+    Tick,
+    UpdateAgent,
+    Withdraw,
+    fingerprint,
+)
+from ..events import Charged, Recorded, Requested
+from ..reducers import account_key, owner_key, payment_digest
+from ..refusals import Reason, Refusal, Refused
+from . import catalogue, purchases
+from .adjustments import adjust
+from .case import Case, Decision, Replay
+from .charges import charge
+from .requests import extend, release, request
+
+_CATALOGUE: dict[type, Callable[[Case, Any], list[Recorded]]] = {
+    CreatePlan: catalogue.create_plan,
+    RepricePlan: catalogue.reprice_plan,
+    RetirePlan: catalogue.retire_plan,
+    RegisterAgent: catalogue.register_agent,
+    UpdateAgent: catalogue.update_agent,
+    RetireAgent: catalogue.retire_agent,
+}
+_ACCOUNTS: dict[type, Callable[[Case, Any], Decision]] = {
+    Purchase: purchases.purchase,
+    Give: purchases.give,
+    Withdraw: purchases.withdraw,
+    Reverse: purchases.reverse,
+    Freeze: purchases.freeze,
+    Request: request,
+    Extend: extend,
+    Release: release,
+    Charge: charge,
+    Adjust: adjust,
+    Tick: lambda case, command: Decision([], []),  # the engine writes what is due for all accounts
+}
+
+
+def decide(case: Case, command: AnyCommand) -> Decision | Replay | Refused:
+    """The events of a command, the first answer of one that was done before, or the reason to refuse it."""
+    try:
+        print_ = "" if not _identified(command) else fingerprint(command)
+        if print_ and (earlier := _earlier(case, command, print_)) is not None:
+            return earlier
+        if (in_catalogue := _CATALOGUE.get(type(command))) is not None:
+            decision = Decision([], in_catalogue(case, command))
+        else:
+            decision = _ACCOUNTS[type(command)](case, command)
+        if print_ and decision.own:
+            decision.own[0] = msgspec.structs.replace(decision.own[0], key=command.key, fingerprint=print_)
+        return decision
+    except Refusal as refusal:
+        return refusal.refused
+    except ValueError as error:  # an event's own invariants refuse what no rule above did
+        return Refused(Reason.malformed, {"detail": str(error)})
+
+
+def _identified(command: AnyCommand) -> bool:
+    """Whether a command has an identity to remember: a key, or a payment."""
+    return command.key is not None or (isinstance(command, Purchase) and _payment(command) is not None)
+
+
+def _earlier(case: Case, command: AnyCommand, print_: str) -> Replay | None:
+    """The first answer to a known key or payment. A payment is known for ever, a key for a window of commit time."""
+    known: list[tuple[bytes, int]] = []
+    if isinstance(command, Purchase) and (payment := _payment(command)) is not None:
+        known += [found] if (found := case.books.payments.get(payment)) is not None else []
+    if command.key is not None and (scope := _scope(case, command, command.key)) is not None:
+        known += [kept] if (kept := case.books.recall(scope, case.at)) is not None else []
+    for remembered, seq in known:
+        if remembered.hex() == print_:
+            return Replay(seq)
+        raise Refusal(Reason.key_reused, detail=f"used before with other content, at {seq}")
+    if command.key is not None and command.issued_at is not None and case.at - command.issued_at >= KEY_WINDOW:
+        raise Refusal(Reason.key_too_old, detail="keys are remembered for a day")
+    return None
+
+
+def _payment(command: Purchase) -> bytes | None:
+    return payment_digest(command.funding, command.payment)
+
+
+def _scope(case: Case, command: AnyCommand, key: str) -> bytes | None:
+    """Where the key would be remembered: with the builder, or the account; None where there is none yet."""
+    books = case.books
+    match command:
+        case CreatePlan() | RegisterAgent():
+            return owner_key(command.owner, key)
+        case RepricePlan() | RetirePlan():
+            plan = books.plans.get(command.plan)
+            return owner_key(plan.terms.owner, key) if plan else None
+        case UpdateAgent() | RetireAgent():
+            agent = books.agents.get(books.agent_names.get(command.agent, 0))
+            return owner_key(agent.terms.owner, key) if agent else None
+        case Tick():
+            return None
+        case Extend() | Release() | Charge() | Adjust() if command_refers(command):
+            number = books.open.get(command_refers(command)) or _account_at(case, command_refers(command))
+        case Purchase() | Give() | Withdraw() | Reverse() | Freeze() | Request() | Charge() | Adjust():
+            number = books.names.get((command.subscriber, command.plan), 0)
+        case _:
+            return None
+    return account_key(number, key) if number else None
+
+
+def command_refers(command: AnyCommand) -> int:
+    """The sequence of the request or charge that a command is about; 0 where it is about an account."""
+    match command:
+        case Extend() | Release() | Charge():
+            return command.request
+        case Adjust():
+            return command.charge
+        case _:
+            return 0
+
+
+def _account_at(case: Case, seq: int) -> int:
+    entry = case.evidence.get(seq)
+    return entry.event.account if entry is not None and isinstance(entry.event, (Requested, Charged)) else 0

@@ -1,0 +1,205 @@
+"""Corrections after the event: of one charge, or of one account's period."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ..amounts import add_usage
+from ..books import Account, Correction, Meter, Plan, total
+from ..commands import Adjust
+from ..due import due
+from ..events import Adjusted, Charged, Draws, Recorded, Usage
+from ..periods import kept
+from ..rating import marginal
+from ..refusals import Reason, Refusal
+from .case import Case, Decision, Rating, account_of, check_usage, overrun, plan_of, policy_of, take
+from .requests import returned
+
+
+@dataclass(slots=True)
+class _Target:
+    """What is corrected: its tariff, the meter that a usage delta moves, its net and its outstanding draws."""
+
+    account: Account
+    plan: Plan
+    due: list[Recorded]
+    tariff: int
+    labels: dict[str, str]
+    net: int
+    draws: Draws
+    usage: Usage
+    charge: int = 0
+    before: Usage | None = None
+    request: int = 0
+    period: str = ""
+    meter: Meter | None = None
+
+
+def adjust(case: Case, command: Adjust) -> Decision:
+    """By credits, or by a usage delta that is priced on the meter as it stands now."""
+    if bool(command.credits) == bool(command.usage):
+        raise Refusal(Reason.malformed, detail="give either credits or a usage delta")
+    if bool(command.charge) == bool(command.period):
+        raise Refusal(Reason.malformed, detail="correct either a charge or a period")
+    if command.expiry is not None and command.expiry <= case.at:
+        raise Refusal(Reason.malformed, detail="the new expiry lies in the past")
+    target = _charge(case, command) if command.charge else _period(case, command)
+    credits = _priced(case, target, command.usage) if command.usage else command.credits
+    draws, shortfall = _upward(target, credits) if credits > 0 else (_downward(target, -credits), 0)
+    adjusted = Adjusted(
+        account=target.account.number,
+        charge=target.charge,
+        period=command.period,
+        credits=total(draws) if credits > 0 else -total(draws),
+        draws=draws,
+        shortfall=shortfall,
+        reason=command.reason,
+        usage=command.usage,
+        before=(target.before or {}) if command.usage else {},
+        labels=target.labels if command.usage else {},
+        tariff=target.tariff if command.usage else 0,
+        metered=target.period if target.charge else "",
+        request=target.request if command.usage else 0,
+        expiry=command.expiry,
+        note=command.note,
+    )
+    lapsing = [] if credits > 0 or command.expiry is not None else [lot for lot, _ in draws]
+    return Decision(target.due, [adjusted, *returned(case, target.account, target.plan, adjusted, lapsing)])
+
+
+def _charge(case: Case, command: Adjust) -> _Target:
+    entry = case.evidence.get(command.charge)
+    if entry is None or not isinstance(entry.event, Charged):
+        raise Refusal(Reason.charge_unknown, detail=f"charge {command.charge}")
+    if command.subscriber or command.plan:
+        raise Refusal(Reason.malformed, detail="a charge names its account; give only the charge")
+    event = entry.event
+    account = case.books.account(event.account)
+    plan = case.books.plans[account.plan]
+    account, events = due(account, plan, case.at)
+    correction = account.corrections.get(command.charge, Correction())
+    periods = kept(plan.terms.period, account.purchases, case.at)
+    # The period of the charge, while its meter is kept; usage that comes after that counts in the current one.
+    period = event.period if event.period in periods else periods[0] if command.usage else ""
+    meter = account.meters.get(period)
+    target = _Target(
+        account=account,
+        plan=plan,
+        due=events,
+        tariff=event.tariff,
+        labels=event.labels,
+        net=event.credits + correction.credits,
+        draws=_outstanding(account, event.draws, correction),
+        usage=add_usage(event.usage, correction.usage),
+        charge=command.charge,
+        period=period,
+        meter=meter,
+    )
+    if policy_of(case, plan, event.tariff).scope == "period":
+        target.before = meter.usage if meter is not None and meter.charged else None
+    elif (request := account.requests.get(event.request)) is not None:
+        target.before, target.request = request.usage, request.id
+    else:
+        target.before = add_usage(add_usage(event.before, event.usage), correction.usage)
+    return target
+
+
+def _period(case: Case, command: Adjust) -> _Target:
+    plan = plan_of(case, command.plan)
+    account, events = account_of(case, command.subscriber, plan)
+    meter = account.meters.get(command.period)
+    if meter is None or command.period not in kept(plan.terms.period, account.purchases, case.at):
+        raise Refusal(Reason.charge_unknown, detail=f"nothing is metered in the period {command.period!r}, or no longer")
+    return _Target(
+        account=account,
+        plan=plan,
+        due=events,
+        tariff=plan.tariff.version,
+        labels={},
+        net=meter.net,
+        draws=tuple(meter.drawn.items()),
+        usage=meter.usage,
+        before=meter.usage if meter.charged else None,
+        period=command.period,
+        meter=meter,
+    )
+
+
+def _priced(case: Case, target: _Target, delta: Usage) -> int:
+    """total(meter + delta) − total(meter), now."""
+    meter = target.meter.usage if target.meter is not None else {}
+    for usage in (target.usage, target.before or {}, meter):
+        if any(usage.get(name, 0) + units < 0 for name, units in delta.items()):
+            raise Refusal(Reason.adjustment_exceeds, detail="the usage would fall below 0")
+        check_usage(usage, delta)
+    policy = policy_of(case, target.plan, target.tariff)
+    with Rating():
+        return marginal(policy, target.before, delta, target.labels)[0]
+
+
+def _upward(target: _Target, credits: int) -> tuple[Draws, int]:
+    """More is taken from what is available, and beyond it the plan's overrun rule goes."""
+    draws = take(target.account, credits)
+    debt, shortfall = overrun(target.account, target.plan, credits - total(draws))
+    return (*draws, *debt), shortfall
+
+
+def _downward(target: _Target, credits: int) -> Draws:
+    """Back to the lots that the corrected thing drew on; its net, and its period's while kept, stay 0 or more."""
+    net = target.net if target.meter is None else min(target.net, target.meter.net)
+    draws = give_back(target.account, list(target.draws), min(credits, net))
+    if total(draws) < credits:
+        raise Refusal(Reason.adjustment_exceeds, needed=credits, available=max(0, total(draws)))
+    return draws
+
+
+def give_back(account: Account, drawn: list[tuple[int, int]], credits: int) -> Draws:
+    """Draws by which up to `credits` return, last drawn first, never more than is spent on a lot, or owed.
+
+    What was drawn on a lot that was reversed since is debt, or is with the lots that paid that debt.
+    """
+    bounds = {name: lot.spent for name, lot in account.lots.items()} | {0: account.debt_spent}
+    back: list[tuple[int, int]] = []
+    for lot, amount in _resolved(account, reversed(drawn)):
+        part = min(amount, bounds[lot], credits)
+        if part > 0:
+            bounds[lot] -= part
+            credits -= part
+            back.append((lot, part))
+    return _merged(back)
+
+
+def _resolved(account: Account, drawn: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    resolved: list[tuple[int, int]] = []
+    for lot, amount in drawn:
+        if lot and account.lots[lot].reversed:
+            paid = account.corrections.get(lot, Correction()).draws
+            resolved += [(0, amount), *((payer, min(part, amount)) for payer, part in reversed(paid) if payer)]
+        else:
+            resolved.append((lot, amount))
+    return resolved
+
+
+def _outstanding(account: Account, draws: Draws, correction: Correction) -> Draws:
+    """A charge's draws as they stand after its corrections, in the order drawn."""
+    stack = list(draws)
+    for lot, amount in correction.draws:
+        if amount > 0:
+            stack.append((lot, amount))
+            continue
+        back = -amount
+        for position in reversed(range(len(stack))):
+            name, credits = stack[position]
+            if name == lot or (name and account.lots[name].reversed):
+                part = min(credits, back)
+                stack[position] = (name, credits - part)
+                back -= part
+    return tuple((lot, amount) for lot, amount in stack if amount)
+
+
+def _merged(draws: list[tuple[int, int]]) -> Draws:
+    merged: dict[int, int] = {}
+    for lot, amount in draws:
+        merged[lot] = merged.get(lot, 0) + amount
+    return tuple(merged.items())

@@ -1,0 +1,141 @@
+"""What a decision is made on, and the questions that several decisions ask."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ..amounts import MOST_CREDITS
+from ..books import Account, Agent, Books, Plan
+from ..due import due
+from ..endpoints import allows
+from ..events import Draws, Recorded
+from ..log import Entry
+from ..plugins import Policy
+from ..rating import PolicyFailed, PriceTooLarge
+from ..refusals import Reason, Refusal
+from ..tariffs import Tariffs
+
+
+@dataclass(slots=True)
+class Case:
+    """The books as they will be when a command is done, the commit's time, and what was read from the log for it."""
+
+    books: Books
+    at: int
+    tariffs: Tariffs
+    evidence: Mapping[int, Entry]
+
+
+@dataclass(slots=True)
+class Decision:
+    """What a command comes to: what time had made due on its account, then its own events."""
+
+    due: list[Recorded]
+    own: list[Recorded]
+
+
+@dataclass(slots=True)
+class Replay:
+    """The command was done before; its answer is the event at this sequence."""
+
+    seq: int
+
+
+def plan_of(case: Case, name: str) -> Plan:
+    """The plan of that name, or a refusal."""
+    plan = case.books.plans.get(name)
+    if plan is None:
+        raise Refusal(Reason.plan_unknown, detail=name)
+    return plan
+
+
+def agent_of(case: Case, plan: Plan, name: str, method: str = "", url: str = "") -> int:
+    """The number of an agent that is open to the plan and allows the endpoint; 0 where none is named."""
+    if not name:
+        return 0
+    agent = registered(case, name)
+    if agent.retired:
+        raise Refusal(Reason.agent_retired, detail=name)
+    terms = agent.terms
+    if plan.terms.plan not in terms.plans:
+        raise Refusal(Reason.agent_not_in_plan, detail=name)
+    listed = (*terms.endpoints, *terms.open_endpoints)
+    if url and terms.endpoints and not allows(listed, method, url):
+        raise Refusal(Reason.endpoint_not_allowed, detail=f"{method} {url}")
+    return terms.agent
+
+
+def registered(case: Case, name: str) -> Agent:
+    """The agent of that name, or a refusal."""
+    number = case.books.agent_names.get(name)
+    if number is None:
+        raise Refusal(Reason.agent_unknown, detail=name)
+    return case.books.agents[number]
+
+
+def account_of(case: Case, subscriber: str, plan: Plan) -> tuple[Account, list[Recorded]]:
+    """A subscriber's account as it is due, and what became due; refused where there is none."""
+    account = case.books.find(subscriber, plan.terms.plan)
+    if account is None:
+        raise Refusal(Reason.not_subscribed)
+    return due(account, plan, case.at)
+
+
+def check_standing(account: Account, at: int) -> None:
+    """Refuse an account that no lot ever started on, that is frozen, or whose lots are all past their expiry."""
+    started = [lot for lot in account.lots.values() if lot.started]
+    if not started:
+        starts = [lot.start for lot in account.lots.values()]
+        raise Refusal(Reason.not_subscribed, **({"retry_after_us": min(starts) - at} if starts else {}))
+    if account.frozen:
+        raise Refusal(Reason.frozen)
+    if not any(lot.lives(at) for lot in started):
+        raise Refusal(Reason.expired)
+
+
+def policy_of(case: Case, plan: Plan, version: int) -> Policy:
+    """The policy of a tariff version, or a refusal."""
+    try:
+        return case.tariffs.policy(plan, version)
+    except PolicyFailed as error:
+        raise Refusal(Reason.policy_failed, detail=str(error)) from error
+
+
+class Rating:
+    """A block in which prices are computed: what goes wrong there becomes a refusal."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, PolicyFailed):
+            raise Refusal(Reason.policy_failed, detail=str(error)) from error
+        if isinstance(error, PriceTooLarge):
+            raise Refusal(Reason.overflow, detail=str(error)) from error
+
+
+def check_usage(*usages: Mapping[str, int]) -> None:
+    """Refuse usage whose sum leaves 64 bits in any dimension."""
+    if any(sum(usage.get(name, 0) for usage in usages) > MOST_CREDITS for name in usages[-1]):
+        raise Refusal(Reason.overflow, detail="the usage is beyond 2^63-1 in one dimension")
+
+
+def take(account: Account, credits: int) -> Draws:
+    """Draws of up to `credits` from what is available, in burn order; less where there is less."""
+    wanted = min(credits, max(0, account.available))
+    draws: list[tuple[int, int]] = []
+    for name in account.burn:
+        if not wanted:
+            break
+        part = min(wanted, account.lots[name].left)
+        draws.append((name, part))
+        wanted -= part
+    return tuple(draws)
+
+
+def overrun(account: Account, plan: Plan, credits: int) -> tuple[Draws, int]:
+    """What goes beyond the available: a draw on debt as far as the plan's rule and limit go, and the shortfall."""
+    room = max(0, plan.terms.debt_limit - account.debt) if plan.terms.overrun == "debt" else 0
+    owed = min(credits, room)
+    return (((0, owed),) if owed else ()), credits - owed

@@ -1,0 +1,132 @@
+"""Plans and agents."""
+
+from __future__ import annotations
+
+from ..commands import CreatePlan, RegisterAgent, RepricePlan, RetireAgent, RetirePlan, UpdateAgent
+from ..endpoints import check
+from ..errors import UnknownPlugin
+from ..events import (
+    AgentRegistered,
+    AgentRetired,
+    AgentUpdated,
+    Endpoint,
+    PlanCreated,
+    PlanRepriced,
+    PlanRetired,
+    Recorded,
+    Share,
+    Tariff,
+)
+from ..refusals import Reason, Refusal
+from .case import Case, plan_of, registered
+
+
+def create_plan(case: Case, command: CreatePlan) -> list[Recorded]:
+    """A plan's name is used once."""
+    if command.plan in case.books.plans:
+        raise Refusal(Reason.key_reused, detail=f"there is a plan {command.plan!r}")
+    price = tuple(Share(receiver, amount) for receiver, amount in command.price.items())
+    return [
+        PlanCreated(
+            plan=command.plan,
+            onchain_id=command.onchain_id,
+            owner=command.owner,
+            asset=command.asset,
+            decimals=command.decimals,
+            price=price,
+            credits=command.credits,
+            seconds=command.seconds,
+            priority=command.priority,
+            trial=command.trial,
+            on_lapse=command.on_lapse,
+            tariff=_tariff(case, 1, command.policy, command.parameters),
+            limits=command.limits,
+            hold_seconds=command.hold_seconds,
+            longest_seconds=command.longest_seconds,
+            late_seconds=command.late_seconds,
+            overrun=command.overrun,
+            debt_limit=command.debt_limit,
+            period=command.period,
+            record_refusals=command.record_refusals,
+        )
+    ]
+
+
+def reprice_plan(case: Case, command: RepricePlan) -> list[Recorded]:
+    """The plan's next tariff version."""
+    plan = plan_of(case, command.plan)
+    _check_sold(plan.retired, command.plan)
+    tariff = _tariff(case, plan.tariff.version + 1, command.policy, command.parameters)
+    return [PlanRepriced(plan=command.plan, tariff=tariff)]
+
+
+def retire_plan(case: Case, command: RetirePlan) -> list[Recorded]:
+    """A plan retires once."""
+    _check_sold(plan_of(case, command.plan).retired, command.plan)
+    return [PlanRetired(plan=command.plan)]
+
+
+def register_agent(case: Case, command: RegisterAgent) -> list[Recorded]:
+    """An agent's name is used once."""
+    if command.agent in case.books.agent_names:
+        raise Refusal(Reason.key_reused, detail=f"there is an agent {command.agent!r}")
+    _check_terms(case, command.plans, (*command.endpoints, *command.open_endpoints))
+    return [
+        AgentRegistered(
+            agent=case.books.registered + 1,
+            name=command.agent,
+            owner=command.owner,
+            plans=command.plans,
+            endpoints=command.endpoints,
+            open_endpoints=command.open_endpoints,
+            metadata=command.metadata,
+        )
+    ]
+
+
+def update_agent(case: Case, command: UpdateAgent) -> list[Recorded]:
+    """What is not given stays as it is."""
+    agent = registered(case, command.agent)
+    if agent.retired:
+        raise Refusal(Reason.agent_retired, detail=command.agent)
+    terms = agent.terms
+    updated = AgentUpdated(
+        agent=terms.agent,
+        name=terms.name,
+        owner=terms.owner,
+        plans=terms.plans if command.plans is None else command.plans,
+        endpoints=terms.endpoints if command.endpoints is None else command.endpoints,
+        open_endpoints=terms.open_endpoints if command.open_endpoints is None else command.open_endpoints,
+        metadata=terms.metadata if command.metadata is None else command.metadata,
+    )
+    _check_terms(case, updated.plans, (*updated.endpoints, *updated.open_endpoints))
+    return [updated]
+
+
+def retire_agent(case: Case, command: RetireAgent) -> list[Recorded]:
+    """An agent retires once."""
+    agent = registered(case, command.agent)
+    if agent.retired:
+        raise Refusal(Reason.agent_retired, detail=command.agent)
+    return [AgentRetired(agent=agent.terms.agent)]
+
+
+def _check_sold(retired: bool, plan: str) -> None:
+    if retired:
+        raise Refusal(Reason.plan_retired, detail=plan)
+
+
+def _check_terms(case: Case, plans: tuple[str, ...], endpoints: tuple[Endpoint, ...]) -> None:
+    for plan in plans:
+        plan_of(case, plan)
+    for endpoint in endpoints:
+        check(endpoint)
+
+
+def _tariff(case: Case, version: int, name: str, parameters: dict[str, object]) -> Tariff:
+    """A tariff with the policy's own form of its parameters, so that equal tariffs are written alike."""
+    try:
+        policy = case.tariffs.make(name, parameters)
+    except (UnknownPlugin, ValueError) as error:
+        raise Refusal(Reason.malformed, detail=f"policy {name}: {error}") from error
+    return Tariff(version=version, policy=name, policy_version=policy.version, parameters=dict(policy.parameters))

@@ -1,0 +1,182 @@
+"""What a request really cost: rated, drawn from its hold first, and recorded with the lines of its computation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..books import Account, OpenRequest, Plan, consume, total
+from ..commands import Charge
+from ..events import Adjusted, Charged, Draws, Line, Recorded, Usage
+from ..periods import period
+from ..plugins import Policy
+from ..rating import marginal
+from ..reducers import apply, late_until
+from ..refusals import Reason, Refusal
+from .adjustments import give_back
+from .case import (
+    Case,
+    Decision,
+    Rating,
+    account_of,
+    agent_of,
+    check_standing,
+    check_usage,
+    overrun,
+    plan_of,
+    policy_of,
+    take,
+)
+from .requests import find_open, later_deadline, returned
+
+
+def charge(case: Case, command: Charge) -> Decision:
+    """Of an open request, of one that expired a short while ago, or directly of an account."""
+    if not command.request:
+        return _charge_directly(case, command)
+    if command.subscriber or command.plan or command.agent:
+        raise Refusal(Reason.malformed, detail="a request names its account and agent; give only the request")
+    account, plan, open_request, events = find_open(case, command.request)
+    if open_request is not None:
+        return _charge_open(case, command, account, plan, open_request, events)
+    late = account.late.get(command.request)
+    if late is None or not command.final or case.at >= late_until(plan, late):
+        raise Refusal(Reason.request_closed, detail=f"request {command.request}")
+    rated = _rate(case, command, account, plan, late)
+    return _settle(case, command, account, plan, events, rated, take(account, rated.price), request=late, late=True)
+
+
+def _charge_open(
+    case: Case, command: Charge, account: Account, plan: Plan, request: OpenRequest, events: list[Recorded]
+) -> Decision:
+    """The request's own hold is drawn first, in its order, then available lots; a partial charge only consumes."""
+    rated = _rate(case, command, account, plan, request)
+    held, rest = consume(request.draws, rated.price)
+    draws = (*held, *take(account, rated.price - total(held)))
+    deadline = None
+    if not command.final:
+        moved = later_deadline(plan, request, case.at, plan.terms.hold_seconds)
+        deadline = moved if moved != request.deadline else None
+    lots = [lot for lot, _ in rest] if command.final else []
+    return _settle(
+        case, command, account, plan, events, rated, draws, request=request, deadline=deadline, returning=lots
+    )
+
+
+def _charge_directly(case: Case, command: Charge) -> Decision:
+    """A request and its final charge in one: `cap` does not apply, since nothing was admitted."""
+    plan = plan_of(case, command.plan)
+    agent = agent_of(case, plan, command.agent)
+    if not command.final:
+        raise Refusal(Reason.malformed, detail="a direct charge is final")
+    account, events = account_of(case, command.subscriber, plan)
+    check_standing(account, case.at)
+    rated = _rate(case, command, account, plan, None)
+    draws = take(account, rated.price)
+    if overrun(account, plan, rated.price - total(draws))[1]:
+        needed, available = rated.price, account.available
+        raise Refusal(Reason.insufficient_credits, needed=needed, available=available, top_up=needed - available)
+    return _settle(case, command, account, plan, events, rated, draws, agent=agent)
+
+
+@dataclass(slots=True)
+class _Rated:
+    """What usage costs: `price` credits, or a `refund` where the total falls, and what that was computed from."""
+
+    price: int
+    refund: int
+    lines: tuple[Line, ...]
+    tariff: int
+    labels: dict[str, str]
+    period: str
+    before: Usage | None
+
+
+def _rate(case: Case, command: Charge, account: Account, plan: Plan, request: OpenRequest | None) -> _Rated:
+    """The marginal price of the usage, in the scope of the tariff under which the request was admitted."""
+    version = request.tariff if request is not None else plan.tariff.version
+    labels = command.labels if request is None else _labels(request, command)
+    policy = policy_of(case, plan, version)
+    name = period(plan.terms.period, account.purchases, case.at, command.occurred_at)
+    before = _before(policy, account, request, name)
+    meter = account.meters.get(name)
+    check_usage(meter.usage if meter is not None else {}, command.usage)
+    check_usage(before or {}, command.usage)
+    with Rating():
+        price, lines = marginal(policy, before, command.usage, labels)
+    return _Rated(max(0, price), max(0, -price), lines, version, labels, name, before)
+
+
+def _before(policy: Policy, account: Account, request: OpenRequest | None, name: str) -> Usage | None:
+    """The meter of the policy's scope; None where nothing was charged in it yet."""
+    if policy.scope == "request":
+        return request.usage if request is not None and request.charged else None
+    meter = account.meters.get(name)
+    return meter.usage if meter is not None and meter.charged else None
+
+
+def _labels(request: OpenRequest, command: Charge) -> dict[str, str]:
+    """A request's labels; a charge may add to them until the first part is charged, since one total has one price."""
+    labels = {**request.labels, **command.labels}
+    if request.charged and labels != request.labels:
+        raise Refusal(Reason.malformed, detail="the labels of a request are fixed by its first charge")
+    return labels
+
+
+def _settle(
+    case: Case,
+    command: Charge,
+    account: Account,
+    plan: Plan,
+    events: list[Recorded],
+    rated: _Rated,
+    draws: Draws,
+    *,
+    request: OpenRequest | None = None,
+    agent: int = 0,
+    late: bool = False,
+    deadline: int | None = None,
+    returning: Sequence[int] = (),
+) -> Decision:
+    """The event, and what follows from it in the same commit: credits that return to expired lots lapse, and what a
+    falling total gives back is an adjustment of the period."""
+    debt, shortfall = overrun(account, plan, rated.price - total(draws))
+    draws = (*draws, *debt)
+    charged = Charged(
+        account=account.number,
+        request=command.request,
+        agent=request.agent if request is not None else agent,
+        credits=total(draws),
+        draws=draws,
+        shortfall=shortfall,
+        usage=command.usage,
+        labels=rated.labels,
+        tariff=rated.tariff,
+        period=rated.period,
+        before=rated.before or {},
+        continues=rated.before == {},
+        lines=rated.lines,
+        final=command.final,
+        deadline=deadline,
+        late=late,
+        occurred_at=command.occurred_at,
+    )
+    own: list[Recorded] = [charged, *returned(case, account, plan, charged, returning)]
+    if rated.refund:
+        own += _fall(case, account, plan, own, rated)
+    return Decision(events, own)
+
+
+def _fall(case: Case, account: Account, plan: Plan, own: list[Recorded], rated: _Rated) -> list[Recorded]:
+    """The adjustment by which a volume tier that was reached makes what came before cheaper; no more than was taken."""
+    ahead = account.clone()
+    for event in own:
+        apply(ahead, plan, 0, case.at, event)
+    meter = ahead.meters[rated.period]
+    draws = give_back(ahead, list(meter.drawn.items()), min(rated.refund, meter.net))
+    if not draws:
+        return []
+    adjusted = Adjusted(
+        account=account.number, period=rated.period, credits=-total(draws), draws=draws, reason="tier"
+    )
+    return [adjusted, *returned(case, ahead, plan, adjusted, [lot for lot, _ in draws])]

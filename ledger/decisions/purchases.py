@@ -1,0 +1,158 @@
+"""What comes onto an account and leaves it: sales, trials, gifts, withdrawals, reversals, freezing."""
+
+from __future__ import annotations
+
+from ..amounts import MOST_CREDITS, SECOND
+from ..books import Account, Lot, digest, total
+from ..commands import LATEST, Freeze, Give, Purchase, Reverse, Withdraw
+from ..due import refund
+from ..events import Draws, Frozen, Funding, Kind, Purchased, Recorded, Reversed, Share, Started, Withdrawn
+from ..refusals import Reason, Refusal
+from .case import Case, Decision, account_of, plan_of, take
+
+
+def purchase(case: Case, command: Purchase) -> Decision:
+    """A sale at the plan's price; of a trial, once a subscriber."""
+    plan = plan_of(case, command.plan)
+    if plan.retired:
+        raise Refusal(Reason.plan_retired, detail=command.plan)
+    terms = plan.terms
+    account = case.books.find(command.subscriber, command.plan)
+    if terms.trial and account is not None and any(lot.kind == "trial" for lot in account.lots.values()):
+        raise Refusal(Reason.trial_used)
+    return _add(
+        case,
+        command,
+        kind="trial" if terms.trial else "sale",
+        credits=terms.credits,
+        seconds=terms.seconds,
+        priority=terms.priority,
+        shares=terms.price,
+        funding=command.funding,
+        payment=command.payment,
+    )
+
+
+def give(case: Case, command: Give) -> Decision:
+    """A gift has no cost and earns nothing."""
+    plan = plan_of(case, command.plan)
+    if plan.retired:
+        raise Refusal(Reason.plan_retired, detail=command.plan)
+    priority = plan.terms.priority if command.priority is None else command.priority
+    return _add(
+        case,
+        command,
+        kind="gift",
+        credits=command.credits,
+        seconds=command.seconds,
+        priority=priority,
+        expiry=command.expiry,
+    )
+
+
+def _add(
+    case: Case,
+    command: Purchase | Give,
+    *,
+    kind: Kind,
+    credits: int,
+    seconds: int,
+    priority: int,
+    shares: tuple[Share, ...] = (),
+    funding: Funding = "none",
+    payment: str = "",
+    expiry: int | None = None,
+) -> Decision:
+    """A new lot. A window starts where the account's last one ends."""
+    plan = plan_of(case, command.plan)
+    account, events = None, []
+    if case.books.find(command.subscriber, command.plan) is not None:
+        account, events = account_of(case, command.subscriber, plan)
+    lots = list(account.lots.values()) if account else []
+    start = max(case.at, command.start or 0)
+    if seconds:
+        start = max([start, *(lot.expiry for lot in lots if lot.seconds and lot.expiry is not None)])
+        expiry = expiry or start + seconds * SECOND
+    if expiry is not None and expiry <= start:
+        raise Refusal(Reason.malformed, detail="the expiry lies before the start")
+    if sum(lot.credits for lot in lots) + credits > MOST_CREDITS or max(start, expiry or 0) > LATEST:
+        raise Refusal(Reason.overflow, detail="beyond 2^63-1 credits on one account, or the year 9999")
+    number = account.number if account else case.books.opened + 1
+    bought = Purchased(
+        account=number,
+        subscriber=command.subscriber,
+        plan=command.plan,
+        kind=kind,
+        credits=credits,
+        seconds=seconds,
+        asset=plan.terms.asset,
+        cost=sum(share.amount for share in shares),
+        shares=shares,
+        funding=funding,
+        payment=payment,
+        start=None if start == case.at else start,
+        expiry=expiry,
+        priority=priority,
+    )
+    own: list[Recorded] = [bought]
+    if start == case.at:
+        # The lot's name is the sequence of its purchase, which is known once what is due stands before it.
+        lot = case.books.seq + len(events) + 1
+        paid = min(credits, account.debt) if account else 0
+        own.append(Started(account=number, lot=lot, draws=((0, paid),) if paid else (), instant=case.at))
+    return Decision(events, own)
+
+
+def withdraw(case: Case, command: Withdraw) -> Decision:
+    """Credits that are held or owed stay; windows end and lots that have not started leave only as a whole."""
+    plan = plan_of(case, command.plan)
+    account, events = account_of(case, command.subscriber, plan)
+    lots = _lots(account, command.lot)
+    left = sum(lot.left for lot in lots)
+    most = min(left, max(0, account.available))
+    credits = most if command.credits is None else command.credits
+    if credits > most:
+        raise Refusal(Reason.insufficient_credits, needed=credits, available=most)
+    draws = _draw_lot(lots[0], credits) if command.lot else take(account, credits)
+    money = {name: amount for name, part in draws if (amount := refund(account.lots[name], part))}
+    if command.credits is None:
+        money |= {lot.id: lot.cost for lot in lots if not lot.started}
+        windows = [lot for lot in lots if lot.started and not lot.credits and lot.lives(case.at)]
+        money |= {lot.id: lot.cost - lot.refunded - lot.earned(case.at) for lot in windows}
+    if not draws and not money:
+        raise Refusal(Reason.insufficient_credits, needed=1, available=0)
+    withdrawn = Withdrawn(account=account.number, draws=draws, money=money, reason=command.reason)
+    return Decision(events, [withdrawn])
+
+
+def reverse(case: Case, command: Reverse) -> Decision:
+    """A lot is reversed once."""
+    plan = plan_of(case, command.plan)
+    account, events = account_of(case, command.subscriber, plan)
+    name = command.lot
+    if not name and command.payment:
+        name = case.books.payments.get(digest("payment", command.payment), (b"", 0))[1]
+    lot = _lots(account, name)[0] if name else None
+    if lot is None or lot.reversed:
+        raise Refusal(Reason.malformed, detail="name a lot or a payment that was not reversed before")
+    return Decision(events, [Reversed(account=account.number, lot=lot.id, payment=lot.payment)])
+
+
+def freeze(case: Case, command: Freeze) -> Decision:
+    """Freezing a frozen account changes nothing more."""
+    account, events = account_of(case, command.subscriber, plan_of(case, command.plan))
+    return Decision(events, [Frozen(account=account.number)])
+
+
+def _lots(account: Account, name: int) -> list[Lot]:
+    if not name:
+        return list(account.lots.values())
+    if name not in account.lots:
+        raise Refusal(Reason.malformed, detail=f"the account has no lot {name}")
+    return [account.lots[name]]
+
+
+def _draw_lot(lot: Lot, credits: int) -> Draws:
+    draws = ((lot.id, credits),) if credits else ()
+    assert total(draws) <= lot.left
+    return draws

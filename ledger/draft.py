@@ -1,0 +1,98 @@
+"""The books as they will be: what a group of commands has come to before any of it is written.
+
+The books themselves are not touched, so a group that cannot be appended leaves nothing to undo. An account is copied only
+when a second command of the group looks at it: most groups touch most accounts once.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from .books import Account, Books
+from .events import Charged, Extended, Recorded, Released, Requested
+from .reducers import reduce, remember_key
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+_LATER = (Requested, Extended, Released, Charged)
+"""Events that only a later look at their account needs: nothing else can refer to them before they are written."""
+
+
+class _Overlay(dict[K, V]):
+    """A dict over another: what is not here is read there, what is written or removed is so here only."""
+
+    def __init__(self, under: dict[K, V]) -> None:
+        super().__init__()
+        self._under = under
+        self._removed: set[K] = set()
+
+    def __missing__(self, name: K) -> V:
+        if name in self._removed:
+            raise KeyError(name)
+        return self._under[name]
+
+    def get(self, name: K, default: Any = None) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            return default
+
+    def __contains__(self, name: object) -> bool:
+        return super().__contains__(name) or (name not in self._removed and name in self._under)
+
+    def pop(self, name: K, *default: Any) -> Any:
+        value = self.get(name, *default)
+        self._removed.add(name)
+        super().pop(name, None)
+        return value
+
+
+class Draft(Books):
+    """Books over books. `record` takes the events of one command after the other."""
+
+    waiting: dict[int, list[tuple[int, Recorded]]] = {}
+    copied: set[int] = set()
+
+    @classmethod
+    def over(cls, books: Books, at: int) -> Draft:
+        """A draft of the next commit, at that time."""
+        draft = cls(seq=books.seq, at=books.at, opened=books.opened, registered=books.registered)
+        for name in ("plans", "agents", "agent_names", "accounts", "names", "open", "payments"):
+            setattr(draft, name, _Overlay(getattr(books, name)))
+        draft.keys, draft.older_keys = books.keys, books.older_keys
+        draft.advance(at)
+        draft.keys, draft.older_keys = _Overlay(draft.keys), _Overlay(draft.older_keys)
+        return draft
+
+    def account(self, number: int) -> Account:
+        """The account as it will be; the books' own where nothing of the group touched it (so only to be read)."""
+        waiting = self.waiting.pop(number, None)
+        if waiting is None:
+            return self.accounts[number]
+        self._own(number)
+        latest = self.seq
+        for seq, event in waiting:
+            reduce(self, seq, self.at, event)
+        self.seq = latest
+        return self.accounts[number]
+
+    def record(self, event: Recorded) -> int:
+        """Add the next event; returns its sequence."""
+        seq = self.seq + 1
+        number = self.account_of(event)
+        if isinstance(event, _LATER):
+            remember_key(self, seq, event)
+            self.waiting.setdefault(number, []).append((seq, event))
+        else:
+            if number in self.accounts:
+                self.account(number)
+                self._own(number)
+            reduce(self, seq, self.at, event)
+        self.seq = seq
+        return seq
+
+    def _own(self, number: int) -> None:
+        if number not in self.copied:
+            self.accounts[number] = self.accounts[number].clone()
+            self.copied.add(number)

@@ -1,0 +1,82 @@
+"""Time, as one pure function: what has become due on an account.
+
+Events come in the order (instant; started, released, lapsed; id), each with its own instant. Intervals are half-open: a
+lot lives while start ≤ at < expiry, a hold while at < deadline.
+
+Law, held by a test: writing due events at every instant, or only at the end, gives the same books.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from .amounts import split
+from .books import Account, Lot, Plan
+from .events import Lapsed, Recorded, Released, Started, Withdrawn
+from .reducers import apply
+
+
+def due(account: Account, plan: Plan, now: int) -> tuple[Account, list[Recorded]]:
+    """The account as it is at `now` (a copy, where anything was due) and the events that made it so."""
+    if account.next_due is None or account.next_due > now:
+        return account, []
+    ahead, events = account.clone(), []
+    for event in _happen(ahead, plan, now):
+        apply(ahead, plan, 0, now, event)
+        events.append(event)
+    return ahead, events
+
+
+def _happen(account: Account, plan: Plan, now: int) -> Iterator[Recorded]:
+    """The next due event, again and again; the account must have changed by it before the next is asked for."""
+    while True:
+        coming: list[tuple[int, int, int]] = [
+            *((lot.start, 0, lot.id) for lot in account.lots.values() if not lot.started and lot.start <= now),
+            *((request.deadline, 1, request.id) for request in account.requests.values() if request.deadline <= now),
+            *(
+                (lot.expiry, 2, lot.id)
+                for lot in account.lots.values()
+                if lot.left and lot.expiry is not None and lot.expiry <= now
+            ),
+        ]
+        if not coming:
+            return
+        instant, family, name = min(coming)
+        if family == 0:
+            lot = account.lots[name]
+            paid = min(lot.credits, account.debt)
+            yield Started(account=account.number, lot=name, draws=((0, paid),) if paid else (), instant=instant)
+        elif family == 1:
+            held = [lot for lot, _ in account.requests[name].draws]
+            yield Released(request=name, reason="expired", instant=instant)
+            yield from lapses(account, plan, held, instant, now)
+        else:
+            yield lapse(account, plan, account.lots[name], instant)
+
+
+def lapses(account: Account, plan: Plan, lots: Sequence[int], instant: int, now: int) -> Iterator[Recorded]:
+    """What lapses at once because it returned, at `instant`, to lots that had expired before; the time of that is the
+    commit's, `now`."""
+    for name in dict.fromkeys(lots):
+        lot = account.lots.get(name)
+        if lot is not None and lot.left and lot.expiry is not None and lot.expiry < instant:
+            yield lapse(account, plan, lot, now)
+
+
+def lapse(account: Account, plan: Plan, lot: Lot, instant: int) -> Recorded:
+    """What is left of an expired lot lapses, or leaves with its money where the plan refunds."""
+    if plan.terms.on_lapse == "earn":
+        return Lapsed(account=account.number, lot=lot.id, credits=lot.left, instant=instant)
+    return Withdrawn(
+        account=account.number,
+        draws=((lot.id, lot.left),),
+        money={lot.id: money} if (money := refund(lot, lot.left)) else {},
+        reason="lapsed",
+        instant=instant,
+    )
+
+
+def refund(lot: Lot, credits: int) -> int:
+    """The unearned money that leaves with `credits` of a lot's left: their part of what the lot has to earn."""
+    rest = lot.credits - lot.withdrawn - lot.used - credits
+    return split(lot.cost - lot.refunded, [lot.used, rest, credits])[2]

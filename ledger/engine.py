@@ -1,0 +1,563 @@
+"""The engine: one object that people use. It holds the books in memory, and the clock that it was given.
+
+    queue a command ▸ a leader takes the whole queue ▸ catch up with the head ▸ decide each on the books as they will be
+    ▸ one append for all ▸ fold ▸ answer each ▸ hand over to the next leader
+
+A lone caller pays one commit, a hundred callers share one, without a background thread. All answers of a group, refusals
+included, are given after its append is durable; if that fails, every command of the group gets that error.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+import msgspec
+
+from .books import KEY_WINDOW, VERSION, Books
+from .commands import Adjust, AnyCommand, Command, Request, Tick, admit
+from .decisions import Case, Decision, Replay, command_refers, decide
+from .draft import Draft
+from .due import due
+from .errors import Closed, Conflict, Damaged, LedgerError, OutcomeUnknown
+from .events import Recorded, RefusedRequests
+from .log import Commit, Entry, Head, Snapshot, commit_hash, entries, origin, seal, unseal
+from .plugins import Store, stores
+from .readings import Balance, Earned, LotReading, Reading, RequestReading
+from .reducers import reduce
+from .refusals import Refusal, Refused
+from .statements import Explanation, Statement, explain, statement
+from .tariffs import Tariffs
+
+if TYPE_CHECKING:
+    from .metering import RequestContext
+
+Clock: TypeAlias = Callable[[], int]
+"""Gives the time as UTC microseconds."""
+
+SNAPSHOT_VERSION = f"{VERSION}:{KEY_WINDOW}"
+SNAPSHOT_EVENTS = 50_000
+"""A ledger that is closed this many events after its last snapshot leaves a new one."""
+MOST_IN_GROUP = 8_192
+REFUSALS_WRITTEN_EVERY = 1_000_000
+
+
+def system_clock() -> int:
+    """The machine's clock, in UTC microseconds."""
+    return time.time_ns() // 1000
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What an accepted command came to: its first event, in its place. A repeated key gets the very same answer.
+
+    A `Tick` has no event of its own; its `seq` is the head's.
+    """
+
+    seq: int
+    at: int
+    event: Recorded | None
+
+    accepted = True
+
+    def __bool__(self) -> bool:
+        return True
+
+    def unwrap(self) -> Answer:
+        """This answer; a refusal raises PaymentRequired instead."""
+        return self
+
+
+Outcome: TypeAlias = Answer | Refused
+
+
+class Ticket(Protocol):
+    """A caller's commands in the queue, and how that caller is told."""
+
+    commands: Sequence[object]
+    outcomes: list[Outcome | Exception]
+    error: BaseException | None
+
+    def wake(self) -> None:
+        """Let the caller read its outcomes."""
+
+    def lead(self) -> None:
+        """Make the caller the next leader."""
+
+
+class _ThreadTicket:
+    """A caller that sleeps on a lock of its own until it is answered, or named leader."""
+
+    def __init__(self, commands: Sequence[object]) -> None:
+        self.commands = commands
+        self.outcomes: list[Outcome | Exception] = []
+        self.error: BaseException | None = None
+        self.leads = False
+        self._asleep = threading.Lock()
+        self._asleep.acquire()
+
+    def wait(self) -> None:
+        self._asleep.acquire()
+
+    def wake(self) -> None:
+        self._asleep.release()
+
+    def lead(self) -> None:
+        self.leads = True
+        self._asleep.release()
+
+
+class Ledger:
+    """An append-only ledger and its books.
+
+    Open one with `Ledger.open`; close it, or use it in a `with`. All of its methods may be called from any thread.
+    """
+
+    def __init__(self, store: Store, clock: Clock = system_clock, read_only: bool = False) -> None:
+        self._store, self._clock, self._read_only = store, clock, read_only
+        self._tariffs = Tariffs()
+        self._process = os.getpid()
+        self._mutex = threading.Lock()
+        self._queue: deque[Ticket] = deque()
+        self._leading = False
+        self._lock = threading.RLock()
+        self._refusals: dict[tuple[str, str, int], tuple[int, int, dict[str, int]]] = {}
+        self._closed = False
+        self._load()
+
+    @classmethod
+    def open(
+        cls,
+        where: str | Path | None = None,
+        *,
+        store: str | None = None,
+        clock: Clock = system_clock,
+        id: str | None = None,
+        read_only: bool = False,
+    ) -> Ledger:
+        """Open the ledger at `where`, or make one there; without `where`, one in memory.
+
+        `store` names a store plugin (default: `sqlite`). `id` names a new ledger; its chain of hashes begins from it.
+        Raises NotFound, NotALog, WrongVersion, Locked, Damaged or UnknownPlugin.
+        """
+        factory = stores.get(store or ("memory" if where is None else "sqlite"))
+        return cls(factory(where, id=id, read_only=read_only), clock, read_only)
+
+    # -- writing -------------------------------------------------------------------------------------------------------
+
+    def execute(self, command: Command) -> Outcome:
+        """Do one command. Returns its answer, or the refusal; neither raises.
+
+        Raises Locked, NotWritten or OutcomeUnknown where the log could not be written.
+        """
+        return self.execute_many([command])[0]
+
+    def execute_many(self, commands: Iterable[Command]) -> list[Outcome]:
+        """Do several commands in one commit, in order; each is accepted or refused for itself."""
+        ticket = _ThreadTicket(list(commands))
+        if not ticket.commands:
+            return []
+        if self.enqueue(ticket):
+            self.lead()
+        else:
+            try:
+                ticket.wait()
+                if ticket.leads:
+                    self.lead()
+            except BaseException:
+                self._abandon(ticket)
+                raise
+        return outcomes_of(ticket)
+
+    def tick(self) -> None:
+        """Write what time has done to all accounts."""
+        self.execute(Tick())
+
+    def snapshot(self) -> None:
+        """Keep the books as they are, so that the next opening is quick. It changes nothing else."""
+        with self._current():
+            self._save_snapshot()
+
+    def request(
+        self,
+        subscriber: str,
+        plan: str,
+        *,
+        agent: str = "",
+        method: str = "",
+        url: str = "",
+        estimate: Mapping[str, int] | None = None,
+        labels: Mapping[str, str] | None = None,
+        key: str | None = None,
+    ) -> RequestContext:
+        """Hold, do the work, charge: `with ledger.request(…) as request`. Entering raises PaymentRequired."""
+        from .metering import RequestContext
+
+        command = Request(
+            subscriber=subscriber,
+            plan=plan,
+            agent=agent,
+            method=method,
+            url=url,
+            estimate=dict(estimate or {}),
+            labels=dict(labels or {}),
+            key=key,
+        )
+        return RequestContext(self, command)
+
+    # -- reading -------------------------------------------------------------------------------------------------------
+
+    @property
+    def head(self) -> Head:
+        """The end of the log."""
+        with self._current():
+            return self._head
+
+    @property
+    def id(self) -> str:
+        """The ledger's id."""
+        return self._store.id
+
+    def balance(self, subscriber: str, plan: str) -> Balance | None:
+        """The position of one account now; None where there is none."""
+        with self._now() as now:
+            return now.balance(subscriber, plan)
+
+    def balances(self, subscriber: str | None = None, plan: str | None = None) -> list[Balance]:
+        """The positions of all accounts now, or of a subscriber's, or of a plan's."""
+        with self._now() as now:
+            return now.balances(subscriber, plan)
+
+    def lots(self, subscriber: str, plan: str) -> list[LotReading]:
+        """The lots of an account now, oldest first."""
+        with self._now() as now:
+            return now.lots(subscriber, plan)
+
+    def requests(self, subscriber: str | None = None, plan: str | None = None) -> list[RequestReading]:
+        """The open requests now."""
+        with self._now() as now:
+            return now.requests(subscriber, plan)
+
+    def earned(self) -> list[Earned]:
+        """What was sold and earned up to now, by asset."""
+        with self._now() as now:
+            return now.earned()
+
+    def statement(self, subscriber: str, plan: str, *, since: int | None = None) -> Statement | None:
+        """Every movement of an account with running balances, after sequence `since`; None where there is no account."""
+        with self._now() as now:
+            pending = now.pending(subscriber, plan)
+            return statement(self._entries(0), subscriber, plan, now.at, pending, since)
+
+    def explain(self, charge: int) -> Explanation | None:
+        """How a charge came about, computed again; None where that sequence is not a charge."""
+        with self._current():
+            return explain(self._entries, self._books, self._tariffs, charge)
+
+    def events(self, after: int = 0) -> Iterator[Entry]:
+        """The events after a sequence, in order, as they were when this was called."""
+        upto = self.head.seq
+        while after < upto:
+            with self._current():
+                part = _first(self._entries(after), MOST_IN_GROUP)
+            for entry in part:
+                if entry.seq <= upto:
+                    yield entry
+            after = part[-1].seq
+
+    def as_of(self, *, seq: int | None = None, at: int | None = None) -> Reading:
+        """The books as they were after sequence `seq`, or at time `at` (UTC microseconds)."""
+        with self._current():
+            return as_of(self._store, seq=seq, at=at)
+
+    def state(self) -> bytes:
+        """The books as canonical bytes: equal books give equal bytes."""
+        with self._current():
+            return self._books.dump()
+
+    # -- the life of the object ----------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Let go of the log. A second call does nothing."""
+        if self._closed or self._process != os.getpid():
+            return
+        with self._lock:
+            self._closed = True
+            try:
+                if not self._read_only and self._head.seq - self._snapshot_seq >= SNAPSHOT_EVENTS:
+                    self._save_snapshot()
+            finally:
+                self._store.close()
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        if self._closed:
+            return f"<Ledger {self._store.id}: closed>"
+        books = self._books
+        return f"<Ledger {self._store.id}: {books.seq} events, {len(books.plans)} plans, {books.opened} accounts>"
+
+    def _repr_html_(self) -> str:
+        return f"<code>{repr(self)[1:-1]}</code>"
+
+    # -- the queue: who leads ------------------------------------------------------------------------------------------
+
+    def enqueue(self, ticket: Ticket) -> bool:
+        """Put a ticket in the queue; True where its caller must lead."""
+        self._check_process()
+        with self._mutex:
+            self._queue.append(ticket)
+            leads, self._leading = not self._leading, True
+            return leads
+
+    def lead(self) -> None:
+        """Take the whole queue, do it as one group, answer, and name the next leader."""
+        with self._mutex:
+            group = [self._queue.popleft()]
+            size = len(group[0].commands)
+            while self._queue and size + len(self._queue[0].commands) <= MOST_IN_GROUP:
+                group.append(self._queue.popleft())
+                size += len(group[-1].commands)
+        try:
+            outcomes = iter(self._do([command for ticket in group for command in ticket.commands]))
+            for ticket in group:
+                ticket.outcomes = [next(outcomes) for _ in ticket.commands]
+        except Exception as error:  # noqa: BLE001 - every caller of the group gets it, the leader too
+            for ticket in group:
+                ticket.error = error
+        except BaseException:  # the leader was interrupted: the others must not wait for it
+            for ticket in group:
+                ticket.error = OutcomeUnknown("the writing thread was interrupted")
+            raise
+        finally:
+            for ticket in group:
+                ticket.wake()
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        with self._mutex:
+            successor = self._queue[0] if self._queue else None
+            self._leading = successor is not None
+        if successor is not None:
+            successor.lead()
+
+    def _abandon(self, ticket: _ThreadTicket) -> None:
+        """The caller was interrupted while it waited: take its commands back if nobody has taken them."""
+        with self._mutex:
+            waiting = ticket in self._queue
+            if waiting:
+                self._queue.remove(ticket)
+        if waiting and ticket.leads:
+            self._hand_over()
+
+    # -- a group: decide, append, fold ---------------------------------------------------------------------------------
+
+    def _do(self, commands: list[object]) -> list[Outcome | Exception]:
+        with self._locked():
+            while True:
+                self._catch_up()
+                at = max(self._clock(), self._head.at)
+                draft = Draft.over(self._books, at)
+                events: list[Recorded] = []
+                outcomes = [self._decide(draft, events, command) for command in commands]
+                if events:
+                    events += self._noted(at)
+                    try:
+                        self._append(seal(self._head, at, list(events)), events)
+                    except Conflict:
+                        continue
+                self._note(commands, outcomes)
+                return [self._answer(events, outcome) for outcome in outcomes]
+
+    def _decide(self, draft: Draft, events: list[Recorded], command: object) -> Answer | Replay | Refused | Exception:
+        """Decide one command on the draft, and put its events into it."""
+        try:
+            admitted = admit(command)
+            decision = decide(Case(draft, draft.at, self._tariffs, self._evidence(draft, admitted)), admitted)
+            if not isinstance(decision, Decision):
+                return decision
+            if isinstance(admitted, Tick):
+                decision.due = self._all_due(draft)
+        except Refusal as refusal:
+            return refusal.refused
+        except Exception as error:  # noqa: BLE001 - a fault in one command is not its neighbours'
+            return error
+        for event in decision.due:
+            draft.record(event)
+        events += decision.due
+        seqs = [draft.record(event) for event in decision.own]
+        events += decision.own
+        return Answer(seqs[0] if seqs else draft.seq, draft.at, decision.own[0] if decision.own else None)
+
+    def _all_due(self, draft: Draft) -> list[Recorded]:
+        events: list[Recorded] = []
+        for number in range(1, draft.opened + 1):
+            account = draft.account(number)
+            events += due(account, draft.plans[account.plan], draft.at)[1]
+        return events
+
+    def _evidence(self, draft: Draft, command: AnyCommand) -> dict[int, Entry]:
+        """The events of closed things that the command is about, read from the log."""
+        seq = command_refers(command)
+        needed = isinstance(command, Adjust) or (command.key is not None and seq not in draft.open)
+        if not needed or not 0 < seq <= self._head.seq:
+            return {}
+        return {seq: next(self._entries(seq - 1))}
+
+    def _append(self, commit: Commit, events: list[Recorded]) -> None:
+        self._store.append(self._head, commit)
+        self._stale = True  # until the fold is whole: an interrupt in the middle of it must not leave half of it
+        self._fold(commit, events)
+        self._stale = False
+
+    def _answer(self, events: list[Recorded], outcome: Answer | Replay | Refused | Exception) -> Outcome | Exception:
+        if not isinstance(outcome, Replay):
+            return outcome
+        entry = next(self._entries(outcome.seq - 1))
+        return Answer(entry.seq, entry.at, entry.event)
+
+    # -- refusals that a plan records: in the next commit, never one of their own --------------------------------------
+
+    def _note(self, commands: list[object], outcomes: Sequence[object]) -> None:
+        for command, outcome in zip(commands, outcomes, strict=True):
+            if isinstance(outcome, Refused) and isinstance(command, Request):
+                plan = self._books.plans.get(command.plan) if isinstance(command.plan, str) else None
+                if plan is not None and plan.terms.record_refusals:
+                    agent = self._books.agent_names.get(command.agent, 0)
+                    place = (str(outcome.reason), command.plan, agent)
+                    count, written, _ = self._refusals.get(place, (0, 0, {}))
+                    estimate = {} if outcome.reason == "malformed" else command.estimate
+                    self._refusals[place] = (count + 1, written, estimate)
+
+    def _noted(self, at: int) -> list[Recorded]:
+        events: list[Recorded] = []
+        for place, (count, written, estimate) in self._refusals.items():
+            if count and at - written >= REFUSALS_WRITTEN_EVERY:
+                reason, plan, agent = place
+                events.append(RefusedRequests(reason=reason, plan=plan, agent=agent, estimate=estimate, count=count))
+                self._refusals[place] = (0, at, {})
+        return events
+
+    # -- the books and the log -----------------------------------------------------------------------------------------
+
+    def _load(self) -> None:
+        """The books from the latest snapshot, if one holds, and from what came after it."""
+        self._books, self._head = Books(), origin(self._store.id)
+        self._snapshot_seq = 0
+        snapshot = self._store.load_snapshot(SNAPSHOT_VERSION)
+        if snapshot is not None:
+            try:
+                self._books = Books.load(snapshot.body)
+                self._head = Head(snapshot.seq, snapshot.hash, self._books.at)
+                self._snapshot_seq = snapshot.seq
+            except msgspec.MsgspecError:
+                self._books = Books()  # a cache that cannot be read is no cache
+        self._stale = False
+        self._catch_up()
+
+    def _catch_up(self) -> None:
+        """Fold what other processes wrote since."""
+        if self._stale:
+            self._load()
+            return
+        if self._store.head().hash == self._head.hash:
+            return
+        for commit in self._store.read(self._head.seq):
+            expected = commit_hash(self._head.hash, commit.first_seq, commit.count, commit.at, commit.kind, commit.body)
+            if commit.first_seq != self._head.seq + 1 or commit.hash != expected:
+                raise Damaged(f"the log does not follow at sequence {commit.first_seq}")
+            self._fold(commit, unseal(commit))
+
+    def _fold(self, commit: Commit, events: list[Recorded]) -> None:
+        self._books.advance(commit.at)
+        for seq, event in enumerate(events, commit.first_seq):
+            reduce(self._books, seq, commit.at, event)
+        self._head = commit.head
+
+    def _save_snapshot(self) -> None:
+        if self._head.seq:
+            snapshot = Snapshot(self._head.seq, self._head.hash, SNAPSHOT_VERSION, self._books.dump())
+            self._store.save_snapshot(snapshot)
+            self._snapshot_seq = self._head.seq
+
+    def _entries(self, after: int) -> Iterator[Entry]:
+        return (entry for entry in entries(self._store.read(after)) if entry.seq > after)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        self._check_process()
+        with self._lock:
+            if self._closed:
+                raise Closed("the ledger is closed")
+            yield
+
+    @contextmanager
+    def _current(self) -> Iterator[None]:
+        with self._locked():
+            self._catch_up()
+            yield
+
+    @contextmanager
+    def _now(self) -> Iterator[Reading]:
+        with self._current():
+            yield Reading(self._books, max(self._clock(), self._head.at))
+
+    def _check_process(self) -> None:
+        if self._process != os.getpid():
+            raise Closed("this ledger was opened before a fork")
+
+
+def fold(commits: Iterable[Commit], books: Books | None = None) -> Books:
+    """The books that a log comes to, from nothing or from given books (which it changes)."""
+    books = Books() if books is None else books
+    for commit in commits:
+        books.advance(commit.at)
+        for seq, event in enumerate(unseal(commit), commit.first_seq):
+            reduce(books, seq, commit.at, event)
+    return books
+
+
+def as_of(store: Store, *, seq: int | None = None, at: int | None = None) -> Reading:
+    """The books after sequence `seq`, or at time `at`; without either, at the head. Time travel is a shorter fold."""
+    books = Books()
+    snapshot = store.load_snapshot(SNAPSHOT_VERSION, seq) if at is None else None
+    if snapshot is not None:
+        books = Books.load(snapshot.body)
+    for commit in store.read(books.seq):
+        if at is not None and commit.at > at:
+            break
+        if seq is not None and commit.first_seq > seq:
+            break
+        books.advance(commit.at)
+        for place, event in enumerate(unseal(commit), commit.first_seq):
+            if seq is None or place <= seq:
+                reduce(books, place, commit.at, event)
+    if seq is not None and seq > books.seq:
+        raise LedgerError(f"the log ends at sequence {books.seq}", "give an earlier sequence")
+    return Reading(books, books.at if at is None else max(at, books.at))
+
+
+def outcomes_of(ticket: Ticket) -> list[Outcome]:
+    """What a ticket's caller is told: its outcomes, or the error that its group or one of its commands met."""
+    if ticket.error is not None:
+        raise ticket.error
+    for outcome in ticket.outcomes:
+        if isinstance(outcome, Exception):
+            raise outcome
+    return ticket.outcomes  # type: ignore[return-value]
+
+
+def _first(entries: Iterator[Entry], count: int) -> list[Entry]:
+    return [entry for entry, _ in zip(entries, range(count), strict=False)]

@@ -1,0 +1,145 @@
+"""What can go wrong, as one tree. A refusal of a command is not an error: it is a value (`refusals.Refused`).
+
+    LedgerError
+    ├── PaymentRequired        a refusal, raised where raising is the natural form (context manager, decorator)
+    ├── BadData                input that cannot be read: a trace, an event, a parameter
+    ├── UnknownPlugin          no policy, chain or store of that name is installed
+    ├── MissingExtra           an optional part is not installed
+    ├── LogError
+    │   ├── NotFound           there is no log at that place
+    │   ├── NotALog            it is a file, but not a ledger
+    │   ├── WrongVersion       a ledger of a format that this release does not read
+    │   ├── AlreadyExists      a new log was asked for where one is
+    │   ├── Locked             another process holds the write lock for too long
+    │   ├── Damaged            the bytes of the log are not what was written
+    │   ├── NotWritten         an append failed and left nothing behind
+    │   └── Closed             the ledger was closed, or was opened before a fork
+    ├── Conflict               the head of the log moved; catch up and decide again
+    └── OutcomeUnknown         neither done nor undone, as far as can be known
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .refusals import Refused
+
+
+class LedgerError(Exception):
+    """Any failure of Tollbook. `hint` says what to do about it; `code` is the word of the command line's errors."""
+
+    code = "internal"
+    hint = "please report this"
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        if hint is not None:
+            self.hint = hint
+
+
+class PaymentRequired(LedgerError):
+    """A refused command, for callers who want an exception. `refused` has the reason and its facts."""
+
+    code = "refused"
+    hint = "see the reason and its facts"
+
+    def __init__(self, refused: Refused) -> None:
+        super().__init__(str(refused))
+        self.refused = refused
+
+
+class BadData(LedgerError):
+    """Input that cannot be read. `file` and `line` say where, as far as known."""
+
+    code = "bad_data"
+    hint = "correct the input"
+
+    def __init__(self, message: str, hint: str | None = None, file: str | None = None, line: int | None = None) -> None:
+        super().__init__(message, hint)
+        self.file = file
+        self.line = line
+
+
+class UnknownPlugin(LedgerError):
+    """No policy, chain or store of that name is installed."""
+
+    code = "unknown_plugin"
+    hint = "install the package that provides it, or correct the name"
+
+
+class MissingExtra(LedgerError):
+    """An optional part of Tollbook is not installed."""
+
+    code = "missing_extra"
+
+
+class LogError(LedgerError):
+    """Something about the log as a file or a stream."""
+
+    code = "io"
+
+
+class NotFound(LogError):
+    """There is no log at that place."""
+
+    code = "not_found"
+    hint = "check the path"
+
+
+class NotALog(LogError):
+    """The file is not a Tollbook ledger."""
+
+    code = "not_a_log"
+    hint = "give the path of a ledger"
+
+
+class WrongVersion(LogError):
+    """The ledger has a format that this release does not read."""
+
+    code = "wrong_version"
+    hint = "install a release of Tollbook that reads it"
+
+
+class AlreadyExists(LogError):
+    """A new log was asked for where one is."""
+
+    code = "exists"
+    hint = "choose another path, or remove the file"
+
+
+class Locked(LogError):
+    """Another process has held the write lock for longer than we wait."""
+
+    code = "locked"
+    hint = "wait for the other process, or stop it, and run again"
+
+
+class Damaged(LogError):
+    """The bytes of the log are not what was written."""
+
+    code = "bad_data"
+    hint = "run `tollbook audit` on it to see what is damaged, and restore it from a copy"
+
+
+class NotWritten(LogError):
+    """An append failed and is known to have left nothing behind."""
+
+    hint = "mend the cause (space, permissions, disk) and run again"
+
+
+class Closed(LogError):
+    """The ledger was closed, or was opened in another process before a fork."""
+
+    hint = "open the ledger again in this process"
+
+
+class Conflict(LedgerError):
+    """The head of the log moved since it was read. The engine catches up and decides again; callers never see it."""
+
+
+class OutcomeUnknown(LedgerError):
+    """An append may or may not have happened, and reading the log again could not tell."""
+
+    code = "outcome_unknown"
+    hint = "open the ledger again and repeat the command with the same key"

@@ -1,0 +1,596 @@
+"""Everything that can happen, as one tagged union of immutable structs.
+
+An event is stored as a JSON object whose first key is `type`, a word that we chose; fields at their default are left
+out. Schemas only grow: a new field has a default, nothing is renamed, reordered or retyped. Invariants of a single
+event are checked in `__post_init__`, which runs when an event is made and again when it is read back.
+
+Amounts of credits are whole numbers of 64 bits, money is a whole number of any size, times are UTC microseconds.
+Plans are named; accounts and agents go by the dense numbers that `purchased` and `agent_registered` gave them (from 1;
+agent 0 is none). Requests, charges and lots are named by the sequence of their event; lot 0 is debt.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypeAlias, get_args
+
+import msgspec
+
+from .amounts import MOST_CREDITS
+
+Draws: TypeAlias = tuple[tuple[int, int], ...]
+"""Credits by lot, `((lot, credits), …)`: always positive, in the order in which they were taken."""
+
+Usage: TypeAlias = dict[str, int]
+"""Measured units by dimension: `input_tokens`, `seconds`, `calls`, …"""
+
+Kind: TypeAlias = Literal["sale", "trial", "gift"]
+Overrun: TypeAlias = Literal["cap", "debt"]
+OnLapse: TypeAlias = Literal["earn", "refund"]
+Metering: TypeAlias = Literal["month", "day", "purchase", "forever"]
+ReleaseReason: TypeAlias = Literal["voided", "failed", "expired"]
+AdjustReason: TypeAlias = Literal["correction", "refund", "true_up", "late", "tier"]
+
+DAY_SECONDS = 86_400
+
+
+def _check(holds: bool, rule: str) -> None:
+    if not holds:
+        raise ValueError(rule)
+
+
+def _credits(*amounts: int) -> None:
+    for amount in amounts:
+        if type(amount) is not int or not 0 <= amount <= MOST_CREDITS:
+            raise ValueError(f"{amount!r} is not an amount of credits: a whole number from 0 to 2^63-1")
+
+
+def _money(*amounts: int) -> None:
+    for amount in amounts:
+        if type(amount) is not int or amount < 0:
+            raise ValueError(f"{amount!r} is not an amount of money: a whole number, 0 or more")
+
+
+def _draws(draws: Draws, total: int) -> None:
+    taken = 0
+    for lot, amount in draws:
+        if type(lot) is not int or type(amount) is not int or lot < 0 or amount <= 0:
+            raise ValueError("a draw is a lot and a positive amount")
+        taken += amount
+    if taken != total:
+        raise ValueError(f"the draws come to {taken}, not to {total}")
+
+
+def _usage(usage: Usage) -> None:
+    for units in usage.values():
+        if type(units) is not int or not 0 <= units <= MOST_CREDITS:
+            raise ValueError("usage is whole numbers from 0 to 2^63-1")
+
+
+class Share(msgspec.Struct, frozen=True):
+    """A part of a price: `amount` in the asset's smallest unit goes to `receiver`."""
+
+    receiver: str
+    amount: int
+
+    def __post_init__(self) -> None:
+        _money(self.amount)
+
+
+class Tariff(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A pricing policy's name, the policy's own version, and its parameters, in a numbered version (from 1)."""
+
+    version: int
+    policy: str
+    policy_version: int = 1
+    parameters: dict[str, Any] = {}
+
+    def __post_init__(self) -> None:
+        _check(type(self.version) is int and self.version >= 1, "tariff versions count from 1")
+
+
+class RateLimit(msgspec.Struct, frozen=True):
+    """At most `requests` in `seconds`, all at once if need be, then evenly spaced (GCRA)."""
+
+    requests: int
+    seconds: int
+
+    def __post_init__(self) -> None:
+        _check(self.requests >= 1 and self.seconds >= 1, "a rate limit is at least 1 request in at least 1 second")
+
+
+class CreditsLimit(msgspec.Struct, frozen=True):
+    """At most `credits`, charged or held, in each window of `seconds` (windows count from the epoch)."""
+
+    credits: int
+    seconds: int
+
+    def __post_init__(self) -> None:
+        _credits(self.credits)
+        _check(self.seconds >= 1, "a window is at least 1 second")
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a plan limits; None is no limit. Limits guard requests only: finished work cannot be throttled."""
+
+    rate: RateLimit | None = None
+    credits: CreditsLimit | None = None
+    open: int | None = None
+
+    def __post_init__(self) -> None:
+        _check(self.open is None or self.open >= 1, "at least 1 open request must be allowed")
+
+
+class Endpoint(msgspec.Struct, frozen=True):
+    """A method (or `*`) and a URL pattern, as `endpoints.matches` reads it."""
+
+    method: str
+    url: str
+
+
+class Escrow(msgspec.Struct, frozen=True):
+    """Where the money of a purchase is held: a chain, a contract there, and the purchase's id in it."""
+
+    chain: str
+    contract: str
+    purchase: str
+
+
+class EscrowFunding(msgspec.Struct, frozen=True):
+    """Funding by escrow, as it stands in an event: `{"escrow": {…}}`."""
+
+    escrow: Escrow
+
+
+Funding: TypeAlias = EscrowFunding | Literal["direct", "none"]
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One line of a price's computation: `units` of `dimension` at `rate` credits a unit come to `credits`.
+
+    Rates and credits are exact fractions as text (`3/1000`, `7`). The credits of a price's lines sum to the price.
+    """
+
+    text: str = ""
+    dimension: str | None = None
+    units: int = 0
+    rate: str = "0"
+    credits: str = "0"
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type"):
+    """What all events have: the first event of a keyed command carries its key and the fingerprint of its content."""
+
+    key: str | None = None
+    fingerprint: str | None = None
+
+
+# -- catalogue ---------------------------------------------------------------------------------------------------------
+
+
+class PlanCreated(Event, frozen=True, kw_only=True, tag="plan_created"):
+    """A plan is on sale: its price, what it grants (credits, seconds, or both), its tariff and its limits.
+
+    `price` is parted among receivers, a fee among them. `hold_seconds` is how long a request holds before it expires,
+    `longest_seconds` how long it may be made to last, `late_seconds` how long after expiring it may still be charged.
+    """
+
+    plan: str
+    onchain_id: str = ""
+    owner: str
+    asset: str
+    decimals: int = 0
+    price: tuple[Share, ...] = ()
+    credits: int = 0
+    seconds: int = 0
+    priority: int = 0
+    trial: bool = False
+    on_lapse: OnLapse = "earn"
+    tariff: Tariff
+    limits: Limits = Limits()
+    hold_seconds: int = 600
+    longest_seconds: int = DAY_SECONDS
+    late_seconds: int = DAY_SECONDS
+    overrun: Overrun = "cap"
+    debt_limit: int = 0
+    period: Metering = "month"
+    record_refusals: bool = False
+
+    def __post_init__(self) -> None:
+        _credits(self.credits, self.debt_limit, self.seconds, self.late_seconds)
+        _check(bool(self.plan) and bool(self.owner) and bool(self.asset), "a plan has a name, an owner and an asset")
+        _check(self.credits > 0 or self.seconds > 0, "a plan grants credits, a time window, or both")
+        _check(not self.trial or self.cost == 0, "a trial has no price")
+        _check(1 <= self.hold_seconds <= self.longest_seconds, "hold_seconds is from 1 to longest_seconds")
+        _check(self.tariff.version == 1, "a plan begins with version 1 of its tariff")
+        _check(0 <= self.decimals <= 36, "decimals are from 0 to 36")
+        receivers = [share.receiver for share in self.price]
+        _check(len(set(receivers)) == len(receivers), "a receiver stands once in a price")
+
+    @property
+    def cost(self) -> int:
+        """The whole price, in the asset's smallest unit."""
+        return sum(share.amount for share in self.price)
+
+    @property
+    def grants_credits(self) -> bool:
+        """Whether requests hold credits; a plan of time alone only logs them."""
+        return self.credits > 0
+
+
+class PlanRepriced(Event, frozen=True, kw_only=True, tag="plan_repriced"):
+    """The plan has a new tariff; charges under the old one keep it, open requests too."""
+
+    plan: str
+    tariff: Tariff
+
+
+class PlanRetired(Event, frozen=True, kw_only=True, tag="plan_retired"):
+    """The plan is no longer sold. What was bought may still be used."""
+
+    plan: str
+
+
+class AgentRegistered(Event, frozen=True, kw_only=True, tag="agent_registered"):
+    """A service is offered behind plans. No endpoints at all means that any endpoint is allowed."""
+
+    agent: int
+    name: str
+    owner: str
+    plans: tuple[str, ...] = ()
+    endpoints: tuple[Endpoint, ...] = ()
+    open_endpoints: tuple[Endpoint, ...] = ()
+    metadata: dict[str, Any] = {}
+
+    def __post_init__(self) -> None:
+        _check(self.agent >= 1 and bool(self.name) and bool(self.owner), "an agent has a number, a name and an owner")
+
+
+class AgentUpdated(AgentRegistered, frozen=True, kw_only=True, tag="agent_updated"):
+    """The agent is as this event says from now on."""
+
+
+class AgentRetired(Event, frozen=True, kw_only=True, tag="agent_retired"):
+    """The agent takes no new requests."""
+
+    agent: int
+
+
+# -- purchases ---------------------------------------------------------------------------------------------------------
+
+
+class Purchased(Event, frozen=True, kw_only=True, tag="purchased"):
+    """A lot is bought, tried or given: credits, a window of time, or both, with its money.
+
+    `start` None is the commit's time, `expiry` None is never. `shares` sum to `cost`. Funding says who has the money:
+    `escrow` a chain, `direct` the receivers already, `none` nobody yet.
+    """
+
+    account: int
+    subscriber: str
+    plan: str
+    kind: Kind = "sale"
+    credits: int = 0
+    seconds: int = 0
+    asset: str = ""
+    cost: int = 0
+    shares: tuple[Share, ...] = ()
+    funding: Funding = "none"
+    payment: str = ""
+    start: int | None = None
+    expiry: int | None = None
+    priority: int = 0
+
+    def __post_init__(self) -> None:
+        _credits(self.credits, self.seconds)
+        _money(self.cost)
+        _check(self.account >= 1, "accounts are numbered from 1")
+        _check(sum(share.amount for share in self.shares) == self.cost, "the shares sum to the cost")
+        _check(self.kind == "sale" or self.cost == 0, "only a sale has a cost")
+        _check(self.credits > 0 or self.expiry is not None, "a lot has credits, or an expiry, or both")
+
+
+class Started(Event, frozen=True, kw_only=True, tag="started"):
+    """A lot begins to count. `draws` is how much of the account's debt it pays, `((0, credits),)`, oldest debt first."""
+
+    account: int
+    lot: int
+    draws: Draws = ()
+    instant: int
+
+    def __post_init__(self) -> None:
+        _draws(self.draws, sum(credits for _, credits in self.draws))
+        _check(all(lot == 0 for lot, _ in self.draws), "a lot that starts pays debt")
+
+
+class Withdrawn(Event, frozen=True, kw_only=True, tag="withdrawn"):
+    """Unused credits leave with their unearned money, by lot; a window without credits ends here."""
+
+    account: int
+    draws: Draws = ()
+    money: dict[int, int] = {}
+    reason: str = ""
+    instant: int | None = None
+
+    def __post_init__(self) -> None:
+        _draws(self.draws, sum(credits for _, credits in self.draws))
+        _money(*self.money.values())
+        _check(all(lot > 0 for lot, _ in self.draws), "debt cannot be withdrawn")
+
+
+class Reversed(Event, frozen=True, kw_only=True, tag="reversed"):
+    """A payment was void: the lot's rest is withdrawn, what was spent or held becomes debt, its cost becomes 0."""
+
+    account: int
+    lot: int
+    payment: str = ""
+
+
+class Frozen(Event, frozen=True, kw_only=True, tag="frozen"):
+    """The account takes no new requests; open ones end as usual."""
+
+    account: int
+
+
+# -- requests ----------------------------------------------------------------------------------------------------------
+
+
+class Requested(Event, frozen=True, kw_only=True, tag="requested"):
+    """A call is admitted: it holds `hold` credits, drawn from lots, until it is charged, released or expires."""
+
+    account: int
+    agent: int = 0
+    method: str = ""
+    url: str = ""
+    hold: int = 0
+    draws: Draws = ()
+    deadline: int
+    tariff: int
+    estimate: Usage = {}
+    labels: dict[str, str] = {}
+
+    def __post_init__(self) -> None:
+        _credits(self.hold)
+        _draws(self.draws, self.hold)
+        _usage(self.estimate)
+
+
+class Extended(Event, frozen=True, kw_only=True, tag="extended"):
+    """The request's deadline moves."""
+
+    request: int
+    deadline: int
+
+
+class Released(Event, frozen=True, kw_only=True, tag="released"):
+    """The request ends without a charge; what it held returns to its lots. `instant` is set where it expired."""
+
+    request: int
+    reason: ReleaseReason = "voided"
+    instant: int | None = None
+
+    def __post_init__(self) -> None:
+        _check((self.reason == "expired") == (self.instant is not None), "an expiry, and only it, has an instant")
+
+
+class RefusedRequests(Event, frozen=True, kw_only=True, tag="refused"):
+    """`count` requests were refused for this reason since it was last written. It moves nothing."""
+
+    reason: str
+    plan: str
+    agent: int = 0
+    estimate: Usage = {}
+    count: int = 1
+
+    def __post_init__(self) -> None:
+        _check(self.count >= 1, "at least one was refused")
+
+
+# -- charges and adjustments -------------------------------------------------------------------------------------------
+
+
+class Charged(Event, frozen=True, kw_only=True, tag="charged"):
+    """What a request really cost. The price is `credits + shortfall`; the draws sum to `credits`.
+
+    `before` is the meter of the tariff's scope before this charge (of the request, or of the account in `period`);
+    `continues` tells an empty meter that was already charged from one that was not. `request` 0 is a direct charge: a
+    request and its final charge in one. A partial charge moves its request's `deadline`.
+    """
+
+    account: int
+    request: int = 0
+    agent: int = 0
+    credits: int = 0
+    draws: Draws = ()
+    shortfall: int = 0
+    usage: Usage = {}
+    labels: dict[str, str] = {}
+    tariff: int
+    period: str
+    before: Usage = {}
+    continues: bool = False
+    lines: tuple[Line, ...] = ()
+    final: bool = True
+    deadline: int | None = None
+    late: bool = False
+    occurred_at: int | None = None
+
+    def __post_init__(self) -> None:
+        _credits(self.credits, self.shortfall)
+        _draws(self.draws, self.credits)
+        _usage(self.usage)
+        _check(self.final or self.request > 0, "a direct charge is final")
+
+
+class Adjusted(Event, frozen=True, kw_only=True, tag="adjusted"):
+    """A signed correction of one charge, or of one account's period: `credits` > 0 takes more, < 0 gives back.
+
+    The draws sum to |credits|: lots taken from, or given back to. With a `usage` delta the meter moves by it, and
+    `credits + shortfall` is total(before + usage) − total(before) under `tariff`. `metered` is the period whose meter
+    and net a correction of a charge moves, `request` the open request whose meter it moves. `expiry` is a new expiry for expired lots that credits return to.
+    """
+
+    account: int
+    charge: int = 0
+    period: str = ""
+    credits: int = 0
+    draws: Draws = ()
+    shortfall: int = 0
+    reason: AdjustReason = "correction"
+    usage: Usage = {}
+    before: Usage = {}
+    labels: dict[str, str] = {}
+    tariff: int = 0
+    metered: str = ""
+    request: int = 0
+    expiry: int | None = None
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        _check(type(self.credits) is int and abs(self.credits) <= MOST_CREDITS, "credits are a 64-bit whole number")
+        _credits(self.shortfall)
+        _draws(self.draws, abs(self.credits))
+        _check(bool(self.charge) != bool(self.period), "an adjustment corrects a charge or a period")
+
+
+class Lapsed(Event, frozen=True, kw_only=True, tag="lapsed"):
+    """Credits of a lot expired unused."""
+
+    account: int
+    lot: int
+    credits: int
+    instant: int
+
+    def __post_init__(self) -> None:
+        _credits(self.credits)
+        _check(self.credits > 0 and self.lot > 0, "a lot lapses by at least 1 credit")
+
+
+# -- settlements -------------------------------------------------------------------------------------------------------
+
+
+class Settlement(Event, frozen=True, kw_only=True):
+    """What all events of a batch have: its number on its chain and contract."""
+
+    number: int
+    chain: str
+    contract: str
+
+
+class Payout(msgspec.Struct, frozen=True):
+    """What a batch pays a receiver, signed, in the asset's smallest unit."""
+
+    receiver: str
+    amount: int
+
+
+class SettlementOpened(Settlement, frozen=True, kw_only=True, tag="settlement_opened"):
+    """The intent to settle: what was earned up to `covers` (last sequence by stream), its root and signed payouts."""
+
+    asset: str
+    covers: dict[str, int]
+    root: str
+    digest: str = ""
+    payouts: tuple[Payout, ...] = ()
+
+
+class SettlementSubmitted(Settlement, frozen=True, kw_only=True, tag="settlement_submitted"):
+    """A signed transaction is stored, and then sent."""
+
+    attempt: int = 0
+    raw: str = ""
+    transaction: str = ""
+
+
+class SettlementCommitted(Settlement, frozen=True, kw_only=True, tag="settlement_committed"):
+    """The chain has the batch; it is not final yet."""
+
+    transaction: str = ""
+    block: int = 0
+
+
+class SettlementConfirmed(Settlement, frozen=True, kw_only=True, tag="settlement_confirmed"):
+    """The batch is executed and final by the chain's own rule."""
+
+    transaction: str = ""
+    block: int = 0
+
+
+class SettlementFailed(Settlement, frozen=True, kw_only=True, tag="settlement_failed"):
+    """The batch was refused, cancelled or challenged; its payouts are in the next one."""
+
+    reason: str = ""
+
+
+class SettlementUnknown(Settlement, frozen=True, kw_only=True, tag="settlement_unknown"):
+    """An answer did not come; reading the chain will tell."""
+
+    attempt: int = 0
+    reason: str = ""
+
+
+class SettlementAdopted(Settlement, frozen=True, kw_only=True, tag="settlement_adopted"):
+    """A batch that the chain has and the log lacked (a restored backup), from its published leaf file."""
+
+    asset: str
+    covers: dict[str, int]
+    root: str
+    digest: str = ""
+    payouts: tuple[Payout, ...] = ()
+
+
+Recorded: TypeAlias = (
+    PlanCreated
+    | PlanRepriced
+    | PlanRetired
+    | AgentRegistered
+    | AgentUpdated
+    | AgentRetired
+    | Purchased
+    | Started
+    | Withdrawn
+    | Reversed
+    | Frozen
+    | Requested
+    | Extended
+    | Released
+    | RefusedRequests
+    | Charged
+    | Adjusted
+    | Lapsed
+    | SettlementOpened
+    | SettlementSubmitted
+    | SettlementCommitted
+    | SettlementConfirmed
+    | SettlementFailed
+    | SettlementUnknown
+    | SettlementAdopted
+)
+"""The union of all events, as the log stores them."""
+
+EVENT_TYPES: tuple[type[Event], ...] = get_args(Recorded)
+"""Every event, in the order of the families."""
+
+
+def tag(event: Event | type[Event]) -> str:
+    """The word under which an event is stored."""
+    return str(event.__struct_config__.tag)
+
+
+_encoder = msgspec.json.Encoder()
+_decoder: msgspec.json.Decoder[list[Recorded]] = msgspec.json.Decoder(list[Recorded])
+_one: msgspec.json.Decoder[Recorded] = msgspec.json.Decoder(Recorded)
+
+
+def encode(events: Annotated[object, "an event or a list of events"]) -> bytes:
+    """An event as its JSON object, or a list of events as a JSON array."""
+    return _encoder.encode(events)
+
+
+def decode(body: bytes) -> list[Recorded]:
+    """The events of a JSON array. Raises msgspec.ValidationError or DecodeError where it does not hold events."""
+    return _decoder.decode(body)
+
+
+def decode_one(line: bytes) -> Recorded:
+    """The event of one JSON object. Raises as `decode` does."""
+    return _one.decode(line)

@@ -1,0 +1,53 @@
+"""Metering periods: a calendar month or day in UTC, a purchase, or for ever.
+
+A period is named by text: `2023-11`, `2023-11-16`, the sequence of the purchase that began it, or `forever`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+
+from .amounts import SECOND
+from .events import Metering
+
+_DAY = 86_400 * SECOND
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@lru_cache(maxsize=1024)
+def _calendar(metering: Metering, day: int) -> str:
+    return (_EPOCH + timedelta(days=day)).strftime("%Y-%m-%d")[: 7 if metering == "month" else 10]
+
+
+@lru_cache(maxsize=1024)
+def _kept_calendar(metering: Metering, day: int) -> tuple[str, str]:
+    current = _calendar(metering, day)
+    first = int(current[8:]) if metering == "day" else (_EPOCH + timedelta(days=day)).day
+    before = day - (1 if metering == "day" else first)
+    return current, _calendar(metering, max(0, before))
+
+
+def kept(metering: Metering, purchases: Sequence[tuple[int, int]], at: int) -> tuple[str, ...]:
+    """The periods whose meters are kept at a time: the current one first, then the one before.
+
+    `purchases` are (start, sequence) of an account's lots as they started, oldest first; only the last two count.
+    """
+    if metering == "forever":
+        return ("forever",)
+    if metering == "purchase":
+        return tuple(str(seq) for _, seq in reversed(purchases[-2:]))
+    return _kept_calendar(metering, at // _DAY)
+
+
+def period(metering: Metering, purchases: Sequence[tuple[int, int]], at: int, occurred_at: int | None) -> str:
+    """The period in which a charge is metered: that of `occurred_at` if it is still kept, else the current one."""
+    periods = kept(metering, purchases, at)
+    if occurred_at is None or metering == "forever":
+        return periods[0]
+    if metering == "purchase":
+        begun = [str(seq) for start, seq in purchases[-2:] if start <= occurred_at]
+        return begun[-1] if begun else periods[0]
+    named = _calendar(metering, occurred_at // _DAY)
+    return named if named in periods else periods[0]

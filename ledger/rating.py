@@ -1,0 +1,67 @@
+"""From a policy's total to the price of one charge: rating, in the field's word.
+
+    charge = total(before + usage) − total(before)
+
+`before` is what was already charged in the policy's scope; None says that nothing was, and then the total before is 0
+even where the policy gives an empty usage a minimum or a flat fee: the first charge takes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from .amounts import MOST_CREDITS, add_usage, is_whole
+from .errors import LedgerError
+from .events import Line
+from .plugins import Policy, Price
+
+NOTHING: Mapping[str, int] = {}
+
+
+class PolicyFailed(LedgerError):
+    """A policy raised, or answered with something that is not a price."""
+
+    code = "internal"
+    hint = "correct the pricing policy; `pricing.conformance` checks one"
+
+
+class PriceTooLarge(LedgerError):
+    """A price beyond 2^63-1 credits, or usage beyond it in one dimension."""
+
+    code = "bad_data"
+    hint = "charge the usage in smaller parts, or price it in larger units"
+
+
+def total(policy: Policy, usage: Mapping[str, int], labels: Mapping[str, str]) -> Price:
+    """The policy's total, checked. Raises PolicyFailed where the policy raises or its answer is not a price, and
+    PriceTooLarge where the price does not fit 64 bits."""
+    try:
+        price = policy.total(usage, labels)
+        whole = is_whole(price.credits, most=None)
+    except Exception as error:  # noqa: BLE001 - a policy is foreign code: whatever it raises refuses its own command
+        raise PolicyFailed(f"the pricing policy raised {type(error).__name__}: {error}") from error
+    if not whole:
+        raise PolicyFailed(f"the pricing policy answered {price.credits!r}: not a whole number, 0 or more")
+    if price.credits > MOST_CREDITS:
+        raise PriceTooLarge("the price is beyond 2^63-1 credits")
+    return price
+
+
+def marginal(
+    policy: Policy, before: Mapping[str, int] | None, usage: Mapping[str, int], labels: Mapping[str, str]
+) -> tuple[int, tuple[Line, ...]]:
+    """What `usage` costs on top of `before`, negative where the total falls, and the lines that come to it."""
+    if before is None:
+        price = total(policy, add_usage(NOTHING, usage), labels)
+        return price.credits, price.lines
+    after = total(policy, add_usage(before, usage), labels)
+    earlier = total(policy, before, labels).credits
+    paid = Line(text="charged before in this scope", credits=str(-earlier))
+    return after.credits - earlier, (*after.lines, paid) if earlier else after.lines
+
+
+def quote(
+    policy: Policy, before: Mapping[str, int] | None, estimate: Mapping[str, int], labels: Mapping[str, str]
+) -> int:
+    """What `estimate` would be charged on top of `before`; never below 0."""
+    return max(0, marginal(policy, before, estimate, labels)[0])

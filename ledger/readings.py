@@ -1,0 +1,210 @@
+"""Readings: what the books say at a moment, as plain values that show themselves well.
+
+Readings apply what is due at their moment without writing it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from html import escape
+
+import msgspec
+
+from .books import Account, Books, Lot
+from .due import due
+from .events import Recorded
+
+
+class Shown(msgspec.Struct, frozen=True, kw_only=True):
+    """A value that shows itself as a table in a notebook."""
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><th style='text-align:left'>{escape(name)}</th><td>{escape(str(getattr(self, name)))}</td></tr>"
+            for name in self.__struct_fields__
+        )
+        return f"<table>{rows}</table>"
+
+
+class Balance(Shown, frozen=True, kw_only=True):
+    """An account's position, in credits of the plan's smallest unit.
+
+    issued = available + held + spent + lapsed + withdrawn, debt counting against available. `access_until` (UTC
+    microseconds) is when the last of its lots that expire ends; None where access has no such end. `admits` says whether
+    a request that holds the least (1 credit; on a plan of time, nothing) would pass, limits aside.
+    """
+
+    account: int
+    subscriber: str
+    plan: str
+    decimals: int
+    issued: int
+    available: int
+    held: int
+    spent: int
+    lapsed: int
+    withdrawn: int
+    debt: int
+    open_requests: int
+    access_until: int | None
+    admits: bool
+
+
+class LotReading(Shown, frozen=True, kw_only=True):
+    """A lot at a moment: its credits by place, and its money, earned so far in all and by receiver."""
+
+    id: int
+    kind: str
+    credits: int
+    start: int
+    expiry: int | None
+    started: bool
+    left: int
+    held: int
+    spent: int
+    lapsed: int
+    withdrawn: int
+    asset: str
+    cost: int
+    refunded: int
+    earned: int
+    shares_earned: dict[str, int]
+
+
+class RequestReading(Shown, frozen=True, kw_only=True):
+    """An open request: what it holds, and until when (UTC microseconds)."""
+
+    id: int
+    at: int
+    deadline: int
+    agent: int
+    hold: int
+    estimate: dict[str, int]
+    usage: dict[str, int]
+
+
+class Earned(Shown, frozen=True, kw_only=True):
+    """What an asset's lots have earned so far, in its smallest unit: in all, and by receiver."""
+
+    asset: str
+    sold: int
+    earned: int
+    receivers: dict[str, int]
+
+
+class Reading:
+    """The books at a moment. The books must not change while this is used."""
+
+    def __init__(self, books: Books, at: int) -> None:
+        self._books, self.at = books, at
+
+    @property
+    def seq(self) -> int:
+        """The sequence of the last event that it knows."""
+        return self._books.seq
+
+    def balance(self, subscriber: str, plan: str) -> Balance | None:
+        """The position of one account; None where there is none."""
+        account = self._books.find(subscriber, plan)
+        return None if account is None else self._balance(account)
+
+    def balances(self, subscriber: str | None = None, plan: str | None = None) -> list[Balance]:
+        """The positions of all accounts, or of a subscriber's, or of a plan's."""
+        return [self._balance(account) for account in self._accounts(subscriber, plan)]
+
+    def lots(self, subscriber: str, plan: str) -> list[LotReading]:
+        """The lots of an account, oldest first."""
+        account = self._books.find(subscriber, plan)
+        return [] if account is None else [self._lot(lot) for lot in self._due(account)[0].lots.values()]
+
+    def requests(self, subscriber: str | None = None, plan: str | None = None) -> list[RequestReading]:
+        """The open requests, in the order in which they were admitted."""
+        found = [
+            RequestReading(
+                id=request.id,
+                at=request.at,
+                deadline=request.deadline,
+                agent=request.agent,
+                hold=request.hold,
+                estimate=request.estimate,
+                usage=request.usage,
+            )
+            for account in self._accounts(subscriber, plan)
+            for request in self._due(account)[0].requests.values()
+        ]
+        return sorted(found, key=lambda request: request.id)
+
+    def earned(self) -> list[Earned]:
+        """What was sold and earned so far, by asset."""
+        sold: dict[str, int] = {}
+        receivers: dict[str, dict[str, int]] = {}
+        for account in self._books.accounts.values():
+            for lot in self._due(account)[0].lots.values():
+                if lot.cost:
+                    sold[lot.asset] = sold.get(lot.asset, 0) + lot.cost - lot.refunded
+                    shares = receivers.setdefault(lot.asset, {})
+                    for receiver, amount in lot.shares_of(lot.earned(self.at)).items():
+                        shares[receiver] = shares.get(receiver, 0) + amount
+        return [
+            Earned(asset=asset, sold=sold[asset], earned=sum(shares.values()), receivers=shares)
+            for asset, shares in sorted(receivers.items())
+        ]
+
+    def pending(self, subscriber: str, plan: str) -> list[Recorded]:
+        """What is due on an account at this moment and was not written yet."""
+        account = self._books.find(subscriber, plan)
+        return [] if account is None else self._due(account)[1]
+
+    def _accounts(self, subscriber: str | None, plan: str | None) -> Iterator[Account]:
+        for account in self._books.accounts.values():
+            if subscriber in (None, account.subscriber) and plan in (None, account.plan):
+                yield account
+
+    def _due(self, account: Account) -> tuple[Account, list[Recorded]]:
+        return due(account, self._books.plans[account.plan], self.at)
+
+    def _balance(self, account: Account) -> Balance:
+        terms = self._books.plans[account.plan].terms
+        now = self._due(account)[0]
+        lots = [lot for lot in now.lots.values() if lot.started]
+        living = [lot for lot in lots if lot.lives(self.at)]
+        ends = [lot.expiry for lot in now.lots.values() if lot.expiry is not None and lot.expiry > self.at]
+        lasts = any(lot.expiry is None for lot in living)
+        enough = not terms.grants_credits or now.available > 0
+        return Balance(
+            account=now.number,
+            subscriber=now.subscriber,
+            plan=now.plan,
+            decimals=terms.decimals,
+            issued=sum(lot.credits for lot in lots),
+            available=now.available,
+            held=now.held,
+            spent=now.debt_spent + sum(lot.spent for lot in lots),
+            lapsed=sum(lot.lapsed for lot in lots),
+            withdrawn=sum(lot.withdrawn for lot in lots),
+            debt=now.debt,
+            open_requests=len(now.requests),
+            access_until=None if lasts or not ends else max(ends),
+            admits=bool(living) and not now.frozen and not now.debt and enough,
+        )
+
+    def _lot(self, lot: Lot) -> LotReading:
+        earned = lot.earned(self.at)
+        return LotReading(
+            id=lot.id,
+            kind=lot.kind,
+            credits=lot.credits,
+            start=lot.start,
+            expiry=lot.expiry,
+            started=lot.started,
+            left=lot.left,
+            held=lot.held,
+            spent=lot.spent,
+            lapsed=lot.lapsed,
+            withdrawn=lot.withdrawn,
+            asset=lot.asset,
+            cost=lot.cost,
+            refunded=lot.refunded,
+            earned=earned,
+            shares_earned=lot.shares_of(earned),
+        )

@@ -1,0 +1,475 @@
+"""Folding: what each event does to the books. Total, deterministic, and never refusing.
+
+`reduce` calls no policy, no chain, no clock and no randomness: what they said was written into the event. A hold takes
+its credits from lots at once; a charge consumes its own hold's draws first, in their order, then the other draws that
+it carries. Only `decide` chooses draws; here they are applied.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from typing import assert_never
+
+from .amounts import SECOND, add_usage
+from .books import Account, Agent, Books, Correction, Debt, Lot, Meter, OpenRequest, Plan, consume, digest, total
+from .events import (
+    Adjusted,
+    AgentRegistered,
+    AgentRetired,
+    AgentUpdated,
+    Charged,
+    Draws,
+    EscrowFunding,
+    Extended,
+    Frozen,
+    Funding,
+    Lapsed,
+    PlanCreated,
+    PlanRepriced,
+    PlanRetired,
+    Purchased,
+    Recorded,
+    RefusedRequests,
+    Released,
+    Requested,
+    Reversed,
+    Settlement,
+    Started,
+    Withdrawn,
+)
+from .periods import kept
+
+
+def reduce(books: Books, seq: int, at: int, event: Recorded) -> None:
+    """Apply one event to the books, in the order of the log."""
+    remember_key(books, seq, event)  # first, while the account of a request that this event closes is still known
+    match event:
+        case PlanCreated():
+            books.plans[event.plan] = Plan(event, (event.tariff,))
+        case PlanRepriced():
+            plan = books.plans[event.plan]
+            books.plans[event.plan] = Plan(plan.terms, (*plan.tariffs, event.tariff), plan.retired)
+        case PlanRetired():
+            plan = books.plans[event.plan]
+            books.plans[event.plan] = Plan(plan.terms, plan.tariffs, retired=True)
+        case AgentUpdated() | AgentRegistered():
+            books.agents[event.agent] = Agent(event)
+            books.agent_names[event.name] = event.agent
+            books.registered = max(books.registered, event.agent)
+        case AgentRetired():
+            books.agents[event.agent] = Agent(books.agents[event.agent].terms, retired=True)
+        case RefusedRequests() | Settlement():
+            pass  # settlements move money between places that no balance of credits depends on
+        case _:
+            _reduce_account(books, seq, at, event)
+    books.seq = seq
+
+
+def remember_key(books: Books, seq: int, event: Recorded) -> None:
+    """Remember the key of a command's first event, in the scope of its account, or for the catalogue of its owner."""
+    if event.key is not None and event.fingerprint is not None:
+        books.remember(_key_digest(books, event, event.key), bytes.fromhex(event.fingerprint), seq)
+
+
+def _key_digest(books: Books, event: Recorded, key: str) -> bytes:
+    match event:
+        case PlanCreated() | AgentRegistered():
+            return owner_key(event.owner, key)
+        case PlanRepriced() | PlanRetired():
+            return owner_key(books.plans[event.plan].terms.owner, key)
+        case AgentRetired():
+            return owner_key(books.agents[event.agent].terms.owner, key)
+        case _:
+            return account_key(books.account_of(event), key)
+
+
+def owner_key(owner: str, key: str) -> bytes:
+    """The digest of a catalogue command's key, scoped to the builder."""
+    return digest(f"owner {owner}", key)
+
+
+def account_key(account: int, key: str) -> bytes:
+    """The digest of a key, scoped to its account."""
+    return digest(f"account {account}", key)
+
+
+def _reduce_account(books: Books, seq: int, at: int, event: Recorded) -> None:
+    if isinstance(event, Purchased):
+        if event.account > books.opened:
+            books.opened = event.account
+            books.accounts[event.account] = Account(event.account, event.subscriber, event.plan)
+            books.names[event.subscriber, event.plan] = event.account
+        if (payment := payment_digest(event.funding, event.payment)) is not None:
+            books.payments[payment] = (bytes.fromhex(event.fingerprint or ""), seq)
+    account = books.accounts[books.account_of(event)]
+    plan = books.plans[account.plan]
+    for closed in [name for name, late in account.late.items() if late_until(plan, late) <= at]:
+        del account.late[closed]
+        books.open.pop(closed, None)
+    apply(account, plan, seq, at, event)
+    match event:
+        case Requested():
+            books.open[seq] = account.number
+        case Released() | Charged() if event.request and event.request not in account.requests:
+            if event.request not in account.late:
+                books.open.pop(event.request, None)
+
+
+def payment_digest(funding: Funding, payment: str) -> bytes | None:
+    """Under what the books remember a payment for ever: the escrow's purchase, or its own id; None without either."""
+    if isinstance(funding, EscrowFunding):
+        escrow = funding.escrow
+        return digest(f"{escrow.chain} {escrow.contract}", escrow.purchase)
+    return digest("payment", payment) if payment else None
+
+
+def late_until(plan: Plan, request: OpenRequest) -> int:
+    """Until when an expired request may still be charged, half-open."""
+    return request.deadline + plan.terms.late_seconds * SECOND
+
+
+def apply(account: Account, plan: Plan, seq: int, at: int, event: Recorded) -> None:
+    """Apply an account's event to the account alone."""
+    match event:
+        case Purchased():
+            _purchased(account, seq, at, event)
+        case Started():
+            _started(account, account.lots[event.lot], event)
+        case Requested():
+            account.requests[seq] = OpenRequest(
+                seq, at, event.deadline, event.agent, event.tariff, event.estimate, event.labels, event.draws
+            )
+            _hold(account, event.draws)
+            _arrive(account, plan, at)
+            _wake(account, event.deadline)
+        case Extended():
+            account.requests[event.request].deadline = event.deadline
+            _wake(account, event.deadline)
+        case Released():
+            request = account.requests.pop(event.request)
+            _unhold(account, request)
+            if event.reason == "expired":
+                request.draws = ()
+                account.late[request.id] = request
+        case Charged():
+            _charged(account, plan, seq, at, event)
+        case Adjusted():
+            _adjusted(account, plan, seq, at, event)
+        case Lapsed():
+            lot = account.lots[event.lot]
+            _take(account, lot, event.credits)
+            lot.lapsed += event.credits
+        case Withdrawn():
+            _withdrawn(account, at, event)
+        case Reversed():
+            _reversed(account, account.lots[event.lot], at)
+        case Frozen():
+            account.frozen = True
+        case (
+            PlanCreated()
+            | PlanRepriced()
+            | PlanRetired()
+            | AgentRegistered()
+            | AgentRetired()
+            | RefusedRequests()
+            | Settlement()
+        ):
+            raise TypeError(f"{type(event).__name__} is not about an account")
+        case _:
+            assert_never(event)
+    if account.next_due is not None and account.next_due <= at:
+        account.next_due = _earliest(account)
+
+
+def _earliest(account: Account) -> int | None:
+    """The next instant at which time does something: a lot starts, a hold ends, credits expire."""
+    lots = account.lots.values()
+    starts = [lot.start for lot in lots if not lot.started]
+    deadlines = [request.deadline for request in account.requests.values()]
+    expiries = [lot.expiry for lot in lots if lot.left and lot.expiry is not None]
+    return min((*starts, *deadlines, *expiries), default=None)
+
+
+# -- purchases ---------------------------------------------------------------------------------------------------------
+
+
+def _purchased(account: Account, seq: int, at: int, event: Purchased) -> None:
+    start = at if event.start is None else event.start
+    account.lots[seq] = Lot(
+        id=seq,
+        kind=event.kind,
+        credits=event.credits,
+        seconds=event.seconds,
+        start=start,
+        expiry=event.expiry,
+        priority=event.priority,
+        asset=event.asset,
+        cost=event.cost,
+        shares=event.shares,
+        funding=event.funding,
+        payment=event.payment,
+    )
+    _wake(account, start)
+
+
+def _started(account: Account, lot: Lot, event: Started) -> None:
+    lot.started = True
+    account.purchases = [*account.purchases[-1:], (lot.start, lot.id)]
+    _put(account, lot, lot.credits)
+    paid = total(event.draws)
+    account.debt -= paid
+    _take(account, lot, paid)
+    while paid:
+        debt = account.debts[0]
+        part = min(paid, debt.credits)
+        _repay(account, lot, debt, part)
+        debt.credits -= part
+        paid -= part
+        if not debt.credits:
+            account.debts.pop(0)
+
+
+def _repay(account: Account, lot: Lot, debt: Debt, credits: int) -> None:
+    """A debt draw becomes the lot's: of an open request it is held there, of anything else it is spent."""
+    if (request := account.requests.get(debt.source)) is not None:
+        lot.held += credits
+        request.draws = _relabel(request.draws, lot.id, credits)
+        return
+    lot.spent += credits
+    if debt.source:
+        correction = _correction(account, debt.source)
+        correction.draws = (*correction.draws, (0, -credits), (lot.id, credits))
+    if (meter := account.meters.get(debt.period)) is not None:
+        _undraw(meter, 0, credits)
+        _draw(meter, lot.id, credits)
+
+
+def _relabel(draws: Draws, lot: int, credits: int) -> Draws:
+    """Draws in which the first `credits` drawn on debt are drawn on `lot` instead."""
+    changed: list[tuple[int, int]] = []
+    for name, amount in draws:
+        part = min(amount, credits) if name == 0 else 0
+        credits -= part
+        changed += [(lot, part)] if part else []
+        changed += [(name, amount - part)] if amount > part else []
+    return tuple(changed)
+
+
+def _withdrawn(account: Account, at: int, event: Withdrawn) -> None:
+    for name, credits in event.draws:
+        lot = account.lots[name]
+        _take(account, lot, credits)
+        lot.withdrawn += credits
+    for name, money in event.money.items():
+        lot = account.lots[name]
+        lot.refunded += money
+        if not lot.started:
+            del account.lots[name]  # it leaves whole, before it counted anywhere
+        elif not lot.credits:
+            lot.expiry = at
+
+
+def _reversed(account: Account, lot: Lot, at: int) -> None:
+    if not lot.started:
+        del account.lots[lot.id]
+        return
+    rest, spent = lot.left, lot.spent
+    _take(account, lot, rest)
+    _owe(account, lot.id, spent, "")
+    for request in account.requests.values():
+        held = sum(credits for name, credits in request.draws if name == lot.id)
+        if held:
+            request.draws = tuple((0 if name == lot.id else name, credits) for name, credits in request.draws)
+            _owe(account, request.id, held, "")
+    lot.withdrawn += rest + spent + lot.held
+    lot.spent = lot.held = 0
+    lot.refunded = lot.cost
+    lot.reversed = True
+    if lot.expiry is not None and not lot.credits:
+        lot.expiry = min(lot.expiry, at)
+
+
+# -- requests and charges ----------------------------------------------------------------------------------------------
+
+
+def _arrive(account: Account, plan: Plan, at: int) -> None:
+    """GCRA: the theoretical arrival time of the next request, in microseconds times the limit's requests (so that it
+    stays whole). ITU-T I.371, virtual scheduling."""
+    if (rate := plan.terms.limits.rate) is not None:
+        account.arrival = max(account.arrival, at * rate.requests) + rate.seconds * SECOND
+
+
+def _hold(account: Account, draws: Draws) -> None:
+    for name, credits in draws:
+        lot = account.lots[name]
+        _take(account, lot, credits)
+        lot.held += credits
+        account.held += credits
+
+
+def _unhold(account: Account, request: OpenRequest) -> None:
+    for name, credits in request.draws:
+        account.held -= credits
+        if name:
+            lot = account.lots[name]
+            lot.held -= credits
+            _put(account, lot, credits)
+        else:
+            _forgive(account, request.id, credits)
+
+
+def _charged(account: Account, plan: Plan, seq: int, at: int, event: Charged) -> None:
+    if (request := account.requests.get(event.request)) is not None:
+        taken, rest = consume(request.draws, event.credits)
+        for name, credits in taken:
+            account.held -= credits
+            if name:
+                account.lots[name].held -= credits
+                account.lots[name].spent += credits
+            else:
+                _forgive(account, request.id, credits)
+                _owe(account, seq, credits, event.period)
+        request.draws, request.charged = rest, True
+        request.usage = add_usage(request.usage, event.usage)
+        request.labels = event.labels
+        if event.deadline is not None:
+            request.deadline = event.deadline
+            _wake(account, event.deadline)
+        more = consume(event.draws, total(taken))[1]
+        if event.final:
+            _unhold(account, request)
+            del account.requests[request.id]
+    else:
+        account.late.pop(event.request, None)
+        more = event.draws
+    _spend(account, more, seq, event.period)
+    _count(account, plan, at, event.credits)
+    meter = _meter(account, plan, at, event.period)
+    meter.usage, meter.charged = add_usage(meter.usage, event.usage), True
+    meter.net += event.credits
+    for name, credits in event.draws:
+        _draw(meter, name, credits)
+
+
+def _count(account: Account, plan: Plan, at: int, credits: int) -> None:
+    """Credits charged in the plan's current window."""
+    if (limit := plan.terms.limits.credits) is not None:
+        window = at // (limit.seconds * SECOND)
+        if window != account.window:
+            account.window, account.window_credits = window, 0
+        account.window_credits += credits
+
+
+def _meter(account: Account, plan: Plan, at: int, period: str) -> Meter:
+    """The period's meter; those of periods that are no longer kept are dropped."""
+    periods = kept(plan.terms.period, account.purchases, at)
+    for name in [name for name in account.meters if name not in periods]:
+        del account.meters[name]
+    return account.meters.setdefault(period, Meter())
+
+
+# -- adjustments -------------------------------------------------------------------------------------------------------
+
+
+def _adjusted(account: Account, plan: Plan, seq: int, at: int, event: Adjusted) -> None:
+    period = event.period or event.metered
+    if event.credits > 0:
+        _spend(account, event.draws, event.charge, period)
+    else:
+        _give_back(account, at, event)
+    if event.charge:
+        correction = _correction(account, event.charge)
+        sign = 1 if event.credits > 0 else -1
+        correction.credits += event.credits
+        correction.usage = add_usage(correction.usage, event.usage)
+        correction.draws = (*correction.draws, *((name, sign * credits) for name, credits in event.draws))
+    if (request := account.requests.get(event.request)) is not None:
+        request.usage = add_usage(request.usage, event.usage)
+    if period and (period in account.meters or event.usage):
+        meter = _meter(account, plan, at, period)
+        meter.usage = add_usage(meter.usage, event.usage)
+        meter.net += event.credits
+        for name, credits in event.draws:
+            (_draw if event.credits > 0 else _undraw)(meter, name, credits)
+
+
+def _give_back(account: Account, at: int, event: Adjusted) -> None:
+    for name, credits in event.draws:
+        if name == 0:
+            _forgive(account, event.charge, credits)
+            continue
+        lot = account.lots[name]
+        if event.expiry is not None and lot.expiry is not None and lot.expiry <= at:
+            lot.expiry = event.expiry
+        lot.spent -= credits
+        _put(account, lot, credits)
+
+
+def _correction(account: Account, charge: int) -> Correction:
+    return account.corrections.setdefault(charge, Correction())
+
+
+# -- what lots, debts and meters go through ----------------------------------------------------------------------------
+
+
+def _put(account: Account, lot: Lot, credits: int) -> None:
+    """Credits come to a lot's left; the lot joins the burn order if it had none."""
+    if lot.expiry is not None:
+        _wake(account, lot.expiry)
+    if credits and not lot.left:
+        insort(account.burn, lot.id, key=lambda name: account.lots[name].burn_order)
+    lot.left += credits
+    account.left += credits
+
+
+def _take(account: Account, lot: Lot, credits: int) -> None:
+    """Credits leave a lot's left; the lot leaves the burn order with its last."""
+    lot.left -= credits
+    account.left -= credits
+    if credits and not lot.left:
+        account.burn.remove(lot.id)
+
+
+def _spend(account: Account, draws: Draws, source: int, period: str) -> None:
+    for name, credits in draws:
+        if name:
+            _take(account, account.lots[name], credits)
+            account.lots[name].spent += credits
+        else:
+            _owe(account, source, credits, period)
+
+
+def _owe(account: Account, source: int, credits: int, period: str) -> None:
+    if credits:
+        account.debts.append(Debt(source, credits, period))
+        account.debt += credits
+
+
+def _forgive(account: Account, source: int, credits: int) -> None:
+    """Debt goes down: that of `source`, latest first; beyond it (a reversed lot's) whatever is latest."""
+    account.debt -= credits
+    own = [debt for debt in reversed(account.debts) if debt.source == source]
+    others = [debt for debt in reversed(account.debts) if debt.source != source]
+    for debt in (*own, *others):
+        part = min(debt.credits, credits)
+        debt.credits -= part
+        credits -= part
+    account.debts = [debt for debt in account.debts if debt.credits]
+
+
+def _draw(meter: Meter, lot: int, credits: int) -> None:
+    meter.drawn[lot] = meter.drawn.pop(lot, 0) + credits  # the latest drawn stands last
+
+
+def _undraw(meter: Meter, lot: int, credits: int) -> None:
+    rest = meter.drawn.get(lot, 0) - credits
+    if rest > 0:
+        meter.drawn[lot] = rest
+    else:
+        meter.drawn.pop(lot, None)
+
+
+def _wake(account: Account, instant: int) -> None:
+    """Time has something to do at `instant`, if not before."""
+    if account.next_due is None or instant < account.next_due:
+        account.next_due = instant

@@ -1,0 +1,103 @@
+"""Refusals: values of a closed list, in order of precedence, each with its facts."""
+
+from __future__ import annotations
+
+from enum import StrEnum, auto
+from typing import NoReturn
+
+import msgspec
+
+from .errors import PaymentRequired
+
+
+class Reason(StrEnum):
+    """Why a command is refused. Of several reasons that hold, the first of this list is given."""
+
+    malformed = auto()
+    key_reused = auto()
+    key_too_old = auto()
+    plan_unknown = auto()
+    plan_retired = auto()
+    agent_unknown = auto()
+    agent_retired = auto()
+    agent_not_in_plan = auto()
+    endpoint_not_allowed = auto()
+    trial_used = auto()
+    not_subscribed = auto()
+    frozen = auto()
+    expired = auto()
+    request_unknown = auto()
+    request_closed = auto()
+    charge_unknown = auto()
+    adjustment_exceeds = auto()
+    in_debt = auto()
+    rate_limited = auto()
+    window_exhausted = auto()
+    too_many_open = auto()
+    insufficient_credits = auto()
+    overflow = auto()
+    policy_failed = auto()
+    batch_open = auto()
+
+
+_BAD_REQUEST, _CONFLICT, _TOO_MANY = 400, 409, 429
+_STATUS = {
+    Reason.malformed: _BAD_REQUEST,
+    Reason.adjustment_exceeds: _BAD_REQUEST,
+    Reason.overflow: _BAD_REQUEST,
+    Reason.plan_unknown: 404,
+    Reason.agent_unknown: 404,
+    Reason.request_unknown: 404,
+    Reason.charge_unknown: 404,
+    Reason.agent_not_in_plan: 403,
+    Reason.endpoint_not_allowed: 403,
+    Reason.frozen: 403,
+    Reason.key_reused: _CONFLICT,
+    Reason.key_too_old: _CONFLICT,
+    Reason.trial_used: _CONFLICT,
+    Reason.request_closed: _CONFLICT,
+    Reason.batch_open: _CONFLICT,
+    Reason.plan_retired: 410,
+    Reason.agent_retired: 410,
+    Reason.rate_limited: _TOO_MANY,
+    Reason.window_exhausted: _TOO_MANY,
+    Reason.too_many_open: _TOO_MANY,
+    Reason.policy_failed: 500,
+}
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """The answer to a command that was refused: nothing changed, nothing was written.
+
+    `facts` has what is known, by name: `needed` and `available` (credits, requests), `retry_after_us`, `top_up` (the
+    fewest credits whose purchase would let the same command pass), `detail` (text).
+    """
+
+    reason: Reason
+    facts: dict[str, int | str] = {}
+
+    accepted = False
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __str__(self) -> str:
+        known = ", ".join(f"{name} {value}" for name, value in self.facts.items())
+        return f"{self.reason}: {known}" if known else str(self.reason)
+
+    @property
+    def http_status(self) -> int:
+        """The status with which an HTTP server answers; 402 where more credits are what is missing."""
+        return _STATUS.get(self.reason, 402)
+
+    def unwrap(self) -> NoReturn:
+        """Raise PaymentRequired with this refusal."""
+        raise PaymentRequired(self)
+
+
+class Refusal(Exception):
+    """How a refusal travels inside `decide`, from the rule that refuses to its answer. It never leaves the room."""
+
+    def __init__(self, reason: Reason, **facts: int | str) -> None:
+        super().__init__(reason)
+        self.refused = Refused(reason, facts)

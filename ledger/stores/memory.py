@@ -1,0 +1,55 @@
+"""A log in memory, for tests and examples: gone when the process ends."""
+
+from __future__ import annotations
+
+import uuid
+from bisect import bisect_right
+from collections.abc import Iterator
+
+from ..errors import Closed, Conflict
+from ..log import Commit, Head, Snapshot, origin
+
+
+class MemoryStore:
+    """Keeps commits in a list. `where` and `read_only` mean nothing to it."""
+
+    def __init__(self, where: object = None, id: str | None = None, read_only: bool = False) -> None:
+        self.id = id or str(uuid.uuid4())
+        self._commits: list[Commit] = []
+        self._snapshots: list[Snapshot] = []
+        self._closed = False
+
+    def head(self) -> Head:
+        """The last commit's place."""
+        self._check_open()
+        return self._commits[-1].head if self._commits else origin(self.id)
+
+    def append(self, expected: Head, commit: Commit) -> None:
+        """Add the commit if the head is still `expected`; else raise Conflict."""
+        if self.head()[:2] != expected[:2]:
+            raise Conflict("the head moved")
+        self._commits.append(commit)
+
+    def read(self, after: int = 0) -> Iterator[Commit]:
+        """All commits with an event after that sequence."""
+        self._check_open()
+        yield from self._commits[bisect_right(self._commits, after, key=lambda commit: commit.last_seq) :]
+
+    def load_snapshot(self, version: str, upto: int | None = None) -> Snapshot | None:
+        """The latest snapshot of that version, at or before `upto`."""
+        self._check_open()
+        fitting = [kept for kept in self._snapshots if kept.version == version and (upto is None or kept.seq <= upto)]
+        return max(fitting, default=None)
+
+    def save_snapshot(self, snapshot: Snapshot) -> None:
+        """Keep a snapshot."""
+        self._check_open()
+        self._snapshots = [kept for kept in self._snapshots if kept.seq != snapshot.seq] + [snapshot]
+
+    def close(self) -> None:
+        """Let go."""
+        self._closed = True
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise Closed("the store is closed")

@@ -1,0 +1,282 @@
+"""The log in an SQLite file: one row a commit, appended under the write lock with a full sync.
+
+The file opens in plain `sqlite3` and in Datasette: the view `events` unpacks the commits, `accounts`, `plans` and
+`agents` give the numbers their names. Triggers refuse every change but the next commit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+from ..errors import (
+    Closed,
+    Conflict,
+    LogError,
+    Locked,
+    NotALog,
+    NotFound,
+    NotWritten,
+    OutcomeUnknown,
+    WrongVersion,
+)
+from ..log import COLUMNS, FORMAT, TEXT, Commit, Head, Snapshot, origin
+
+APPLICATION_ID = 0x546F6C6C  # "Toll"
+LOCK_SECONDS = 30
+
+SCHEMA = """
+CREATE TABLE ledger (id TEXT NOT NULL, format INTEGER NOT NULL) STRICT;
+CREATE TABLE commits (
+    first_seq INTEGER PRIMARY KEY, count INTEGER NOT NULL, at INTEGER NOT NULL, body ANY NOT NULL, hash BLOB NOT NULL
+) STRICT;
+CREATE TABLE snapshots (seq INTEGER PRIMARY KEY, hash BLOB, version TEXT, body BLOB, digest BLOB);
+
+CREATE TRIGGER commits_are_not_updated BEFORE UPDATE ON commits
+BEGIN SELECT RAISE(ABORT, 'the log is append-only: commits are never updated'); END;
+CREATE TRIGGER commits_are_not_deleted BEFORE DELETE ON commits
+BEGIN SELECT RAISE(ABORT, 'the log is append-only: commits are never deleted'); END;
+-- INSERT OR REPLACE walks past the two above alone: only the very next sequence may be inserted.
+CREATE TRIGGER commits_follow BEFORE INSERT ON commits
+WHEN new.count < 1 OR new.first_seq IS NOT coalesce(
+    (SELECT first_seq + count FROM commits ORDER BY first_seq DESC LIMIT 1), 1)
+BEGIN SELECT RAISE(ABORT, 'the log is append-only: a commit has the next sequence'); END;
+CREATE TRIGGER ledger_is_not_updated BEFORE UPDATE ON ledger
+BEGIN SELECT RAISE(ABORT, 'a ledger keeps its id'); END;
+CREATE TRIGGER ledger_is_not_deleted BEFORE DELETE ON ledger
+BEGIN SELECT RAISE(ABORT, 'a ledger keeps its id'); END;
+CREATE TRIGGER ledger_is_one BEFORE INSERT ON ledger WHEN (SELECT count(*) FROM ledger) > 0
+BEGIN SELECT RAISE(ABORT, 'a ledger keeps its id'); END;
+
+-- Whole numbers beyond 2^63 (money) lose digits in json_extract; the event's own text has them all.
+CREATE VIEW events AS
+SELECT commits.first_seq + each.key AS seq,
+       commits.first_seq AS commit_seq,
+       strftime('%Y-%m-%dT%H:%M:%S', commits.at / 1000000, 'unixepoch')
+           || printf('.%06dZ', commits.at % 1000000) AS at,
+       json_extract(each.value, '$.type') AS type,
+       json_extract(each.value, '$.account') AS account,
+       json_extract(each.value, '$.agent') AS agent,
+       CASE json_extract(each.value, '$.type') WHEN 'requested' THEN commits.first_seq + each.key
+           ELSE json_extract(each.value, '$.request') END AS request,
+       CASE json_extract(each.value, '$.type') WHEN 'charged' THEN commits.first_seq + each.key
+           ELSE json_extract(each.value, '$.charge') END AS charge,
+       json_extract(each.value, '$.credits') AS credits,
+       json_extract(each.value, '$.key') AS key,
+       each.value AS event
+FROM commits, json_each(CASE typeof(commits.body) WHEN 'text' THEN commits.body
+    ELSE json_array(json_object('type', 'columns', 'rows', commits.count, 'format', 'arrow')) END) AS each;
+CREATE VIEW accounts AS
+SELECT account, json_extract(event, '$.subscriber') AS subscriber, json_extract(event, '$.plan') AS plan,
+       min(seq) AS opened_seq
+FROM events WHERE type = 'purchased' GROUP BY account;
+CREATE VIEW plans AS
+SELECT json_extract(event, '$.plan') AS plan, json_extract(event, '$.owner') AS owner,
+       json_extract(event, '$.asset') AS asset, seq AS created_seq
+FROM events WHERE type = 'plan_created';
+CREATE VIEW agents AS
+SELECT agent, json_extract(event, '$.name') AS name, seq AS registered_seq
+FROM events WHERE type = 'agent_registered';
+"""
+
+
+class SQLiteStore:
+    """A log in the file `where`, made where there is none (with `id`, or a new one) unless `read_only`.
+
+    Raises NotFound, NotALog, WrongVersion or Locked.
+    """
+
+    def __init__(self, where: str | Path, id: str | None = None, read_only: bool = False) -> None:
+        self.path = Path(where)
+        self._read_only = read_only
+        self._connection: sqlite3.Connection | None = None
+        try:
+            self._connect(create=not read_only)
+            self.id = self._identify(id)
+        except sqlite3.DatabaseError as error:
+            self.close()
+            raise _opening_error(self.path, error) from error
+        except BaseException:
+            self.close()
+            raise
+
+    def head(self) -> Head:
+        """The last commit's place."""
+        row = self._execute("SELECT first_seq + count - 1, hash, at FROM commits ORDER BY first_seq DESC LIMIT 1")
+        return Head(*row[0]) if row else origin(self.id)
+
+    def append(self, expected: Head, commit: Commit) -> None:
+        """Write one row and sync it, if the head is still `expected`."""
+        connection = self._open_connection()
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            raise _locked_or(error, NotWritten(f"nothing was written: {error}")) from error
+        try:
+            if self.head()[:2] != expected[:2]:
+                connection.execute("ROLLBACK")
+                raise Conflict("the head moved")
+            body: str | bytes = commit.body.decode() if commit.kind == TEXT else commit.body
+            row = (commit.first_seq, commit.count, commit.at, body, commit.hash)
+            connection.execute("INSERT INTO commits VALUES (?, ?, ?, ?, ?)", row)
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._find_out(commit, error)
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+    def read(self, after: int = 0) -> Iterator[Commit]:
+        """All commits with an event after that sequence, a few at a time, so that no read lasts."""
+        first = self._execute(
+            "SELECT first_seq FROM commits WHERE first_seq <= ? ORDER BY first_seq DESC LIMIT 1", after + 1
+        )
+        place = first[0][0] if first else 0
+        while True:
+            rows = self._execute(
+                "SELECT first_seq, count, at, typeof(body), CAST(body AS BLOB), hash FROM commits "
+                "WHERE first_seq >= ? ORDER BY first_seq LIMIT 1000",
+                place,
+            )
+            for first_seq, count, at, kind, body, hash_ in rows:
+                place = first_seq + count
+                if place - 1 > after:
+                    yield Commit(first_seq, count, at, TEXT if kind == "text" else COLUMNS, body, hash_)
+            if not rows:
+                return
+
+    def load_snapshot(self, version: str, upto: int | None = None) -> Snapshot | None:
+        """The latest whole snapshot of that version whose hash stands in the log; anything else is ignored."""
+        rows = self._execute(
+            "SELECT seq, hash, version, body, digest FROM snapshots WHERE version = ? AND seq <= ? ORDER BY seq DESC",
+            version,
+            2**62 if upto is None else upto,
+        )
+        for *fields, digest in rows:
+            snapshot = Snapshot(*fields)
+            at_head = self._execute("SELECT 1 FROM commits WHERE first_seq + count - 1 = ? AND hash = ?", *snapshot[:2])
+            if at_head and digest == _digest(snapshot):
+                return snapshot
+        return None
+
+    def save_snapshot(self, snapshot: Snapshot) -> None:
+        """Keep this snapshot and the one before it."""
+        row = (*snapshot, _digest(snapshot))
+        self._execute("INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?, ?, ?)", *row)
+        self._execute("DELETE FROM snapshots WHERE seq NOT IN (SELECT seq FROM snapshots ORDER BY seq DESC LIMIT 2)")
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    # -- the connection ------------------------------------------------------------------------------------------------
+
+    def _connect(self, create: bool) -> None:
+        if not create and not self.path.exists():
+            raise NotFound(f"there is no file {self.path}")
+        if self.path.is_dir():
+            raise NotALog(f"{self.path} is a folder")
+        mode = "ro" if self._read_only else "rwc" if create else "rw"
+        where = f"file:{quote(str(self.path.absolute()))}?mode={mode}"
+        if self._read_only and not os.access(self.path.absolute().parent, os.W_OK):
+            where += "&immutable=1"  # a log in WAL mode cannot be read where its side files cannot be made
+        self._connection = sqlite3.connect(
+            where, uri=True, timeout=LOCK_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        if not self._read_only:
+            self._connection.execute("PRAGMA synchronous = FULL")
+
+    def _identify(self, new: str | None) -> str:
+        """The ledger's id; a file that is empty becomes a ledger."""
+        connection = self._open_connection()
+        if not self._read_only and not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            self._create(new or str(uuid.uuid4()))
+        if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
+            raise NotALog(f"{self.path} is not a Tollbook ledger")
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        if version != FORMAT:
+            raise WrongVersion(f"{self.path} has format {version}, and this release reads format {FORMAT}")
+        return str(connection.execute("SELECT id FROM ledger").fetchone()[0])
+
+    def _create(self, id: str) -> None:
+        connection = self._open_connection()
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            if not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+                for statement in _statements(SCHEMA):
+                    connection.execute(statement)
+                connection.execute("INSERT INTO ledger VALUES (?, ?)", (id, FORMAT))
+                connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+                connection.execute(f"PRAGMA user_version = {FORMAT}")
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+    def _find_out(self, commit: Commit, error: sqlite3.Error) -> None:
+        """An append failed: neither done nor undone until the file says so. Retrying a sync is not an answer, so the
+        file is opened anew, checkpointed (which writes the pages again and syncs them), and read."""
+        try:
+            self.close()
+            self._connect(create=False)
+            busy = self._execute("PRAGMA wal_checkpoint(TRUNCATE)")[0][0]
+            found = self._execute("SELECT hash FROM commits WHERE first_seq = ?", commit.first_seq)
+        except (sqlite3.Error, LogError) as second:
+            self.close()
+            raise OutcomeUnknown(f"the append failed ({error}), and so did reading the log again ({second})") from error
+        if not found:
+            raise _locked_or(error, NotWritten(f"nothing was written: {error}")) from error
+        if found[0][0] != commit.hash:
+            raise Conflict("another process wrote in between")
+        if busy:
+            self.close()
+            raise OutcomeUnknown(f"the append failed ({error}), and a reader keeps it from being synced again")
+
+    def _execute(self, sql: str, *parameters: object) -> list[tuple[object, ...]]:
+        try:
+            return self._open_connection().execute(sql, parameters).fetchall()
+        except sqlite3.OperationalError as error:
+            raise _locked_or(error, LogError(f"{self.path}: {error}")) from error
+
+    def _open_connection(self) -> sqlite3.Connection:
+        if self._connection is None:
+            raise Closed("the ledger is closed")
+        return self._connection
+
+
+def _statements(script: str) -> Iterator[str]:
+    """The statements of a script, so that they run in one transaction (executescript commits before it begins)."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
+
+
+def _digest(snapshot: Snapshot) -> bytes:
+    bound = f"{snapshot.seq} {snapshot.hash.hex()} {snapshot.version} ".encode()
+    return hashlib.sha256(bound + snapshot.body).digest()
+
+
+def _locked_or(error: sqlite3.Error, otherwise: LogError) -> LogError:
+    locked = getattr(error, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
+    return Locked(f"another process holds the log's lock: {error}") if locked else otherwise
+
+
+def _opening_error(path: Path, error: sqlite3.DatabaseError) -> LogError:
+    if getattr(error, "sqlite_errorname", "") == "SQLITE_NOTADB":
+        return NotALog(f"{path} is not an SQLite file")
+    if isinstance(error, sqlite3.OperationalError):
+        return _locked_or(error, LogError(f"{path}: {error}", "check the path and its permissions"))
+    return NotALog(f"{path} is damaged or not a ledger: {error}")

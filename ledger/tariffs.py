@@ -1,0 +1,40 @@
+"""Policies by plan and tariff version, made once from the catalogue and kept."""
+
+from __future__ import annotations
+
+from .books import Plan
+from .errors import LedgerError
+from .events import Tariff
+from .plugins import Policy, Registry, policies
+from .plugins import PolicyFactory as Factory
+from .rating import PolicyFailed
+
+
+class Tariffs:
+    """Makes the policy of a tariff when it is first needed. The registry is the only thing global."""
+
+    def __init__(self, registry: Registry[Factory] = policies) -> None:
+        self._registry = registry
+        self._made: dict[tuple[str, int], tuple[Tariff, Policy]] = {}
+
+    def make(self, name: str, parameters: dict[str, object]) -> Policy:
+        """A policy by name. Raises UnknownPlugin, or ValueError where the parameters are not right."""
+        return self._registry.get(name)(parameters)
+
+    def policy(self, plan: Plan, version: int) -> Policy:
+        """The policy of a plan's tariff version. Raises PolicyFailed where it is not installed in that version."""
+        tariff = plan.tariffs[version - 1]
+        made = self._made.get((plan.terms.plan, version))
+        if made is not None and made[0] is tariff:
+            return made[1]
+        try:
+            policy = self.make(tariff.policy, tariff.parameters)
+        except (LedgerError, ValueError) as error:
+            raise PolicyFailed(f"the tariff's policy {tariff.policy!r} cannot be made: {error}") from error
+        if policy.version != tariff.policy_version:
+            raise PolicyFailed(
+                f"the tariff needs version {tariff.policy_version} of the policy {tariff.policy!r}, "
+                f"and version {policy.version} is installed"
+            )
+        self._made[plan.terms.plan, version] = (tariff, policy)
+        return policy

@@ -1,0 +1,100 @@
+"""Other moments and other luck: where a pure function answers as ever, and one that reads a clock or a die does not.
+
+Inside `elsewhere(…)` the functions of `time`, the class methods of `datetime` that ask for now, and the generator of
+`random` answer as they would at another moment. A name that a module took (`from time import time`) is replaced too, in
+the modules that are given. All of it is put back at the end. Other threads see the same for that while.
+"""
+
+from __future__ import annotations
+
+import datetime
+import random
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from types import ModuleType
+from typing import Any
+
+BILLION = 1_000_000_000
+
+MOMENTS = [(1_704_067_200 + step * (31 * 86_400 + 3_661)) * BILLION for step in range(24)]
+"""Nanoseconds UTC, from 2024 in steps of 31 days, 1 hour, 1 minute and 1 second: at all hours of the day, on all days
+of the week, in all months, and in two years."""
+
+_SECONDS = ("time", "monotonic", "perf_counter", "process_time", "thread_time", "clock_gettime")
+_NANOSECONDS = tuple(f"{name}_ns" for name in _SECONDS)
+_CALENDAR = ("gmtime", "localtime", "ctime")
+
+
+@contextmanager
+def elsewhere(moment: int, modules: Iterable[ModuleType]) -> Iterator[None]:
+    """Let the clocks start from `moment` (nanoseconds UTC), the dice from a seed of its own.
+
+    Each reading is later than the one before by a step that depends on the moment, so that what measures its own
+    duration drifts as well.
+    """
+    replacements = _replacements(_clock(moment))
+    luck = random.getstate()
+    with ExitStack() as stack:
+        stack.callback(random.setstate, luck)
+        random.seed(moment)
+        for module in {id(module): module for module in (time, datetime, *modules)}.values():
+            for name, value in list(vars(module).items()):
+                if id(value) in replacements:
+                    stack.callback(setattr, module, name, value)
+                    setattr(module, name, replacements[id(value)])
+        yield
+
+
+def _clock(moment: int) -> Callable[[], int]:
+    now, step = moment, BILLION + moment // BILLION % 977 * 1_000_003
+
+    def read() -> int:
+        nonlocal now
+        now += step
+        return now
+
+    return read
+
+
+def _replacements(read: Callable[[], int]) -> dict[int, Any]:
+    """What to put in the place of each function and class, by the identity of the original."""
+
+    def seconds(*_: object) -> float:
+        return read() / BILLION
+
+    def nanoseconds(*_: object) -> int:
+        return read()
+
+    def calendar(original: Callable[[float], Any]) -> Callable[..., Any]:
+        return lambda moment=None: original(seconds() if moment is None else moment)
+
+    # Not every system has every clock.
+    new: dict[int, Any] = {id(getattr(time, name)): nanoseconds for name in _NANOSECONDS if hasattr(time, name)}
+    new |= {id(getattr(time, name)): seconds for name in _SECONDS if hasattr(time, name)}
+    new |= {id(getattr(time, name)): calendar(getattr(time, name)) for name in _CALENDAR}
+    formatted, localtime = time.strftime, time.localtime
+    new[id(formatted)] = lambda form, moment=None: formatted(form, localtime(seconds()) if moment is None else moment)
+    new[id(datetime.datetime)] = _shifted(datetime.datetime, seconds)
+    new[id(datetime.date)] = _shifted(datetime.date, seconds)
+    return new
+
+
+def _shifted(original: Any, seconds: Callable[[], float]) -> Any:  # noqa: ANN401 - a class made from a class
+    """A class that is `original` in all but its now; instances of the original count as its own."""
+
+    class Kind(type):
+        def __instancecheck__(cls, instance: object) -> bool:
+            return isinstance(instance, original)
+
+    def now(cls: Any, tz: datetime.tzinfo | None = None) -> Any:  # noqa: ANN401
+        return cls.fromtimestamp(seconds(), tz)
+
+    def today(cls: Any) -> Any:  # noqa: ANN401
+        return cls.fromtimestamp(seconds())
+
+    def utcnow(cls: Any) -> Any:  # noqa: ANN401
+        return cls.fromtimestamp(seconds(), datetime.UTC).replace(tzinfo=None)
+
+    asks = {"today": today} if original is datetime.date else {"today": today, "now": now, "utcnow": utcnow}
+    return Kind(original.__name__, (original,), {name: classmethod(ask) for name, ask in asks.items()})

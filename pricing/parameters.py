@@ -1,0 +1,96 @@
+"""What the parameters of a built-in policy are made of, and the one way in which they are read and written.
+
+Parameters are plain JSON values. A whole number is a JSON integer; a rate is exact, a JSON integer or a fraction as
+text (`"3/1000"`). A float or a bool is refused wherever a number is due.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Annotated, Any, ClassVar, Generic, TypeAlias, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, ValidationError
+
+from ledger.amounts import MOST_CREDITS
+from ledger.plugins import Scope
+
+_FRACTION = re.compile(r"([0-9]{1,19})(?:/([0-9]{1,19}))?")
+
+
+def _read_rate(value: object) -> Fraction:
+    numerator, denominator = -1, 1
+    if type(value) is int:
+        numerator = value
+    elif isinstance(value, str) and (match := _FRACTION.fullmatch(value)):
+        numerator, denominator = int(match[1]), int(match[2] or 1)
+    # Both parts in 64 bits: beyond that, readers of JSON other than ours lose digits.
+    if not (0 <= numerator <= MOST_CREDITS and 1 <= denominator <= MOST_CREDITS):
+        raise ValueError(f"{value!r} is neither a whole number nor a fraction as text, such as 3/1000, of 0 or more")
+    return Fraction(numerator, denominator)
+
+
+def _write_rate(rate: Fraction) -> int | str:
+    return rate.numerator if rate.denominator == 1 else str(rate)
+
+
+Rate = Annotated[Fraction, PlainValidator(_read_rate), PlainSerializer(_write_rate)]
+"""An exact factor of 0 or more, mostly credits a unit; written as an integer or as `"n/d"` in lowest terms."""
+
+Whole = Annotated[int, Field(strict=True, ge=0, le=MOST_CREDITS)]
+"""A whole number of credits or units, from 0 to 2^63-1."""
+
+Positive = Annotated[int, Field(strict=True, ge=1, le=MOST_CREDITS)]
+"""A whole number from 1 to 2^63-1."""
+
+Name = Annotated[str, Field(strict=True, min_length=1)]
+"""The name of a dimension or of a model."""
+
+RateByDimension: TypeAlias = dict[Name, Rate]
+"""Credits a unit, by dimension."""
+
+
+class Parameters(BaseModel):
+    """The parameters of one policy. What is not known is refused, so that a slip of the pen is not a free lunch."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+P = TypeVar("P", bound=Parameters)
+
+
+class BuiltIn(Generic[P]):
+    """A policy and the parameters it was made with. Two are equal if they are of one kind with equal parameters."""
+
+    name: ClassVar[str]
+    version = 1
+    scope: Scope
+    monotone = True
+    accepts: type[P]
+
+    def __init__(self, parameters: Mapping[str, Any]) -> None:
+        try:
+            self.given = self.accepts.model_validate(dict(parameters))
+        except ValidationError as error:
+            raise ValueError(f"{self.name}: {'; '.join(_complaints(error))}") from error
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The parameters as plain JSON values, fractions in lowest terms, defaults left out."""
+        return self.given.model_dump(mode="json", exclude_defaults=True)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, BuiltIn) and self.name == other.name and self.parameters == other.parameters
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.parameters})"
+
+
+def _complaints(error: ValidationError) -> list[str]:
+    complaints = []
+    for found in error.errors(include_url=False):
+        own = found["type"] == "value_error"  # raised by a rule of ours, which pydantic would prefix
+        reason = str(found["ctx"]["error"]) if own else found["msg"]
+        complaints.append(": ".join(filter(None, [".".join(map(str, found["loc"])), reason])))
+    return complaints

@@ -1,0 +1,144 @@
+"""Policies whose total is about one account in one metering period: graduated, volume, package."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+from pydantic import field_validator
+
+from ledger.events import Line
+from ledger.plugins import Price, Scope
+
+from .parameters import BuiltIn, Name, Parameters, Positive, Rate, Whole
+from .rates import common, exact, rounded_up
+
+
+class Tier(Parameters):
+    """Units up to and including the `up_to`-th (None: all that follow), at `unit` credits each; `flat` once."""
+
+    up_to: Positive | None
+    unit: Rate
+    flat: Whole = 0
+
+
+class TieredParameters(Parameters):
+    """`tiers` have strictly rising bounds; the last has none."""
+
+    dimension: Name
+    tiers: tuple[Tier, ...]
+
+    @field_validator("tiers")
+    @classmethod
+    def _rising(cls, tiers: tuple[Tier, ...]) -> tuple[Tier, ...]:
+        bounds = [tier.up_to for tier in tiers]
+        if not bounds or bounds[-1] is not None or None in bounds[:-1]:
+            raise ValueError("the last tier, and only it, has no bound (up_to null, or inf)")
+        if any(low >= high for low, high in pairwise(_bounds(tiers))):
+            raise ValueError(f"the bounds must rise from tier to tier: {bounds[:-1]}")
+        return tiers
+
+
+def _bounds(tiers: Sequence[Tier]) -> list[int]:
+    return [tier.up_to for tier in tiers if tier.up_to is not None]
+
+
+class _Tiered(BuiltIn[TieredParameters]):
+    scope: Scope = "period"
+    accepts = TieredParameters
+
+    def __init__(self, parameters: Mapping[str, Any]) -> None:
+        super().__init__(parameters)
+        self._tiers = self.given.tiers
+        self._bounds = _bounds(self._tiers)
+        self._denominator, self._numerators = common([tier.unit for tier in self._tiers])
+
+    def _reached(self, units: int) -> int:
+        """The index of the tier in which the last of `units` falls; of the first for none."""
+        return bisect_left(self._bounds, units)
+
+    def _lines(self, index: int, units: int) -> tuple[int, list[Line]]:
+        """The exact price of `units` in one tier with its flat fee, as a numerator, and its lines."""
+        tier, part = self._tiers[index], units * self._numerators[index]
+        dimension, credits = self.given.dimension, exact(part, self._denominator)
+        lines = [Line(dimension=dimension, units=units, rate=str(tier.unit), credits=credits)] if units else []
+        if tier.flat:
+            lines.append(Line(text=f"flat fee of tier {index + 1}", credits=str(tier.flat)))
+        return part + tier.flat * self._denominator, lines
+
+
+class Graduated(_Tiered):
+    """Each unit at the price of the tier it falls in, and the flat fee of every tier that is reached.
+
+    The first tier is reached by the period's first charge, whatever its units: an empty usage costs its flat fee. The
+    exact sum is rounded up once.
+    """
+
+    name = "graduated"
+
+    def total(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> Price:
+        """The price of the period's units so far."""
+        units = usage.get(self.given.dimension, 0)
+        numerator, lines, below = 0, [], 0
+        for index in range(self._reached(units) + 1):
+            upto = min(units, self._bounds[index]) if index < len(self._bounds) else units
+            part, own = self._lines(index, upto - below)
+            numerator, below = numerator + part, upto
+            lines += own
+        return rounded_up(numerator, self._denominator, lines)
+
+
+class Volume(_Tiered):
+    """All units at the price of the one tier that their number falls in, with its flat fee, rounded up once.
+
+    Where the next tier is cheaper, one unit more may lower the total; such a policy is not monotone.
+    """
+
+    name = "volume"
+
+    def __init__(self, parameters: Mapping[str, Any]) -> None:
+        super().__init__(parameters)
+        # Within a tier no total falls, so only the step over each bound can.
+        self.monotone = all(self._at(bound).credits <= self._at(bound + 1).credits for bound in self._bounds)
+
+    def total(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> Price:
+        """The price of the period's units so far."""
+        return self._at(usage.get(self.given.dimension, 0))
+
+    def _at(self, units: int) -> Price:
+        numerator, lines = self._lines(self._reached(units), units)
+        return rounded_up(numerator, self._denominator, lines)
+
+
+class PackageParameters(Parameters):
+    """`size` and `free` are units of `dimension`; `credits` is whole, for each package."""
+
+    dimension: Name
+    size: Positive
+    credits: Whole
+    free: Whole = 0
+
+
+class Package(BuiltIn[PackageParameters]):
+    """Whole packages: ⌈max(0, units − free) / size⌉ × credits. A package that is begun is paid."""
+
+    name = "package"
+    scope: Scope = "period"
+    accepts = PackageParameters
+
+    def total(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> Price:
+        """The price of the period's units so far."""
+        dimension, size, credits = self.given.dimension, self.given.size, self.given.credits
+        units = usage.get(dimension, 0)
+        free = min(units, self.given.free)
+        paid = units - free
+        price = -(-paid // size) * credits
+        lines = [Line(text="free", dimension=dimension, units=free)] if free else []
+        if paid:
+            part = exact(paid * credits, size)
+            lines.append(Line(dimension=dimension, units=paid, rate=exact(credits, size), credits=part))
+        if unfilled := price * size - paid * credits:
+            lines.append(Line(text="rounded up", credits=exact(unfilled, size)))
+        return Price(price, tuple(lines))

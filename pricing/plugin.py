@@ -1,0 +1,13 @@
+"""The door by which the built-in policies come in: the entry point `builtin` of the group `tollbook.pricing`."""
+
+from ledger.plugins import PolicyFactory, Register, hookimpl
+
+from .period import Graduated, Package, Volume
+from .request import Complexity, CostPlus, PerCredit, Time
+
+
+@hookimpl
+def register_policies(register: Register[PolicyFactory]) -> None:
+    """Register each built-in policy under its name."""
+    for policy in (Time, PerCredit, Complexity, CostPlus, Graduated, Volume, Package):
+        register(policy.name, policy)

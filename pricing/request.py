@@ -1,0 +1,139 @@
+"""Policies whose total is about one request: time, per credit, complexity, cost plus."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from ledger.events import Line
+from ledger.plugins import Price, Scope
+
+from .parameters import BuiltIn, Name, Parameters, Rate, RateByDimension, Whole
+from .rates import Rates, RatesByModel, exact, rounded_up
+
+
+class TimeParameters(Parameters):
+    """`credits_per_second` may be a fraction; 0, the default, is for plans that sell access alone."""
+
+    credits_per_second: Rate = Fraction(0)
+
+
+class Time(BuiltIn[TimeParameters]):
+    """Credits by the second: `seconds` × credits_per_second, rounded up once a request."""
+
+    name = "time"
+    scope: Scope = "request"
+    accepts = TimeParameters
+
+    def __init__(self, parameters: Mapping[str, Any]) -> None:
+        super().__init__(parameters)
+        self._rates = Rates({"seconds": self.given.credits_per_second})
+
+    def total(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> Price:
+        """The price of the request's seconds."""
+        numerator, lines = self._rates.total(usage)
+        return rounded_up(numerator, self._rates.denominator, lines)
+
+
+class PerCreditParameters(Parameters):
+    """`credits` is whole, for each request or for each of its `calls`."""
+
+    credits: Whole = 1
+    per: Literal["request", "call"] = "request"
+
+
+class PerCredit(BuiltIn[PerCreditParameters]):
+    """A fixed number of credits for a request, whatever it uses, or for each of its `calls`."""
+
+    name = "per_credit"
+    scope: Scope = "request"
+    accepts = PerCreditParameters
+
+    def total(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> Price:
+        """The price of the request, or of its calls."""
+        rate = self.given.credits
+        if self.given.per == "request":
+            return Price(rate, (Line(text="request", units=1, rate=str(rate), credits=str(rate)),))
+        calls = usage.get("calls", 0)
+        line = Line(dimension="calls", units=calls, rate=str(rate), credits=str(calls * rate))
+        return Price(calls * rate, (line,) if calls else ())
+
+
+class _ByModel(Parameters):
+    models: dict[Name, RateByDimension] = Field(default={})
+
+    @field_validator("models")
+    @classmethod
+    def _without_empty_models(cls, models: dict[str, RateByDimension]) -> dict[str, RateByDimension]:
+        """A model that overrides nothing says nothing: equal policies have equal parameters."""
+        return {model: rates for model, rates in models.items() if rates}
+
+
+class ComplexityParameters(_ByModel):
+    """`weights` and `models` are credits a unit; `minimum` and `maximum` are whole credits a request."""
+
+    weights: RateByDimension = Field(default={})
+    minimum: Whole = 0
+    maximum: Whole | None = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> ComplexityParameters:
+        if self.maximum is not None and self.maximum < self.minimum:
+            raise ValueError(f"maximum: {self.maximum} is less than the minimum, {self.minimum}")
+        return self
+
+
+class Complexity(BuiltIn[ComplexityParameters]):
+    """Weighted usage: Σ units × weight, rounded up once a request, from `minimum` to `maximum` credits.
+
+    The weights of the request's model override the general ones dimension by dimension.
+    """
+
+    name = "complexity"
+    scope: Scope = "request"
+    accepts = ComplexityParameters
+
+    def __init__(self, parameters: Mapping[str, Any]) -> None:
+        super().__init__(parameters)
+        self._rates = RatesByModel(self.given.weights, self.given.models)
+
+    def total(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> Price:
+        """The price of the request's usage at its model's weights; an empty usage costs the minimum."""
+        rates = self._rates.of(labels)
+        numerator, lines = rates.total(usage)
+        return rounded_up(numerator, rates.denominator, lines, self.given.minimum, self.given.maximum)
+
+
+class CostPlusParameters(_ByModel):
+    """`costs` and `models` are credits a unit; `margin` is a part of the cost: 1/5 adds a fifth."""
+
+    costs: RateByDimension = Field(default={})
+    margin: Rate
+
+
+class CostPlus(BuiltIn[CostPlusParameters]):
+    """What the usage cost, and a margin on it: Σ units × cost × (1 + margin), rounded up once a request.
+
+    The costs of the request's model override the general ones dimension by dimension.
+    """
+
+    name = "cost_plus"
+    scope: Scope = "request"
+    accepts = CostPlusParameters
+
+    def __init__(self, parameters: Mapping[str, Any]) -> None:
+        super().__init__(parameters)
+        self._rates = RatesByModel(self.given.costs, self.given.models)
+
+    def total(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> Price:
+        """The price of the request's usage at its model's costs, with the margin."""
+        rates, margin = self._rates.of(labels), self.given.margin
+        cost, lines = rates.total(usage)
+        denominator = rates.denominator * margin.denominator
+        added = cost * margin.numerator
+        if added:
+            lines.append(Line(text=f"margin of {margin}", credits=exact(added, denominator)))
+        return rounded_up(cost * margin.denominator + added, denominator, lines)

@@ -1,0 +1,144 @@
+"""Policies about a metering period. The numbers of each example are worked by hand beside it."""
+
+from fractions import Fraction
+from math import ceil
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ledger.rating import marginal
+from pricing import Graduated, Package, Price, Volume
+
+TIERS = [
+    {"up_to": 100, "unit": 3, "flat": 10},
+    {"up_to": 1000, "unit": "5/2"},
+    {"up_to": None, "unit": 1, "flat": 50},
+]
+
+
+def rows(price: Price) -> list[tuple[str, int, str, str]]:
+    """A price's lines: what, how many, at what rate, and what they come to."""
+    return [(line.text or str(line.dimension), line.units, line.rate, line.credits) for line in price.lines]
+
+
+@pytest.mark.parametrize(
+    ("calls", "credits"),
+    [
+        (0, 10),  # the first tier's flat fee, whatever the units
+        (1, 10 + 3),
+        (100, 10 + 300),  # the bound itself is in the tier below
+        (101, 10 + 300 + 3),  # 5/2 rounded up
+        (102, 10 + 300 + 5),
+        (1000, 10 + 300 + 2250),
+        (1001, 10 + 300 + 2250 + 50 + 1),
+        (2000, 10 + 300 + 2250 + 50 + 1000),
+    ],
+)
+def test_graduated_prices_each_unit_in_its_own_tier(calls: int, credits: int) -> None:
+    assert Graduated({"dimension": "calls", "tiers": TIERS}).total({"calls": calls}, {}).credits == credits
+
+
+def test_graduated_has_a_line_for_each_tier_that_is_reached() -> None:
+    price = Graduated({"dimension": "calls", "tiers": TIERS}).total({"calls": 101}, {})
+    assert rows(price) == [
+        ("calls", 100, "3", "300"),
+        ("flat fee of tier 1", 0, "0", "10"),
+        ("calls", 1, "5/2", "5/2"),
+        ("rounded up", 0, "0", "1/2"),
+    ]
+
+
+def test_the_first_charge_of_a_period_takes_the_flat_fee_even_without_units() -> None:
+    """Nothing was charged before: 10 for no units at all. After that, a unit costs 3."""
+    policy = Graduated({"dimension": "calls", "tiers": TIERS})
+    assert marginal(policy, None, {}, {})[0] == 10
+    assert marginal(policy, {}, {"calls": 1}, {})[0] == 3
+
+
+@pytest.mark.parametrize(
+    ("calls", "credits"),
+    [
+        (0, 10),
+        (100, 10 + 300),
+        (101, 253),  # 101 × 5/2 = 252.5
+        (1000, 2500),
+        (1001, 50 + 1001),
+    ],
+)
+def test_volume_prices_all_units_at_the_tier_of_their_number(calls: int, credits: int) -> None:
+    assert Volume({"dimension": "calls", "tiers": TIERS}).total({"calls": calls}, {}).credits == credits
+
+
+def test_the_unit_that_reaches_a_cheaper_tier_costs_less_than_nothing() -> None:
+    """310 for 100 calls, 253 for 101."""
+    policy = Volume({"dimension": "calls", "tiers": TIERS})
+    assert marginal(policy, {"calls": 100}, {"calls": 1}, {})[0] == 253 - 310
+
+
+@pytest.mark.parametrize(
+    ("tiers", "monotone"),
+    [
+        (TIERS, False),
+        ([{"up_to": None, "unit": 1}], True),
+        ([{"up_to": 10, "unit": 1}, {"up_to": None, "unit": 2}], True),
+        ([{"up_to": 10, "unit": 2}, {"up_to": None, "unit": 1}], False),  # 20, then 11
+        ([{"up_to": 10, "unit": 2}, {"up_to": None, "unit": 1, "flat": 9}], True),  # 20, then 20
+        ([{"up_to": 10, "unit": 2}, {"up_to": None, "unit": 1, "flat": 8}], False),  # 20, then 19
+        ([{"up_to": 2, "unit": "1/3"}, {"up_to": None, "unit": "1/10"}], True),  # 2/3 and 3/10 are 1 and 1
+    ],
+)
+def test_volume_is_monotone_where_no_step_to_the_next_tier_falls(tiers: list[dict[str, Any]], monotone: bool) -> None:
+    assert Volume({"dimension": "calls", "tiers": tiers}).monotone is monotone
+
+
+@pytest.mark.parametrize(
+    ("units", "credits"),
+    [(0, 0), (100, 0), (101, 7), (1100, 7), (1101, 14), (10**12, 7 * 10**9)],
+)
+def test_package_is_paid_when_it_is_begun_and_after_what_is_free(units: int, credits: int) -> None:
+    """Packages of 1000 at 7 after 100 free units. 10^12 − 100 units fill 10^9 − 1 packages and begin one more."""
+    policy = Package({"dimension": "input_tokens", "size": 1000, "credits": 7, "free": 100})
+    assert policy.total({"input_tokens": units}, {}).credits == credits
+
+
+def test_package_accounts_for_every_unit() -> None:
+    """1150 units: 100 free, 1050 at 7/1000 are 7.35, and 6.65 for the rest of the second package."""
+    policy = Package({"dimension": "input_tokens", "size": 1000, "credits": 7, "free": 100})
+    assert rows(policy.total({"input_tokens": 1150}, {})) == [
+        ("free", 100, "0", "0"),
+        ("input_tokens", 1050, "7/1000", "147/20"),
+        ("rounded up", 0, "0", "133/20"),
+    ]
+
+
+@st.composite
+def tiered(draw: st.DrawFn) -> dict[str, Any]:
+    bounds: list[int | None] = [*sorted(draw(st.sets(st.integers(1, 60), max_size=4)))]
+    rates = st.fractions(min_value=0, max_value=9, max_denominator=12).map(str)
+    return {
+        "dimension": "calls",
+        "tiers": [{"up_to": bound, "unit": draw(rates), "flat": draw(st.integers(0, 30))} for bound in [*bounds, None]],
+    }
+
+
+def tier_of(tiers: list[dict[str, Any]], unit: int) -> int:
+    """The tier of the `unit`-th unit, found by looking at one after the other."""
+    return next(at for at, tier in enumerate(tiers) if tier["up_to"] is None or unit <= tier["up_to"])
+
+
+@given(tiered(), st.integers(0, 80))
+def test_graduated_agrees_with_counting_unit_by_unit(parameters: dict[str, Any], units: int) -> None:
+    tiers = parameters["tiers"]
+    reached = {0} | {tier_of(tiers, unit) for unit in range(1, units + 1)}
+    exact = sum((Fraction(tiers[tier_of(tiers, unit)]["unit"]) for unit in range(1, units + 1)), Fraction(0))
+    expected = ceil(exact + sum(tiers[at]["flat"] for at in reached))
+    assert Graduated(parameters).total({"calls": units}, {}).credits == expected
+
+
+@given(tiered())
+def test_volume_says_that_it_is_monotone_exactly_where_it_is(parameters: dict[str, Any]) -> None:
+    policy = Volume(parameters)
+    totals = [policy.total({"calls": units}, {}).credits for units in range(70)]
+    assert policy.monotone is (totals == sorted(totals))

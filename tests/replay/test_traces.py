@@ -1,0 +1,367 @@
+"""Reading traces: what good files mean, and what is said about each kind of bad one."""
+
+from __future__ import annotations
+
+import os
+import string
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ledger.errors import BadData, NotFound
+from replay.traces import Row, Source, read
+
+AZURE = b"TIMESTAMP,ContextTokens,GeneratedTokens\r\n"
+AZURE_ROW = b"2023-11-16 18:15:46.6805900,374,44"
+BURST = b"Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type\n"
+PLAIN = b"timestamp,subscriber,input_tokens\n"
+PLAIN_ROW = b"2026-01-25T00:00:00Z,ann,5\n"
+
+
+def microseconds(text: str) -> int:
+    moment = datetime.fromisoformat(text)
+    return int(moment.timestamp()) * 1_000_000 + moment.microsecond
+
+
+@pytest.fixture
+def file(tmp_path: Path):
+    def write(content: bytes, name: str = "trace.csv") -> Path:
+        path = tmp_path / name
+        path.write_bytes(content)
+        return path
+
+    return write
+
+
+def published(name: str) -> Path:
+    """A file of TOLLBOOK_TRACES, the folder of the real traces."""
+    folder = os.environ.get("TOLLBOOK_TRACES")
+    if not folder:
+        pytest.skip(f"set TOLLBOOK_TRACES to a folder with {name} to test on the real data")
+    path = Path(folder, name)
+    if not path.exists():
+        pytest.skip(f"there is no {name} in TOLLBOOK_TRACES ({folder})")
+    return path
+
+
+# Good files
+
+
+def test_an_azure_trace(file):
+    """Line ends of two bytes, none at the end, and fractions of seven digits, the last of which is cut off."""
+    trace = read(file(AZURE + AZURE_ROW + b"\r\n2023-11-16 18:15:50.9951699,396,109"))
+    assert trace.source == Source(kind="azure", file=trace.source.file, rows=2, skipped=0, seed=0)
+    assert trace.rows == [
+        Row(at=microseconds("2023-11-16T18:15:46.680590+00:00"), usage={"input_tokens": 374, "output_tokens": 44}),
+        Row(at=microseconds("2023-11-16T18:15:50.995169+00:00"), usage={"input_tokens": 396, "output_tokens": 109}),
+    ]
+
+
+def test_a_burstgpt_trace(file):
+    """Seconds count from 2023; a failure stays a row, with no output."""
+    trace = read(file(BURST + b"5,ChatGPT,472,18,490,Conversation log\n86400.25,GPT-4,30,0,30,API log\n"))
+    assert trace.source.kind == "burstgpt"
+    assert trace.rows == [
+        Row(
+            at=microseconds("2023-01-01T00:00:05+00:00"),
+            model="ChatGPT",
+            usage={"input_tokens": 472, "output_tokens": 18},
+        ),
+        Row(
+            at=microseconds("2023-01-02T00:00:00.250000+00:00"),
+            model="GPT-4",
+            usage={"input_tokens": 30, "output_tokens": 0},
+        ),
+    ]
+
+
+def test_a_burstgpt_trace_with_further_columns(file):
+    header = b"Timestamp,Session ID,Elapsed time,Model,Request tokens,Response tokens,Total tokens,Log Type\n"
+    [row] = read(file(header + b"5.0,,0.75,ChatGPT,472,18,490,API log\n")).rows
+    assert row.usage == {"input_tokens": 472, "output_tokens": 18}
+
+
+def test_a_plain_trace_has_any_dimensions(file):
+    trace = read(
+        file(
+            b"timestamp,model,subscriber,plan,agent,input_tokens,cache_read.input_tokens,seconds\n"
+            b'2026-01-25T12:00:00+01:00,"m,1",ann,pro,search,5,0,2\n'
+        )
+    )
+    assert trace.source.kind == "csv"
+    assert trace.rows == [
+        Row(
+            at=microseconds("2026-01-25T11:00:00+00:00"),
+            subscriber="ann",
+            plan="pro",
+            agent="search",
+            model="m,1",
+            usage={"input_tokens": 5, "cache_read.input_tokens": 0, "seconds": 2},
+        )
+    ]
+
+
+def test_an_empty_field_of_a_plain_trace_says_nothing(file):
+    [row] = read(file(b"timestamp,subscriber,calls,seconds\n2026-01-25,,,3\n")).rows
+    assert (row.subscriber, row.usage) == (None, {"seconds": 3})
+
+
+def test_a_plain_trace_may_have_nothing_but_times(file):
+    [row] = read(file(b"timestamp\n2026-01-25\n")).rows
+    assert row.usage == {}
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("2026-01-25", "2026-01-25T00:00:00+00:00"),
+        ("2026-01-25T10:30", "2026-01-25T10:30:00+00:00"),
+        ("2026-01-25 10:30:15", "2026-01-25T10:30:15+00:00"),
+        ("2026-01-25T10:30:15.5Z", "2026-01-25T10:30:15.500000+00:00"),
+        ("2026-01-25T10:30:15.123456789+05:30", "2026-01-25T05:00:15.123456+00:00"),
+        ("2026-01-25T10:30:15-0800", "2026-01-25T18:30:15+00:00"),
+        ("2024-02-29T23:59:59.999999z", "2024-02-29T23:59:59.999999+00:00"),
+        ("1970-01-01T00:00:00Z", "1970-01-01T00:00:00+00:00"),
+    ],
+)
+def test_a_time_with_and_without_a_zone(file, written, meant):
+    [row] = read(file(f"timestamp\n{written}\n".encode())).rows
+    assert row.at == microseconds(meant)
+
+
+def test_a_byte_order_mark_and_blank_lines_are_passed_over(file):
+    trace = read(file(b"\xef\xbb\xbf" + PLAIN + b"\n" + PLAIN_ROW + b"\r\n\n"))
+    assert [row.subscriber for row in trace.rows] == ["ann"]
+    assert trace.source.skipped == 0
+
+
+def test_rows_come_out_in_the_order_of_time_and_then_of_the_file(file):
+    content = b"timestamp,subscriber\n2026-01-03,late\n2026-01-01,one\n2026-01-02,mid\n2026-01-01,two\n"
+    assert [row.subscriber for row in read(file(content)).rows] == ["one", "two", "mid", "late"]
+
+
+def test_the_largest_number_of_tokens_is_read_exactly(file):
+    [row] = read(file(PLAIN + b"2026-01-25,ann,9223372036854775807\n")).rows
+    assert row.usage == {"input_tokens": 2**63 - 1}
+
+
+# Bad rows: the third line of a file of good ones
+
+BAD_ROWS = {
+    "negative tokens": (b"2026-01-25,ann,-5", "'-5' in the column 'input_tokens' is not a whole number"),
+    "fractional tokens": (b"2026-01-25,ann,5.5", "'5.5' in the column 'input_tokens' is not a whole number"),
+    "a whole float": (b"2026-01-25,ann,5.0", "'5.0' in the column"),
+    "tokens beyond 64 bits": (b"2026-01-25,ann,9223372036854775808", "is not a whole number from 0 to 2^63-1"),
+    "tokens of 5000 digits": (b"2026-01-25,ann," + b"9" * 5000, "'" + "9" * 40 + "'… in the column"),
+    "text for tokens": (b"2026-01-25,ann,many", "'many' in the column 'input_tokens'"),
+    "tokens that are no number": (b"2026-01-25,ann,NaN", "'NaN' in the column"),
+    "tokens with an underscore": (b"2026-01-25,ann,1_000", "'1_000' in the column"),
+    "tokens with a space": (b"2026-01-25,ann, 5", "' 5' in the column"),
+    "tokens in other digits": ("2026-01-25,ann,٣".encode(), "is not a whole number"),
+    "a control character": (b"2026-01-25,ann,\x1b[2J", r"'\x1b[2J' in the column"),
+    "a time in words": (b"yesterday,ann,5", "'yesterday' is not a time"),
+    "no time": (b",ann,5", "'' is not a time"),
+    "a time that is no number": (b"NaN,ann,5", "'NaN' is not a time"),
+    "a time with an hour too many": (b"2026-01-25T24:00:00,ann,5", "is not a time"),
+    "a time with a strange zone": (b"2026-01-25T10:00:00 CET,ann,5", "is not a time"),
+    "a time in other digits": ("٢٠٢٦-01-25,ann,5".encode(), "is not a time"),
+    "a day that is not": (b"2026-02-29,ann,5", "'2026-02-29' is no day of the calendar"),
+    "the year 0": (b"0000-01-01,ann,5", "is no day of the calendar"),
+    "a year of five digits": (b"12026-01-25,ann,5", "is not a time"),
+    "a year before 1970": (b"1969-12-31,ann,5", "the time '1969-12-31' is out of range"),
+    "a year after 2999": (b"3000-01-01,ann,5", "the time '3000-01-01' is out of range"),
+    "a zone that leads before 1970": (b"1970-01-01T00:00:00+01:00,ann,5", "is out of range"),
+    "too few fields": (b"2026-01-25,ann", "the row has 2 fields and the header 3"),
+    "too many fields": (b"2026-01-25,ann,5,6", "the row has 4 fields and the header 3"),
+    "spaces only": (b"   ", "the row has 1 fields and the header 3"),
+    "a NUL byte": (b"2026-01-25,a\x00n,5", "there is a NUL byte"),
+    "latin-1": ("2026-01-25,Zoë,5".encode("latin-1"), "byte 0xeb is not UTF-8 text"),
+    "UTF-16 in the middle": ("\ufeff2026-01-25".encode("utf-16-le"), "this is UTF-16 text"),
+    "an open quote": (b'2026-01-25,"ann,5', "do not pair"),
+    "text after a quote": (b'2026-01-25,"ann"x,5', "do not pair"),
+    "an over-long line": (b"2026-01-25," + b"a" * 65_536 + b",5", "the line is longer than 65,536 bytes"),
+    "a line of megabytes": (b"2026-01-25," + b"a" * 3_000_000 + b",5", "the line is longer than 65,536 bytes"),
+}
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"], ids=["LF", "CRLF"])
+@pytest.mark.parametrize("kind", BAD_ROWS)
+def test_a_bad_row_is_named_with_its_file_and_line(file, kind, end):
+    row, fragment = BAD_ROWS[kind]
+    path = file(PLAIN + PLAIN_ROW + row + end + PLAIN_ROW)
+    with pytest.raises(BadData) as raised:
+        read(path)
+    assert (raised.value.file, raised.value.line) == (str(path), 3)
+    assert fragment in str(raised.value)
+    assert raised.value.hint != BadData.hint
+    assert len(str(raised.value)) < 200
+    assert str(raised.value).isprintable()
+
+
+@pytest.mark.parametrize("kind", BAD_ROWS)
+def test_a_bad_row_is_skipped_and_counted_on_request(file, kind):
+    row, _ = BAD_ROWS[kind]
+    trace = read(file(PLAIN + PLAIN_ROW + row + b"\n" + PLAIN_ROW), skip_bad=True)
+    assert [row.subscriber for row in trace.rows] == ["ann", "ann"]
+    assert (trace.source.rows, trace.source.skipped) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("row", "fragment"),
+    [
+        (b"-1,GPT-4,1,2,3,API log", "'-1' is not a time"),
+        (b"nan,GPT-4,1,2,3,API log", "'nan' is not a time"),
+        (b"1e5,GPT-4,1,2,3,API log", "'1e5' is not a time"),
+        (b"999999999999,GPT-4,1,2,3,API log", "is out of range"),
+        (b"5,GPT-4,,2,3,API log", "'' in the column 'Request tokens'"),
+        (b"5,GPT-4,1,2.0,3,API log", "'2.0' in the column 'Response tokens'"),
+    ],
+)
+def test_a_bad_row_of_burstgpt(file, row, fragment):
+    with pytest.raises(BadData) as raised:
+        read(file(BURST + row))
+    assert raised.value.line == 2
+    assert fragment in str(raised.value)
+
+
+# Bad headers and files, which no option skips
+
+BAD_FILES = {
+    "an empty file": (b"", "the file is empty"),
+    "a header only": (AZURE, "there is a header and no row"),
+    "a header without a line end": (AZURE.rstrip(), "there is a header and no row"),
+    "a header and blank lines": (PLAIN + b"\n\n", "there is a header and no row"),
+    "a blank first line": (b"\n" + PLAIN + PLAIN_ROW, "'' is not the header of a trace"),
+    "no header": (AZURE_ROW, "is not the header of a trace"),
+    "an unknown header": (b"when,who\n1,2\n", "'when,who' is not the header of a trace"),
+    "a header in another case": (b"TimeStamp,subscriber\n1,2\n", "is not the header of a trace"),
+    "semicolons": (PLAIN.replace(b",", b";") + b"2026-01-25;ann;5\n", "is not the header of a trace"),
+    "a missing column of Azure": (b"TIMESTAMP,ContextTokens\n" + AZURE_ROW, "no column 'GeneratedTokens'"),
+    "a missing column of BurstGPT": (b"Timestamp,Model,Request tokens\n5,m,1\n", "no column 'Response tokens'"),
+    "a column twice": (b"timestamp,seconds,seconds\n2026-01-25,1,2\n", "has the column 'seconds' twice"),
+    "a column without a name": (b"timestamp,\n2026-01-25,1\n", "column 2 has no name"),
+    "an open quote": (b'timestamp,"calls\n2026-01-25,1\n', "do not pair"),
+    "a header of megabytes": (b"timestamp," + b"a" * 3_000_000, "the line is longer than 65,536 bytes"),
+    "UTF-16": (PLAIN.decode().encode("utf-16"), "this is UTF-16 text"),
+    "UTF-16, no mark": (PLAIN.decode().encode("utf-16-le"), "there is a NUL byte"),
+    "UTF-16, big end first": ("\ufeff".encode("utf-16-be") + b"\x00t", "this is UTF-16 text"),
+    "latin-1": ("timestamp,Größe\n".encode("latin-1"), "byte 0xf6 is not UTF-8 text"),
+    "gzip": (b"\x1f\x8b\x08\x08 trace.csv", "byte 0x8b is not UTF-8 text"),
+    "zeros": (bytes(3_000_000), "there is a NUL byte"),
+}
+
+
+@pytest.mark.parametrize("skip_bad", [False, True])
+@pytest.mark.parametrize("kind", BAD_FILES)
+def test_a_bad_file_is_an_error_at_its_first_line(file, kind, skip_bad):
+    content, fragment = BAD_FILES[kind]
+    path = file(content)
+    with pytest.raises(BadData) as raised:
+        read(path, skip_bad=skip_bad)
+    assert (raised.value.file, raised.value.line) == (str(path), 1)
+    assert fragment in str(raised.value)
+    assert raised.value.hint != BadData.hint
+    assert str(raised.value).isprintable()
+
+
+def test_a_file_of_bad_rows_only_is_an_error_with_the_first_of_them(file):
+    with pytest.raises(BadData, match="none of the 2 rows can be read; the first: 'x' is not a time") as raised:
+        read(file(PLAIN + b"\nx,ann,5\ny,ann,5\n"), skip_bad=True)
+    assert raised.value.line == 3
+
+
+def test_no_such_file(tmp_path):
+    with pytest.raises(NotFound, match=r"there is no file .*nowhere\.csv"):
+        read(tmp_path / "nowhere.csv")
+
+
+def test_a_file_for_a_folder(file):
+    with pytest.raises(NotFound):
+        read(file(AZURE) / "trace.csv")
+
+
+def test_a_folder(tmp_path):
+    with pytest.raises(BadData, match="cannot be read: is a directory") as raised:
+        read(tmp_path)
+    assert raised.value.file == str(tmp_path)
+
+
+def test_a_file_that_may_not_be_read(file, monkeypatch):
+    def refuse(*_args: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    path = file(AZURE)
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(BadData, match="cannot be read: permission denied"):
+        read(path)
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self/mem").exists(), reason="needs Linux's /proc/self/mem, whose bytes are unreadable"
+)
+def test_a_file_that_fails_while_it_is_read():
+    with pytest.raises(BadData, match="cannot be read: input/output error"):
+        read("/proc/self/mem")
+
+
+# Properties
+
+QUICK = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+NAMES = st.text(alphabet=string.ascii_letters + ' ,"é語', max_size=8)
+GOOD = st.tuples(st.integers(0, 10**15), NAMES, st.integers(0, 2**63 - 1))
+
+
+def line_of(row: tuple[int, str, int]) -> bytes:
+    at, name, tokens = row
+    time = datetime.fromtimestamp(at // 10**6, UTC).isoformat()
+    quoted = name.replace('"', '""')
+    return f'{time},"{quoted}",{tokens}\n'.encode()
+
+
+@QUICK
+@given(rows=st.lists(st.one_of(GOOD, st.sampled_from([row for row, _ in BAD_ROWS.values()])), max_size=12))
+def test_skipping_loses_the_bad_rows_and_no_other(file, rows):
+    good = [row for row in rows if isinstance(row, tuple)]
+    if not good:
+        return
+    content = PLAIN + b"".join(line_of(row) if isinstance(row, tuple) else row + b"\n" for row in rows)
+    trace = read(file(content), skip_bad=True)
+    expected = sorted(
+        ((at // 10**6 * 10**6, name or None, tokens) for at, name, tokens in good), key=lambda row: row[0]
+    )
+    assert [(row.at, row.subscriber, row.usage["input_tokens"]) for row in trace.rows] == expected
+    assert trace.source.skipped == len(rows) - len(good)
+
+
+@QUICK
+@given(
+    header=st.sampled_from([b"", AZURE, BURST, PLAIN, b"\xef\xbb\xbf" + PLAIN]),
+    rest=st.binary(),
+    skip_bad=st.booleans(),
+)
+def test_any_bytes_are_a_trace_or_bad_data(file, header, rest, skip_bad):
+    path = file(header + rest)
+    try:
+        trace = read(path, skip_bad=skip_bad)
+    except BadData as raised:
+        problem = raised
+    else:
+        assert trace.source.rows == len(trace.rows) > 0
+        return
+    assert problem.file == str(path)
+    assert 1 <= problem.line <= (header + rest).count(b"\n") + 1
+
+
+# The real data
+
+
+def test_the_azure_trace_of_2023():
+    trace = read(published("azure_llm_conv_2023.csv"))
+    assert (trace.source.kind, trace.source.rows, trace.source.skipped) == ("azure", 19_366, 0)
+    assert trace.rows[0].at == microseconds("2023-11-16T18:15:46.680590+00:00")
+    assert all(left.at <= right.at for left, right in pairwise(trace.rows))
+    assert sum(row.usage["input_tokens"] for row in trace.rows) == 22_361_870

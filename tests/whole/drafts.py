@@ -1,0 +1,233 @@
+"""What the state machine asks for: commands drawn at random, small enough that they collide.
+
+A draft is a command that says its references relatively, since sequence numbers and times are only known in the run:
+`request`, `charge` and `lot` count back from the latest of their kind (1), `start`, `expiry` and `occurred_at` count
+seconds from now, and `period` counts days or months back from the current one.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from hypothesis import strategies as st
+from msgspec.structs import replace
+from whole_model import SECOND, Model, period_of
+
+from ledger.commands import (
+    Adjust,
+    Charge,
+    CreatePlan,
+    Extend,
+    Freeze,
+    Give,
+    Purchase,
+    RegisterAgent,
+    Release,
+    RepricePlan,
+    Request,
+    RetireAgent,
+    RetirePlan,
+    Reverse,
+    Tick,
+    UpdateAgent,
+    Withdraw,
+)
+from ledger.events import CreditsLimit, Endpoint, Limits, RateLimit
+
+NEVER = 1_000_000_000
+"""Stands for a reference to something that is not there."""
+
+ENDPOINT = "https://bot.example/ask"
+TIERS = [{"up_to": 5, "unit": "3/2", "flat": 2}, {"up_to": None, "unit": "1/2", "flat": 1}]
+CHEAPER = [{"up_to": 6, "unit": "2", "flat": 0}, {"up_to": None, "unit": "1/2", "flat": 1}]
+TARIFFS: list[tuple[str, dict[str, Any]]] = [
+    ("per_credit", {"credits": 2}),
+    ("per_credit", {"credits": 1, "per": "call"}),
+    ("complexity", {"weights": {"tokens": "2/3", "calls": "1"}, "minimum": 2, "maximum": 9}),
+    ("complexity", {"weights": {"tokens": "1"}}),
+    ("graduated", {"dimension": "tokens", "tiers": TIERS}),
+    ("volume", {"dimension": "tokens", "tiers": CHEAPER}),
+    ("package", {"dimension": "tokens", "size": 4, "credits": 3, "free": 2}),
+]
+
+
+def plan(name: str, tariff: int, **terms: Any) -> CreatePlan:
+    policy, parameters = TARIFFS[tariff]
+    terms = {"price": {"bob": 7, "fee": 1}, "hold_seconds": 10, "longest_seconds": 25, "late_seconds": 20} | terms
+    return CreatePlan(plan=name, owner="bob", policy=policy, parameters=parameters, **terms)
+
+
+PLANS = (
+    plan("capped", 3, credits=10, limits=Limits(open=2), period="day"),
+    plan("owing", 1, credits=8, overrun="debt", debt_limit=6),
+    plan("hybrid", 4, credits=12, seconds=40, on_lapse="refund", limits=Limits(credits=CreditsLimit(15, 30))),
+    CreatePlan(plan="window", owner="bob", price={"bob": 100}, seconds=60, policy="time", late_seconds=20),
+    plan("trial", 0, credits=5, price={}, trial=True, limits=Limits(rate=RateLimit(2, 8))),
+)
+
+odd_plans = st.builds(
+    plan,
+    st.just("odd"),
+    st.integers(0, len(TARIFFS) - 1),
+    price=st.dictionaries(st.sampled_from(["bob", "fee", "eve"]), st.integers(0, 10**20), max_size=3),
+    credits=st.integers(1, 20),
+    seconds=st.sampled_from([0, 0, 15, 50]),
+    priority=st.integers(-1, 1),
+    on_lapse=st.sampled_from(["earn", "refund"]),
+    overrun=st.sampled_from(["cap", "debt"]),
+    debt_limit=st.integers(0, 8),
+    hold_seconds=st.integers(1, 20),
+    longest_seconds=st.integers(20, 40),
+    late_seconds=st.integers(0, 40),
+    period=st.sampled_from(["month", "day", "forever"]),
+    limits=st.builds(
+        Limits,
+        rate=st.none() | st.builds(RateLimit, st.integers(1, 3), st.sampled_from([6, 12])),
+        credits=st.none() | st.builds(CreditsLimit, st.integers(0, 20), st.integers(5, 40)),
+        open=st.none() | st.integers(1, 3),
+    ),
+    record_refusals=st.booleans(),
+)
+
+few = st.integers(0, 12)
+back = st.integers(1, 4)
+keys = st.sampled_from([None, None, None, "k", "l"])
+on_sale = st.sampled_from(["capped", "owing", "hybrid", "window", "trial", "odd"])
+accounts = {"subscriber": st.sampled_from(["ann", "ben"]), "plan": on_sale}
+usages = st.dictionaries(st.sampled_from(["tokens", "calls"]), st.integers(1, 9), max_size=2)
+deltas = st.dictionaries(st.sampled_from(["tokens", "calls"]), st.integers(-6, 6).filter(bool), min_size=1, max_size=2)
+soon = st.none() | st.integers(-5, 70)
+given = st.none() | st.integers(1, 70)
+agents = st.sampled_from(["", "", "", "bot", "other", "nobody"])
+urls = st.sampled_from(["", ENDPOINT, "https://bot.example/not"])
+
+purchases = st.builds(Purchase, **accounts, start=st.none() | st.none() | st.integers(-5, 40), key=keys)
+gifts = st.builds(
+    Give,
+    **accounts,
+    credits=few,
+    seconds=st.sampled_from([0, 0, 20]),
+    start=soon,
+    expiry=given,
+    priority=st.none() | st.integers(-1, 1),
+)
+withdrawals = st.builds(Withdraw, **accounts, lot=st.integers(0, 3), credits=st.none() | few)
+reversals = st.builds(Reverse, **accounts, lot=back)
+requests = st.builds(Request, **accounts, agent=agents, url=urls, estimate=usages, key=keys)
+charges = st.builds(
+    Charge, request=back, usage=usages, final=st.booleans(), occurred_at=st.none() | st.integers(-90_000, 60), key=keys
+)
+direct_charges = st.builds(
+    Charge, **accounts, agent=agents, usage=usages, occurred_at=st.none() | st.integers(-90_000, 60), key=keys
+)
+endings = st.builds(Release, request=back, reason=st.sampled_from(["voided", "failed"])) | st.builds(
+    Extend, request=back, seconds=st.integers(0, 30)
+)
+corrections = st.builds(Adjust, charge=back, credits=st.integers(-9, 9).filter(bool), expiry=given) | st.builds(
+    Adjust, charge=back, usage=deltas, expiry=given
+)
+period_corrections = st.builds(
+    Adjust, **accounts, period=st.sampled_from(["0", "0", "1"]), credits=st.integers(-9, 9).filter(bool), expiry=given
+) | st.builds(Adjust, **accounts, period=st.sampled_from(["0", "0", "1"]), usage=deltas)
+tariffs = st.sampled_from(TARIFFS)
+catalogue = st.one_of(
+    st.builds(lambda plan, tariff: RepricePlan(plan=plan, policy=tariff[0], parameters=tariff[1]), on_sale, tariffs),
+    st.builds(RetirePlan, plan=st.sampled_from(["trial", "odd", "nowhere"])),
+    st.builds(RetireAgent, agent=st.sampled_from(["other", "nobody"])),
+    st.builds(UpdateAgent, agent=st.sampled_from(["bot", "other"]), plans=st.lists(on_sale, unique=True).map(tuple)),
+)
+nonsense = st.sampled_from(
+    [
+        Purchase(subscriber="ann", plan="nowhere"),
+        Request(subscriber="nobody", plan="capped"),
+        Request(subscriber="ann", plan="nowhere", agent="nobody"),
+        Give(subscriber="ann", plan="capped"),
+        Give(subscriber="ann", plan="capped", credits=1.5),
+        Give(subscriber="ann", plan="capped", credits=-1),
+        Charge(request=NEVER, usage={"tokens": 1}),
+        Charge(usage={"tokens": 1}),
+        Charge(subscriber="ann", plan="capped", usage={"tokens": True}),
+        Charge(subscriber="ann", plan="capped", final=False),
+        Extend(request=NEVER, seconds=1),
+        Release(request=NEVER),
+        Adjust(charge=NEVER, credits=1),
+        Adjust(charge=1, credits=1, usage={"tokens": 1}),
+        Adjust(charge=1),
+        Adjust(credits=1),
+        Adjust(charge=1, credits=-1, expiry=-1),
+    ]
+)
+freezes = st.builds(Freeze, subscriber=st.sampled_from(["ben", "nobody"]), plan=st.sampled_from(["trial", "odd"]))
+ticks = st.just(Tick())
+everything = st.one_of(
+    purchases,
+    gifts,
+    requests,
+    charges,
+    direct_charges,
+    endings,
+    corrections,
+    period_corrections,
+    withdrawals,
+    reversals,
+    catalogue,
+    nonsense,
+    ticks,
+)
+
+AGENTS = (
+    RegisterAgent(agent="bot", owner="bob", plans=("capped", "hybrid", "odd"), endpoints=(Endpoint("*", ENDPOINT),)),
+    RegisterAgent(agent="other", owner="eve", plans=("owing", "window")),
+)
+
+
+@dataclass
+class Names:
+    """The sequence numbers that one ledger gave, and so what a draft's references mean there."""
+
+    lots: dict[tuple[str, str], list[int]] = field(default_factory=dict)
+    requests: list[int] = field(default_factory=list)
+    charges: list[int] = field(default_factory=list)
+
+    def spell_out(self, draft: Any, now: int, model: Model) -> Any:
+        """The command that the draft means, at this moment of this ledger."""
+        said: dict[str, Any] = {}
+        for name in {"start", "expiry", "occurred_at"} & set(draft.__struct_fields__):
+            if (seconds := getattr(draft, name)) is not None:
+                said[name] = max(0, now + seconds * SECOND)
+        if getattr(draft, "request", 0):
+            said["request"] = nth_back(self.requests, draft.request)
+        if getattr(draft, "charge", 0):
+            said["charge"] = nth_back(self.charges, draft.charge)
+        if getattr(draft, "lot", 0):
+            said["lot"] = nth_back(self.lots.get((draft.subscriber, draft.plan), []), draft.lot)
+        if getattr(draft, "period", "") and isinstance(draft, Adjust):
+            said["period"] = self.period(draft, now, model)
+        return replace(draft, **said)
+
+    def period(self, draft: Adjust, now: int, model: Model) -> str:
+        plan = model.plans[draft.plan]
+        days = {"day": 1, "month": 31, "forever": 0}[plan["period"]] * int(draft.period)
+        return period_of(plan, now - days * 86_400 * SECOND)
+
+    def learn(self, command: Any, seq: int) -> None:
+        """The answer to a command that makes something names it."""
+        if isinstance(command, Purchase | Give):
+            self.lots.setdefault((command.subscriber, command.plan), []).append(seq)
+        elif isinstance(command, Request):
+            self.requests.append(seq)
+        elif isinstance(command, Charge):
+            self.charges.append(seq)
+
+    def in_terms_of(self, other: "Names", read: dict[str, Any]) -> dict[str, Any]:
+        """What this ledger says of an account, in the other's numbers."""
+        mine, theirs = (
+            [*(lot for lots in names.lots.values() for lot in lots), *names.requests] for names in (self, other)
+        )
+        number = dict(zip(mine, theirs, strict=True))
+        return read | {
+            table: [row | {"id": number[row["id"]]} for row in read[table]] for table in ("lots", "requests")
+        }
+
+
+def nth_back(numbers: list[int], n: int) -> int:
+    return numbers[-n] if n <= len(numbers) else NEVER

@@ -1,0 +1,305 @@
+"""The whole engine against the naive model, by random commands.
+
+Three books are kept side by side: the engine under test, a twin that is told of every instant at which time does
+something, and the model. After every step they must agree, and the engine's own laws must hold.
+"""
+
+import sqlite3
+import tempfile
+from collections import Counter
+from contextlib import closing
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+import whole_drafts as drafts
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from whole_model import SECOND, Model
+
+from ledger import Ledger
+from ledger.books import Books as Fold
+from ledger.commands import RegisterAgent, Tick
+from ledger.movements import Journal
+from ledger.reducers import reduce
+
+try:
+    from replay.audit import audit
+except ImportError:
+    audit = None
+
+BEGIN = 1_701_388_680 * SECOND
+"""2023-11-30, two minutes before the month ends."""
+
+BALANCE = ("issued", "available", "held", "spent", "lapsed", "withdrawn", "debt", "open_requests")
+PLACES = ("left", "held", "spent", "lapsed", "withdrawn")
+LOT = ("id", "credits", "start", "expiry", "started", "earned", "shares_earned", *PLACES)
+REQUEST = ("id", "hold", "deadline")
+
+
+class Books:
+    """A ledger with a clock of its own, and the names that it gave."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.path, self.clock, self.names, self.answered = path, BEGIN, drafts.Names(), set[int]()
+        self.open()
+
+    def open(self) -> None:
+        store = "sqlite" if self.path else "memory"
+        self.ledger = Ledger.open(self.path, store=store, clock=lambda: self.clock, id="test")
+
+    @property
+    def now(self) -> int:
+        """The moment of the next commit."""
+        return max(self.clock, self.ledger.head.at)
+
+    def photograph(self) -> tuple[Any, ...]:
+        """The log's end and the books, byte for byte."""
+        head = self.ledger.head
+        return head.seq, head.hash, self.ledger.state()
+
+    def execute(self, commands: list[Any]) -> list[tuple[str, Any]]:
+        """One command by itself, or several in one commit: what the ledger says to each."""
+        alone = len(commands) == 1
+        answers = [self.ledger.execute(commands[0])] if alone else self.ledger.execute_many(commands)
+        return [self.word(command, answer) for command, answer in zip(commands, answers, strict=True)]
+
+    def word(self, command: Any, answer: Any) -> tuple[str, Any]:
+        """An answer as the model gives it: the reason of a refusal, or the number of what came to be."""
+        if not answer:
+            return "refused", str(answer.reason)
+        if isinstance(command, Tick):
+            return "accepted", 0
+        kind = "repeated" if answer.seq in self.answered else "accepted"
+        self.answered.add(answer.seq)
+        return kind, answer.seq
+
+    def refolded(self) -> bytes:
+        """The books as the log alone makes them."""
+        books = Fold()
+        for entry in self.ledger.events():
+            reduce(books, entry.seq, entry.at, entry.event)
+        return books.dump()
+
+    def read(self, account: tuple[str, str]) -> dict[str, Any]:
+        """Everything that the ledger says of an account."""
+        balance = self.ledger.balance(*account)
+        lots, requests = self.ledger.lots(*account), self.ledger.requests(*account)
+        return {
+            "balance": {name: getattr(balance, name) for name in BALANCE},
+            "lots": [{name: getattr(lot, name) for name in LOT} for lot in lots],
+            "requests": [{name: getattr(request, name) for name in REQUEST} for request in requests],
+        }
+
+
+class Machine(RuleBasedStateMachine):
+    """Random commands on an engine in memory."""
+
+    on_disk: ClassVar[bool] = False
+
+    # -- what happens --
+
+    @initialize(odd=drafts.odd_plans)
+    def begin(self, odd: Any) -> None:
+        self.folder = tempfile.TemporaryDirectory()
+        self.main = Books(Path(self.folder.name, "ledger.db") if self.on_disk else None)
+        self.twin, self.model, self.journal = Books(None), Model(), Journal()
+        self.posted, self.steps, self.agents, self.repeatable = 0, 0, 0, []
+        for draft in (*drafts.PLANS, odd, *drafts.AGENTS):
+            self.do(draft)
+
+    @rule(draft=drafts.purchases)
+    def buy(self, draft: Any) -> None:
+        self.do(draft)
+
+    @rule(draft=drafts.gifts)
+    def give(self, draft: Any) -> None:
+        self.do(draft)
+
+    @rule(draft=drafts.requests)
+    def request(self, draft: Any) -> None:
+        self.do(draft)
+
+    @rule(draft=drafts.charges)
+    def charge(self, draft: Any) -> None:
+        self.do(draft)
+
+    @rule(draft=drafts.direct_charges)
+    def charge_directly(self, draft: Any) -> None:
+        self.do(draft)
+
+    @rule(draft=drafts.endings)
+    def release_or_extend(self, draft: Any) -> None:
+        self.do(draft)
+
+    @rule(draft=drafts.corrections | drafts.period_corrections)
+    def correct(self, draft: Any) -> None:
+        self.do(draft)
+
+    @rule(draft=drafts.withdrawals)
+    def withdraw(self, draft: Any) -> None:
+        self.do(draft)
+
+    @rule(draft=drafts.reversals | drafts.freezes)
+    def reverse_or_freeze(self, draft: Any) -> None:
+        self.do(draft)
+
+    @rule(draft=drafts.catalogue | drafts.nonsense | st.just(Tick()))
+    def anything_else(self, draft: Any) -> None:
+        self.do(draft)
+
+    @rule(group=st.lists(drafts.everything, min_size=2, max_size=5))
+    def together(self, group: list[Any]) -> None:
+        self.do(*group)
+
+    @precondition(lambda self: self.repeatable)
+    @rule(back=st.integers(0, 3))
+    def again(self, back: int) -> None:
+        """A command with a key is said once more, to the letter."""
+        mine, twins = self.repeatable[-1 - back % len(self.repeatable)]
+        self.execute([mine], [twins])
+
+    @rule(seconds=st.integers(1, 12) | st.sampled_from([30, 60, 100, 86_400, 20 * 86_400, 32 * 86_400]))
+    def wait(self, seconds: int) -> None:
+        self.let_time_pass(seconds * SECOND)
+
+    @rule(microseconds=st.integers(1, SECOND))
+    def wait_a_little(self, microseconds: int) -> None:
+        self.let_time_pass(microseconds)
+
+    @rule(seconds=st.integers(1, 20))
+    def set_the_clock_back(self, seconds: int) -> None:
+        """After a commit, so that both logs hold time where it was."""
+        self.agents += 1
+        self.do(RegisterAgent(agent=f"bot {self.agents}", owner="bob"))
+        self.main.clock -= seconds * SECOND
+        self.twin.clock -= seconds * SECOND
+
+    @rule()
+    def save_a_snapshot(self) -> None:
+        self.main.ledger.snapshot()
+
+    @precondition(lambda self: self.on_disk)
+    @rule(drop=st.booleans())
+    def open_again(self, drop: bool) -> None:
+        """With or without its snapshots, a ledger opens as it was."""
+        before = self.main.photograph()
+        self.main.ledger.close()
+        if drop:
+            drop_snapshots(self.main.path)
+        self.main.open()
+        assert self.main.photograph() == before
+
+    # -- how it is done --
+
+    def do(self, *group: Any) -> None:
+        """Drafts, as one commit, to all three."""
+        now = self.main.now
+        mine = [self.main.names.spell_out(draft, now, self.model) for draft in group]
+        twins = [self.twin.names.spell_out(draft, now, self.model) for draft in group]
+        self.repeatable += [pair for pair in zip(mine, twins, strict=True) if pair[0].key]
+        self.execute(mine, twins)
+
+    def execute(self, mine: list[Any], twins: list[Any]) -> None:
+        now, before = self.main.now, self.main.photograph()
+        heard, twin_heard = self.main.execute(mine), self.twin.execute(twins)
+        for command, (kind, what), (twin_kind, twin_what) in zip(mine, heard, twin_heard, strict=True):
+            said = self.model.apply(command, now, what if kind == "accepted" else 0)
+            assert (kind, what) == said, f"{command} at {now}: the engine's word and the model's"
+            assert twin_kind == kind, f"{command} at {now}: the word of the twin, which was told of every instant"
+            if kind == "accepted":
+                self.main.names.learn(command, what)
+                self.twin.names.learn(command, twin_what)
+        if all(kind == "refused" for kind, _ in heard):
+            assert self.main.photograph() == before, "a refusal left its mark"
+        self.check()
+
+    def let_time_pass(self, span: int) -> None:
+        """The twin is told of every instant in between, the engine of none."""
+        for instant in self.model.instants(self.twin.clock, self.twin.clock + span):
+            self.twin.clock = instant
+            self.twin.execute([Tick()])
+        self.main.clock = self.twin.clock = self.main.clock + span
+        self.check()
+
+    # -- what must hold --
+
+    def check(self) -> None:
+        self.steps += 1
+        self.check_legs()
+        for account in self.model.accounts:
+            read = self.main.read(account)
+            assert read == self.model.read(account, self.main.now), f"{account}: the engine's books and the model's"
+            twin = self.twin.names.in_terms_of(self.main.names, self.twin.read(account))
+            assert read == twin, f"{account}: the engine's books and the twin's"
+            check_account(self.model.plans[account[1]], read)
+        assert self.main.refolded() == self.main.ledger.state(), "the log folded from its beginning, and the books"
+        if self.steps % 8 == 0:
+            self.check_audit()
+
+    def check_legs(self) -> None:
+        """What happened since the last step, as double entry: each event's legs sum to zero, unit by unit."""
+        for entry in self.main.ledger.events(after=self.posted):
+            sums: Counter[str] = Counter()
+            for leg in self.journal.post(entry):
+                sums[leg.unit] += leg.amount
+            assert not any(sums.values()), f"{entry} does not balance: {sums}"
+            self.posted = entry.seq
+
+    def check_audit(self) -> None:
+        if audit:
+            report = audit(self.main.path or self.main.ledger.store)
+            assert report.verdict == "clean", report
+
+    def teardown(self) -> None:
+        if hasattr(self, "main"):
+            self.check_audit()
+            self.main.ledger.close()
+            self.twin.ledger.close()
+            self.folder.cleanup()
+
+
+class MachineOnDisk(Machine):
+    """The same on an engine with a file, which is closed and opened again in between."""
+
+    on_disk = True
+
+
+def check_account(plan: dict[str, Any], read: dict[str, Any]) -> None:
+    """What holds for any account, whatever happened to it."""
+    balance, lots, requests = read["balance"], read["lots"], read["requests"]
+    assert balance["held"] == sum(request["hold"] for request in requests), "holds are those of open requests"
+    assert balance["open_requests"] == len(requests)
+    assert balance["issued"] == sum(balance[place] for place in ("available", *PLACES[1:]))
+    assert balance["available"] >= -balance["debt"], "nothing is spent that was not there"
+    for lot in lots:
+        assert min(lot[place] for place in PLACES) >= 0
+        assert lot["earned"] == sum(lot["shares_earned"].values()) or not plan["price"]
+
+
+def drop_snapshots(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("DELETE FROM snapshots")
+
+
+def at_most(examples: int, steps: int) -> settings:
+    return settings(max_examples=examples, stateful_step_count=steps, deadline=None, print_blob=True)
+
+
+class TestInMemory(Machine.TestCase):
+    settings = at_most(25, 30)
+
+
+class TestOnDisk(MachineOnDisk.TestCase):
+    settings = at_most(25, 30)
+
+
+@pytest.mark.sweep
+class TestSweepInMemory(Machine.TestCase):
+    settings = at_most(500, 60)
+
+
+@pytest.mark.sweep
+class TestSweepOnDisk(MachineOnDisk.TestCase):
+    settings = at_most(500, 60)
