@@ -9,7 +9,8 @@
             request.charge({"calls": 1})
         print(ledger.balance("alice", "pro"))
 
-`decide(books, command) -> events` and `reduce(books, event)` are the whole design; the rest carries bytes to and from them.
+`decide(books, command) -> events` and `reduce(books, event)` are the whole design; the rest carries bytes to and from
+them.
 """
 
 from .aio import AsyncLedger

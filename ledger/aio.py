@@ -13,7 +13,8 @@ from types import TracebackType
 from typing import ParamSpec, TypeVar
 
 from .commands import Command, Request
-from .engine import Clock, Ledger, Outcome, outcomes_of, system_clock
+from .engine import Clock, Ledger, Outcome, system_clock
+from .groups import outcomes_of
 from .metering import AsyncRequestContext
 from .readings import Balance
 
@@ -74,7 +75,7 @@ class AsyncLedger:
         ticket = _AsyncTicket(list(commands), self._submit_lead)
         if not ticket.commands:
             return []
-        if self.ledger.enqueue(ticket):
+        if self.ledger.queue.enqueue(ticket):
             self._submit_lead()
         await ticket.answered
         return outcomes_of(ticket)
@@ -126,4 +127,4 @@ class AsyncLedger:
         await self.close()
 
     def _submit_lead(self) -> None:
-        self._executor.submit(self.ledger.lead)
+        self._executor.submit(self.ledger.queue.lead)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -18,6 +18,7 @@ from .events import (
     Draws,
     Escrow,
     EscrowFunding,
+    Event,
     Funding,
     Kind,
     PlanCreated,
@@ -259,7 +260,7 @@ class Books(msgspec.Struct):
             self.keys = {}
         self.at = at
 
-    def account_of(self, event: Any) -> int:
+    def account_of(self, event: Event) -> int:
         """The number of the account that an event is about; 0 for the catalogue's and the settlements' events."""
         number = getattr(event, "account", 0)
         return number or self.open.get(getattr(event, "request", 0), 0)
@@ -341,4 +342,3 @@ def consume(draws: Draws, credits: int) -> tuple[Draws, Draws]:
 def total(draws: Draws) -> int:
     """The credits of all draws."""
     return sum(credits for _, credits in draws)
-

@@ -1,12 +1,14 @@
 """The books as they will be: what a group of commands has come to before any of it is written.
 
-The books themselves are not touched, so a group that cannot be appended leaves nothing to undo. An account is copied only
-when a second command of the group looks at it: most groups touch most accounts once.
+The books themselves are not touched, so a group that cannot be appended leaves nothing to undo. An account is copied
+only when a second command of the group looks at it: most groups touch most accounts once.
 """
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import TypeVar
+
+import msgspec
 
 from .books import Account, Books
 from .events import Charged, Extended, Recorded, Released, Requested
@@ -32,7 +34,7 @@ class _Overlay(dict[K, V]):
             raise KeyError(name)
         return self._under[name]
 
-    def get(self, name: K, default: Any = None) -> Any:
+    def get(self, name: K, default: V | None = None) -> V | None:  # type: ignore[override]
         try:
             return self[name]
         except KeyError:
@@ -41,8 +43,8 @@ class _Overlay(dict[K, V]):
     def __contains__(self, name: object) -> bool:
         return super().__contains__(name) or (name not in self._removed and name in self._under)
 
-    def pop(self, name: K, *default: Any) -> Any:
-        value = self.get(name, *default)
+    def pop(self, name: K, default: V | None = None) -> V | None:  # type: ignore[override]
+        value = self.get(name, default)
         self._removed.add(name)
         super().pop(name, None)
         return value
@@ -51,8 +53,8 @@ class _Overlay(dict[K, V]):
 class Draft(Books):
     """Books over books. `record` takes the events of one command after the other."""
 
-    waiting: dict[int, list[tuple[int, Recorded]]] = {}
-    copied: set[int] = set()
+    waiting: dict[int, list[tuple[int, Recorded]]] = msgspec.field(default_factory=dict)
+    copied: set[int] = msgspec.field(default_factory=set)
 
     @classmethod
     def over(cls, books: Books, at: int) -> Draft:

@@ -3,8 +3,8 @@
     queue a command ▸ a leader takes the whole queue ▸ catch up with the head ▸ decide each on the books as they will be
     ▸ one append for all ▸ fold ▸ answer each ▸ hand over to the next leader
 
-A lone caller pays one commit, a hundred callers share one, without a background thread. All answers of a group, refusals
-included, are given after its append is durable; if that fails, every command of the group gets that error.
+A lone caller pays one commit, a hundred callers share one, without a background thread. All answers of a group,
+refusals included, are given after its append is durable; if that fails, every command of the group gets that error.
 """
 
 from __future__ import annotations
@@ -12,27 +12,30 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 
-from .books import KEY_WINDOW, VERSION, Books
+from .amounts import SECOND
+from .books import Books
 from .commands import Adjust, AnyCommand, Command, Request, Tick, admit
-from .decisions import Case, Decision, Replay, command_refers, decide
+from .decisions import command_refers, decide
+from .decisions.case import Case, Decision, Replay
 from .draft import Draft
 from .due import due
-from .errors import Closed, Conflict, Damaged, LedgerError, OutcomeUnknown
+from .errors import Closed, Conflict, Damaged
 from .events import Recorded, RefusedRequests
-from .log import Commit, Entry, Head, Snapshot, commit_hash, entries, origin, seal, unseal
+from .folding import as_of, fold, latest_snapshot, snapshot_of
+from .groups import MOST_IN_GROUP, CommandQueue
+from .log import Commit, Entry, Head, commit_hash, entries, origin, seal, unseal
 from .plugins import Store, stores
 from .readings import Balance, Earned, LotReading, Reading, RequestReading
-from .reducers import reduce
-from .refusals import Refusal, Refused
+from .refusals import Reason, Refusal, Refused
 from .statements import Explanation, Statement, explain, statement
 from .tariffs import Tariffs
 
@@ -42,11 +45,8 @@ if TYPE_CHECKING:
 Clock: TypeAlias = Callable[[], int]
 """Gives the time as UTC microseconds."""
 
-SNAPSHOT_VERSION = f"{VERSION}:{KEY_WINDOW}"
 SNAPSHOT_EVENTS = 50_000
 """A ledger that is closed this many events after its last snapshot leaves a new one."""
-MOST_IN_GROUP = 8_192
-REFUSALS_WRITTEN_EVERY = 1_000_000
 
 
 def system_clock() -> int:
@@ -77,40 +77,31 @@ class Answer(msgspec.Struct, frozen=True):
 Outcome: TypeAlias = Answer | Refused
 
 
-class Ticket(Protocol):
-    """A caller's commands in the queue, and how that caller is told."""
+class _RefusalNotes:
+    """Refusals that a plan records: in the next commit, never one of their own, one a second for each kind at most."""
 
-    commands: Sequence[object]
-    outcomes: list[Outcome | Exception]
-    error: BaseException | None
+    def __init__(self) -> None:
+        self._notes: dict[tuple[str, str, int], tuple[int, int, dict[str, int]]] = {}
 
-    def wake(self) -> None:
-        """Let the caller read its outcomes."""
+    def add(self, books: Books, command: object, outcome: object) -> None:
+        """Note a refused request, where its plan records refusals."""
+        if not isinstance(outcome, Refused) or not isinstance(command, Request) or outcome.reason is Reason.malformed:
+            return
+        plan = books.plans.get(command.plan)
+        if plan is not None and plan.terms.record_refusals:
+            place = (str(outcome.reason), command.plan, books.agent_names.get(command.agent, 0))
+            count, written, _ = self._notes.get(place, (0, 0, {}))
+            self._notes[place] = (count + 1, written, command.estimate)
 
-    def lead(self) -> None:
-        """Make the caller the next leader."""
-
-
-class _ThreadTicket:
-    """A caller that sleeps on a lock of its own until it is answered, or named leader."""
-
-    def __init__(self, commands: Sequence[object]) -> None:
-        self.commands = commands
-        self.outcomes: list[Outcome | Exception] = []
-        self.error: BaseException | None = None
-        self.leads = False
-        self._asleep = threading.Lock()
-        self._asleep.acquire()
-
-    def wait(self) -> None:
-        self._asleep.acquire()
-
-    def wake(self) -> None:
-        self._asleep.release()
-
-    def lead(self) -> None:
-        self.leads = True
-        self._asleep.release()
+    def take(self, at: int) -> list[Recorded]:
+        """What may be written at that time."""
+        events: list[Recorded] = []
+        for place, (count, written, estimate) in self._notes.items():
+            if count and at - written >= SECOND:
+                reason, plan, agent = place
+                events.append(RefusedRequests(reason=reason, plan=plan, agent=agent, estimate=estimate, count=count))
+                self._notes[place] = (0, at, {})
+        return events
 
 
 class Ledger:
@@ -123,11 +114,9 @@ class Ledger:
         self._store, self._clock, self._read_only = store, clock, read_only
         self._tariffs = Tariffs()
         self._process = os.getpid()
-        self._mutex = threading.Lock()
-        self._queue: deque[Ticket] = deque()
-        self._leading = False
         self._lock = threading.RLock()
-        self._refusals: dict[tuple[str, str, int], tuple[int, int, dict[str, int]]] = {}
+        self._queue: CommandQueue[Outcome] = CommandQueue(self._do)
+        self._notes = _RefusalNotes()
         self._closed = False
         self._load()
 
@@ -160,20 +149,13 @@ class Ledger:
 
     def execute_many(self, commands: Iterable[Command]) -> list[Outcome]:
         """Do several commands in one commit, in order; each is accepted or refused for itself."""
-        ticket = _ThreadTicket(list(commands))
-        if not ticket.commands:
-            return []
-        if self.enqueue(ticket):
-            self.lead()
-        else:
-            try:
-                ticket.wait()
-                if ticket.leads:
-                    self.lead()
-            except BaseException:
-                self._abandon(ticket)
-                raise
-        return outcomes_of(ticket)
+        return self.queue.run(list(commands))
+
+    @property
+    def queue(self) -> CommandQueue[Outcome]:
+        """The queue of commands; the async twin awaits the same one."""
+        self._check_process()
+        return self._queue
 
     def tick(self) -> None:
         """Write what time has done to all accounts."""
@@ -250,7 +232,7 @@ class Ledger:
             return now.earned()
 
     def statement(self, subscriber: str, plan: str, *, since: int | None = None) -> Statement | None:
-        """Every movement of an account with running balances, after sequence `since`; None where there is no account."""
+        """Every movement of an account with running balances, after sequence `since`; None for no account."""
         with self._now() as now:
             pending = now.pending(subscriber, plan)
             return statement(self._entries(0), subscriber, plan, now.at, pending, since)
@@ -265,7 +247,7 @@ class Ledger:
         upto = self.head.seq
         while after < upto:
             with self._current():
-                part = _first(self._entries(after), MOST_IN_GROUP)
+                part = list(islice(self._entries(after), MOST_IN_GROUP))
             for entry in part:
                 if entry.seq <= upto:
                     yield entry
@@ -312,56 +294,6 @@ class Ledger:
     def _repr_html_(self) -> str:
         return f"<code>{repr(self)[1:-1]}</code>"
 
-    # -- the queue: who leads ------------------------------------------------------------------------------------------
-
-    def enqueue(self, ticket: Ticket) -> bool:
-        """Put a ticket in the queue; True where its caller must lead."""
-        self._check_process()
-        with self._mutex:
-            self._queue.append(ticket)
-            leads, self._leading = not self._leading, True
-            return leads
-
-    def lead(self) -> None:
-        """Take the whole queue, do it as one group, answer, and name the next leader."""
-        with self._mutex:
-            group = [self._queue.popleft()]
-            size = len(group[0].commands)
-            while self._queue and size + len(self._queue[0].commands) <= MOST_IN_GROUP:
-                group.append(self._queue.popleft())
-                size += len(group[-1].commands)
-        try:
-            outcomes = iter(self._do([command for ticket in group for command in ticket.commands]))
-            for ticket in group:
-                ticket.outcomes = [next(outcomes) for _ in ticket.commands]
-        except Exception as error:  # noqa: BLE001 - every caller of the group gets it, the leader too
-            for ticket in group:
-                ticket.error = error
-        except BaseException:  # the leader was interrupted: the others must not wait for it
-            for ticket in group:
-                ticket.error = OutcomeUnknown("the writing thread was interrupted")
-            raise
-        finally:
-            for ticket in group:
-                ticket.wake()
-            self._hand_over()
-
-    def _hand_over(self) -> None:
-        with self._mutex:
-            successor = self._queue[0] if self._queue else None
-            self._leading = successor is not None
-        if successor is not None:
-            successor.lead()
-
-    def _abandon(self, ticket: _ThreadTicket) -> None:
-        """The caller was interrupted while it waited: take its commands back if nobody has taken them."""
-        with self._mutex:
-            waiting = ticket in self._queue
-            if waiting:
-                self._queue.remove(ticket)
-        if waiting and ticket.leads:
-            self._hand_over()
-
     # -- a group: decide, append, fold ---------------------------------------------------------------------------------
 
     def _do(self, commands: list[object]) -> list[Outcome | Exception]:
@@ -373,12 +305,13 @@ class Ledger:
                 events: list[Recorded] = []
                 outcomes = [self._decide(draft, events, command) for command in commands]
                 if events:
-                    events += self._noted(at)
+                    events += self._notes.take(at)
                     try:
                         self._append(seal(self._head, at, list(events)), events)
                     except Conflict:
                         continue
-                self._note(commands, outcomes)
+                for command, outcome in zip(commands, outcomes, strict=True):
+                    self._notes.add(self._books, command, outcome)
                 return [self._answer(events, outcome) for outcome in outcomes]
 
     def _decide(self, draft: Draft, events: list[Recorded], command: object) -> Answer | Replay | Refused | Exception:
@@ -428,42 +361,15 @@ class Ledger:
         entry = next(self._entries(outcome.seq - 1))
         return Answer(entry.seq, entry.at, entry.event)
 
-    # -- refusals that a plan records: in the next commit, never one of their own --------------------------------------
-
-    def _note(self, commands: list[object], outcomes: Sequence[object]) -> None:
-        for command, outcome in zip(commands, outcomes, strict=True):
-            if isinstance(outcome, Refused) and isinstance(command, Request):
-                plan = self._books.plans.get(command.plan) if isinstance(command.plan, str) else None
-                if plan is not None and plan.terms.record_refusals:
-                    agent = self._books.agent_names.get(command.agent, 0)
-                    place = (str(outcome.reason), command.plan, agent)
-                    count, written, _ = self._refusals.get(place, (0, 0, {}))
-                    estimate = {} if outcome.reason == "malformed" else command.estimate
-                    self._refusals[place] = (count + 1, written, estimate)
-
-    def _noted(self, at: int) -> list[Recorded]:
-        events: list[Recorded] = []
-        for place, (count, written, estimate) in self._refusals.items():
-            if count and at - written >= REFUSALS_WRITTEN_EVERY:
-                reason, plan, agent = place
-                events.append(RefusedRequests(reason=reason, plan=plan, agent=agent, estimate=estimate, count=count))
-                self._refusals[place] = (0, at, {})
-        return events
-
     # -- the books and the log -----------------------------------------------------------------------------------------
 
     def _load(self) -> None:
         """The books from the latest snapshot, if one holds, and from what came after it."""
-        self._books, self._head = Books(), origin(self._store.id)
-        self._snapshot_seq = 0
-        snapshot = self._store.load_snapshot(SNAPSHOT_VERSION)
-        if snapshot is not None:
-            try:
-                self._books = Books.load(snapshot.body)
-                self._head = Head(snapshot.seq, snapshot.hash, self._books.at)
-                self._snapshot_seq = snapshot.seq
-            except msgspec.MsgspecError:
-                self._books = Books()  # a cache that cannot be read is no cache
+        self._books, self._head, self._snapshot_seq = Books(), origin(self._store.id), 0
+        if (cached := latest_snapshot(self._store)) is not None:
+            self._books, snapshot = cached
+            self._head = Head(snapshot.seq, snapshot.hash, self._books.at)
+            self._snapshot_seq = snapshot.seq
         self._stale = False
         self._catch_up()
 
@@ -481,15 +387,12 @@ class Ledger:
             self._fold(commit, unseal(commit))
 
     def _fold(self, commit: Commit, events: list[Recorded]) -> None:
-        self._books.advance(commit.at)
-        for seq, event in enumerate(events, commit.first_seq):
-            reduce(self._books, seq, commit.at, event)
+        fold(self._books, commit, events)
         self._head = commit.head
 
     def _save_snapshot(self) -> None:
         if self._head.seq:
-            snapshot = Snapshot(self._head.seq, self._head.hash, SNAPSHOT_VERSION, self._books.dump())
-            self._store.save_snapshot(snapshot)
+            self._store.save_snapshot(snapshot_of(self._books, self._head))
             self._snapshot_seq = self._head.seq
 
     def _entries(self, after: int) -> Iterator[Entry]:
@@ -517,47 +420,3 @@ class Ledger:
     def _check_process(self) -> None:
         if self._process != os.getpid():
             raise Closed("this ledger was opened before a fork")
-
-
-def fold(commits: Iterable[Commit], books: Books | None = None) -> Books:
-    """The books that a log comes to, from nothing or from given books (which it changes)."""
-    books = Books() if books is None else books
-    for commit in commits:
-        books.advance(commit.at)
-        for seq, event in enumerate(unseal(commit), commit.first_seq):
-            reduce(books, seq, commit.at, event)
-    return books
-
-
-def as_of(store: Store, *, seq: int | None = None, at: int | None = None) -> Reading:
-    """The books after sequence `seq`, or at time `at`; without either, at the head. Time travel is a shorter fold."""
-    books = Books()
-    snapshot = store.load_snapshot(SNAPSHOT_VERSION, seq) if at is None else None
-    if snapshot is not None:
-        books = Books.load(snapshot.body)
-    for commit in store.read(books.seq):
-        if at is not None and commit.at > at:
-            break
-        if seq is not None and commit.first_seq > seq:
-            break
-        books.advance(commit.at)
-        for place, event in enumerate(unseal(commit), commit.first_seq):
-            if seq is None or place <= seq:
-                reduce(books, place, commit.at, event)
-    if seq is not None and seq > books.seq:
-        raise LedgerError(f"the log ends at sequence {books.seq}", "give an earlier sequence")
-    return Reading(books, books.at if at is None else max(at, books.at))
-
-
-def outcomes_of(ticket: Ticket) -> list[Outcome]:
-    """What a ticket's caller is told: its outcomes, or the error that its group or one of its commands met."""
-    if ticket.error is not None:
-        raise ticket.error
-    for outcome in ticket.outcomes:
-        if isinstance(outcome, Exception):
-            raise outcome
-    return ticket.outcomes  # type: ignore[return-value]
-
-
-def _first(entries: Iterator[Entry], count: int) -> list[Entry]:
-    return [entry for entry, _ in zip(entries, range(count), strict=False)]

@@ -1,21 +1,21 @@
 """What can go wrong, as one tree. A refusal of a command is not an error: it is a value (`refusals.Refused`).
 
-    LedgerError
-    ├── PaymentRequired        a refusal, raised where raising is the natural form (context manager, decorator)
-    ├── BadData                input that cannot be read: a trace, an event, a parameter
-    ├── UnknownPlugin          no policy, chain or store of that name is installed
-    ├── MissingExtra           an optional part is not installed
-    ├── LogError
-    │   ├── NotFound           there is no log at that place
-    │   ├── NotALog            it is a file, but not a ledger
-    │   ├── WrongVersion       a ledger of a format that this release does not read
-    │   ├── AlreadyExists      a new log was asked for where one is
-    │   ├── Locked             another process holds the write lock for too long
-    │   ├── Damaged            the bytes of the log are not what was written
-    │   ├── NotWritten         an append failed and left nothing behind
-    │   └── Closed             the ledger was closed, or was opened before a fork
-    ├── Conflict               the head of the log moved; catch up and decide again
-    └── OutcomeUnknown         neither done nor undone, as far as can be known
+LedgerError
+├── PaymentRequired        a refusal, raised where raising is the natural form (context manager, decorator)
+├── BadData                input that cannot be read: a trace, an event, a parameter
+├── UnknownPlugin          no policy, chain or store of that name is installed
+├── MissingExtra           an optional part is not installed
+├── LogError
+│   ├── NotFound           there is no log at that place
+│   ├── NotALog            it is a file, but not a ledger
+│   ├── WrongVersion       a ledger of a format that this release does not read
+│   ├── AlreadyExists      a new log was asked for where one is
+│   ├── Locked             another process holds the write lock for too long
+│   ├── Damaged            the bytes of the log are not what was written
+│   ├── NotWritten         an append failed and left nothing behind
+│   └── Closed             the ledger was closed, or was opened before a fork
+├── Conflict               the head of the log moved; catch up and decide again
+└── OutcomeUnknown         neither done nor undone, as far as can be known
 """
 
 from __future__ import annotations

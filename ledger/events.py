@@ -290,7 +290,7 @@ class Purchased(Event, frozen=True, kw_only=True, tag="purchased"):
 
 
 class Started(Event, frozen=True, kw_only=True, tag="started"):
-    """A lot begins to count. `draws` is how much of the account's debt it pays, `((0, credits),)`, oldest debt first."""
+    """A lot begins to count. `draws` is how much debt it pays, `((0, credits),)`, oldest debt first."""
 
     account: int
     lot: int
@@ -426,7 +426,8 @@ class Adjusted(Event, frozen=True, kw_only=True, tag="adjusted"):
 
     The draws sum to |credits|: lots taken from, or given back to. With a `usage` delta the meter moves by it, and
     `credits + shortfall` is total(before + usage) − total(before) under `tariff`. `metered` is the period whose meter
-    and net a correction of a charge moves, `request` the open request whose meter it moves. `expiry` is a new expiry for expired lots that credits return to.
+    and net a correction of a charge moves, `request` the open request whose meter it moves. `expiry` is a new expiry
+    for expired lots that credits return to.
     """
 
     account: int

@@ -31,7 +31,7 @@ class Head(NamedTuple):
     at: int = 0
 
 
-class Commit(NamedTuple):
+class Commit(msgspec.Struct, frozen=True):
     """One row of the log. `body` is the bytes as stored; `at` is UTC microseconds."""
 
     first_seq: int

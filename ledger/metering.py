@@ -46,7 +46,9 @@ class HeldRequest(Held):
         super().__init__(answer)
         self._ledger = ledger
 
-    def charge(self, usage: Mapping[str, int], *, labels: Mapping[str, str] | None = None, final: bool = True) -> Answer:
+    def charge(
+        self, usage: Mapping[str, int], *, labels: Mapping[str, str] | None = None, final: bool = True
+    ) -> Answer:
         """Charge what was used; the last charge of a request is final. Raises PaymentRequired where refused."""
         answer = self._ledger.execute(self._charge(usage, labels or {}, final)).unwrap()
         self.open = self.open and not final

@@ -1,14 +1,14 @@
 """What an event means: balanced legs, as in double entry.
 
-Credits move, per lot, between issued, available, held, spent, lapsed and withdrawn; lot 0 is debt. Money moves, per asset,
-between payer, deferred, due to each receiver, and settled.
+Credits move, per lot, between issued, available, held, spent, lapsed and withdrawn; lot 0 is debt. Money moves, per
+asset, between payer, deferred, due to each receiver, and settled.
 
-Invariant: for every event the legs of each unit sum to zero. Hence the whole book does, at every sequence, and two parts
-of a log post one after the other and add.
+Invariant: for every event the legs of each unit sum to zero. Hence the whole book does, at every sequence, and two
+parts of a log post one after the other and add.
 
 An event does not repeat what an earlier one said (a release does not say what was held), so a `Journal` keeps what is
-open: holds, debts, the lots' terms, batches. The books fold by `reducers`, the journal by legs: two roads to one number,
-which is what an audit compares.
+open: holds, debts, the lots' terms, batches. The books fold by `reducers`, the journal by legs: two roads to one
+number, which is what an audit compares.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Leg(NamedTuple):
 
 
 class Journal:
-    """Posts events as legs, in the order of the log, and keeps their totals by (unit, place, account, lot, receiver)."""
+    """Posts events as legs, in the order of the log, and keeps totals by (unit, place, account, lot, receiver)."""
 
     def __init__(self) -> None:
         self.totals: dict[tuple[str, str, int, int, str], int] = defaultdict(int)

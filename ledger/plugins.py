@@ -171,7 +171,9 @@ class Registry(Generic[F]):
                 manager.load_setuptools_entrypoints(self.group)
                 manager.check_pending()
             except (ImportError, pluggy.PluginValidationError) as error:
-                raise LedgerError(f"a plugin in {self.group} cannot be loaded: {error}", "uninstall or mend it") from error
+                raise LedgerError(
+                    f"a plugin in {self.group} cannot be loaded: {error}", "uninstall or mend it"
+                ) from error
             found: dict[str, F] = {}
             getattr(manager.hook, self._hook)(register=lambda name, factory: _register(found, self.kind, name, factory))
             self._found = found

@@ -38,7 +38,7 @@ def total(policy: Policy, usage: Mapping[str, int], labels: Mapping[str, str]) -
     try:
         price = policy.total(usage, labels)
         whole = is_whole(price.credits, most=None)
-    except Exception as error:  # noqa: BLE001 - a policy is foreign code: whatever it raises refuses its own command
+    except Exception as error:
         raise PolicyFailed(f"the pricing policy raised {type(error).__name__}: {error}") from error
     if not whole:
         raise PolicyFailed(f"the pricing policy answered {price.credits!r}: not a whole number, 0 or more")

@@ -30,8 +30,8 @@ class Balance(Shown, frozen=True, kw_only=True):
     """An account's position, in credits of the plan's smallest unit.
 
     issued = available + held + spent + lapsed + withdrawn, debt counting against available. `access_until` (UTC
-    microseconds) is when the last of its lots that expire ends; None where access has no such end. `admits` says whether
-    a request that holds the least (1 credit; on a plan of time, nothing) would pass, limits aside.
+    microseconds) is when the last of its lots that expire ends; None where access has no such end. `admits` says
+    whether a request that holds the least (1 credit; on a plan of time, nothing) would pass, limits aside.
     """
 
     account: int

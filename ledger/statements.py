@@ -153,7 +153,7 @@ def _and_pending(entries: Iterable[Entry], pending: Iterable[Recorded], at: int)
 
 
 def _amounts(legs: Iterable[Leg]) -> Amounts:
-    """The change that legs of one account make. What is issued comes in with a minus, as the other side of the entry."""
+    """The change that legs of one account make; what is issued comes in with a minus, as the other side."""
     places: Counter[str] = Counter()
     for leg in legs:
         if leg.unit == CREDITS:
@@ -174,9 +174,9 @@ def describe(event: Event) -> str:
             cost = f" for {event.cost} {event.asset}" if event.cost else ""
             return f"{event.kind} of {' and '.join(what)}{cost}"
         case Charged():
-            parts = "" if event.final else "part of "
             short = f", {event.shortfall} short" if event.shortfall else ""
-            of = f"{parts}request {event.request}" if event.request else "direct charge"
+            part = "" if event.final else "part of "
+            of = f"{part}request {event.request}" if event.request else "direct charge"
             return f"charged for {of}{' (late)' if event.late else ''}{short}"
         case Requested():
             return f"request held {event.hold}"

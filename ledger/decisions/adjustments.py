@@ -110,7 +110,9 @@ def _period(case: Case, command: Adjust) -> _Target:
     account, events = account_of(case, command.subscriber, plan)
     meter = account.meters.get(command.period)
     if meter is None or command.period not in kept(plan.terms.period, account.purchases, case.at):
-        raise Refusal(Reason.charge_unknown, detail=f"nothing is metered in the period {command.period!r}, or no longer")
+        raise Refusal(
+            Reason.charge_unknown, detail=f"nothing is metered in the period {command.period!r}, or no longer"
+        )
     return _Target(
         account=account,
         plan=plan,

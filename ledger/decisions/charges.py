@@ -176,7 +176,5 @@ def _fall(case: Case, account: Account, plan: Plan, own: list[Recorded], rated: 
     draws = give_back(ahead, list(meter.drawn.items()), min(rated.refund, meter.net))
     if not draws:
         return []
-    adjusted = Adjusted(
-        account=account.number, period=rated.period, credits=-total(draws), draws=draws, reason="tier"
-    )
+    adjusted = Adjusted(account=account.number, period=rated.period, credits=-total(draws), draws=draws, reason="tier")
     return [adjusted, *returned(case, ahead, plan, adjusted, [lot for lot, _ in draws])]

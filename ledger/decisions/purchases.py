@@ -65,7 +65,8 @@ def _add(
 ) -> Decision:
     """A new lot. A window starts where the account's last one ends."""
     plan = plan_of(case, command.plan)
-    account, events = None, []
+    account: Account | None = None
+    events: list[Recorded] = []
     if case.books.find(command.subscriber, command.plan) is not None:
         account, events = account_of(case, command.subscriber, plan)
     lots = list(account.lots.values()) if account else []

@@ -12,13 +12,14 @@ import sqlite3
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from ..errors import (
     Closed,
     Conflict,
-    LogError,
     Locked,
+    LogError,
     NotALog,
     NotFound,
     NotWritten,
@@ -242,7 +243,7 @@ class SQLiteStore:
             self.close()
             raise OutcomeUnknown(f"the append failed ({error}), and a reader keeps it from being synced again")
 
-    def _execute(self, sql: str, *parameters: object) -> list[tuple[object, ...]]:
+    def _execute(self, sql: str, *parameters: object) -> list[Any]:
         try:
             return self._open_connection().execute(sql, parameters).fetchall()
         except sqlite3.OperationalError as error:

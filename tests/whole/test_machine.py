@@ -19,10 +19,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from whole_model import SECOND, Model
 
 from ledger import Ledger
-from ledger.books import Books as Fold
 from ledger.commands import RegisterAgent, Tick
+from ledger.engine import fold
 from ledger.movements import Journal
-from ledger.reducers import reduce
+from ledger.plugins import stores
 
 try:
     from replay.audit import audit
@@ -46,8 +46,8 @@ class Books:
         self.open()
 
     def open(self) -> None:
-        store = "sqlite" if self.path else "memory"
-        self.ledger = Ledger.open(self.path, store=store, clock=lambda: self.clock, id="test")
+        self.store = stores.get("sqlite" if self.path else "memory")(self.path, id="test")
+        self.ledger = Ledger(self.store, clock=lambda: self.clock)
 
     @property
     def now(self) -> int:
@@ -77,10 +77,7 @@ class Books:
 
     def refolded(self) -> bytes:
         """The books as the log alone makes them."""
-        books = Fold()
-        for entry in self.ledger.events():
-            reduce(books, entry.seq, entry.at, entry.event)
-        return books.dump()
+        return fold(self.store.read()).dump()
 
     def read(self, account: tuple[str, str]) -> dict[str, Any]:
         """Everything that the ledger says of an account."""
@@ -249,7 +246,7 @@ class Machine(RuleBasedStateMachine):
 
     def check_audit(self) -> None:
         if audit:
-            report = audit(self.main.path or self.main.ledger.store)
+            report = audit(self.main.path or self.main.store)
             assert report.verdict == "clean", report
 
     def teardown(self) -> None:

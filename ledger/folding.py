@@ -1,0 +1,66 @@
+"""From the log to the books: whole, or up to a moment. Time travel is a shorter fold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from .books import KEY_WINDOW, VERSION, Books
+from .errors import LedgerError
+from .events import Recorded
+from .log import Commit, Head, Snapshot, unseal
+from .plugins import Store
+from .readings import Reading
+from .reducers import reduce
+
+SNAPSHOT_VERSION = f"{VERSION}:{KEY_WINDOW}"
+"""What a snapshot is bound to beside its place: another version of the reducers is ignored."""
+
+
+def fold(books: Books, commit: Commit, events: Iterable[Recorded]) -> None:
+    """Fold a commit's events into the books."""
+    books.advance(commit.at)
+    for seq, event in enumerate(events, commit.first_seq):
+        reduce(books, seq, commit.at, event)
+
+
+def refold(commits: Iterable[Commit]) -> Books:
+    """The books that a log comes to, from nothing."""
+    books = Books()
+    for commit in commits:
+        fold(books, commit, unseal(commit))
+    return books
+
+
+def snapshot_of(books: Books, head: Head) -> Snapshot:
+    """The books as a snapshot at that head."""
+    return Snapshot(head.seq, head.hash, SNAPSHOT_VERSION, books.dump())
+
+
+def latest_snapshot(store: Store, upto: int | None = None) -> tuple[Books, Snapshot] | None:
+    """The books of the latest snapshot that can be read; a cache that cannot be read is no cache."""
+    snapshot = store.load_snapshot(SNAPSHOT_VERSION, upto)
+    if snapshot is None:
+        return None
+    try:
+        return Books.load(snapshot.body), snapshot
+    except (msgspec.MsgspecError, ValueError):
+        return None
+
+
+def as_of(store: Store, *, seq: int | None = None, at: int | None = None) -> Reading:
+    """The books after sequence `seq`, or at time `at` (UTC microseconds); without either, at the head.
+
+    Raises LedgerError for a sequence beyond the head.
+    """
+    if seq is not None and seq > (head := store.head().seq):
+        raise LedgerError(f"the log ends at sequence {head}", "give an earlier sequence")
+    cached = latest_snapshot(store, seq) if at is None else None
+    books = cached[0] if cached is not None else Books()
+    for commit in store.read(books.seq):
+        if (at is not None and commit.at > at) or (seq is not None and commit.first_seq > seq):
+            break
+        events = unseal(commit)
+        fold(books, commit, events if seq is None else events[: seq - commit.first_seq + 1])
+    return Reading(books, books.at if at is None else max(at, books.at))
