@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 
-from .amounts import SECOND
 from .books import Books
 from .commands import Adjust, AnyCommand, Command, Request, Tick, admit
 from .decisions import command_refers, decide
@@ -29,13 +28,14 @@ from .decisions.case import Case, Decision, Replay
 from .draft import Draft
 from .due import due
 from .errors import Closed, Conflict, Damaged
-from .events import Recorded, RefusedRequests
+from .events import Recorded
 from .folding import as_of, fold, latest_snapshot, snapshot_of
 from .groups import MOST_IN_GROUP, CommandQueue
 from .log import Commit, Entry, Head, commit_hash, entries, origin, seal, unseal
 from .plugins import Store, stores
 from .readings import Balance, Earned, LotReading, Reading, RequestReading
-from .refusals import Reason, Refusal, Refused
+from .refusal_notes import RefusalNotes
+from .refusals import Refusal, Refused
 from .statements import Explanation, Statement, explain, statement
 from .tariffs import Tariffs
 
@@ -77,33 +77,6 @@ class Answer(msgspec.Struct, frozen=True):
 Outcome: TypeAlias = Answer | Refused
 
 
-class _RefusalNotes:
-    """Refusals that a plan records: in the next commit, never one of their own, one a second for each kind at most."""
-
-    def __init__(self) -> None:
-        self._notes: dict[tuple[str, str, int], tuple[int, int, dict[str, int]]] = {}
-
-    def add(self, books: Books, command: object, outcome: object) -> None:
-        """Note a refused request, where its plan records refusals."""
-        if not isinstance(outcome, Refused) or not isinstance(command, Request) or outcome.reason is Reason.malformed:
-            return
-        plan = books.plans.get(command.plan)
-        if plan is not None and plan.terms.record_refusals:
-            place = (str(outcome.reason), command.plan, books.agent_names.get(command.agent, 0))
-            count, written, _ = self._notes.get(place, (0, 0, {}))
-            self._notes[place] = (count + 1, written, command.estimate)
-
-    def take(self, at: int) -> list[Recorded]:
-        """What may be written at that time."""
-        events: list[Recorded] = []
-        for place, (count, written, estimate) in self._notes.items():
-            if count and at - written >= SECOND:
-                reason, plan, agent = place
-                events.append(RefusedRequests(reason=reason, plan=plan, agent=agent, estimate=estimate, count=count))
-                self._notes[place] = (0, at, {})
-        return events
-
-
 class Ledger:
     """An append-only ledger and its books.
 
@@ -116,7 +89,7 @@ class Ledger:
         self._process = os.getpid()
         self._lock = threading.RLock()
         self._queue: CommandQueue[Outcome] = CommandQueue(self._do)
-        self._notes = _RefusalNotes()
+        self._notes = RefusalNotes()
         self._closed = False
         self._load()
 

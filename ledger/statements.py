@@ -169,14 +169,14 @@ def describe(event: Event) -> str:
     words = tag(event).replace("_", " ")
     match event:
         case Purchased():
-            what = [f"{event.credits} credits"] if event.credits else []
-            what += [f"{event.seconds} seconds"] if event.seconds else []
+            granted = [f"{event.credits} credits"] if event.credits else []
+            granted += [f"{event.seconds} seconds"] if event.seconds else []
             cost = f" for {event.cost} {event.asset}" if event.cost else ""
-            return f"{event.kind} of {' and '.join(what)}{cost}"
+            return f"{event.kind} of {' and '.join(granted)}{cost}"
         case Charged():
             short = f", {event.shortfall} short" if event.shortfall else ""
-            part = "" if event.final else "part of "
-            of = f"{part}request {event.request}" if event.request else "direct charge"
+            portion = "" if event.final else "part of "
+            of = f"{portion}request {event.request}" if event.request else "direct charge"
             return f"charged for {of}{' (late)' if event.late else ''}{short}"
         case Requested():
             return f"request held {event.hold}"
