@@ -29,6 +29,7 @@ class _AsyncTicket:
         self.commands = commands
         self.outcomes: list[Outcome | Exception] = []
         self.error: BaseException | None = None
+        self.leads = False
         self.loop = asyncio.get_running_loop()
         self.answered: asyncio.Future[None] = self.loop.create_future()
         self._lead = lead
@@ -127,4 +128,7 @@ class AsyncLedger:
         await self.close()
 
     def _submit_lead(self) -> None:
-        self._executor.submit(self.ledger.queue.lead)
+        try:
+            self._executor.submit(self.ledger.queue.lead)
+        except RuntimeError:  # the executor is shut down: the queue must be drained all the same
+            self.ledger.queue.lead()

@@ -25,6 +25,7 @@ class Ticket(Protocol[T]):
     commands: Sequence[object]
     outcomes: list[T | Exception]
     error: BaseException | None
+    leads: bool
 
     def wake(self) -> None:
         """Let the caller read its outcomes."""
@@ -82,24 +83,22 @@ class CommandQueue(Generic[T]):
     def run(self, commands: Sequence[object]) -> list[T]:
         """Queue commands, wait, and lead if named: what a thread does."""
         ticket: ThreadTicket[T] = ThreadTicket(commands)
-        if self.enqueue(ticket):
-            self.lead()
-        else:
-            try:
+        try:
+            if not self.enqueue(ticket):
                 ticket.wait()
-            except BaseException:
-                self._abandon(ticket)
-                raise
             if ticket.leads:
                 self.lead()
+        except BaseException:
+            self._abandon(ticket)
+            raise
         return outcomes_of(ticket)
 
     def enqueue(self, ticket: Ticket[T]) -> bool:
         """Put a ticket in the queue; True where its caller must lead."""
         with self._mutex:
             self._queue.append(ticket)
-            leads, self._leading = not self._leading, True
-            return leads
+            ticket.leads, self._leading = not self._leading, True
+            return ticket.leads
 
     def lead(self) -> None:
         """Take the whole queue, do it as one group, answer, and name the next leader."""
@@ -141,11 +140,10 @@ class CommandQueue(Generic[T]):
             successor.lead()
 
     def _abandon(self, ticket: ThreadTicket[T]) -> None:
-        """The caller was interrupted while it waited: take its commands back if nobody has taken them."""
+        """The caller was interrupted: take its commands back if nobody has taken them, and lead no more."""
         with self._mutex:
             waiting = ticket in self._queue
             if waiting:
                 self._queue.remove(ticket)
-            named = ticket.leads
-        if named:
+        if waiting and ticket.leads:
             self._hand_over()

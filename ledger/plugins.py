@@ -2,8 +2,8 @@
 
 Plugins are found by entry point (groups `tollbook.pricing`, `tollbook.chains`, `tollbook.stores`) when a name is
 first asked for. An entry point names a module with one hook, `register_policies(register)` or
-`register_stores(register)`, that calls `register(name, factory)` for each thing it brings. After that, plugins are called directly: a pluggy call
-costs about 2 µs, so it stays off the hot path. The built-ins come in by the same door.
+`register_stores(register)`, that calls `register(name, factory)` for each thing it brings. After that, plugins are
+called directly: a pluggy call costs about 2 µs, so it stays off the hot path. The built-ins come in by the same door.
 
     from ledger.plugins import hookimpl
 

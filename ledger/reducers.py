@@ -388,6 +388,7 @@ def _adjusted(account: Account, plan: Plan, seq: int, at: int, event: Adjusted) 
     if period and (period in account.meters or event.usage):
         meter = _meter(account, plan, at, period)
         meter.usage = add_usage(meter.usage, event.usage)
+        meter.charged = meter.charged or bool(event.usage)
         meter.net += event.credits
         for name, credits in event.draws:
             (_draw if event.credits > 0 else _undraw)(meter, name, credits)

@@ -161,8 +161,11 @@ class SQLiteStore:
         )
         for *fields, digest in rows:
             snapshot = Snapshot(*fields)
-            at_head = self._execute("SELECT 1 FROM commits WHERE first_seq + count - 1 = ? AND hash = ?", *snapshot[:2])
-            if at_head and digest == _digest(snapshot):
+            place = self._execute(
+                "SELECT first_seq + count - 1, hash FROM commits WHERE first_seq <= ? ORDER BY first_seq DESC LIMIT 1",
+                snapshot.seq,
+            )
+            if place == [(snapshot.seq, snapshot.hash)] and digest == _digest(snapshot):
                 return snapshot
         return None
 

@@ -484,6 +484,7 @@ class Model:
 
     def withdraw(self, command: Any, at: int, seq: int) -> None:
         with self.writing(self.subscribed(command), at) as account:
+            refuse_if(command.lot != 0 and command.lot not in account["lots"], "malformed")
             lots = [*burn_order(account, at), *(lot for lot in account["lots"].values() if not lot["started"])]
             lots = [lot for lot in lots if command.lot in (0, lot["id"]) and not lot["gone"]]
             unheld = sum(on(account, lot["id"], "left") for lot in lots)
@@ -624,7 +625,7 @@ class Model:
     def read(self, key: tuple[str, str], at: int) -> dict[str, Any]:
         """Everything that is to be said of an account: its balance, its lots and its open requests."""
         account = as_due(self.accounts[key], at)
-        lots = [lot_reading(account, lot, at) for lot in account["lots"].values()]
+        lots = [lot_reading(account, lot, at) for lot in account["lots"].values() if not lot["gone"]]
         requests = [
             {"id": row["id"], "hold": total(row["draws"]), "deadline": row["deadline"]}
             for row in open_requests(account)
@@ -653,6 +654,8 @@ def balance(account: Account, at: int) -> dict[str, int]:
 
 def lot_reading(account: Account, lot: Row, at: int) -> dict[str, Any]:
     places = {place: on(account, lot["id"], place) for place in ("left", "held", "spent", "lapsed", "withdrawn")}
+    if not lot["started"]:
+        places["left"] = 0
     amount = earned(account, lot, at)
     parts = split(amount, [share for _, share in lot["shares"]]) if lot["shares"] else []
     shares = {receiver: part for (receiver, _), part in zip(lot["shares"], parts, strict=True)}

@@ -20,7 +20,7 @@ from whole_model import SECOND, Model
 
 from ledger import Ledger
 from ledger.commands import RegisterAgent, Tick
-from ledger.engine import fold
+from ledger.folding import refold
 from ledger.movements import Journal
 from ledger.plugins import stores
 
@@ -77,7 +77,7 @@ class Books:
 
     def refolded(self) -> bytes:
         """The books as the log alone makes them."""
-        return fold(self.store.read()).dump()
+        return refold(self.store.read()).dump()
 
     def read(self, account: tuple[str, str]) -> dict[str, Any]:
         """Everything that the ledger says of an account."""
@@ -203,8 +203,8 @@ class Machine(RuleBasedStateMachine):
         heard, twin_heard = self.main.execute(mine), self.twin.execute(twins)
         for command, (kind, what), (twin_kind, twin_what) in zip(mine, heard, twin_heard, strict=True):
             said = self.model.apply(command, now, what if kind == "accepted" else 0)
-            assert (kind, what) == said, f"{command} at {now}: the engine's word and the model's"
-            assert twin_kind == kind, f"{command} at {now}: the word of the twin, which was told of every instant"
+            assert (kind, what) == said, f"{command} at {now}: the engine says {kind} {what}, the model {said}"
+            assert twin_kind == kind, f"{command} at {now}: the engine says {kind}, its twin {twin_kind}"
             if kind == "accepted":
                 self.main.names.learn(command, what)
                 self.twin.names.learn(command, twin_what)
@@ -227,9 +227,10 @@ class Machine(RuleBasedStateMachine):
         self.check_legs()
         for account in self.model.accounts:
             read = self.main.read(account)
-            assert read == self.model.read(account, self.main.now), f"{account}: the engine's books and the model's"
-            twin = self.twin.names.in_terms_of(self.main.names, self.twin.read(account))
-            assert read == twin, f"{account}: the engine's books and the twin's"
+            differs = apart(read, self.model.read(account, self.main.now))
+            assert not differs, f"{account}, the engine's and the model's: {differs}"
+            differs = apart(read, self.twin.names.in_terms_of(self.main.names, self.twin.read(account)))
+            assert not differs, f"{account}, the engine's and the twin's: {differs}"
             check_account(self.model.plans[account[1]], read)
         assert self.main.refolded() == self.main.ledger.state(), "the log folded from its beginning, and the books"
         if self.steps % 8 == 0:
@@ -273,6 +274,15 @@ def check_account(plan: dict[str, Any], read: dict[str, Any]) -> None:
     for lot in lots:
         assert min(lot[place] for place in PLACES) >= 0
         assert lot["earned"] == sum(lot["shares_earned"].values()) or not plan["price"]
+
+
+def apart(left: Any, right: Any, where: str = "") -> list[str]:
+    """Where two readings differ."""
+    if isinstance(left, dict) and isinstance(right, dict) and left.keys() == right.keys():
+        return [line for name in left for line in apart(left[name], right[name], f"{where} {name}")]
+    if isinstance(left, list) and isinstance(right, list) and len(left) == len(right):
+        return [line for i, pair in enumerate(zip(left, right, strict=True)) for line in apart(*pair, f"{where} {i}")]
+    return [] if left == right else [f"{where}: {left} and {right}"]
 
 
 def drop_snapshots(path: Path) -> None:

@@ -1,0 +1,58 @@
+"""The README runs: its Python blocks in one session, its `tollbook` commands in an empty folder."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+
+pytestmark = pytest.mark.skipif(not README.exists(), reason="the README is not beside a copy of the tests")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README.read_text(), re.DOTALL)
+
+
+def test_the_python_blocks_run_in_order(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    session: dict[str, object] = {}
+    found = blocks("python")
+    assert len(found) >= 2
+    for block in found:
+        exec(compile(block, "README.md", "exec"), session)
+
+
+def test_the_tollbook_commands_run_in_order(tmp_path):
+    commands = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("tollbook ")]
+    assert len(commands) >= 5
+    for command in commands:
+        words = [str(Path(sys.executable).with_name("tollbook")), *shlex.split(command)[1:]]
+        done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+
+
+def test_the_refusal_in_the_readme_is_the_one_that_comes(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    exec(compile(blocks("python")[0], "README.md", "exec"), {})
+    promised = re.search(r"print\(error.refused\)  # (.*)", README.read_text())
+    assert promised is not None
+    assert capsys.readouterr().out.strip() == promised[1]
+
+
+def test_the_readme_names_the_two_commands_of_a_newcomers_day():
+    text = README.read_text()
+    assert "pip install . && tollbook demo" in text
+    assert "pip install -e '.[test]' && pytest" in text
+
+
+def test_architecture_names_every_room_and_every_module_of_the_core():
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    rooms = ["ledger", "pricing", "chains", "replay", "gateway", "benchmarks", "tests"]
+    modules = [path.name for path in (ROOT / "ledger").glob("*.py") if path.name != "__init__.py"]
+    missing = [name for name in (*(f"{room}/" for room in rooms), *modules) if name not in text]
+    assert not missing
