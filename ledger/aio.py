@@ -6,13 +6,13 @@ One executor job drains the queue. Cancelling a waiting caller does not withdraw
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar, Unpack
 
-from .commands import Command, Request
+from .commands import Command, Request, RequestTerms
 from .engine import Clock, Ledger, Outcome, system_clock
 from .groups import outcomes_of
 from .metering import AsyncRequestContext
@@ -81,30 +81,9 @@ class AsyncLedger:
         await ticket.answered
         return outcomes_of(ticket)
 
-    def request(
-        self,
-        subscriber: str,
-        plan: str,
-        *,
-        agent: str = "",
-        method: str = "",
-        url: str = "",
-        estimate: Mapping[str, int] | None = None,
-        labels: Mapping[str, str] | None = None,
-        key: str | None = None,
-    ) -> AsyncRequestContext:
-        """Hold, do the work, charge: `async with ledger.request(…) as request`. Entering raises PaymentRequired."""
-        command = Request(
-            subscriber=subscriber,
-            plan=plan,
-            agent=agent,
-            method=method,
-            url=url,
-            estimate=dict(estimate or {}),
-            labels=dict(labels or {}),
-            key=key,
-        )
-        return AsyncRequestContext(self, command)
+    def request(self, subscriber: str, plan: str, **terms: Unpack[RequestTerms]) -> AsyncRequestContext:
+        """Hold, do the work, charge: `async with ledger.request(…, estimate={…}) as request`, as `Ledger.request`."""
+        return AsyncRequestContext(self, Request(subscriber=subscriber, plan=plan, **terms))
 
     async def balance(self, subscriber: str, plan: str) -> Balance | None:
         """The position of one account now; None where there is none."""

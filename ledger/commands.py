@@ -10,7 +10,7 @@ float, a bool, a NaN, a lone surrogate) is refused there as malformed.
 from __future__ import annotations
 
 import hashlib
-from typing import Annotated, Any, Literal, TypeAlias, get_args
+from typing import Annotated, Any, Literal, TypeAlias, TypedDict, get_args
 
 import msgspec
 from msgspec import Meta
@@ -179,6 +179,18 @@ class Request(Command, frozen=True, kw_only=True, tag="request"):
     url: Text = ""
     estimate: Units = {}
     labels: Labels = {}
+
+
+class RequestTerms(TypedDict, total=False):
+    """The terms of a `Request` beside its account, for those who pass them on."""
+
+    agent: str
+    method: str
+    url: str
+    estimate: dict[str, int]
+    labels: dict[str, str]
+    key: str | None
+    issued_at: int | None
 
 
 class Extend(Command, frozen=True, kw_only=True, tag="extend"):

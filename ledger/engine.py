@@ -12,17 +12,17 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, Unpack
 
 import msgspec
 
 from .books import Books
-from .commands import Adjust, AnyCommand, Command, Request, Tick, admit
+from .commands import Adjust, AnyCommand, Command, Request, RequestTerms, Tick, admit
 from .decisions import command_refers, decide
 from .decisions.case import Case, Decision, Replay
 from .draft import Draft
@@ -139,32 +139,14 @@ class Ledger:
         with self._current():
             self._save_snapshot()
 
-    def request(
-        self,
-        subscriber: str,
-        plan: str,
-        *,
-        agent: str = "",
-        method: str = "",
-        url: str = "",
-        estimate: Mapping[str, int] | None = None,
-        labels: Mapping[str, str] | None = None,
-        key: str | None = None,
-    ) -> RequestContext:
-        """Hold, do the work, charge: `with ledger.request(…) as request`. Entering raises PaymentRequired."""
+    def request(self, subscriber: str, plan: str, **terms: Unpack[RequestTerms]) -> RequestContext:
+        """Hold, do the work, charge: `with ledger.request(…, estimate={…}) as request`.
+
+        `terms` are those of the command `Request`. Entering raises PaymentRequired where it is refused.
+        """
         from .metering import RequestContext
 
-        command = Request(
-            subscriber=subscriber,
-            plan=plan,
-            agent=agent,
-            method=method,
-            url=url,
-            estimate=dict(estimate or {}),
-            labels=dict(labels or {}),
-            key=key,
-        )
-        return RequestContext(self, command)
+        return RequestContext(self, Request(subscriber=subscriber, plan=plan, **terms))
 
     # -- reading -------------------------------------------------------------------------------------------------------
 

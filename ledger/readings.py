@@ -156,6 +156,10 @@ class Reading:
         return [] if account is None else self._due(account)[1]
 
     def _accounts(self, subscriber: str | None, plan: str | None) -> Iterator[Account]:
+        if subscriber is not None and plan is not None:
+            account = self._books.find(subscriber, plan)
+            yield from () if account is None else (account,)
+            return
         for account in self._books.accounts.values():
             if subscriber in (None, account.subscriber) and plan in (None, account.plan):
                 yield account

@@ -16,7 +16,8 @@ from typing import Any
 
 from whole_prices import OF_A_PERIOD, on_top, plus
 
-from ledger.commands import Command, fingerprint
+from ledger.commands import Command, admit, fingerprint
+from ledger.refusals import Refusal as BadlyTyped
 
 SECOND = 1_000_000
 KEY_WINDOW = 86_400 * SECOND
@@ -33,6 +34,13 @@ class Refusal(Exception):
 def refuse_if(holds: bool, reason: str) -> None:
     if holds:
         raise Refusal(reason)
+
+
+def is_well_typed(command: Command) -> bool:
+    try:
+        return admit(command) == command
+    except BadlyTyped:
+        return False
 
 
 def split(total: int, weights: Sequence[int]) -> list[int]:
@@ -338,6 +346,7 @@ class Model:
         """
         do = getattr(self, command.__struct_config__.tag)
         try:
+            refuse_if(not is_well_typed(command), "malformed")
             if earlier := self.done_before(command, at):
                 return "repeated", earlier["seq"]
             do(command, at, seq)
@@ -601,6 +610,7 @@ class Model:
         plan = self.plans[key[1]]
         with self.writing(key, at) as account:
             metered = metered_in(account, plan, command, at)
+            refuse_if(bool(command.period) and not is_known(account, plan, command.period, at), "charge_unknown")
             change = price_delta(account, plan, command, metered) if command.usage else command.credits
             if change < 0:
                 check_nets(account, plan, command, at, metered, -change)
@@ -737,6 +747,11 @@ def tier_refund(account: Account, at: int, period: str, price: int) -> None:
         wanted = min(-price, period_net(account, period))
         rest = give_back_of_period(account, at, period, wanted, None)
         account["adjustments"].append({"charge": 0, "metered": period, "usage": {}, "credits": rest - wanted})
+
+
+def is_known(account: Account, plan: Row, period: str, at: int) -> bool:
+    """Whether the period is kept and anything was charged in it."""
+    return period in kept_periods(plan, at) and meter(account, period) is not None
 
 
 def metered_in(account: Account, plan: Row, command: Any, at: int) -> str:
