@@ -30,7 +30,7 @@ from .due import due
 from .errors import Closed, Conflict, Damaged
 from .events import Recorded
 from .folding import as_of, fold, latest_snapshot, snapshot_of
-from .groups import MOST_IN_GROUP, CommandQueue
+from .groups import CommandQueue
 from .log import Commit, Entry, Head, commit_hash, entries, origin, seal, unseal
 from .plugins import Store, stores
 from .readings import Balance, Earned, LotReading, Reading, RequestReading
@@ -47,6 +47,8 @@ Clock: TypeAlias = Callable[[], int]
 
 SNAPSHOT_EVENTS = 50_000
 """A ledger that is closed this many events after its last snapshot leaves a new one."""
+COMMITS_AT_ONCE = 32
+"""Commits that a reading takes at once, so that a writer waits for little: one may hold thousands of events."""
 
 
 def system_clock() -> int:
@@ -198,15 +200,17 @@ class Ledger:
             return explain(self._entries, self._books, self._tariffs, charge)
 
     def events(self, after: int = 0) -> Iterator[Entry]:
-        """The events after a sequence, in order, as they were when this was called."""
+        """The events after a sequence, in order, up to where the log ends when the reading begins."""
+        return (entry for entry in entries(self.commits(after)) if entry.seq > after)
+
+    def commits(self, after: int = 0) -> Iterator[Commit]:
+        """The rows of the log with an event after a sequence, up to where the log ends now."""
         upto = self.head.seq
         while after < upto:
             with self._current():
-                part = list(islice(self._entries(after), MOST_IN_GROUP))
-            for entry in part:
-                if entry.seq <= upto:
-                    yield entry
-            after = part[-1].seq
+                part = list(islice(self._store.read(after), COMMITS_AT_ONCE))
+            yield from (commit for commit in part if commit.last_seq <= upto)
+            after = part[-1].last_seq
 
     def as_of(self, *, seq: int | None = None, at: int | None = None) -> Reading:
         """The books as they were after sequence `seq`, or at time `at` (UTC microseconds)."""

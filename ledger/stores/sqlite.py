@@ -142,7 +142,7 @@ class SQLiteStore:
         while True:
             rows = self._execute(
                 "SELECT first_seq, count, at, typeof(body), CAST(body AS BLOB), hash FROM commits "
-                "WHERE first_seq >= ? ORDER BY first_seq LIMIT 1000",
+                "WHERE first_seq >= ? ORDER BY first_seq LIMIT 32",
                 place,
             )
             for first_seq, count, at, kind, body, hash_ in rows:
