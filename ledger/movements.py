@@ -204,7 +204,7 @@ class Journal:
             return
         debts = self._debts[account]
         own = [place for place, (name, _) in enumerate(debts) if name == source]
-        others = [place for place, (name, _) in enumerate(debts) if name != source]
+        others = [place for place, (name, _) in enumerate(debts) if name != source and name not in self._holds]
         for place in (*reversed(own), *reversed(others)):
             name, owed = debts[place]
             part = min(owed, credits)

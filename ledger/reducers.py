@@ -447,10 +447,10 @@ def _owe(account: Account, source: int, credits: int, period: str) -> None:
 
 
 def _forgive(account: Account, source: int, credits: int) -> None:
-    """Debt goes down: that of `source`, latest first; beyond it (a reversed lot's) whatever is latest."""
+    """Debt goes down: that of `source`, latest first; beyond it (a reversed lot's) whatever is latest and not held."""
     account.debt -= credits
     own = [debt for debt in reversed(account.debts) if debt.source == source]
-    others = [debt for debt in reversed(account.debts) if debt.source != source]
+    others = [debt for debt in reversed(account.debts) if debt.source not in (source, *account.requests)]
     for debt in (*own, *others):
         part = min(debt.credits, credits)
         debt.credits -= part
