@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from ..amounts import MOST_CREDITS, SECOND
-from ..books import Account, Lot, digest, total
+from ..books import Account, Lot, digest
 from ..commands import LATEST, Freeze, Give, Purchase, Reverse, Withdraw
 from ..due import refund
-from ..events import Draws, Frozen, Funding, Kind, Purchased, Recorded, Reversed, Share, Started, Withdrawn
+from ..events import Frozen, Funding, Kind, Purchased, Recorded, Reversed, Share, Started, Withdrawn
 from ..refusals import Reason, Refusal
 from .case import Case, Decision, account_of, plan_of, take
 
@@ -114,7 +114,7 @@ def withdraw(case: Case, command: Withdraw) -> Decision:
     credits = most if command.credits is None else command.credits
     if credits > most:
         raise Refusal(Reason.insufficient_credits, needed=credits, available=most)
-    draws = _draw_lot(lots[0], credits) if command.lot else take(account, credits)
+    draws = ((command.lot, credits),) if command.lot and credits else take(account, credits)
     money = {name: amount for name, part in draws if (amount := refund(account.lots[name], part))}
     if command.credits is None:
         money |= {lot.id: lot.cost for lot in lots if not lot.started}
@@ -151,9 +151,3 @@ def _lots(account: Account, name: int) -> list[Lot]:
     if name not in account.lots:
         raise Refusal(Reason.malformed, detail=f"the account has no lot {name}")
     return [account.lots[name]]
-
-
-def _draw_lot(lot: Lot, credits: int) -> Draws:
-    draws = ((lot.id, credits),) if credits else ()
-    assert total(draws) <= lot.left
-    return draws
