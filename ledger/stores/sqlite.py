@@ -11,6 +11,7 @@ import os
 import sqlite3
 import uuid
 from collections.abc import Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -18,6 +19,7 @@ from urllib.parse import quote
 from ..errors import (
     Closed,
     Conflict,
+    Damaged,
     Locked,
     LogError,
     NotALog,
@@ -176,10 +178,12 @@ class SQLiteStore:
         self._execute("DELETE FROM snapshots WHERE seq NOT IN (SELECT seq FROM snapshots ORDER BY seq DESC LIMIT 2)")
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file. Reading leaves nothing behind."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+            if self._read_only:
+                remove_side_files(self.path)
 
     # -- the connection ------------------------------------------------------------------------------------------------
 
@@ -188,10 +192,7 @@ class SQLiteStore:
             raise NotFound(f"there is no file {self.path}")
         if self.path.is_dir():
             raise NotALog(f"{self.path} is a folder")
-        mode = "ro" if self._read_only else "rwc" if create else "rw"
-        where = f"file:{quote(str(self.path.absolute()))}?mode={mode}"
-        if self._read_only and not os.access(self.path.absolute().parent, os.W_OK):
-            where += "&immutable=1"  # a log in WAL mode cannot be read where its side files cannot be made
+        where = reading_uri(self.path) if self._read_only else _uri(self.path, "rwc" if create else "rw")
         self._connection = sqlite3.connect(
             where, uri=True, timeout=LOCK_SECONDS, isolation_level=None, check_same_thread=False
         )
@@ -251,11 +252,41 @@ class SQLiteStore:
             return self._open_connection().execute(sql, parameters).fetchall()
         except sqlite3.OperationalError as error:
             raise _locked_or(error, LogError(f"{self.path}: {error}")) from error
+        except sqlite3.DatabaseError as error:
+            raise Damaged(f"{self.path}: {error}") from error
 
     def _open_connection(self) -> sqlite3.Connection:
         if self._connection is None:
             raise Closed("the ledger is closed")
         return self._connection
+
+
+def reading_uri(path: Path) -> str:
+    """How SQLite opens a log to read it, and only that, beside a writer or without one."""
+    where = _uri(path, "ro")
+    if os.access(path.absolute().parent, os.W_OK) or _wal(path).exists():
+        return where
+    return f"{where}&immutable=1"  # a log in WAL mode cannot be read where its side files cannot be made
+
+
+def _uri(path: Path, mode: str) -> str:
+    return f"file:{quote(str(path.absolute()))}?mode={mode}"
+
+
+def remove_side_files(path: Path) -> None:
+    """Remove the side files that SQLite makes to read a log in WAL mode and that a read-only connection leaves behind.
+
+    SQLite itself does it where the last connection to close may write. An empty `-wal` has nothing that could be
+    written into the log by that, and a writer that has the log open is never the last.
+    """
+    with suppress(OSError, sqlite3.Error):
+        if _wal(path).stat().st_size == 0:
+            with closing(sqlite3.connect(_uri(path, "rw"), uri=True, timeout=0)) as connection:
+                connection.execute("SELECT count(*) FROM sqlite_master")
+
+
+def _wal(path: Path) -> Path:
+    return path.with_name(f"{path.name}-wal")
 
 
 def _statements(script: str) -> Iterator[str]:

@@ -1,0 +1,79 @@
+"""`tollbook demo`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..options import Json
+
+_Trace = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="An Azure LLM or BurstGPT trace, a plain CSV, a customer profile (.json); without it usage is generated.",
+        show_default=False,
+    ),
+]
+_Db = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="The new log. Without it: the first free tollbook-demo*.db.", show_default=False),
+]
+_Policy = Annotated[
+    str | None,
+    typer.Option(metavar="P", help="The price: NAME, NAME:key=value,… or NAME:@FILE.json.", show_default=False),
+]
+_Subscribers = Annotated[int, typer.Option(metavar="N", min=1, help="Customers, where the trace names none.")]
+_Requests = Annotated[int, typer.Option(metavar="N", min=1, help="Requests, where usage is generated or drawn.")]
+_Seed = Annotated[int, typer.Option(metavar="N", help="What is drawn is drawn from this.")]
+_Chain = Annotated[str, typer.Option(metavar="NAME", help="Where to settle.")]
+_SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out lines of the trace that cannot be read.")]
+
+
+def demo(
+    trace: _Trace = None,
+    db: _Db = None,
+    policy: _Policy = None,
+    subscribers: _Subscribers = 50,
+    requests: _Requests = 20_000,
+    seed: _Seed = 0,
+    chain: _Chain = "mock",
+    skip_bad: _SkipBad = False,
+    json: Json = False,
+) -> int:
+    """Sell plans to customers, admit and charge their requests, correct some, and audit the books from the log alone.
+
+    \b
+    Examples:
+      tollbook demo
+      tollbook demo --trace AzureLLMInferenceTrace_conv.csv --db toll.db
+      tollbook demo --policy 'complexity:weights.input_tokens=1/1000,weights.output_tokens=3/1000'
+      tollbook demo --policy 'graduated:dimension=calls,tiers=100@0/1000@2/inf@1' --requests 5000
+
+    The clock is the trace's: the same trace, options and version give the same head. Exits 1 where the audit has
+    findings, 3 where a batch's outcome is unknown.
+    """
+    from .. import render
+    from ..demo import run, show
+    from ..errors import BAD_ANSWER, DONE
+    from ..progress import progress
+
+    with progress(quiet=json) as told:
+        summary = run(
+            trace=trace,
+            db=db,
+            policy=policy,
+            subscribers=subscribers,
+            requests=requests,
+            seed=seed,
+            chain=chain,
+            skip_bad=skip_bad,
+            progress=told,
+        )
+    if json:
+        render.json(summary)
+    else:
+        show(summary, render.console())
+    return DONE if summary.audit.verdict == "clean" else BAD_ANSWER

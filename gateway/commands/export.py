@@ -1,0 +1,49 @@
+"""`tollbook export`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..options import After, Json, Log
+
+_To = Annotated[str, typer.Option(metavar="FORMAT", help="csv or ndjson.", show_default=False)]
+_Out = Annotated[str, typer.Option(metavar="FILE", help="A new file, or - for stdout.", show_default=False)]
+
+
+def export(log: Log, to: _To, out: _Out, after: After = 0, json: Json = False) -> None:
+    """The events as a file for other tools, a row an event, its whole JSON in the last column.
+
+    \b
+    Examples:
+      tollbook export LOG --to csv --out events.csv
+      tollbook export LOG --to ndjson --out - | jq 'select(.type == "charged").credits'
+      tollbook export LOG --to csv --out new.csv --after 1200
+
+    FILE appears whole or not at all, and one that exists is an error. Times are UTC; `amount` is money in the asset's
+    smallest unit, as text since it may be of any size.
+    """
+    from replay import exports
+
+    from .. import render, shapes
+    from ..errors import Usage
+    from ..progress import progress
+    from ..reading import opened, within
+
+    if to not in exports.FORMATS:
+        raise Usage(f"there is no export to {to!r} in this release", f"the formats are {', '.join(exports.FORMATS)}")
+    with opened(log) as store:
+        within(store, after)
+    target = sys.stdout if out == "-" else Path(out)
+    with progress(quiet=json) as told:
+        done = exports.export(log, to, target, after=after, progress=told)
+    text = f"{done.events:,} events of {shapes.path_text(log)} as {to} in {out}; head {done.head.seq}, {done.head.hash}"
+    if isinstance(target, Path) and json:
+        render.json(exports.Export(shapes.path_text(log), to, shapes.path_text(target), done.events, done.head))
+    elif isinstance(target, Path):
+        render.line(text)
+    elif sys.stderr.isatty():
+        sys.stderr.write(f"{render.shown(text)}\n")

@@ -1,0 +1,7 @@
+"""The demo, Tollbook's main job: from a usage trace to charged, corrected, audited books, and a summary of them."""
+
+from .run import run
+from .showing import show
+from .summary import Summary
+
+__all__ = ["Summary", "run", "show"]

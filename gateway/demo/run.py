@@ -1,0 +1,146 @@
+"""One run of the demo, from a trace to an audited log."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from importlib.metadata import version
+from itertools import count
+from pathlib import Path
+from random import Random
+
+import msgspec
+
+from ledger import Ledger
+from ledger.commands import LONGEST_NAME
+from ledger.errors import AlreadyExists, BadData, UnknownPlugin
+from ledger.plugins import policies, stores
+from pricing.notation import parse
+from replay.customers import demand
+from replay.findings import Report
+from replay.traces import Trace
+
+from .shop import Tariff, open_shop
+from .story import Progress, Story, TraceClock, slice_length
+from .summary import PolicyShown, Summary, takings
+
+POLICY = "complexity:weights.input_tokens=1/100,weights.output_tokens=3/100"
+"""What the plans price by, unless told: 1 credit for 100 input tokens, 3 for 100 output tokens."""
+
+CHAIN = "mock"
+SIDE_FILES = ("-wal", "-shm")
+
+
+def _quietly(phase: str, done: int, total: int) -> None:
+    pass
+
+
+def run(
+    *,
+    trace: Path | None = None,
+    db: Path | None = None,
+    policy: str | None = None,
+    subscribers: int = 50,
+    requests: int = 20_000,
+    seed: int = 0,
+    chain: str = CHAIN,
+    skip_bad: bool = False,
+    progress: Progress = _quietly,
+) -> Summary:
+    """Sell, admit, charge, correct and audit what a trace tells (or what is generated, without one), in a new log.
+
+    The same trace, options and version give the same log, hash for hash. `progress` gets a phase (`requests`, then
+    `audit`), what is done and the whole. Nothing is left behind where the input cannot be read; an interrupt leaves the
+    log with all that was acknowledged, and says so in a note. Raises BadData, NotFound, UnknownPlugin or AlreadyExists.
+    """
+    if chain != CHAIN:
+        raise UnknownPlugin(f"there is no chain {chain!r}", "give mock: other chains come with settlement")
+    if db is not None:
+        _check_free(db)
+    tariff = _tariff(policy or POLICY)
+    demanded = demand(trace, requests=requests, subscribers=subscribers, seed=seed, skip_bad=skip_bad)
+    _check_names(demanded)
+    shop = open_shop(demanded, tariff, slice_length(demanded))
+    name = f"demo-{_digest(demanded, tariff, seed, chain)}"
+    path = _claim(db)
+    try:
+        clock = TraceClock(demanded.rows[0].at)
+        with Ledger.open(path, clock=clock, id=name) as ledger:
+            Story(ledger, clock, demanded, shop, Random(seed)).play(progress)
+            figures = takings(ledger)
+        report = _audit(path, progress)
+    except KeyboardInterrupt as interrupt:
+        interrupt.add_note(f"what was done so far is in {path}")
+        raise
+    return Summary(
+        log=str(path),
+        chain=chain,
+        source=demanded.source,
+        policy=PolicyShown(tariff.name, tariff.policy.parameters, tariff.policy.version),
+        head=report.head,
+        audit=report,
+        **msgspec.structs.asdict(figures),
+    )
+
+
+def _audit(path: Path, progress: Progress) -> Report:
+    from replay.audit import audit
+
+    report = audit(path, progress=lambda done, total: progress("audit", done, total))
+    sweep(path)
+    return report
+
+
+def sweep(log: Path) -> None:
+    """Take away the side files that reading leaves: SQLite does so when the last connection that may write closes."""
+    stores.get("sqlite")(log).close()
+
+
+def _tariff(text: str) -> Tariff:
+    name, parameters = parse(text)
+    try:
+        made = policies.get(name)(parameters)
+    except ValueError as error:
+        raise BadData(f"the policy {name} does not take these parameters: {error}", "correct --policy") from error
+    return Tariff(name, parameters, made)
+
+
+def _check_names(trace: Trace) -> None:
+    """Refuse a name that the ledger would refuse, before there is a file."""
+    for row in trace.rows:
+        for name in (row.subscriber, row.plan, row.agent, row.model, *row.usage):
+            if name is not None and len(name) > LONGEST_NAME:
+                found = f"the name {name[:40]!r}… is longer than {LONGEST_NAME} characters"
+                raise BadData(found, "shorten it", trace.source.file)
+
+
+def _digest(trace: Trace, tariff: Tariff, seed: int, chain: str) -> str:
+    """What the run depends on, wherever its files lie: the requests, the options, and this version."""
+    options = [version("tollbook"), tariff.name, tariff.policy.version, tariff.policy.parameters, seed, chain]
+    digest = hashlib.sha256(msgspec.json.encode(options, order="sorted"))
+    digest.update(msgspec.json.encode(trace.rows))
+    return digest.hexdigest()[:16]
+
+
+def _claim(db: Path | None) -> Path:
+    """A new, empty file for the log, which nobody else can have taken in the meantime."""
+    for path in _names() if db is None else [db]:
+        try:
+            _check_free(path)
+            path.touch(exist_ok=False)
+            return path
+        except (AlreadyExists, FileExistsError) as error:
+            if db is not None:
+                raise AlreadyExists(f"there is a file {path} already") from error
+    raise AssertionError("names never end")
+
+
+def _names() -> Iterator[Path]:
+    yield Path("tollbook-demo.db")
+    yield from (Path(f"tollbook-demo-{number}.db") for number in count(2))
+
+
+def _check_free(db: Path) -> None:
+    for path in (db, *(db.with_name(db.name + side) for side in SIDE_FILES)):
+        if path.exists() or path.is_symlink():
+            raise AlreadyExists(f"there is a file {path} already")

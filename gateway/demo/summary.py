@@ -1,0 +1,149 @@
+"""What the demo came to, read back from its log and its books."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import msgspec
+
+from ledger import Ledger
+from ledger.events import Adjusted, Charged, Lapsed, PlanCreated, Purchased, Recorded, RefusedRequests, Requested
+from replay.findings import Report, ReportHead
+from replay.traces import Source
+
+# The contract's keys of `tollbook demo --json`, in its order.
+
+
+class PolicyShown(msgspec.Struct, frozen=True):
+    """The policy that the plans price by."""
+
+    name: str
+    parameters: dict[str, Any]
+    version: int
+
+
+class Requests(msgspec.Struct, frozen=True):
+    """What was asked: offered = admitted + refused."""
+
+    offered: int
+    admitted: int
+    refused: int
+    refused_by: dict[str, int]
+
+
+class Sold(msgspec.Struct, frozen=True):
+    """What was sold: purchases (trials too), their credits, and money by asset in its smallest unit."""
+
+    purchases: int
+    credits: int
+    money: dict[str, int]
+
+
+class Charges(msgspec.Struct, frozen=True):
+    """What was charged; `shortfall` is what the builder absorbed."""
+
+    charges: int
+    credits: int
+    shortfall: int
+
+
+class Adjustments(msgspec.Struct, frozen=True):
+    """What was corrected: credits given back, and credits taken on top."""
+
+    count: int
+    returned: int
+    added: int
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """One run of the demo. earned = settled + outstanding, by asset; `audit` is the auditor's report."""
+
+    log: str
+    chain: str
+    source: Source
+    policy: PolicyShown
+    plans: int
+    subscribers: int
+    requests: Requests
+    sold: Sold
+    charged: Charges
+    adjusted: Adjustments
+    lapsed: int
+    earned: dict[str, int]
+    settled: dict[str, int]
+    outstanding: dict[str, int]
+    batches: int
+    head: ReportHead
+    audit: Report
+
+
+class Takings(msgspec.Struct, frozen=True, kw_only=True):
+    """The figures of a summary that the ledger itself can tell."""
+
+    plans: int
+    subscribers: int
+    requests: Requests
+    sold: Sold
+    charged: Charges
+    adjusted: Adjustments
+    lapsed: int
+    earned: dict[str, int]
+    settled: dict[str, int]
+    outstanding: dict[str, int]
+    batches: int
+
+
+class _Tally:
+    """Sums over the events of a log."""
+
+    def __init__(self) -> None:
+        self.sums: Counter[str] = Counter()
+        self.refused: Counter[str] = Counter()
+        self.money: Counter[str] = Counter()
+        self.subscribers: set[str] = set()
+
+    def take(self, event: Recorded) -> None:
+        match event:
+            case Requested():
+                self.sums["admitted"] += 1
+            case Charged():
+                self._add(charges=1, charged=event.credits, shortfall=event.shortfall)
+            case RefusedRequests():
+                self.refused[event.reason] += event.count
+            case Purchased():
+                self._add(purchases=1, sold=event.credits)
+                self.money[event.asset] += event.cost
+                self.subscribers.add(event.subscriber)
+            case Adjusted():
+                self._add(adjustments=1, returned=max(0, -event.credits), added=max(0, event.credits))
+            case Lapsed():
+                self.sums["lapsed"] += event.credits
+            case PlanCreated():
+                self.sums["plans"] += 1
+
+    def _add(self, **amounts: int) -> None:
+        self.sums.update(amounts)
+
+
+def takings(ledger: Ledger) -> Takings:
+    """The figures of a ledger up to now."""
+    tally = _Tally()
+    for entry in ledger.events():
+        tally.take(entry.event)
+    sums, refused = tally.sums, tally.refused.total()
+    earned = {asset.asset: asset.earned for asset in ledger.earned()}
+    settled = dict.fromkeys(earned, 0)  # nothing settles on a chain yet
+    return Takings(
+        plans=sums["plans"],
+        subscribers=len(tally.subscribers),
+        requests=Requests(sums["admitted"] + refused, sums["admitted"], refused, dict(tally.refused.most_common())),
+        sold=Sold(sums["purchases"], sums["sold"], dict(sorted(tally.money.items()))),
+        charged=Charges(sums["charges"], sums["charged"], sums["shortfall"]),
+        adjusted=Adjustments(sums["adjustments"], sums["returned"], sums["added"]),
+        lapsed=sums["lapsed"],
+        earned=earned,
+        settled=settled,
+        outstanding={asset: amount - settled[asset] for asset, amount in earned.items()},
+        batches=0,
+    )

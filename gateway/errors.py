@@ -1,0 +1,69 @@
+"""What goes wrong on the command line, as one line (or one JSON object) and an exit code.
+
+0 done; 1 the answer is bad; 2 could not run; 3 outcome unknown; 130 interrupted; 141 broken pipe. Only a command that
+ran to its end exits 1.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from typing import Any
+
+import typer
+
+from ledger.errors import Damaged, LedgerError, LogError, OutcomeUnknown, PaymentRequired
+
+DONE, BAD_ANSWER, COULD_NOT_RUN, UNKNOWN, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 3, 130, 141
+
+
+class Usage(LedgerError):
+    """The command line asks for what cannot be."""
+
+    code = "usage"
+    hint = "see `tollbook --help`"
+
+
+_UsageError: Any = typer.BadParameter.__base__  # Typer brings Click's own in some releases, and a copy in others
+
+
+def understood(error: Exception) -> LedgerError:
+    """Any exception as one that has a code and says what to do."""
+    if isinstance(error, LedgerError):
+        return error
+    if isinstance(error, _UsageError):
+        message = error.format_message().strip().rstrip(".")
+        return Usage(message[:1].lower() + message[1:], f"see `{error.ctx.command_path} --help`" if error.ctx else None)
+    if isinstance(error, sqlite3.Error):
+        damaged = getattr(error, "sqlite_errorname", "").startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB"))
+        return Damaged(f"the file is damaged: {error}") if damaged else LogError(str(error), "check the file")
+    if isinstance(error, OSError):
+        of = f": {error.filename}" if error.filename else ""
+        return LogError(f"{error.strerror or error}{of}", "check the path, its permissions and the space left")
+    return LedgerError(f"{type(error).__name__}: {error}", "report this, with what TOLLBOOK_DEBUG=1 adds")
+
+
+def exit_code(error: LedgerError) -> int:
+    """The exit code of an error. It is never 1."""
+    return UNKNOWN if isinstance(error, OutcomeUnknown) else COULD_NOT_RUN
+
+
+def as_line(error: LedgerError) -> str:
+    """`tollbook: error: FILE:LINE: MESSAGE; WHAT TO DO`, on one line whatever the message holds."""
+    place = "".join(f"{part}:" for part in _place(error) if part is not None)
+    text = " ".join(f"tollbook: error: {place} {error}; {error.hint}".split())
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+
+
+def as_json(error: LedgerError) -> str:
+    """The same as one JSON object."""
+    file, line = _place(error)
+    said: dict[str, object] = {"code": error.code, "message": str(error), "hint": error.hint}
+    said |= {"file": file, "line": line}
+    if isinstance(error, PaymentRequired):
+        said |= {"reason": str(error.refused.reason), "facts": error.refused.facts}
+    return json.dumps({"error": said}, separators=(",", ":"))
+
+
+def _place(error: LedgerError) -> tuple[str | None, int | None]:
+    return getattr(error, "file", None), getattr(error, "line", None)

@@ -1,0 +1,24 @@
+"""Arguments and options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Log = Annotated[Path, typer.Argument(metavar="LOG", help="The log: an SQLite file.", show_default=False)]
+Json = Annotated[bool, typer.Option("--json", help="Answer in JSON, errors too.")]
+Subscriber = Annotated[str, typer.Option(metavar="S", help="Who pays.", show_default=False)]
+Plan = Annotated[str, typer.Option(metavar="P", help="The plan.", show_default=False)]
+OneSubscriber = Annotated[
+    str | None, typer.Option("--subscriber", metavar="S", help="Only this one's.", show_default=False)
+]
+OnePlan = Annotated[str | None, typer.Option("--plan", metavar="P", help="Only on this plan.", show_default=False)]
+AsOf = Annotated[
+    str | None,
+    typer.Option(
+        metavar="MOMENT",
+        help="A sequence number, a time (UTC where it says no zone), or now. Without it: the log's end.",
+        show_default=False,
+    ),
+]
+After = Annotated[int, typer.Option(metavar="SEQ", min=0, help="Only what comes after this sequence.")]

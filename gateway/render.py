@@ -1,0 +1,73 @@
+"""Answers for eyes: tables with colour on a terminal, the same columns as plain text anywhere else."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def json(answer: object) -> None:
+    """One JSON value and a newline."""
+    sys.stdout.write(msgspec.json.encode(answer).decode() + "\n")
+
+
+def shown(text: object) -> str:
+    """Text that cannot steer a terminal: what is not printable is escaped."""
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in str(text))
+
+
+def line(text: str = "") -> None:
+    """A line of text."""
+    sys.stdout.write("\n".join(map(shown, text.split("\n"))) + "\n")
+
+
+def amount(credits: int, decimals: int = 0, signed: bool = False) -> str:
+    """Credits in the plan's whole units: 1234567 with 3 decimals is 1,234.567."""
+    whole, part = divmod(abs(credits), 10**decimals)
+    sign = "-" if credits < 0 else "+" if signed and credits else ""
+    return f"{sign}{whole:,}" + (f".{part:0{decimals}}" if decimals else "")
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str = "") -> None:
+    """A table. A column whose name begins with `>` is of numbers, set to the right."""
+    cells = [[shown(cell) for cell in row] for row in rows]
+    if sys.stdout.isatty():
+        _rich_table(columns, cells, title)
+        return
+    names = [name.lstrip(">") for name in columns]
+    widths = [max(map(len, column)) for column in zip(names, *cells, strict=True)]
+    if title:
+        line(title)
+    for row in (names, *cells):
+        padded = (
+            cell.rjust(width) if name.startswith(">") else cell.ljust(width)
+            for name, cell, width in zip(columns, row, widths, strict=True)
+        )
+        line("  ".join(padded).rstrip())
+
+
+def console() -> Console:
+    """Where Rich writes: stdout, in colour on a terminal that wants it."""
+    from rich.console import Console
+
+    terminal = sys.stdout.isatty()
+    return Console(file=sys.stdout, force_terminal=terminal, highlight=False, emoji=False, soft_wrap=not terminal)
+
+
+def _rich_table(columns: Sequence[str], cells: Iterable[Sequence[str]], title: str) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn = Table(box=SIMPLE_HEAD, title=title and Text(title), title_justify="left", pad_edge=False)
+    for name in columns:
+        drawn.add_column(name.lstrip(">"), justify="right" if name.startswith(">") else "left", overflow="fold")
+    for row in cells:
+        drawn.add_row(*map(Text, row))
+    console().print(drawn)

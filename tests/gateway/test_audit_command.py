@@ -1,0 +1,50 @@
+"""`tollbook audit`: the auditor's report, and an exit code for scripts."""
+
+
+def test_a_clean_log_exits_0_with_the_contracts_keys(tollbook, told):
+    done = tollbook("audit", told.log, "--json")
+    assert done.code == 0
+    answer = done.json
+    assert list(answer) == ["log", "verdict", "head", "checks", "unverified", "findings"]
+    assert list(answer["head"]) == ["seq", "commits", "at", "hash"]
+    assert (answer["verdict"], answer["findings"]) == ("clean", [])
+    assert all(list(check) == ["name", "checked", "findings"] for check in answer["checks"])
+
+
+def test_findings_exit_1_and_are_named(tollbook, shop, spoil):
+    spoil(shop.log, '"credits":-24', '"credits":-25')
+    done = tollbook("audit", shop.log, "--json")
+    assert done.code == 1
+    assert done.json["verdict"] == "findings"
+    assert "hash" in {finding["kind"] for finding in done.json["findings"]}
+    assert all(
+        list(finding) == ["kind", "seq", "field", "expected", "found", "message"] for finding in done.json["findings"]
+    )
+    text = tollbook("audit", shop.log)
+    assert text.code == 1
+    assert "hash at 13" in text.out
+
+
+def test_a_head_that_was_noted_is_held_to(tollbook, told):
+    head = tollbook("audit", told.log, "--json").json["head"]
+    assert tollbook("audit", told.log, "--since", f"{head['seq']}:{head['hash']}").code == 0
+    assert tollbook("audit", told.log, "--since", f"{head['seq']}:{'0' * 64}").code == 1
+    assert tollbook("audit", told.log, "--since", "nonsense").code == 2
+
+
+def test_a_copy_is_compared(tollbook, told, shop, spoil):
+    assert tollbook("audit", told.log, "--against", shop.log).code == 0
+    spoil(shop.log, '"note":"half an answer"', '"note":"half a question"')
+    done = tollbook("audit", told.log, "--against", shop.log, "--json")
+    assert done.code == 1
+    assert {finding["kind"] for finding in done.json["findings"]} == {"difference"}
+
+
+def test_the_page_is_written(tollbook, told, tmp_path):
+    assert tollbook("audit", told.log, "--html", tmp_path / "report.html").code == 0
+    assert "<html" in (tmp_path / "report.html").read_text()
+
+
+def test_settlement_is_not_part_of_this_release(tollbook, told):
+    error = tollbook("audit", told.log, "--chain", "mock", "--json").error
+    assert (error["code"], "mock" in error["message"]) == ("missing_extra", True)

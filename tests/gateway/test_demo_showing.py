@@ -1,0 +1,88 @@
+"""What the demo shows: the figures a seller wants, and commands that really work on its log."""
+
+from __future__ import annotations
+
+import shlex
+import sqlite3
+from io import StringIO
+from pathlib import Path
+
+import msgspec
+import pytest
+from rich.console import Console
+
+from gateway.cli import main
+from gateway.demo import Summary, run, show
+from gateway.demo.showing import next_steps
+
+
+@pytest.fixture(scope="module")
+def summary(tmp_path_factory) -> Summary:
+    return run(requests=2_000, db=tmp_path_factory.mktemp("a folder; 'quoted'") / "demo.db")
+
+
+def shown(summary: Summary) -> str:
+    console = Console(file=StringIO(), width=100)
+    show(summary, console)
+    return console.file.getvalue()
+
+
+def test_it_shows_what_a_seller_wants(summary):
+    text = shown(summary)
+    for word in ("sold", "admitted", "refused", "charged", "corrected", "lapsed", "earned", "settled", "outstanding"):
+        assert word in text
+    for figure in (summary.requests.offered, summary.charged.credits, summary.sold.credits, summary.lapsed):
+        assert f"{figure:,}" in text
+    for reason in summary.requests.refused_by:
+        assert reason in text
+    assert f"{summary.earned['USD'] // 100:,}.{summary.earned['USD'] % 100:02} USD" in text
+    assert "audit: clean" in text
+    assert summary.head.hash in text
+
+
+def test_the_log_is_the_only_file_that_is_left(summary):
+    show(summary, Console(file=StringIO()))
+    log = Path(summary.log)
+    assert list(log.parent.iterdir()) == [log]
+
+
+def test_findings_are_shown_as_such(summary):
+    check = msgspec.structs.replace(summary.audit.checks[0], findings=2)
+    damaged = msgspec.structs.replace(summary.audit, verdict="findings", checks=(check,))
+    text = shown(msgspec.structs.replace(summary, audit=damaged))
+    assert "audit: 2 findings" in text
+    assert "clean" not in text
+
+
+def test_each_command_to_look_at_next_is_shown_on_one_line(summary):
+    lines = [line.strip() for line in shown(summary).splitlines()]
+    assert all(command in lines for command, _ in next_steps(summary))
+
+
+def test_the_commands_to_look_at_next_work(summary, capsys):
+    steps = [shlex.split(command) for command, _ in next_steps(summary)]
+    assert [words[:2] for words in steps[:4]] == [
+        ["tollbook", name] for name in ("explain", "statement", "balance", "audit")
+    ]
+    for program, *words in steps:
+        if program == "tollbook":
+            assert main(words) == 0, words
+            assert capsys.readouterr().out
+        else:
+            connection = sqlite3.connect(words[0])
+            assert len(connection.execute(words[1]).fetchall()) == 5
+            connection.close()
+
+
+def test_the_charge_to_explain_was_corrected(summary):
+    assert main(["explain", summary.log, shlex.split(next_steps(summary)[0][0])[3], "--json"]) == 0
+
+
+def test_a_log_without_charges_still_has_steps(tmp_path):
+    trace = tmp_path / "trace.csv"
+    trace.write_text("timestamp,input_tokens\n2026-01-01,9223372036854775807\n")
+    summary = run(trace=trace, db=tmp_path / "demo.db")
+    assert summary.charged.charges == 0
+    assert all(
+        command.startswith(("tollbook balance", "tollbook audit", "sqlite3")) for command, _ in next_steps(summary)
+    )

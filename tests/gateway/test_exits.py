@@ -1,0 +1,83 @@
+"""How `tollbook` ends: in a process of its own, with real pipes and signals."""
+
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+
+
+def start(program, *words, **options):
+    return subprocess.Popen([program, *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+
+
+@pytest.mark.smoke
+def test_done_is_0_and_could_not_run_is_2(process, told, tmp_path):
+    assert process("balance", told.log).code == 0
+    assert process("balance", tmp_path / "none.db").code == 2
+    assert process("balance").code == 2
+
+
+def test_interrupted_is_130_even_where_nobody_reads_on(program, long_log):
+    with start(program, "events", long_log, "--json") as running:
+        running.stdout.readline()
+        running.send_signal(signal.SIGINT)
+        assert running.wait(timeout=30) == 130
+        assert running.stderr.read() == b""
+
+
+def test_an_interrupted_export_leaves_no_file(program, long_log, tmp_path):
+    out = tmp_path / "out.csv"
+    with start(program, "export", long_log, "--to", "csv", "--out", out) as running:
+        while not (tmp_path / "out.csv.part").exists():
+            assert running.poll() is None
+            time.sleep(0.005)
+        running.send_signal(signal.SIGINT)
+        assert running.wait(timeout=30) == 130
+        assert running.stderr.read() == b"tollbook: interrupted\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("words", [("events",), ("events", "--json"), ("export", "--to", "csv", "--out", "-")])
+def test_a_broken_pipe_is_141_and_silent(program, long_log, words):
+    command, *rest = words
+    with start(program, command, long_log, *rest) as running:
+        assert running.stdout.readline()
+        running.stdout.close()
+        assert running.wait(timeout=30) == 141
+        assert running.stderr.read() == b""
+
+
+def test_a_pipe_that_broke_before_the_first_byte_is_141_too(program, told):
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run([program, "balance", told.log], stdout=writing, stderr=subprocess.PIPE, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+def test_a_shell_sees_the_same(program, long_log):
+    line = f"set -o pipefail; '{program}' events '{long_log}' | head -1"
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr, done.stdout.count("\n")) == (141, "", 1)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full, which Linux has")
+def test_a_full_disk_is_an_io_error(program, told):
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([program, "balance", told.log], stdout=full, stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith(b"tollbook: error: ")
+    assert done.stderr.count(b"\n") == 1
+
+
+def test_closed_streams_are_no_reason_to_fail(program, told):
+    done = subprocess.run(["bash", "-c", f"'{program}' balance '{told.log}' >&- 2>&-"], check=False)
+    assert done.returncode == 0
+
+
+def test_a_bad_answer_is_1(process, shop, spoil):
+    spoil(shop.log, '"usage":{"input_tokens":12345}', '"usage":{"input_tokens":22345}', mend=True)
+    assert process("explain", shop.log, shop.seq["direct"]).code == 1
+    assert process("audit", shop.log).code == 1

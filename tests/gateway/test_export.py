@@ -1,0 +1,73 @@
+"""`tollbook export`: the events for other tools."""
+
+import csv
+import io
+import json
+
+import pytest
+
+COLUMNS = [
+    "seq", "at", "type", "account", "subscriber", "plan", "agent", "request", "charge", "credits", "asset", "amount",
+    "event",
+]  # fmt: skip
+
+
+@pytest.mark.smoke
+def test_the_summary_has_the_contracts_keys_in_their_order(tollbook, told, tmp_path):
+    answer = tollbook("export", told.log, "--to", "csv", "--out", tmp_path / "out.csv", "--json").json
+    assert list(answer) == ["log", "format", "file", "events", "head"]
+    assert list(answer["head"]) == ["seq", "commits", "at", "hash"]
+    assert answer["file"] == str(tmp_path / "out.csv")
+    assert (answer["events"], answer["head"]["seq"]) == (20, 20)
+    assert answer["head"]["at"] == "2023-11-16T20:00:01.000000Z"
+    assert len(bytes.fromhex(answer["head"]["hash"])) == 32
+
+
+def test_stdout_has_only_the_data(tollbook, told):
+    done = tollbook("export", told.log, "--to", "csv", "--out", "-", "--json")
+    assert (done.code, done.err) == (0, "")
+    assert next(csv.reader(io.StringIO(done.out))) == COLUMNS
+    assert done.out.count("\n") == 21
+
+
+def test_a_file_and_stdout_have_the_same_bytes(process, program, told, tmp_path):
+    import subprocess
+
+    for form in ("csv", "ndjson"):
+        out = tmp_path / form
+        assert process("export", told.log, "--to", form, "--out", out).code == 0
+        words = [program, "export", str(told.log), "--to", form, "--out", "-"]
+        assert subprocess.run(words, capture_output=True, check=True).stdout == out.read_bytes()
+
+
+def test_both_formats_say_the_same_and_agree_with_events(tollbook, told):
+    def out(*words):
+        return tollbook(words[0], told.log, *words[1:]).out
+
+    rows = list(csv.DictReader(io.StringIO(out("export", "--to", "csv", "--out", "-"), newline="")))
+    lines = [json.loads(line) for line in out("export", "--to", "ndjson", "--out", "-").splitlines()]
+    events = [json.loads(line)["event"] for line in out("events", "--json").splitlines()]
+    assert [json.loads(row["event"]) for row in rows] == events
+    assert [line["event"] for line in lines] == events
+    for row, line in zip(rows, lines, strict=True):
+        assert list(line) == COLUMNS
+        assert [row[name] for name in COLUMNS[:-1]] == [
+            "" if line[name] is None else str(line[name]) for name in COLUMNS[:-1]
+        ]
+
+
+def test_after_leaves_out_rows_and_keeps_their_names(tollbook, told):
+    out = tollbook("export", told.log, "--to", "ndjson", "--out", "-", "--after", 18).out
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert [(line["seq"], line["account"], line["subscriber"]) for line in lines] == [
+        (19, 1, "alice"),
+        (20, 1, "alice"),
+    ]
+    assert tollbook("export", told.log, "--to", "csv", "--out", "-", "--after", 21).code == 2
+
+
+def test_a_log_that_was_changed_is_not_exported(tollbook, shop, spoil, tmp_path):
+    spoil(shop.log, '"cost":1000', '"cost":9000')
+    error = tollbook("export", shop.log, "--to", "csv", "--out", tmp_path / "out.csv", "--json").error
+    assert error["code"] == "bad_data"
+    assert not list(tmp_path.glob("out*"))

@@ -1,0 +1,90 @@
+"""`tollbook statement`: every movement of one account, with running balances."""
+
+from collections import Counter
+
+import pytest
+
+PLACES = ["issued", "available", "held", "spent", "lapsed", "withdrawn", "debt"]
+ACCOUNT = ("--subscriber", "alice", "--plan", "pro")
+
+
+@pytest.fixture
+def statement(tollbook, told):
+    return lambda *words: tollbook("statement", told.log, *ACCOUNT, *words, "--json").json
+
+
+def test_it_has_the_contracts_keys_in_their_order(statement, told):
+    answer = statement()
+    top = ["log", "account", "subscriber", "plan", "as_of", "opening", "lines", "closing", "proof"]
+    line = ["seq", "at", "type", "text", "request", "charge", "change", "balance"]
+    assert list(answer) == top
+    assert answer["as_of"] == {"seq": told.seq["head"], "at": "2023-11-16T20:00:01.000000Z"}
+    assert answer["proof"] is None
+    assert all(list(each) == line for each in answer["lines"])
+    balances = [answer["opening"], answer["closing"]]
+    balances += [each[part] for each in answer["lines"] for part in ("change", "balance")]
+    assert all(list(balance) == PLACES for balance in balances)
+
+
+def test_a_line_names_its_request_and_its_charge(statement, told):
+    lines = {line["seq"]: line for line in statement()["lines"]}
+    named = {name: (lines[seq]["request"], lines[seq]["charge"]) for name, seq in told.seq.items() if seq in lines}
+    assert named["request"] == (told.seq["request"], None)
+    assert named["final"] == (told.seq["request"], told.seq["final"])
+    assert named["direct"] == (None, told.seq["direct"])
+    assert named["refund"] == (None, told.seq["direct"])
+    assert named["released"] == (told.seq["voided"], None)
+
+
+@pytest.mark.parametrize("as_of", [(), ("--as-of", "12"), ("--as-of", "2023-11-16T19:30:00Z"), ("--as-of", "now")])
+@pytest.mark.parametrize("begin", [(), ("--from", "0"), ("--from", "9"), ("--from", "2023-11-16T18:00:09Z")])
+def test_opening_and_changes_come_to_closing(statement, as_of, begin):
+    answer = statement(*as_of, *begin)
+    running = Counter(answer["opening"])
+    for line in answer["lines"]:
+        running.update(line["change"])
+        assert dict(running) == line["balance"]
+    assert dict(running) == answer["closing"]
+    parts = ("available", "held", "spent", "lapsed", "withdrawn")
+    assert running["issued"] == sum(running[part] for part in parts)
+
+
+@pytest.mark.parametrize(
+    "moment", ["9", "13", "20", "2023-11-16T18:00:12Z", "2023-11-16T19:30:00Z", "2023-11-16T21:00Z"]
+)
+def test_it_opens_with_what_one_up_to_that_moment_closes_with(statement, moment):
+    """Also where time had done something by then that was written only later."""
+    assert statement("--from", moment)["opening"] == statement("--as-of", moment)["closing"]
+
+
+def test_it_closes_with_the_balance(statement, tollbook, told):
+    for moment in ("8", "20", "2023-11-16T19:30:00Z"):
+        balance = tollbook("balance", told.log, *ACCOUNT, "--as-of", moment, "--json").json["accounts"][0]
+        assert statement("--as-of", moment)["closing"] == {place: balance[place] for place in PLACES}
+
+
+def test_what_time_did_and_nothing_wrote_yet_has_no_sequence(statement):
+    lines = statement("--as-of", "2023-11-16T19:30:00Z")["lines"][-2:]
+    assert [(line["seq"], line["type"], line["at"]) for line in lines] == [
+        (None, "released", "2023-11-16T18:10:09.000000Z"),
+        (None, "lapsed", "2023-11-16T19:00:00.000000Z"),
+    ]
+
+
+def test_an_account_that_is_not_there_is_not_found(tollbook, told):
+    words = ("statement", told.log, "--subscriber", "carol", "--plan", "pro", "--json")
+    assert tollbook(*words).error["code"] == "not_found"
+    assert tollbook("statement", told.log, *ACCOUNT, "--as-of", "3", "--json").error["code"] == "not_found"
+
+
+@pytest.mark.parametrize("words", [("--from", "21"), ("--as-of", "21"), ("--from", "soon"), ("--proof", "1")])
+def test_what_cannot_be_asked_is_a_usage_error(tollbook, told, words):
+    assert tollbook("statement", told.log, *ACCOUNT, *words, "--json").error["code"] == "usage"
+
+
+def test_the_text_has_opening_lines_and_closing(tollbook, told):
+    lines = tollbook("statement", told.log, *ACCOUNT).out.splitlines()
+    assert "alice on pro" in lines[0]
+    assert lines[2].split() == ["opening", "0.00", "0.00"]
+    assert lines[-1].split() == ["closing", "100.00", "0.00"]
+    assert any("refund of charge 12: half an answer" in line and "+0.24" in line for line in lines)
