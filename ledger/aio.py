@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import ParamSpec, TypeVar, Unpack
@@ -36,11 +37,13 @@ class _AsyncTicket:
 
     def wake(self) -> None:
         # A loop that was closed meanwhile has nobody left to tell.
-        if not self.loop.is_closed():
+        with suppress(RuntimeError):
             self.loop.call_soon_threadsafe(self._resolve)
 
     def lead(self) -> None:
-        self._lead()
+        if not self.leads:  # it may be told twice
+            self.leads = True
+            self._lead()
 
     def _resolve(self) -> None:
         if not self.answered.done():

@@ -170,6 +170,7 @@ class Account(msgspec.Struct):
     held: int = 0
     debt: int = 0
     frozen: bool = False
+    tried: bool = False
     arrival: int = 0
     window: int = 0
     window_credits: int = 0

@@ -86,6 +86,8 @@ class Draft(Books):
         if isinstance(event, _LATER):
             remember_key(self, seq, event)
             self.waiting.setdefault(number, []).append((seq, event))
+            if isinstance(event, Requested):
+                self.open[seq] = number
         else:
             if number in self.accounts:
                 self.account(number)

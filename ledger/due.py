@@ -78,5 +78,6 @@ def lapse(account: Account, plan: Plan, lot: Lot, instant: int) -> Recorded:
 
 def refund(lot: Lot, credits: int) -> int:
     """The unearned money that leaves with `credits` of a lot's left: their part of what the lot has to earn."""
-    rest = lot.credits - lot.withdrawn - lot.used - credits
-    return split(lot.cost - lot.refunded, [lot.used, rest, credits])[2]
+    unused = lot.credits - lot.withdrawn - lot.used
+    unearned = split(lot.cost - lot.refunded, [lot.used, unused])[1]
+    return split(unearned, [credits, unused - credits])[0]

@@ -79,6 +79,14 @@ class Answer(msgspec.Struct, frozen=True):
 Outcome: TypeAlias = Answer | Refused
 
 
+class _Group:
+    """What a group of commands has come to so far: its events, and the requests that were refused."""
+
+    def __init__(self) -> None:
+        self.events: list[Recorded] = []
+        self.refused: list[tuple[Request, Refused]] = []
+
+
 class Ledger:
     """An append-only ledger and its books.
 
@@ -111,7 +119,12 @@ class Ledger:
         Raises NotFound, NotALog, WrongVersion, Locked, Damaged or UnknownPlugin.
         """
         factory = stores.get(store or ("memory" if where is None else "sqlite"))
-        return cls(factory(where, id=id, read_only=read_only), clock, read_only)
+        opened = factory(where, id=id, read_only=read_only)
+        try:
+            return cls(opened, clock, read_only)
+        except BaseException:
+            opened.close()
+            raise
 
     # -- writing -------------------------------------------------------------------------------------------------------
 
@@ -261,24 +274,28 @@ class Ledger:
                 self._catch_up()
                 at = max(self._clock(), self._head.at)
                 draft = Draft.over(self._books, at)
-                events: list[Recorded] = []
-                outcomes = [self._decide(draft, events, command) for command in commands]
-                if events:
-                    events += self._notes.take(at)
+                group = _Group()
+                outcomes = [self._decide(draft, group, command) for command in commands]
+                if group.events:
+                    noted = self._notes.ready(at)
                     try:
-                        self._append(seal(self._head, at, list(events)), events)
+                        self._append(at, [*group.events, *noted])
                     except Conflict:
                         continue
-                for command, outcome in zip(commands, outcomes, strict=True):
-                    self._notes.add(self._books, command, outcome)
-                return [self._answer(events, outcome) for outcome in outcomes]
+                    self._notes.written(at, noted)
+                for request, refused in group.refused:
+                    self._notes.add(self._books, request, refused)
+                return [self._answer(outcome) for outcome in outcomes]
 
-    def _decide(self, draft: Draft, events: list[Recorded], command: object) -> Answer | Replay | Refused | Exception:
+    def _decide(self, draft: Draft, group: _Group, command: object) -> Answer | Replay | Refused | Exception:
         """Decide one command on the draft, and put its events into it."""
         try:
             admitted = admit(command)
-            decision = decide(Case(draft, draft.at, self._tariffs, self._evidence(draft, admitted)), admitted)
+            evidence = self._evidence(draft, group, admitted)
+            decision = decide(Case(draft, draft.at, self._tariffs, evidence), admitted)
             if not isinstance(decision, Decision):
+                if isinstance(decision, Refused) and isinstance(admitted, Request):
+                    group.refused.append((admitted, decision))
                 return decision
             if isinstance(admitted, Tick):
                 decision.due = self._all_due(draft)
@@ -288,9 +305,8 @@ class Ledger:
             return error
         for event in decision.due:
             draft.record(event)
-        events += decision.due
         seqs = [draft.record(event) for event in decision.own]
-        events += decision.own
+        group.events += [*decision.due, *decision.own]
         return Answer(seqs[0] if seqs else draft.seq, draft.at, decision.own[0] if decision.own else None)
 
     def _all_due(self, draft: Draft) -> list[Recorded]:
@@ -300,21 +316,22 @@ class Ledger:
             events += due(account, draft.plans[account.plan], draft.at)[1]
         return events
 
-    def _evidence(self, draft: Draft, command: AnyCommand) -> dict[int, Entry]:
-        """The events of closed things that the command is about, read from the log."""
+    def _evidence(self, draft: Draft, group: _Group, command: AnyCommand) -> dict[int, Entry]:
+        """The events of closed things that the command is about, read from the log, or from the group before it."""
         seq = command_refers(command)
         needed = isinstance(command, Adjust) or (command.key is not None and seq not in draft.open)
-        if not needed or not 0 < seq <= self._head.seq:
+        if not needed or not 0 < seq <= draft.seq:
             return {}
-        return {seq: next(self._entries(seq - 1))}
+        if seq <= self._head.seq:
+            return {seq: next(self._entries(seq - 1))}
+        return {seq: Entry(seq, draft.at, group.events[seq - self._head.seq - 1])}
 
-    def _append(self, commit: Commit, events: list[Recorded]) -> None:
+    def _append(self, at: int, events: list[Recorded]) -> None:
+        commit = seal(self._head, at, list(events))
         self._store.append(self._head, commit)
-        self._stale = True  # until the fold is whole: an interrupt in the middle of it must not leave half of it
         self._fold(commit, events)
-        self._stale = False
 
-    def _answer(self, events: list[Recorded], outcome: Answer | Replay | Refused | Exception) -> Outcome | Exception:
+    def _answer(self, outcome: Answer | Replay | Refused | Exception) -> Outcome | Exception:
         if not isinstance(outcome, Replay):
             return outcome
         entry = next(self._entries(outcome.seq - 1))
@@ -346,8 +363,10 @@ class Ledger:
             self._fold(commit, unseal(commit))
 
     def _fold(self, commit: Commit, events: list[Recorded]) -> None:
+        self._stale = True  # until the fold is whole: an interrupt in the middle of it must not leave half of it
         fold(self._books, commit, events)
         self._head = commit.head
+        self._stale = False
 
     def _save_snapshot(self) -> None:
         if self._head.seq:

@@ -382,7 +382,8 @@ class RefusedRequests(Event, frozen=True, kw_only=True, tag="refused"):
     count: int = 1
 
     def __post_init__(self) -> None:
-        _check(self.count >= 1, "at least one was refused")
+        _usage(self.estimate)
+        _check(type(self.count) is int and self.count >= 1, "at least one was refused")
 
 
 # -- charges and adjustments -------------------------------------------------------------------------------------------
@@ -418,6 +419,7 @@ class Charged(Event, frozen=True, kw_only=True, tag="charged"):
         _credits(self.credits, self.shortfall)
         _draws(self.draws, self.credits)
         _usage(self.usage)
+        _usage(self.before)
         _check(self.final or self.request > 0, "a direct charge is final")
 
 
@@ -450,6 +452,8 @@ class Adjusted(Event, frozen=True, kw_only=True, tag="adjusted"):
         _check(type(self.credits) is int and abs(self.credits) <= MOST_CREDITS, "credits are a 64-bit whole number")
         _credits(self.shortfall)
         _draws(self.draws, abs(self.credits))
+        _usage(self.before)
+        _usage({name: abs(units) if type(units) is int else units for name, units in self.usage.items()})
         _check(bool(self.charge) != bool(self.period), "an adjustment corrects a charge or a period")
 
 
@@ -482,6 +486,9 @@ class Payout(msgspec.Struct, frozen=True):
 
     receiver: str
     amount: int
+
+    def __post_init__(self) -> None:
+        _check(type(self.amount) is int, "a payout is a whole number")
 
 
 class SettlementOpened(Settlement, frozen=True, kw_only=True, tag="settlement_opened"):

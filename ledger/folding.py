@@ -39,14 +39,16 @@ def snapshot_of(books: Books, head: Head) -> Snapshot:
 
 
 def latest_snapshot(store: Store, upto: int | None = None) -> tuple[Books, Snapshot] | None:
-    """The books of the latest snapshot that can be read; a cache that cannot be read is no cache."""
+    """The books of the latest snapshot, if they stand where it says in this log; a cache that does not is no cache."""
     snapshot = store.load_snapshot(SNAPSHOT_VERSION, upto)
-    if snapshot is None:
+    commit = next(store.read(snapshot.seq - 1), None) if snapshot is not None and snapshot.seq > 0 else None
+    if snapshot is None or commit is None or (commit.last_seq, commit.hash) != snapshot[:2]:
         return None
     try:
-        return Books.load(snapshot.body), snapshot
+        books = Books.load(snapshot.body)
     except (msgspec.MsgspecError, ValueError):
         return None
+    return (books, snapshot) if (books.seq, books.at) == (snapshot.seq, commit.at) else None
 
 
 def as_of(store: Store, *, seq: int | None = None, at: int | None = None) -> Reading:

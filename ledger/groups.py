@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Generic, Protocol, TypeVar
 
 from .errors import OutcomeUnknown
@@ -63,12 +64,13 @@ class ThreadTicket(Generic[T]):
 
     def wake(self) -> None:
         """Wake the caller: it is answered."""
-        self._asleep.release()
+        with suppress(RuntimeError):  # it is awake
+            self._asleep.release()
 
     def lead(self) -> None:
         """Wake the caller: it leads."""
         self.leads = True
-        self._asleep.release()
+        self.wake()
 
 
 class CommandQueue(Generic[T]):
@@ -78,7 +80,8 @@ class CommandQueue(Generic[T]):
         self._do = do
         self._mutex = threading.Lock()
         self._queue: deque[Ticket[T]] = deque()
-        self._leading = False
+        self._leader: Ticket[T] | None = None
+        self._group: list[Ticket[T]] = []
 
     def run(self, commands: Sequence[object]) -> list[T]:
         """Queue commands, wait, and lead if named: what a thread does."""
@@ -97,53 +100,53 @@ class CommandQueue(Generic[T]):
         """Put a ticket in the queue; True where its caller must lead."""
         with self._mutex:
             self._queue.append(ticket)
-            ticket.leads, self._leading = not self._leading, True
+            if self._leader is None:
+                self._leader = ticket
+                ticket.leads = True
             return ticket.leads
 
     def lead(self) -> None:
         """Take the whole queue, do it as one group, answer, and name the next leader."""
+        self._take()
         try:
-            self._lead(self._take())
-        finally:
-            self._hand_over()
-
-    def _lead(self, group: list[Ticket[T]]) -> None:
-        try:
-            outcomes = iter(self._do([command for ticket in group for command in ticket.commands]))
-            for ticket in group:
+            outcomes = iter(self._do([command for ticket in self._group for command in ticket.commands]))
+            for ticket in self._group:
                 ticket.outcomes = [next(outcomes) for _ in ticket.commands]
         except Exception as error:  # noqa: BLE001 - every caller of the group gets it, the leader too
-            for ticket in group:
+            for ticket in self._group:
                 ticket.error = error
-        except BaseException:  # the leader was interrupted: the others must not wait for it
-            for ticket in group:
-                ticket.error = OutcomeUnknown("the writing thread was interrupted")
-            raise
-        finally:
-            for ticket in group:
-                ticket.wake()
+        for ticket in self._group:
+            ticket.wake()
+        self._hand_over()
 
-    def _take(self) -> list[Ticket[T]]:
+    def _take(self) -> None:
         with self._mutex:
-            group = [self._queue.popleft()] if self._queue else []
-            size = sum(len(ticket.commands) for ticket in group)
-            while self._queue and size + len(self._queue[0].commands) <= MOST_IN_GROUP:
-                group.append(self._queue.popleft())
-                size += len(group[-1].commands)
-            return group
+            group: list[Ticket[T]] = []
+            self._group, size = group, 0
+            while self._queue and (not group or size + len(self._queue[0].commands) <= MOST_IN_GROUP):
+                group.append(self._queue[0])
+                size += len(self._queue.popleft().commands)
 
     def _hand_over(self) -> None:
+        # The next one is told outside the lock, since a ticket may lead at once; if an interrupt comes before it is
+        # told, `_abandon` tells it.
         with self._mutex:
-            successor = self._queue[0] if self._queue else None
-            self._leading = successor is not None
+            self._group = []
+            successor = self._leader = self._queue[0] if self._queue else None
         if successor is not None:
             successor.lead()
 
     def _abandon(self, ticket: ThreadTicket[T]) -> None:
-        """The caller was interrupted: take its commands back if nobody has taken them, and lead no more."""
+        """The caller was interrupted: take its commands back if nobody has taken them; nobody must wait for it."""
         with self._mutex:
-            waiting = ticket in self._queue
-            if waiting:
+            if ticket in self._queue:
                 self._queue.remove(ticket)
-        if waiting and ticket.leads:
+            leader = self._leader
+        if leader is ticket:
+            for other in self._group:
+                if not other.outcomes:
+                    other.error = OutcomeUnknown("the writing thread was interrupted")
+                other.wake()
             self._hand_over()
+        elif leader is not None and ticket.leads:
+            leader.lead()

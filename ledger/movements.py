@@ -205,6 +205,7 @@ class Journal:
         debts = self._debts[account]
         own = [place for place, (name, _) in enumerate(debts) if name == source]
         others = [place for place, (name, _) in enumerate(debts) if name != source and name not in self._holds]
+        others.sort(key=lambda place: (debts[place][0] in self._purchases, place))
         for place in (*reversed(own), *reversed(others)):
             name, owed = debts[place]
             part = min(owed, credits)

@@ -165,19 +165,24 @@ class Registry(Generic[F]):
             points = Counter(point.name for point in entry_points(group=self.group))
             if twice := [name for name, times in points.items() if times > 1]:
                 raise LedgerError(f"two plugins in {self.group} are called {twice[0]!r}", "uninstall one of them")
-            manager = pluggy.PluginManager("tollbook")
-            manager.add_hookspecs(Hooks)
-            try:
-                manager.load_setuptools_entrypoints(self.group)
-                manager.check_pending()
-            except (ImportError, pluggy.PluginValidationError) as error:
-                raise LedgerError(
-                    f"a plugin in {self.group} cannot be loaded: {error}", "uninstall or mend it"
-                ) from error
             found: dict[str, F] = {}
-            getattr(manager.hook, self._hook)(register=lambda name, factory: _register(found, self.kind, name, factory))
+            for point in entry_points(group=self.group):
+                try:
+                    self._collect(point.name, point.load(), found)
+                except LedgerError:
+                    raise
+                except Exception as error:
+                    message = f"the plugin {point.name!r} of {self.group} cannot be loaded: {error!r}"
+                    raise LedgerError(message, f"mend or uninstall the package that has {point.value}") from error
             self._found = found
         return self._found
+
+    def _collect(self, name: str, plugin: object, found: dict[str, F]) -> None:
+        manager = pluggy.PluginManager("tollbook")
+        manager.add_hookspecs(Hooks)
+        manager.register(plugin, name)
+        manager.check_pending()
+        getattr(manager.hook, self._hook)(register=lambda name, factory: _register(found, self.kind, name, factory))
 
 
 def _register(found: dict[str, F], kind: str, name: str, factory: F) -> None:

@@ -195,6 +195,7 @@ def _earliest(account: Account) -> int | None:
 
 def _purchased(account: Account, seq: int, at: int, event: Purchased) -> None:
     start = at if event.start is None else event.start
+    account.tried = account.tried or event.kind == "trial"
     account.lots[seq] = Lot(
         id=seq,
         kind=event.kind,
@@ -447,10 +448,11 @@ def _owe(account: Account, source: int, credits: int, period: str) -> None:
 
 
 def _forgive(account: Account, source: int, credits: int) -> None:
-    """Debt goes down: that of `source`, latest first; beyond it (a reversed lot's) whatever is latest and not held."""
+    """Debt goes down, latest first: that of `source`; then of reversed lots; then any other that is not held."""
     account.debt -= credits
     own = [debt for debt in reversed(account.debts) if debt.source == source]
     others = [debt for debt in reversed(account.debts) if debt.source not in (source, *account.requests)]
+    others.sort(key=lambda debt: debt.source not in account.lots)
     for debt in (*own, *others):
         part = min(debt.credits, credits)
         debt.credits -= part

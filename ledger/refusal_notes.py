@@ -5,8 +5,8 @@ from __future__ import annotations
 from .amounts import SECOND
 from .books import Books
 from .commands import Request
-from .events import Recorded, RefusedRequests
-from .refusals import Reason, Refused
+from .events import RefusedRequests
+from .refusals import Refused
 
 
 class RefusalNotes:
@@ -15,22 +15,23 @@ class RefusalNotes:
     def __init__(self) -> None:
         self._notes: dict[tuple[str, str, int], tuple[int, int, dict[str, int]]] = {}
 
-    def add(self, books: Books, command: object, outcome: object) -> None:
+    def add(self, books: Books, request: Request, refused: Refused) -> None:
         """Note a refused request, where its plan records refusals."""
-        if not isinstance(outcome, Refused) or not isinstance(command, Request) or outcome.reason is Reason.malformed:
-            return
-        plan = books.plans.get(command.plan)
+        plan = books.plans.get(request.plan)
         if plan is not None and plan.terms.record_refusals:
-            place = (str(outcome.reason), command.plan, books.agent_names.get(command.agent, 0))
+            place = (str(refused.reason), request.plan, books.agent_names.get(request.agent, 0))
             count, written, _ = self._notes.get(place, (0, 0, {}))
-            self._notes[place] = (count + 1, written, command.estimate)
+            self._notes[place] = (count + 1, written, request.estimate)
 
-    def take(self, at: int) -> list[Recorded]:
+    def ready(self, at: int) -> list[RefusedRequests]:
         """What may be written at that time."""
-        events: list[Recorded] = []
-        for place, (count, written, estimate) in self._notes.items():
-            if count and at - written >= SECOND:
-                reason, plan, agent = place
-                events.append(RefusedRequests(reason=reason, plan=plan, agent=agent, estimate=estimate, count=count))
-                self._notes[place] = (0, at, {})
-        return events
+        return [
+            RefusedRequests(reason=reason, plan=plan, agent=agent, estimate=estimate, count=count)
+            for (reason, plan, agent), (count, written, estimate) in self._notes.items()
+            if count and at - written >= SECOND
+        ]
+
+    def written(self, at: int, events: list[RefusedRequests]) -> None:
+        """These stand in the log now."""
+        for event in events:
+            self._notes[event.reason, event.plan, event.agent] = (0, at, {})

@@ -31,12 +31,12 @@ def _read_rate(value: object) -> Fraction:
     return Fraction(numerator, denominator)
 
 
-def _write_rate(rate: Fraction) -> int | str:
-    return rate.numerator if rate.denominator == 1 else str(rate)
+def _write_rate(rate: Fraction) -> str:
+    return str(rate)
 
 
 Rate = Annotated[Fraction, PlainValidator(_read_rate), PlainSerializer(_write_rate)]
-"""An exact factor of 0 or more, mostly credits a unit; written as an integer or as `"n/d"` in lowest terms."""
+"""An exact factor of 0 or more, mostly credits a unit; written as text in lowest terms, `"7"` or `"3/1000"`."""
 
 Whole = Annotated[int, Field(strict=True, ge=0, le=MOST_CREDITS)]
 """A whole number of credits or units, from 0 to 2^63-1."""

@@ -68,6 +68,7 @@ _ACCOUNTS: dict[type, Callable[[Case, Any], Decision]] = {
 def decide(case: Case, command: AnyCommand) -> Decision | Replay | Refused:
     """The events of a command, the first answer of one that was done before, or the reason to refuse it."""
     try:
+        _check_content(case, command)
         print_ = "" if not _identified(command) else fingerprint(command)
         if print_ and (earlier := _earlier(case, command, print_)) is not None:
             return earlier
@@ -82,6 +83,27 @@ def decide(case: Case, command: AnyCommand) -> Decision | Replay | Refused:
         return refusal.refused
     except ValueError as error:  # an event's own invariants refuse what no rule above did
         return Refused(Reason.malformed, {"detail": str(error)})
+
+
+def _check_content(case: Case, command: AnyCommand) -> None:
+    """Refuse what no books could make right: `malformed` is first in precedence."""
+    match command:
+        case Adjust() if bool(command.credits) == bool(command.usage):
+            raise Refusal(Reason.malformed, detail="give either credits or a usage delta")
+        case Adjust() if bool(command.charge) == bool(command.period):
+            raise Refusal(Reason.malformed, detail="correct either a charge or a period")
+        case Adjust() if command.reason == "tier":
+            raise Refusal(Reason.malformed, detail="`tier` is the ledger's own reason")
+        case Adjust() if command.charge and (command.subscriber or command.plan):
+            raise Refusal(Reason.malformed, detail="a charge names its account; give only the charge")
+        case Charge() if command.request and (command.subscriber or command.plan or command.agent):
+            raise Refusal(Reason.malformed, detail="a request names its account and agent; give only the request")
+        case Charge() if not command.request and not command.final:
+            raise Refusal(Reason.malformed, detail="a direct charge is final")
+        case Give() if not command.credits and not command.seconds and command.expiry is None:
+            raise Refusal(Reason.malformed, detail="give credits, a window, or both")
+        case CreatePlan() | RepricePlan():
+            catalogue.tariff(case, 1, command.policy, command.parameters)
 
 
 def _identified(command: AnyCommand) -> bool:

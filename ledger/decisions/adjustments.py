@@ -38,10 +38,6 @@ class _Target:
 
 def adjust(case: Case, command: Adjust) -> Decision:
     """By credits, or by a usage delta that is priced on the meter as it stands now."""
-    if bool(command.credits) == bool(command.usage):
-        raise Refusal(Reason.malformed, detail="give either credits or a usage delta")
-    if bool(command.charge) == bool(command.period):
-        raise Refusal(Reason.malformed, detail="correct either a charge or a period")
     if command.expiry is not None and command.expiry <= case.at:
         raise Refusal(Reason.malformed, detail="the new expiry lies in the past")
     target = _charge(case, command) if command.charge else _period(case, command)
@@ -72,8 +68,6 @@ def _charge(case: Case, command: Adjust) -> _Target:
     entry = case.evidence.get(command.charge)
     if entry is None or not isinstance(entry.event, Charged):
         raise Refusal(Reason.charge_unknown, detail=f"charge {command.charge}")
-    if command.subscriber or command.plan:
-        raise Refusal(Reason.malformed, detail="a charge names its account; give only the charge")
     event = entry.event
     account = case.books.account(event.account)
     plan = case.books.plans[account.plan]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from ..commands import CreatePlan, RegisterAgent, RepricePlan, RetireAgent, RetirePlan, UpdateAgent
 from ..endpoints import check
 from ..errors import UnknownPlugin
@@ -20,44 +22,30 @@ from ..events import (
 from ..refusals import Reason, Refusal
 from .case import Case, plan_of, registered
 
+_TERMS = {
+    field.name: field.default
+    for field in msgspec.structs.fields(PlanCreated)
+    if field.name not in ("price", "tariff", "key", "fingerprint")
+}
+
 
 def create_plan(case: Case, command: CreatePlan) -> list[Recorded]:
     """A plan's name is used once."""
     if command.plan in case.books.plans:
         raise Refusal(Reason.key_reused, detail=f"there is a plan {command.plan!r}")
     price = tuple(Share(receiver, amount) for receiver, amount in command.price.items())
-    return [
-        PlanCreated(
-            plan=command.plan,
-            onchain_id=command.onchain_id,
-            owner=command.owner,
-            asset=command.asset,
-            decimals=command.decimals,
-            price=price,
-            credits=command.credits,
-            seconds=command.seconds,
-            priority=command.priority,
-            trial=command.trial,
-            on_lapse=command.on_lapse,
-            tariff=_tariff(case, 1, command.policy, command.parameters),
-            limits=command.limits,
-            hold_seconds=command.hold_seconds,
-            longest_seconds=command.longest_seconds,
-            late_seconds=command.late_seconds,
-            overrun=command.overrun,
-            debt_limit=command.debt_limit,
-            period=command.period,
-            record_refusals=command.record_refusals,
-        )
-    ]
+    # msgspec leaves out what *is* a default, not what equals it: equal content must be equal bytes
+    said = {name: getattr(command, name) for name in _TERMS}
+    terms = {name: value for name, value in said.items() if value != _TERMS[name]}
+    return [PlanCreated(price=price, tariff=tariff(case, 1, command.policy, command.parameters), **terms)]
 
 
 def reprice_plan(case: Case, command: RepricePlan) -> list[Recorded]:
     """The plan's next tariff version."""
     plan = plan_of(case, command.plan)
     _check_sold(plan.retired, command.plan)
-    tariff = _tariff(case, plan.tariff.version + 1, command.policy, command.parameters)
-    return [PlanRepriced(plan=command.plan, tariff=tariff)]
+    new = tariff(case, plan.tariff.version + 1, command.policy, command.parameters)
+    return [PlanRepriced(plan=command.plan, tariff=new)]
 
 
 def retire_plan(case: Case, command: RetirePlan) -> list[Recorded]:
@@ -123,7 +111,7 @@ def _check_terms(case: Case, plans: tuple[str, ...], endpoints: tuple[Endpoint, 
         check(endpoint)
 
 
-def _tariff(case: Case, version: int, name: str, parameters: dict[str, object]) -> Tariff:
+def tariff(case: Case, version: int, name: str, parameters: dict[str, object]) -> Tariff:
     """A tariff with the policy's own form of its parameters, so that equal tariffs are written alike."""
     try:
         policy = case.tariffs.make(name, parameters)

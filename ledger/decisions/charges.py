@@ -34,8 +34,6 @@ def charge(case: Case, command: Charge) -> Decision:
     """Of an open request, of one that expired a short while ago, or directly of an account."""
     if not command.request:
         return _charge_directly(case, command)
-    if command.subscriber or command.plan or command.agent:
-        raise Refusal(Reason.malformed, detail="a request names its account and agent; give only the request")
     account, plan, open_request, events = find_open(case, command.request)
     if open_request is not None:
         return _charge_open(case, command, account, plan, open_request, events)
@@ -67,15 +65,15 @@ def _charge_directly(case: Case, command: Charge) -> Decision:
     """A request and its final charge in one: `cap` does not apply, since nothing was admitted."""
     plan = plan_of(case, command.plan)
     agent = agent_of(case, plan, command.agent)
-    if not command.final:
-        raise Refusal(Reason.malformed, detail="a direct charge is final")
     account, events = account_of(case, command.subscriber, plan)
     check_standing(account, case.at)
     rated = _rate(case, command, account, plan, None)
     draws = take(account, rated.price)
     if overrun(account, plan, rated.price - total(draws))[1]:
         needed, available = rated.price, account.available
-        raise Refusal(Reason.insufficient_credits, needed=needed, available=available, top_up=needed - available)
+        room = plan.terms.debt_limit if plan.terms.overrun == "debt" else 0
+        top_up = needed - available - room
+        raise Refusal(Reason.insufficient_credits, needed=needed, available=available, top_up=top_up)
     return _settle(case, command, account, plan, events, rated, draws, agent=agent)
 
 

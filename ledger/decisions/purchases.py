@@ -18,7 +18,7 @@ def purchase(case: Case, command: Purchase) -> Decision:
         raise Refusal(Reason.plan_retired, detail=command.plan)
     terms = plan.terms
     account = case.books.find(command.subscriber, command.plan)
-    if terms.trial and account is not None and any(lot.kind == "trial" for lot in account.lots.values()):
+    if terms.trial and account is not None and account.tried:
         raise Refusal(Reason.trial_used)
     return _add(
         case,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sqlite3
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import closing, suppress
@@ -101,7 +102,7 @@ class SQLiteStore:
         try:
             self._connect(create=not read_only)
             self.id = self._identify(id)
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeError) as error:
             self.close()
             raise _opening_error(self.path, error) from error
         except BaseException:
@@ -115,20 +116,19 @@ class SQLiteStore:
 
     def append(self, expected: Head, commit: Commit) -> None:
         """Write one row and sync it, if the head is still `expected`."""
-        connection = self._open_connection()
+        connection, begun = self._open_connection(), False
         try:
             connection.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError as error:
-            raise _locked_or(error, NotWritten(f"nothing was written: {error}")) from error
-        try:
+            begun = True
             if self.head()[:2] != expected[:2]:
-                connection.execute("ROLLBACK")
                 raise Conflict("the head moved")
             body: str | bytes = commit.body.decode() if commit.kind == TEXT else commit.body
             row = (commit.first_seq, commit.count, commit.at, body, commit.hash)
             connection.execute("INSERT INTO commits VALUES (?, ?, ?, ?, ?)", row)
             connection.execute("COMMIT")
         except sqlite3.Error as error:
+            if not begun:
+                raise _locked_or(error, NotWritten(f"nothing was written: {error}")) from error
             self._find_out(commit, error)
         except BaseException:
             if connection.in_transaction:
@@ -156,11 +156,15 @@ class SQLiteStore:
 
     def load_snapshot(self, version: str, upto: int | None = None) -> Snapshot | None:
         """The latest whole snapshot of that version whose hash stands in the log; anything else is ignored."""
-        rows = self._execute(
-            "SELECT seq, hash, version, body, digest FROM snapshots WHERE version = ? AND seq <= ? ORDER BY seq DESC",
-            version,
-            2**62 if upto is None else upto,
-        )
+        try:
+            rows = self._execute(
+                "SELECT seq, hash, version, body, digest FROM snapshots WHERE version = ? AND seq <= ? "
+                "AND typeof(hash) = 'blob' AND typeof(body) = 'blob' ORDER BY seq DESC",
+                version,
+                2**62 if upto is None else upto,
+            )
+        except Damaged:  # a cache that cannot be read is no cache
+            return None
         for *fields, digest in rows:
             snapshot = Snapshot(*fields)
             place = self._execute(
@@ -209,11 +213,14 @@ class SQLiteStore:
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         if version != FORMAT:
             raise WrongVersion(f"{self.path} has format {version}, and this release reads format {FORMAT}")
-        return str(connection.execute("SELECT id FROM ledger").fetchone()[0])
+        row = connection.execute("SELECT id FROM ledger").fetchone()
+        if row is None or not isinstance(row[0], str):
+            raise NotALog(f"{self.path} has lost its id")
+        return row[0]
 
     def _create(self, id: str) -> None:
         connection = self._open_connection()
-        connection.execute("PRAGMA journal_mode = WAL")
+        _turn_to_wal(connection)
         connection.execute("BEGIN IMMEDIATE")
         try:
             if not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
@@ -289,6 +296,19 @@ def _wal(path: Path) -> Path:
     return path.with_name(f"{path.name}-wal")
 
 
+def _turn_to_wal(connection: sqlite3.Connection) -> None:
+    """SQLite does not wait for this lock, so we do: several may make the same new file at once."""
+    end = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if not isinstance(_locked_or(error, LogError("")), Locked) or time.monotonic() > end:
+                raise
+        time.sleep(0.005)
+
+
 def _statements(script: str) -> Iterator[str]:
     """The statements of a script, so that they run in one transaction (executescript commits before it begins)."""
     statement = ""
@@ -309,7 +329,7 @@ def _locked_or(error: sqlite3.Error, otherwise: LogError) -> LogError:
     return Locked(f"another process holds the log's lock: {error}") if locked else otherwise
 
 
-def _opening_error(path: Path, error: sqlite3.DatabaseError) -> LogError:
+def _opening_error(path: Path, error: Exception) -> LogError:
     if getattr(error, "sqlite_errorname", "") == "SQLITE_NOTADB":
         return NotALog(f"{path} is not an SQLite file")
     if isinstance(error, sqlite3.OperationalError):

@@ -43,6 +43,19 @@ def is_well_typed(command: Command) -> bool:
         return False
 
 
+def makes_sense(command: Any, at: int) -> bool:
+    """Whether the command says something that can be done, whoever asks."""
+    kind = command.__struct_config__.tag
+    if kind == "give":
+        return bool(command.credits or command.seconds or command.expiry is not None)
+    if kind == "charge":
+        return bool(command.final or command.request)
+    if kind == "adjust":
+        one_thing = bool(command.charge) != bool(command.period) and bool(command.credits) != bool(command.usage)
+        return one_thing and (command.expiry is None or command.expiry > at)
+    return True
+
+
 def split(total: int, weights: Sequence[int]) -> list[int]:
     """Part i is ⌊total·Sᵢ/S⌋ − ⌊total·Sᵢ₋₁/S⌋, Sᵢ the sum of the weights up to i; by nothing, the last takes all."""
     whole = sum(weights)
@@ -121,7 +134,8 @@ def take_out(account: Account, lot: Row, credits: int) -> None:
     used = on(account, lot["id"], "spent") + on(account, lot["id"], "lapsed")
     stays = lot["credits"] - on(account, lot["id"], "withdrawn") - used - credits
     kept = lot["cost"] - sum(lot["money_back"])
-    lot["money_back"].append(split(kept, [used, stays, credits])[2])
+    unearned = split(kept, [used, stays + credits])[1]
+    lot["money_back"].append(split(unearned, [credits, stays])[0])
     move(account, lot["id"], "left", "withdrawn", credits)
 
 
@@ -164,29 +178,46 @@ def act_of_time(account: Account, act: str, number: int, instant: int) -> None:
 
 
 def start(account: Account, lot: Row) -> None:
-    """A lot that starts pays debt first, oldest first: what was spent or is held there is now spent or held here."""
+    """A lot that starts pays debt first, oldest first: what was spent or held as debt, is now spent or held of it."""
     lot["started"] = True
-    pays = min(debt(account), lot["credits"])
-    spent = min(pays, on(account, DEBT, "spent"))
-    for place, credits in (("spent", spent), ("held", pays - spent)):
-        move(account, lot["id"], "left", place, credits)
-        move(account, DEBT, place, "left", credits)
-    account["takes"] = retaken(account["takes"], lot["id"], spent)
-    held = pays - spent
-    for request in open_requests(account):
-        owed = total(request["draws"], DEBT)
-        request["draws"] = retaken(request["draws"], lot["id"], held)
-        held -= owed - total(request["draws"], DEBT)
+    for owed in account["owed"]:
+        part = min(owed["credits"], on(account, lot["id"], "left"))
+        owed["credits"] -= part
+        place = "held" if owed["request"] else "spent"
+        move(account, lot["id"], "left", place, part)
+        move(account, DEBT, place, "left", part)
+        if owed["request"]:
+            request = account["requests"][owed["request"]]
+            request["draws"] = retaken(request["draws"], lot["id"], part)
+        else:
+            account["takes"] = retaken(account["takes"], lot["id"], part, charge=owed["charge"], period=owed["period"])
 
 
-def retaken(draws: list[Row], lot: int, credits: int) -> list[Row]:
-    """The same draws, in their order, with the first so many credits of debt become the lot's."""
-    after = []
+def retaken(draws: list[Row], lot: int, credits: int, **of: Any) -> list[Row]:
+    """The same draws with the first so many credits of debt become the lot's, which are so drawn last."""
+    before, after = [], []
     for row in draws:
-        paid = min(credits, row["credits"]) if row["lot"] == DEBT else 0
+        is_theirs = row["lot"] == DEBT and all(row[name] == value for name, value in of.items())
+        paid = min(credits, row["credits"]) if is_theirs else 0
         credits -= paid
-        after += [{**row, "lot": lot, "credits": paid}, {**row, "credits": row["credits"] - paid}]
-    return [row for row in after if row["credits"]]
+        before.append({**row, "credits": row["credits"] - paid})
+        after.append({**row, "lot": lot, "credits": paid})
+    return [row for row in [*before, *after] if row["credits"]]
+
+
+def owe(account: Account, credits: int, charge: int = 0, period: str = "", request: int = 0) -> None:
+    """Debt, in the order in which it was made: spent by a charge, or held by a request whose lot turned out void."""
+    account["owed"].append({"charge": charge, "period": period, "request": request, "credits": credits})
+
+
+def no_longer_owe(account: Account, credits: int, **of: Any) -> None:
+    """Debt is gone without being paid: that of this charge, period or request first, what was made last before."""
+    own = [row for row in account["owed"] if all(row[name] == value for name, value in of.items())]
+    rest = [row for row in account["owed"] if not row["request"] and row not in own]
+    for row in [*reversed(own), *reversed(rest)]:
+        part = min(credits, row["credits"])
+        row["credits"] -= part
+        credits -= part
 
 
 def lapse(account: Account, lot: Row, credits: int) -> None:
@@ -200,7 +231,9 @@ def end_request(account: Account, request: Row, how: str, at: int) -> None:
     """What it still holds returns to its lots; what returns to a lot that is over lapses."""
     for row in request["draws"]:
         move(account, row["lot"], "held", "left", row["credits"])
-        if row["lot"] != DEBT and is_over(account["lots"][row["lot"]], at):
+        if row["lot"] == DEBT:
+            no_longer_owe(account, row["credits"], request=request["id"])
+        elif is_over(account["lots"][row["lot"]], at):
             lapse(account, account["lots"][row["lot"]], row["credits"])
     request["draws"], request["ended"] = [], how
 
@@ -239,6 +272,8 @@ def take_held(account: Account, request: Row, price: int) -> list[Row]:
         row["credits"] -= part
         draws.append({"lot": row["lot"], "credits": part})
         move(account, row["lot"], "held", "spent", part)
+        if row["lot"] == DEBT:
+            no_longer_owe(account, part, request=request["id"])
     return draws
 
 
@@ -258,6 +293,8 @@ def give_back_of_charge(account: Account, at: int, charge: int, credits: int, ex
         part = min(credits, row["credits"], on(account, row["lot"], "spent"))
         row["credits"] -= part
         credits -= part
+        if row["lot"] == DEBT:
+            no_longer_owe(account, part, charge=charge)
         give_back(account, at, row["lot"], part, expiry)
     refuse_if(credits > 0, "adjustment_exceeds")
 
@@ -269,6 +306,8 @@ def give_back_of_period(account: Account, at: int, period: str, credits: int, ex
         part = min(credits, drawn_in(account, period, lot), on(account, lot, "spent"))
         credits -= part
         account["period_refunds"].append({"period": period, "lot": lot, "credits": part})
+        if lot == DEBT:
+            no_longer_owe(account, part, period=period)
         give_back(account, at, lot, part, expiry)
     return credits
 
@@ -324,7 +363,15 @@ def period_net(account: Account, period: str) -> int:
 
 
 def usage_of_request(account: Account, request: int) -> dict[str, int] | None:
-    return total_usage(c["usage"] for c in account["charges"].values() if request and c["request"] == request)
+    """All usage that was charged of a request, corrections included; None where nothing was, or there is no request."""
+    charges = [number for number, row in account["charges"].items() if request and row["request"] == request]
+    return total_usage(usage for number in charges for usage in usages_of_charge(account, number))
+
+
+def usages_of_charge(account: Account, charge: int) -> list[dict[str, int]]:
+    """A charge's usage, and its corrections."""
+    deltas = [row["usage"] for row in account["adjustments"] if row["charge"] == charge]
+    return [account["charges"][charge]["usage"], *deltas]
 
 
 # -- the ledger --------------------------------------------------------------------------------------------------------
@@ -346,7 +393,7 @@ class Model:
         """
         do = getattr(self, command.__struct_config__.tag)
         try:
-            refuse_if(not is_well_typed(command), "malformed")
+            refuse_if(not is_well_typed(command) or not makes_sense(command, at), "malformed")
             if earlier := self.done_before(command, at):
                 return "repeated", earlier["seq"]
             do(command, at, seq)
@@ -453,28 +500,31 @@ class Model:
             begin = max(begin, self.last_window_end(key))
         expiry = begin + plan["seconds"] * SECOND if plan["seconds"] else None
         lot = {"credits": plan["credits"], "start": begin, "expiry": expiry, "priority": plan["priority"]}
+        lot["seconds"] = plan["seconds"]
         shares = list(plan["price"].items())
         self.add_lot(key, at, {**lot, "id": seq, "shares": shares, "trial": plan["trial"], "payment": command.payment})
 
     def give(self, command: Any, at: int, seq: int) -> None:
         plan, key = self.plan_on_sale(command.plan), (command.subscriber, command.plan)
         begin = max(command.start or at, at)
-        if command.seconds and command.start is None:
+        if command.seconds:
             begin = max(begin, self.last_window_end(key))
         expiry = begin + command.seconds * SECOND if command.seconds else None
         expiry = expiry if command.expiry is None else command.expiry
-        refuse_if(not command.credits and expiry is None, "malformed")
         refuse_if(expiry is not None and expiry <= begin, "malformed")
         priority = plan["priority"] if command.priority is None else command.priority
         lot = {"credits": command.credits, "start": begin, "expiry": expiry, "priority": priority}
+        lot["seconds"] = command.seconds
         self.add_lot(key, at, {**lot, "id": seq, "shares": [], "trial": False, "payment": ""})
 
     def opened(self, key: tuple[str, str]) -> Account:
-        tables: Account = {"lots": {}, "requests": {}, "charges": {}, "frozen": False}
-        return self.accounts.get(key, {**tables, "moves": [], "takes": [], "adjustments": [], "period_refunds": []})
+        by_number: Account = {"lots": {}, "requests": {}, "charges": {}}
+        in_order: Account = {"moves": [], "takes": [], "owed": [], "adjustments": [], "period_refunds": []}
+        return self.accounts.get(key, by_number | in_order | {"frozen": False})
 
     def last_window_end(self, key: tuple[str, str]) -> int:
-        return max((lot["expiry"] or 0 for lot in self.opened(key)["lots"].values()), default=0)
+        lots = self.opened(key)["lots"].values()
+        return max((lot["expiry"] for lot in lots if lot["seconds"] and not lot["gone"]), default=0)
 
     def add_lot(self, key: tuple[str, str], at: int, lot: Row) -> None:
         self.accounts.setdefault(key, self.opened(key))
@@ -493,24 +543,29 @@ class Model:
 
     def withdraw(self, command: Any, at: int, seq: int) -> None:
         with self.writing(self.subscribed(command), at) as account:
-            refuse_if(command.lot != 0 and command.lot not in account["lots"], "malformed")
-            lots = [*burn_order(account, at), *(lot for lot in account["lots"].values() if not lot["started"])]
-            lots = [lot for lot in lots if command.lot in (0, lot["id"]) and not lot["gone"]]
-            unheld = sum(on(account, lot["id"], "left") for lot in lots)
+            known = [number for number, lot in account["lots"].items() if not lot["gone"]]
+            refuse_if(command.lot not in (0, *known), "malformed")
+            chosen = [account["lots"][number] for number in known if command.lot in (0, number)]
+            living = [lot for lot in burn_order(account, at) if lot in chosen]
+            unheld = min(sum(on(account, lot["id"], "left") for lot in living), max(0, available(account, at)))
             wanted = unheld if command.credits is None else command.credits
-            refuse_if(wanted > unheld, "insufficient_credits")
-            for lot in lots:
+            whole = command.credits is None
+            windows = [lot for lot in living if whole and not lot["credits"]]
+            waiting = [lot for lot in chosen if whole and not lot["started"]]
+            refuse_if(wanted > unheld or not (wanted or windows or waiting), "insufficient_credits")
+            for lot in living:
                 part = min(wanted, on(account, lot["id"], "left"))
                 wanted -= part
                 if part:
                     take_out(account, lot, part)
-                if not lot["credits"] and command.credits is None:
-                    cut_window(account, lot, at)
-                lot["gone"] = not lot["started"] and (lot["cut"] or part == lot["credits"] > 0)
+            for lot in windows:
+                cut_window(account, lot, at)
+            for lot in waiting:
+                lot["gone"] = True
 
     def reverse(self, command: Any, at: int, seq: int) -> None:
         with self.writing(self.subscribed(command), at) as account:
-            sold = [lot for lot in account["lots"].values() if not lot["reversed"]]
+            sold = [lot for lot in account["lots"].values() if not lot["reversed"] and not lot["gone"]]
             lots = [lot for lot in sold if command.lot == lot["id"] or command.payment == lot["payment"] != ""]
             refuse_if(not lots, "malformed")
             for lot in lots:
@@ -566,8 +621,8 @@ class Model:
         if not command.request:
             return self.charge_directly(command, at, seq)
         with self.with_request(command.request, at) as (account, plan, request):
-            late = request["ended"] == "expired" and at < request["deadline"] + plan["late_seconds"] * SECOND
-            refuse_if(request["ended"] is not None and not (late and command.final), "request_closed")
+            refuse_if(not may_be_charged(request, plan, at), "request_closed")
+            refuse_if(request["ended"] is not None and not command.final, "request_closed")
             price = self.meter_charge(account, plan, command, at, seq, request["tariff"])
             write_charge(account, plan, at, seq, max(0, price), take_held(account, request, max(0, price)))
             if command.final:
@@ -577,7 +632,6 @@ class Model:
             tier_refund(account, at, account["charges"][seq]["period"], price)
 
     def charge_directly(self, command: Any, at: int, seq: int) -> None:
-        refuse_if(not command.subscriber or not command.plan or not command.final, "malformed")
         plan = self.plan_known(command.plan)
         self.check_agent(command, "")
         with self.writing(self.subscribed(command), at) as account:
@@ -601,9 +655,6 @@ class Model:
     # -- adjustments --
 
     def adjust(self, command: Any, at: int, seq: int) -> None:
-        refuse_if(bool(command.credits) == bool(command.usage), "malformed")
-        refuse_if(bool(command.charge) == bool(command.period), "malformed")
-        refuse_if(command.expiry is not None and command.expiry <= at, "malformed")
         key = self.account_with("charges", command.charge) if command.charge else self.subscribed(command)
         refuse_if(key is None, "charge_unknown")
         assert key is not None
@@ -611,7 +662,7 @@ class Model:
         with self.writing(key, at) as account:
             metered = metered_in(account, plan, command, at)
             refuse_if(bool(command.period) and not is_known(account, plan, command.period, at), "charge_unknown")
-            change = price_delta(account, plan, command, metered) if command.usage else command.credits
+            change = price_delta(account, plan, command, at, metered) if command.usage else command.credits
             if change < 0:
                 check_nets(account, plan, command, at, metered, -change)
                 self.lower(account, command, at, -change)
@@ -681,10 +732,16 @@ def void(account: Account, lot: Row, at: int) -> None:
         credits = on(account, number, place)
         move(account, number, place, "withdrawn", credits)
         move(account, DEBT, "left", place, credits)
-    held = [row for request in open_requests(account) for row in request["draws"]]
-    for row in [*account["takes"], *held]:
-        row["lot"] = DEBT if row["lot"] == number else row["lot"]
-    lot |= {"reversed": True, "cost": 0, "shares": [], "money_back": [], "gone": not lot["started"]}
+    for row in account["takes"]:
+        if row["lot"] == number:
+            row["lot"] = DEBT
+            owe(account, row["credits"], charge=row["charge"], period=row["period"])
+    for request in open_requests(account):
+        owe(account, total(request["draws"], number), request=request["id"])
+        for row in request["draws"]:
+            row["lot"] = DEBT if row["lot"] == number else row["lot"]
+    shares = [(receiver, 0) for receiver, _ in lot["shares"]]
+    lot |= {"reversed": True, "cost": 0, "shares": shares, "money_back": [], "gone": not lot["started"]}
     if not lot["credits"]:
         cut_window(account, lot, at)
 
@@ -724,6 +781,12 @@ def is_too_fast(account: Account, rate: Any, at: int) -> bool:
     return mark - at > (rate.requests - 1) * spacing
 
 
+def may_be_charged(request: Row, plan: Row, at: int) -> bool:
+    """While it is open, and, where it expired, for a while after its deadline."""
+    late = request["ended"] == "expired" and at < request["deadline"] + plan["late_seconds"] * SECOND
+    return request["ended"] is None or late
+
+
 def last(request: Row, plan: Row, until: int) -> None:
     """Move a deadline, never back, never beyond the longest request."""
     longest = request["at"] + plan["longest_seconds"] * SECOND
@@ -739,6 +802,7 @@ def write_charge(account: Account, plan: Row, at: int, seq: int, price: int, hel
 
 def write_takes(account: Account, charge: int, period: str, draws: list[Row]) -> None:
     account["takes"] += [{"charge": charge, "period": period, **row} for row in draws if row["credits"]]
+    owe(account, total(draws, DEBT), charge=charge, period=period)
 
 
 def tier_refund(account: Account, at: int, period: str, price: int) -> None:
@@ -755,23 +819,26 @@ def is_known(account: Account, plan: Row, period: str, at: int) -> bool:
 
 
 def metered_in(account: Account, plan: Row, command: Any, at: int) -> str:
-    """The period whose meter and net a correction moves: the charge's own while it is kept, then the current one."""
+    """The period whose meter and net a correction moves: the charge's own while it is kept; for usage, else today's."""
     period = account["charges"][command.charge]["period"] if command.charge else command.period
-    return str(period) if period in kept_periods(plan, at) else period_of(plan, at)
+    if period in kept_periods(plan, at):
+        return str(period)
+    return period_of(plan, at) if command.usage else "long ago"
 
 
-def price_delta(account: Account, plan: Row, command: Any, metered: str) -> int:
+def price_delta(account: Account, plan: Row, command: Any, at: int, metered: str) -> int:
     """total(meter + delta) − total(meter), at the tariff of the charge, or the current one for a period."""
     charge = account["charges"].get(command.charge)
     tariff = charge["tariff"] if charge else plan["tariffs"][-1]
-    if tariff["policy"] in OF_A_PERIOD:
-        base = counted = meter(account, metered) or {}
-    else:
-        deltas = [row["usage"] for row in account["adjustments"] if row["charge"] == command.charge]
-        counted = total_usage([charge["usage"], *deltas]) if charge else meter(account, metered)
-        counted = counted or {}
-        base = plus(charge["before"] or {}, counted) if charge else counted
-    refuse_if(min(plus(counted, command.usage).values()) < 0, "adjustment_exceeds")
+    base = meter(account, metered) or {}
+    refuse_if(min(plus(base, command.usage).values()) < 0, "adjustment_exceeds")
+    if charge:
+        counted = total_usage(usages_of_charge(account, command.charge)) or {}
+        refuse_if(min(plus(counted, command.usage).values()) < 0, "adjustment_exceeds")
+        if tariff["policy"] not in OF_A_PERIOD:
+            base = plus(charge["before"] or {}, counted)
+            if charge["request"] and may_be_charged(account["requests"][charge["request"]], plan, at):
+                base = usage_of_request(account, charge["request"]) or {}
     return on_top(tariff, base, command.usage)
 
 

@@ -16,11 +16,11 @@ import whole_drafts as drafts
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from msgspec.structs import replace
 from whole_model import SECOND, Model
 
 from ledger import Ledger
-from ledger.commands import RegisterAgent, Tick
-from ledger.folding import refold
+from ledger.commands import Purchase, RegisterAgent, Tick
 from ledger.movements import Journal
 from ledger.plugins import stores
 
@@ -77,7 +77,10 @@ class Books:
 
     def refolded(self) -> bytes:
         """The books as the log alone makes them."""
-        return refold(self.store.read()).dump()
+        copy = stores.get("memory")(None, id="test")
+        for commit in self.store.read():
+            copy.append(copy.head(), commit)
+        return Ledger(copy).state()
 
     def read(self, account: tuple[str, str]) -> dict[str, Any]:
         """Everything that the ledger says of an account."""
@@ -97,14 +100,18 @@ class Machine(RuleBasedStateMachine):
 
     # -- what happens --
 
-    @initialize(odd=drafts.odd_plans)
-    def begin(self, odd: Any) -> None:
+    @initialize(offers=drafts.offers)
+    def begin(self, offers: list[Any]) -> None:
+        """Three plans are on sale, behind two agents, and Ann has bought one of each."""
+        self.open_books()
+        self.do(*offers, *drafts.AGENTS)
+        self.do(*(Purchase(subscriber="ann", plan=offer.plan) for offer in offers))
+
+    def open_books(self) -> None:
         self.folder = tempfile.TemporaryDirectory()
         self.main = Books(Path(self.folder.name, "ledger.db") if self.on_disk else None)
         self.twin, self.model, self.journal = Books(None), Model(), Journal()
         self.posted, self.steps, self.agents, self.repeatable = 0, 0, 0, []
-        for draft in (*drafts.PLANS, odd, *drafts.AGENTS):
-            self.do(draft)
 
     @rule(draft=drafts.purchases)
     def buy(self, draft: Any) -> None:
@@ -118,6 +125,15 @@ class Machine(RuleBasedStateMachine):
     def request(self, draft: Any) -> None:
         self.do(draft)
 
+    @rule(request=drafts.requests, charge=drafts.charges, again=st.none() | drafts.charges)
+    def serve(self, request: Any, charge: Any, again: Any) -> None:
+        """A request and its charge, in one part or in two."""
+        self.do(request)
+        self.do(replace(charge, request=1, final=again is None))
+        if again:
+            self.do(replace(again, request=1))
+
+    @precondition(lambda self: self.main.names.requests)
     @rule(draft=drafts.charges)
     def charge(self, draft: Any) -> None:
         self.do(draft)
@@ -126,12 +142,19 @@ class Machine(RuleBasedStateMachine):
     def charge_directly(self, draft: Any) -> None:
         self.do(draft)
 
+    @precondition(lambda self: self.main.names.requests)
     @rule(draft=drafts.endings)
     def release_or_extend(self, draft: Any) -> None:
         self.do(draft)
 
-    @rule(draft=drafts.corrections | drafts.period_corrections)
-    def correct(self, draft: Any) -> None:
+    @precondition(lambda self: self.main.names.charges)
+    @rule(draft=drafts.corrections)
+    def correct_a_charge(self, draft: Any) -> None:
+        self.do(draft)
+
+    @precondition(lambda self: self.main.names.charges)
+    @rule(draft=drafts.period_corrections)
+    def correct_a_period(self, draft: Any) -> None:
         self.do(draft)
 
     @rule(draft=drafts.withdrawals)

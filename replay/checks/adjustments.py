@@ -1,0 +1,190 @@
+"""Adjustments: no net falls below 0, and what is given back goes to the lots drawn on, last drawn first.
+
+What was drawn on a lot that was reversed since is debt, or is with the lots that paid that debt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from ledger.amounts import add_usage
+from ledger.books import Account, Correction, total
+from ledger.events import Adjusted, Charged, Draws, Usage
+from ledger.periods import kept
+from ledger.rating import PolicyFailed, PriceTooLarge, marginal
+
+from .case import Case, Meter
+from .draws import merged
+from .prices import before_of, without_zeros
+
+KIND = "adjustment"
+
+
+def adjusted(case: Case) -> None:
+    """Its nets, its draws, and, where it moves a meter, its price."""
+    event, account = case.event, case.account
+    assert isinstance(event, Adjusted)
+    assert account is not None
+    charge = case.sums.charges.get(event.charge) if event.charge else None
+    fall = case.falls.get(event.account)
+    if fall is not None and event.reason == "tier" and event.period == fall[1]:
+        _fell(case, account, event)
+    _nets(case, account, event, charge)
+    _metered(case, account, event, charge)
+    if event.credits < 0:
+        expected = give_back(account, _drawn(account, event, charge), -event.credits)
+        if merged(event.draws) != expected:
+            message = "what is given back goes to the lots drawn on, last drawn first, never more than was drawn"
+            case.find(KIND, "draws", expected, event.draws, message)
+    if event.usage:
+        _priced(case, account, event, charge)
+
+
+def pending_falls(case: Case) -> None:
+    """A charge that made its period cheaper gives the difference back in its own commit."""
+    for number, (seq, period, refund) in case.falls.items():
+        expected = _returned(case.books.accounts[number], period, refund)
+        if expected:
+            message = f"charge {seq} makes its period cheaper, and nothing is given back in its commit"
+            case.findings.add("price", seq, "credits", -expected, 0, message)
+    case.falls.clear()
+
+
+def _fell(case: Case, account: Account, event: Adjusted) -> None:
+    seq, period, refund = case.falls.pop(account.number)
+    expected = _returned(account, period, refund)
+    if expected != -event.credits:
+        message = f"charge {seq} makes its period cheaper by {refund}"
+        case.find("price", "credits", -expected, event.credits, message)
+
+
+def _returned(account: Account, period: str, refund: int) -> int:
+    """How much of a refund there is to give back in a period."""
+    meter = account.meters.get(period)
+    if meter is None:
+        return 0
+    return sum(credits for _, credits in give_back(account, list(meter.drawn.items()), min(refund, meter.net)))
+
+
+def _nets(case: Case, account: Account, event: Adjusted, charge: Charged | None) -> None:
+    if event.credits >= 0:
+        return
+    if charge is not None:
+        net = charge.credits + account.corrections.get(event.charge, Correction()).credits + event.credits
+        if net < 0:
+            case.find(KIND, "credits", "a net of 0 or more", net, f"charge {event.charge} falls below 0")
+    period = event.period or event.metered
+    meter = case.sums.periods.get((event.account, period))
+    if meter is not None and meter.net + event.credits < 0:
+        net = meter.net + event.credits
+        case.find(KIND, "credits", "a net of 0 or more", net, f"the period {period} falls below 0")
+
+
+def _metered(case: Case, account: Account, event: Adjusted, charge: Charged | None) -> None:
+    """A correction moves a period that is still kept: the charge's own, or for late usage the current one."""
+    assert case.plan is not None
+    case.findings.checked["meter"] += 1
+    periods = kept(case.plan.terms.period, account.purchases, case.at)
+    if charge is None:
+        if event.period not in periods:
+            case.find("meter", "period", list(periods), event.period, "only a period that is kept is corrected")
+        return
+    current = periods[0] if periods and event.usage else ""
+    expected = charge.period if charge.period in periods else current
+    if event.metered not in ("", expected):
+        case.find("meter", "metered", expected, event.metered, "the correction moves another period's meter")
+
+
+def _priced(case: Case, account: Account, event: Adjusted, charge: Charged | None) -> None:
+    """total(meter + delta) − total(meter), at the tariff of the charge, or the current one for a period."""
+    assert case.plan is not None
+    case.findings.checked["price"] += 1
+    version = case.plan.tariff.version if charge is None else charge.tariff
+    if event.tariff not in (0, version):
+        case.find("price", "tariff", version, event.tariff, f"this is priced under version {version} of the tariff")
+    policy = case.policy(version)
+    if policy is None:
+        case.cannot_reprice(version)
+        return
+    expected = _before(case, account, event, charge, policy.scope == "period")
+    if event.before and without_zeros(event.before) != (expected or {}):
+        message = "the meter before the correction is not what was folded"
+        case.find("meter", "before", expected or {}, event.before, message)
+    before = event.before or expected
+    if any(units < 0 for units in add_usage(before or {}, event.usage).values()):
+        case.find("meter", "usage", "0 or more", event.usage, "the usage would fall below 0")
+        return
+    try:
+        price, _ = marginal(policy, before, event.usage, event.labels or (charge.labels if charge is not None else {}))
+    except PolicyFailed:
+        case.cannot_reprice(version)
+        return
+    except PriceTooLarge as error:
+        case.find("price", "credits", "less than 2^63", event.credits, str(error))
+        return
+    if event.credits + event.shortfall != price:
+        found = event.credits + event.shortfall
+        case.find("price", "credits", price, found, f"by its usage, meter and tariff the correction is {price}")
+
+
+def _before(case: Case, account: Account, event: Adjusted, charge: Charged | None, in_period: bool) -> Usage | None:
+    """The meter that the delta moves: the period's, the open request's, or that of the closed charge alone."""
+    periods = kept(case.plan.terms.period, account.purchases, case.at) if case.plan is not None else ()
+    if charge is None or in_period:
+        own = "" if charge is None else charge.period if charge.period in periods else periods[0]
+        meter: Meter | None = case.sums.periods.get((event.account, event.period or own))
+        return before_of(meter)
+    if charge.request and charge.request in account.requests:
+        return before_of(case.sums.requests.get(charge.request))
+    corrected = account.corrections.get(event.charge, Correction()).usage
+    return add_usage(add_usage(charge.before, charge.usage), corrected)
+
+
+# -- the order of giving back ------------------------------------------------------------------------------------------
+
+
+def give_back(account: Account, drawn: Iterable[tuple[int, int]], credits: int) -> list[tuple[int, int]]:
+    """Where so many credits return, of what was drawn: never more than is spent on a lot, or owed."""
+    back: dict[int, int] = {}
+    for lot, amount in _resolved(account, list(drawn)):
+        spent = account.lots[lot].spent if lot else account.debt_spent
+        part = min(amount, spent - back.get(lot, 0), credits)
+        if part > 0:
+            back[lot] = back.get(lot, 0) + part
+            credits -= part
+    return list(back.items())
+
+
+def _resolved(account: Account, drawn: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """What was drawn, last first, by whom it is owed now."""
+    for lot, amount in reversed(drawn):
+        if lot and account.lots[lot].reversed:
+            yield 0, amount
+            paid = account.corrections.get(lot, Correction()).draws
+            yield from ((payer, min(part, amount)) for payer, part in reversed(paid) if payer)
+        else:
+            yield lot, amount
+
+
+def _drawn(account: Account, event: Adjusted, charge: Charged | None) -> Draws:
+    """What the corrected thing drew on, as it stands after earlier corrections, in the order drawn."""
+    if charge is None:
+        meter = account.meters.get(event.period)
+        return () if meter is None else tuple(meter.drawn.items())
+    stack = list(charge.draws)
+    for lot, amount in account.corrections.get(event.charge, Correction()).draws:
+        if amount > 0:
+            stack.append((lot, amount))
+        else:
+            _unstack(account, stack, lot, -amount)
+    assert total(tuple(stack)) >= 0
+    return tuple((lot, amount) for lot, amount in stack if amount)
+
+
+def _unstack(account: Account, stack: list[tuple[int, int]], lot: int, back: int) -> None:
+    for place in reversed(range(len(stack))):
+        name, credits = stack[place]
+        if name == lot or (name and account.lots[name].reversed):
+            part = min(credits, back)
+            stack[place] = (name, credits - part)
+            back -= part

@@ -1,0 +1,158 @@
+"""Holds, prices and meters: each is computed again from usage, meter and tariff version.
+
+What no installed policy can reprice is counted as unverified, which is neither clean nor a fault.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from fractions import Fraction
+
+from ledger.amounts import add_usage
+from ledger.books import OpenRequest
+from ledger.events import Charged, Line, Requested, Usage
+from ledger.periods import kept, period
+from ledger.plugins import Policy
+from ledger.rating import PolicyFailed, PriceTooLarge, marginal, quote
+
+from .case import Case, Meter
+
+_EXACT = re.compile(r"-?[0-9]{1,60}(/[0-9]{1,40})?", re.ASCII)
+
+
+def requested(case: Case) -> None:
+    """A hold is the larger of what the estimate costs now, and after all that is pending; on a plan of credits at
+    least 1, unless the tariff prices what is estimated at 0."""
+    event, plan, account = case.event, case.plan, case.account
+    assert isinstance(event, Requested)
+    assert plan is not None
+    assert account is not None
+    if event.tariff != plan.tariff.version:
+        message = "a request is admitted under the plan's latest tariff"
+        case.find("hold", "tariff", plan.tariff.version, event.tariff, message)
+    if account.frozen:
+        case.find("hold", "account", "no request", case.seq, "a frozen account takes no new requests")
+    if not plan.terms.grants_credits:
+        if event.hold:
+            case.find("hold", "hold", 0, event.hold, "a plan of time holds nothing")
+        return
+    policy = case.policy(event.tariff)
+    if policy is None:
+        case.cannot_reprice(event.tariff)
+        return
+    try:
+        hold = _quote(case, policy, event)
+    except PolicyFailed:
+        case.cannot_reprice(event.tariff)
+        return
+    except PriceTooLarge as error:
+        case.find("hold", "hold", "less than 2^63", event.hold, str(error))
+        return
+    if not any(event.estimate.values()):
+        hold = max(1, hold)
+    if event.hold != hold:
+        case.find("hold", "hold", hold, event.hold, f"the estimate is quoted at {hold}")
+
+
+def _quote(case: Case, policy: Policy, event: Requested) -> int:
+    if policy.scope == "request":
+        return quote(policy, None, event.estimate, event.labels)
+    assert case.plan is not None
+    assert case.account is not None
+    periods = kept(case.plan.terms.period, case.account.purchases, case.at)
+    before = before_of(case.sums.periods.get((event.account, periods[0] if periods else "")))
+    hold = quote(policy, before, event.estimate, event.labels)
+    if not case.account.requests:
+        return hold
+    pending = add_usage(before or {}, case.sums.pending.get(event.account, {}))
+    return max(hold, quote(policy, pending, event.estimate, event.labels))
+
+
+def before_of(meter: Meter | None) -> Usage | None:
+    """The usage before a charge; None where nothing was charged in the scope yet."""
+    return meter.usage if meter is not None and meter.charged else None
+
+
+def charged(case: Case) -> None:
+    """The price is total(before + usage) − total(before), at the tariff of the request's admission."""
+    event, plan = case.event, case.plan
+    assert isinstance(event, Charged)
+    assert plan is not None
+    request = case.request or case.late
+    version = plan.tariff.version if request is None else request.tariff
+    if event.tariff != version:
+        case.find("price", "tariff", version, event.tariff, f"this is charged under version {version} of the tariff")
+    if request is not None:
+        _labels(case, event, request)
+    policy = case.policy(event.tariff)
+    expected = _meters(case, event, policy)
+    if policy is None:
+        case.cannot_reprice(event.tariff, charges=1)
+        return
+    before = event.before if event.before or event.continues else {} if expected == {} else None
+    try:
+        price, lines = marginal(policy, before, event.usage, event.labels)
+    except PolicyFailed:
+        case.cannot_reprice(event.tariff, charges=1)
+        return
+    except PriceTooLarge as error:
+        case.find("price", "credits", "less than 2^63", event.credits, str(error))
+        return
+    found = event.credits + event.shortfall
+    if found != max(0, price):
+        case.find("price", "credits", max(0, price), found, f"by its usage, meter and tariff the price is {price}")
+    elif event.lines and event.lines != lines:
+        _lines(case, event.lines, price)
+    if price < 0:
+        case.falls[event.account] = (case.seq, event.period, -price)
+
+
+def _labels(case: Case, event: Charged, request: OpenRequest) -> None:
+    """A charge may add to its request's labels until the first part is charged: one total has one price."""
+    if request.charged and event.labels != request.labels:
+        message = "the labels of a request are fixed by its first charge"
+        case.find("price", "labels", request.labels, event.labels, message)
+    elif not event.labels.keys() >= request.labels.keys():
+        case.find("price", "labels", request.labels, event.labels, "a charge has its request's labels")
+
+
+def _lines(case: Case, lines: tuple[Line, ...], price: int) -> None:
+    """Lines may be worded otherwise by another release, but they come to the price."""
+    if not all(_EXACT.fullmatch(line.credits) for line in lines):
+        case.find("price", "lines", price, None, "the lines are not exact fractions")
+        return
+    try:
+        total = sum((Fraction(line.credits) for line in lines), Fraction(0))
+    except ZeroDivisionError:
+        total = Fraction(-1, 2)
+    if total != price:
+        case.find("price", "lines", price, str(total), "the lines do not come to the price")
+
+
+def _meters(case: Case, event: Charged, policy: Policy | None) -> Usage | None:
+    """The meter before the charge, and the period that it is metered in, as folded."""
+    assert case.plan is not None
+    assert case.account is not None
+    case.findings.checked["meter"] += 1
+    name = period(case.plan.terms.period, case.account.purchases, case.at, event.occurred_at)
+    if event.period != name:
+        case.find("meter", "period", name, event.period, f"the charge belongs to the period {name}")
+    of_request = before_of(case.sums.requests.get(event.request)) if event.request else None
+    of_period = before_of(case.sums.periods.get((event.account, event.period)))
+    expected = of_period if policy is not None and policy.scope == "period" else of_request
+    before = without_zeros(event.before)
+    if policy is None and before == (of_period or {}):
+        return of_period  # its scope is not known, so either will do
+    if before != (expected or {}):
+        message = "the meter before the charge is not what was folded"
+        case.find("meter", "before", expected or {}, event.before, message)
+    elif event.continues and expected != {}:
+        found = "nothing was charged before" if expected is None else "the meter is not empty"
+        case.find("meter", "continues", False, True, found)
+    return expected
+
+
+def without_zeros(usage: Mapping[str, int]) -> dict[str, int]:
+    """Usage without the dimensions that come to 0."""
+    return {name: units for name, units in usage.items() if units}

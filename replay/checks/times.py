@@ -1,0 +1,133 @@
+"""Time: instants do not lie ahead of their commit, and what was due is written before anything else, in order."""
+
+from __future__ import annotations
+
+from ledger.amounts import SECOND
+from ledger.books import Account, Lot, OpenRequest
+from ledger.events import Adjusted, Charged, Extended, Lapsed, Released, Requested, Started, Withdrawn
+from ledger.reducers import late_until
+
+from ..findings import time_text
+from .case import Case
+
+KIND = "time"
+
+
+class Dues:
+    """What time has done in one commit: each account's due events come first, in the order of their instants."""
+
+    def __init__(self) -> None:
+        self._latest: dict[int, tuple[int, int, int]] = {}
+        self._acted: set[int] = set()
+        self._touched: set[int] = set()
+
+    def begin(self) -> None:
+        """A new commit."""
+        self._latest.clear()
+        self._acted.clear()
+        self._touched.clear()
+
+    def judge(self, case: Case) -> None:
+        """The event's own instant, and whether anything was due before it."""
+        if (account := case.account) is None:
+            return
+        case.findings.checked[KIND] += 1
+        event, name = case.event, account.number
+        self._touched.add(name)
+        if isinstance(event, Started):
+            lot = account.lots[event.lot]
+            self._due(case, account, lot.start, event.instant, (lot.start, 0, lot.id))
+        elif isinstance(event, Released) and event.instant is not None:
+            assert case.request is not None
+            self._due(case, account, case.request.deadline, event.instant, (event.instant, 1, event.request))
+        elif isinstance(event, Lapsed):
+            self._lapse(case, account, account.lots[event.lot], event.instant)
+        elif isinstance(event, Withdrawn) and (over := lapsing(case, event)) is not None:
+            self._lapse(case, account, over, event.instant)
+        else:
+            if name not in self._acted:
+                self._acted.add(name)
+                self._pending(case, account)
+            _deadlines(case)
+
+    def end(self, case: Case) -> None:
+        """After a commit nothing is due on the accounts that it touched: what returned to an expired lot lapsed."""
+        for name in self._touched:
+            self._pending(case, case.books.accounts[name])
+
+    def _due(self, case: Case, account: Account, due: int, instant: int, place: tuple[int, int, int]) -> None:
+        if instant != due or due > case.at:
+            message = f"it was due at {time_text(due)}, and its commit is of {time_text(case.at)}"
+            case.find(KIND, "instant", due, instant, message)
+        if account.number in self._acted:
+            return
+        latest = self._latest.get(account.number)
+        if latest is not None and place < latest:
+            message = "what was due earlier stands after what was due later"
+            case.find(KIND, "instant", f"{latest[0]} or later", instant, message)
+        self._latest[account.number] = place
+
+    def _lapse(self, case: Case, account: Account, lot: Lot, instant: int | None) -> None:
+        if lot.expiry is None or lot.expiry > case.at:
+            message = f"lot {lot.id} is not over"
+            case.find(KIND, "instant", lot.expiry, instant, message)
+        elif instant not in (None, lot.expiry, case.at):
+            case.find(KIND, "instant", lot.expiry, instant, f"lot {lot.id} ended at {time_text(lot.expiry)}")
+        elif instant == lot.expiry and instant < case.at:
+            self._due(case, account, lot.expiry, instant, (instant, 2, lot.id))
+
+    def _pending(self, case: Case, account: Account) -> None:
+        if account.next_due is None or account.next_due > case.at or (KIND, account.number, 0) in case.told:
+            return
+        due = [
+            *((lot.start, f"lot {lot.id} starts") for lot in account.lots.values() if not lot.started),
+            *((request.deadline, f"request {request.id} expires") for request in account.requests.values()),
+            *(
+                (lot.expiry, f"lot {lot.id} lapses")
+                for lot in account.lots.values()
+                if lot.left and lot.expiry is not None
+            ),
+        ]
+        for instant, what in due:
+            if instant <= case.at:
+                message = f"{what} at {time_text(instant)}, and that is not written at {time_text(case.at)}"
+                case.find(KIND, "instant", instant, None, message)
+                case.told.add((KIND, account.number, 0))
+
+
+def lapsing(case: Case, event: Withdrawn) -> Lot | None:
+    """The expired lot whose rest leaves with its money instead of lapsing; None for a withdrawal that was asked for."""
+    assert case.account is not None
+    lots = [case.account.lots[name] for name, _ in event.draws]
+    expired = [lot for lot in lots if lot.expiry is not None and lot.expiry <= case.at]
+    if len(lots) == 1 and (expired or event.instant is not None):
+        return lots[0]
+    return None
+
+
+def _deadlines(case: Case) -> None:
+    """A request holds for the plan's time, and may be made to last up to the plan's longest request."""
+    event, plan = case.event, case.plan
+    assert plan is not None
+    if isinstance(event, Requested):
+        due = case.at + plan.terms.hold_seconds * SECOND
+        if event.deadline != due:
+            case.find(KIND, "deadline", due, event.deadline, f"the plan holds for {plan.terms.hold_seconds} seconds")
+    elif isinstance(event, Extended | Charged) and event.deadline is not None and case.request is not None:
+        longest = max(case.request.at + plan.terms.longest_seconds * SECOND, case.request.deadline)
+        if not case.request.deadline <= event.deadline <= longest:
+            expected = f"{case.request.deadline} to {longest}"
+            case.find(KIND, "deadline", expected, event.deadline, "a deadline moves on, up to the longest request")
+    elif isinstance(event, Adjusted) and event.expiry is not None and event.expiry <= case.at:
+        case.find(KIND, "expiry", f"after {case.at}", event.expiry, "the new expiry lies in the past")
+    if isinstance(event, Charged):
+        _late(case, event, case.late)
+
+
+def _late(case: Case, event: Charged, late: OpenRequest | None) -> None:
+    assert case.plan is not None
+    if event.late != (late is not None):
+        case.find(KIND, "late", late is not None, event.late, "late is a charge of a request that expired, and only it")
+    if late is not None and (not event.final or case.at >= late_until(case.plan, late)):
+        until = time_text(late_until(case.plan, late))
+        case.find(KIND, "late", until, case.at, f"request {late.id} could be charged once more, until {until}")

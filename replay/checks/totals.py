@@ -1,0 +1,186 @@
+"""Two roads to one number: the books that the reducers folded against the journal of legs, lot by lot and in money.
+
+With them: legs that sum to zero, nothing issued twice, nothing below 0, holds that are those of open requests.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from ledger.books import Account, Books, Lot
+from ledger.events import Withdrawn
+from ledger.movements import CREDITS, Leg
+
+from .case import Case
+
+PLACES = ("available", "held", "spent", "lapsed", "withdrawn")
+
+
+def after(case: Case, legs: list[Leg]) -> None:
+    """After an event: its legs, and the lots that it touched."""
+    checked = case.findings.checked
+    checked["conservation"] += 1
+    if legs:
+        _balanced(case, legs)
+        seen = 0, 0
+        for unit, _, number, name, _, _ in legs:
+            if unit != CREDITS or (number, name) == seen:
+                continue
+            seen = number, name
+            if name:
+                _lot(case, case.books.accounts[number], name)
+            else:
+                _debt(case, case.books.accounts[number])
+    account = case.account
+    if account is None:
+        return
+    checked["overspend"] += 1
+    checked["hold"] += 1
+    held = case.sums.held.get(account.number, 0)
+    if account.held != held:
+        _tell(case, "hold", account.number, 0, "held", held, account.held, "holds are not those of open requests")
+    if isinstance(case.event, Withdrawn):
+        _money_out(case, account, case.event)
+
+
+def _balanced(case: Case, legs: list[Leg]) -> None:
+    credits, money = 0, False
+    for leg in legs:
+        if leg[0] == CREDITS:
+            credits += leg[4]
+        else:
+            money = True
+    if not credits and not money:
+        return
+    sums: Counter[str] = Counter()
+    for leg in legs:
+        sums[leg.unit] += leg.amount
+    if any(sums.values()):
+        case.find("conservation", "legs", 0, dict(sums), "the legs of the event do not sum to zero")
+
+
+def _lot(case: Case, account: Account, name: int) -> None:
+    lot = account.lots.get(name)
+    get, number = case.journal.totals.get, account.number
+    found = (
+        get((CREDITS, "available", number, name, ""), 0),
+        get((CREDITS, "held", number, name, ""), 0),
+        get((CREDITS, "spent", number, name, ""), 0),
+        get((CREDITS, "lapsed", number, name, ""), 0),
+        get((CREDITS, "withdrawn", number, name, ""), 0),
+    )
+    case.findings.checked["books"] += 1
+    expected = (0, 0, 0, 0, 0) if lot is None else (lot.left, lot.held, lot.spent, lot.lapsed, lot.withdrawn)
+    if found != expected:
+        message = f"lot {name} of account {number} is otherwise by its movements"
+        _tell(case, "books", number, name, "lots", _places(expected), _places(found), message)
+    if min(expected) < 0:
+        _tell(case, "overspend", number, name, "lots", "0 or more", _places(expected), f"lot {name} is below 0")
+    issued = get((CREDITS, "issued", number, name, ""), 0)
+    due = -lot.credits if lot is not None and lot.started else 0
+    if issued != due:
+        _tell(case, "conservation", number, name, "issued", -due, -issued, f"lot {name} was issued otherwise than sold")
+
+
+def _debt(case: Case, account: Account) -> None:
+    found = -case.journal.credits(account.number, 0, "available")
+    if found != account.debt:
+        message = f"the debt of account {account.number} is otherwise by its movements"
+        _tell(case, "books", account.number, 0, "debt", account.debt, found, message)
+    if account.debt < 0:
+        _tell(
+            case, "overspend", account.number, 0, "debt", "0 or more", account.debt, "more debt is paid than there was"
+        )
+
+
+def _money_out(case: Case, account: Account, event: Withdrawn) -> None:
+    """No more money leaves a lot than came with it."""
+    for name in event.money:
+        lot = account.lots.get(name)
+        if lot is not None and lot.refunded > lot.cost:
+            message = f"more money leaves lot {name} than came with it"
+            case.find("conservation", "money", f"at most {lot.cost}", lot.refunded, message)
+
+
+def _tell(
+    case: Case, kind: str, account: int, lot: int, field: str, expected: object, found: object, what: str
+) -> None:
+    """A finding about a lot, once: what comes after is the same fault."""
+    if (kind, account, lot) not in case.told:
+        case.told.add((kind, account, lot))
+        case.find(kind, field, expected, found, what)
+
+
+def _places(values: tuple[int, ...]) -> dict[str, int]:
+    return dict(zip(PLACES, values, strict=True))
+
+
+# -- at the end --------------------------------------------------------------------------------------------------------
+
+
+def end(case: Case) -> None:
+    """The whole book: each unit sums to zero, and each account and asset is the same by both roads."""
+    case.seq = case.books.seq
+    sums: Counter[str] = Counter()
+    for (unit, *_), amount in case.journal.totals.items():
+        sums[unit] += amount
+    for unit, amount in sums.items():
+        case.findings.checked["conservation"] += 1
+        if amount:
+            case.findings.add("conservation", None, "total", 0, amount, f"the whole book of {unit} is not zero")
+    for account in case.books.accounts.values():
+        for name in account.lots:
+            _lot(case, account, name)
+        _account(case, account)
+    _assets(case, case.books)
+
+
+def _account(case: Case, account: Account) -> None:
+    """What the books keep beside their lots is what these come to."""
+    case.findings.checked["books"] += 1
+    lots = account.lots.values()
+    number = account.number
+    held_debt = account.debt - account.debt_spent
+    sums = {
+        "left": (account.left, sum(lot.left for lot in lots)),
+        "held": (account.held, sum(lot.held for lot in lots) + held_debt),
+        "holds": (account.held, sum(request.hold for request in account.requests.values())),
+        "debt": (account.debt, sum(debt.credits for debt in account.debts)),
+        "spent": (account.debt_spent, case.journal.credits(number, 0, "spent")),
+        "burn": (account.burn, [lot.id for lot in sorted((lot for lot in lots if lot.left), key=_burn_order)]),
+        "meters": ({name: meter.net for name, meter in account.meters.items()}, _nets(case, account)),
+    }
+    for field, (stands, comes) in sums.items():
+        if stands != comes:
+            message = f"account {number} has another {field} than its parts"
+            _tell(case, "books", number, 0, field, comes, stands, message)
+    _debt(case, account)
+
+
+def _burn_order(lot: Lot) -> tuple[int, bool, int, int, int]:
+    return lot.priority, lot.expiry is None, lot.expiry or 0, lot.start, lot.id
+
+
+def _nets(case: Case, account: Account) -> dict[str, int]:
+    nets: dict[str, int] = {}
+    for name in account.meters:
+        meter = case.sums.periods.get((account.number, name))
+        nets[name] = 0 if meter is None else meter.net
+    return nets
+
+
+def _assets(case: Case, books: Books) -> None:
+    """What payers paid, by asset: lots' costs less what left them, and what the legs say."""
+    sold: Counter[str] = Counter()
+    paid: Counter[str] = Counter()
+    for account in books.accounts.values():
+        for lot in account.lots.values():
+            sold[lot.asset] += lot.cost - lot.refunded
+    for (unit, place, *_), amount in case.journal.totals.items():
+        if unit != CREDITS and place == "payer":
+            paid[unit] -= amount
+    for asset in {*sold, *paid}:
+        case.findings.checked["books"] += 1
+        if sold[asset] != paid[asset]:
+            message = f"the money of {asset} is otherwise by its movements"
+            case.findings.add("books", None, "money", sold[asset], paid[asset], message)

@@ -1,0 +1,217 @@
+"""The rows of a log as they stand on disk, before anything is believed of them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import quote
+
+import msgspec
+
+from ledger.errors import Damaged, LedgerError, NotALog
+from ledger.folding import SNAPSHOT_VERSION
+from ledger.log import COLUMNS, TEXT, Snapshot, origin
+from ledger.plugins import Store
+from ledger.stores.sqlite import LOCK_SECONDS, SQLiteStore
+
+_AT_ONCE = 1_000
+_LEAST, _MOST = -(2**63), 2**63 - 1
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One commit as stored. Only `first_seq` is sure to be of its type; `body` and `hash` are None where they are not
+    bytes, and `kind` is 0 where the body is neither text nor a blob."""
+
+    first_seq: int
+    count: object
+    at: object
+    kind: int
+    body: bytes | None
+    hash: bytes | None
+
+
+class Unreadable(Exception):
+    """The rest of the log cannot be read."""
+
+
+class Source(Protocol):
+    """Where rows come from. `origin` is the hash before the first commit; it can be read more than once."""
+
+    name: str
+    origin: bytes
+
+    def rows(self) -> Iterator[Row]:
+        """All commits in order. Raises Unreadable where they cannot be read further."""
+        ...
+
+    def last(self) -> int:
+        """The first sequence of the last commit, as far as that can be told; 0 for an empty log."""
+        ...
+
+    def snapshots(self) -> dict[int, Snapshot]:
+        """By sequence, the snapshots that claim to be of our version and whose own digest holds."""
+        ...
+
+    def flaws(self) -> list[str]:
+        """What the storage itself says is damaged."""
+        ...
+
+    def close(self) -> None:
+        """Let go."""
+        ...
+
+
+def source(where: str | Path | Store) -> Source:
+    """The rows of a log file or of an open store. Raises NotFound, NotALog or WrongVersion, as opening it does."""
+    return FileRows(Path(where)) if isinstance(where, str | Path) else StoreRows(where)
+
+
+class FileRows:
+    """The rows of an SQLite log, read-only, a few at a time, up to the commit that was the last when it was opened."""
+
+    def __init__(self, path: Path) -> None:
+        self.name = str(path)
+        _check_opens(path)
+        where = f"file:{quote(str(path.absolute()))}?mode=ro"
+        if not os.access(path.absolute().parent, os.W_OK):
+            where += "&immutable=1"  # as the store does: side files cannot be made there
+        self._connection = sqlite3.connect(where, uri=True, timeout=LOCK_SECONDS, isolation_level=None)
+        self._connection.text_factory = bytes
+        try:
+            self.origin = self._identify(path)
+            self._upto = self._last()
+        except BaseException:
+            self.close()
+            raise
+
+    def rows(self) -> Iterator[Row]:
+        """All commits; a page that is damaged, or rows that are not in order, end them with Unreadable."""
+        after = _LEAST
+        while True:
+            place = after
+            try:
+                for row in self._some(after):
+                    if row.first_seq <= place and place != _LEAST:
+                        raise Unreadable(f"the rows after {place} are not in order")
+                    place = row.first_seq
+                    yield row
+            except sqlite3.Error as error:
+                raise Unreadable(str(error)) from error
+            if place == after or place >= self._upto:
+                return
+            after = place
+
+    def last(self) -> int:
+        """The first sequence of the last commit."""
+        return self._upto if self._upto != _MOST else 0
+
+    def snapshots(self) -> dict[int, Snapshot]:
+        """The snapshots that the store would load, if their hash stood in the log."""
+        found: dict[int, Snapshot] = {}
+        try:
+            sql = "SELECT seq, hash, version, body, digest FROM snapshots ORDER BY seq LIMIT 100"
+            for seq, hash_, version, body, digest in self._connection.execute(sql):
+                if not isinstance(hash_, bytes) or not isinstance(body, bytes) or version != SNAPSHOT_VERSION.encode():
+                    continue
+                bound = f"{seq} {hash_.hex()} {SNAPSHOT_VERSION} ".encode()
+                if hashlib.sha256(bound + body).digest() == digest:
+                    found[seq] = Snapshot(seq, hash_, SNAPSHOT_VERSION, body)
+        except sqlite3.Error:
+            pass  # a cache that cannot be read is no cache
+        return found
+
+    def flaws(self) -> list[str]:
+        """What SQLite finds wrong with the pages of the commits."""
+        try:
+            lines = self._connection.execute("PRAGMA quick_check('commits')").fetchall()
+        except sqlite3.Error as error:
+            return [str(error)]
+        return [str(line, errors="replace") for (line,) in lines if line != b"ok"]
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def _some(self, after: int) -> Iterator[Row]:
+        cursor = self._connection.execute(
+            "SELECT first_seq, count, at, typeof(body), CAST(body AS BLOB), typeof(hash), hash FROM commits "
+            f"WHERE first_seq > ? AND first_seq <= ? ORDER BY first_seq LIMIT {_AT_ONCE}",
+            (after, self._upto),
+        )
+        for first_seq, count, at, body_type, body, hash_type, hash_ in cursor:
+            kind = {b"text": TEXT, b"blob": COLUMNS}.get(body_type, 0)
+            yield Row(first_seq, count, at, kind, body if kind else None, hash_ if hash_type == b"blob" else None)
+
+    def _identify(self, path: Path) -> bytes:
+        """The hash that the chain begins from."""
+        try:
+            tables = dict(self._connection.execute("SELECT CAST(name AS TEXT), type FROM sqlite_master").fetchall())
+            rows = self._connection.execute("SELECT id, format FROM ledger LIMIT 2").fetchall()
+        except sqlite3.Error as error:
+            raise NotALog(f"{path} is damaged or not a ledger: {error}") from error
+        if tables.get(b"commits") != b"table" or tables.get(b"ledger") != b"table" or len(rows) != 1:
+            raise NotALog(f"{path} has no table of commits, or not one id")
+        name, version = rows[0]
+        if not isinstance(name, bytes) or type(version) is not int or not 0 <= version < 2**32:
+            raise NotALog(f"{path} has no id")
+        return hashlib.sha256(name + struct.pack(">I", version)).digest()
+
+    def _last(self) -> int:
+        try:
+            found = self._connection.execute("SELECT max(first_seq) FROM commits").fetchone()[0]
+        except sqlite3.Error:
+            return _MOST  # reading will tell where it breaks
+        return found if found is not None else 0
+
+
+class StoreRows:
+    """The rows of an open store."""
+
+    def __init__(self, store: Store) -> None:
+        self.name = str(getattr(store, "path", store.id))
+        self._store = store
+        self.origin = origin(store.id).hash
+        self._upto = store.head().seq
+
+    def rows(self) -> Iterator[Row]:
+        """All commits up to the head that there was at the beginning."""
+        try:
+            for commit in self._store.read(0):
+                if commit.first_seq > self._upto:
+                    return
+                yield Row(commit.first_seq, commit.count, commit.at, commit.kind, commit.body, commit.hash)
+        except (LedgerError, sqlite3.Error) as error:
+            raise Unreadable(str(error)) from error
+
+    def last(self) -> int:
+        """The last sequence."""
+        return self._upto
+
+    def snapshots(self) -> dict[int, Snapshot]:
+        """The snapshots that the store would load."""
+        found: dict[int, Snapshot] = {}
+        upto = self._upto
+        while upto > 0 and (snapshot := self._store.load_snapshot(SNAPSHOT_VERSION, upto)) is not None:
+            found[snapshot.seq] = snapshot
+            upto = min(upto, snapshot.seq) - 1
+        return found
+
+    def flaws(self) -> list[str]:
+        """A store says what is wrong by failing to read."""
+        return []
+
+    def close(self) -> None:
+        """The store is its owner's to close."""
+
+
+def _check_opens(path: Path) -> None:
+    """Open and close the log as everyone does, for the errors that this gives."""
+    try:
+        SQLiteStore(path, read_only=True).close()
+    except (TypeError, Damaged, UnicodeError) as error:
+        raise NotALog(f"{path} is damaged or not a ledger: {error}") from error

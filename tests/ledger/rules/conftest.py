@@ -1,0 +1,288 @@
+"""The words in which the rules are told: a shop with a real ledger in memory, a clock that is set by hand, one plan.
+
+    lot = shop.given(shop.plan(), shop.buy())       # 100 credits for 1000 USD; a unit of usage costs a credit
+    request = shop.at(60).when(shop.ask(30))
+    shop.leaves(available=70, held=30)
+
+`given` and `when` return the sequence of the last command's first event: the number of a lot, a request or a charge.
+All times are seconds since the shop opened, which is midnight. When a test is over, its log is posted as double entry
+and must come to what the books say.
+"""
+
+import json
+from collections import Counter
+
+import pytest
+
+from ledger import (
+    Adjust,
+    Charge,
+    CreatePlan,
+    Extend,
+    Freeze,
+    Give,
+    Ledger,
+    Purchase,
+    Release,
+    RepricePlan,
+    Request,
+    Reverse,
+    Tick,
+    Withdraw,
+    plugins,
+)
+from ledger.books import Books
+from ledger.events import encode, tag
+from ledger.movements import CREDITS, Journal
+from ledger.plugins import Price
+from ledger.reducers import reduce
+
+SECOND = 1_000_000
+OPENING = 1_700_006_400 * SECOND
+"""2023-11-15T00:00:00Z."""
+
+PRO = {"subscriber": "alice", "plan": "pro"}
+UNIT = {"weights": {"units": 1}}
+PLACES = ("available", "held", "spent", "lapsed", "withdrawn")
+
+
+class Failing:
+    """A pricing policy that raises whenever it is asked for a price of anything but nothing."""
+
+    version, scope, monotone = 1, "request", True
+
+    def __init__(self, parameters):
+        self.parameters = dict(parameters)
+
+    def total(self, usage, labels):
+        if usage:
+            raise RuntimeError("this policy fails")
+        return Price(0)
+
+
+def usage(units):
+    """Units of usage, or a usage as it is."""
+    return {"units": units} if isinstance(units, int) else units or {}
+
+
+def moments(said):
+    """What was said, with its seconds as moments of the ledger."""
+    times = {"start", "expiry", "occurred_at", "issued_at"}
+    return {name: moment(value) if name in times else value for name, value in said.items()}
+
+
+def moment(seconds):
+    """A moment of the ledger, in microseconds."""
+    return None if seconds is None else OPENING + int(seconds * SECOND)
+
+
+class Shop:
+    """A ledger, its clock, and what it wrote last."""
+
+    moment = staticmethod(moment)
+
+    def __init__(self):
+        self.clock, self.wrote = OPENING, []
+        self.ledger = Ledger.open(clock=lambda: self.clock, id="shop")
+
+    # -- what may be said ----------------------------------------------------------------------------------------------
+
+    def plan(self, plan="pro", **terms):
+        """100 credits for 1000 USD, of which 100 are a fee; a unit of usage costs a credit."""
+        sold = {"owner": "acme", "price": {"acme": 900, "fee": 100}, "credits": 100}
+        tariff = {"policy": "complexity", "parameters": UNIT}
+        return CreatePlan(plan=plan, **(sold | tariff | terms))
+
+    def window(self, plan="pro", **terms):
+        """A plan of 100 seconds for 1000 USD, without credits."""
+        time = {"credits": 0, "seconds": 100, "policy": "time", "parameters": {}}
+        return self.plan(plan, **(time | terms))
+
+    def tiers(self, *tiers, policy="graduated", **terms):
+        """A plan whose usage is priced in tiers (up to, credits a unit, flat fee)."""
+        named = [{"up_to": upto, "unit": unit, "flat": flat[0] if flat else 0} for upto, unit, *flat in tiers]
+        return self.plan(policy=policy, parameters={"dimension": "units", "tiers": named}, **terms)
+
+    def reprice(self, plan="pro", policy="complexity", **parameters):
+        return RepricePlan(plan=plan, policy=policy, parameters=parameters)
+
+    def buy(self, **said):
+        return Purchase(**(PRO | moments(said)))
+
+    def gift(self, credits=0, **said):
+        return Give(**(PRO | {"credits": credits} | moments(said)))
+
+    def ask(self, units=None, **said):
+        return Request(**(PRO | {"estimate": usage(units)} | said))
+
+    def extend(self, request, seconds):
+        return Extend(request=request, seconds=seconds)
+
+    def release(self, request, reason="voided"):
+        return Release(request=request, reason=reason)
+
+    def charge(self, request, units=None, **said):
+        return Charge(request=request, usage=usage(units), **moments(said))
+
+    def part(self, request, units=None, **said):
+        return self.charge(request, units, final=False, **said)
+
+    def charge_directly(self, units=None, **said):
+        return Charge(**(PRO | {"usage": usage(units)} | moments(said)))
+
+    def correct(self, charge, credits=0, **said):
+        return Adjust(charge=charge, credits=credits, **moments(said))
+
+    def correct_period(self, period, credits=0, **said):
+        return Adjust(**(PRO | {"period": period, "credits": credits} | moments(said)))
+
+    def withdraw(self, **said):
+        return Withdraw(**(PRO | said))
+
+    def reverse(self, lot=0, **said):
+        return Reverse(**(PRO | {"lot": lot} | said))
+
+    def freeze(self, **said):
+        return Freeze(**(PRO | said))
+
+    # -- given, when ---------------------------------------------------------------------------------------------------
+
+    def at(self, seconds, microseconds=0):
+        """Set the clock."""
+        self.clock = OPENING + int(seconds * SECOND) + microseconds
+        return self
+
+    def given(self, *commands):
+        """Commands that are accepted, one after the other."""
+        return [self.when(command) for command in commands][-1]
+
+    def when(self, command):
+        """A command that is accepted."""
+        before = self.ledger.head.seq
+        answer = self.ledger.execute(command)
+        assert answer, f"{command} was refused: {answer}"
+        self.wrote = list(self.ledger.events(after=before))
+        return answer.seq
+
+    def tick(self):
+        """Write what time has done."""
+        self.when(Tick())
+        return self
+
+    # -- then ----------------------------------------------------------------------------------------------------------
+
+    def refuses(self, command, reason, **facts):
+        """A command that is refused for this reason with (at least) these facts; log and books stay as they were."""
+        head, state = self.ledger.head, self.ledger.state()
+        answer = self.ledger.execute(command)
+        assert not answer, f"{command} was accepted: {answer.event}"
+        assert answer.reason == reason, f"{command} was refused, but for another reason: {answer}"
+        assert {name: answer.facts.get(name) for name in facts} == facts
+        assert (self.ledger.head, self.ledger.state()) == (head, state), "a refusal left its mark"
+        return answer
+
+    def leaves(self, subscriber="alice", plan="pro", **places):
+        """The account's balance stands so."""
+        balance = self.ledger.balance(subscriber, plan)
+        assert {name: getattr(balance, name) for name in places} == places
+        assert balance.issued == sum(getattr(balance, place) for place in PLACES)
+
+    def lot_has(self, lot, subscriber="alice", plan="pro", **places):
+        """A lot of the account stands so."""
+        reading = next(each for each in self.ledger.lots(subscriber, plan) if each.id == lot)
+        assert {name: getattr(reading, name) for name in places} == places
+
+    def event(self, seq):
+        """The event of that sequence."""
+        return next(self.ledger.events(after=seq - 1)).event
+
+    def stored(self, seq):
+        """The event of that sequence, as it is stored."""
+        return json.loads(encode(self.event(seq)))
+
+    @property
+    def types(self):
+        """The types of the events that the last commit wrote."""
+        return [tag(entry.event) for entry in self.wrote]
+
+    def draws(self, seq):
+        """An event's draws as [(lot, credits), …], neighbours on one lot as one."""
+        merged = []
+        for lot, credits in self.event(seq).draws:
+            if merged and merged[-1][0] == lot:
+                credits += merged.pop()[1]
+            merged.append((lot, credits))
+        return merged
+
+    @property
+    def earned(self):
+        """What was earned so far, in USD."""
+        return sum(each.earned for each in self.ledger.earned() if each.asset == "USD")
+
+    def earned_by(self, receiver):
+        """What a receiver has of what was earned so far, in USD."""
+        return sum(each.receivers.get(receiver, 0) for each in self.ledger.earned() if each.asset == "USD")
+
+    def money(self, place, asset="USD"):
+        """The money at a place of the double entry: payer, deferred, due, settled."""
+        totals = self.journal().totals.items()
+        return sum(amount for (unit, where, *_), amount in totals if (unit, where) == (asset, place))
+
+    def journal(self):
+        """The whole log, posted as double entry; each event balances, unit by unit."""
+        journal = Journal()
+        for entry in self.ledger.events():
+            sums = Counter()
+            for leg in journal.post(entry):
+                sums[leg.unit] += leg.amount
+            assert not any(sums.values()), f"{entry} does not balance: {dict(sums)}"
+        return journal
+
+    def close(self):
+        """Post the log as double entry, and fold it: both must come to what the books say."""
+        self.tick()
+        journal, books = self.journal(), Books()
+        for entry in self.ledger.events():
+            books.advance(entry.at)
+            reduce(books, entry.seq, entry.at, entry.event)
+        assert books.dump() == self.ledger.state(), "the log, folded from its beginning, is not the books"
+        for balance in self.ledger.balances():
+            posted = {place: total(journal, CREDITS, place, balance.account) for place in PLACES}
+            assert posted == {place: getattr(balance, place) for place in PLACES}
+            assert -total(journal, CREDITS, "issued", balance.account) == balance.issued
+            for lot in self.ledger.lots(balance.subscriber, balance.plan):
+                self._close_lot(journal, balance.account, lot)
+        self.ledger.close()
+
+    def _close_lot(self, journal, account, lot):
+        posted = [journal.credits(account, lot.id, place) for place in PLACES]
+        assert posted == [lot.left, lot.held, lot.spent, lot.lapsed, lot.withdrawn], lot
+        paid = -journal.totals.get((lot.asset, "payer", account, lot.id, ""), 0)
+        assert paid == lot.cost - lot.refunded, lot
+        assert 0 <= lot.earned <= paid, lot
+        assert sum(lot.shares_earned.values()) == (lot.earned if lot.shares_earned else 0)
+
+
+def total(journal, unit, place, account):
+    """A journal's total of an account at a place."""
+    return sum(
+        amount
+        for (of, where, whose, *_), amount in journal.totals.items()
+        if (of, where, whose) == (unit, place, account)
+    )
+
+
+@pytest.fixture(scope="session")
+def open_shop():
+    """Opens shops, for tests that need several."""
+    if "failing" not in plugins.policies.names():
+        plugins.policies.register("failing", Failing)
+    return Shop
+
+
+@pytest.fixture
+def shop(open_shop):
+    """A shop that has just opened: an empty ledger at midnight, 2023-11-15. Its books are closed in the end."""
+    shop = open_shop()
+    yield shop
+    shop.close()

@@ -1,0 +1,321 @@
+"""Adjustments: corrections of one charge, or of one account's period (design.md, section 6)."""
+
+import pytest
+
+from ledger import Reason
+
+NOVEMBER = "2023-11"
+
+
+def test_what_is_given_back_goes_to_the_lots_drawn_on_last_drawn_first(shop):
+    """25 were drawn as 10 and 15. 8 return to the second lot, 10 more as 7 and 3."""
+    first = shop.given(shop.plan(), shop.gift(10, expiry=900))
+    second = shop.given(shop.gift(20))
+    charge = shop.given(shop.charge_directly(25))
+    assert shop.draws(shop.when(shop.correct(charge, -8))) == [(second, 8)]
+    assert shop.draws(shop.when(shop.correct(charge, -10))) == [(second, 7), (first, 3)]
+    shop.lot_has(first, left=3, spent=7)
+    shop.lot_has(second, left=20, spent=0)
+
+
+def test_never_more_is_given_back_than_was_drawn(shop):
+    """25 were charged: 26 are refused; 20 pass, then 6 are refused and 5 pass."""
+    shop.given(shop.plan(), shop.buy())
+    charge = shop.given(shop.charge_directly(25))
+    shop.given(shop.charge_directly(50))
+    shop.refuses(shop.correct(charge, -26), Reason.adjustment_exceeds, needed=26, available=25)
+    shop.given(shop.correct(charge, -20))
+    shop.refuses(shop.correct(charge, -6), Reason.adjustment_exceeds, needed=6, available=5)
+    shop.when(shop.correct(charge, -5))
+    shop.leaves(available=50, spent=50)
+
+
+def test_what_an_adjustment_took_may_be_given_back_too(shop):
+    """25 charged and 10 added: 35 may return, and no more."""
+    shop.given(shop.plan(), shop.buy())
+    charge = shop.given(shop.charge_directly(25))
+    shop.given(shop.correct(charge, 10))
+    shop.leaves(available=65, spent=35)
+    shop.refuses(shop.correct(charge, -36), Reason.adjustment_exceeds)
+    shop.when(shop.correct(charge, -35))
+    shop.leaves(available=100, spent=0)
+
+
+def test_a_shortfall_is_not_given_back(shop):
+    """A charge of 130 came to 100: no more than that may return."""
+    shop.given(shop.plan(), shop.buy())
+    charge = shop.given(shop.charge(shop.given(shop.ask(30)), 130))
+    shop.refuses(shop.correct(charge, -101), Reason.adjustment_exceeds, needed=101, available=100)
+    shop.when(shop.correct(charge, -100))
+
+
+def test_a_part_drawn_from_debt_lowers_the_debt(shop):
+    """130 were drawn as 100 and a debt of 30: of 40 that return, 30 end the debt and 10 are available."""
+    lot = shop.given(shop.plan(overrun="debt", debt_limit=50), shop.buy())
+    charge = shop.given(shop.charge_directly(130))
+    assert shop.draws(shop.when(shop.correct(charge, -40))) == [(0, 30), (lot, 10)]
+    shop.leaves(available=10, debt=0, spent=90)
+
+
+def test_a_debt_that_a_lot_has_paid_returns_to_that_lot(shop):
+    """The 30 that were owed are the second lot's by now, and they have earned 300 there, which go back with them."""
+    shop.given(shop.plan(overrun="debt", debt_limit=50), shop.buy())
+    charge = shop.given(shop.charge_directly(130))
+    second = shop.given(shop.buy())
+    assert shop.draws(shop.when(shop.correct(charge, -30))) == [(second, 30)]
+    shop.leaves(available=100, debt=0, spent=100)
+    assert shop.earned == 1000
+
+
+def test_what_is_given_back_has_not_earned(shop):
+    """50 of 100 are charged: 500 are earned; 20 return: 300."""
+    shop.given(shop.plan(), shop.buy())
+    charge = shop.given(shop.charge_directly(50))
+    shop.when(shop.correct(charge, -20))
+    assert shop.earned == 300
+
+
+def test_a_part_whose_lot_has_expired_lapses_at_once(shop):
+    """In the same commit, at its time; and so it has earned again."""
+    shop.given(shop.plan(), shop.gift(100, expiry=100))
+    charge = shop.given(shop.charge_directly(25))
+    shop.at(150).tick()
+    shop.when(shop.correct(charge, -10))
+    assert shop.types == ["adjusted", "lapsed"]
+    assert (shop.wrote[1].event.credits, shop.wrote[1].event.instant) == (10, shop.moment(150))
+    shop.leaves(available=0, spent=15, lapsed=85)
+
+
+def test_where_lapsed_credits_are_refunded_what_returns_to_an_expired_lot_leaves_with_its_money(shop):
+    """25 were used of 100 for 1000, the rest was refunded; 10 more return, and 100 with them."""
+    lot = shop.given(shop.plan(seconds=100, on_lapse="refund"), shop.buy())
+    charge = shop.given(shop.charge_directly(25))
+    shop.at(150).tick()
+    shop.when(shop.correct(charge, -10))
+    assert shop.types == ["adjusted", "withdrawn"]
+    assert shop.wrote[1].event.money == {lot: 100}
+    shop.lot_has(lot, spent=15, withdrawn=85, lapsed=0, earned=150)
+
+
+def test_the_command_may_give_the_expired_lot_a_new_expiry(shop):
+    """10 return to live until 300. What had lapsed stays so."""
+    lot = shop.given(shop.plan(), shop.gift(100, expiry=100))
+    charge = shop.given(shop.charge_directly(25))
+    shop.at(150).when(shop.correct(charge, -10, expiry=300))
+    shop.leaves(available=10, spent=15, lapsed=75)
+    shop.lot_has(lot, expiry=shop.moment(300))
+    shop.at(299).when(shop.ask(4))
+    shop.at(300).leaves(available=0, held=4, lapsed=81)
+
+
+def test_a_new_expiry_is_for_expired_lots_only(shop):
+    lot = shop.given(shop.plan(), shop.gift(100, expiry=1000))
+    charge = shop.given(shop.charge_directly(25))
+    shop.at(150).when(shop.correct(charge, -10, expiry=300))
+    shop.lot_has(lot, expiry=shop.moment(1000))
+
+
+def test_an_adjustment_upward_takes_from_what_is_available(shop):
+    shop.given(shop.plan(), shop.buy())
+    request = shop.given(shop.ask(30))
+    charge = shop.given(shop.charge_directly(25))
+    shop.when(shop.correct(charge, 15))
+    shop.leaves(available=30, held=30, spent=40)
+    assert shop.ledger.explain(charge).net == 40
+    shop.given(shop.release(request))
+
+
+def test_an_adjustment_upward_is_capped(shop):
+    """5 are there, 12 are added: 7 are missing."""
+    shop.given(shop.plan(), shop.buy())
+    charge = shop.given(shop.charge_directly(95))
+    event = shop.event(shop.when(shop.correct(charge, 12)))
+    assert (event.credits, event.shortfall) == (5, 7)
+    shop.leaves(available=0, spent=100, debt=0)
+
+
+def test_an_adjustment_upward_goes_into_debt_up_to_the_limit(shop):
+    """5 are there, 12 are added, the limit is 6: 5, 6 owed, and 1 missing."""
+    lot = shop.given(shop.plan(overrun="debt", debt_limit=6), shop.buy())
+    charge = shop.given(shop.charge_directly(95))
+    seq = shop.when(shop.correct(charge, 12))
+    assert (shop.draws(seq), shop.event(seq).shortfall) == ([(lot, 5), (0, 6)], 1)
+    shop.leaves(available=-6, debt=6, spent=106)
+
+
+def test_a_usage_delta_is_priced_on_the_meter_as_it_stands(shop):
+    """10 units at 1, then at 3. Two charges of 10 cost 10 and 30. The first had 3 units too many: now they are the last
+    three of 20, and 9 come back of its 10. The second is not rated again."""
+    shop.given(shop.tiers((10, 1), (None, 3)), shop.buy())
+    first, second = shop.given(shop.charge_directly(10)), shop.given(shop.charge_directly(10))
+    event = shop.event(shop.when(shop.correct(first, usage={"units": -3})))
+    assert (event.credits, event.before) == (-9, {"units": 20})
+    assert [shop.ledger.explain(charge).net for charge in (first, second)] == [1, 30]
+    shop.leaves(available=69, spent=31)
+
+
+def test_the_meter_moves_by_a_usage_delta(shop):
+    """From 10 to 14 by a correction upward, which costs 4 × 3; one unit more costs 3."""
+    shop.given(shop.tiers((10, 1), (None, 3)), shop.buy())
+    charge = shop.given(shop.charge_directly(10))
+    assert shop.event(shop.when(shop.correct(charge, usage={"units": 4}))).credits == 12
+    event = shop.event(shop.when(shop.charge_directly(1)))
+    assert (event.before, event.credits) == ({"units": 14}, 3)
+
+
+def test_an_adjustment_in_credits_alone_leaves_the_meter(shop):
+    shop.given(shop.tiers((10, 1), (None, 3)), shop.buy())
+    charge = shop.given(shop.charge_directly(10))
+    shop.given(shop.correct(charge, -10))
+    event = shop.event(shop.when(shop.charge_directly(1)))
+    assert (event.before, event.credits) == ({"units": 10}, 3)
+
+
+def test_a_usage_delta_of_a_closed_request_is_priced_on_top_of_that_request(shop):
+    """At 1 a unit, at least 5. 2 units cost 5; 2 more nothing, 4 more 8 − 5; and 6 fewer give 3 back."""
+    shop.given(shop.plan(parameters={"weights": {"units": 1}, "minimum": 5}), shop.buy())
+    charge = shop.given(shop.charge_directly(2))
+    shop.given(shop.charge_directly(50))
+    credits = [shop.event(shop.when(shop.correct(charge, usage={"units": delta}))).credits for delta in (2, 4, -6)]
+    assert credits == [0, 3, -3]
+
+
+def test_a_usage_delta_moves_the_meter_of_an_open_request(shop):
+    """Of 6 charged in part 4 were wrong: 5 remain, the minimum. The final 4 make 6 in all, and cost 1."""
+    shop.given(shop.plan(parameters={"weights": {"units": 1}, "minimum": 5}), shop.buy())
+    request = shop.given(shop.ask(20))
+    part = shop.given(shop.part(request, 6))
+    assert shop.event(shop.when(shop.correct(part, usage={"units": -4}))).credits == -1
+    assert shop.event(shop.when(shop.charge(request, 4))).credits == 1
+    shop.leaves(available=94, held=0, spent=6)
+
+
+def test_a_usage_delta_is_priced_at_the_tariff_of_the_charge(shop):
+    """A unit cost 1 then, and costs 5 now: 2 more cost 2."""
+    shop.given(shop.plan(), shop.buy())
+    charge = shop.given(shop.charge_directly(10))
+    shop.given(shop.reprice(weights={"units": 5}))
+    event = shop.event(shop.when(shop.correct(charge, usage={"units": 2})))
+    assert (event.credits, event.tariff) == (2, 1)
+
+
+def test_a_usage_delta_of_a_period_is_priced_at_its_current_tariff(shop):
+    """A unit cost 1 then, and costs 5 now: 2 more cost 10."""
+    shop.given(shop.tiers((None, 1)), shop.buy(), shop.charge_directly(10))
+    shop.given(shop.reprice(policy="graduated", dimension="units", tiers=[{"up_to": None, "unit": 5}]))
+    event = shop.event(shop.when(shop.correct_period(NOVEMBER, usage={"units": 2})))
+    assert (event.credits, event.tariff, event.before) == (10, 2, {"units": 10})
+
+
+@pytest.mark.parametrize("delta", [-11, -12])
+def test_usage_does_not_fall_below_0(shop, delta):
+    shop.given(shop.plan(), shop.buy())
+    charge = shop.given(shop.charge_directly(10))
+    shop.refuses(shop.correct(charge, usage={"units": delta}), Reason.adjustment_exceeds)
+
+
+def test_the_usage_of_one_charge_does_not_fall_below_0_by_anothers(shop):
+    """20 units are metered, but only 10 of them by this charge."""
+    shop.given(shop.tiers((None, 1)), shop.buy())
+    charge = shop.given(shop.charge_directly(10))
+    shop.given(shop.charge_directly(10))
+    shop.refuses(shop.correct(charge, usage={"units": -11}), Reason.adjustment_exceeds)
+
+
+def test_a_usage_delta_that_would_give_back_more_than_the_charge_took_is_refused(shop):
+    """At the meter as it stands 5 units are worth 15, and the charge took 10 in all."""
+    shop.given(shop.tiers((10, 1), (None, 3)), shop.buy())
+    charge = shop.given(shop.charge_directly(10))
+    shop.given(shop.charge_directly(10))
+    shop.refuses(shop.correct(charge, usage={"units": -5}), Reason.adjustment_exceeds, needed=15, available=10)
+
+
+def test_the_net_of_a_period_stays_0_or_more(shop):
+    """Charges of 25 and 10: 36 are refused, 35 pass."""
+    shop.given(shop.plan(), shop.buy(), shop.charge_directly(25), shop.charge_directly(10))
+    shop.refuses(shop.correct_period(NOVEMBER, -36), Reason.adjustment_exceeds, needed=36, available=35)
+    shop.when(shop.correct_period(NOVEMBER, -35))
+    shop.leaves(available=100, spent=0)
+
+
+def test_what_a_period_gives_back_goes_to_its_lots_last_drawn_first(shop):
+    first = shop.given(shop.plan(), shop.gift(10, expiry=900))
+    second = shop.given(shop.gift(20))
+    shop.given(shop.charge_directly(8), shop.charge_directly(7))
+    assert shop.draws(shop.when(shop.correct_period(NOVEMBER, -9))) == [(second, 5), (first, 4)]
+
+
+def test_a_periods_refund_does_not_lower_single_charges_nets(shop):
+    """35 charged, 10 given back to the period: the net of the 25 is still 25, and all of it may return."""
+    shop.given(shop.plan(), shop.buy())
+    charge = shop.given(shop.charge_directly(25))
+    shop.given(shop.charge_directly(10), shop.correct_period(NOVEMBER, -10))
+    assert shop.ledger.explain(charge).net == 25
+    shop.when(shop.correct(charge, -25))
+    shop.leaves(available=100, spent=0)
+
+
+def test_both_bounds_hold_the_charges_and_the_periods(shop):
+    """35 charged, 30 given back to the period: of the 25 that one charge took, 5 may return."""
+    shop.given(shop.plan(), shop.buy())
+    charge = shop.given(shop.charge_directly(25))
+    shop.given(shop.charge_directly(10), shop.correct_period(NOVEMBER, -30))
+    shop.refuses(shop.correct(charge, -6), Reason.adjustment_exceeds, needed=6, available=5)
+    shop.when(shop.correct(charge, -5))
+    shop.leaves(available=100, spent=0)
+
+
+def test_the_periods_bound_is_its_own(shop):
+    """What December took of the same lot is not November's to give back."""
+    shop.given(shop.plan(), shop.buy())
+    charge = shop.given(shop.charge_directly(25))
+    shop.given(shop.charge_directly(10), shop.correct_period(NOVEMBER, -30))
+    shop.at(20 * 86_400).given(shop.charge_directly(40))
+    shop.refuses(shop.correct(charge, -6), Reason.adjustment_exceeds, needed=6, available=5)
+    shop.when(shop.correct(charge, -5))
+
+
+def test_a_charges_refund_lowers_its_periods_net(shop):
+    """35 charged, 25 given back: the period may give back 10."""
+    shop.given(shop.plan(), shop.buy())
+    charge = shop.given(shop.charge_directly(25))
+    shop.given(shop.charge_directly(10), shop.correct(charge, -25))
+    shop.refuses(shop.correct_period(NOVEMBER, -11), Reason.adjustment_exceeds, needed=11, available=10)
+    shop.when(shop.correct_period(NOVEMBER, -10))
+
+
+def test_a_refund_of_a_period_gives_nothing_back_beyond_what_its_lots_were_drawn(shop):
+    """Of the period's 20, all of the gift, 12 went back already with their charge. The rest is 8, of the gift."""
+    gift = shop.given(shop.plan(), shop.gift(50))
+    charge = shop.given(shop.charge_directly(12))
+    shop.given(shop.charge_directly(8), shop.correct(charge, -12))
+    assert shop.draws(shop.when(shop.correct_period(NOVEMBER, -8))) == [(gift, 8)]
+    shop.lot_has(gift, left=50, spent=0)
+
+
+def test_charges_of_requests_in_parts_are_corrected_one_by_one(shop):
+    """Each part is a charge of its own: of 10 and 15, no more than 10 return by the first."""
+    shop.given(shop.plan(), shop.buy())
+    request = shop.given(shop.ask(30))
+    part = shop.given(shop.part(request, 10))
+    shop.given(shop.charge(request, 15))
+    shop.refuses(shop.correct(part, -11), Reason.adjustment_exceeds)
+    shop.when(shop.correct(part, -10))
+    shop.leaves(available=85, spent=15)
+
+
+def test_a_charge_of_an_earlier_period_may_still_be_corrected(shop):
+    """Three months later: its meter is gone, its net is not."""
+    shop.given(shop.plan(), shop.buy())
+    charge = shop.given(shop.charge_directly(25))
+    shop.at(90 * 86_400).refuses(shop.correct(charge, -26), Reason.adjustment_exceeds)
+    shop.when(shop.correct(charge, -25))
+    shop.leaves(available=100, spent=0)
+
+
+@pytest.mark.parametrize("reason", ["correction", "refund", "true_up", "late"])
+def test_an_adjustment_says_why(shop, reason):
+    shop.given(shop.plan(), shop.buy())
+    charge = shop.given(shop.charge_directly(25))
+    event = shop.event(shop.when(shop.correct(charge, -1, reason=reason, note="counted twice")))
+    assert (event.reason, event.note) == (reason, "counted twice")

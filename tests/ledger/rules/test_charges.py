@@ -1,0 +1,227 @@
+"""Charges: what a request really cost, in parts or directly, and what happens beyond the hold (design.md, 6)."""
+
+from fractions import Fraction
+
+import pytest
+
+from ledger import Reason
+
+
+def credits(shop, *charges):
+    return [shop.event(charge).credits for charge in charges]
+
+
+def test_less_than_the_hold_gives_the_rest_back(shop):
+    """Holding 30 and charging 25 gives 5 back."""
+    shop.given(shop.plan(), shop.buy())
+    shop.when(shop.charge(shop.given(shop.ask(30)), 25))
+    shop.leaves(available=75, held=0, spent=25)
+
+
+def test_more_than_the_hold_is_taken_from_available(shop):
+    """Holding 30 and charging 45 takes 15 more."""
+    shop.given(shop.plan(), shop.buy())
+    shop.when(shop.charge(shop.given(shop.ask(30)), 45))
+    shop.leaves(available=55, held=0, spent=45)
+
+
+def test_any_number_of_parts_and_one_final_charge(shop):
+    shop.given(shop.plan(), shop.buy())
+    request = shop.given(shop.ask(30))
+    shop.given(*[shop.part(request, 7)] * 3, shop.charge(request, 4))
+    shop.leaves(available=75, held=0, spent=25, open_requests=0)
+
+
+def test_overrun_cap_leaves_the_shortfall_to_the_builder(shop):
+    """Held 30, cost 130, there: 100. The missing 30 are a field of the event and no leg: nothing else moved."""
+    lot = shop.given(shop.plan(), shop.buy())
+    charge = shop.when(shop.charge(shop.given(shop.ask(30)), 130))
+    assert (shop.event(charge).credits, shop.event(charge).shortfall) == (100, 30)
+    assert shop.draws(charge) == [(lot, 100)]
+    shop.leaves(available=0, spent=100, debt=0)
+    assert shop.earned == 1000
+
+
+def test_overrun_debt_goes_up_to_the_plans_limit_and_then_caps(shop):
+    """Cost 130, there: 100, limit 20: 20 are owed and 10 are missing."""
+    lot = shop.given(shop.plan(overrun="debt", debt_limit=20), shop.buy())
+    charge = shop.when(shop.charge(shop.given(shop.ask(30)), 130))
+    assert (shop.event(charge).credits, shop.event(charge).shortfall) == (120, 10)
+    assert shop.draws(charge) == [(lot, 100), (0, 20)]
+    shop.leaves(available=-20, spent=120, debt=20)
+
+
+def test_a_partial_charge_follows_the_overrun_rule_too(shop):
+    """A part of 110 empties the account with 10 missing; the next part finds nothing."""
+    shop.given(shop.plan(), shop.buy())
+    request = shop.given(shop.ask(30))
+    first, second = shop.given(shop.part(request, 110)), shop.given(shop.charge(request, 5))
+    assert [(shop.event(each).credits, shop.event(each).shortfall) for each in (first, second)] == [(100, 10), (0, 5)]
+
+
+def test_the_price_is_credits_plus_shortfall_and_the_draws_sum_to_the_credits(shop):
+    """Also of the lines, which say how the price came about."""
+    shop.given(shop.plan(parameters={"weights": {"units": "7/2"}}), shop.gift(50))
+    event = shop.event(shop.when(shop.charge(shop.given(shop.ask(1)), 17)))
+    assert event.credits + event.shortfall == 60  # 59.5, rounded up
+    assert sum(credits for _, credits in event.draws) == event.credits == 50
+    assert sum(Fraction(line.credits) for line in event.lines) == 60
+
+
+def test_a_direct_charge_is_a_request_and_its_final_charge_in_one_event(shop):
+    lot = shop.given(shop.plan(), shop.buy())
+    charge = shop.when(shop.charge_directly(25))
+    assert shop.types == ["charged"]
+    assert (shop.event(charge).request, shop.event(charge).final, shop.draws(charge)) == (0, True, [(lot, 25)])
+    shop.leaves(available=75, held=0, spent=25, open_requests=0)
+
+
+def test_a_direct_charge_is_refused_when_available_is_less_than_its_price(shop):
+    """`cap` does not apply to it: 101 of 100 are refused, 100 pass. What is held is not available."""
+    shop.given(shop.plan(), shop.buy(), shop.ask(40))
+    shop.refuses(shop.charge_directly(61), Reason.insufficient_credits, needed=61, available=60, top_up=1)
+    shop.when(shop.charge_directly(60))
+
+
+def test_a_direct_charge_goes_into_debt_where_the_rule_is_debt(shop):
+    lot = shop.given(shop.plan(overrun="debt", debt_limit=20), shop.buy())
+    assert shop.draws(shop.when(shop.charge_directly(115))) == [(lot, 100), (0, 15)]
+    shop.when(shop.charge_directly(5))
+    shop.leaves(available=-20, debt=20)
+
+
+def test_a_direct_charge_beyond_the_debt_limit_is_refused(shop):
+    """`cap` does not apply: 121 are refused where 100 and a debt of 20 are there. One credit more would do."""
+    shop.given(shop.plan(overrun="debt", debt_limit=20), shop.buy())
+    shop.refuses(shop.charge_directly(121), Reason.insufficient_credits, needed=121, available=100)
+    shop.given(shop.gift(1), shop.charge_directly(121))
+
+
+def test_the_smallest_top_up_lets_the_direct_charge_pass(shop):
+    """130 cost, 100 and a debt of 20 there: 10 are what is missing. In debt by 20, for 5 more: 5."""
+    shop.given(shop.plan(overrun="debt", debt_limit=20), shop.buy())
+    shop.refuses(shop.charge_directly(130), Reason.insufficient_credits, needed=130, available=100, top_up=10)
+    shop.given(shop.gift(10), shop.charge_directly(130))
+    shop.refuses(shop.charge_directly(5), Reason.insufficient_credits, needed=5, available=-20, top_up=5)
+    shop.given(shop.gift(5), shop.charge_directly(5))
+
+
+def test_a_direct_charge_needs_an_account_that_is_there_lives_and_is_not_frozen(shop):
+    shop.given(shop.plan(seconds=100))
+    shop.refuses(shop.charge_directly(1), Reason.not_subscribed)
+    shop.given(shop.buy(), shop.buy(subscriber="bob"), shop.freeze(subscriber="bob"))
+    shop.refuses(shop.charge_directly(1, subscriber="bob"), Reason.frozen)
+    shop.at(100).refuses(shop.charge_directly(1), Reason.expired)
+
+
+def test_a_minimum_applies_once_a_request_however_many_parts(shop):
+    """Units at 1, at least 5. Parts of 2, 2 and 4 have totals 5, 5 and 8: they cost 5, 0 and 3."""
+    shop.given(shop.plan(parameters={"weights": {"units": 1}, "minimum": 5}), shop.buy())
+    request = shop.given(shop.ask(8))
+    parts = [shop.given(shop.part(request, 2)), shop.given(shop.part(request, 2)), shop.given(shop.charge(request, 4))]
+    assert credits(shop, *parts) == [5, 0, 3]
+
+
+def test_a_maximum_applies_once_a_request_however_many_parts(shop):
+    shop.given(shop.plan(parameters={"weights": {"units": 1}, "maximum": 10}), shop.buy())
+    request = shop.given(shop.ask(8))
+    assert credits(shop, shop.given(shop.part(request, 8)), shop.given(shop.charge(request, 8))) == [8, 2]
+
+
+def test_a_price_per_call_applies_once_a_request_however_many_parts(shop):
+    shop.given(shop.plan(policy="per_credit", parameters={"credits": 7}), shop.buy())
+    request = shop.given(shop.ask())
+    assert credits(shop, shop.given(shop.part(request)), shop.given(shop.charge(request, 3))) == [7, 0]
+
+
+def test_rounding_applies_once_a_request_however_many_parts(shop):
+    """Three parts of a unit at 1/3 are one credit, in the first part."""
+    shop.given(shop.plan(parameters={"weights": {"units": "1/3"}}), shop.buy())
+    request = shop.given(shop.ask(3))
+    parts = [shop.given(shop.part(request, 1)), shop.given(shop.part(request, 1)), shop.given(shop.charge(request, 1))]
+    assert credits(shop, *parts) == [1, 0, 0]
+
+
+def test_rounding_applies_to_each_request_of_its_own(shop):
+    """Three requests of a unit at 1/3 are three credits."""
+    shop.given(shop.plan(parameters={"weights": {"units": "1/3"}}), shop.buy())
+    assert credits(shop, *(shop.given(shop.charge_directly(1)) for _ in range(3))) == [1, 1, 1]
+
+
+def test_the_first_charge_takes_the_minimum_even_of_nothing(shop):
+    """The total before the first charge is 0, even though the policy gives an empty usage its minimum."""
+    shop.given(shop.plan(parameters={"weights": {"units": 1}, "minimum": 5}), shop.buy())
+    request = shop.given(shop.ask(8))
+    assert credits(shop, shop.given(shop.part(request, 0)), shop.given(shop.charge(request, 8))) == [5, 3]
+
+
+def test_a_flat_fee_of_the_first_tier_comes_with_the_first_charge_of_the_period(shop):
+    """Whatever its units: the first charge of nothing costs 7, the next 3 units cost 3, and nothing costs nothing."""
+    shop.given(shop.tiers((10, 1, 7), (None, 2)), shop.buy())
+    charges = [shop.given(shop.charge_directly(units)) for units in (0, 3, 0)]
+    assert credits(shop, *charges) == [7, 3, 0]
+    assert shop.event(charges[0]).before == {}
+
+
+def test_a_charge_says_the_meter_before_it(shop):
+    """Of the period where the policy is of periods, of the request where it is of requests."""
+    shop.given(shop.tiers((10, 1), (None, 2)), shop.buy(), shop.charge_directly(4))
+    assert shop.event(shop.given(shop.charge_directly(9))).before == {"units": 4}
+    shop.given(shop.plan("plain"), shop.buy(plan="plain"), shop.charge_directly(4, plan="plain"))
+    request = shop.given(shop.ask(9, plan="plain"))
+    assert shop.event(shop.given(shop.part(request, 4))).before == {}
+    assert shop.event(shop.given(shop.charge(request, 5))).before == {"units": 4}
+
+
+def test_tiers_have_inclusive_upper_bounds(shop):
+    """10 units at 1, then at 3: 10 cost 10, and the eleventh 3."""
+    shop.given(shop.tiers((10, 1), (None, 3)), shop.buy())
+    assert credits(shop, shop.given(shop.charge_directly(10)), shop.given(shop.charge_directly(1))) == [10, 3]
+
+
+def test_where_the_marginal_is_negative_the_charge_is_0_and_an_adjustment_follows(shop):
+    """All units at 3 up to 10, at 1 beyond: 10 cost 30, 11 cost 11. The eleventh is charged 0, and 19 come back."""
+    lot = shop.given(shop.tiers((10, 3), (None, 1), policy="volume"), shop.buy())
+    shop.given(shop.charge_directly(10))
+    charge = shop.when(shop.charge_directly(1))
+    assert shop.types == ["charged", "adjusted"]
+    adjusted = shop.wrote[1].event
+    assert (shop.event(charge).credits, adjusted.credits, adjusted.reason) == (0, -19, "tier")
+    assert (adjusted.period, adjusted.draws) == ("2023-11", ((lot, 19),))
+    shop.leaves(available=89, spent=11)
+
+
+def test_a_new_tariff_version_takes_the_meter_as_it_stands(shop):
+    """10 units are metered. Under 20 at 1 and then at 5, the next 15 cost total(25) − total(10) = 45 − 10."""
+    shop.given(shop.tiers((10, 1), (None, 2)), shop.buy(), shop.charge_directly(10))
+    tiers = [{"up_to": 20, "unit": 1}, {"up_to": None, "unit": 5}]
+    shop.given(shop.reprice(policy="graduated", dimension="units", tiers=tiers))
+    event = shop.event(shop.when(shop.charge_directly(15)))
+    assert (event.credits, event.tariff, event.before) == (35, 2, {"units": 10})
+
+
+def test_weights_of_a_model_override_dimension_by_dimension(shop):
+    """Of the model `big` a unit costs 5; its calls cost 2 as for all."""
+    tariff = {"weights": {"units": 1, "calls": 2}, "models": {"big": {"units": 5}}}
+    shop.given(shop.plan(parameters=tariff), shop.buy())
+    used = {"units": 3, "calls": 1}
+    charges = [shop.given(shop.charge_directly(used)), shop.given(shop.charge_directly(used, labels={"model": "big"}))]
+    assert credits(shop, *charges) == [5, 17]
+
+
+def test_explain_computes_a_charge_again(shop):
+    """Its tariff, meter before and after, lots drawn, adjustments, and what remains of it."""
+    lot = shop.given(shop.tiers((10, 1), (None, 2)), shop.buy())
+    shop.given(shop.charge_directly(4))
+    charge = shop.given(shop.charge_directly(9))  # 6 at 1 and 3 at 2
+    correction = shop.given(shop.correct(charge, -5, reason="refund"))
+    told = shop.ledger.explain(charge)
+    assert (told.before, told.usage, told.after) == ({"units": 4}, {"units": 9}, {"units": 13})
+    assert (told.tariff, told.policy, told.credits, told.recomputed, told.agrees) == (1, "graduated", 12, 12, True)
+    assert (told.draws, [each.seq for each in told.adjustments], told.net) == (((lot, 12),), [correction], 7)
+
+
+@pytest.mark.parametrize("seq", [0, 1, 2, 3, 99])
+def test_only_charges_are_explained(shop, seq):
+    shop.given(shop.plan(), shop.buy())
+    assert shop.ledger.explain(seq) is None

@@ -1,0 +1,175 @@
+"""Money: what a lot has earned, whose it is, and where it lies (design.md, sections 3 and 4)."""
+
+from decimal import Decimal
+
+import pytest
+
+from ledger import Escrow, EscrowFunding, Reason, split
+
+
+def test_an_amount_becomes_parts_by_its_prefix_sums():
+    """split(total, weights)[i] = ⌊total·Sᵢ/S⌋ − ⌊total·Sᵢ₋₁/S⌋: 10 by 1, 1, 1 is 3, 6−3, 10−6."""
+    assert split(10, [1, 1, 1]) == [3, 3, 4]
+    assert split(1, [1, 1, 1]) == [0, 0, 1]
+    assert split(7, [3, 0, 4]) == [3, 0, 4]
+    assert split(0, [2, 5]) == [0, 0]
+    with pytest.raises(ValueError, match="-1"):
+        split(-1, [1])
+
+
+def test_a_lot_of_credits_earns_as_its_credits_are_used(shop):
+    """3 credits for 10: one used has earned ⌊10/3⌋ = 3, two 6, three 10."""
+    lot = shop.given(shop.plan(credits=3, price={"acme": 10}), shop.buy())
+    for earned in (0, 3, 6, 10):
+        shop.lot_has(lot, earned=earned)
+        if earned < 10:
+            shop.when(shop.charge_directly(1))
+
+
+def test_what_is_held_has_not_earned(shop):
+    shop.given(shop.plan(), shop.buy())
+    request = shop.given(shop.ask(100))
+    assert shop.earned == 0
+    shop.when(shop.charge(request, 40))
+    assert shop.earned == 400
+
+
+def test_what_lapsed_has_earned(shop):
+    """25 of 100 are used and 75 lapse: the lot has earned exactly its cost."""
+    lot = shop.given(shop.plan(seconds=100), shop.buy())
+    shop.given(shop.charge_directly(25))
+    shop.at(99).lot_has(lot, earned=250)
+    shop.at(100).lot_has(lot, earned=1000, lapsed=75)
+
+
+def test_on_lapse_refund_withdraws_the_lapsed_part_with_its_money(shop):
+    """25 of 100 are used; the 75 leave with 750, and 250 remain earned."""
+    lot = shop.given(shop.plan(seconds=100, on_lapse="refund"), shop.buy())
+    shop.given(shop.charge_directly(25))
+    shop.at(100).tick()
+    assert shop.types == ["withdrawn"]
+    assert (shop.wrote[0].event.money, shop.wrote[0].event.draws) == ({lot: 750}, ((lot, 75),))
+    assert shop.wrote[0].event.instant == shop.moment(100)
+    shop.lot_has(lot, earned=250, withdrawn=75, lapsed=0)
+    assert (shop.money("payer"), shop.money("deferred")) == (-250, 250)
+
+
+def test_a_window_earns_as_its_time_passes(shop):
+    """10 for 3 seconds: ⌊10/3⌋ after one, 6 after two, 10 after three and ever after."""
+    lot = shop.given(shop.window(seconds=3, price={"acme": 10}), shop.buy())
+    for second, earned in ((0, 0), (1, 3), (2, 6), (3, 10), (100, 10)):
+        shop.at(second).lot_has(lot, earned=earned)
+
+
+def test_a_hybrid_is_a_lot_of_credits_whose_start_and_expiry_are_the_window(shop):
+    """Half of the time and a quarter of the credits are gone: it has earned a quarter."""
+    lot = shop.given(shop.plan(seconds=100), shop.buy())
+    shop.given(shop.charge_directly(25))
+    shop.at(50).lot_has(lot, earned=250, start=shop.moment(0), expiry=shop.moment(100))
+
+
+def test_a_bought_window_starts_where_the_accounts_last_one_ends(shop):
+    """Bought at 0, 30 and 40: to 100, 200 and 300. Bought at 350, after a gap: from 350."""
+    first = shop.given(shop.window(), shop.buy())
+    second = shop.at(30).given(shop.buy())
+    third = shop.at(40).given(shop.buy())
+    shop.lot_has(first, start=shop.moment(0), expiry=shop.moment(100))
+    shop.lot_has(second, start=shop.moment(100), expiry=shop.moment(200), started=False)
+    shop.lot_has(third, start=shop.moment(200), expiry=shop.moment(300))
+    fourth = shop.at(350).given(shop.buy())
+    shop.lot_has(fourth, start=shop.moment(350), expiry=shop.moment(450))
+
+
+def test_a_window_that_waits_has_earned_nothing(shop):
+    """At 150 the first of two windows has earned all of its cost, the second half."""
+    first = shop.given(shop.window(), shop.buy())
+    second = shop.given(shop.buy())
+    shop.at(60).lot_has(first, earned=600)
+    shop.lot_has(second, earned=0)
+    shop.at(150).lot_has(first, earned=1000)
+    shop.lot_has(second, earned=500)
+
+
+def test_every_lot_carries_its_own_money(shop):
+    """A gift of 100 burns first and earns nothing; of the 100 that were bought 10 are used, which earn 100."""
+    sale = shop.given(shop.plan(), shop.buy())
+    gift = shop.given(shop.gift(100, expiry=900))
+    shop.when(shop.charge_directly(110))
+    shop.lot_has(gift, spent=100, cost=0, earned=0)
+    shop.lot_has(sale, spent=10, cost=1000, earned=100)
+
+
+def test_the_money_of_a_lot_is_fixed_when_it_is_made(shop):
+    """Asset, cost and shares, the fee among them; the shares sum to the cost."""
+    lot = shop.event(shop.given(shop.plan(asset="eip155:8453/erc20:0xA"), shop.buy()))
+    assert (lot.asset, lot.cost) == ("eip155:8453/erc20:0xA", 1000)
+    assert [(share.receiver, share.amount) for share in lot.shares] == [("acme", 900), ("fee", 100)]
+
+
+def test_shares_are_parts_of_the_running_total(shop):
+    """3 for three receivers, one credit after the other: what each has is split(running total, shares), so after one
+    credit the last has it, after two the second has one too, after three each has what the price says."""
+    lot = shop.given(shop.plan(credits=3, price={"a": 1, "b": 1, "c": 1}), shop.buy())
+    for parts in ([0, 0, 1], [0, 1, 1], [1, 1, 1]):
+        shop.when(shop.charge_directly(1))
+        shop.lot_has(lot, shares_earned=dict(zip("abc", parts, strict=True)))
+
+
+def test_a_receiver_has_a_share_of_what_was_earned(shop):
+    shop.given(shop.plan(), shop.buy(), shop.charge_directly(25))
+    assert (shop.earned_by("acme"), shop.earned_by("fee")) == (225, 25)
+
+
+def test_money_is_of_any_size(shop):
+    """10³⁰ for 7 credits: one has earned ⌊10³⁰/7⌋, all have earned exactly 10³⁰."""
+    lot = shop.given(shop.plan(credits=7, price={"acme": 10**30}, decimals=18), shop.buy())
+    shop.given(shop.charge_directly(1))
+    shop.lot_has(lot, earned=10**30 // 7)
+    shop.when(shop.charge_directly(6))
+    shop.lot_has(lot, earned=10**30)
+    assert shop.stored(lot)["cost"] == 10**30
+
+
+@pytest.mark.parametrize("amount", [9.0, 9.5, float("nan"), float("inf"), True, Decimal(9), "9", None, -9, b"9"])
+def test_a_float_is_refused_at_the_door(shop, amount):
+    """And so is whatever else is not a whole number, as money, as credits and as usage."""
+    shop.given(shop.plan("free", price={}))
+    shop.refuses(shop.plan(price={"acme": amount}), Reason.malformed)
+    shop.refuses(shop.gift(amount, plan="free"), Reason.malformed)
+    shop.refuses(shop.charge_directly({"units": amount}, plan="free"), Reason.malformed)
+    shop.refuses(shop.ask({"units": amount}, plan="free"), Reason.malformed)
+
+
+@pytest.mark.parametrize(
+    ("funding", "place"),
+    [("none", "deferred"), ("direct", "settled"), (EscrowFunding(Escrow("eip155:1", "0xE", "7")), "deferred")],
+    ids=["none", "direct", "escrow"],
+)
+def test_a_sales_money_lies_where_its_funding_says(shop, funding, place):
+    """With the receivers already where it is direct, else deferred until it is settled."""
+    shop.given(shop.plan(), shop.buy(funding=funding))
+    assert (shop.money("payer"), shop.money(place)) == (-1000, 1000)
+
+
+@pytest.mark.parametrize("funding", ["none", "direct"])
+def test_withdrawn_money_returns_from_where_it_lay(shop, funding):
+    """25 of 100 are used, the rest leaves: 750 return to the payer."""
+    shop.given(shop.plan(), shop.buy(funding=funding), shop.charge_directly(25), shop.withdraw())
+    assert (shop.money("payer"), shop.money("deferred") + shop.money("settled")) == (-250, 250)
+
+
+def test_earned_is_a_reading_not_an_event(shop):
+    shop.given(shop.window(), shop.buy())
+    head = shop.ledger.head
+    assert [shop.at(second).earned for second in (10, 20, 90)] == [100, 200, 900]
+    assert shop.ledger.head == head
+
+
+def test_assets_are_never_added(shop):
+    """Two plans, two assets, two sums."""
+    shop.given(shop.plan(), shop.buy(), shop.charge_directly(10))
+    shop.given(shop.plan("euro", asset="EUR"), shop.buy(plan="euro"), shop.charge_directly(20, plan="euro"))
+    assert [(each.asset, each.sold, each.earned) for each in shop.ledger.earned()] == [
+        ("EUR", 1000, 200),
+        ("USD", 1000, 100),
+    ]

@@ -1,0 +1,183 @@
+"""The catalogue: plans with their tariffs, agents with their plans (design.md, sections 3, 4 and 6)."""
+
+import pytest
+
+from ledger import Endpoint, Limits, RateLimit, Reason, RegisterAgent, RetireAgent, RetirePlan, UpdateAgent
+
+ASK = Endpoint("POST", "https://svc.example/ask")
+
+
+def agent(name="bot", **said):
+    return RegisterAgent(agent=name, **({"owner": "acme", "plans": ("pro",)} | said))
+
+
+# -- plans -------------------------------------------------------------------------------------------------------------
+
+
+def test_accounts_are_numbered_densely_when_first_opened(shop):
+    """By subscriber and plan, from 1; a second purchase opens nothing."""
+    shop.given(shop.plan(), shop.plan("other"))
+    buys = [shop.buy(), shop.buy(subscriber="bob"), shop.buy(), shop.buy(plan="other"), shop.buy(subscriber="eve")]
+    assert [shop.event(shop.given(buy)).account for buy in buys] == [1, 2, 1, 3, 4]
+
+
+def test_a_refused_command_opens_no_account(shop):
+    shop.given(shop.plan())
+    shop.refuses(shop.ask(1, subscriber="bob"), Reason.not_subscribed)
+    assert shop.event(shop.given(shop.buy())).account == 1
+    assert shop.ledger.balance("bob", "pro") is None
+
+
+def test_a_plan_may_grant_credits_time_or_both(shop):
+    shop.given(shop.plan("credits"), shop.window("time"), shop.plan("both", seconds=100))
+    for plan in ("credits", "time", "both"):
+        shop.given(shop.buy(plan=plan))
+    shop.at(100).when(shop.ask(1, plan="credits"))
+    for plan in ("time", "both"):
+        shop.refuses(shop.ask(plan=plan), Reason.expired)
+
+
+@pytest.mark.parametrize(
+    "terms",
+    [
+        {"credits": 0},
+        {"credits": -1},
+        {"credits": 2**63},
+        {"price": {"acme": -1}},
+        {"hold_seconds": 0},
+        {"hold_seconds": 100, "longest_seconds": 99},
+        {"decimals": -1},
+        {"owner": ""},
+        {"plan": ""},
+        {"policy": "no such policy"},
+        {"parameters": {"no such": "parameter"}},
+        {"parameters": {"weights": {"units": 0.5}}},
+        {"overrun": "forgive"},
+        {"period": "week"},
+        {"on_lapse": "keep"},
+    ],
+    ids=str,
+)
+def test_a_plan_that_makes_no_sense_is_malformed(shop, terms):
+    shop.refuses(shop.plan(**terms), Reason.malformed)
+
+
+@pytest.mark.parametrize("requests", [0, -1])
+def test_a_limit_of_nothing_cannot_be_made(requests):
+    with pytest.raises(ValueError, match="at least 1"):
+        RateLimit(requests, 1)
+    with pytest.raises(ValueError, match="at least 1"):
+        Limits(open=requests)
+
+
+def test_a_limit_that_is_not_whole_is_malformed(shop):
+    shop.refuses(shop.plan(limits=Limits(rate=RateLimit(1.5, 1))), Reason.malformed)
+
+
+def test_a_tariff_comes_in_numbered_versions(shop):
+    """From 1, each new one with the policy's own version and parameters."""
+    shop.given(shop.plan())
+    repriced = [shop.stored(shop.given(shop.reprice(weights={"units": units}))) for units in (2, 3)]
+    assert [event["tariff"]["version"] for event in repriced] == [2, 3]
+    assert {event["tariff"]["policy"] for event in repriced} == {"complexity"}
+
+
+def test_old_charges_keep_their_tariff(shop):
+    """A unit cost 1, and costs 5: the charge of then is still explained at 1."""
+    shop.given(shop.plan(), shop.buy())
+    charge = shop.given(shop.charge_directly(10))
+    shop.given(shop.reprice(weights={"units": 5}), shop.charge_directly(10))
+    told = shop.ledger.explain(charge)
+    assert (told.tariff, told.credits, told.recomputed, told.agrees) == (1, 10, 10, True)
+    shop.leaves(spent=60)
+
+
+def test_a_retired_plan_is_not_sold_given_or_repriced(shop):
+    shop.given(shop.plan(), shop.buy(), RetirePlan(plan="pro"))
+    for command in (shop.buy(), shop.gift(10), shop.reprice(weights={"units": 2}), RetirePlan(plan="pro")):
+        shop.refuses(command, Reason.plan_retired)
+
+
+def test_what_was_bought_of_a_retired_plan_may_be_used(shop):
+    shop.given(shop.plan(), shop.buy(), RetirePlan(plan="pro"))
+    charge = shop.given(shop.charge(shop.given(shop.ask(10)), 10))
+    shop.given(shop.charge_directly(5), shop.correct(charge, -2), shop.withdraw())
+    shop.leaves(available=0, spent=13, withdrawn=87)
+
+
+def test_a_lot_keeps_the_terms_of_its_sale(shop):
+    """What is sold is written into the purchase; nothing is looked up in the plan later."""
+    stored = shop.stored(shop.given(shop.plan(seconds=100, priority=2), shop.buy()))
+    said = {name: stored[name] for name in ("credits", "seconds", "cost", "priority", "asset", "plan", "subscriber")}
+    assert said == {
+        "credits": 100,
+        "seconds": 100,
+        "cost": 1000,
+        "priority": 2,
+        "asset": "USD",
+        "plan": "pro",
+        "subscriber": "alice",
+    }
+
+
+# -- agents ------------------------------------------------------------------------------------------------------------
+
+
+def test_agents_are_numbered_densely_and_named_by_number_in_hot_events(shop):
+    shop.given(shop.plan(), shop.buy())
+    numbers = [shop.event(shop.given(agent(name))).agent for name in ("bot", "cat", "dog")]
+    assert numbers == [1, 2, 3]
+    request = shop.when(shop.ask(1, agent="cat"))
+    assert (shop.event(request).agent, shop.event(shop.when(shop.charge(request, 1))).agent) == (2, 2)
+
+
+def test_a_request_without_an_agent_is_agent_0(shop):
+    shop.given(shop.plan(), shop.buy())
+    assert shop.event(shop.when(shop.ask(1))).agent == 0
+
+
+def test_plan_and_agent_must_be_open_to_each_other(shop):
+    shop.given(shop.plan(), shop.plan("other"), shop.buy(), agent(plans=("other",)))
+    shop.refuses(shop.ask(1, agent="bot"), Reason.agent_not_in_plan)
+    shop.given(UpdateAgent(agent="bot", plans=("other", "pro")))
+    shop.when(shop.ask(1, agent="bot"))
+
+
+def test_an_agent_must_be_known(shop):
+    shop.given(shop.plan(), shop.buy())
+    shop.refuses(shop.ask(1, agent="bot"), Reason.agent_unknown)
+    shop.refuses(shop.charge_directly(1, agent="bot"), Reason.agent_unknown)
+
+
+def test_an_update_changes_what_is_given_of_an_agent(shop):
+    shop.given(shop.plan(), shop.buy(), agent(endpoints=(ASK,), metadata={"tier": 1}))
+    event = shop.event(shop.when(UpdateAgent(agent="bot", metadata={"tier": 2})))
+    assert (event.plans, event.endpoints, event.metadata) == (("pro",), (ASK,), {"tier": 2})
+    shop.refuses(shop.ask(1, agent="bot", method="GET", url="https://svc.example/x"), Reason.endpoint_not_allowed)
+    shop.given(UpdateAgent(agent="bot", endpoints=()))
+    shop.when(shop.ask(1, agent="bot", method="GET", url="https://svc.example/x"))
+
+
+def test_a_retired_agent_takes_no_new_requests_while_open_ones_end_as_usual(shop):
+    shop.given(shop.plan(), shop.buy(), agent())
+    request = shop.given(shop.ask(10, agent="bot"))
+    shop.given(RetireAgent(agent="bot"))
+    shop.refuses(shop.ask(1, agent="bot"), Reason.agent_retired)
+    shop.refuses(UpdateAgent(agent="bot", plans=()), Reason.agent_retired)
+    shop.refuses(RetireAgent(agent="bot"), Reason.agent_retired)
+    shop.when(shop.charge(request, 10))
+
+
+def test_an_agent_is_registered_behind_plans_that_are_known(shop):
+    shop.given(shop.plan())
+    shop.refuses(agent(plans=("pro", "nowhere")), Reason.plan_unknown)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://svc.example/a/../b", "https://svc.example/a//b", "https://me@svc.example/a", "https://svc.example/a%2Fb"],
+)
+def test_an_endpoint_that_can_never_match_is_malformed(shop, url):
+    shop.given(shop.plan())
+    shop.refuses(agent(endpoints=(Endpoint("GET", url),)), Reason.malformed)
+    shop.refuses(agent(open_endpoints=(Endpoint("GET", url),)), Reason.malformed)

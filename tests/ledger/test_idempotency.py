@@ -1,0 +1,451 @@
+"""Idempotency: a key is done once, and remembers what was asked; some identities hold for ever.
+
+What a key costs: a digest of 16 bytes, a fingerprint of 16, a sequence and a time, for one to two days of commit time.
+"""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from ledger import (
+    Adjust,
+    Answer,
+    Charge,
+    CreatePlan,
+    Escrow,
+    EscrowFunding,
+    Extend,
+    Freeze,
+    Give,
+    Ledger,
+    Outcome,
+    Purchase,
+    Reason,
+    Refused,
+    RegisterAgent,
+    Release,
+    RepricePlan,
+    Request,
+    RetireAgent,
+    RetirePlan,
+    Tick,
+    UpdateAgent,
+    Withdraw,
+)
+from ledger.books import KEY_WINDOW
+
+SECOND = 1_000_000
+BEGIN = 1_700_000_000 * SECOND
+PRO = CreatePlan(plan="pro", owner="acme", price={"acme": 10**20}, credits=100, late_seconds=60)
+WRITER = RegisterAgent(agent="writer", owner="acme", plans=("pro",))
+BUY = Purchase(subscriber="ann", plan="pro")
+ASK = Request(subscriber="ann", plan="pro", estimate={"calls": 1}, key="k")
+
+
+class Clock:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = BEGIN
+
+    def __call__(self) -> int:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "toll.db"
+
+
+@pytest.fixture
+def ledger(path: Path, clock: Clock) -> Iterator[Ledger]:
+    with Ledger.open(path, clock=clock, id="test") as opened:
+        opened.execute_many([PRO, WRITER, BUY, Purchase(subscriber="ben", plan="pro")])
+        yield opened
+
+
+def reason(outcome: Outcome) -> Reason | None:
+    return outcome.reason if isinstance(outcome, Refused) else None
+
+
+# -- the same key with the same content --------------------------------------------------------------------------------
+
+
+def on_open_request(ledger: Ledger) -> int:
+    return ledger.execute(Request(subscriber="ann", plan="pro")).unwrap().seq
+
+
+def on_charge(ledger: Ledger) -> int:
+    return ledger.execute(Charge(subscriber="ann", plan="pro", usage={"calls": 1})).unwrap().seq
+
+
+KEYED: dict[str, Callable[[Ledger], Any]] = {
+    "create_plan": lambda _: CreatePlan(plan="new", owner="acme", credits=1),
+    "reprice_plan": lambda _: RepricePlan(plan="pro", policy="per_credit", parameters={"credits": 2}),
+    "retire_plan": lambda _: RetirePlan(plan="pro"),
+    "register_agent": lambda _: RegisterAgent(agent="new", owner="acme", metadata={"a": [1, {"b": None}]}),
+    "update_agent": lambda _: UpdateAgent(agent="writer", plans=()),
+    "retire_agent": lambda _: RetireAgent(agent="writer"),
+    "purchase": lambda _: BUY,
+    "give": lambda _: Give(subscriber="ann", plan="pro", credits=5, expiry=BEGIN + SECOND),
+    "withdraw": lambda _: Withdraw(subscriber="ann", plan="pro", credits=5),
+    "freeze": lambda _: Freeze(subscriber="ann", plan="pro"),
+    "request": lambda _: ASK,
+    "extend": lambda ledger: Extend(request=on_open_request(ledger), seconds=900),
+    "release": lambda ledger: Release(request=on_open_request(ledger)),
+    "charge": lambda ledger: Charge(request=on_open_request(ledger), usage={"calls": 1}),
+    "charge directly": lambda _: Charge(subscriber="ann", plan="pro", usage={"calls": 1}),
+    "adjust": lambda ledger: Adjust(charge=on_charge(ledger), credits=-1),
+}
+
+
+@pytest.mark.parametrize("make", KEYED.values(), ids=KEYED)
+def test_the_same_key_with_the_same_content_gets_the_first_answer(
+    ledger: Ledger, clock: Clock, path: Path, make: Callable[[Ledger], Any]
+) -> None:
+    """At once, later, in a group, after a snapshot, after reopening: the very same answer, and nothing is written."""
+    command = replace(make(ledger), key="k")
+    first = ledger.execute(command)
+    assert isinstance(first, Answer)
+    head = ledger.head
+    clock.now += 3_600 * SECOND
+    assert ledger.execute(command) == first
+    assert ledger.execute_many([command, command]) == [first, first]
+    ledger.snapshot()
+    assert (ledger.execute(command), ledger.head) == (first, head)
+    with Ledger.open(path, clock=clock) as again:
+        assert (again.execute(command), again.head) == (first, head)
+
+
+@pytest.mark.smoke
+@pytest.mark.parametrize("make", KEYED.values(), ids=KEYED)
+def test_the_same_key_twice_in_one_group_is_done_once(ledger: Ledger, make: Callable[[Ledger], Any]) -> None:
+    command = replace(make(ledger), key="k")
+    first, second = ledger.execute_many([command, command])
+    assert first
+    assert second == first
+
+
+@pytest.mark.parametrize("make", KEYED.values(), ids=KEYED)
+def test_the_same_key_with_other_content_is_refused(ledger: Ledger, make: Callable[[Ledger], Any]) -> None:
+    command = replace(make(ledger), key="k")
+    ledger.execute(command).unwrap()
+    changed = different(command)
+    head = ledger.head
+    assert reason(ledger.execute(changed)) is Reason.key_reused
+    assert ledger.head == head
+
+
+def different(command: Any) -> Any:
+    """The same command of the same account or builder, with something else asked for."""
+    match command:
+        case CreatePlan():
+            return replace(command, onchain_id="0x1")
+        case RepricePlan():
+            return replace(command, parameters={"credits": 3})
+        case RegisterAgent() | UpdateAgent():
+            return replace(command, metadata={"other": True})
+        case RetirePlan():
+            return RepricePlan(plan="pro", policy="time", key=command.key)
+        case RetireAgent():
+            return UpdateAgent(agent="writer", key=command.key)
+        case Withdraw() | Give():
+            return replace(command, credits=6)
+        case Request() | Charge():
+            return replace(command, labels={"model": "other"})
+        case Extend():
+            return replace(command, seconds=901)
+        case Release():
+            return replace(command, reason="failed")
+        case Adjust():
+            return replace(command, note="other")
+        case Purchase():
+            return replace(command, payment="other")
+        case _:
+            return Give(subscriber="ann", plan="pro", credits=1, key=command.key)
+
+
+def test_a_key_is_one_for_all_kinds_of_commands_of_an_account(ledger: Ledger) -> None:
+    ledger.execute(ASK).unwrap()
+    for other in (replace(BUY, key="k"), Give(subscriber="ann", plan="pro", credits=1, key="k")):
+        assert reason(ledger.execute(other)) is Reason.key_reused
+
+
+def test_content_is_what_the_caller_gave_in_any_order(ledger: Ledger) -> None:
+    command = Charge(
+        subscriber="ann", plan="pro", usage={"calls": 1, "seconds": 2}, labels={"a": "b", "c": "d"}, key="k"
+    )
+    first = ledger.execute(command).unwrap()
+    turned = replace(command, usage={"seconds": 2, "calls": 1}, labels={"c": "d", "a": "b"}, issued_at=BEGIN)
+    assert ledger.execute(turned) == first
+
+
+def test_without_a_key_the_same_command_is_done_again(ledger: Ledger) -> None:
+    assert ledger.execute(BUY).unwrap().seq != ledger.execute(BUY).unwrap().seq
+
+
+def test_a_tick_has_no_key(ledger: Ledger, clock: Clock) -> None:
+    ledger.execute(Tick(key="k")).unwrap()
+    assert ledger.execute(ASK).unwrap()
+    clock.now += 600 * SECOND
+    ledger.execute(Tick(key="k")).unwrap()
+    assert ledger.requests() == []
+
+
+def test_the_answer_after_what_was_due_is_the_commands_own_event_again(ledger: Ledger, clock: Clock) -> None:
+    ledger.execute(Request(subscriber="ann", plan="pro")).unwrap()
+    clock.now += 600 * SECOND
+    first = ledger.execute(ASK).unwrap()
+    assert ledger.execute(ASK) == first
+    assert next(ledger.events(after=first.seq - 1)).event == first.event
+
+
+def test_a_key_from_another_process_is_the_same_key(ledger: Ledger, path: Path) -> None:
+    program = f"""
+from ledger import Ledger, Request
+with Ledger.open({str(path)!r}, clock=lambda: {BEGIN}) as ledger:
+    print(ledger.execute(Request(subscriber="ann", plan="pro", estimate={{"calls": 1}}, key="k")).unwrap().seq)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    seq = int(done.stdout)
+    assert ledger.execute(ASK).unwrap().seq == seq == ledger.head.seq
+    assert reason(ledger.execute(replace(ASK, estimate={"calls": 2}))) is Reason.key_reused
+    again = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert int(again.stdout) == seq
+
+
+# -- scope -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_key_belongs_to_its_account(ledger: Ledger) -> None:
+    ledger.execute(CreatePlan(plan="other", owner="acme", credits=5)).unwrap()
+    ledger.execute(Purchase(subscriber="ann", plan="other")).unwrap()
+    others = [replace(ASK, subscriber="ben"), replace(ASK, plan="other"), ASK]
+    assert len({ledger.execute(ask).unwrap().seq for ask in others}) == 3
+
+
+def test_a_key_of_the_catalogue_belongs_to_its_builder(ledger: Ledger) -> None:
+    plan = CreatePlan(plan="one", owner="acme", credits=1, key="k")
+    ledger.execute(plan).unwrap()
+    assert reason(ledger.execute(replace(plan, plan="two"))) is Reason.key_reused
+    assert reason(ledger.execute(RegisterAgent(agent="a", owner="acme", key="k"))) is Reason.key_reused
+    assert reason(ledger.execute(RepricePlan(plan="pro", policy="time", key="k"))) is Reason.key_reused
+    assert reason(ledger.execute(RetireAgent(agent="writer", key="k"))) is Reason.key_reused
+    ledger.execute(replace(plan, plan="two", owner="bee")).unwrap()
+    ledger.execute(ASK).unwrap()
+
+
+def test_names_and_keys_do_not_run_together(ledger: Ledger) -> None:
+    """A builder of one name and a key of another are not taken for one another."""
+    assert ledger.execute(CreatePlan(plan="one", owner="ac", credits=1, key="me k"))
+    assert ledger.execute(CreatePlan(plan="two", owner="acme", credits=1, key=" k"))
+    assert ledger.execute(CreatePlan(plan="three", owner="acme ", credits=1, key="k"))
+
+
+def test_the_first_purchase_of_an_account_is_done_once(ledger: Ledger) -> None:
+    first = Purchase(subscriber="new", plan="pro", key="k")
+    answer = ledger.execute(first).unwrap()
+    assert ledger.execute(first) == answer
+    assert len(ledger.lots("new", "pro")) == 1
+
+
+# -- what is remembered ------------------------------------------------------------------------------------------------
+
+
+def test_a_refused_command_is_not_remembered(ledger: Ledger) -> None:
+    ask = replace(ASK, subscriber="new")
+    assert reason(ledger.execute(ask)) is Reason.not_subscribed
+    ledger.execute(Purchase(subscriber="new", plan="pro")).unwrap()
+    dear = Withdraw(subscriber="new", plan="pro", credits=500, key="k")
+    assert reason(ledger.execute(dear)) is Reason.insufficient_credits
+    ledger.execute(ask).unwrap()
+
+
+def test_a_key_is_remembered_for_a_day_of_commit_time_and_no_longer(ledger: Ledger, clock: Clock, path: Path) -> None:
+    clock.now += 12_345
+    first = ledger.execute(ASK).unwrap()
+    for before in (KEY_WINDOW // 2, KEY_WINDOW - 1):
+        clock.now = first.at + before
+        assert ledger.execute(ASK) == first
+    clock.now = first.at + KEY_WINDOW
+    assert ledger.execute(replace(ASK, estimate={"calls": 2})).unwrap().seq > first.seq
+
+
+@pytest.mark.parametrize("reopen", [False, True])
+def test_the_window_goes_by_commit_time_and_not_by_what_was_written_since(
+    path: Path, clock: Clock, reopen: bool
+) -> None:
+    """Also with commits in between, with a snapshot, and over the turn of the day."""
+    clock.now = BEGIN // KEY_WINDOW * KEY_WINDOW + KEY_WINDOW - 7 * SECOND
+    ledger = Ledger.open(path, clock=clock)
+    ledger.execute_many([PRO, BUY])
+    first = ledger.execute(ASK).unwrap()
+    for step in range(1, 8):
+        clock.now = first.at + step * KEY_WINDOW // 8
+        ledger.execute(replace(BUY, key=f"other {step}")).unwrap()
+        if reopen:
+            ledger.snapshot()
+            ledger.close()
+            ledger = Ledger.open(path, clock=clock)
+        assert ledger.execute(ASK) == first
+    clock.now = first.at + KEY_WINDOW
+    assert ledger.execute(ASK).unwrap().seq > first.seq
+    ledger.close()
+
+
+def test_a_key_that_is_done_anew_after_the_window_is_remembered_anew(ledger: Ledger, clock: Clock) -> None:
+    first = ledger.execute(ASK).unwrap()
+    clock.now += KEY_WINDOW
+    second = ledger.execute(ASK).unwrap()
+    assert second.seq > first.seq
+    clock.now += KEY_WINDOW - 1
+    assert ledger.execute(ASK) == second
+
+
+def test_books_do_not_grow_by_keys_that_are_older_than_two_windows(ledger: Ledger, clock: Clock) -> None:
+    for number in range(50):
+        ledger.execute(replace(BUY, subscriber="ben", key=f"{number}")).unwrap()
+    assert ledger.state().count(b"[") > 50
+    with_keys = ledger.as_of()._books
+    assert len(with_keys.keys) + len(with_keys.older_keys) == 50
+    clock.now += 2 * KEY_WINDOW
+    ledger.execute(BUY).unwrap()
+    without = ledger.as_of()._books
+    assert len(without.keys) + len(without.older_keys) == 0
+
+
+def test_a_keyed_command_that_is_older_than_the_window_is_refused(ledger: Ledger, clock: Clock) -> None:
+    old = replace(ASK, issued_at=clock.now - KEY_WINDOW)
+    assert reason(ledger.execute(old)) is Reason.key_too_old
+    ledger.execute(replace(old, issued_at=clock.now - KEY_WINDOW + 1)).unwrap()
+
+
+def test_issued_at_closes_the_gap_that_the_window_leaves(ledger: Ledger, clock: Clock) -> None:
+    """A retry that comes too late is not done a second time."""
+    ask = replace(ASK, issued_at=clock.now)
+    first = ledger.execute(ask).unwrap()
+    clock.now += KEY_WINDOW - 1
+    assert ledger.execute(ask) == first
+    clock.now += 1
+    assert reason(ledger.execute(ask)) is Reason.key_too_old
+
+
+def test_issued_at_without_a_key_says_nothing(ledger: Ledger, clock: Clock) -> None:
+    ledger.execute(replace(ASK, key=None, issued_at=clock.now - 10 * KEY_WINDOW)).unwrap()
+
+
+# -- things that are closed by now -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("reopen", [False, True])
+def test_a_keyed_charge_is_answered_again_though_its_request_is_closed(
+    ledger: Ledger, clock: Clock, path: Path, reopen: bool
+) -> None:
+    held = ledger.execute(ASK).unwrap()
+    charge = Charge(request=held.seq, usage={"calls": 1}, key="final")
+    first = ledger.execute(charge).unwrap()
+    clock.now += 700 * SECOND
+    ledger.tick()
+    if reopen:
+        with Ledger.open(path, clock=clock) as again:
+            assert again.execute(charge) == first
+    assert ledger.execute(charge) == first
+    assert reason(ledger.execute(replace(charge, key=None))) is Reason.request_closed
+    assert reason(ledger.execute(replace(charge, usage={"calls": 2}))) is Reason.key_reused
+
+
+def test_every_part_of_a_charge_is_answered_again_after_the_last(ledger: Ledger) -> None:
+    held = ledger.execute(ASK).unwrap()
+    parts = [Charge(request=held.seq, usage={"calls": n}, final=n == 3, key=f"part {n}") for n in (1, 2, 3)]
+    answers = [ledger.execute(part) for part in parts]
+    assert [ledger.execute(part) for part in parts] == answers
+    assert ledger.execute_many(parts) == answers
+
+
+def test_a_keyed_release_extension_or_correction_is_answered_again_after_the_end(ledger: Ledger, clock: Clock) -> None:
+    held = ledger.execute(ASK).unwrap()
+    extend = Extend(request=held.seq, seconds=900, key="extend")
+    charge = Charge(request=held.seq, usage={"calls": 1}, key="charge")
+    extended, charged = ledger.execute(extend).unwrap(), ledger.execute(charge).unwrap()
+    adjust = Adjust(charge=charged.seq, credits=-1, key="adjust")
+    adjusted = ledger.execute(adjust).unwrap()
+    other = ledger.execute(replace(ASK, key="other")).unwrap()
+    release = Release(request=other.seq, key="release")
+    released = ledger.execute(release).unwrap()
+    again = ledger.execute_many([extend, charge, adjust, release])
+    assert again == [extended, charged, adjusted, released]
+
+
+def test_a_keyed_charge_of_an_expired_request_is_answered_again(ledger: Ledger, clock: Clock) -> None:
+    held = ledger.execute(ASK).unwrap()
+    clock.now += 601 * SECOND
+    late = Charge(request=held.seq, usage={"calls": 1}, key="late")
+    first = ledger.execute(late).unwrap()
+    clock.now += 3_600 * SECOND
+    assert ledger.execute(late) == first
+
+
+def test_a_request_is_charged_finally_once_for_ever(ledger: Ledger, clock: Clock) -> None:
+    held = ledger.execute(ASK).unwrap()
+    ledger.execute(Charge(request=held.seq, usage={"calls": 1})).unwrap()
+    for _ in range(3):
+        assert reason(ledger.execute(Charge(request=held.seq, usage={"calls": 1}))) is Reason.request_closed
+        clock.now += KEY_WINDOW
+
+
+# -- payments ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_payment_is_used_once_for_ever(ledger: Ledger, clock: Clock, path: Path) -> None:
+    paid = replace(BUY, payment="invoice-7")
+    first = ledger.execute(paid).unwrap()
+    clock.now += 1_000 * KEY_WINDOW
+    assert ledger.execute(paid) == first
+    assert ledger.execute(replace(paid, key="k", issued_at=clock.now)) == first
+    ledger.execute(RetirePlan(plan="pro")).unwrap()
+    ledger.snapshot()
+    with Ledger.open(path, clock=clock) as again:
+        assert again.execute(paid) == first
+    assert len(ledger.lots("ann", "pro")) == 2
+
+
+def test_a_payment_with_other_content_is_refused(ledger: Ledger) -> None:
+    paid = replace(BUY, payment="invoice-7")
+    ledger.execute(paid).unwrap()
+    assert reason(ledger.execute(replace(paid, subscriber="ben"))) is Reason.key_reused
+    assert reason(ledger.execute(replace(paid, funding="direct"))) is Reason.key_reused
+
+
+def test_a_payment_twice_in_one_group_is_taken_once(ledger: Ledger) -> None:
+    paid = replace(BUY, payment="invoice-7")
+    first, second, third = ledger.execute_many([paid, paid, replace(paid, subscriber="ben")])
+    assert first == second
+    assert reason(third) is Reason.key_reused
+
+
+def test_an_escrows_purchase_is_used_once_for_ever(ledger: Ledger, clock: Clock) -> None:
+    def on_chain(chain: str, contract: str, purchase: str) -> Purchase:
+        return replace(BUY, funding=EscrowFunding(Escrow(chain, contract, purchase)))
+
+    first = ledger.execute(on_chain("eip155:1", "0xa", "7")).unwrap()
+    clock.now += 3 * KEY_WINDOW
+    assert ledger.execute(on_chain("eip155:1", "0xa", "7")) == first
+    others = [on_chain("eip155:2", "0xa", "7"), on_chain("eip155:1", "0xb", "7"), on_chain("eip155:1", "0xa", "8")]
+    assert len({first.seq, *(ledger.execute(other).unwrap().seq for other in others)}) == 4
+
+
+def test_a_refused_payment_may_be_used_later(ledger: Ledger) -> None:
+    paid = Purchase(subscriber="ann", plan="later", payment="invoice-7")
+    assert reason(ledger.execute(paid)) is Reason.plan_unknown
+    ledger.execute(CreatePlan(plan="later", owner="acme", credits=1)).unwrap()
+    ledger.execute(paid).unwrap()
