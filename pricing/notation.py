@@ -120,7 +120,7 @@ def _tiers(text: str) -> list[dict[str, Any]]:
         if not (match := _TIER.fullmatch(written)):
             raise _bad(f"{written!r} is not a tier", "write tiers=UPTO@UNIT+FLAT/…/inf@UNIT+FLAT")
         bound, unit, flat = match.groups()
-        tier: dict[str, Any] = {"up_to": None if bound == "inf" else _integer(bound), "unit": _value(unit)}
+        tier: dict[str, Any] = {"up_to": None if bound == "inf" else _integer(bound), "unit": str(_value(unit))}
         tiers.append(tier if flat is None else {**tier, "flat": _integer(flat)})
     return tiers
 

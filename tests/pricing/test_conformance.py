@@ -237,7 +237,7 @@ class RoundsEachPart(Honest):
 
 
 class CountsZeros(Honest):
-    """A credit for each dimension that is named; a part without units names some that the whole does not."""
+    """A credit for each dimension that is named, so that naming one without units costs more than not naming it."""
 
     def total(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> Price:
         return flat(len(usage))
@@ -324,7 +324,7 @@ PLANTED: list[tuple[PolicyFactory, str]] = [
     (DecimalLines, LINES),
     (WrongRate, LINES),
     (RoundsEachPart, PARTS),
-    (CountsZeros, PARTS),
+    (CountsZeros, MONOTONE),
     (PeriodByModel, SUMS),
     (Forgets, AGAIN),
     (StatesFloats, AGAIN),

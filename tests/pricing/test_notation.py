@@ -54,9 +54,9 @@ READ: list[tuple[str, str, dict[str, Any]]] = [
         {
             "dimension": "calls",
             "tiers": [
-                {"up_to": 10, "unit": 3},
-                {"up_to": 20, "unit": 2, "flat": 7},
-                {"up_to": None, "unit": 1, "flat": 0},
+                {"up_to": 10, "unit": "3"},
+                {"up_to": 20, "unit": "2", "flat": 7},
+                {"up_to": None, "unit": "1", "flat": 0},
             ],
         },
     ),
@@ -129,7 +129,7 @@ fractions = st.builds("{}/{}".format, st.integers(-99, 99), st.integers(0, 99))
 values = st.one_of(st.integers(), fractions, st.text(), st.sampled_from([None, True, False, "none", "inf", "7", "@x"]))
 rates = st.dictionaries(st.text(), values, min_size=1)
 tiers = st.fixed_dictionaries(
-    {"up_to": st.none() | st.integers(0), "unit": st.integers(0) | st.sampled_from(["3/1000", "1/3"])},
+    {"up_to": st.none() | st.integers(0), "unit": st.integers(0).map(str) | st.sampled_from(["3/1000", "1/3"])},
     optional={"flat": st.integers(0)},
 )
 

@@ -61,19 +61,19 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
     ("factory", "given", "kept"),
     [
         (Time, {"credits_per_second": "6/4"}, {"credits_per_second": "3/2"}),
-        (Time, {"credits_per_second": "8/4"}, {"credits_per_second": 2}),
+        (Time, {"credits_per_second": "8/4"}, {"credits_per_second": "2"}),
         (Time, {"credits_per_second": "0"}, {}),
         (PerCredit, {"credits": 1, "per": "request"}, {}),
         (
             Complexity,
             {"weights": {"a": "7"}, "models": {"m": {}, "n": {"a": 0}}, "minimum": 0, "maximum": None},
-            {"weights": {"a": 7}, "models": {"n": {"a": 0}}},
+            {"weights": {"a": "7"}, "models": {"n": {"a": "0"}}},
         ),
         (CostPlus, {"margin": "2/10"}, {"margin": "1/5"}),
         (
             Graduated,
             {"dimension": "a", "tiers": [{"up_to": 5, "unit": "2/4", "flat": 0}, {"up_to": None, "unit": 0}]},
-            {"dimension": "a", "tiers": [{"up_to": 5, "unit": "1/2"}, {"up_to": None, "unit": 0}]},
+            {"dimension": "a", "tiers": [{"up_to": 5, "unit": "1/2"}, {"up_to": None, "unit": "0"}]},
         ),
         (Package, {"dimension": "a", "size": 5, "credits": 1, "free": 0}, {"dimension": "a", "size": 5, "credits": 1}),
     ],
