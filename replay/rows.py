@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import sqlite3
 import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import quote
 
 import msgspec
 
@@ -17,7 +15,7 @@ from ledger.errors import Damaged, LedgerError, NotALog
 from ledger.folding import SNAPSHOT_VERSION
 from ledger.log import COLUMNS, TEXT, Snapshot, origin
 from ledger.plugins import Store
-from ledger.stores.sqlite import LOCK_SECONDS, SQLiteStore
+from ledger.stores.sqlite import LOCK_SECONDS, SQLiteStore, reading_uri, remove_side_files
 
 _AT_ONCE = 1_000
 _LEAST, _MOST = -(2**63), 2**63 - 1
@@ -75,12 +73,9 @@ class FileRows:
     """The rows of an SQLite log, read-only, a few at a time, up to the commit that was the last when it was opened."""
 
     def __init__(self, path: Path) -> None:
-        self.name = str(path)
+        self.name, self._path = str(path), path
         _check_opens(path)
-        where = f"file:{quote(str(path.absolute()))}?mode=ro"
-        if not os.access(path.absolute().parent, os.W_OK):
-            where += "&immutable=1"  # as the store does: side files cannot be made there
-        self._connection = sqlite3.connect(where, uri=True, timeout=LOCK_SECONDS, isolation_level=None)
+        self._connection = sqlite3.connect(reading_uri(path), uri=True, timeout=LOCK_SECONDS, isolation_level=None)
         self._connection.text_factory = bytes
         try:
             self.origin = self._identify(path)
@@ -134,8 +129,9 @@ class FileRows:
         return [str(line, errors="replace") for (line,) in lines if line != b"ok"]
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file. Reading leaves nothing behind."""
         self._connection.close()
+        remove_side_files(self._path)
 
     def _some(self, after: int) -> Iterator[Row]:
         cursor = self._connection.execute(

@@ -38,7 +38,7 @@ def test_an_unknown_name_says_what_is_installed() -> None:
     assert caught.value.code == "unknown_plugin"
     with pytest.raises(UnknownPlugin, match="no pricing policy 'magic'") as caught:
         policies.get("magic")
-    assert ", ".join(BUILT_IN[:3]) in caught.value.hint
+    assert all(name in caught.value.hint for name in BUILT_IN)
 
 
 def test_names_are_sorted() -> None:

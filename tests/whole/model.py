@@ -728,6 +728,7 @@ def void(account: Account, lot: Row, at: int) -> None:
     """A payment was void: the rest is withdrawn, and what was spent or is held there becomes debt."""
     number = lot["id"]
     move(account, number, "left", "withdrawn", on(account, number, "left"))
+    spent = on(account, number, "spent")
     for place in ("spent", "held"):
         credits = on(account, number, place)
         move(account, number, place, "withdrawn", credits)
@@ -735,7 +736,8 @@ def void(account: Account, lot: Row, at: int) -> None:
     for row in account["takes"]:
         if row["lot"] == number:
             row["lot"] = DEBT
-            owe(account, row["credits"], charge=row["charge"], period=row["period"])
+            owe(account, min(spent, row["credits"]), charge=row["charge"], period=row["period"])
+            spent -= min(spent, row["credits"])
     for request in open_requests(account):
         owe(account, total(request["draws"], number), request=request["id"])
         for row in request["draws"]:

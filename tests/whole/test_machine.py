@@ -23,11 +23,7 @@ from ledger import Ledger
 from ledger.commands import Purchase, RegisterAgent, Tick
 from ledger.movements import Journal
 from ledger.plugins import stores
-
-try:
-    from replay.audit import audit
-except ImportError:
-    audit = None
+from replay.audit import audit
 
 BEGIN = 1_701_388_680 * SECOND
 """2023-11-30, two minutes before the month ends."""
@@ -269,9 +265,8 @@ class Machine(RuleBasedStateMachine):
             self.posted = entry.seq
 
     def check_audit(self) -> None:
-        if audit:
-            report = audit(self.main.path or self.main.store)
-            assert report.verdict == "clean", report
+        report = audit(self.main.path or self.main.store)
+        assert report.verdict == "clean", report
 
     def teardown(self) -> None:
         if hasattr(self, "main"):
@@ -318,11 +313,11 @@ def at_most(examples: int, steps: int) -> settings:
 
 
 class TestInMemory(Machine.TestCase):
-    settings = at_most(25, 30)
+    settings = at_most(60, 40)
 
 
 class TestOnDisk(MachineOnDisk.TestCase):
-    settings = at_most(25, 30)
+    settings = at_most(60, 40)
 
 
 @pytest.mark.sweep
