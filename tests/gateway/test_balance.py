@@ -4,6 +4,8 @@ import pytest
 
 from ledger import Ledger
 
+pytestmark = pytest.mark.smoke
+
 KEYS = [
     "account", "subscriber", "plan", "decimals", "issued", "available", "held", "spent", "lapsed", "withdrawn",
     "debt", "open_requests", "access_until", "admits",

@@ -23,6 +23,8 @@ from ledger import (
 )
 from ledger.events import Charged, Extended, Released, Requested
 
+pytestmark = pytest.mark.smoke
+
 SECOND = 1_000_000
 BEGIN = 1_700_000_000 * SECOND
 PRO = CreatePlan(plan="pro", owner="acme", credits=100, parameters={"per": "call"}, hold_seconds=30, late_seconds=0)

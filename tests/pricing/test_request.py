@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from ledger.rating import marginal
 from pricing import Complexity, CostPlus, PerCredit, Price, Time
 
+pytestmark = pytest.mark.smoke
+
 
 def rows(price: Price) -> list[tuple[str, int, str, str]]:
     """A price's lines: what, how many, at what rate, and what they come to."""

@@ -65,6 +65,8 @@ from ledger.stores.sqlite import SQLiteStore
 from replay import Report, audit
 from replay.checks import DIFFERENCE, KINDS
 
+pytestmark = pytest.mark.smoke
+
 SECOND = 1_000_000
 DAY = 86_400 * SECOND
 BEGIN = 1_701_388_680 * SECOND  # two minutes before December 2023

@@ -1,0 +1,10 @@
+"""For the whole suite: in CI property tests repeat themselves, so that a landing never depends on luck; elsewhere each
+run tries something new."""
+
+import os
+
+from hypothesis import settings
+
+settings.register_profile("repeatable", derandomize=True)
+if os.environ.get("CI"):
+    settings.load_profile("repeatable")
