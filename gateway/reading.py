@@ -79,6 +79,8 @@ def statement_of(
     if start is not None and start.seq is not None:
         within(store, start.seq)
     now = reading(store, upto)
+    if start is not None and ((start.seq or 0) > now.seq or (upto is not None and (start.at or 0) > now.at)):
+        raise Usage(f"--from {begin} is later than where the statement ends", "swap --from and --as-of")
     known = takewhile(lambda entry: entry.seq <= now.seq, entries(store.read(0)))
     instants: dict[int, int] = {}
     pending = now.pending(subscriber, plan)

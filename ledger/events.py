@@ -81,7 +81,7 @@ class Tariff(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     version: int
     policy: str
-    policy_version: int = 1
+    policy_version: int
     parameters: dict[str, Any] = {}
 
     def __post_init__(self) -> None:
@@ -187,12 +187,12 @@ class PlanCreated(Event, frozen=True, kw_only=True, tag="plan_created"):
     on_lapse: OnLapse = "earn"
     tariff: Tariff
     limits: Limits = Limits()
-    hold_seconds: int = 600
-    longest_seconds: int = DAY_SECONDS
+    hold_seconds: int
+    longest_seconds: int
     late_seconds: int = DAY_SECONDS
     overrun: Overrun = "cap"
     debt_limit: int = 0
-    period: Metering = "month"
+    period: Metering
     record_refusals: bool = False
 
     def __post_init__(self) -> None:
@@ -365,7 +365,7 @@ class Released(Event, frozen=True, kw_only=True, tag="released"):
     """The request ends without a charge; what it held returns to its lots. `instant` is set where it expired."""
 
     request: int
-    reason: ReleaseReason = "voided"
+    reason: ReleaseReason
     instant: int | None = None
 
     def __post_init__(self) -> None:
@@ -379,7 +379,7 @@ class RefusedRequests(Event, frozen=True, kw_only=True, tag="refused"):
     plan: str
     agent: int = 0
     estimate: Usage = {}
-    count: int = 1
+    count: int
 
     def __post_init__(self) -> None:
         _usage(self.estimate)
@@ -438,7 +438,7 @@ class Adjusted(Event, frozen=True, kw_only=True, tag="adjusted"):
     credits: int = 0
     draws: Draws = ()
     shortfall: int = 0
-    reason: AdjustReason = "correction"
+    reason: AdjustReason
     usage: Usage = {}
     before: Usage = {}
     labels: dict[str, str] = {}

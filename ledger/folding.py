@@ -54,8 +54,10 @@ def latest_snapshot(store: Store, upto: int | None = None) -> tuple[Books, Snaps
 def as_of(store: Store, *, seq: int | None = None, at: int | None = None) -> Reading:
     """The books after sequence `seq`, or at time `at` (UTC microseconds); without either, at the head.
 
-    Raises LedgerError for a sequence beyond the head.
+    Raises LedgerError for both at once, for anything that is not a whole number, and for a sequence beyond the head.
     """
+    if (seq is not None and at is not None) or not all(value is None or type(value) is int for value in (seq, at)):
+        raise LedgerError("a moment is a sequence or a time", "give `seq`, or `at` in UTC microseconds")
     if seq is not None and seq > (head := store.head().seq):
         raise LedgerError(f"the log ends at sequence {head}", "give an earlier sequence")
     cached = latest_snapshot(store, seq) if at is None else None

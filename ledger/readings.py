@@ -98,6 +98,12 @@ class Reading:
     def __init__(self, books: Books, at: int) -> None:
         self._books, self.at = books, at
 
+    def __repr__(self) -> str:
+        return f"<Reading after sequence {self.seq}, at {self.at}: {self._books.opened} accounts>"
+
+    def _repr_html_(self) -> str:
+        return f"<code>{repr(self)[1:-1]}</code>"
+
     @property
     def seq(self) -> int:
         """The sequence of the last event that it knows."""

@@ -6,6 +6,8 @@ import hashlib
 import sqlite3
 import struct
 from collections.abc import Iterator
+from contextlib import closing
+from functools import cache
 from pathlib import Path
 from typing import Protocol
 
@@ -15,7 +17,7 @@ from ledger.errors import Damaged, LedgerError, NotALog
 from ledger.folding import SNAPSHOT_VERSION
 from ledger.log import COLUMNS, TEXT, Snapshot, origin
 from ledger.plugins import Store
-from ledger.stores.sqlite import LOCK_SECONDS, SQLiteStore, reading_uri, remove_side_files
+from ledger.stores.sqlite import APPLICATION_ID, LOCK_SECONDS, SCHEMA, SQLiteStore, reading_uri, remove_side_files
 
 _AT_ONCE = 1_000
 _LEAST, _MOST = -(2**63), 2**63 - 1
@@ -66,7 +68,14 @@ class Source(Protocol):
 
 def source(where: str | Path | Store) -> Source:
     """The rows of a log file or of an open store. Raises NotFound, NotALog or WrongVersion, as opening it does."""
-    return FileRows(Path(where)) if isinstance(where, str | Path) else StoreRows(where)
+    if not isinstance(where, str | Path):
+        return StoreRows(where)
+    try:
+        return FileRows(Path(where))
+    except NotALog as error:
+        if Path(where).is_file() and _says_it_is_a_ledger(Path(where)):
+            return BrokenFile(Path(where), error)
+        raise
 
 
 class FileRows:
@@ -124,9 +133,13 @@ class FileRows:
         """What SQLite finds wrong with the pages of the commits."""
         try:
             lines = self._connection.execute("PRAGMA quick_check('commits')").fetchall()
+            schema = dict(self._connection.execute("SELECT name, sql FROM sqlite_master").fetchall())
         except sqlite3.Error as error:
             return [str(error)]
-        return [str(line, errors="replace") for (line,) in lines if line != b"ok"]
+        expected = {name.encode(): sql.encode() for name, sql in _expected_schema().items()}
+        changed = [name.decode() for name, sql in expected.items() if schema.get(name, sql) != sql]
+        flaws = [str(line, errors="replace") for (line,) in lines if line != b"ok"]
+        return flaws + [f"{name} is not defined as it was made" for name in changed]
 
     def close(self) -> None:
         """Close the file. Reading leaves nothing behind."""
@@ -203,6 +216,46 @@ class StoreRows:
 
     def close(self) -> None:
         """The store is its owner's to close."""
+
+
+class BrokenFile:
+    """A file that says it is a ledger and that SQLite cannot open."""
+
+    def __init__(self, path: Path, error: NotALog) -> None:
+        self.name, self.origin, self._error = str(path), b"", error
+
+    def rows(self) -> Iterator[Row]:
+        """Raises Unreadable."""
+        raise Unreadable(str(self._error))
+
+    def last(self) -> int:
+        """Nothing can be told."""
+        return 0
+
+    def snapshots(self) -> dict[int, Snapshot]:
+        """None can be read."""
+        return {}
+
+    def flaws(self) -> list[str]:
+        """What `rows` says is all there is to say."""
+        return []
+
+    def close(self) -> None:
+        """Nothing was opened."""
+
+
+def _says_it_is_a_ledger(path: Path) -> bool:
+    """By the application id in the file's own header, at byte 68."""
+    with path.open("rb") as file:
+        header = file.read(72)
+    return header.startswith(b"SQLite format 3") and header[68:] == APPLICATION_ID.to_bytes(4, "big")
+
+
+@cache
+def _expected_schema() -> dict[str, str]:
+    with closing(sqlite3.connect(":memory:")) as made:
+        made.executescript(SCHEMA)
+        return dict(made.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall())
 
 
 def _check_opens(path: Path) -> None:

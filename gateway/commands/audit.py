@@ -47,6 +47,7 @@ def audit(
     Exits 0 where it is clean, 1 where there are findings, 2 where it could not be done. What no installed policy can
     price again is counted as unverified, which is no finding.
     """
+
     from ledger.errors import MissingExtra
 
     from .. import render

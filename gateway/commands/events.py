@@ -41,26 +41,20 @@ def events(
       tollbook events LOG --account 3 --after 1200
       tollbook events LOG --json | tail -1
 
-    The hashes are not checked, so that a log with damage can be looked at; `tollbook audit` checks them. Filters that
-    match nothing in the whole log exit 2.
+    The hashes are not checked, so that a log with damage can be looked at; `tollbook audit` checks them. Where
+    nothing matches, nothing is printed.
     """
-    from ledger.errors import NotFound
-
     from .. import render, shapes
     from ..reading import opened, within
 
     types = _known(type or [])
     with opened(log) as store:
         within(store, after)
-        found = 0
         for entry in islice(_matching(store, after, types, account), limit):
-            found += 1
             if json:
                 render.json(shapes.event(entry))
             else:
                 render.line(_text(entry))
-    if not found and not after and (types or account is not None):
-        raise NotFound("no event matches", "leave a filter out to see what there is")
 
 
 def _known(types: list[str]) -> set[str]:
@@ -96,5 +90,5 @@ def _text(entry: Entry) -> str:
     from replay.findings import time_text
 
     account = getattr(entry.event, "account", None)
-    of = f"account {account}" if account else ""
+    of = f"account {account}" if account else getattr(entry.event, "plan", "") or getattr(entry.event, "name", "")
     return f"{entry.seq:>9}  {time_text(entry.at)}  {tag(entry.event):<20}  {of:<14}  {describe(entry.event)}".rstrip()

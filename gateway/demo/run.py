@@ -20,6 +20,7 @@ from replay.customers import demand
 from replay.findings import Report
 from replay.traces import Trace
 
+from ..errors import Usage
 from .shop import Tariff, open_shop
 from .story import Progress, Story, TraceClock, slice_length
 from .summary import PolicyShown, Summary, takings
@@ -97,7 +98,10 @@ def sweep(log: Path) -> None:
 
 
 def _tariff(text: str) -> Tariff:
-    name, parameters = parse(text)
+    try:
+        name, parameters = parse(text)
+    except BadData as error:
+        raise error if error.file else Usage(str(error), error.hint) from error
     try:
         made = policies.get(name)(parameters)
     except ValueError as error:

@@ -98,10 +98,14 @@ def _check_content(case: Case, command: AnyCommand) -> None:
             raise Refusal(Reason.malformed, detail="a charge names its account; give only the charge")
         case Charge() if command.request and (command.subscriber or command.plan or command.agent):
             raise Refusal(Reason.malformed, detail="a request names its account and agent; give only the request")
+        case Charge() | Adjust() if not command_refers(command) and not (command.subscriber and command.plan):
+            raise Refusal(Reason.malformed, detail="name a request or a charge, or a subscriber and a plan")
         case Charge() if not command.request and not command.final:
             raise Refusal(Reason.malformed, detail="a direct charge is final")
         case Give() if not command.credits and not command.seconds and command.expiry is None:
             raise Refusal(Reason.malformed, detail="give credits, a window, or both")
+        case Give() if command.start is not None and command.expiry is not None and command.expiry <= command.start:
+            raise Refusal(Reason.malformed, detail="the expiry lies before the start")
         case CreatePlan() | RepricePlan():
             catalogue.tariff(case, 1, command.policy, command.parameters)
 

@@ -70,7 +70,9 @@ SELECT commits.first_seq + each.key AS seq,
            ELSE json_extract(each.value, '$.request') END AS request,
        CASE json_extract(each.value, '$.type') WHEN 'charged' THEN commits.first_seq + each.key
            ELSE json_extract(each.value, '$.charge') END AS charge,
-       json_extract(each.value, '$.credits') AS credits,
+       CASE WHEN json_extract(each.value, '$.type') IN ('charged', 'adjusted')
+           THEN coalesce(json_extract(each.value, '$.credits'), 0)
+           ELSE json_extract(each.value, '$.credits') END AS credits,
        json_extract(each.value, '$.key') AS key,
        each.value AS event
 FROM commits, json_each(CASE typeof(commits.body) WHEN 'text' THEN commits.body

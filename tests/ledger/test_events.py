@@ -96,9 +96,11 @@ GOLDEN_LINES: list[tuple[bytes, Event]] = [
         ),
     ),
     (
-        b'{"type":"plan_repriced","plan":"pro","tariff":{"version":2,"policy":"per_credit","parameters":{"credits"'
-        b":2}}}",
-        PlanRepriced(plan="pro", tariff=Tariff(version=2, policy="per_credit", parameters={"credits": 2})),
+        b'{"type":"plan_repriced","plan":"pro","tariff":{"version":2,"policy":"per_credit","policy_version":1,"para'
+        b'meters":{"credits":2}}}',
+        PlanRepriced(
+            plan="pro", tariff=Tariff(version=2, policy="per_credit", policy_version=1, parameters={"credits": 2})
+        ),
     ),
     (
         b'{"type":"plan_retired","plan":"pro"}',
@@ -316,8 +318,17 @@ GOLDEN_LINES: list[tuple[bytes, Event]] = [
 SHORTEST_LINES: list[tuple[bytes, Event]] = [
     (
         b'{"type":"plan_created","plan":"p","owner":"o","asset":"USD","credits":1,"tariff":{"version":1,"policy":"'
-        b'time"}}',
-        PlanCreated(plan="p", owner="o", asset="USD", credits=1, tariff=Tariff(version=1, policy="time")),
+        b'time","policy_version":1},"hold_seconds":600,"longest_seconds":900,"period":"month"}',
+        PlanCreated(
+            plan="p",
+            owner="o",
+            asset="USD",
+            credits=1,
+            tariff=Tariff(version=1, policy="time", policy_version=1),
+            hold_seconds=600,
+            longest_seconds=900,
+            period="month",
+        ),
     ),
     (
         b'{"type":"agent_registered","agent":1,"name":"a","owner":"o"}',
@@ -344,20 +355,20 @@ SHORTEST_LINES: list[tuple[bytes, Event]] = [
         Requested(account=1, deadline=9, tariff=1),
     ),
     (
-        b'{"type":"released","request":3}',
-        Released(request=3),
+        b'{"type":"released","request":3,"reason":"voided"}',
+        Released(request=3, reason="voided"),
     ),
     (
-        b'{"type":"refused","reason":"expired","plan":"p"}',
-        RefusedRequests(reason="expired", plan="p"),
+        b'{"type":"refused","reason":"expired","plan":"p","count":1}',
+        RefusedRequests(reason="expired", plan="p", count=1),
     ),
     (
         b'{"type":"charged","account":1,"tariff":1,"period":"forever"}',
         Charged(account=1, tariff=1, period="forever"),
     ),
     (
-        b'{"type":"adjusted","account":1,"period":"2023-11"}',
-        Adjusted(account=1, period="2023-11"),
+        b'{"type":"adjusted","account":1,"period":"2023-11","reason":"correction"}',
+        Adjusted(account=1, period="2023-11", reason="correction"),
     ),
 ]
 
@@ -478,11 +489,16 @@ def test_a_field_of_a_later_release_is_passed_over() -> None:
 
 # -- what is refused at both doors -------------------------------------------------------------------------------------
 
-TARIFF = Tariff(version=1, policy="time")
-PLAN: dict[str, Any] = {"plan": "p", "owner": "o", "asset": "USD", "credits": 1, "tariff": TARIFF}
+TARIFF = Tariff(version=1, policy="time", policy_version=1)
+PLAN: dict[str, Any] = {"plan": "p", "owner": "o", "asset": "USD", "credits": 1, "tariff": TARIFF} | {
+    "hold_seconds": 600,
+    "longest_seconds": 900,
+    "period": "month",
+}
 LOT: dict[str, Any] = {"account": 1, "subscriber": "s", "plan": "p", "credits": 1}
 REQUEST: dict[str, Any] = {"account": 1, "deadline": 9, "tariff": 1}
 CHARGE: dict[str, Any] = {"account": 1, "tariff": 1, "period": "2023-11"}
+ADJUSTMENT: dict[str, Any] = {"reason": "correction"}
 BATCH: dict[str, Any] = {"number": 1, "chain": "c", "contract": "0x", "asset": "USD", "covers": {}, "root": "0x"}
 
 WRONG: list[tuple[str, type[Any], dict[str, Any]]] = [
@@ -494,7 +510,11 @@ WRONG: list[tuple[str, type[Any], dict[str, Any]]] = [
     ("a receiver stands once in a price", PlanCreated, PLAN | {"price": (Share("o", 1), Share("o", 1))}),
     ("a hold lasts", PlanCreated, PLAN | {"hold_seconds": 0}),
     ("a hold is no longer than the longest", PlanCreated, PLAN | {"hold_seconds": 11, "longest_seconds": 10}),
-    ("a plan begins with version 1", PlanCreated, PLAN | {"tariff": Tariff(version=2, policy="time")}),
+    (
+        "a plan begins with version 1",
+        PlanCreated,
+        PLAN | {"tariff": Tariff(version=2, policy="time", policy_version=1)},
+    ),
     ("decimals are few", PlanCreated, PLAN | {"decimals": 37}),
     ("decimals are not negative", PlanCreated, PLAN | {"decimals": -1}),
     ("an agent has a number", AgentRegistered, {"agent": 0, "name": "a", "owner": "o"}),
@@ -516,18 +536,26 @@ WRONG: list[tuple[str, type[Any], dict[str, Any]]] = [
     ("no draw is negative", Requested, REQUEST | {"draws": ((2, 5), (3, -5))}),
     ("lots are not negative", Requested, REQUEST | {"hold": 1, "draws": ((-1, 1),)}),
     ("an expiry has an instant", Released, {"request": 3, "reason": "expired"}),
-    ("only an expiry has an instant", Released, {"request": 3, "instant": 7}),
+    ("only an expiry has an instant", Released, {"request": 3, "reason": "voided", "instant": 7}),
     ("somebody was refused", RefusedRequests, {"reason": "expired", "plan": "p", "count": 0}),
     ("draws sum to the credits", Charged, CHARGE | {"credits": 5, "draws": ((2, 4),)}),
     ("credits have draws", Charged, CHARGE | {"credits": 5}),
     ("a direct charge is final", Charged, CHARGE | {"final": False}),
-    ("draws sum to what is given back", Adjusted, {"account": 1, "charge": 4, "credits": -5, "draws": ((2, 4),)}),
-    ("draws sum to what is taken", Adjusted, {"account": 1, "charge": 4, "credits": 5, "draws": ((2, 4),)}),
-    ("an adjustment corrects something", Adjusted, {"account": 1}),
-    ("an adjustment corrects one thing", Adjusted, {"account": 1, "charge": 4, "period": "2023-11"}),
+    (
+        "draws sum to what is given back",
+        Adjusted,
+        ADJUSTMENT | {"account": 1, "charge": 4, "credits": -5, "draws": ((2, 4),)},
+    ),
+    (
+        "draws sum to what is taken",
+        Adjusted,
+        ADJUSTMENT | {"account": 1, "charge": 4, "credits": 5, "draws": ((2, 4),)},
+    ),
+    ("an adjustment corrects something", Adjusted, ADJUSTMENT | {"account": 1}),
+    ("an adjustment corrects one thing", Adjusted, ADJUSTMENT | {"account": 1, "charge": 4, "period": "2023-11"}),
     ("a lapse is of something", Lapsed, {"account": 1, "lot": 2, "credits": 0, "instant": 0}),
     ("debt does not lapse", Lapsed, {"account": 1, "lot": 0, "credits": 1, "instant": 0}),
-    ("tariffs count from 1", Tariff, {"version": 0, "policy": "time"}),
+    ("tariffs count from 1", Tariff, {"version": 0, "policy": "time", "policy_version": 1}),
     ("a rate has requests", RateLimit, {"requests": 0, "seconds": 1}),
     ("a rate has a time", RateLimit, {"requests": 1, "seconds": 0}),
     ("a window has a length", CreditsLimit, {"credits": 1, "seconds": 0}),
@@ -564,24 +592,45 @@ CREDITS = [
     amounts("a hold", Requested, REQUEST | {"hold": 1, "draws": ((2, 1),)}, "hold"),
     amounts("a hold's draw", Requested, REQUEST | {"hold": 1, "draws": ((2, 1),)}, "draws", 0, 1),
     amounts("an estimate", Requested, REQUEST | {"estimate": {"calls": 1}}, "estimate", "calls"),
-    amounts("a refused estimate", RefusedRequests, {"reason": "r", "plan": "p", "estimate": {"x": 1}}, "estimate", "x"),
+    amounts(
+        "a refused estimate",
+        RefusedRequests,
+        {"reason": "r", "plan": "p", "count": 1, "estimate": {"x": 1}},
+        "estimate",
+        "x",
+    ),
     amounts("a charge's credits", Charged, CHARGE | {"credits": 1, "draws": ((2, 1),)}, "credits"),
     amounts("a charge's draw", Charged, CHARGE | {"credits": 1, "draws": ((2, 1),)}, "draws", 0, 1),
     amounts("a shortfall", Charged, CHARGE, "shortfall"),
     amounts("usage", Charged, CHARGE | {"usage": {"calls": 1}}, "usage", "calls"),
     amounts("a meter", Charged, CHARGE | {"before": {"calls": 1}}, "before", "calls"),
     amounts(
-        "an adjustment's draw", Adjusted, {"account": 1, "charge": 4, "credits": 1, "draws": ((2, 1),)}, "draws", 0, 1
+        "an adjustment's draw",
+        Adjusted,
+        ADJUSTMENT | {"account": 1, "charge": 4, "credits": 1, "draws": ((2, 1),)},
+        "draws",
+        0,
+        1,
     ),
-    amounts("an adjustment's shortfall", Adjusted, {"account": 1, "charge": 4}, "shortfall"),
-    amounts("an adjustment's meter", Adjusted, {"account": 1, "charge": 4, "before": {"calls": 1}}, "before", "calls"),
+    amounts("an adjustment's shortfall", Adjusted, ADJUSTMENT | {"account": 1, "charge": 4}, "shortfall"),
+    amounts(
+        "an adjustment's meter",
+        Adjusted,
+        ADJUSTMENT | {"account": 1, "charge": 4, "before": {"calls": 1}},
+        "before",
+        "calls",
+    ),
     amounts("a debt that is paid", Started, {"account": 1, "lot": 2, "instant": 0, "draws": ((0, 1),)}, "draws", 0, 1),
     amounts("a withdrawal's draw", Withdrawn, {"account": 1, "draws": ((2, 1),)}, "draws", 0, 1),
     amounts("what lapses", Lapsed, {"account": 1, "lot": 2, "credits": 1, "instant": 0}, "credits"),
 ]
 SIGNED = [
-    amounts("an adjustment", Adjusted, {"account": 1, "charge": 4, "credits": 1, "draws": ((2, 1),)}, "credits"),
-    amounts("a usage delta", Adjusted, {"account": 1, "charge": 4, "usage": {"calls": -1}}, "usage", "calls"),
+    amounts(
+        "an adjustment", Adjusted, ADJUSTMENT | {"account": 1, "charge": 4, "credits": 1, "draws": ((2, 1),)}, "credits"
+    ),
+    amounts(
+        "a usage delta", Adjusted, ADJUSTMENT | {"account": 1, "charge": 4, "usage": {"calls": -1}}, "usage", "calls"
+    ),
 ]
 MONEY = [
     amounts("a share", Share, {"receiver": "o", "amount": 1}, "amount"),

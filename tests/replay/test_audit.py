@@ -65,6 +65,8 @@ from ledger.stores.sqlite import SQLiteStore
 from replay import Report, audit
 from replay.checks import DIFFERENCE, KINDS
 
+HOLDS: dict[str, Any] = {"hold_seconds": 600, "longest_seconds": 86_400, "period": "month"}
+
 pytestmark = pytest.mark.smoke
 
 SECOND = 1_000_000
@@ -321,7 +323,12 @@ def test_a_forgery_that_is_right_in_everything_is_not_found(log):
 
 def test_the_extras_beyond_the_contract_may_be_missing(log):
     """A log written from the contract alone says less of an adjustment, and is as clean."""
-    seq = forge(log, Adjusted(account=log.hal, charge=log.spent, credits=2, draws=((log.low, 2),), usage={"calls": 2}))
+    seq = forge(
+        log,
+        Adjusted(
+            account=log.hal, charge=log.spent, credits=2, draws=((log.low, 2),), usage={"calls": 2}, reason="correction"
+        ),
+    )
     assert audit(log.path).findings == (), seq
 
 
@@ -380,7 +387,7 @@ def conservation(log: Any) -> int:
 
 def books(log: Any) -> int:
     """More debt is given back than there ever was: the account's debt is no longer the sum of its debts."""
-    back = Adjusted(account=log.hal, charge=log.spent, credits=-5, draws=((0, 5),))
+    back = Adjusted(account=log.hal, charge=log.spent, credits=-5, draws=((0, 5),), reason="correction")
     return forge(log, back)
 
 
@@ -390,7 +397,7 @@ def overspend(log: Any) -> int:
 
 def hold(log: Any) -> int:
     """A request ends twice."""
-    return forge(log, Released(request=log.closed))
+    return forge(log, Released(request=log.closed, reason="voided"))
 
 
 def price(log: Any) -> int:
@@ -408,7 +415,9 @@ def draws(log: Any) -> int:
 
 def adjustment(log: Any) -> int:
     """More is given back than was charged."""
-    return forge(log, Adjusted(account=log.hal, charge=log.spent, credits=-11, draws=((log.low, 11),)))
+    return forge(
+        log, Adjusted(account=log.hal, charge=log.spent, credits=-11, draws=((log.low, 11),), reason="correction")
+    )
 
 
 def earned(log: Any) -> int:
@@ -501,7 +510,9 @@ def request(log: Any, **fields: Any) -> Requested:
 
 
 def correct(log: Any, credits: int, *lots: tuple[int, int], **fields: Any) -> Adjusted:
-    return Adjusted(account=log.hal, credits=credits, draws=lots, **{"charge": log.spent, **fields})
+    return Adjusted(
+        account=log.hal, credits=credits, draws=lots, **{"charge": log.spent, "reason": "correction", **fields}
+    )
 
 
 MORE: list[tuple[str, str, Callable[[Any], list[Event]]]] = [
@@ -524,7 +535,7 @@ MORE: list[tuple[str, str, Callable[[Any], list[Event]]]] = [
         "a new expiry in the past",
         lambda log: [correct(log, -1, (log.low, 1), metered="2023-12", expiry=log.at)],
     ),
-    ("schema", "a request that never was", lambda log: [Released(request=log.low)]),
+    ("schema", "a request that never was", lambda log: [Released(request=log.low, reason="voided")]),
     ("schema", "an unknown lot", lambda log: [Started(account=log.hal, lot=1, instant=log.at)]),
     ("schema", "an unknown agent", lambda log: [request(log, agent=9)]),
     ("schema", "an unknown tariff version", lambda log: [direct(log, tariff=7)]),
@@ -546,15 +557,22 @@ MORE: list[tuple[str, str, Callable[[Any], list[Event]]]] = [
         "schema",
         "a plan made twice",
         lambda log: [
-            PlanCreated(plan="plain", owner="x", asset="USD", credits=1, tariff=Tariff(version=1, policy="per_credit"))
+            PlanCreated(
+                plan="plain",
+                owner="x",
+                asset="USD",
+                credits=1,
+                **HOLDS,
+                tariff=Tariff(version=1, policy="per_credit", policy_version=1),
+            )
         ],
     ),
     (
         "schema",
         "a tariff version left out",
-        lambda log: [PlanRepriced(plan="plain", tariff=Tariff(version=3, policy="per_credit"))],
+        lambda log: [PlanRepriced(plan="plain", tariff=Tariff(version=3, policy="per_credit", policy_version=1))],
     ),
-    ("schema", "a reason off the list", lambda log: [RefusedRequests(reason="mood", plan="plain")]),
+    ("schema", "a reason off the list", lambda log: [RefusedRequests(reason="mood", plan="plain", count=1)]),
     (
         "schema",
         "a lot reversed twice",
@@ -594,7 +612,9 @@ MORE: list[tuple[str, str, Callable[[Any], list[Event]]]] = [
         "price",
         "another tariff than the request's",
         lambda log: [
-            PlanRepriced(plan="plain", tariff=Tariff(version=2, policy="per_credit", parameters={"credits": 3})),
+            PlanRepriced(
+                plan="plain", tariff=Tariff(version=2, policy="per_credit", policy_version=1, parameters={"credits": 3})
+            ),
             Charged(
                 account=log.hal,
                 request=log.open,
@@ -677,7 +697,7 @@ def test_credits_that_return_to_an_expired_lot_must_lapse_in_the_same_commit(log
         request(log, hold=3, estimate={"calls": 3}, draws=((log.seq + 1, 3),)),
     )
     assert audit(log.path).findings == ()
-    seq = forge(log, Released(request=lot + 2), at=log.at + 2)
+    seq = forge(log, Released(request=lot + 2, reason="voided"), at=log.at + 2)
     assert kinds_at(audit(log.path), seq) == {"time"}
 
 
@@ -734,7 +754,9 @@ def rehash(connection: sqlite3.Connection, bodies: dict[int, bytes]) -> None:
 
 def foreign(log: Any, tariff: Tariff) -> int:
     number = 1 + max(account for account in books_of(log.path).accounts)
-    plan = PlanCreated(plan="foreign", owner="o", asset="USD", price=(Share("o", 5),), credits=50, tariff=tariff)
+    plan = PlanCreated(
+        plan="foreign", owner="o", asset="USD", price=(Share("o", 5),), credits=50, **HOLDS, tariff=tariff
+    )
     bought = Purchased(account=number, subscriber="ivy", plan="foreign", credits=50)
     lot = log.seq + 2
     charge = Charged(account=number, credits=9, draws=((lot, 9),), usage={"x": 4}, tariff=1, period="2023-12")
@@ -749,9 +771,9 @@ def books_of(path: Path) -> Books:
 @pytest.mark.parametrize(
     "tariff",
     [
-        Tariff(version=1, policy="gone"),
+        Tariff(version=1, policy="gone", policy_version=1),
         Tariff(version=1, policy="per_credit", policy_version=99),
-        Tariff(version=1, policy="complexity", parameters={"weights": 7}),
+        Tariff(version=1, policy="complexity", policy_version=1, parameters={"weights": 7}),
     ],
 )
 def test_what_no_installed_policy_can_reprice_is_counted_and_is_no_finding(log, tariff):

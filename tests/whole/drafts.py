@@ -2,7 +2,7 @@
 
 A draft is a command that says its references relatively, since sequence numbers and times are only known in the run:
 `request`, `charge` and `lot` count back from the latest of their kind (1), `start`, `expiry` and `occurred_at` count
-seconds from now, and `period` counts days or months back from the current one.
+seconds from now, `period` is 0 for the current one, 1 for the one before, and -1 for one that is long over.
 """
 
 from dataclasses import dataclass, field
@@ -10,7 +10,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from whole_model import SECOND, Model, period_of
+from whole_accounts import SECOND
+from whole_model import Model
 
 from ledger.commands import (
     Adjust,
@@ -77,7 +78,7 @@ odd_kinds = st.builds(
     hold_seconds=st.integers(1, 20),
     longest_seconds=st.integers(20, 40),
     late_seconds=st.integers(0, 40),
-    period=st.sampled_from(["month", "day", "forever"]),
+    period=st.sampled_from(["month", "day", "purchase", "forever"]),
     limits=st.builds(
         Limits,
         rate=st.none() | st.builds(RateLimit, st.integers(1, 3), st.sampled_from([6, 12])),
@@ -99,12 +100,16 @@ on_sale = st.sampled_from("aaabbc")
 accounts = {"subscriber": st.sampled_from(["ann", "ann", "ann", "ben"]), "plan": on_sale}
 usages = st.dictionaries(st.sampled_from(["tokens", "calls"]), st.integers(1, 9), max_size=2)
 deltas = st.dictionaries(st.sampled_from(["tokens", "calls"]), st.integers(-6, 6).filter(bool), min_size=1, max_size=2)
+periods = st.sampled_from(["0", "0", "0", "1", "1", "-1"])
 soon = st.none() | st.integers(-5, 70)
 given = st.none() | st.integers(1, 70)
 agents = st.sampled_from([""] * 8 + ["bot", "bot", "other", "nobody"])
 urls = st.sampled_from(["", "", "", ENDPOINT, "https://bot.example/not"])
 
-purchases = st.builds(Purchase, **accounts, start=st.none() | st.none() | st.integers(-5, 40), key=keys)
+payments = st.sampled_from([""] * 6 + ["paid", "wired"])
+purchases = st.builds(Purchase, **accounts, start=st.none() | st.none() | st.integers(-5, 40), key=keys) | st.builds(
+    Purchase, **accounts, payment=payments
+)
 gifts = st.builds(
     Give,
     **accounts,
@@ -115,7 +120,7 @@ gifts = st.builds(
     priority=st.none() | st.integers(-1, 1),
 )
 withdrawals = st.builds(Withdraw, **accounts, lot=st.integers(0, 3), credits=few | few | st.none())
-reversals = st.builds(Reverse, **accounts, lot=back)
+reversals = st.builds(Reverse, **accounts, lot=back) | st.builds(Reverse, **accounts, payment=payments)
 requests = st.builds(Request, **accounts, agent=agents, url=urls, estimate=usages, key=keys)
 charges = st.builds(
     Charge, request=back, usage=usages, final=st.booleans(), occurred_at=st.none() | st.integers(-90_000, 60), key=keys
@@ -130,8 +135,8 @@ corrections = st.builds(Adjust, charge=back, credits=st.integers(-9, 9).filter(b
     Adjust, charge=back, usage=deltas, expiry=given
 )
 period_corrections = st.builds(
-    Adjust, **accounts, period=st.sampled_from(["0", "0", "1"]), credits=st.integers(-9, 9).filter(bool), expiry=given
-) | st.builds(Adjust, **accounts, period=st.sampled_from(["0", "0", "1"]), usage=deltas)
+    Adjust, **accounts, period=periods, credits=st.integers(-9, 9).filter(bool), expiry=given
+) | st.builds(Adjust, **accounts, period=periods, usage=deltas)
 tariffs = st.sampled_from(TARIFFS)
 catalogue = st.one_of(
     st.builds(lambda plan, tariff: RepricePlan(plan=plan, policy=tariff[0], parameters=tariff[1]), on_sale, tariffs),
@@ -148,7 +153,8 @@ nonsense = st.sampled_from(
         Give(subscriber="ann", plan="a", credits=1.5),
         Give(subscriber="ann", plan="a", credits=-1),
         Charge(request=NEVER, usage={"tokens": 1}),
-        Charge(usage={"tokens": 1}),
+        CreatePlan(plan="a", owner="bob", credits=1),
+        RegisterAgent(agent="bot", owner="eve"),
         Charge(subscriber="ann", plan="a", usage={"tokens": True}),
         Charge(subscriber="ann", plan="a", final=False),
         Extend(request=NEVER, seconds=1),
@@ -156,7 +162,6 @@ nonsense = st.sampled_from(
         Adjust(charge=NEVER, credits=1),
         Adjust(charge=1, credits=1, usage={"tokens": 1}),
         Adjust(charge=1),
-        Adjust(credits=1),
         Adjust(charge=1, credits=-1, expiry=-1),
     ]
 )
@@ -172,7 +177,6 @@ everything = st.one_of(
     corrections,
     period_corrections,
     withdrawals,
-    reversals,
     catalogue,
     nonsense,
     ticks,
@@ -192,8 +196,13 @@ class Names:
     requests: list[int] = field(default_factory=list)
     charges: list[int] = field(default_factory=list)
 
-    def spell_out(self, draft: Any, now: int, model: Model) -> Any:
-        """The command that the draft means, at this moment of this ledger."""
+    @property
+    def numbers(self) -> list[int]:
+        """All that readings name: lots and requests."""
+        return [*(lot for lots in self.lots.values() for lot in lots), *self.requests]
+
+    def spell_out(self, draft: Any, now: int, model: Model, learnt_from: "Names") -> Any:
+        """The command that the draft means, at this moment of this ledger. The model has its numbers from another."""
         said: dict[str, Any] = {}
         for name in {"start", "expiry", "occurred_at"} & set(draft.__struct_fields__):
             if (seconds := getattr(draft, name)) is not None:
@@ -205,13 +214,10 @@ class Names:
         if getattr(draft, "lot", 0):
             said["lot"] = nth_back(self.lots.get((draft.subscriber, draft.plan), []), draft.lot)
         if getattr(draft, "period", "") and isinstance(draft, Adjust):
-            said["period"] = self.period(draft, now, model)
+            period = model.periods((draft.subscriber, draft.plan), now)[int(draft.period)]
+            mine = zip(learnt_from.numbers, self.numbers, strict=True)
+            said["period"] = next((str(number) for theirs, number in mine if str(theirs) == period), period)
         return replace(draft, **said)
-
-    def period(self, draft: Adjust, now: int, model: Model) -> str:
-        plan = model.plans[draft.plan]
-        days = {"day": 1, "month": 31, "forever": 0}[plan["period"]] * int(draft.period)
-        return period_of(plan, now - days * 86_400 * SECOND)
 
     def learn(self, command: Any, seq: int) -> None:
         """The answer to a command that makes something names it."""
@@ -224,10 +230,7 @@ class Names:
 
     def in_terms_of(self, other: "Names", read: dict[str, Any]) -> dict[str, Any]:
         """What this ledger says of an account, in the other's numbers."""
-        mine, theirs = (
-            [*(lot for lots in names.lots.values() for lot in lots), *names.requests] for names in (self, other)
-        )
-        number = dict(zip(mine, theirs, strict=True))
+        number = dict(zip(self.numbers, other.numbers, strict=True))
         return read | {
             table: [row | {"id": number[row["id"]]} for row in read[table]] for table in ("lots", "requests")
         }

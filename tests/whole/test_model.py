@@ -1,7 +1,8 @@
 """The naive model by worked examples: each figure here was found by hand, from the design's rules."""
 
 import pytest
-from whole_model import SECOND, Model, split
+from whole_accounts import SECOND, split
+from whole_model import Model
 from whole_prices import complexity, graduated, on_top, package, volume
 
 from ledger.commands import (
