@@ -105,7 +105,7 @@ def _tariff(text: str) -> Tariff:
     try:
         made = policies.get(name)(parameters)
     except ValueError as error:
-        raise BadData(f"the policy {name} does not take these parameters: {error}", "correct --policy") from error
+        raise Usage(f"the policy {name} does not take these parameters: {error}", "correct --policy") from error
     return Tariff(name, parameters, made)
 
 
