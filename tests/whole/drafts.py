@@ -153,6 +153,8 @@ nonsense = st.sampled_from(
         Give(subscriber="ann", plan="a", credits=1.5),
         Give(subscriber="ann", plan="a", credits=-1),
         Charge(request=NEVER, usage={"tokens": 1}),
+        Charge(usage={"tokens": 1}),
+        Charge(request=1, agent="bot"),
         CreatePlan(plan="a", owner="bob", credits=1),
         RegisterAgent(agent="bot", owner="eve"),
         Charge(subscriber="ann", plan="a", usage={"tokens": True}),
@@ -162,6 +164,8 @@ nonsense = st.sampled_from(
         Adjust(charge=NEVER, credits=1),
         Adjust(charge=1, credits=1, usage={"tokens": 1}),
         Adjust(charge=1),
+        Adjust(credits=1),
+        Adjust(charge=1, subscriber="ann", credits=1),
         Adjust(charge=1, credits=-1, expiry=-1),
     ]
 )

@@ -127,15 +127,15 @@ def price_delta(account: Account, plan: Row, command: Any, at: int, metered: str
     """total(meter + delta) − total(meter), at the tariff of the charge, or the current one for a period."""
     charge = account["charges"].get(command.charge)
     tariff = charge["tariff"] if charge else plan["tariffs"][-1]
-    base = meter(account, metered) or {}
-    refuse_if(min(plus(base, command.usage).values()) < 0, "adjustment_exceeds")
+    base = meter(account, metered)
+    refuse_if(min(plus(base or {}, command.usage).values()) < 0, "adjustment_exceeds")
     if charge:
         counted = total_usage(usages_of_charge(account, command.charge)) or {}
         refuse_if(min(plus(counted, command.usage).values()) < 0, "adjustment_exceeds")
         if tariff["policy"] not in OF_A_PERIOD:
             base = plus(charge["before"] or {}, counted)
             if charge["request"] and may_be_charged(account["requests"][charge["request"]], plan, at):
-                base = usage_of_request(account, charge["request"]) or {}
+                base = usage_of_request(account, charge["request"])
     return on_top(tariff, base, command.usage)
 
 
