@@ -18,6 +18,9 @@ from whole_accounts import (
 )
 from whole_prices import OF_A_PERIOD, on_top, plus
 
+LONG_AGO = "long ago"
+"""Stands for all periods that are no longer kept."""
+
 # -- periods -----------------------------------------------------------------------------------------------------------
 
 
@@ -55,7 +58,7 @@ def metered_in(account: Account, plan: Row, command: Any, at: int) -> str:
     period = account["charges"][command.charge]["period"] if command.charge else command.period
     if period in kept_periods(account, plan, at):
         return str(period)
-    return period_of(account, plan, at) if command.usage else "long ago"
+    return period_of(account, plan, at) if command.usage else LONG_AGO
 
 
 # -- meters and nets ---------------------------------------------------------------------------------------------------
@@ -98,11 +101,10 @@ def period_net(account: Account, period: str) -> int:
     return charged + sum(row["credits"] for row in account["adjustments"] if row["metered"] == period)
 
 
-def check_nets(account: Account, plan: Row, command: Any, at: int, metered: str, credits: int) -> None:
-    """Nothing is corrected below 0: neither a charge, nor a period that is still kept."""
-    refuse_if(bool(command.charge) and credits > charge_net(account, command.charge), "adjustment_exceeds")
-    period = account["charges"][command.charge]["period"] if command.charge else command.period
-    refuse_if(period == metered and credits > period_net(account, period), "adjustment_exceeds")
+def check_nets(account: Account, charge: int, metered: str, credits: int) -> None:
+    """Nothing is corrected below 0: neither a charge, nor the period whose net the correction moves."""
+    refuse_if(bool(charge) and credits > charge_net(account, charge), "adjustment_exceeds")
+    refuse_if(metered != LONG_AGO and credits > period_net(account, metered), "adjustment_exceeds")
 
 
 # -- prices ------------------------------------------------------------------------------------------------------------

@@ -379,7 +379,7 @@ class Model:
             refuse_if(bool(command.period) and not is_known(account, plan, command.period, at), "charge_unknown")
             change = price_delta(account, plan, command, at, metered) if command.usage else command.credits
             if change < 0:
-                check_nets(account, plan, command, at, metered, -change)
+                check_nets(account, command.charge, metered, -change)
                 self.lower(account, command, at, metered, -change)
             else:
                 change = raise_by(account, plan, command, at, metered, change)

@@ -139,6 +139,13 @@ class Machine(RuleBasedStateMachine):
     def charge_directly(self, draft: Any) -> None:
         self.do(draft)
 
+    @rule(charge=drafts.direct_charges, corrections=st.lists(drafts.corrections, min_size=1, max_size=3))
+    def charge_and_correct(self, charge: Any, corrections: list[Any]) -> None:
+        """Finished work, and what was found out about it later."""
+        self.do(charge)
+        for correction in corrections:
+            self.do(replace(correction, charge=1))
+
     @precondition(lambda self: self.main.names.requests)
     @rule(draft=drafts.endings)
     def release_or_extend(self, draft: Any) -> None:
@@ -158,9 +165,11 @@ class Machine(RuleBasedStateMachine):
     def withdraw(self, draft: Any) -> None:
         self.do(draft)
 
-    @rule(draft=drafts.reversals | drafts.freezes)
-    def reverse_or_freeze(self, draft: Any) -> None:
-        self.do(draft)
+    @rule(draft=drafts.reversals | drafts.freezes, really=st.integers(0, 3))
+    def reverse_or_freeze(self, draft: Any, really: int) -> None:
+        """Seldom: not much can be asked of an account after that."""
+        if really == 0:
+            self.do(draft)
 
     @rule(draft=drafts.catalogue | drafts.nonsense | st.just(Tick()))
     def anything_else(self, draft: Any) -> None:
@@ -177,7 +186,7 @@ class Machine(RuleBasedStateMachine):
         mine, twins = self.repeatable[-1 - back % len(self.repeatable)]
         self.execute([mine], [twins])
 
-    @rule(seconds=st.integers(1, 12) | st.sampled_from([30, 60, 100, 86_400, 20 * 86_400, 32 * 86_400]))
+    @rule(seconds=drafts.spans)
     def wait(self, seconds: int) -> None:
         self.let_time_pass(seconds * SECOND)
 
