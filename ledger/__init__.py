@@ -15,14 +15,22 @@ them.
 
 from .aio import AsyncLedger
 from .amounts import split
+from .batches import Attempt, Batch, ExitPaid, ExitRequested, Found, PurchaseMade, Seal
 from .commands import (
     Adjust,
+    AdoptSettlement,
     Charge,
     Command,
+    CommitSettlement,
+    ConfirmSettlement,
     CreatePlan,
+    DoubtSettlement,
+    Exit,
     Extend,
+    FailSettlement,
     Freeze,
     Give,
+    OpenSettlement,
     Purchase,
     RegisterAgent,
     Release,
@@ -31,45 +39,64 @@ from .commands import (
     RetireAgent,
     RetirePlan,
     Reverse,
+    SubmitSettlement,
+    Terms,
     Tick,
     UpdateAgent,
     Withdraw,
 )
 from .engine import Answer, Ledger, Outcome
 from .errors import LedgerError, PaymentRequired
-from .events import CreditsLimit, Endpoint, Escrow, EscrowFunding, Limits, RateLimit
+from .events import CreditsLimit, Endpoint, Escrow, EscrowFunding, Fact, Leaf, Limits, Payout, RateLimit
 from .log import Entry, Head
-from .readings import Balance, Earned, LotReading, Reading, RequestReading
+from .readings import Balance, BatchReading, Earned, LotReading, Reading, RequestReading
 from .refusals import Reason, Refused
 from .statements import Amounts, Explanation, Statement
 
 __all__ = [
     "Adjust",
+    "AdoptSettlement",
     "Amounts",
     "Answer",
     "AsyncLedger",
+    "Attempt",
     "Balance",
+    "Batch",
+    "BatchReading",
     "Charge",
     "Command",
+    "CommitSettlement",
+    "ConfirmSettlement",
     "CreatePlan",
     "CreditsLimit",
+    "DoubtSettlement",
     "Earned",
     "Endpoint",
     "Entry",
     "Escrow",
     "EscrowFunding",
+    "Exit",
+    "ExitPaid",
+    "ExitRequested",
     "Explanation",
     "Extend",
+    "Fact",
+    "FailSettlement",
+    "Found",
     "Freeze",
     "Give",
     "Head",
+    "Leaf",
     "Ledger",
     "LedgerError",
     "Limits",
     "LotReading",
+    "OpenSettlement",
     "Outcome",
     "PaymentRequired",
+    "Payout",
     "Purchase",
+    "PurchaseMade",
     "RateLimit",
     "Reading",
     "Reason",
@@ -82,7 +109,10 @@ __all__ = [
     "RetireAgent",
     "RetirePlan",
     "Reverse",
+    "Seal",
     "Statement",
+    "SubmitSettlement",
+    "Terms",
     "Tick",
     "UpdateAgent",
     "Withdraw",

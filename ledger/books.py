@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from typing import TypeVar
+from typing import Literal, TypeAlias, TypeVar
 
 import msgspec
 
 from .amounts import SECOND, split
+from .batches import Attempt
 from .events import (
     AgentRegistered,
     Draws,
@@ -21,6 +22,8 @@ from .events import (
     Event,
     Funding,
     Kind,
+    Leaf,
+    Payout,
     PlanCreated,
     Share,
     Tariff,
@@ -30,7 +33,7 @@ from .events import (
 KEY_WINDOW = 86_400 * SECOND
 """How long (of commit time, in microseconds) a key is remembered."""
 
-VERSION = "1"
+VERSION = "2"
 """The version of the reducers: a snapshot of another one is ignored."""
 
 T = TypeVar("T")
@@ -151,6 +154,8 @@ class Debt(msgspec.Struct):
 class Account(msgspec.Struct):
     """One subscriber's position on one plan.
 
+    `unpaid` is money that left its escrow-funded lots and that the chain still holds for the subscriber, by escrow.
+
     Invariants: `held` is the sum of the open requests' holds; `left` the sum of the started lots' left; `debt` the sum
     of `debts`; available = left − debt is negative only by debt.
     """
@@ -175,6 +180,7 @@ class Account(msgspec.Struct):
     window: int = 0
     window_credits: int = 0
     next_due: int | None = None
+    unpaid: dict[str, int] = msgspec.field(default_factory=dict)
 
     @property
     def available(self) -> int:
@@ -192,6 +198,7 @@ class Account(msgspec.Struct):
         twin.lots = {name: copy.copy(lot) for name, lot in self.lots.items()}
         twin.requests = {name: copy.copy(request) for name, request in self.requests.items()}
         twin.late = dict(self.late)
+        twin.unpaid = dict(self.unpaid)
         twin.meters = {
             name: Meter(meter.usage, meter.charged, meter.net, dict(meter.drawn)) for name, meter in self.meters.items()
         }
@@ -221,13 +228,61 @@ class Agent(msgspec.Struct):
     retired: bool = False
 
 
+BatchState: TypeAlias = Literal["opened", "submitted", "committed", "unknown", "confirmed", "failed"]
+"""How far a batch has come, as the log has it."""
+
+
+class OpenBatch(msgspec.Struct, frozen=True, kw_only=True):
+    """A batch that is neither confirmed nor failed. `seq` and `at` are those of the event that opened it."""
+
+    number: int
+    asset: str
+    seq: int
+    at: int
+    covers: dict[str, int]
+    head_seq: int
+    head_hash: str
+    previous: str
+    root: str
+    digest: str
+    leaves: tuple[Leaf, ...]
+    payouts: tuple[Payout, ...]
+    state: BatchState = "opened"
+    attempts: tuple[Attempt, ...] = ()
+    transaction: str = ""
+    block: int = 0
+    adopted: bool = False
+
+
+class Settling(msgspec.Struct, frozen=True, kw_only=True):
+    """What was settled, and is being settled, in one contract on one chain. The rest is by asset.
+
+    `number` and `digest` are the last batch's that stands. `leaves` are those of the last opening, whatever became of
+    it: counters are never rolled back. `paid` is by receiver the sum of the payouts in batches that were opened and
+    have not failed, `settled` in those that are confirmed; `covered` has the last confirmed one's covered sequence and
+    time. `failed` names the assets whose last batch failed, so that nobody has their leaves yet.
+    """
+
+    chain: str
+    contract: str
+    number: int = 0
+    digest: str = ""
+    open: dict[int, OpenBatch] = {}
+    leaves: dict[str, tuple[Leaf, ...]] = {}
+    paid: dict[str, dict[str, int]] = {}
+    settled: dict[str, dict[str, int]] = {}
+    covered: dict[str, tuple[int, int]] = {}
+    failed: tuple[str, ...] = ()
+
+
 class Books(msgspec.Struct):
     """All of a ledger's state, as of `seq` and `at`.
 
     `names` gives accounts by (subscriber, plan), `open` the account of each request that may still be charged.
     `keys` gives by digest the fingerprint, first sequence and time of a keyed command, `older_keys` those of the window
-    before; together they hold every key of the last window. `payments` is the like, for ever.
-    `opened` and `registered` count the accounts and the agents.
+    before; together they hold every key of the last window. `payments` is the like for payment ids and what chains
+    said, for ever. `settlings` is by chain and contract, `onchain` gives plans by their id on chains. `opened` and
+    `registered` count the accounts and the agents.
     """
 
     seq: int = 0
@@ -243,6 +298,8 @@ class Books(msgspec.Struct):
     keys: dict[bytes, tuple[bytes, int, int]] = msgspec.field(default_factory=dict)
     older_keys: dict[bytes, tuple[bytes, int, int]] = msgspec.field(default_factory=dict)
     payments: dict[bytes, tuple[bytes, int]] = msgspec.field(default_factory=dict)
+    settlings: dict[tuple[str, str], Settling] = msgspec.field(default_factory=dict)
+    onchain: dict[str, str] = msgspec.field(default_factory=dict)
 
     def remember(self, name: bytes, print_: bytes, seq: int) -> None:
         """Remember a key for a window of commit time."""
@@ -275,6 +332,10 @@ class Books(msgspec.Struct):
         """The account of that number."""
         return self.accounts[number]
 
+    def settling(self, chain: str, contract: str) -> Settling:
+        """What is settled in a contract on a chain; nothing yet, where it was never settled in."""
+        return self.settlings.get((chain, contract)) or Settling(chain=chain, contract=contract)
+
     def dump(self) -> bytes:
         """The books as canonical JSON: equal books give equal bytes."""
         return _encoder.encode(_as_stored(self))
@@ -289,6 +350,7 @@ class Books(msgspec.Struct):
             generation = books.keys if recent else books.older_keys
             generation[bytes.fromhex(name)] = (bytes.fromhex(print_), seq, at)
         books.payments = {bytes.fromhex(name): (bytes.fromhex(print_), seq) for name, print_, seq in stored.payments}
+        books.settlings = {(each.chain, each.contract): each for each in stored.settlings}
         books.names = {(account.subscriber, account.plan): number for number, account in books.accounts.items()}
         books.open = {
             request: number
@@ -303,15 +365,17 @@ class _Stored(msgspec.Struct):
     at: int
     opened: int
     registered: int
+    onchain: dict[str, str]
     plans: dict[str, Plan]
     agents: dict[int, Agent]
     agent_names: dict[str, int]
     accounts: dict[int, Account]
     keys: list[tuple[str, str, int, int]]
     payments: list[tuple[str, str, int]]
+    settlings: list[Settling]
 
 
-_PLAIN = ("seq", "at", "opened", "registered", "plans", "agents", "agent_names", "accounts")
+_PLAIN = ("seq", "at", "opened", "registered", "onchain", "plans", "agents", "agent_names", "accounts")
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(_Stored)
 
@@ -320,7 +384,8 @@ def _as_stored(books: Books) -> _Stored:
     known = (*books.older_keys.items(), *books.keys.items())
     keys = [(name.hex(), print_.hex(), seq, at) for name, (print_, seq, at) in known]
     payments = [(name.hex(), print_.hex(), seq) for name, (print_, seq) in books.payments.items()]
-    return _Stored(keys=keys, payments=payments, **{name: getattr(books, name) for name in _PLAIN})
+    settlings = list(books.settlings.values())
+    return _Stored(keys=keys, payments=payments, settlings=settlings, **{name: getattr(books, name) for name in _PLAIN})
 
 
 def digest(scope: str, name: str) -> bytes:

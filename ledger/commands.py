@@ -16,10 +16,12 @@ import msgspec
 from msgspec import Meta
 
 from .amounts import MOST_CREDITS
+from .batches import Batch
 from .events import (
     DAY_SECONDS,
     AdjustReason,
     Endpoint,
+    Fact,
     Funding,
     Limits,
     Metering,
@@ -29,6 +31,8 @@ from .events import (
 from .refusals import Reason, Refusal
 
 LONGEST_NAME = 512
+MOST_RAW = 2**20
+"""The longest signed transaction, in characters."""
 LATEST = 253_402_300_799_999_999
 """The last microsecond of the year 9999: later times cannot be shown."""
 
@@ -118,14 +122,27 @@ class RetireAgent(Command, frozen=True, kw_only=True, tag="retire_agent"):
     agent: Name
 
 
+class Terms(msgspec.Struct, frozen=True, kw_only=True):
+    """What a chain says was bought: money by receiver, and what for it. It holds whatever the plan says by now."""
+
+    asset: Name
+    shares: dict[Name, Annotated[int, Meta(ge=0)]]
+    credits: Credits = 0
+    seconds: Seconds = 0
+
+
 class Purchase(Command, frozen=True, kw_only=True, tag="purchase"):
-    """Buy a plan at its price, or try it where it is a trial. A `payment` id is used once, for ever."""
+    """Buy a plan at its price, or try it where it is a trial. A `payment` id is used once, for ever.
+
+    `terms` are those of a purchase that was seen on a chain; its `funding` names the escrow.
+    """
 
     subscriber: Name
     plan: Name
     payment: Text = ""
     funding: Funding = "none"
     start: Moment | None = None
+    terms: Terms | None = None
 
 
 class Give(Command, frozen=True, kw_only=True, tag="give"):
@@ -163,10 +180,25 @@ class Reverse(Command, frozen=True, kw_only=True, tag="reverse"):
 
 
 class Freeze(Command, frozen=True, kw_only=True, tag="freeze"):
-    """Admit no new requests of this account."""
+    """Admit no new requests of this account. `fact` is the exit request that a chain has seen, if that is why."""
 
     subscriber: Name
     plan: Name
+    fact: Fact | None = None
+
+
+class Exit(Command, frozen=True, kw_only=True, tag="exit"):
+    """A chain has paid a subscriber who left: what was unused of the lots that it funded is withdrawn.
+
+    The money is what the chain paid (`amount` of the asset's smallest unit): first what had left those lots before and
+    was still in escrow, then what they have not earned, then what they had.
+    """
+
+    subscriber: Name
+    plan: Name
+    fact: Fact
+    asset: Name
+    amount: Annotated[int, Meta(ge=0)]
 
 
 class Request(Command, frozen=True, kw_only=True, tag="request"):
@@ -241,6 +273,75 @@ class Adjust(Command, frozen=True, kw_only=True, tag="adjust"):
     note: Text = ""
 
 
+class SettlementCommand(Command, frozen=True, kw_only=True):
+    """What all commands about a contract on a chain have (`chain` as in CAIP-2)."""
+
+    chain: Name
+    contract: Name
+
+
+class OpenSettlement(SettlementCommand, frozen=True, kw_only=True, tag="open_settlement"):
+    """Open a batch of what was earned in an asset; nothing is written where there is nothing to settle.
+
+    It covers everything before it, and so stands in a commit without other commands before it.
+    """
+
+    asset: Name
+
+
+class BatchCommand(SettlementCommand, frozen=True, kw_only=True):
+    """What all commands about an open batch have."""
+
+    number: Number
+
+
+class SubmitSettlement(BatchCommand, frozen=True, kw_only=True, tag="submit_settlement"):
+    """Store a signed transaction before it is sent. Attempts count from 1."""
+
+    attempt: Number
+    raw: Annotated[str, Meta(max_length=MOST_RAW)]
+    transaction: Text
+
+
+class CommitSettlement(BatchCommand, frozen=True, kw_only=True, tag="commit_settlement"):
+    """The chain has the batch; it is not final yet."""
+
+    transaction: Text = ""
+    block: Number = 0
+
+
+class ConfirmSettlement(BatchCommand, frozen=True, kw_only=True, tag="confirm_settlement"):
+    """The batch is executed and final. Batches of a contract are confirmed in order."""
+
+    transaction: Text = ""
+    block: Number = 0
+
+
+class FailSettlement(BatchCommand, frozen=True, kw_only=True, tag="fail_settlement"):
+    """The chain refused the batch or called it off. `used`: it has the number for ever.
+
+    Without `used`, no transaction of the batch may ever be mined any more: its number is given out again, and the
+    contract's batches after it, which build on it, fail with it.
+    """
+
+    reason: Text = ""
+    used: bool = False
+
+
+class DoubtSettlement(BatchCommand, frozen=True, kw_only=True, tag="doubt_settlement"):
+    """It is not known what the chain has; reading it will tell."""
+
+    reason: Text = ""
+
+
+class AdoptSettlement(SettlementCommand, frozen=True, kw_only=True, tag="adopt_settlement"):
+    """Take in a batch that the chain has and the log lacks, from its published leaf file."""
+
+    batch: Batch
+    root: Text
+    digest: Text
+
+
 class Tick(Command, frozen=True, kw_only=True, tag="tick"):
     """Write what time has done to all accounts."""
 
@@ -262,6 +363,14 @@ AnyCommand: TypeAlias = (
     | Release
     | Charge
     | Adjust
+    | Exit
+    | OpenSettlement
+    | SubmitSettlement
+    | CommitSettlement
+    | ConfirmSettlement
+    | FailSettlement
+    | DoubtSettlement
+    | AdoptSettlement
     | Tick
 )
 """The union of all commands."""

@@ -60,7 +60,7 @@ class Draft(Books):
     def over(cls, books: Books, at: int) -> Draft:
         """A draft of the next commit, at that time."""
         draft = cls(seq=books.seq, at=books.at, opened=books.opened, registered=books.registered)
-        for name in ("plans", "agents", "agent_names", "accounts", "names", "open", "payments"):
+        for name in ("plans", "agents", "agent_names", "accounts", "names", "open", "payments", "settlings", "onchain"):
             setattr(draft, name, _Overlay(getattr(books, name)))
         draft.keys, draft.older_keys = books.keys, books.older_keys
         draft.advance(at)

@@ -14,26 +14,25 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeAlias, Unpack
 
 import msgspec
 
-from .books import Books
-from .commands import Adjust, AnyCommand, Command, Request, RequestTerms, Tick, admit
+from .books import Books, Settling
+from .commands import Adjust, AnyCommand, Command, OpenSettlement, Request, RequestTerms, Tick, admit
 from .decisions import command_refers, decide
 from .decisions.case import Case, Decision, Replay
 from .draft import Draft
-from .due import due
 from .errors import Closed, Conflict, Damaged
 from .events import Recorded
 from .folding import as_of, fold, latest_snapshot, snapshot_of
 from .groups import CommandQueue
 from .log import Commit, Entry, Head, commit_hash, entries, origin, seal, unseal
 from .plugins import Store, stores
-from .readings import Balance, Earned, LotReading, Reading, RequestReading
+from .readings import Balance, BatchReading, Earned, LotReading, Reading, RequestReading
 from .refusal_notes import RefusalNotes
 from .refusals import Refusal, Refused
 from .statements import Explanation, Statement, explain, statement
@@ -77,6 +76,13 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 Outcome: TypeAlias = Answer | Refused
+
+
+def _parts(commands: list[object]) -> Iterator[list[object]]:
+    """The commands of a group by commit: a batch covers what stands before it, so its opening comes first in one."""
+    starts = [place for place, command in enumerate(commands) if isinstance(command, OpenSettlement) and place]
+    for begin, end in pairwise((0, *starts, len(commands))):
+        yield commands[begin:end]
 
 
 class _Group:
@@ -201,6 +207,26 @@ class Ledger:
         with self._now() as now:
             return now.earned()
 
+    def escrows(self) -> list[tuple[str, str, str]]:
+        """The chains, contracts and assets in which there is something to settle, or was."""
+        with self._now() as now:
+            return now.escrows()
+
+    def settling(self, chain: str, contract: str) -> Settling:
+        """What is settled, and is being settled, in a contract on a chain."""
+        with self._now() as now:
+            return now.settling(chain, contract)
+
+    def batches(self, chain: str, contract: str) -> list[BatchReading]:
+        """The open batches of a contract on a chain, in the order of their numbers."""
+        with self._now() as now:
+            return now.batches(chain, contract, self._store.id)
+
+    def plan_on_chain(self, name: str) -> str | None:
+        """The plan that a chain calls so: by its id there, else by its name; None where there is none."""
+        with self._now() as now:
+            return now.plan_on_chain(name)
+
     def statement(self, subscriber: str, plan: str, *, since: int | None = None) -> Statement | None:
         """Every movement of an account with running balances, after sequence `since`; None for no account."""
         with self._now() as now:
@@ -270,35 +296,46 @@ class Ledger:
 
     def _do(self, commands: list[object]) -> list[Outcome | Exception]:
         with self._locked():
-            while True:
-                self._catch_up()
-                at = max(self._clock(), self._head.at)
-                draft = Draft.over(self._books, at)
-                group = _Group()
-                outcomes = [self._decide(draft, group, command) for command in commands]
-                if group.events:
-                    noted = self._notes.ready(at)
-                    try:
-                        self._append(at, [*group.events, *noted])
-                    except Conflict:
-                        continue
-                    self._notes.written(at, noted)
-                for request, refused in group.refused:
-                    self._notes.add(self._books, request, refused)
-                return [self._answer(outcome) for outcome in outcomes]
+            outcomes: list[Outcome | Exception] = []
+            for part in _parts(commands):
+                try:
+                    outcomes += self._commit(part)
+                except Exception as error:
+                    if not outcomes:
+                        raise
+                    # The parts before it are durable; this one and those after it were not even tried.
+                    return [*outcomes, *[error] * (len(commands) - len(outcomes))]
+            return outcomes
+
+    def _commit(self, commands: list[object]) -> list[Outcome | Exception]:
+        """One commit: decide, append, fold; again where another process was quicker."""
+        while True:
+            self._catch_up()
+            at = max(self._clock(), self._head.at)
+            draft = Draft.over(self._books, at)
+            group = _Group()
+            outcomes = [self._decide(draft, group, command) for command in commands]
+            if group.events:
+                noted = self._notes.ready(at)
+                try:
+                    self._append(at, [*group.events, *noted])
+                except Conflict:
+                    continue
+                self._notes.written(at, noted)
+            for request, refused in group.refused:
+                self._notes.add(self._books, request, refused)
+            return [self._answer(outcome) for outcome in outcomes]
 
     def _decide(self, draft: Draft, group: _Group, command: object) -> Answer | Replay | Refused | Exception:
         """Decide one command on the draft, and put its events into it."""
         try:
             admitted = admit(command)
             evidence = self._evidence(draft, group, admitted)
-            decision = decide(Case(draft, draft.at, self._tariffs, evidence), admitted)
+            decision = decide(Case(draft, draft.at, self._tariffs, evidence, self._store.id, self._head), admitted)
             if not isinstance(decision, Decision):
                 if isinstance(decision, Refused) and isinstance(admitted, Request):
                     group.refused.append((admitted, decision))
                 return decision
-            if isinstance(admitted, Tick):
-                decision.due = self._all_due(draft)
         except Refusal as refusal:
             return refusal.refused
         except Exception as error:  # noqa: BLE001 - a fault in one command is not its neighbours'
@@ -308,13 +345,6 @@ class Ledger:
         seqs = [draft.record(event) for event in decision.own]
         group.events += [*decision.due, *decision.own]
         return Answer(seqs[0] if seqs else draft.seq, draft.at, decision.own[0] if decision.own else None)
-
-    def _all_due(self, draft: Draft) -> list[Recorded]:
-        events: list[Recorded] = []
-        for number in range(1, draft.opened + 1):
-            account = draft.account(number)
-            events += due(account, draft.plans[account.plan], draft.at)[1]
-        return events
 
     def _evidence(self, draft: Draft, group: _Group, command: AnyCommand) -> dict[int, Entry]:
         """The events of closed things that the command is about, read from the log, or from the group before it."""

@@ -14,6 +14,9 @@ LedgerError
 │   ├── Damaged            the bytes of the log are not what was written
 │   ├── NotWritten         an append failed and left nothing behind
 │   └── Closed             the ledger was closed, or was opened before a fork
+├── ChainUnavailable       a chain could not be asked; nothing was sent
+├── SendUnknown            a transaction may or may not have reached the chain
+├── SettlementStopped      the chain has what the log does not: somebody must look before money moves
 ├── Conflict               the head of the log moved; catch up and decide again
 └── OutcomeUnknown         neither done nor undone, as far as can be known
 """
@@ -143,3 +146,24 @@ class OutcomeUnknown(LedgerError):
 
     code = "outcome_unknown"
     hint = "open the ledger again and repeat the command with the same key"
+
+
+class ChainUnavailable(LedgerError):
+    """A chain could not be asked, or refused to take a transaction in; nothing was sent."""
+
+    code = "io"
+    hint = "check the connection to the chain, and run again"
+
+
+class SendUnknown(LedgerError):
+    """A transaction was sent, and no answer came: the chain may have it or not."""
+
+    code = "outcome_unknown"
+    hint = "run again: what the chain has is read before anything is sent"
+
+
+class SettlementStopped(LedgerError):
+    """The chain and the log disagree in a way that no retry can mend, so no money moves."""
+
+    code = "bad_data"
+    hint = "compare the log with the chain before anything else is settled"

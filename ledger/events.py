@@ -127,12 +127,24 @@ class Endpoint(msgspec.Struct, frozen=True):
     url: str
 
 
-class Escrow(msgspec.Struct, frozen=True):
-    """Where the money of a purchase is held: a chain, a contract there, and the purchase's id in it."""
+class Escrow(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where the money of a purchase is held: a chain, a contract there, and the purchase's id in it.
+
+    `block` is the chain's block that has the purchase, where it was granted before that is final.
+    """
 
     chain: str
     contract: str
     purchase: str
+    block: int = 0
+
+
+class Fact(msgspec.Struct, frozen=True):
+    """What a contract on a chain said, by its stable id there. A ledger takes each fact in once, for ever."""
+
+    chain: str
+    contract: str
+    id: str
 
 
 class EscrowFunding(msgspec.Struct, frozen=True):
@@ -303,17 +315,24 @@ class Started(Event, frozen=True, kw_only=True, tag="started"):
 
 
 class Withdrawn(Event, frozen=True, kw_only=True, tag="withdrawn"):
-    """Unused credits leave with their unearned money, by lot; a window without credits ends here."""
+    """Unused credits leave with their unearned money, by lot; a window without credits ends here.
+
+    Where a chain has paid a subscriber who left, `fact` names that and `paid` is all that it paid of `asset`: the
+    money of this event, and what had left the lots before and was still in escrow.
+    """
 
     account: int
     draws: Draws = ()
     money: dict[int, int] = {}
     reason: str = ""
     instant: int | None = None
+    fact: Fact | None = None
+    asset: str = ""
+    paid: int = 0
 
     def __post_init__(self) -> None:
         _draws(self.draws, sum(credits for _, credits in self.draws))
-        _money(*self.money.values())
+        _money(self.paid, *self.money.values())
         _check(all(lot > 0 for lot, _ in self.draws), "debt cannot be withdrawn")
 
 
@@ -329,6 +348,7 @@ class Frozen(Event, frozen=True, kw_only=True, tag="frozen"):
     """The account takes no new requests; open ones end as usual."""
 
     account: int
+    fact: Fact | None = None
 
 
 # -- requests ----------------------------------------------------------------------------------------------------------
@@ -491,14 +511,35 @@ class Payout(msgspec.Struct, frozen=True):
         _check(type(self.amount) is int, "a payout is a whole number")
 
 
+class Leaf(msgspec.Struct, frozen=True):
+    """What a batch says of one account: what it was charged and credited in all, in the asset's smallest unit.
+
+    `plan` is the plan's id on the chain where it has one, else its name.
+    """
+
+    subscriber: str
+    plan: str
+    charged: int
+    credited: int
+
+    def __post_init__(self) -> None:
+        _money(self.charged)
+        _money(self.credited)
+
+
 class SettlementOpened(Settlement, frozen=True, kw_only=True, tag="settlement_opened"):
-    """The intent to settle: what was earned up to `covers` (last sequence by stream), its root and signed payouts."""
+    """The intent to settle: what was earned up to `covers` (last sequence by stream), its root and signed payouts.
+
+    `head_seq` and `head_hash` are the log's head before this event's own commit.
+    """
 
     asset: str
     covers: dict[str, int]
     root: str
     digest: str = ""
     payouts: tuple[Payout, ...] = ()
+    head_seq: int = 0
+    head_hash: str = ""
 
 
 class SettlementSubmitted(Settlement, frozen=True, kw_only=True, tag="settlement_submitted"):
@@ -524,9 +565,13 @@ class SettlementConfirmed(Settlement, frozen=True, kw_only=True, tag="settlement
 
 
 class SettlementFailed(Settlement, frozen=True, kw_only=True, tag="settlement_failed"):
-    """The batch was refused, cancelled or challenged; its payouts are in the next one."""
+    """The batch was refused, cancelled or challenged; its payouts are in the next one.
+
+    `used`: the chain has the number for ever. Otherwise it never got there, and the next batch takes it.
+    """
 
     reason: str = ""
+    used: bool = False
 
 
 class SettlementUnknown(Settlement, frozen=True, kw_only=True, tag="settlement_unknown"):
@@ -537,13 +582,19 @@ class SettlementUnknown(Settlement, frozen=True, kw_only=True, tag="settlement_u
 
 
 class SettlementAdopted(Settlement, frozen=True, kw_only=True, tag="settlement_adopted"):
-    """A batch that the chain has and the log lacked (a restored backup), from its published leaf file."""
+    """A batch that the chain has and the log lacked (a restored backup), from its published leaf file.
+
+    `covers` speaks of the log that was lost, so the leaves cannot be folded again: they stand here.
+    """
 
     asset: str
     covers: dict[str, int]
     root: str
     digest: str = ""
     payouts: tuple[Payout, ...] = ()
+    head_seq: int = 0
+    head_hash: str = ""
+    leaves: tuple[Leaf, ...] = ()
 
 
 Recorded: TypeAlias = (

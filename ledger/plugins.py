@@ -1,9 +1,10 @@
 """What policies, chains and stores implement, and the one door they come in by.
 
 Plugins are found by entry point (groups `tollbook.pricing`, `tollbook.chains`, `tollbook.stores`) when a name is
-first asked for. An entry point names a module with one hook, `register_policies(register)` or
-`register_stores(register)`, that calls `register(name, factory)` for each thing it brings. After that, plugins are
-called directly: a pluggy call costs about 2 µs, so it stays off the hot path. The built-ins come in by the same door.
+first asked for. An entry point names a module with one hook, `register_policies(register)`,
+`register_chains(register)` or `register_stores(register)`, that calls `register(name, factory)` for each thing it
+brings. After that, plugins are called directly: a pluggy call costs about 2 µs, so it stays off the hot path. The
+built-ins come in by the same door.
 
     from ledger.plugins import hookimpl
 
@@ -16,13 +17,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeAlias, TypeVar
 
 import msgspec
 import pluggy
 
+from .batches import Attempt, Batch, ChainFact, Found, Seal, Standing
 from .errors import LedgerError, UnknownPlugin
 from .events import Line
 
@@ -118,6 +120,103 @@ class Store(Protocol):
 StoreFactory: TypeAlias = Callable[..., Store]
 """Opens a store: `factory(where, id=None, read_only=False)`, `id` being the new ledger's where there is none yet."""
 
+
+class Chain(Protocol):
+    """One settlement contract on one chain, spoken to with the operator's key. `chains.conformance` checks it.
+
+    Asking and sending raise ChainUnavailable where the chain could not be asked, so that nothing happened; `send`
+    raises SendUnknown where it cannot be told whether the chain has the transaction.
+    """
+
+    @property
+    def name(self) -> str:
+        """The chain's CAIP-2 name, such as `eip155:8453` or `mock:local`."""
+        ...
+
+    @property
+    def contract(self) -> str:
+        """The settlement contract's address there."""
+        ...
+
+    def facts(self, after: int = 0, confirmations: int | None = None) -> Iterable[ChainFact]:
+        """Purchases and exits in blocks after `after`, in the chain's order: those that are final, or with
+        `confirmations` also those with that many blocks on top (0: mined at all)."""
+        ...
+
+    def final_block(self) -> int:
+        """The number of the last block that no re-organisation can undo."""
+        ...
+
+    def simulate(self, batch: Batch) -> str | None:
+        """Why the chain would refuse the batch's next step now; None where it would take it."""
+        ...
+
+    def prepare(self, batch: Batch, attempts: Sequence[Attempt]) -> Attempt | None:
+        """The batch's next step, signed and unsent: recording it, or paying it out where that is a step of its own.
+
+        `attempts` are all that the log holds for this contract's unfinished batches, oldest first: their nonces are
+        taken. Where the batch's last one is still under way, this one replaces it (a higher fee), or is None where
+        there is nothing better to do than wait.
+        """
+        ...
+
+    def send(self, attempt: Attempt) -> None:
+        """Broadcast it. Sending the same one again is safe. Raises ChainUnavailable or SendUnknown."""
+        ...
+
+    def find(self, number: int) -> Found:
+        """How the chain has the batch of that number."""
+        ...
+
+    def confirm(self, attempt: Attempt) -> Standing:
+        """What became of a transaction."""
+        ...
+
+    def published(self, number: int) -> bytes | None:
+        """The leaf file that was published with a batch, where the chain can lead to it."""
+        ...
+
+    def access(self, subscriber: str, plan: str) -> bool:
+        """Whether the subscriber has bought the plan there and not left."""
+        ...
+
+    def due(self, receiver: str, asset: str) -> int:
+        """What the contract owes a receiver, signed: below 0 later payouts fill it first."""
+        ...
+
+    def pause(self) -> None:
+        """Let a moment pass in which there may be news: a block's time, or (in a mock) a block."""
+        ...
+
+    def close(self) -> None:
+        """Let go of everything. A second call does nothing."""
+        ...
+
+
+class ChainPlugin(Protocol):
+    """A kind of chain, registered under its CAIP-2 namespace (`eip155`, `mock`).
+
+    Its pure half is asked while deciding and auditing, with no chain at hand.
+    """
+
+    @property
+    def leaf_types(self) -> tuple[str, str, str, str]:
+        """The ABI types of a leaf: subscriber, plan, charged, credited."""
+        ...
+
+    def check(self, subscriber: str, plan: str) -> None:
+        """Raises ValueError where no leaf of this kind of chain can name that subscriber or plan."""
+        ...
+
+    def seal(self, batch: Batch) -> Seal:
+        """The root, the leaf file's hash and the digest. Raises ValueError for leaves that cannot be committed to."""
+        ...
+
+    def connect(self, chain: str, contract: str, **options: Any) -> Chain:  # noqa: ANN401 - each kind has its own
+        """The contract on the chain of that CAIP-2 name. Raises ChainUnavailable, or BadData for a wrong option."""
+        ...
+
+
 F = TypeVar("F")
 Register: TypeAlias = Callable[[str, F], None]
 
@@ -131,6 +230,10 @@ class Hooks:
     @hookspec
     def register_policies(self, register: Register[PolicyFactory]) -> None:
         """Call `register(name, factory)` for each pricing policy."""
+
+    @hookspec
+    def register_chains(self, register: Register[ChainPlugin]) -> None:
+        """Call `register(namespace, plugin)` for each kind of chain."""
 
     @hookspec
     def register_stores(self, register: Register[StoreFactory]) -> None:
@@ -195,3 +298,9 @@ def _register(found: dict[str, F], kind: str, name: str, factory: F) -> None:
 
 policies: Registry[PolicyFactory] = Registry("pricing policy", "tollbook.pricing", "register_policies")
 stores: Registry[StoreFactory] = Registry("store", "tollbook.stores", "register_stores")
+chains: Registry[ChainPlugin] = Registry("chain", "tollbook.chains", "register_chains")
+
+
+def chain_plugin(chain: str) -> ChainPlugin:
+    """The plugin of a chain's CAIP-2 name. Raises UnknownPlugin where none is installed."""
+    return chains.get(chain.partition(":")[0])

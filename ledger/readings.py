@@ -5,14 +5,17 @@ Readings apply what is due at their moment without writing it.
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from html import escape
 
 import msgspec
 
-from .books import Account, Books, Lot
+from .batches import Attempt, Batch
+from .books import Account, BatchState, Books, Lot, Settling
 from .due import due
 from .events import Recorded
+from .settlements import batch
 
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,12 +87,32 @@ class RequestReading(Shown, frozen=True, kw_only=True):
 
 
 class Earned(Shown, frozen=True, kw_only=True):
-    """What an asset's lots have earned so far, in its smallest unit: in all, and by receiver."""
+    """What an asset's lots have earned so far, in its smallest unit: in all, and by receiver.
+
+    `settled` is what receivers have: confirmed payouts, and what directly funded lots have earned. `outstanding` is
+    the rest, earned − settled; `due` is that by receiver, below 0 for one that has too much by now.
+    """
 
     asset: str
     sold: int
     earned: int
+    settled: int
+    outstanding: int
     receivers: dict[str, int]
+    due: dict[str, int]
+
+
+class BatchReading(msgspec.Struct, frozen=True, kw_only=True):
+    """An open batch: what its chain is asked to commit to, and how far it has come. `seq` is that of its opening."""
+
+    seq: int
+    batch: Batch
+    root: str
+    digest: str
+    state: BatchState
+    attempts: tuple[Attempt, ...]
+    transaction: str
+    block: int
 
 
 class Reading:
@@ -141,20 +164,70 @@ class Reading:
         return sorted(found, key=lambda request: request.id)
 
     def earned(self) -> list[Earned]:
-        """What was sold and earned so far, by asset."""
-        sold: dict[str, int] = {}
-        receivers: dict[str, dict[str, int]] = {}
+        """What was sold, earned and settled so far, by asset."""
+        sold: Counter[str] = Counter()
+        earned: dict[str, Counter[str]] = defaultdict(Counter)
+        settled: dict[str, Counter[str]] = defaultdict(Counter)
         for account in self._books.accounts.values():
             for lot in self._due(account)[0].lots.values():
                 if lot.cost:
-                    sold[lot.asset] = sold.get(lot.asset, 0) + lot.cost - lot.refunded
-                    shares = receivers.setdefault(lot.asset, {})
-                    for receiver, amount in lot.shares_of(lot.earned(self.at)).items():
-                        shares[receiver] = shares.get(receiver, 0) + amount
+                    sold[lot.asset] += lot.cost - lot.refunded
+                    shares = lot.shares_of(lot.earned(self.at))
+                    earned[lot.asset].update(shares)
+                    if lot.funding == "direct":
+                        settled[lot.asset].update(shares)
+        for settling in self._books.settlings.values():
+            for asset, receivers in settling.settled.items():
+                settled[asset].update(receivers)
         return [
-            Earned(asset=asset, sold=sold[asset], earned=sum(shares.values()), receivers=shares)
-            for asset, shares in sorted(receivers.items())
+            Earned(
+                asset=asset,
+                sold=sold[asset],
+                earned=earned[asset].total(),
+                settled=settled[asset].total(),
+                outstanding=earned[asset].total() - settled[asset].total(),
+                receivers=dict(earned[asset]),
+                due={name: earned[asset][name] - settled[asset][name] for name in {**earned[asset], **settled[asset]}},
+            )
+            for asset in sorted({*earned, *settled})
         ]
+
+    def escrows(self) -> list[tuple[str, str, str]]:
+        """The chains, contracts and assets in which there is something to settle, or was."""
+        found = {
+            (lot.escrow.chain, lot.escrow.contract, lot.asset)
+            for account in self._books.accounts.values()
+            for lot in account.lots.values()
+            if lot.escrow is not None
+        }
+        for settling in self._books.settlings.values():
+            found |= {(settling.chain, settling.contract, asset) for asset in settling.leaves}
+        return sorted(found)
+
+    def settling(self, chain: str, contract: str) -> Settling:
+        """What is settled, and is being settled, in a contract on a chain."""
+        return self._books.settling(chain, contract)
+
+    def batches(self, chain: str, contract: str, ledger: str) -> list[BatchReading]:
+        """The open batches of a contract, in the order of their numbers; `ledger` is this ledger's id."""
+        settling = self._books.settling(chain, contract)
+        return [
+            BatchReading(
+                seq=opened.seq,
+                batch=batch(settling, opened, ledger),
+                root=opened.root,
+                digest=opened.digest,
+                state=opened.state,
+                attempts=opened.attempts,
+                transaction=opened.transaction,
+                block=opened.block,
+            )
+            for _, opened in sorted(settling.open.items())
+        ]
+
+    def plan_on_chain(self, name: str) -> str | None:
+        """The plan that leaves and chains call so: by its id there, else by its name; None where there is none."""
+        return self._books.onchain.get(name) or (name if name in self._books.plans else None)
 
     def pending(self, subscriber: str, plan: str) -> list[Recorded]:
         """What is due on an account at this moment and was not written yet."""

@@ -19,8 +19,10 @@ from .events import (
     AgentUpdated,
     Charged,
     Draws,
+    Escrow,
     EscrowFunding,
     Extended,
+    Fact,
     Frozen,
     Funding,
     Lapsed,
@@ -38,6 +40,7 @@ from .events import (
     Withdrawn,
 )
 from .periods import kept
+from .settlements import reduce_settlement
 
 
 def reduce(books: Books, seq: int, at: int, event: Recorded) -> None:
@@ -46,6 +49,8 @@ def reduce(books: Books, seq: int, at: int, event: Recorded) -> None:
     match event:
         case PlanCreated():
             books.plans[event.plan] = Plan(event, (event.tariff,))
+            if event.onchain_id:
+                books.onchain[event.onchain_id] = event.plan
         case PlanRepriced():
             plan = books.plans[event.plan]
             books.plans[event.plan] = Plan(plan.terms, (*plan.tariffs, event.tariff), plan.retired)
@@ -58,8 +63,10 @@ def reduce(books: Books, seq: int, at: int, event: Recorded) -> None:
             books.registered = max(books.registered, event.agent)
         case AgentRetired():
             books.agents[event.agent] = Agent(books.agents[event.agent].terms, retired=True)
-        case RefusedRequests() | Settlement():
-            pass  # settlements move money between places that no balance of credits depends on
+        case RefusedRequests():
+            pass
+        case Settlement():
+            reduce_settlement(books, seq, at, event)  # no balance of credits depends on it
         case _:
             _reduce_account(books, seq, at, event)
     books.seq = seq
@@ -101,6 +108,8 @@ def _reduce_account(books: Books, seq: int, at: int, event: Recorded) -> None:
             books.names[event.subscriber, event.plan] = event.account
         if (payment := payment_digest(event.funding, event.payment)) is not None:
             books.payments[payment] = (bytes.fromhex(event.fingerprint or ""), seq)
+    elif isinstance(event, Withdrawn | Frozen) and event.fact is not None:
+        books.payments[fact_digest(event.fact)] = (bytes.fromhex(event.fingerprint or ""), seq)
     account = books.accounts[books.account_of(event)]
     plan = books.plans[account.plan]
     for closed in [name for name, late in account.late.items() if late_until(plan, late) <= at]:
@@ -121,6 +130,11 @@ def payment_digest(funding: Funding, payment: str) -> bytes | None:
         escrow = funding.escrow
         return digest(f"{escrow.chain} {escrow.contract}", escrow.purchase)
     return digest("payment", payment) if payment else None
+
+
+def fact_digest(fact: Fact) -> bytes:
+    """Under what the books remember for ever what a chain said."""
+    return digest(f"fact {fact.chain} {fact.contract}", fact.id)
 
 
 def late_until(plan: Plan, request: OpenRequest) -> int:
@@ -264,13 +278,31 @@ def _withdrawn(account: Account, at: int, event: Withdrawn) -> None:
     for name, money in event.money.items():
         lot = account.lots[name]
         lot.refunded += money
+        if lot.escrow is not None:
+            _pay(account, unpaid_of(lot, lot.escrow), -money)
         if not lot.started:
-            del account.lots[name]  # it leaves whole, before it counted anywhere
+            if lot.refunded == lot.cost:
+                del account.lots[name]  # it leaves whole, before it counted anywhere
         elif not lot.credits:
             lot.expiry = at
+    if event.fact is not None:
+        _pay(account, f"{event.fact.chain} {event.fact.contract} {event.asset}", event.paid)
+
+
+def unpaid_of(lot: Lot, escrow: Escrow) -> str:
+    """Under what an account keeps the money that left the lot and that the chain still holds."""
+    return f"{escrow.chain} {escrow.contract} {lot.asset}"
+
+
+def _pay(account: Account, escrow: str, money: int) -> None:
+    rest = account.unpaid.pop(escrow, 0) - money
+    if rest > 0:
+        account.unpaid[escrow] = rest
 
 
 def _reversed(account: Account, lot: Lot, at: int) -> None:
+    if lot.escrow is not None:
+        _pay(account, unpaid_of(lot, lot.escrow), lot.refunded)  # the chain never had the money
     if not lot.started:
         del account.lots[lot.id]
         return

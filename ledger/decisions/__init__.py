@@ -14,12 +14,19 @@ import msgspec
 from ..books import KEY_WINDOW
 from ..commands import (
     Adjust,
+    AdoptSettlement,
     AnyCommand,
     Charge,
+    CommitSettlement,
+    ConfirmSettlement,
     CreatePlan,
+    DoubtSettlement,
+    Exit,
     Extend,
+    FailSettlement,
     Freeze,
     Give,
+    OpenSettlement,
     Purchase,
     RegisterAgent,
     Release,
@@ -28,15 +35,17 @@ from ..commands import (
     RetireAgent,
     RetirePlan,
     Reverse,
+    SettlementCommand,
+    SubmitSettlement,
     Tick,
     UpdateAgent,
     Withdraw,
     fingerprint,
 )
-from ..events import Charged, Recorded, Requested
-from ..reducers import account_key, owner_key, payment_digest
+from ..events import Charged, EscrowFunding, Recorded, Requested
+from ..reducers import account_key, fact_digest, owner_key, payment_digest
 from ..refusals import Reason, Refusal, Refused
-from . import catalogue, purchases
+from . import catalogue, purchases, settlements
 from .adjustments import adjust
 from .case import Case, Decision, Replay
 from .charges import charge
@@ -50,18 +59,26 @@ _CATALOGUE: dict[type, Callable[[Case, Any], list[Recorded]]] = {
     UpdateAgent: catalogue.update_agent,
     RetireAgent: catalogue.retire_agent,
 }
-_ACCOUNTS: dict[type, Callable[[Case, Any], Decision]] = {
+_DECISIONS: dict[type, Callable[[Case, Any], Decision]] = {
     Purchase: purchases.purchase,
     Give: purchases.give,
     Withdraw: purchases.withdraw,
     Reverse: purchases.reverse,
     Freeze: purchases.freeze,
+    Exit: purchases.leave,
     Request: request,
     Extend: extend,
     Release: release,
     Charge: charge,
     Adjust: adjust,
-    Tick: lambda case, command: Decision([], []),  # the engine writes what is due for all accounts
+    OpenSettlement: settlements.open_settlement,
+    SubmitSettlement: settlements.submit,
+    CommitSettlement: settlements.commit,
+    ConfirmSettlement: settlements.confirm,
+    FailSettlement: settlements.fail,
+    DoubtSettlement: settlements.doubt,
+    AdoptSettlement: settlements.adopt,
+    Tick: lambda case, command: Decision(settlements.all_due(case)[1], []),
 }
 
 
@@ -75,7 +92,7 @@ def decide(case: Case, command: AnyCommand) -> Decision | Replay | Refused:
         if (in_catalogue := _CATALOGUE.get(type(command))) is not None:
             decision = Decision([], in_catalogue(case, command))
         else:
-            decision = _ACCOUNTS[type(command)](case, command)
+            decision = _DECISIONS[type(command)](case, command)
         if print_ and decision.own:
             decision.own[0] = msgspec.structs.replace(decision.own[0], key=command.key, fingerprint=print_)
         return decision
@@ -102,6 +119,10 @@ def _check_content(case: Case, command: AnyCommand) -> None:
             raise Refusal(Reason.malformed, detail="name a request or a charge, or a subscriber and a plan")
         case Charge() if not command.request and not command.final:
             raise Refusal(Reason.malformed, detail="a direct charge is final")
+        case Purchase() if command.terms is not None and not isinstance(command.funding, EscrowFunding):
+            raise Refusal(Reason.malformed, detail="only an escrow on a chain sells on terms of its own")
+        case Purchase() if command.terms is not None and not (command.terms.credits or command.terms.seconds):
+            raise Refusal(Reason.malformed, detail="a purchase gives credits, a window, or both")
         case Give() if not command.credits and not command.seconds and command.expiry is None:
             raise Refusal(Reason.malformed, detail="give credits, a window, or both")
         case Give() if command.start is not None and command.expiry is not None and command.expiry <= command.start:
@@ -111,15 +132,15 @@ def _check_content(case: Case, command: AnyCommand) -> None:
 
 
 def _identified(command: AnyCommand) -> bool:
-    """Whether a command has an identity to remember: a key, or a payment."""
-    return command.key is not None or (isinstance(command, Purchase) and _payment(command) is not None)
+    """Whether a command has an identity to remember: a key, a payment, or what a chain said."""
+    return command.key is not None or _fact(command) is not None
 
 
 def _earlier(case: Case, command: AnyCommand, print_: str) -> Replay | None:
-    """The first answer to a known key or payment. A payment is known for ever, a key for a window of commit time."""
+    """The first answer to what is known: payments and what chains said for ever, keys for a window of commit time."""
     known: list[tuple[bytes, int]] = []
-    if isinstance(command, Purchase) and (payment := _payment(command)) is not None:
-        known += [found] if (found := case.books.payments.get(payment)) is not None else []
+    if (fact := _fact(command)) is not None:
+        known += [found] if (found := case.books.payments.get(fact)) is not None else []
     if command.key is not None and (scope := _scope(case, command, command.key)) is not None:
         known += [kept] if (kept := case.books.recall(scope, case.at)) is not None else []
     for remembered, seq in known:
@@ -131,8 +152,15 @@ def _earlier(case: Case, command: AnyCommand, print_: str) -> Replay | None:
     return None
 
 
-def _payment(command: Purchase) -> bytes | None:
-    return payment_digest(command.funding, command.payment)
+def _fact(command: AnyCommand) -> bytes | None:
+    """What is remembered of a command for ever, where anything is."""
+    match command:
+        case Purchase():
+            return payment_digest(command.funding, command.payment)
+        case Freeze() | Exit() if command.fact is not None:
+            return fact_digest(command.fact)
+        case _:
+            return None
 
 
 def _scope(case: Case, command: AnyCommand, key: str) -> bytes | None:
@@ -149,9 +177,11 @@ def _scope(case: Case, command: AnyCommand, key: str) -> bytes | None:
             return owner_key(agent.terms.owner, key) if agent else None
         case Tick():
             return None
+        case SettlementCommand():
+            return account_key(0, key)
         case Extend() | Release() | Charge() | Adjust() if command_refers(command):
             number = books.open.get(command_refers(command)) or _account_at(case, command_refers(command))
-        case Purchase() | Give() | Withdraw() | Reverse() | Freeze() | Request() | Charge() | Adjust():
+        case Purchase() | Give() | Withdraw() | Reverse() | Freeze() | Exit() | Request() | Charge() | Adjust():
             number = books.names.get((command.subscriber, command.plan), 0)
         case _:
             return None

@@ -10,7 +10,7 @@ from ..books import Account, Agent, Books, Plan
 from ..due import due
 from ..endpoints import allows
 from ..events import Draws, Recorded
-from ..log import Entry
+from ..log import Entry, Head
 from ..plugins import Policy
 from ..rating import PolicyFailed, PriceTooLarge
 from ..refusals import Reason, Refusal
@@ -19,12 +19,15 @@ from ..tariffs import Tariffs
 
 @dataclass(slots=True)
 class Case:
-    """The books as they will be when a command is done, the commit's time, and what was read from the log for it."""
+    """The books as they will be when a command is done, the commit's time, what was read from the log for it, and the
+    log's id and head."""
 
     books: Books
     at: int
     tariffs: Tariffs
     evidence: Mapping[int, Entry]
+    ledger: str
+    head: Head
 
 
 @dataclass(slots=True)

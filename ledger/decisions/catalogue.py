@@ -33,6 +33,9 @@ def create_plan(case: Case, command: CreatePlan) -> list[Recorded]:
     """A plan's name is used once."""
     if command.plan in case.books.plans:
         raise Refusal(Reason.key_reused, detail=f"there is a plan {command.plan!r}")
+    for name in (command.plan, command.onchain_id):  # leaves name plans by one or the other, so none may be two plans'
+        if name and (name in case.books.onchain or name in case.books.plans):
+            raise Refusal(Reason.key_reused, detail=f"there is a plan {name!r}, or one with that id on a chain")
     price = tuple(Share(receiver, amount) for receiver, amount in command.price.items())
     # msgspec leaves out what *is* a default, not what equals it: equal content must be equal bytes
     said = {name: getattr(command, name) for name in _TERMS}

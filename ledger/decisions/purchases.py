@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from ..amounts import MOST_CREDITS, SECOND
-from ..books import Account, Lot, digest
-from ..commands import LATEST, Freeze, Give, Purchase, Reverse, Withdraw
+from ..amounts import MOST_CREDITS, SECOND, split
+from ..books import Account, Lot, Plan, digest
+from ..commands import LATEST, Exit, Freeze, Give, Purchase, Reverse, Terms, Withdraw
 from ..due import refund
-from ..events import Frozen, Funding, Kind, Purchased, Recorded, Reversed, Share, Started, Withdrawn
+from ..events import EscrowFunding, Frozen, Funding, Kind, Purchased, Recorded, Reversed, Share, Started, Withdrawn
+from ..plugins import chain_plugin, chains
 from ..refusals import Reason, Refusal
+from ..settlements import leaf_plan, lots_in
 from .case import Case, Decision, account_of, plan_of, take
 
 
 def purchase(case: Case, command: Purchase) -> Decision:
     """A sale at the plan's price; of a trial, once a subscriber."""
     plan = plan_of(case, command.plan)
+    if isinstance(command.funding, EscrowFunding):
+        _check_leaf(command, plan, command.funding.escrow.chain)
+    if command.terms is not None:
+        return _bought_on_chain(case, command, plan, command.terms)
     if plan.retired:
         raise Refusal(Reason.plan_retired, detail=command.plan)
     terms = plan.terms
@@ -27,7 +33,33 @@ def purchase(case: Case, command: Purchase) -> Decision:
         credits=terms.credits,
         seconds=terms.seconds,
         priority=terms.priority,
+        asset=terms.asset,
         shares=terms.price,
+        funding=command.funding,
+        payment=command.payment,
+    )
+
+
+def _check_leaf(command: Purchase, plan: Plan, chain: str) -> None:
+    """Refuse to sell for a chain's money what that chain's leaves cannot name; it could never be settled."""
+    if chain.partition(":")[0] in chains.names():
+        try:
+            chain_plugin(chain).check(command.subscriber, leaf_plan(plan))
+        except ValueError as error:
+            raise Refusal(Reason.malformed, detail=str(error)) from error
+
+
+def _bought_on_chain(case: Case, command: Purchase, plan: Plan, terms: Terms) -> Decision:
+    """The chain has the money already, so neither a retired plan nor a trial refuses it."""
+    return _add(
+        case,
+        command,
+        kind="sale",
+        credits=terms.credits,
+        seconds=terms.seconds,
+        priority=plan.terms.priority,
+        asset=terms.asset,
+        shares=tuple(Share(receiver, amount) for receiver, amount in terms.shares.items()),
         funding=command.funding,
         payment=command.payment,
     )
@@ -46,6 +78,7 @@ def give(case: Case, command: Give) -> Decision:
         credits=command.credits,
         seconds=command.seconds,
         priority=priority,
+        asset=plan.terms.asset,
         expiry=command.expiry,
     )
 
@@ -58,6 +91,7 @@ def _add(
     credits: int,
     seconds: int,
     priority: int,
+    asset: str,
     shares: tuple[Share, ...] = (),
     funding: Funding = "none",
     payment: str = "",
@@ -86,7 +120,7 @@ def _add(
         kind=kind,
         credits=credits,
         seconds=seconds,
-        asset=plan.terms.asset,
+        asset=asset,
         cost=sum(share.amount for share in shares),
         shares=shares,
         funding=funding,
@@ -142,7 +176,44 @@ def reverse(case: Case, command: Reverse) -> Decision:
 def freeze(case: Case, command: Freeze) -> Decision:
     """Freezing a frozen account changes nothing more."""
     account, events = account_of(case, command.subscriber, plan_of(case, command.plan))
-    return Decision(events, [Frozen(account=account.number)])
+    return Decision(events, [Frozen(account=account.number, fact=command.fact)])
+
+
+def leave(case: Case, command: Exit) -> Decision:
+    """All that is unused leaves; lots that have not started give their money first, since they can leave whole."""
+    account, events = account_of(case, command.subscriber, plan_of(case, command.plan))
+    fact = command.fact
+    lots = list(lots_in(account, fact.chain, fact.contract, command.asset))
+    money = command.amount - min(command.amount, account.unpaid.get(f"{fact.chain} {fact.contract} {command.asset}", 0))
+    if money > sum(lot.cost - lot.refunded for lot in lots):
+        raise Refusal(Reason.malformed, detail="the chain paid more than it was ever paid for this account")
+    withdrawn = Withdrawn(
+        account=account.number,
+        draws=tuple((lot.id, lot.left) for lot in lots if lot.left),
+        money={name: amount for name, amount in _exit_money(lots, money, case.at).items() if amount},
+        reason="exit",
+        fact=fact,
+        asset=command.asset,
+        paid=command.amount,
+    )
+    return Decision(events, [withdrawn])
+
+
+def _exit_money(lots: list[Lot], money: int, at: int) -> dict[int, int]:
+    """What each lot gives: first those that have not started, then what the others have not earned, then the rest."""
+    parts = dict.fromkeys((lot.id for lot in lots), 0)
+    rests = [
+        {lot.id: lot.cost - lot.refunded for lot in lots if not lot.started},
+        {lot.id: lot.cost - lot.refunded - lot.earned(at) for lot in lots if lot.started},
+        {lot.id: lot.earned(at) for lot in lots if lot.started},
+    ]
+    for rest in rests:
+        part = min(money, sum(rest.values()))
+        money -= part
+        if part:
+            for name, amount in zip(rest, split(part, list(rest.values())), strict=True):
+                parts[name] += amount
+    return parts
 
 
 def _lots(account: Account, name: int) -> list[Lot]:

@@ -1,0 +1,209 @@
+"""Batches, from the intent to the end. Their money follows from the log; what a chain said is taken in as it is."""
+
+from __future__ import annotations
+
+from ..books import Account, OpenBatch, Settling
+from ..commands import (
+    AdoptSettlement,
+    BatchCommand,
+    CommitSettlement,
+    ConfirmSettlement,
+    DoubtSettlement,
+    FailSettlement,
+    OpenSettlement,
+    SubmitSettlement,
+)
+from ..due import due
+from ..events import (
+    Recorded,
+    SettlementAdopted,
+    SettlementCommitted,
+    SettlementConfirmed,
+    SettlementFailed,
+    SettlementOpened,
+    SettlementSubmitted,
+    SettlementUnknown,
+)
+from ..plugins import chain_plugin
+from ..refusals import Reason, Refusal
+from ..settlements import MOST_IN_LINE, STREAM, batch, leaves, payouts
+from .case import Case, Decision
+
+
+def all_due(case: Case) -> tuple[list[Account], list[Recorded]]:
+    """All accounts as they are due, in their order, and what became due on them."""
+    accounts: list[Account] = []
+    events: list[Recorded] = []
+    for number in range(1, case.books.opened + 1):
+        account = case.books.account(number)
+        ahead, happened = due(account, case.books.plans[account.plan], case.at)
+        accounts.append(ahead)
+        events += happened
+    return accounts, events
+
+
+def open_settlement(case: Case, command: OpenSettlement) -> Decision:
+    """A batch of what was earned since the last one; nothing where nothing was."""
+    plugin = chain_plugin(command.chain)
+    settling = case.books.settling(command.chain, command.contract)
+    _check_line(settling, command.asset)
+    accounts, events = all_due(case)
+    now = leaves(settling, command.asset, accounts, case.books.plans, case.at)
+    pays = payouts(settling, command.asset, accounts, case.at)
+    same = now == settling.leaves.get(command.asset, ()) and command.asset not in settling.failed
+    if not pays and (same or not any(leaf.charged or leaf.credited for leaf in now)):
+        return Decision([], [])
+    opened = OpenBatch(
+        number=settling.number + 1,
+        asset=command.asset,
+        seq=0,
+        at=case.at,
+        covers={STREAM: case.books.seq + len(events)},
+        head_seq=case.head.seq,
+        head_hash=case.head.hash.hex(),
+        previous=settling.digest,
+        root="",
+        digest="",
+        leaves=now,
+        payouts=pays,
+    )
+    seal = plugin.seal(batch(settling, opened, case.ledger))
+    event = SettlementOpened(
+        number=opened.number,
+        chain=command.chain,
+        contract=command.contract,
+        asset=command.asset,
+        covers=opened.covers,
+        root=seal.root,
+        digest=seal.digest,
+        payouts=pays,
+        head_seq=opened.head_seq,
+        head_hash=opened.head_hash,
+    )
+    return Decision(events, [event])
+
+
+def _check_line(settling: Settling, asset: str) -> None:
+    """A batch in line waits until those before it are submitted, and there are not too many."""
+    line = [each for each in settling.open.values() if each.asset == asset]
+    waiting = [each.number for each in line if each.state == "opened"]
+    if waiting:
+        raise Refusal(Reason.batch_open, detail=f"batch {waiting[0]} is not submitted yet")
+    if len(line) >= MOST_IN_LINE:
+        raise Refusal(Reason.batch_open, detail=f"{len(line)} batches are in line")
+
+
+def submit(case: Case, command: SubmitSettlement) -> Decision:
+    """Attempts are numbered without a gap, so that of two senders only one stores the next."""
+    found = _open(case, command)
+    if command.attempt != len(found.attempts) + 1:
+        raise Refusal(Reason.malformed, detail=f"the next attempt is {len(found.attempts) + 1}")
+    event = SettlementSubmitted(
+        number=command.number,
+        chain=command.chain,
+        contract=command.contract,
+        attempt=command.attempt,
+        raw=command.raw,
+        transaction=command.transaction,
+    )
+    return Decision([], [event])
+
+
+def commit(case: Case, command: CommitSettlement) -> Decision:
+    """The chain has it."""
+    _open(case, command)
+    event = SettlementCommitted(
+        number=command.number,
+        chain=command.chain,
+        contract=command.contract,
+        transaction=command.transaction,
+        block=command.block,
+    )
+    return Decision([], [event])
+
+
+def confirm(case: Case, command: ConfirmSettlement) -> Decision:
+    """A chain executes in order, so an earlier batch that is still open has ended, and must be read first."""
+    _open(case, command)
+    first = min(case.books.settling(command.chain, command.contract).open)
+    if first != command.number:
+        raise Refusal(Reason.malformed, detail=f"batch {first} before it is still open")
+    event = SettlementConfirmed(
+        number=command.number,
+        chain=command.chain,
+        contract=command.contract,
+        transaction=command.transaction,
+        block=command.block,
+    )
+    return Decision([], [event])
+
+
+def fail(case: Case, command: FailSettlement) -> Decision:
+    """Where the number is given out again, so are those after it: their digests build on this batch's."""
+    _open(case, command)
+    after = [] if command.used else sorted(case.books.settling(command.chain, command.contract).open, reverse=True)
+    own: list[Recorded] = [
+        SettlementFailed(
+            number=number,
+            chain=command.chain,
+            contract=command.contract,
+            reason=f"batch {command.number} before it failed",
+        )
+        for number in after
+        if number > command.number
+    ]
+    failed = SettlementFailed(
+        number=command.number,
+        chain=command.chain,
+        contract=command.contract,
+        reason=command.reason,
+        used=command.used,
+    )
+    return Decision([], [*own, failed])
+
+
+def doubt(case: Case, command: DoubtSettlement) -> Decision:
+    """Its last attempt is in doubt."""
+    found = _open(case, command)
+    event = SettlementUnknown(
+        number=command.number,
+        chain=command.chain,
+        contract=command.contract,
+        attempt=len(found.attempts),
+        reason=command.reason,
+    )
+    return Decision([], [event])
+
+
+def adopt(case: Case, command: AdoptSettlement) -> Decision:
+    """The next batch, if the leaf file is what the chain committed to and builds on what the log has."""
+    given = command.batch
+    settling = case.books.settling(command.chain, command.contract)
+    if (given.chain, given.contract, given.ledger) != (command.chain, command.contract, case.ledger):
+        raise Refusal(Reason.malformed, detail="the leaf file is of another chain, contract or ledger")
+    if given.number != settling.number + 1 or given.previous != settling.digest:
+        raise Refusal(Reason.malformed, detail=f"the next batch is {settling.number + 1}, after {settling.digest!r}")
+    seal = chain_plugin(command.chain).seal(given)
+    if (seal.root, seal.digest) != (command.root, command.digest):
+        raise Refusal(Reason.malformed, detail="the leaf file is not what the chain committed to")
+    event = SettlementAdopted(
+        number=given.number,
+        chain=command.chain,
+        contract=command.contract,
+        asset=given.asset,
+        covers=given.covers,
+        root=seal.root,
+        digest=seal.digest,
+        payouts=given.payouts,
+        head_seq=given.head_seq,
+        head_hash=given.head_hash,
+        leaves=given.leaves,
+    )
+    return Decision([], [event])
+
+
+def _open(case: Case, command: BatchCommand) -> OpenBatch:
+    found = case.books.settling(command.chain, command.contract).open.get(command.number)
+    if found is None:
+        raise Refusal(Reason.malformed, detail=f"batch {command.number} is not open")
+    return found
