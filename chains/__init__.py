@@ -1,5 +1,18 @@
-"""Settlement: what was earned leaves the ledger. This room's place is kept; its code comes with settlement.
+"""Settlement: what was earned leaves the ledger, and is paid on a chain exactly once.
 
-The ledger has for it already: the settlement events (`ledger.events`), their legs (`ledger.movements`), and on each
-lot the money, who has it, and what is earned of it.
+    from chains import Outbox, Watcher
+    from ledger.plugins import chain_plugin
+
+    chain = chain_plugin("mock:local").connect("mock:local", "tollbook", where="toll.db.mock")
+    Watcher(ledger, chain).sync()        # purchases and exits that the chain has seen become events
+    Outbox(ledger, chain).settle()       # what was earned since the last batch is opened, sent and confirmed
+
+A chain is a plugin: `ledger.plugins.Chain` says what it implements, `chains.conformance` checks it, and README.md in
+this room says how to write one. `mock` is a chain without a network, to test the way of the money with.
 """
+
+from .outbox import Outbox, Step
+from .proofs import Proof, prove, verify
+from .watcher import Untaken, Watcher, command_of
+
+__all__ = ["Outbox", "Proof", "Step", "Untaken", "Watcher", "command_of", "prove", "verify"]

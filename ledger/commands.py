@@ -21,6 +21,7 @@ from .events import (
     DAY_SECONDS,
     AdjustReason,
     Endpoint,
+    EscrowFunding,
     Fact,
     Funding,
     Limits,
@@ -393,6 +394,13 @@ def admit(command: object) -> AnyCommand:
 
 
 def fingerprint(command: Command) -> str:
-    """A digest of what the caller gave, without the key and `issued_at`."""
-    content = _sorted.encode(msgspec.structs.replace(command, key=None, issued_at=None))
+    """A digest of what the caller gave, without the key and `issued_at`.
+
+    A re-organisation may move a purchase to another block; it stays the same purchase.
+    """
+    command = msgspec.structs.replace(command, key=None, issued_at=None)
+    if isinstance(command, Purchase) and isinstance(command.funding, EscrowFunding):
+        escrow = msgspec.structs.replace(command.funding.escrow, block=0)
+        command = msgspec.structs.replace(command, funding=EscrowFunding(escrow))
+    content = _sorted.encode(command)
     return hashlib.sha256(content).hexdigest()[:32]

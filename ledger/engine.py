@@ -32,7 +32,7 @@ from .folding import as_of, fold, latest_snapshot, snapshot_of
 from .groups import CommandQueue
 from .log import Commit, Entry, Head, commit_hash, entries, origin, seal, unseal
 from .plugins import Store, stores
-from .readings import Balance, BatchReading, Earned, LotReading, Reading, RequestReading
+from .readings import Balance, BatchReading, Earned, EscrowedLot, LotReading, Reading, RequestReading
 from .refusal_notes import RefusalNotes
 from .refusals import Refusal, Refused
 from .statements import Explanation, Statement, explain, statement
@@ -211,6 +211,11 @@ class Ledger:
         """The chains, contracts and assets in which there is something to settle, or was."""
         with self._now() as now:
             return now.escrows()
+
+    def escrowed(self, chain: str, contract: str) -> list[EscrowedLot]:
+        """The lots whose money a contract on a chain holds."""
+        with self._now() as now:
+            return now.escrowed(chain, contract)
 
     def settling(self, chain: str, contract: str) -> Settling:
         """What is settled, and is being settled, in a contract on a chain."""

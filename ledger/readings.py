@@ -14,7 +14,7 @@ import msgspec
 from .batches import Attempt, Batch
 from .books import Account, BatchState, Books, Lot, Settling
 from .due import due
-from .events import Recorded
+from .events import Escrow, Recorded
 from .settlements import batch
 
 
@@ -100,6 +100,15 @@ class Earned(Shown, frozen=True, kw_only=True):
     outstanding: int
     receivers: dict[str, int]
     due: dict[str, int]
+
+
+class EscrowedLot(msgspec.Struct, frozen=True, kw_only=True):
+    """A lot whose money a chain holds. `id` is the sequence of its purchase."""
+
+    id: int
+    subscriber: str
+    plan: str
+    escrow: Escrow
 
 
 class BatchReading(msgspec.Struct, frozen=True, kw_only=True):
@@ -203,6 +212,17 @@ class Reading:
         for settling in self._books.settlings.values():
             found |= {(settling.chain, settling.contract, asset) for asset in settling.leaves}
         return sorted(found)
+
+    def escrowed(self, chain: str, contract: str) -> list[EscrowedLot]:
+        """The lots whose money a contract holds, without those that were reversed, in the order of the accounts."""
+        return [
+            EscrowedLot(id=lot.id, subscriber=account.subscriber, plan=account.plan, escrow=lot.escrow)
+            for account in self._books.accounts.values()
+            for lot in account.lots.values()
+            if lot.escrow is not None
+            and (lot.escrow.chain, lot.escrow.contract) == (chain, contract)
+            and not lot.reversed
+        ]
 
     def settling(self, chain: str, contract: str) -> Settling:
         """What is settled, and is being settled, in a contract on a chain."""

@@ -1,0 +1,257 @@
+"""The outbox: batches go from the log to their chain, and money moves exactly once.
+
+    opened (the intent is in the log) ▸ find it on the chain ▸ simulate ▸ sign, and store the raw bytes in the log
+    ▸ send ▸ committed ▸ executed and final: confirmed | failed | unknown
+
+Everything that must survive a crash is an event: the intent before anything is signed, the signed bytes before they
+are sent. An outbox holds no state of its own, so a new one goes on wherever the last one stopped, and several may run
+on one log. Each step reads the chain first and then does one thing: it writes one event, or it sends one transaction.
+What was stored, and the chain does not know, is sent, and sent again; that is safe, since a chain takes a number once.
+A batch is never sent anew because an answer did not come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from enum import Enum, auto
+from typing import Any
+
+from ledger import (
+    AdoptSettlement,
+    Attempt,
+    BatchReading,
+    Command,
+    CommitSettlement,
+    ConfirmSettlement,
+    DoubtSettlement,
+    FailSettlement,
+    Found,
+    Ledger,
+    OpenSettlement,
+    SubmitSettlement,
+)
+from ledger.errors import SendUnknown, SettlementStopped
+from ledger.events import SettlementOpened
+from ledger.plugins import Chain, chain_plugin
+
+from . import leaf_file
+from .leaves import keccak
+
+_ADOPT = "if the log was restored from a backup, adopt what it lost (`tollbook settle LOG --adopt`)"
+
+
+class Step(Enum):
+    """What a step came to."""
+
+    wrote = auto()
+    """The log has one event more."""
+    sent = auto()
+    """A transaction was sent; the chain needs time to take it in."""
+    waiting = auto()
+    """Only time can help: a block, finality, a challenge window."""
+    idle = auto()
+    """No batch is open."""
+
+
+class Outbox:
+    """The batches of one contract on one chain. All of its methods raise ChainUnavailable where it cannot be asked."""
+
+    def __init__(self, ledger: Ledger, chain: Chain) -> None:
+        self._ledger, self._chain = ledger, chain
+
+    # -- all of it -----------------------------------------------------------------------------------------------------
+
+    def settle(self, assets: Iterable[str] | None = None, *, pauses: Iterable[object] = range(100)) -> list[int]:
+        """Finish what is open, open what was earned since, and carry that to its end; returns the numbers it met.
+
+        Without `assets`, all that this contract holds. It lets the chain pause once for each of `pauses`, and gives up
+        after the last one: what is open then is finished by the next call. Raises SettlementStopped.
+        """
+        rests = iter(pauses)
+        met = set(self._open_numbers())
+        self.carry(rests)
+        for asset in self._assets() if assets is None else assets:
+            if (opened := self.open(asset)) is not None:
+                met.add(opened)
+                self.carry(rests)
+        return sorted(met)
+
+    def carry(self, pauses: Iterable[object]) -> bool:
+        """Step until no batch is open, or until there are no `pauses` left. Returns whether all have ended."""
+        rests = iter(pauses)
+        while (step := self.step()) is not Step.idle:
+            if step is Step.wrote:
+                continue
+            if next(rests, None) is None:
+                return False
+            self._chain.pause()
+        return True
+
+    def open(self, asset: str) -> int | None:
+        """Open the next batch of an asset; None where there is nothing to settle.
+
+        Raises SettlementStopped where the chain has a batch under the next number already, and PaymentRequired
+        (`batch_open`) where too much is in line.
+        """
+        number = self._next_number()
+        if self._chain.find(number).stage != "absent" and number == self._next_number():
+            raise SettlementStopped(
+                f"{self._chain.name} has a batch {number} of {self._chain.contract} that the log lacks",
+                _ADOPT,
+            )
+        command = OpenSettlement(chain=self._chain.name, contract=self._chain.contract, asset=asset)
+        event = self._ledger.execute(command).unwrap().event
+        return event.number if isinstance(event, SettlementOpened) else None
+
+    # -- one step ------------------------------------------------------------------------------------------------------
+
+    def step(self) -> Step:
+        """Do the next thing for the first batch for which there is anything to do. Raises SettlementStopped."""
+        batches = self._batches()
+        arrived = True
+        for batch in batches:
+            found = self._chain.find(batch.batch.number)
+            step = self._step(batch, found, batches, arrived)
+            if step is not Step.waiting:
+                return step
+            arrived = arrived and found.stage in ("committed", "executed", "cancelled")
+        return Step.waiting if batches else Step.idle
+
+    def _step(self, batch: BatchReading, found: Found, line: Sequence[BatchReading], arrived: bool) -> Step:
+        """`arrived` says that the chain has all batches before this one, so that a simulation of it means something."""
+        if found.stage in ("absent", "pending"):
+            if batch.state == "committed":
+                return self._doubt(batch, "a re-organisation took it off the chain")
+            return self._advance(batch, found, line, arrived)
+        if found.digest != batch.digest:
+            raise SettlementStopped(
+                f"{self._chain.name} has another batch {batch.batch.number}: {found.digest}, not {batch.digest}",
+                _ADOPT,
+            )
+        if found.stage == "cancelled" and found.final:
+            return self._fail(batch, "it was called off on the chain", used=True)
+        if found.stage == "executed" and found.final and batch is line[0]:
+            return self._write(
+                batch, ConfirmSettlement(**self._place(batch), transaction=found.transaction, block=found.block)
+            )
+        if (batch.state, batch.transaction, batch.block) != ("committed", found.transaction, found.block):
+            return self._write(
+                batch, CommitSettlement(**self._place(batch), transaction=found.transaction, block=found.block)
+            )
+        if found.stage == "committed" and found.ready:
+            return self._advance(batch, found, line, arrived)
+        return Step.waiting
+
+    def _advance(self, batch: BatchReading, found: Found, line: Sequence[BatchReading], arrived: bool) -> Step:
+        """Bring the batch's next transaction onto the chain: the last one stored, or else one more."""
+        last = batch.attempts[-1] if batch.attempts else None
+        if last is not None and last.transaction != found.transaction:
+            standing = self._chain.confirm(last)
+            if standing == "gone":
+                return self._send(batch, last)
+            if standing == "pending":
+                return self._submit(batch, line)  # a better one, where the chain knows of any
+        if arrived and (refused := self._chain.simulate(batch.batch)) is not None:
+            if found.stage == "committed":
+                raise SettlementStopped(
+                    f"{self._chain.name} has batch {batch.batch.number} and will not pay it out: {refused}",
+                    "have the contract's guardian cancel it; its payouts are in the next batch then",
+                )
+            if found.stage == "pending":
+                return Step.waiting  # a transaction that the log has lost (a restored backup) may yet be mined
+            # Every transaction of it is final or finally replaced, or there never was one: none can be mined any more.
+            return self._fail(batch, refused, used=False)
+        return self._submit(batch, line)
+
+    def _submit(self, batch: BatchReading, line: Sequence[BatchReading]) -> Step:
+        taken = [attempt for each in line for attempt in each.attempts]
+        attempt = self._chain.prepare(batch.batch, taken)
+        if attempt is None:
+            return Step.waiting
+        return self._write(
+            batch,
+            SubmitSettlement(
+                **self._place(batch), attempt=attempt.attempt, raw=attempt.raw, transaction=attempt.transaction
+            ),
+        )
+
+    def _send(self, batch: BatchReading, attempt: Attempt) -> Step:
+        try:
+            self._chain.send(attempt)
+        except SendUnknown as error:
+            return Step.sent if batch.state == "unknown" else self._doubt(batch, str(error))
+        return Step.sent
+
+    def _fail(self, batch: BatchReading, reason: str, *, used: bool) -> Step:
+        return self._write(batch, FailSettlement(**self._place(batch), reason=reason, used=used))
+
+    def _doubt(self, batch: BatchReading, reason: str) -> Step:
+        return self._write(batch, DoubtSettlement(**self._place(batch), reason=reason))
+
+    def _write(self, batch: BatchReading, command: Command) -> Step:
+        outcome = self._ledger.execute(command)
+        if not outcome.accepted and batch in self._batches():
+            outcome.unwrap()  # it is not that another outbox was quicker
+        return Step.wrote
+
+    def _place(self, batch: BatchReading) -> dict[str, Any]:
+        return {"chain": self._chain.name, "contract": self._chain.contract, "number": batch.batch.number}
+
+    # -- after a backup was restored -----------------------------------------------------------------------------------
+
+    def adopt(self) -> list[int]:
+        """Take in the batches that the chain has and the log lacks, each from its published leaf file; their numbers.
+
+        An open batch of the log under whose number the chain has another one can never be taken any more: it fails,
+        and its payouts are in the next batch. Raises SettlementStopped where a leaf file is missing or is not what the
+        chain committed to, and where a batch to adopt is not final yet.
+        """
+        for batch in self._batches():
+            found = self._chain.find(batch.batch.number)
+            if found.stage not in ("absent", "pending") and found.digest != batch.digest and self._is_final(found):
+                self._fail(batch, "the chain has another batch under its number", used=False)
+                break  # those after it have failed with it
+        adopted: list[int] = []
+        while True:
+            number = self._next_number()
+            found = self._chain.find(number)
+            if found.stage in ("absent", "pending") or not self._is_final(found):
+                return adopted
+            self._adopt(number, found)
+            adopted.append(number)
+
+    def _is_final(self, found: Found) -> bool:
+        if not found.final:
+            raise SettlementStopped("what is to be adopted is not final on the chain yet", "wait for it, and run again")
+        return True
+
+    def _adopt(self, number: int, found: Found) -> None:
+        data = self._chain.published(number)
+        if data is None:
+            raise SettlementStopped(f"the leaf file of batch {number} is not published", "restore a later backup")
+        if f"0x{keccak(data).hex()}" != found.data_hash:
+            raise SettlementStopped(
+                f"the published leaf file of batch {number} is not the one that the chain committed to",
+                "find the file whose hash the chain has",
+            )
+        batch = leaf_file.decode(data)
+        root = chain_plugin(self._chain.name).seal(batch).root
+        command = AdoptSettlement(
+            chain=self._chain.name, contract=self._chain.contract, batch=batch, root=root, digest=found.digest
+        )
+        self._ledger.execute(command).unwrap()
+
+    # -- what the log has ----------------------------------------------------------------------------------------------
+
+    def _batches(self) -> list[BatchReading]:
+        return self._ledger.batches(self._chain.name, self._chain.contract)
+
+    def _next_number(self) -> int:
+        return self._ledger.settling(self._chain.name, self._chain.contract).number + 1
+
+    def _open_numbers(self) -> list[int]:
+        return [each.batch.number for each in self._batches()]
+
+    def _assets(self) -> list[str]:
+        place = self._chain.name, self._chain.contract
+        return [asset for *contract, asset in self._ledger.escrows() if tuple(contract) == place]

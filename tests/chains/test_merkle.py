@@ -1,0 +1,157 @@
+"""Our trees are OpenZeppelin's: roots and proofs as npm's `@openzeppelin/merkle-tree` 1.0.8 makes them.
+
+`vectors/generate.mjs` wrote the vectors, from leaves that both sides make by the same formulas.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+from functools import cache
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chains.leaves import EVM_LEAF, TEXT_LEAF, abi_encode, keccak, leaf_hash
+from chains.merkle import Tree, root_of
+from ledger.events import Leaf
+
+VECTORS = Path(__file__).parent / "vectors"
+TYPES = {"text": TEXT_LEAF, "evm": EVM_LEAF}
+NAMES = ("", "alice", "Zoë", "бухгалтер", "顧客", "🦊🚀", "e\u0301", ' tab\t"quote\\')
+SPREAD = 0x9E3779B97F4A7C15F39CC0605CEDC8341082276BF3A27251F86C6A11D0C18E95
+
+both_kinds = pytest.mark.parametrize("kind", TYPES)
+hashes = st.lists(st.binary(min_size=32, max_size=32), min_size=1, max_size=40, unique=True)
+
+
+def leaf(kind: str, i: int) -> Leaf:
+    """The i-th leaf of the vectors, as `generate.mjs` makes it."""
+    money = i * 10**30 + 7
+    if kind == "text":
+        return Leaf(NAMES[i % 8] + (str(i) if i >= 8 else ""), "p" * (i % 67), money, 2 ** (i % 257) - 1)
+    address = f"0x{(i + 1) * SPREAD % 2**160:040x}"
+    return Leaf(address, str(i % 7 * SPREAD % 2**256), money % 2**128, 2 ** (i % 129) - 1)
+
+
+@cache
+def leaf_hashes(kind: str) -> list[bytes]:
+    return [leaf_hash(leaf(kind, i), TYPES[kind]) for i in range(1000)]
+
+
+@cache
+def vectors() -> dict[str, dict[str, list]]:
+    return json.loads((VECTORS / "openzeppelin.json").read_text())
+
+
+def root(kind: str, size: int) -> str:
+    return "0x" + Tree(leaf_hashes(kind)[:size]).root.hex()
+
+
+@pytest.mark.smoke
+@both_kinds
+def test_the_root_is_openzeppelins_for_every_size_to_100(kind):
+    assert [root(kind, size) for size in range(1, 101)] == vectors()[kind]["roots"][:100]
+
+
+@pytest.mark.sweep
+@both_kinds
+def test_the_root_is_openzeppelins_for_every_size_to_1000(kind):
+    assert [root(kind, size) for size in range(1, 1001)] == vectors()[kind]["roots"]
+
+
+@pytest.mark.smoke
+@both_kinds
+def test_leaf_hashes_roots_and_whole_proofs_are_openzeppelins_around_every_power_of_two(kind):
+    sizes = [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 33, 100, 255, 256, 257, 511, 512, 513, 999, 1000]
+    assert [row["size"] for row in vectors()[kind]["proofs"]] == sizes
+    for row in vectors()[kind]["proofs"]:
+        tree, hashed = Tree(leaf_hashes(kind)[: row["size"]]), leaf_hashes(kind)[row["index"]]
+        assert "0x" + hashed.hex() == row["leaf"]
+        assert ["0x" + sibling.hex() for sibling in tree.proof(hashed)] == row["proof"]
+        assert "0x" + tree.root.hex() == vectors()[kind]["roots"][row["size"] - 1]
+
+
+@pytest.mark.smoke
+def test_the_example_of_openzeppelins_own_page_has_its_root():
+    values = [("0x" + "1" * 40, "5000000000000000000"), ("0x" + "2" * 40, "2500000000000000000")]
+    tree = Tree(keccak(keccak(abi_encode(("address", "uint256"), value))) for value in values)
+    assert tree.root.hex() == "d4dee0beab2d53f2cc83e567171bd2820e49898130a22622b10ead383e90bd77"
+
+
+def regenerated(most: int) -> dict[str, dict[str, list]]:
+    """What the script writes when it is run now. Skips where there is no node, or no package for it."""
+    node, given = shutil.which("node"), os.environ.get("TOLLBOOK_NODE_MODULES")
+    places = [Path(given)] if given else [folder / "node_modules" for folder in (VECTORS, *VECTORS.parents)]
+    if not node:
+        pytest.skip("node is not installed")
+    if not any((place / "@openzeppelin/merkle-tree").is_dir() for place in places):
+        pytest.skip("npm's @openzeppelin/merkle-tree is neither in TOLLBOOK_NODE_MODULES nor in a node_modules above")
+    script = [node, str(VECTORS / "generate.mjs"), str(most)]
+    return json.loads(subprocess.run(script, capture_output=True, check=True, timeout=1200).stdout)
+
+
+def test_the_script_still_writes_the_vectors_to_100():
+    written = regenerated(100)
+    for kind in TYPES:
+        assert written[kind]["roots"] == vectors()[kind]["roots"][:100]
+        assert written[kind]["proofs"] == [row for row in vectors()[kind]["proofs"] if row["size"] <= 100]
+
+
+@pytest.mark.sweep
+def test_the_script_still_writes_all_vectors():
+    assert regenerated(1000) == vectors()
+
+
+@pytest.mark.smoke
+def test_a_tree_without_leaves_is_refused():
+    with pytest.raises(ValueError, match="without leaves"):
+        Tree([])
+
+
+@pytest.mark.smoke
+@pytest.mark.parametrize("length", [0, 31, 33, 64])
+def test_a_node_that_is_not_32_bytes_is_refused_in_a_tree_and_in_a_proof(length):
+    """64 bytes would be two nodes: an inner node could pass for a leaf."""
+    whole, wrong = bytes(32), bytes(length)
+    for attempt in (lambda: Tree([whole, wrong]), lambda: root_of([wrong], whole), lambda: root_of([whole], wrong)):
+        with pytest.raises(ValueError, match=f"is 32 bytes, not {length}"):
+            attempt()
+
+
+@pytest.mark.smoke
+def test_a_leaf_alone_is_its_own_root_and_needs_no_proof():
+    only = keccak(b"only")
+    assert Tree([only]).root == only
+    assert Tree([only]).proof(only) == []
+    assert root_of([], only) == only
+
+
+@pytest.mark.smoke
+@given(hashes, st.randoms())
+def test_the_order_in_which_leaves_come_changes_nothing(leaves, random):
+    shuffled = random.sample(leaves, len(leaves))
+    assert Tree(leaves).root == Tree(shuffled).root
+
+
+@pytest.mark.smoke
+@given(hashes)
+def test_every_leafs_proof_leads_to_the_root_and_no_proof_is_longer_than_the_tree_is_deep(leaves):
+    tree = Tree(leaves)
+    for hashed in leaves:
+        assert root_of(tree.proof(hashed), hashed) == tree.root
+        assert len(tree.proof(hashed)) <= (len(leaves) - 1).bit_length()
+
+
+@pytest.mark.smoke
+@given(hashes, st.binary(min_size=32, max_size=32))
+def test_another_leaf_makes_another_root_and_has_no_proof(leaves, other):
+    if other in leaves:
+        return
+    tree = Tree(leaves)
+    assert Tree([*leaves, other]).root != tree.root
+    assert Tree([other, *leaves[1:]]).root != tree.root
+    with pytest.raises(LookupError, match=other.hex()):
+        tree.proof(other)
