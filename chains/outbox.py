@@ -134,7 +134,7 @@ class Outbox:
             return self._write(
                 batch, ConfirmSettlement(**self._place(batch), transaction=found.transaction, block=found.block)
             )
-        if (batch.state, batch.transaction, batch.block) != ("committed", found.transaction, found.block):
+        if batch.state == "unknown" or (batch.transaction, batch.block) != (found.transaction, found.block):
             return self._write(
                 batch, CommitSettlement(**self._place(batch), transaction=found.transaction, block=found.block)
             )

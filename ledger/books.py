@@ -94,7 +94,8 @@ class Lot(msgspec.Struct):
         if not self.started or cost == 0:
             return 0
         if self.credits:
-            return split(cost, [self.used, self.credits - self.withdrawn - self.used])[0]
+            rest = self.credits - self.withdrawn - self.used
+            return split(cost, [self.used, rest])[0] if rest else cost
         assert self.expiry is not None  # a lot without credits is a window
         duration = self.expiry - self.start
         elapsed = min(max(at - self.start, 0), duration)

@@ -190,7 +190,7 @@ def leave(case: Case, command: Exit) -> Decision:
     withdrawn = Withdrawn(
         account=account.number,
         draws=tuple((lot.id, lot.left) for lot in lots if lot.left),
-        money={name: amount for name, amount in _exit_money(lots, money, case.at).items() if amount},
+        money=_exit_money(lots, money, case.at),
         reason="exit",
         fact=fact,
         asset=command.asset,
@@ -200,8 +200,12 @@ def leave(case: Case, command: Exit) -> Decision:
 
 
 def _exit_money(lots: list[Lot], money: int, at: int) -> dict[int, int]:
-    """What each lot gives: first those that have not started, then what the others have not earned, then the rest."""
-    parts = dict.fromkeys((lot.id for lot in lots), 0)
+    """What each lot gives: first those that have not started, then what the others have not earned, then the rest.
+
+    A window that is not over ends with this, even where it gives nothing.
+    """
+    windows = [lot.id for lot in lots if not lot.credits and lot.lives(at)]
+    parts = dict.fromkeys(windows, 0)
     rests = [
         {lot.id: lot.cost - lot.refunded for lot in lots if not lot.started},
         {lot.id: lot.cost - lot.refunded - lot.earned(at) for lot in lots if lot.started},
@@ -212,8 +216,8 @@ def _exit_money(lots: list[Lot], money: int, at: int) -> dict[int, int]:
         money -= part
         if part:
             for name, amount in zip(rest, split(part, list(rest.values())), strict=True):
-                parts[name] += amount
-    return parts
+                parts[name] = parts.get(name, 0) + amount
+    return {name: amount for name, amount in parts.items() if amount or name in windows}
 
 
 def _lots(account: Account, name: int) -> list[Lot]:

@@ -86,7 +86,7 @@ def open_settlement(case: Case, command: OpenSettlement) -> Decision:
 def _check_line(settling: Settling, asset: str) -> None:
     """A batch in line waits until those before it are submitted, and there are not too many."""
     line = [each for each in settling.open.values() if each.asset == asset]
-    waiting = [each.number for each in line if each.state == "opened"]
+    waiting = [each.number for each in line if not each.attempts and each.state != "committed"]
     if waiting:
         raise Refusal(Reason.batch_open, detail=f"batch {waiting[0]} is not submitted yet")
     if len(line) >= MOST_IN_LINE:
@@ -141,7 +141,13 @@ def confirm(case: Case, command: ConfirmSettlement) -> Decision:
 def fail(case: Case, command: FailSettlement) -> Decision:
     """Where the number is given out again, so are those after it: their digests build on this batch's."""
     _open(case, command)
-    after = [] if command.used else sorted(case.books.settling(command.chain, command.contract).open, reverse=True)
+    settling = case.books.settling(command.chain, command.contract)
+    after = [] if command.used else [number for number in sorted(settling.open) if number > command.number]
+    if not command.used and (
+        len(after) != settling.number - command.number
+        or any(settling.open[number].state == "committed" for number in after)
+    ):
+        raise Refusal(Reason.malformed, detail=f"the chain has batches after {command.number}, so it has that number")
     own: list[Recorded] = [
         SettlementFailed(
             number=number,
@@ -149,8 +155,7 @@ def fail(case: Case, command: FailSettlement) -> Decision:
             contract=command.contract,
             reason=f"batch {command.number} before it failed",
         )
-        for number in after
-        if number > command.number
+        for number in reversed(after)
     ]
     failed = SettlementFailed(
         number=command.number,

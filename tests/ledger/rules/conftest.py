@@ -17,16 +17,26 @@ import pytest
 from ledger import (
     Adjust,
     Charge,
+    CommitSettlement,
+    ConfirmSettlement,
     CreatePlan,
+    DoubtSettlement,
+    Escrow,
+    EscrowFunding,
+    Exit,
     Extend,
+    Fact,
+    FailSettlement,
     Freeze,
     Give,
     Ledger,
+    OpenSettlement,
     Purchase,
     Release,
     RepricePlan,
     Request,
     Reverse,
+    SubmitSettlement,
     Tick,
     Withdraw,
     plugins,
@@ -43,6 +53,7 @@ OPENING = 1_700_006_400 * SECOND
 
 PRO = {"subscriber": "alice", "plan": "pro"}
 UNIT = {"weights": {"units": 1}}
+HERE = {"chain": "mock:local", "contract": "tollbook"}
 PLACES = ("available", "held", "spent", "lapsed", "withdrawn")
 
 
@@ -144,6 +155,72 @@ class Shop:
 
     def freeze(self, **said):
         return Freeze(**(PRO | said))
+
+    # -- what may be said of settlements: all of the contract `HERE`, unless another chain or contract is named --------
+
+    def deposit(self, purchase, *, chain=HERE["chain"], contract=HERE["contract"], block=0, **said):
+        """A purchase whose money a contract holds."""
+        escrow = Escrow(chain=chain, contract=contract, purchase=purchase, block=block)
+        return self.buy(funding=EscrowFunding(escrow), **said)
+
+    def fact(self, id, **where):
+        return Fact(id=id, **(HERE | where))
+
+    def exit(self, amount, id="exit 1", where=HERE, **said):
+        """The contract paid the subscriber so much."""
+        return Exit(**(PRO | {"asset": "USD", "amount": amount, "fact": self.fact(id, **where)} | said))
+
+    def open_batch(self, asset="USD", **said):
+        return OpenSettlement(asset=asset, **(HERE | said))
+
+    def submit(self, number, attempt=1, **said):
+        sent = {"raw": f"raw {number}/{attempt}", "transaction": f"0x{number}{attempt}"}
+        return SubmitSettlement(number=number, attempt=attempt, **(HERE | sent | said))
+
+    def commit(self, number, **said):
+        return CommitSettlement(number=number, **(HERE | said))
+
+    def confirm(self, number, **said):
+        return ConfirmSettlement(number=number, **(HERE | said))
+
+    def fail(self, number, **said):
+        return FailSettlement(number=number, **(HERE | said))
+
+    def doubt(self, number, **said):
+        return DoubtSettlement(number=number, **(HERE | said))
+
+    def opens(self, asset="USD", **said):
+        """A batch is opened: how it reads then, among those that are open."""
+        seq = self.when(self.open_batch(asset, **said))
+        where = {name: said.get(name, HERE[name]) for name in HERE}
+        return next(each for each in self.ledger.batches(**where) if each.seq == seq)
+
+    def opens_nothing(self, asset="USD", **said):
+        """There is nothing to settle: the command is accepted, and log and books stay as they were."""
+        head, state = self.ledger.head, self.ledger.state()
+        answer = self.ledger.execute(self.open_batch(asset, **said))
+        assert answer, f"refused: {answer}"
+        assert answer.event is None
+        assert (self.ledger.head, self.ledger.state()) == (head, state), "nothing to settle left its mark"
+
+    def settles(self, asset="USD", **where):
+        """A batch is opened, submitted, committed and confirmed."""
+        opened = self.opens(asset, **where)
+        number = opened.batch.number
+        self.given(self.submit(number, **where), self.commit(number, **where), self.confirm(number, **where))
+        return opened
+
+    @staticmethod
+    def counters(opened):
+        """A batch's leaves, `{(subscriber, plan): (charged, credited)}`, each of them once."""
+        counters = {(leaf.subscriber, leaf.plan): (leaf.charged, leaf.credited) for leaf in opened.batch.leaves}
+        assert len(counters) == len(opened.batch.leaves)
+        return counters
+
+    @staticmethod
+    def payouts(opened):
+        """A batch's payouts by receiver."""
+        return {payout.receiver: payout.amount for payout in opened.batch.payouts}
 
     # -- given, when ---------------------------------------------------------------------------------------------------
 
