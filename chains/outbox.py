@@ -69,11 +69,11 @@ class Outbox:
         """
         rests = iter(pauses)
         met = set(self._open_numbers())
-        self.carry(rests)
+        done = self.carry(rests)
         for asset in self._assets() if assets is None else assets:
-            if (opened := self.open(asset)) is not None:
+            if done and (opened := self.open(asset)) is not None:
                 met.add(opened)
-                self.carry(rests)
+                done = self.carry(rests)
         return sorted(met)
 
     def carry(self, pauses: Iterable[object]) -> bool:

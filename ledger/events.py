@@ -128,10 +128,7 @@ class Endpoint(msgspec.Struct, frozen=True):
 
 
 class Escrow(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Where the money of a purchase is held: a chain, a contract there, and the purchase's id in it.
-
-    `block` is the chain's block that has the purchase, where it was granted before that is final.
-    """
+    """Where the money of a purchase is held: a chain, a contract, and the purchase's id there, seen in that block."""
 
     chain: str
     contract: str
@@ -500,6 +497,9 @@ class Settlement(Event, frozen=True, kw_only=True):
     chain: str
     contract: str
 
+    def __post_init__(self) -> None:
+        _check(type(self.number) is int and self.number >= 1, "batches are numbered from 1")
+
 
 class Payout(msgspec.Struct, frozen=True):
     """What a batch pays a receiver, signed, in the asset's smallest unit."""
@@ -523,14 +523,13 @@ class Leaf(msgspec.Struct, frozen=True):
     credited: int
 
     def __post_init__(self) -> None:
-        _money(self.charged)
-        _money(self.credited)
+        _money(self.charged, self.credited)
 
 
-class SettlementOpened(Settlement, frozen=True, kw_only=True, tag="settlement_opened"):
-    """The intent to settle: what was earned up to `covers` (last sequence by stream), its root and signed payouts.
+class Opening(Settlement, frozen=True, kw_only=True):
+    """What the events that begin a batch have: what was earned up to `covers` (last sequence by stream) in an asset.
 
-    `head_seq` and `head_hash` are the log's head before this event's own commit.
+    `payouts` are signed; `head_seq` and `head_hash` are the log's head before the event's own commit.
     """
 
     asset: str
@@ -540,6 +539,10 @@ class SettlementOpened(Settlement, frozen=True, kw_only=True, tag="settlement_op
     payouts: tuple[Payout, ...] = ()
     head_seq: int = 0
     head_hash: str = ""
+
+
+class SettlementOpened(Opening, frozen=True, kw_only=True, tag="settlement_opened"):
+    """The intent to settle, before anything is signed or sent."""
 
 
 class SettlementSubmitted(Settlement, frozen=True, kw_only=True, tag="settlement_submitted"):
@@ -565,10 +568,8 @@ class SettlementConfirmed(Settlement, frozen=True, kw_only=True, tag="settlement
 
 
 class SettlementFailed(Settlement, frozen=True, kw_only=True, tag="settlement_failed"):
-    """The batch was refused, cancelled or challenged; its payouts are in the next one.
-
-    `used`: the chain has the number for ever. Otherwise it never got there, and the next batch takes it.
-    """
+    """The batch was refused, cancelled or challenged; its payouts are in the next one, and so is its number unless the
+    chain has that for ever (`used`)."""
 
     reason: str = ""
     used: bool = False
@@ -581,19 +582,12 @@ class SettlementUnknown(Settlement, frozen=True, kw_only=True, tag="settlement_u
     reason: str = ""
 
 
-class SettlementAdopted(Settlement, frozen=True, kw_only=True, tag="settlement_adopted"):
+class SettlementAdopted(Opening, frozen=True, kw_only=True, tag="settlement_adopted"):
     """A batch that the chain has and the log lacked (a restored backup), from its published leaf file.
 
     `covers` speaks of the log that was lost, so the leaves cannot be folded again: they stand here.
     """
 
-    asset: str
-    covers: dict[str, int]
-    root: str
-    digest: str = ""
-    payouts: tuple[Payout, ...] = ()
-    head_seq: int = 0
-    head_hash: str = ""
     leaves: tuple[Leaf, ...] = ()
 
 

@@ -21,8 +21,10 @@ from ledger.events import (
     EscrowFunding,
     Event,
     Extended,
+    Fact,
     Frozen,
     Lapsed,
+    Leaf,
     Limits,
     Line,
     Payout,
@@ -132,8 +134,8 @@ GOLDEN_LINES: list[tuple[bytes, Event]] = [
         b'{"type":"purchased","key":"k2","fingerprint":"ff","account":1,"subscriber":"0xAb5801a7","plan":"pro","cr'
         b'edits":1000,"seconds":60,"asset":"eip155:8453/erc20:0xa0b8","cost":1000000000000000000000000000000,"shar'
         b'es":[{"receiver":"acme","amount":999999999999999999999999999999},{"receiver":"fee","amount":1}],"funding'
-        b'":{"escrow":{"chain":"eip155:8453","contract":"0xc0","purchase":"17"}},"payment":"invoice-1","start":170'
-        b'0158546680590,"expiry":1700158606680590,"priority":-1}',
+        b'":{"escrow":{"chain":"eip155:8453","contract":"0xc0","purchase":"17","block":77}},"payment":"invoice-1",'
+        b'"start":1700158546680590,"expiry":1700158606680590,"priority":-1}',
         Purchased(
             key="k2",
             fingerprint="ff",
@@ -145,7 +147,7 @@ GOLDEN_LINES: list[tuple[bytes, Event]] = [
             asset="eip155:8453/erc20:0xa0b8",
             cost=HUGE,
             shares=(Share("acme", HUGE - 1), Share("fee", 1)),
-            funding=EscrowFunding(Escrow("eip155:8453", "0xc0", "17")),
+            funding=EscrowFunding(Escrow("eip155:8453", "0xc0", "17", 77)),
             payment="invoice-1",
             start=1_700_158_546_680_590,
             expiry=1_700_158_606_680_590,
@@ -158,13 +160,17 @@ GOLDEN_LINES: list[tuple[bytes, Event]] = [
     ),
     (
         b'{"type":"withdrawn","account":1,"draws":[[9,3],[12,4]],"money":{"9":1000000000000000000000000000000,"12"'
-        b':4},"reason":"exit","instant":1700158546680590}',
+        b':4},"reason":"exit","instant":1700158546680590,"fact":{"chain":"eip155:8453","contract":"0xc0","id":"exi'
+        b't:7"},"asset":"USD","paid":1000000000000000000000000000005}',
         Withdrawn(
             account=1,
             draws=((9, 3), (12, 4)),
             money={9: HUGE, 12: 4},
             reason="exit",
             instant=1_700_158_546_680_590,
+            fact=Fact("eip155:8453", "0xc0", "exit:7"),
+            asset="USD",
+            paid=HUGE + 5,
         ),
     ),
     (
@@ -172,8 +178,8 @@ GOLDEN_LINES: list[tuple[bytes, Event]] = [
         Reversed(account=1, lot=9, payment="invoice-1"),
     ),
     (
-        b'{"type":"frozen","account":1}',
-        Frozen(account=1),
+        b'{"type":"frozen","account":1,"fact":{"chain":"eip155:8453","contract":"0xc0","id":"asked:7"}}',
+        Frozen(account=1, fact=Fact("eip155:8453", "0xc0", "asked:7")),
     ),
     (
         b'{"type":"requested","account":1,"agent":1,"method":"POST","url":"https://a.example/v1/ask","hold":12,"dr'
@@ -260,7 +266,7 @@ GOLDEN_LINES: list[tuple[bytes, Event]] = [
     (
         b'{"type":"settlement_opened","number":1,"chain":"eip155:8453","contract":"0xc0","asset":"eip155:8453/erc2'
         b'0:0xa0b8","covers":{"main":21},"root":"0xaa","digest":"0xbb","payouts":[{"receiver":"acme","amount":1000'
-        b'000000000000000000000000000},{"receiver":"fee","amount":-3}]}',
+        b'000000000000000000000000000},{"receiver":"fee","amount":-3}],"head_seq":20,"head_hash":"ab"}',
         SettlementOpened(
             number=1,
             chain="eip155:8453",
@@ -270,6 +276,8 @@ GOLDEN_LINES: list[tuple[bytes, Event]] = [
             root="0xaa",
             digest="0xbb",
             payouts=(Payout("acme", HUGE), Payout("fee", -3)),
+            head_seq=20,
+            head_hash="ab",
         ),
     ),
     (
@@ -290,8 +298,9 @@ GOLDEN_LINES: list[tuple[bytes, Event]] = [
         SettlementConfirmed(number=1, chain="eip155:8453", contract="0xc0", transaction="0xdd", block=77),
     ),
     (
-        b'{"type":"settlement_failed","number":1,"chain":"eip155:8453","contract":"0xc0","reason":"challenged"}',
-        SettlementFailed(number=1, chain="eip155:8453", contract="0xc0", reason="challenged"),
+        b'{"type":"settlement_failed","number":1,"chain":"eip155:8453","contract":"0xc0","reason":"challenged","us'
+        b'ed":true}',
+        SettlementFailed(number=1, chain="eip155:8453", contract="0xc0", reason="challenged", used=True),
     ),
     (
         b'{"type":"settlement_unknown","number":1,"chain":"eip155:8453","contract":"0xc0","attempt":2,"reason":"ti'
@@ -300,7 +309,9 @@ GOLDEN_LINES: list[tuple[bytes, Event]] = [
     ),
     (
         b'{"type":"settlement_adopted","number":1,"chain":"eip155:8453","contract":"0xc0","asset":"USD","covers":{'
-        b'"main":21},"root":"0xaa","digest":"0xbb","payouts":[{"receiver":"acme","amount":5}]}',
+        b'"main":21},"root":"0xaa","digest":"0xbb","payouts":[{"receiver":"acme","amount":5}],"head_seq":20,"head_'
+        b'hash":"ab","leaves":[{"subscriber":"0xAb5801a7","plan":"pro","charged":1000000000000000000000000000000,"'
+        b'credited":7}]}',
         SettlementAdopted(
             number=1,
             chain="eip155:8453",
@@ -310,6 +321,9 @@ GOLDEN_LINES: list[tuple[bytes, Event]] = [
             root="0xaa",
             digest="0xbb",
             payouts=(Payout("acme", 5),),
+            head_seq=20,
+            head_hash="ab",
+            leaves=(Leaf("0xAb5801a7", "pro", HUGE, 7),),
         ),
     ),
 ]
@@ -528,6 +542,7 @@ WRONG: list[tuple[str, type[Any], dict[str, Any]]] = [
     ("a trial lot has no cost", Purchased, LOT | {"kind": "trial", "cost": 1, "shares": (Share("o", 1),)}),
     ("a lot has credits or an end", Purchased, LOT | {"credits": 0}),
     ("a lot that starts pays debt only", Started, {"account": 1, "lot": 2, "instant": 0, "draws": ((2, 1),)}),
+    ("batches are numbered from 1", SettlementFailed, {"number": 0, "chain": "mock:local", "contract": "c"}),
     ("debt cannot be withdrawn", Withdrawn, {"account": 1, "draws": ((0, 1),)}),
     ("draws sum to the hold", Requested, REQUEST | {"hold": 5, "draws": ((2, 4),)}),
     ("a hold has draws", Requested, REQUEST | {"hold": 5}),

@@ -1,0 +1,17 @@
+"""Fixtures for the tests of whoever embeds Tollbook: `pytest_plugins = ["chains.fixtures"]` in a conftest.py."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from .mock import MockChain
+
+
+@pytest.fixture
+def mock_chain() -> Iterator[MockChain]:
+    """A mock chain in memory, new for each test: two blocks to finality, no challenge window, mining at once."""
+    chain = MockChain()
+    yield chain
+    chain.close()

@@ -1,0 +1,70 @@
+"""Mock chains as a kind of chain: names that are any text, and how to connect to one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from chains.leaves import TEXT_LEAF, LeafTypes
+from chains.seals import seal
+from ledger.batches import Batch, Seal
+from ledger.errors import BadData
+
+from .chain import MockChain
+from .faults import Fault
+
+
+class _Options(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    where: str | None = None
+    finality: int | None = None
+    window: int | None = None
+    exit_delay: int | None = None
+    automine: bool | None = None
+    base_fee: int | None = None
+    script: Sequence[Fault] = ()
+
+
+class MockPlugin:
+    """The mock chains: registered under the namespace `mock`."""
+
+    @property
+    def leaf_types(self) -> LeafTypes:
+        """The ABI types of a leaf: subscriber, plan, charged, credited."""
+        return TEXT_LEAF
+
+    def check(self, subscriber: str, plan: str) -> None:
+        """Raises ValueError for an empty name: any other will do."""
+        for name in (subscriber, plan):
+            if not isinstance(name, str) or not name:
+                raise ValueError(f"a name is text that is not empty, not {name!r}")
+
+    def seal(self, batch: Batch) -> Seal:
+        """The root, the leaf file's hash and the digest. Raises ValueError for leaves that cannot be committed to."""
+        return seal(batch, TEXT_LEAF)
+
+    def connect(self, chain: str, contract: str, **options: Any) -> MockChain:  # noqa: ANN401 - see _Options
+        """The chain of that name: in the file `where`, or a new one in memory.
+
+        The other options are `MockChain`'s; numbers may be text, and the script JSON values. Raises ChainUnavailable,
+        or BadData for an option that there is not, or that the chain in the file contradicts.
+        """
+        if isinstance(where := options.get("where"), Path):
+            options["where"] = str(where)
+        try:
+            read = msgspec.convert(options, _Options, strict=False)
+        except msgspec.ValidationError as error:
+            raise BadData(f"a wrong option for a mock chain: {error}", "see chains/mock/README.md") from error
+        return MockChain(
+            None if read.where is None else Path(read.where),
+            name=chain,
+            contract=contract,
+            finality=read.finality,
+            window=read.window,
+            exit_delay=read.exit_delay,
+            automine=read.automine,
+            base_fee=read.base_fee,
+            script=read.script,
+        )

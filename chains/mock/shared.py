@@ -1,0 +1,82 @@
+"""A node that several processes and threads may hold: it follows its storage, and every change is stored at once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ledger.errors import LedgerError
+
+from .contract import InvariantBroken
+from .node import Node
+from .storage import Storage, Version
+
+
+class SharedNode:
+    """The node of a storage. `node` is as it was when last looked at; `now` looks again."""
+
+    def __init__(self, storage: Storage) -> None:
+        self.lock = threading.RLock()
+        self.node = Node(storage.deployment)
+        self._storage = storage
+        self._seen: Version | None = None  # None: what is here is not what is stored, so all is read anew
+        self._changes = 0
+        self._spoiled = False
+        self._closed = False
+
+    def now(self) -> Node:
+        """The node as it is now, whoever has written. Raises ChainUnavailable."""
+        with self.lock:
+            if not self._changes and self._seen != self._storage.version():
+                with self._storage.reading():
+                    self._read()
+            return self.node
+
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """A change to the node: stored for good at its end, or undone. One within another is part of that one."""
+        with self.lock:
+            if self._changes:
+                with self._inner():
+                    yield
+                return
+            with self._storage.writing():
+                if self._seen != self._storage.version():
+                    self._read()
+                self._changes, self._spoiled, self._seen = 1, False, None
+                try:
+                    yield
+                    if self._spoiled:
+                        raise InvariantBroken("a change failed halfway, so all that was done with it is undone")
+                    seen = self._storage.save(self.node)
+                finally:
+                    self._changes = 0
+            self._seen = seen
+
+    def close(self) -> None:
+        """Let go of the storage. A second call does nothing."""
+        with self.lock:
+            if not self._closed:
+                self._storage.close()
+                self._closed = True
+
+    @contextmanager
+    def _inner(self) -> Iterator[None]:
+        """Refusals come before anything is touched, so the change around may go on; not after any other error."""
+        try:
+            yield
+        except (LedgerError, ValueError):
+            raise
+        except BaseException:
+            self._spoiled = True
+            raise
+
+    def _read(self) -> None:
+        """Bring the node up to what is stored: fold the new blocks, or all of them after a re-organisation."""
+        version, loose, node = self._storage.version(), self._storage.loose(), self.node
+        if self._seen is None or version.forks != node.loose.forks:
+            self.node = node = Node(node.deployment)
+        for block in self._storage.blocks(after=node.height):
+            node.add(block)
+        node.loose, node.stored, self._seen = loose, node.height, version

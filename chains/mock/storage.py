@@ -1,0 +1,179 @@
+"""Where a mock chain lives: an SQLite file, or SQLite's memory. Each change is one transaction, fully synced."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+from urllib.parse import quote
+
+import msgspec
+
+from ledger.errors import BadData, ChainUnavailable, SendUnknown
+
+from .node import Block, Deployment, Loose, Node
+from .transactions import Transaction, read
+
+APPLICATION_ID = 0x4D6F636B  # "Mock"
+FORMAT = 1
+LOCK_SECONDS = 30
+
+T = TypeVar("T")
+
+SCHEMA = (
+    "CREATE TABLE chain (deployment TEXT NOT NULL) STRICT",
+    "CREATE TABLE blocks (number INTEGER PRIMARY KEY, hash TEXT NOT NULL, transactions TEXT NOT NULL) STRICT",
+    "CREATE TABLE node (version INTEGER NOT NULL, forks INTEGER NOT NULL, loose TEXT NOT NULL) STRICT",
+)
+
+
+class Version(NamedTuple):
+    """How often the chain was written, and how often it was re-organised."""
+
+    writes: int
+    forks: int
+
+
+class Storage:
+    """The chain in the file `where`, or in memory where there is none. Raises ChainUnavailable, or BadData."""
+
+    def __init__(self, where: Path | None, deployment: Deployment, given: frozenset[str] = frozenset()) -> None:
+        self._where = "memory" if where is None else str(where)
+        target = ":memory:" if where is None else f"file:{quote(str(where.absolute()))}?mode=rwc"
+        with self._errors("open"):
+            self._connection = sqlite3.connect(
+                target, uri=where is not None, timeout=LOCK_SECONDS, isolation_level=None, check_same_thread=False
+            )
+        try:
+            with self._errors("open"):
+                # EXTRA syncs the folder too, should the journal be a file that is deleted: what is reported stays.
+                self._connection.execute("PRAGMA synchronous = EXTRA")
+                self._write_ahead()
+                self.deployment = self._deployed(deployment, given)
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def version(self) -> Version:
+        """How the chain stands now: something was written since exactly if it differs."""
+        return Version(*self._execute("SELECT version, forks FROM node")[0])
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """What is read inside is of one moment."""
+        self._execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._execute("COMMIT")
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """What is written inside is there for good at its end, or not at all. No one else writes meanwhile."""
+        self._execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._roll_back()
+            raise
+        try:
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            if self._connection.in_transaction:
+                self._roll_back()
+                raise ChainUnavailable(f"cannot write the chain in {self._where}: {error}") from error
+            raise SendUnknown(f"{self._where} was written, perhaps not for good: {error}") from error
+
+    def _roll_back(self) -> None:
+        if self._connection.in_transaction:  # SQLite may have done it by itself
+            self._connection.execute("ROLLBACK")
+
+    def loose(self) -> Loose:
+        """All that is beside the blocks."""
+        return _decode(self._execute("SELECT loose FROM node")[0][0], Loose)
+
+    def blocks(self, after: int = 0) -> list[Block]:
+        """The blocks after that number; genesis is not stored."""
+        rows = self._execute("SELECT number, hash, transactions FROM blocks WHERE number > ? ORDER BY number", after)
+        return [Block(number, hash, _decode(body, tuple[Transaction, ...])) for number, hash, body in rows]
+
+    def save(self, node: Node) -> Version:
+        """Write what has changed, inside `writing`."""
+        first = max(node.stored, 0) + 1
+        rows = [(block.number, block.hash, _encode(block.transactions)) for block in node.blocks[first:]]
+        writes, forks = self.version()
+        if forks != node.loose.forks:
+            self._execute("DELETE FROM blocks WHERE number >= ?", first)
+        with self._errors("write"):
+            self._connection.executemany("INSERT INTO blocks VALUES (?, ?, ?)", rows)
+        version = Version(writes + 1, node.loose.forks)
+        self._execute("UPDATE node SET version = ?, forks = ?, loose = ?", *version, _encode(node.loose))
+        node.stored = node.height
+        return version
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_connection"):  # a chain that a test let go of is closed in silence
+            self._connection.close()
+
+    def _write_ahead(self) -> None:
+        """One sync a change instead of several. SQLite does not wait for the lock that this needs, as it does for a
+        transaction's: so one is waited for. Where others are always quicker the slower way is as safe."""
+        for _ in range(10):
+            with suppress(sqlite3.OperationalError):
+                self._connection.execute("PRAGMA journal_mode = WAL")
+                return
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.execute("ROLLBACK")
+
+    def _deployed(self, deployment: Deployment, given: frozenset[str]) -> Deployment:
+        """The chain's own deployment; an empty file becomes a chain. What was `given` must be as it is there."""
+        with self.writing():
+            if not self._execute("SELECT count(*) FROM sqlite_master")[0][0]:
+                for statement in SCHEMA:
+                    self._execute(statement)
+                self._execute("INSERT INTO chain VALUES (?)", _encode(deployment))
+                self._execute("INSERT INTO node VALUES (0, 0, ?)", _encode(Loose()))
+                self._execute(f"PRAGMA application_id = {APPLICATION_ID}")
+                self._execute(f"PRAGMA user_version = {FORMAT}")
+            marks = [self._execute(f"PRAGMA {name}")[0][0] for name in ("application_id", "user_version")]
+            if marks != [APPLICATION_ID, FORMAT]:
+                raise BadData(f"{self._where} is not a mock chain of this release", "give the path of a mock chain")
+            found = _decode(self._execute("SELECT deployment FROM chain")[0][0], Deployment)
+        for name in given:
+            there, here = getattr(found, name), getattr(deployment, name)
+            if there != here:
+                raise BadData(f"the chain in {self._where} has {name} {there!r}, not {here!r}", "correct the option")
+        return found
+
+    def _execute(self, sql: str, *parameters: object) -> list[Any]:
+        with self._errors("use"):
+            return self._connection.execute(sql, parameters).fetchall()
+
+    @contextmanager
+    def _errors(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            raise ChainUnavailable(f"cannot {what} the chain in {self._where}: {error}") from error
+        except sqlite3.ProgrammingError as error:
+            raise ChainUnavailable("the chain was closed", "connect to it again") from error
+        except sqlite3.DatabaseError as error:
+            message = f"{self._where} is not a mock chain, or is damaged: {error}"
+            raise BadData(message, "give the path of a mock chain") from error
+
+
+def _encode(value: object) -> str:
+    return msgspec.json.encode(value, enc_hook=lambda transaction: transaction.raw).decode()
+
+
+def _decode(text: str, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(text, type=kind, dec_hook=lambda _, raw: read(raw))
+    except msgspec.MsgspecError as error:
+        raise BadData(f"the mock chain is damaged: {error}") from error

@@ -1,0 +1,191 @@
+"""What a mock chain's blocks are made of: calls of the settlement contract, as JSON text with a hash."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TypeAlias
+
+import msgspec
+
+from chains import leaf_file
+from chains.leaves import TEXT_LEAF
+from chains.seals import seal
+from ledger.batches import Batch, Seal
+from ledger.errors import BadData
+from ledger.events import Leaf, Payout, Share
+
+
+class _Call(msgspec.Struct, frozen=True, kw_only=True, tag_field="call"):
+    """What all calls have."""
+
+
+class Purchase(_Call, frozen=True, kw_only=True, tag="purchase"):
+    """Buy a plan: the sum of the shares goes into escrow."""
+
+    id: str
+    subscriber: str
+    plan: str
+    asset: str
+    shares: tuple[Share, ...]
+    credits: int = 0
+    seconds: int = 0
+
+
+class RequestExit(_Call, frozen=True, kw_only=True, tag="request_exit"):
+    """Leave a plan: from now on an exit can be prepared."""
+
+    subscriber: str
+    plan: str
+
+
+class Exit(_Call, frozen=True, kw_only=True, tag="exit"):
+    """Take the unspent rest, by a leaf and its proof; without a leaf, claim that nothing was ever charged."""
+
+    subscriber: str
+    plan: str
+    asset: str
+    leaf: Leaf | None = None
+    proof: tuple[str, ...] = ()
+
+
+class Refute(_Call, frozen=True, kw_only=True, tag="refute"):
+    """Show the leaf that an exit without a leaf kept quiet about."""
+
+    leaf: Leaf
+    proof: tuple[str, ...]
+
+
+class Claim(_Call, frozen=True, kw_only=True, tag="claim"):
+    """Pay a receiver what is due."""
+
+    receiver: str
+    asset: str
+
+
+class Commit(_Call, frozen=True, kw_only=True, tag="commit"):
+    """Record a batch, and publish its leaf file; where there is no challenge window, pay it out as well."""
+
+    number: int
+    asset: str
+    previous: str
+    payouts: tuple[Payout, ...]
+    seal: Seal
+    leaf_file: str
+
+
+class Execute(_Call, frozen=True, kw_only=True, tag="execute"):
+    """Pay out a batch whose challenge window is over."""
+
+    number: int
+    digest: str
+
+
+class Cancel(_Call, frozen=True, kw_only=True, tag="cancel"):
+    """The guardian calls off a batch that is not executed."""
+
+    number: int
+    reason: str
+
+
+class Challenge(_Call, frozen=True, kw_only=True, tag="challenge"):
+    """Call off a batch by a leaf that charges more than its account ever paid in."""
+
+    number: int
+    leaf: Leaf
+    proof: tuple[str, ...]
+
+
+class Nothing(_Call, frozen=True, kw_only=True, tag="nothing"):
+    """Spend a nonce."""
+
+
+Call: TypeAlias = Purchase | RequestExit | Exit | Refute | Claim | Commit | Execute | Cancel | Challenge | Nothing
+"""A call of the contract. As JSON its field `call` says which."""
+
+
+class Signed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A call with what makes it this one transaction: the operator's have a nonce and a fee, others a serial number."""
+
+    chain: str
+    contract: str
+    nonce: int | None = None
+    fee: int = 0
+    serial: int = 0
+    call: Call
+
+
+class Transaction:
+    """A signed call, the text that is it, and that text's hash (0x hex)."""
+
+    __slots__ = ("hash", "raw", "signed")
+
+    def __init__(self, raw: str, signed: Signed) -> None:
+        self.raw, self.hash, self.signed = raw, hash_of(raw), signed
+
+    @property
+    def call(self) -> Call:
+        """What it does."""
+        return self.signed.call
+
+    @property
+    def nonce(self) -> int | None:
+        """Its place among the operator's transactions; None for anyone else's."""
+        return self.signed.nonce
+
+    @property
+    def fee(self) -> int:
+        """What the operator pays for it, in the chain's own coin."""
+        return self.signed.fee
+
+
+_signed: msgspec.json.Decoder[Signed] = msgspec.json.Decoder(Signed)
+
+
+def sign(signed: Signed) -> Transaction:
+    """The transaction of a call."""
+    return Transaction(msgspec.json.encode(signed).decode(), signed)
+
+
+def read(raw: str) -> Transaction:
+    """The transaction of its text. Raises BadData where it is none."""
+    try:
+        return Transaction(raw, _signed.decode(raw))
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise BadData(f"this is not a transaction of a mock chain: {error}") from error
+
+
+def hash_of(text: str) -> str:
+    """The SHA-256 of a text, as 0x hex: what stands for a transaction or a block here."""
+    return "0x" + hashlib.sha256(text.encode()).hexdigest()
+
+
+def commit(batch: Batch) -> Commit:
+    """The call that records a batch. Raises ValueError for one that cannot be committed to."""
+    return Commit(
+        number=batch.number,
+        asset=batch.asset,
+        previous=batch.previous,
+        payouts=batch.payouts,
+        seal=seal(batch, TEXT_LEAF),
+        leaf_file=leaf_file.encode(batch).decode(),
+    )
+
+
+def check_operators(signed: Signed, chain: str, contract: str) -> None:
+    """Raises BadData for a transaction that the operator of this contract cannot have prepared.
+
+    A batch is held to its leaf file here, once: when its block is folded, what it says is believed.
+    """
+    if (signed.chain, signed.contract) != (chain, contract):
+        raise BadData(f"this transaction is for {signed.contract!r} on {signed.chain!r}")
+    if signed.nonce is None or signed.nonce < 0 or signed.fee < 0:
+        raise BadData("an operator's transaction has a nonce and a fee")
+    match signed.call:
+        case Execute():
+            return
+        case Commit() as call:
+            batch = leaf_file.decode(call.leaf_file.encode())
+            if (batch.chain, batch.contract) != (chain, contract) or commit(batch) != call:
+                raise BadData(f"the batch {call.number} is not that of its leaf file")
+        case _:
+            raise BadData(f"the operator does not make such a call: {type(signed.call).__name__}")

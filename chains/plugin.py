@@ -1,0 +1,11 @@
+"""The door by which the built-in chains come in: the entry point `builtin` of the group `tollbook.chains`."""
+
+from ledger.plugins import ChainPlugin, Register, hookimpl
+
+from .mock import MockPlugin
+
+
+@hookimpl
+def register_chains(register: Register[ChainPlugin]) -> None:
+    """Register each built-in kind of chain under its namespace."""
+    register("mock", MockPlugin())
