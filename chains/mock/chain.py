@@ -10,6 +10,9 @@ from typing import Literal
 
 import msgspec
 
+from chains import leaf_file
+from chains.leaves import keccak
+from chains.seals import to_hex
 from ledger.amounts import is_whole
 from ledger.batches import Attempt, Batch, ChainFact, ExitPaid, ExitRequested, Found, PurchaseMade, Standing
 from ledger.errors import BadData, ChainUnavailable, LedgerError, SendUnknown
@@ -134,18 +137,22 @@ class MockChain:
             return settling.simulate(self._node, batch)
 
     def prepare(self, batch: Batch, attempts: Sequence[Attempt]) -> Attempt | None:
-        """The batch's next step, signed and unsent, or None where it is best to wait.
+        """The batch's next step, signed and unsent, or None where it is best to wait. Its leaf file is published first.
 
         Raises ValueError for a batch that cannot be committed to, and BadData for attempts that are not this chain's.
         """
         with self._asked("prepare"):
-            return settling.prepare(self._node, batch, attempts)
+            attempt = settling.prepare(self._node, batch, attempts)
+            if attempt is not None:
+                file = leaf_file.encode(batch)
+                self._shared.publish(to_hex(keccak(file)), file)
+            return attempt
 
     def send(self, attempt: Attempt) -> None:
         """Broadcast it; the same one again is harmless. One that the chain does not want is not taken in, silently:
         `confirm` tells. Raises ChainUnavailable, SendUnknown, or BadData for what `prepare` cannot have made."""
         sent = transactions.read(attempt.raw)
-        transactions.check_operators(sent.signed, self.name, self.contract)
+        transactions.check_operators(sent.signed, self.name, self.contract, self._shared.published)
         with self._asked("send") as asked, self._shared.changing():
             fault = asked.fault
             if isinstance(fault, Refuse):
@@ -189,7 +196,7 @@ class MockChain:
         """The leaf file that was published with a batch; None where no block has it."""
         with self._asked("published"):
             recorded = self._node.state.batches.get(number)
-            return recorded.leaf_file.encode() if recorded else None
+            return self._shared.published(recorded.seal.data_hash) if recorded else None
 
     def access(self, subscriber: str, plan: str) -> bool:
         """Whether the subscriber has bought the plan and not asked to leave. Time windows are the ledger's."""

@@ -80,7 +80,6 @@ class Recorded(msgspec.Struct, frozen=True):
     asset: str
     seal: Seal
     payouts: tuple[Payout, ...]
-    leaf_file: str
     committed: Moment
     stage: Literal["committed", "executed", "cancelled"]
     transaction: str
@@ -386,7 +385,6 @@ def _record(state: State, call: Commit, transaction: str, block: int) -> None:
         asset=call.asset,
         seal=call.seal,
         payouts=call.payouts,
-        leaf_file=call.leaf_file,
         committed=Moment(block, state.order),
         stage="committed",
         transaction=transaction,

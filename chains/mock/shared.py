@@ -54,6 +54,18 @@ class SharedNode:
                     self._changes = 0
             self._seen = seen
 
+    def published(self, data_hash: str) -> bytes | None:
+        """The leaf file of that hash, if it was ever published. Raises ChainUnavailable."""
+        with self.lock:
+            return self._storage.published(data_hash)
+
+    def publish(self, data_hash: str, leaf_file: bytes) -> None:
+        """Publish a leaf file, for good."""
+        with self.lock:
+            if self._storage.published(data_hash) is None:
+                with self.changing():
+                    self._storage.publish(data_hash, leaf_file)
+
     def close(self) -> None:
         """Let go of the storage. A second call does nothing."""
         with self.lock:

@@ -25,6 +25,7 @@ T = TypeVar("T")
 SCHEMA = (
     "CREATE TABLE chain (deployment TEXT NOT NULL) STRICT",
     "CREATE TABLE blocks (number INTEGER PRIMARY KEY, hash TEXT NOT NULL, transactions TEXT NOT NULL) STRICT",
+    "CREATE TABLE files (hash TEXT PRIMARY KEY, leaf_file BLOB NOT NULL) STRICT",
     "CREATE TABLE node (version INTEGER NOT NULL, forks INTEGER NOT NULL, loose TEXT NOT NULL) STRICT",
 )
 
@@ -98,6 +99,15 @@ class Storage:
         """The blocks after that number; genesis is not stored."""
         rows = self._execute("SELECT number, hash, transactions FROM blocks WHERE number > ? ORDER BY number", after)
         return [Block(number, hash, _decode(body, tuple[Transaction, ...])) for number, hash, body in rows]
+
+    def published(self, data_hash: str) -> bytes | None:
+        """The leaf file of that hash."""
+        rows = self._execute("SELECT leaf_file FROM files WHERE hash = ?", data_hash)
+        return rows[0][0] if rows else None
+
+    def publish(self, data_hash: str, leaf_file: bytes) -> None:
+        """Keep a leaf file, inside `writing`. Whoever looks for it has its hash."""
+        self._execute("INSERT OR IGNORE INTO files VALUES (?, ?)", data_hash, leaf_file)
 
     def save(self, node: Node) -> Version:
         """Write what has changed, inside `writing`."""

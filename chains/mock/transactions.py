@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from typing import TypeAlias
 
 import msgspec
@@ -63,14 +64,13 @@ class Claim(_Call, frozen=True, kw_only=True, tag="claim"):
 
 
 class Commit(_Call, frozen=True, kw_only=True, tag="commit"):
-    """Record a batch, and publish its leaf file; where there is no challenge window, pay it out as well."""
+    """Record a batch, whose leaf file is published; where there is no challenge window, pay it out as well."""
 
     number: int
     asset: str
     previous: str
     payouts: tuple[Payout, ...]
     seal: Seal
-    leaf_file: str
 
 
 class Execute(_Call, frozen=True, kw_only=True, tag="execute"):
@@ -167,14 +167,14 @@ def commit(batch: Batch) -> Commit:
         previous=batch.previous,
         payouts=batch.payouts,
         seal=seal(batch, TEXT_LEAF),
-        leaf_file=leaf_file.encode(batch).decode(),
     )
 
 
-def check_operators(signed: Signed, chain: str, contract: str) -> None:
+def check_operators(signed: Signed, chain: str, contract: str, published: Callable[[str], bytes | None]) -> None:
     """Raises BadData for a transaction that the operator of this contract cannot have prepared.
 
-    A batch is held to its leaf file here, once: when its block is folded, what it says is believed.
+    A batch is held to its leaf file (`published` by its hash) here, once: when its block is folded, what it says is
+    believed.
     """
     if (signed.chain, signed.contract) != (chain, contract):
         raise BadData(f"this transaction is for {signed.contract!r} on {signed.chain!r}")
@@ -184,7 +184,10 @@ def check_operators(signed: Signed, chain: str, contract: str) -> None:
         case Execute():
             return
         case Commit() as call:
-            batch = leaf_file.decode(call.leaf_file.encode())
+            file = published(call.seal.data_hash)
+            if file is None:
+                raise BadData(f"the leaf file of batch {call.number} is not published", "prepare it on this chain")
+            batch = leaf_file.decode(file)
             if (batch.chain, batch.contract) != (chain, contract) or commit(batch) != call:
                 raise BadData(f"the batch {call.number} is not that of its leaf file")
         case _:
