@@ -152,6 +152,8 @@ class Outbox:
             if standing == "pending":
                 return self._submit(batch, line)  # a better one, where the chain knows of any
         if arrived and (refused := self._chain.simulate(batch.batch)) is not None:
+            if self._chain.find(batch.batch.number) != found:
+                return Step.waiting  # it came meanwhile, by another outbox: that is why it was refused
             if found.stage == "committed":
                 raise SettlementStopped(
                     f"{self._chain.name} has batch {batch.batch.number} and will not pay it out: {refused}",
@@ -183,7 +185,8 @@ class Outbox:
         return Step.sent
 
     def _fail(self, batch: BatchReading, reason: str, *, used: bool) -> Step:
-        return self._write(batch, FailSettlement(**self._place(batch), reason=reason, used=used))
+        failed = FailSettlement(**self._place(batch), reason=reason, used=used, attempts=len(batch.attempts))
+        return self._write(batch, failed)
 
     def _doubt(self, batch: BatchReading, reason: str) -> Step:
         return self._write(batch, DoubtSettlement(**self._place(batch), reason=reason))

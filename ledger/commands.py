@@ -322,11 +322,13 @@ class FailSettlement(BatchCommand, frozen=True, kw_only=True, tag="fail_settleme
     """The chain refused the batch or called it off. `used`: it has the number for ever.
 
     Without `used`, no transaction of the batch may ever be mined any more: its number is given out again, and the
-    contract's batches after it, which build on it, fail with it.
+    contract's batches after it, which build on it, fail with it. `attempts` is how many of its transactions were looked
+    at for that: where another sender has stored one more, the command is refused.
     """
 
     reason: Text = ""
     used: bool = False
+    attempts: Number | None = None
 
 
 class DoubtSettlement(BatchCommand, frozen=True, kw_only=True, tag="doubt_settlement"):

@@ -19,7 +19,6 @@ from .events import (
     AgentUpdated,
     Charged,
     Draws,
-    Escrow,
     EscrowFunding,
     Extended,
     Fact,
@@ -128,13 +127,13 @@ def payment_digest(funding: Funding, payment: str) -> bytes | None:
     """Under what the books remember a payment for ever: the escrow's purchase, or its own id; None without either."""
     if isinstance(funding, EscrowFunding):
         escrow = funding.escrow
-        return digest(f"{escrow.chain} {escrow.contract}", escrow.purchase)
+        return digest(f"{len(escrow.chain)} {escrow.chain} {escrow.contract}", escrow.purchase)
     return digest("payment", payment) if payment else None
 
 
 def fact_digest(fact: Fact) -> bytes:
     """Under what the books remember for ever what a chain said."""
-    return digest(f"fact {fact.chain} {fact.contract}", fact.id)
+    return digest(f"fact {len(fact.chain)} {fact.chain} {fact.contract}", fact.id)
 
 
 def late_until(plan: Plan, request: OpenRequest) -> int:
@@ -279,19 +278,19 @@ def _withdrawn(account: Account, at: int, event: Withdrawn) -> None:
         lot = account.lots[name]
         lot.refunded += money
         if lot.escrow is not None:
-            _pay(account, unpaid_of(lot, lot.escrow), -money)
+            _pay(account, unpaid_name(lot.escrow.chain, lot.escrow.contract, lot.asset), -money)
         if not lot.started:
             if lot.refunded == lot.cost:
                 del account.lots[name]  # it leaves whole, before it counted anywhere
         elif not lot.credits:
             lot.expiry = at
     if event.fact is not None:
-        _pay(account, f"{event.fact.chain} {event.fact.contract} {event.asset}", event.paid)
+        _pay(account, unpaid_name(event.fact.chain, event.fact.contract, event.asset), event.paid)
 
 
-def unpaid_of(lot: Lot, escrow: Escrow) -> str:
-    """Under what an account keeps the money that left the lot and that the chain still holds."""
-    return f"{escrow.chain} {escrow.contract} {lot.asset}"
+def unpaid_name(chain: str, contract: str, asset: str) -> str:
+    """Under what an account keeps the money that left its lots and that a chain still holds."""
+    return f"{len(chain)} {len(contract)} {chain} {contract} {asset}"
 
 
 def _pay(account: Account, escrow: str, money: int) -> None:
@@ -302,7 +301,8 @@ def _pay(account: Account, escrow: str, money: int) -> None:
 
 def _reversed(account: Account, lot: Lot, at: int) -> None:
     if lot.escrow is not None:
-        _pay(account, unpaid_of(lot, lot.escrow), lot.refunded)  # the chain never had the money
+        # the chain never had the money
+        _pay(account, unpaid_name(lot.escrow.chain, lot.escrow.contract, lot.asset), lot.refunded)
     if not lot.started:
         del account.lots[lot.id]
         return

@@ -149,7 +149,7 @@ def _opened(
         number=event.number,
         asset=event.asset,
         seq=seq,
-        at=at,
+        at=event.at if isinstance(event, SettlementAdopted) else at,
         covers=event.covers,
         head_seq=event.head_seq,
         head_hash=event.head_hash,

@@ -13,8 +13,10 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 
+from ledger.conformance import ConformanceError as ConformanceError
+from ledger.conformance import Failure as Failure
 from ledger.errors import LedgerError
 from ledger.plugins import PolicyFactory, policies
 
@@ -24,26 +26,6 @@ from .samples import labels_for, usages_for
 from .trial import Labels, Trial, Usage
 
 _EXAMPLES = 3
-
-
-class Failure(NamedTuple):
-    """One case in which a rule does not hold."""
-
-    rule: str
-    found: str
-
-
-class ConformanceError(AssertionError):
-    """A policy breaks rules; `failures` are up to three cases of each."""
-
-    def __init__(self, failures: Iterable[Failure]) -> None:
-        self.failures = tuple(failures)
-        super().__init__("\n".join(f"{rule}: {found}" for rule, found in self.failures))
-
-    @property
-    def rules(self) -> list[str]:
-        """The names of the rules that are broken, in the order of `RULES`."""
-        return list(dict.fromkeys(failure.rule for failure in self.failures))
 
 
 def check(

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from chains.leaves import TEXT_LEAF, LeafTypes
+from chains.leaves import TEXT_LEAF, LeafTypes, account_key
 from chains.seals import seal
 from ledger.batches import Batch, Seal
 from ledger.errors import BadData
@@ -36,10 +36,11 @@ class MockPlugin:
         return TEXT_LEAF
 
     def check(self, subscriber: str, plan: str) -> None:
-        """Raises ValueError for an empty name: any other will do."""
+        """Raises ValueError for an empty name, or one that is no text: any other will do."""
         for name in (subscriber, plan):
             if not isinstance(name, str) or not name:
                 raise ValueError(f"a name is text that is not empty, not {name!r}")
+        account_key(subscriber, plan, TEXT_LEAF)
 
     def seal(self, batch: Batch) -> Seal:
         """The root, the leaf file's hash and the digest. Raises ValueError for leaves that cannot be committed to."""

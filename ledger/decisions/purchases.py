@@ -8,6 +8,7 @@ from ..commands import LATEST, Exit, Freeze, Give, Purchase, Reverse, Terms, Wit
 from ..due import refund
 from ..events import EscrowFunding, Frozen, Funding, Kind, Purchased, Recorded, Reversed, Share, Started, Withdrawn
 from ..plugins import chain_plugin, chains
+from ..reducers import unpaid_name
 from ..refusals import Reason, Refusal
 from ..settlements import leaf_plan, lots_in
 from .case import Case, Decision, account_of, plan_of, take
@@ -151,7 +152,7 @@ def withdraw(case: Case, command: Withdraw) -> Decision:
     draws = ((command.lot, credits),) if command.lot and credits else take(account, credits)
     money = {name: amount for name, part in draws if (amount := refund(account.lots[name], part))}
     if command.credits is None:
-        money |= {lot.id: lot.cost for lot in lots if not lot.started}
+        money |= {lot.id: lot.cost - lot.refunded for lot in lots if not lot.started}
         windows = [lot for lot in lots if lot.started and not lot.credits and lot.lives(case.at)]
         money |= {lot.id: lot.cost - lot.refunded - lot.earned(case.at) for lot in windows}
     if not draws and not money:
@@ -184,7 +185,9 @@ def leave(case: Case, command: Exit) -> Decision:
     account, events = account_of(case, command.subscriber, plan_of(case, command.plan))
     fact = command.fact
     lots = list(lots_in(account, fact.chain, fact.contract, command.asset))
-    money = command.amount - min(command.amount, account.unpaid.get(f"{fact.chain} {fact.contract} {command.asset}", 0))
+    money = command.amount - min(
+        command.amount, account.unpaid.get(unpaid_name(fact.chain, fact.contract, command.asset), 0)
+    )
     if money > sum(lot.cost - lot.refunded for lot in lots):
         raise Refusal(Reason.malformed, detail="the chain paid more than it was ever paid for this account")
     withdrawn = Withdrawn(

@@ -140,7 +140,9 @@ def confirm(case: Case, command: ConfirmSettlement) -> Decision:
 
 def fail(case: Case, command: FailSettlement) -> Decision:
     """Where the number is given out again, so are those after it: their digests build on this batch's."""
-    _open(case, command)
+    found = _open(case, command)
+    if command.attempts is not None and command.attempts != len(found.attempts):
+        raise Refusal(Reason.malformed, detail=f"batch {command.number} has {len(found.attempts)} attempts by now")
     settling = case.books.settling(command.chain, command.contract)
     after = [] if command.used else [number for number in sorted(settling.open) if number > command.number]
     if not command.used and (
@@ -202,6 +204,7 @@ def adopt(case: Case, command: AdoptSettlement) -> Decision:
         payouts=given.payouts,
         head_seq=given.head_seq,
         head_hash=given.head_hash,
+        at=given.at,
         leaves=given.leaves,
     )
     return Decision([], [event])

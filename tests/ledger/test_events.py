@@ -310,8 +310,8 @@ GOLDEN_LINES: list[tuple[bytes, Event]] = [
     (
         b'{"type":"settlement_adopted","number":1,"chain":"eip155:8453","contract":"0xc0","asset":"USD","covers":{'
         b'"main":21},"root":"0xaa","digest":"0xbb","payouts":[{"receiver":"acme","amount":5}],"head_seq":20,"head_'
-        b'hash":"ab","leaves":[{"subscriber":"0xAb5801a7","plan":"pro","charged":1000000000000000000000000000000,"'
-        b'credited":7}]}',
+        b'hash":"ab","at":1700158546680590,"leaves":[{"subscriber":"0xAb5801a7","plan":"pro","charged":10000000000'
+        b'00000000000000000000,"credited":7}]}',
         SettlementAdopted(
             number=1,
             chain="eip155:8453",
@@ -323,6 +323,7 @@ GOLDEN_LINES: list[tuple[bytes, Event]] = [
             payouts=(Payout("acme", 5),),
             head_seq=20,
             head_hash="ab",
+            at=1_700_158_546_680_590,
             leaves=(Leaf("0xAb5801a7", "pro", HUGE, 7),),
         ),
     ),

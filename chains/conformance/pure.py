@@ -1,0 +1,152 @@
+"""Rules of a plugin's pure half, which is asked with no chain at hand."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from msgspec.structs import replace
+
+from chains import leaf_file
+from chains.leaves import account_key, keccak, leaf_hash
+from chains.merkle import Tree
+from ledger.batches import Batch
+from ledger.events import Leaf, Payout
+
+from .trial import Rules, Trial, differ
+
+_HASH = re.compile(r"0x[0-9a-f]{64}")
+
+_NAMES = ("", " ", "0", "-1", "1.5", "alice", "0x", "0x12", "0x" + "1" * 40, "0x" + "g" * 40, "\ud800", "é", "1" * 90)
+"""Names of which some kinds of chains can have no leaf."""
+
+
+def _leaves(trial: Trial, count: int) -> tuple[Leaf, ...]:
+    """So many leaves of different accounts, up to four."""
+    bench = trial.bench
+    accounts = sorted((subscriber, plan) for subscriber in bench.subscribers[:2] for plan in bench.plans[:2])
+    return tuple(Leaf(*account, 2**70 + place, place) for place, account in enumerate(accounts[:count]))
+
+
+def _sample(trial: Trial, leaves: int = 3) -> Batch:
+    bench = trial.bench
+    return Batch(
+        ledger="conformance",
+        chain=bench.elsewhere.chain,
+        contract=bench.elsewhere.contract,
+        number=2,
+        asset=bench.asset,
+        at=1_700_000_000_000_000,
+        covers={"main": 7},
+        head_seq=7,
+        head_hash="ab" * 32,
+        previous="0x" + "cd" * 32,
+        leaves=_leaves(trial, leaves),
+        payouts=trial.payouts(900, -100),
+    )
+
+
+def _follows(trial: Trial) -> Iterator[str]:
+    """The same batch has the same seal, also when it comes out of its leaf file."""
+    batch, plugin = _sample(trial), trial.bench.plugin
+    sealed = plugin.seal(batch)
+    for part in ("root", "data_hash", "digest"):
+        if not _HASH.fullmatch(getattr(sealed, part)):
+            yield f"the {part} is {getattr(sealed, part)!r}, not 0x and 64 lower-case hex digits"
+    yield from differ("the seal of the same batch", plugin.seal(_sample(trial)), sealed)
+    yield from differ("the seal of its leaf file", plugin.seal(leaf_file.decode(leaf_file.encode(batch))), sealed)
+
+
+def _root(trial: Trial) -> Iterator[str]:
+    for count in (1, 2, 3, 4):
+        batch, types = _sample(trial, count), trial.bench.plugin.leaf_types
+        root = Tree(leaf_hash(leaf, types) for leaf in batch.leaves).root
+        yield from differ(f"the root of {count} leaves", trial.bench.plugin.seal(batch).root, f"0x{root.hex()}")
+
+
+def _digest(trial: Trial) -> Iterator[str]:
+    """Change one field, whichever: the digest is another."""
+    bench, batch = trial.bench, _sample(trial)
+    own = trial.fresh()
+    first, other = batch.payouts[0], batch.leaves[0]
+    changes: dict[str, list[object]] = {
+        "ledger": ["another"],
+        "chain": [own.name],
+        "contract": [own.contract],
+        "number": [3, 258],
+        "asset": [bench.elsewhere.asset],
+        "at": [batch.at + 1_000_000, batch.at + 1],
+        "covers": [{"main": 8}],
+        "head_seq": [8],
+        "head_hash": ["cd" * 32],
+        "previous": ["", "0x" + "ce" * 32],
+        "leaves": [
+            batch.leaves[1:],
+            (replace(other, charged=other.charged + 1), *batch.leaves[1:]),
+            (replace(other, credited=other.credited + 1), *batch.leaves[1:]),
+        ],
+        "payouts": [
+            (),
+            batch.payouts[1:],
+            (Payout(first.receiver, first.amount + 1), *batch.payouts[1:]),
+            (Payout(first.receiver, -first.amount), *batch.payouts[1:]),
+        ],
+    }
+    digest = bench.plugin.seal(batch).digest
+    for field in Batch.__struct_fields__:
+        for value in changes[field]:
+            if bench.plugin.seal(replace(batch, **{field: value})).digest == digest:
+                yield f"a batch with other {field} ({value!r}) has the same digest"
+
+
+def _data_hash(trial: Trial) -> Iterator[str]:
+    batch = _sample(trial)
+    for each in (batch, replace(batch, payouts=()), replace(batch, at=batch.at + 1)):
+        published = keccak(leaf_file.encode(each))
+        yield from differ("the data hash", trial.bench.plugin.seal(each).data_hash, f"0x{published.hex()}")
+
+
+def _refuses(trial: Trial) -> Iterator[str]:
+    batch = _sample(trial)
+    first, second = batch.leaves[:2]
+    wrong = {
+        "no leaves": (),
+        "leaves that are not sorted": (second, first),
+        "two leaves of one account": (first, first),
+        "a counter beyond 256 bits": (replace(first, charged=2**256), second),
+    }
+    for name, leaves in wrong.items():
+        try:
+            trial.bench.plugin.seal(replace(batch, leaves=leaves))
+            yield f"a batch with {name} is sealed"
+        except ValueError:
+            pass
+
+
+def _check(trial: Trial) -> Iterator[str]:
+    """What `check` lets pass can be in a leaf; what the bench names passes."""
+    bench, plugin = trial.bench, trial.bench.plugin
+    for subscriber in bench.subscribers:
+        for plan in bench.plans:
+            plugin.check(subscriber, plan)
+    cases = [(name, bench.plans[0]) for name in _NAMES] + [(bench.subscribers[0], name) for name in _NAMES]
+    for subscriber, plan in cases:
+        try:
+            plugin.check(subscriber, plan)
+        except ValueError:
+            continue
+        try:
+            account_key(subscriber, plan, plugin.leaf_types)
+            plugin.seal(replace(_sample(trial), leaves=(Leaf(subscriber, plan, 1, 0),)))
+        except ValueError as error:
+            yield f"check lets {subscriber!r} on {plan!r} pass, and no leaf can name it: {error}"
+
+
+RULES: Rules = {
+    "a seal follows from its batch": _follows,
+    "a root is OpenZeppelin's": _root,
+    "a digest covers every field": _digest,
+    "a data hash is the leaf file's": _data_hash,
+    "a seal refuses bad leaves": _refuses,
+    "check refuses what no leaf can name": _check,
+}

@@ -1,0 +1,611 @@
+"""Mock chains with one planted fault each. `breaks` names rules that must find it, and what their message must say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from copy import copy
+from typing import Any, ClassVar
+
+from msgspec.structs import replace
+
+from chains.conformance.example import MockBench
+from chains.leaves import keccak, leaf_hash
+from chains.merkle import Tree
+from chains.mock import MockChain, MockPlugin, transactions
+from ledger.batches import Attempt, Batch, ChainFact, ExitPaid, Found, PurchaseMade, Seal, Standing
+from ledger.errors import ChainUnavailable
+from ledger.events import Share
+
+
+class Bad(MockChain):
+    """What faults are planted in. `extra` is money that comes from nowhere, by receiver."""
+
+    breaks: ClassVar[dict[str, str]] = {}
+    window: ClassVar[int] = 0
+
+    def __init__(self) -> None:
+        super().__init__(window=self.window)
+        self.extra: dict[str, int] = {}
+        self.sent: dict[str, int] = {}
+
+    def twin(self) -> MockChain:
+        """Another connection to the same chain; what is known only in memory goes with the fault."""
+        return copy(self)
+
+    def due(self, receiver: str, asset: str) -> int:
+        return super().due(receiver, asset) + self.extra.get(receiver, 0)
+
+    def pay(self, raw: str) -> None:
+        """Pay what a transaction pays, whether it was mined or not."""
+        call = transactions.read(raw).call
+        for payout in call.payouts if isinstance(call, transactions.Commit) else ():
+            self.extra[payout.receiver] = self.extra.get(payout.receiver, 0) + payout.amount
+
+
+# -- money -------------------------------------------------------------------------------------------------------------
+
+
+class PaysTwice(Bad):
+    breaks: ClassVar = {
+        "a batch pays once": "what receivers have: {'seller': 1200, 'platform': 120}, not {'seller': 300,",
+        "what another has sent pays once": "10 credits, each transaction of which was sent twice: {'seller': 180,",
+    }
+
+    def send(self, attempt: Attempt) -> None:
+        super().send(attempt)
+        if attempt.raw in self.sent:
+            self.pay(attempt.raw)
+        self.sent[attempt.raw] = 1
+
+
+class PaysForEachTransaction(Bad):
+    breaks: ClassVar = {
+        "two attempts pay once": "what receivers have: {'seller': 600,",
+        "a number is taken once": "what receivers have: {'seller': 700,",
+    }
+
+    def send(self, attempt: Attempt) -> None:
+        super().send(attempt)
+        if attempt.number in self.sent and attempt.raw not in self.sent:
+            self.pay(attempt.raw)
+        self.sent |= {attempt.raw: 1, attempt.number: 1}  # type: ignore[dict-item]
+
+
+class PaysNobody(Bad):
+    breaks: ClassVar = {
+        "a batch pays once": "what receivers have: {'seller': 0, 'platform': 0}, not {'seller': 300, 'platform': 30}",
+        "what was earned is paid": "what receivers have after a charge of 33: {'seller': 0,",
+        "what is due is signed": "what is due after payouts of 300 and -30: [0, 0], not [300, -30]",
+    }
+
+    def due(self, receiver: str, asset: str) -> int:
+        return 0
+
+
+class SwallowsNegativePayouts(Bad):
+    breaks: ClassVar = {
+        "payouts net below zero": "what receivers have: {'seller': 0, 'platform': 100}, not {'seller': -250,",
+        "what is due is signed": "[300, 0], not [300, -30]",
+    }
+
+    def due(self, receiver: str, asset: str) -> int:
+        return max(super().due(receiver, asset), 0)
+
+
+class ForgetsRefunds(Bad):
+    breaks: ClassVar = {"a refund nets": "what receivers have after a refund of 10 credits"}
+
+    def send(self, attempt: Attempt) -> None:
+        super().send(attempt)
+        call = transactions.read(attempt.raw).call
+        for payout in call.payouts if isinstance(call, transactions.Commit) else ():
+            self.extra[payout.receiver] = self.extra.get(payout.receiver, 0) - min(payout.amount, 0)
+
+
+class CountsIn64Bits(Bad):
+    breaks: ClassVar = {"large amounts are paid exactly": "what is due: [1, 3], not [36893488147419103233,"}
+
+    def due(self, receiver: str, asset: str) -> int:
+        return super().due(receiver, asset) % 2**64
+
+
+class OwesWhatWasClaimed(Bad):
+    breaks: ClassVar = {"a claim takes what is due": "what is due once it was claimed: 300, not 0"}
+
+    def due(self, receiver: str, asset: str) -> int:
+        return super().due(receiver, asset) + self.balance(receiver, asset)
+
+
+class LeaksWhatWasCancelled(Bad):
+    window = 3
+    breaks: ClassVar = {"a cancelled batch pays nothing": "what receivers have: {'seller': 300,"}
+
+    def cancel(self, number: int, reason: str) -> None:
+        super().cancel(number, reason)
+        self.extra = {"seller": 300, "platform": 30}
+
+
+class TakesWhatOverspends(Bad):
+    breaks: ClassVar = {
+        "a batch that overspends pays nothing": "simulate takes a batch that pays 1400 out of an escrow of 1000",
+        "money that is gone is not paid out": "simulate takes a batch that pays out of a purchase",
+    }
+
+    def simulate(self, batch: Batch) -> str | None:
+        reason = super().simulate(batch)
+        return None if reason and reason.startswith("EscrowShort") else reason
+
+
+class PaysWhatOverspends(Bad):
+    breaks: ClassVar = {"a batch that overspends pays nothing": "what receivers have: {'seller': 900, 'platform': 500}"}
+
+    def send(self, attempt: Attempt) -> None:
+        super().send(attempt)
+        if (self.reverted(attempt.transaction) or "").startswith("EscrowShort") and not self.extra:
+            self.pay(attempt.raw)
+
+
+# -- batches and their transactions ------------------------------------------------------------------------------------
+
+
+class FinalAtOnce(Bad):
+    breaks: ClassVar = {
+        "final is up to the final block": "is called final, and the last final block is",
+        "a batch only moves on": "the executed batch is final, and confirm that its transaction is pending",
+        "what is final stays": "which undoes nothing final, leaves it absent, not final",
+    }
+
+    def find(self, number: int) -> Found:
+        found = super().find(number)
+        return replace(found, final=found.stage == "executed")
+
+
+class CallsEveryBlockFinal(Bad):
+    """Nothing contradicts it, until a re-organisation does."""
+
+    breaks: ClassVar = {"what is final stays": "a batch was executed and final in block"}
+
+    def _final(self, asked: object) -> int:
+        return self.height
+
+
+class FindsAnotherDigest(Bad):
+    breaks: ClassVar = {
+        "the chain has what was sealed": "digest and data hash of the executed batch: ('0xeeee",
+        "a number is taken once": "stage and digest of the first one: ('executed', '0xeeee",
+    }
+
+    def find(self, number: int) -> Found:
+        found = super().find(number)
+        return found if found.stage == "absent" else replace(found, digest="0x" + "ee" * 32)
+
+
+class KnowsEveryNumber(Bad):
+    breaks: ClassVar = {"a number is absent at first": "batch 2 of a new contract: Found(stage='pending'"}
+
+    def find(self, number: int) -> Found:
+        found = super().find(number)
+        return Found(stage="pending") if found.stage == "absent" and number > 1 else found
+
+
+class IsBehindAtTimes(Bad):
+    """One of several nodes behind one address has not heard of the last blocks."""
+
+    breaks: ClassVar = {
+        "a batch only moves on": "a batch that was executed and not final is absent and not final later"
+    }
+
+    def find(self, number: int) -> Found:
+        self.sent["asked"] = self.sent.get("asked", 0) + 1
+        return Found(stage="absent") if self.sent["asked"] % 3 == 0 else super().find(number)
+
+
+class ReportsGone(Bad):
+    breaks: ClassVar = {
+        "a batch only moves on": "find has the transaction in block 8, and confirm says gone, then gone",
+        "a re-organised batch pays once": "the transaction that was sent again: 'gone', not 'final'",
+    }
+
+    def confirm(self, attempt: Attempt) -> Standing:
+        super().confirm(attempt)
+        return "gone"
+
+
+class IsNeverReplaced(Bad):
+    breaks: ClassVar = {
+        "a stolen nonce is given up for good": "a transaction whose nonce another has used: 'gone', not 'replaced'"
+    }
+
+    def confirm(self, attempt: Attempt) -> Standing:
+        standing = super().confirm(attempt)
+        return "gone" if standing == "replaced" else standing
+
+
+class IsReplacedTooSoon(Bad):
+    breaks: ClassVar = {
+        "a stolen nonce is given up for good": "is called replaced before the one with its nonce is final"
+    }
+
+    def confirm(self, attempt: Attempt) -> Standing:
+        standing = super().confirm(attempt)
+        nonce = transactions.read(attempt.raw).nonce or 0
+        return "replaced" if standing == "gone" and nonce < self._node.next_nonce else standing
+
+
+class KeepsAttemptsInMemory(Bad):
+    """`raw` is a handle, and the bytes that it stands for go with the connection."""
+
+    breaks: ClassVar = {
+        "an attempt holds all that sending needs": "it raised ChainUnavailable: no such transaction: #1",
+        "a crash anywhere pays once": "it raised ChainUnavailable: no such transaction",
+        "two outboxes pay once": "it raised ChainUnavailable: no such transaction",
+    }
+
+    def twin(self) -> MockChain:
+        other = copy(self)
+        other.kept = {}
+        return other
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: dict[str, Attempt] = {}
+
+    def prepare(self, batch: Batch, attempts: Sequence[Attempt]) -> Attempt | None:
+        made = super().prepare(batch, [self._whole(attempt) for attempt in attempts])
+        if made is None:
+            return None
+        handle = f"#{len(self.kept) + 1}"
+        self.kept[handle] = made
+        return replace(made, raw=handle)
+
+    def send(self, attempt: Attempt) -> None:
+        super().send(self._whole(attempt))
+
+    def confirm(self, attempt: Attempt) -> Standing:
+        return super().confirm(self._whole(attempt))
+
+    def _whole(self, attempt: Attempt) -> Attempt:
+        if attempt.raw not in self.kept:
+            raise ChainUnavailable(f"no such transaction: {attempt.raw}")
+        return self.kept[attempt.raw]
+
+
+class SendsWhilePreparing(Bad):
+    breaks: ClassVar = {"preparing sends nothing": "a batch that was only prepared: 'executed', not 'absent'"}
+
+    def prepare(self, batch: Batch, attempts: Sequence[Attempt]) -> Attempt | None:
+        made = super().prepare(batch, attempts)
+        if made is not None:
+            self.send(made)
+        return made
+
+
+class SendsOnlyOnce(Bad):
+    """What it has sent it takes for done."""
+
+    breaks: ClassVar = {
+        "a lost transaction is sent again": "it stays absent, not final, and its last transaction is gone",
+        "a re-organised batch pays once": "it stays absent, not final, and its last transaction is gone",
+        "a re-organisation on the way pays once": "the outbox comes to no end: [(1, 'submitted')], step sent",
+    }
+
+    def send(self, attempt: Attempt) -> None:
+        if attempt.raw not in self.sent:
+            self.sent[attempt.raw] = 1
+            super().send(attempt)
+
+
+class PaysAgainWhatComesBack(Bad):
+    breaks: ClassVar = {
+        "a batch that comes back pays once": "what receivers have: {'seller': 600,",
+    }
+
+    def reorganise(self, depth: int, *, keep: bool = False, force: bool = False) -> None:
+        super().reorganise(depth, keep=keep, force=force)
+        if keep:
+            self.extra = {"seller": 300, "platform": 30}
+
+
+class ForgetsWhatIsInLine(Bad):
+    breaks: ClassVar = {
+        "batches can stand in line": "the transaction of batch 2, which was sent behind those before it, is gone"
+    }
+
+    def prepare(self, batch: Batch, attempts: Sequence[Attempt]) -> Attempt | None:
+        return super().prepare(batch, [attempt for attempt in attempts if attempt.number == batch.number])
+
+
+class ExecutesOutOfOrder(Bad):
+    breaks: ClassVar = {
+        "batches go in order": "batch 2 is executed, and batch 1 is absent",
+        "a batch builds on the one before": "a batch 2 that builds on no batch is executed",
+    }
+
+    def send(self, attempt: Attempt) -> None:
+        super().send(attempt)
+        reason = self.reverted(attempt.transaction) or ""
+        if reason.startswith(("BatchOutOfOrder", "WrongPrevious")):
+            self.pay(attempt.raw)
+            self.sent[str(attempt.number)] = 1
+
+    def find(self, number: int) -> Found:
+        return Found(stage="executed", final=True) if str(number) in self.sent else super().find(number)
+
+
+class TakesAnyPrevious(Bad):
+    breaks: ClassVar = {"a batch builds on the one before": "simulate takes a batch 2 that builds on another batch"}
+
+    def simulate(self, batch: Batch) -> str | None:
+        reason = super().simulate(batch)
+        return None if reason and reason.startswith("WrongPrevious") else reason
+
+
+class PublishesNothing(Bad):
+    breaks: ClassVar = {"the leaf file is published": "the leaf file of a batch that is final is not found"}
+
+    def published(self, number: int) -> bytes | None:
+        return None
+
+
+class PublishesItsOwnSpelling(Bad):
+    breaks: ClassVar = {
+        "the leaf file is published": "the leaf file cannot be read: the file is not written in the one way"
+    }
+
+    def published(self, number: int) -> bytes | None:
+        data = super().published(number)
+        return data and data.replace(b": ", b":")
+
+
+# -- facts -------------------------------------------------------------------------------------------------------------
+
+
+class Tells(Bad):
+    """What is planted in a scan."""
+
+    def facts(self, after: int = 0, confirmations: int | None = None) -> Iterable[ChainFact]:
+        return self.told(list(super().facts(after, confirmations)))
+
+    def told(self, facts: list[ChainFact]) -> list[ChainFact]:
+        return facts
+
+
+class ForgetsAFact(Tells):
+    """An account that buys again is not heard of."""
+
+    breaks: ClassVar = {
+        "each fact is told once": "['purchase-4'] never told; what is told is ['purchase-1', 'purchase-2',"
+    }
+
+    def told(self, facts: list[ChainFact]) -> list[ChainFact]:
+        first = {(fact.subscriber, fact.plan, type(fact)): fact.id for fact in reversed(facts)}
+        return [fact for fact in facts if fact.id in first.values()]
+
+
+class TellsAFactTwice(Tells):
+    breaks: ClassVar = {
+        "each fact is told once": "['purchase-1'] told more than once",
+        "a request to leave is told once": "two facts have one id: ['purchase-1', 'purchase-1',",
+    }
+
+    def told(self, facts: list[ChainFact]) -> list[ChainFact]:
+        return facts[:1] + facts
+
+
+class GivesNewIds(Tells):
+    breaks: ClassVar = {
+        "each fact is told once": "purchase-1 of scan 2",
+        "facts are the same for all": "what a second scan tells: [PurchaseMade(id='purchase-1 of scan 2'",
+    }
+
+    def told(self, facts: list[ChainFact]) -> list[ChainFact]:
+        self.sent["scans"] = self.sent.get("scans", 0) + 1
+        return [replace(fact, id=f"{fact.id} of scan {self.sent['scans']}") for fact in facts]
+
+
+class NamesFactsByBlock(Tells):
+    """A re-organisation that moves a purchase gives it another id."""
+
+    breaks: ClassVar = {"ids survive a re-organisation": "after a re-organisation ['block-1', 'block-"}
+
+    def told(self, facts: list[ChainFact]) -> list[ChainFact]:
+        return [replace(fact, id=f"block-{fact.block}") for fact in facts]
+
+    def purchase(self, *arguments: Any, **named: Any) -> PurchaseMade:
+        made = super().purchase(*arguments, **named)
+        return replace(made, id=f"block-{made.block}")
+
+
+class RemembersWhatIsGone(Tells):
+    """What it has told once it tells for ever, whatever a re-organisation took away."""
+
+    breaks: ClassVar = {
+        "what was granted early can be taken back": "taken one of the two purchases away: 200, not 100",
+        "ids survive a re-organisation": "what is told after a re-organisation to who was there: [",
+    }
+
+    def twin(self) -> MockChain:
+        other = copy(self)
+        other.known = {}
+        return other
+
+    def told(self, facts: list[ChainFact]) -> list[ChainFact]:
+        self.known = getattr(self, "known", {}) | {fact.id: fact for fact in facts}
+        return sorted(self.known.values(), key=lambda fact: fact.block)
+
+
+class ReordersFacts(Tells):
+    breaks: ClassVar = {"facts come in the chain's order": "the order of purchases: ['purchase-4',"}
+
+    def told(self, facts: list[ChainFact]) -> list[ChainFact]:
+        return facts[::-1]
+
+
+class RoundsAmounts(Tells):
+    breaks: ClassVar = {
+        "facts are exact": "the shares of the purchase purchase-3: {'seller': 36893488147419103232,",
+    }
+
+    def told(self, facts: list[ChainFact]) -> list[ChainFact]:
+        def rounded(shares: tuple[Share, ...]) -> tuple[Share, ...]:
+            return tuple(Share(share.receiver, int(float(share.amount))) for share in shares)
+
+        return [
+            replace(fact, shares=rounded(fact.shares)) if isinstance(fact, PurchaseMade) else fact for fact in facts
+        ]
+
+
+class PaysLeaversLess(Tells):
+    breaks: ClassVar = {
+        "a subscriber leaves by proof": "the exits that were paid: [('alice', 'small', 'USD', 799)], not",
+        "who leaves has the rest": "what the subscriber leaves with: [799], not [800]",
+    }
+
+    def told(self, facts: list[ChainFact]) -> list[ChainFact]:
+        return [replace(fact, amount=fact.amount - 1) if isinstance(fact, ExitPaid) else fact for fact in facts]
+
+
+class TellsTheBlockItself(Bad):
+    breaks: ClassVar = {"facts begin after any block": "what is told after block 1: ['purchase-1', 'purchase-2'"}
+
+    def facts(self, after: int = 0, confirmations: int | None = None) -> Iterable[ChainFact]:
+        return super().facts(max(after - 1, 0), confirmations)
+
+
+class DoesNotWait(Bad):
+    breaks: ClassVar = {
+        "facts wait until they are final": "without confirmations ['purchase-2'] are told, in block 3; final is 2"
+    }
+
+    def facts(self, after: int = 0, confirmations: int | None = None) -> Iterable[ChainFact]:
+        return super().facts(after, confirmations or 0)
+
+
+class WaitsTooLong(Bad):
+    breaks: ClassVar = {
+        "confirmations are counted": "block 1 is not told when 1 confirmations are asked for, and there is block 2"
+    }
+
+    def facts(self, after: int = 0, confirmations: int | None = None) -> Iterable[ChainFact]:
+        return super().facts(after, confirmations and confirmations + 1)
+
+
+class WaitsTooShort(Bad):
+    breaks: ClassVar = {
+        "confirmations are counted": "block 2 is told when 1 confirmations are asked for, and there is no block 3 yet"
+    }
+
+    def facts(self, after: int = 0, confirmations: int | None = None) -> Iterable[ChainFact]:
+        return super().facts(after, confirmations and confirmations - 1)
+
+
+# -- what it is asked --------------------------------------------------------------------------------------------------
+
+
+class GivesAccessForEver(Bad):
+    breaks: ClassVar = {"access follows purchases": "access of a subscriber who has asked to leave: True, not False"}
+
+    def access(self, subscriber: str, plan: str) -> bool:
+        return (subscriber, plan) in self._node.state.buyers
+
+
+class DoesNotPause(Bad):
+    breaks: ClassVar = {"a pause makes progress": "after 3 pauses a purchase is not final"}
+
+    def pause(self) -> None:
+        pass
+
+
+class ClosesOnce(Bad):
+    breaks: ClassVar = {"a chain closes twice": "it raised RuntimeError: closed already"}
+
+    def close(self) -> None:
+        if self.sent.get("closed"):
+            raise RuntimeError("closed already")
+        self.sent["closed"] = 1
+        super().close()
+
+
+class StaysOpen(Bad):
+    breaks: ClassVar = {"a closed chain says so": "`facts` still works"}
+
+    def close(self) -> None:
+        pass
+
+
+class RaisesItsOwnErrors(Bad):
+    breaks: ClassVar = {"a closed chain says so": "`find` raises OSError, which is not a LedgerError"}
+
+    def find(self, number: int) -> Found:
+        try:
+            return super().find(number)
+        except ChainUnavailable as error:
+            raise OSError(str(error)) from error
+
+
+# -- the pure half -----------------------------------------------------------------------------------------------------
+
+
+class BadPlugin(MockPlugin):
+    breaks: ClassVar[dict[str, str]] = {}
+
+
+class IgnoresPayouts(BadPlugin):
+    breaks: ClassVar = {
+        "a digest covers every field": "a batch with other payouts (()) has the same digest",
+        "a data hash is the leaf file's": "the data hash: '0x",
+    }
+
+    def seal(self, batch: Batch) -> Seal:
+        return super().seal(replace(batch, payouts=()))
+
+
+class SealsAnew(BadPlugin):
+    breaks: ClassVar = {"a seal follows from its batch": "the seal of the same batch: Seal("}
+
+    def __init__(self) -> None:
+        self.sealed = 0
+
+    def seal(self, batch: Batch) -> Seal:
+        self.sealed += 1
+        return replace(super().seal(batch), digest=f"0x{self.sealed:064x}")
+
+
+class HashesLeavesOnce(BadPlugin):
+    breaks: ClassVar = {"a root is OpenZeppelin's": "the root of 1 leaves: '0x"}
+
+    def seal(self, batch: Batch) -> Seal:
+        tree = Tree(keccak(leaf_hash(leaf, self.leaf_types)) for leaf in batch.leaves)
+        return replace(super().seal(batch), root=f"0x{tree.root.hex()}")
+
+
+class SealsAnything(BadPlugin):
+    breaks: ClassVar = {"a seal refuses bad leaves": "a batch with leaves that are not sorted is sealed"}
+
+    def seal(self, batch: Batch) -> Seal:
+        return super().seal(
+            replace(batch, leaves=tuple(sorted(batch.leaves, key=lambda leaf: (leaf.subscriber, leaf.plan))))
+        )
+
+
+class ChecksNothing(BadPlugin):
+    breaks: ClassVar = {"check refuses what no leaf can name": "check lets '\\ud800' on 'small' pass"}
+
+    def check(self, subscriber: str, plan: str) -> None:
+        pass
+
+
+CHAINS: list[type[Bad]] = [kind for kind in globals().values() if isinstance(kind, type) and issubclass(kind, Bad)]
+CHAINS = [kind for kind in CHAINS if kind.breaks]
+PLUGINS = [
+    kind for kind in globals().values() if isinstance(kind, type) and issubclass(kind, BadPlugin) and kind.breaks
+]
+
+
+def bench_of(kind: type[Bad] | type[BadPlugin]) -> MockBench:
+    """The bench on which a bad chain or a bad plugin is tried."""
+    if issubclass(kind, BadPlugin):
+        bench = MockBench()
+        bench.plugin = kind()
+        return bench
+    return MockBench(kind, lambda chain: chain.twin() if isinstance(chain, Bad) else chain, window=kind.window)
