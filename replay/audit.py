@@ -2,7 +2,8 @@
 
 Nothing is believed: not the store, not a snapshot, not the engine's decisions. Hashes, sequence and time are followed
 over the stored bytes; then each event is held to what it refers to, and to the price, meter, hold, draws and money that
-follow from everything before it; and the books that the reducers fold are held to the legs that the movements say.
+follow from everything before it; batches are made again, payouts and roots; and the books that the reducers fold are
+held to the legs that the movements say.
 
 A commit that cannot be read ends the fold, since nothing after it can be judged; hashes are still followed to the end.
 """
@@ -19,7 +20,7 @@ from ledger.log import TEXT, Snapshot
 from ledger.plugins import Store
 
 from .chain import Chain, Checkpoint, checkpoint, compare
-from .checks import BY_EVENT, DIFFERENCE, KINDS, earnings, references, snapshots, totals
+from .checks import BY_EVENT, DIFFERENCE, KINDS, earnings, outstanding, references, snapshots, totals
 from .checks.adjustments import pending_falls
 from .checks.case import Case
 from .checks.times import Dues
@@ -69,7 +70,7 @@ class _Audit:
         kinds = KINDS if against is None else (*KINDS, DIFFERENCE)
         if against is not None and (saved := compare(self._log, against, self._findings)) is not None:
             self._checkpoints.append(saved)
-        self._case = Case(self._findings, _corrected(self._log))
+        self._case = Case(self._findings, _corrected(self._log), self._log.id)
         self._snapshots = self._log.snapshots()
         chain = Chain(self._log.origin, self._findings, self._checkpoints)
         self._follow(chain, progress)
@@ -79,6 +80,7 @@ class _Audit:
         if self._folds:
             self._guarded("books", lambda: totals.end(self._case))
             self._guarded("earned", lambda: earnings.end(self._case))
+            self._guarded("books", lambda: outstanding.end(self._case))
         return self._report(chain, kinds)
 
     def _follow(self, chain: Chain, progress: Progress | None) -> None:
@@ -87,6 +89,7 @@ class _Audit:
         try:
             for row in self._log.rows():
                 self._findings.checked["unreadable"] += 1
+                self._case.head = chain.seq, chain.hash
                 chain.follow(row)
                 self._commit(row)
                 if self._folds and (snapshot := self._snapshots.get(chain.seq)) is not None:
@@ -106,7 +109,7 @@ class _Audit:
         if events is None or not self._folds or type(row.at) is not int:
             self._folds = False
             return
-        case.at = row.at
+        case.at, case.first, case.commit = row.at, row.first_seq, events
         case.books.advance(row.at)
         self._dues.begin()
         for seq, event in enumerate(events, row.first_seq):
@@ -170,7 +173,7 @@ class _Audit:
 
     def _report(self, chain: Chain, kinds: tuple[str, ...]) -> Report:
         found = sorted(self._findings.listed, key=lambda each: (each.seq is None, each.seq or 0))
-        unverified = self._case.unverified
+        unverified, unsealed = self._case.unverified, self._case.unsealed
         return Report(
             log=self._log.name,
             verdict="findings" if found else "clean",
@@ -181,7 +184,12 @@ class _Audit:
                 hash=chain.hash.hex(),
             ),
             checks=self._findings.checks(kinds),
-            unverified=Unverified(charges=sum(unverified.values()), policies=tuple(sorted(unverified))),
+            unverified=Unverified(
+                charges=sum(unverified.values()),
+                policies=tuple(sorted(unverified)),
+                batches=sum(unsealed.values()),
+                chains=tuple(sorted(unsealed)),
+            ),
             findings=tuple(found),
         )
 

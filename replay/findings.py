@@ -45,10 +45,13 @@ class ReportHead(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Unverified(msgspec.Struct, frozen=True, kw_only=True):
-    """Charges that no installed policy can compute again, and the policies that these would need."""
+    """Charges that no installed policy can compute again, and the policies that these would need; batches whose roots
+    no installed plugin can, and their chains."""
 
     charges: int
     policies: tuple[str, ...]
+    batches: int = 0
+    chains: tuple[str, ...] = ()
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):

@@ -27,6 +27,9 @@ def html(report: Report) -> str:
     if report.unverified.charges or report.unverified.policies:
         named = ", ".join(report.unverified.policies)
         facts.append(("not repriced", f"{report.unverified.charges} charges; not installed: {named}"))
+    if report.unverified.batches:
+        named = ", ".join(report.unverified.chains)
+        facts.append(("not sealed again", f"{report.unverified.batches} batches; not installed: {named}"))
     checks = [(_text(check.name), _number(check.checked), _number(check.findings)) for check in report.checks]
     return (
         "<!DOCTYPE html>\n"

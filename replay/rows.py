@@ -40,9 +40,11 @@ class Unreadable(Exception):
 
 
 class Source(Protocol):
-    """Where rows come from. `origin` is the hash before the first commit; it can be read more than once."""
+    """Where rows come from. `id` is the ledger's, `origin` the hash before the first commit; it can be read more than
+    once."""
 
     name: str
+    id: str
     origin: bytes
 
     def rows(self) -> Iterator[Row]:
@@ -87,7 +89,7 @@ class FileRows:
         self._connection = sqlite3.connect(reading_uri(path), uri=True, timeout=LOCK_SECONDS, isolation_level=None)
         self._connection.text_factory = bytes
         try:
-            self.origin = self._identify(path)
+            self.id, self.origin = self._identify(path)
             self._upto = self._last()
         except BaseException:
             self.close()
@@ -156,8 +158,8 @@ class FileRows:
             kind = {b"text": TEXT, b"blob": COLUMNS}.get(body_type, 0)
             yield Row(first_seq, count, at, kind, body if kind else None, hash_ if hash_type == b"blob" else None)
 
-    def _identify(self, path: Path) -> bytes:
-        """The hash that the chain begins from."""
+    def _identify(self, path: Path) -> tuple[str, bytes]:
+        """The ledger's id, and the hash that the chain begins from."""
         try:
             tables = dict(self._connection.execute("SELECT CAST(name AS TEXT), type FROM sqlite_master").fetchall())
             rows = self._connection.execute("SELECT id, format FROM ledger LIMIT 2").fetchall()
@@ -168,7 +170,7 @@ class FileRows:
         name, version = rows[0]
         if not isinstance(name, bytes) or type(version) is not int or not 0 <= version < 2**32:
             raise NotALog(f"{path} has no id")
-        return hashlib.sha256(name + struct.pack(">I", version)).digest()
+        return name.decode(errors="replace"), hashlib.sha256(name + struct.pack(">I", version)).digest()
 
     def _last(self) -> int:
         try:
@@ -183,7 +185,7 @@ class StoreRows:
 
     def __init__(self, store: Store) -> None:
         self.name = str(getattr(store, "path", store.id))
-        self._store = store
+        self._store, self.id = store, store.id
         self.origin = origin(store.id).hash
         self._upto = store.head().seq
 
@@ -222,7 +224,7 @@ class BrokenFile:
     """A file that says it is a ledger and that SQLite cannot open."""
 
     def __init__(self, path: Path, error: NotALog) -> None:
-        self.name, self.origin, self._error = str(path), b"", error
+        self.name, self.id, self.origin, self._error = str(path), "", b"", error
 
     def rows(self) -> Iterator[Row]:
         """Raises Unreadable."""

@@ -5,9 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from ledger.events import Adjusted, Charged, Event, Lapsed, Requested, Started, Withdrawn
+from ledger.events import (
+    Adjusted,
+    Charged,
+    Event,
+    Lapsed,
+    Requested,
+    SettlementAdopted,
+    SettlementConfirmed,
+    SettlementFailed,
+    SettlementOpened,
+    SettlementSubmitted,
+    SettlementUnknown,
+    Started,
+    Withdrawn,
+)
 
-from . import adjustments, draws, earnings, prices
+from . import adjustments, adoptions, draws, earnings, exits, prices, settlements
 from .case import Case
 
 KINDS = (
@@ -25,6 +39,9 @@ KINDS = (
     "draws",
     "adjustment",
     "earned",
+    "payouts",
+    "root",
+    "batch_order",
     "snapshot",
 )
 """The kinds of findings that every audit looks for, in the order of the report."""
@@ -51,8 +68,18 @@ JUDGES = (
     Judge("draws", Started, draws.started),
     Judge("draws", Lapsed, draws.lapsed),
     Judge("earned", Lapsed, earnings.lapsed),
-    Judge("draws", Withdrawn, draws.withdrawn),
-    Judge("earned", Withdrawn, earnings.withdrawn),
+    Judge("draws", Withdrawn, exits.drawn),
+    Judge("earned", Withdrawn, exits.paid),
+    Judge("batch_order", SettlementOpened, settlements.opened),
+    Judge("payouts", SettlementOpened, settlements.paid),
+    Judge("root", SettlementOpened, settlements.sealed),
+    Judge("batch_order", SettlementSubmitted, settlements.attempted),
+    Judge("batch_order", SettlementUnknown, settlements.attempted),
+    Judge("batch_order", SettlementConfirmed, settlements.confirmed),
+    Judge("batch_order", SettlementFailed, settlements.failed),
+    Judge("batch_order", SettlementAdopted, adoptions.adopted),
+    Judge("payouts", SettlementAdopted, adoptions.paid),
+    Judge("root", SettlementAdopted, adoptions.sealed),
 )
 
 BY_EVENT: dict[type[Event], tuple[Judge, ...]] = {

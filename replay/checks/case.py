@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ledger.books import Account, Books, OpenRequest, Plan
@@ -21,6 +21,7 @@ from ledger.reducers import reduce
 from ledger.tariffs import Tariffs
 
 from ..findings import Findings
+from .settled import MOVES, Settled
 
 _MOST_REMEMBERED = 20_000
 
@@ -155,7 +156,9 @@ class Remembered:
 class Case:
     """One event, what it is about, and everything known before it (or, for the checks that come after, with it).
 
-    `request` is the open request that the event is about, `late` the expired one that may still be charged.
+    `request` is the open request that the event is about, `late` the expired one that may still be charged. `ledger` is
+    the log's id, `head` its head before the event's commit (sequence and hash), `first` that commit's first sequence
+    and `commit` its events.
     """
 
     __slots__ = (
@@ -163,28 +166,37 @@ class Case:
         "account",
         "at",
         "books",
+        "commit",
         "event",
         "falls",
         "findings",
+        "first",
+        "head",
         "journal",
         "late",
+        "ledger",
         "passed_over",
         "plan",
         "request",
         "seq",
+        "settled",
         "sums",
         "tariffs",
         "told",
+        "unsealed",
         "unverified",
     )  # fmt: skip
 
     event: Recorded
 
-    def __init__(self, findings: Findings, corrected: frozenset[int]) -> None:
-        self.findings = findings
+    def __init__(self, findings: Findings, corrected: frozenset[int], ledger: str = "") -> None:
+        self.findings, self.ledger = findings, ledger
         self.books, self.journal, self.sums = Books(), Journal(), Sums(corrected)
+        self.settled = Settled()
         self.tariffs = Tariffs()
-        self.seq = self.at = 0
+        self.seq = self.at = self.first = 0
+        self.head: tuple[int, bytes] = (0, b"")
+        self.commit: Sequence[Recorded] = ()
         self.passed_over = False
         self.account: Account | None = None
         self.plan: Plan | None = None
@@ -193,6 +205,7 @@ class Case:
         self.falls: dict[int, tuple[int, str, int]] = {}
         self.told: set[tuple[str, int, int]] = set()
         self.unverified: dict[str, int] = {}
+        self.unsealed: dict[str, int] = {}
         self._policies: dict[tuple[str, int], Policy | None] = {}
 
     def find(self, kind: str, field: str, expected: object, found: object, message: str) -> None:
@@ -220,9 +233,15 @@ class Case:
         name = self.plan.tariffs[version - 1].policy
         self.unverified[name] = self.unverified.get(name, 0) + charges
 
+    def cannot_seal(self, chain: str) -> None:
+        """Note that no plugin of that kind of chain is installed."""
+        self.unsealed[chain] = self.unsealed.get(chain, 0) + 1
+
     def fold(self) -> list[Leg]:
         """Let the event happen: in the books, in the journal, and in the sums. Returns its legs."""
         reduce(self.books, self.seq, self.at, self.event)
         legs = self.journal.post(Entry(self.seq, self.at, self.event))
         self.sums.move(self)
+        if (move := MOVES.get(type(self.event))) is not None:
+            move(self.settled, self.seq, self.at, self.event)
         return legs

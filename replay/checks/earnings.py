@@ -54,7 +54,10 @@ def unearned(lot: Lot, credits: int, at: int) -> int:
 
 
 def earned(lot: Lot, at: int) -> int:
-    """What a lot has earned of its cost less what was refunded: by credits used, or by time that is over."""
+    """What a lot has earned of its cost less what was refunded: by credits used, or by time that is over.
+
+    Where nothing is unused any more that is all of it, also what a chain did not pay to one who left unused credits.
+    """
     kept = lot.cost - lot.refunded
     if not lot.started or kept <= 0:
         return 0
@@ -66,7 +69,7 @@ def earned(lot: Lot, at: int) -> int:
         part = min(max(at - lot.start, 0), whole)
         if whole <= 0:
             return kept
-    return kept * part // whole if whole else 0
+    return kept * part // whole if whole else kept
 
 
 def end(case: Case) -> None:

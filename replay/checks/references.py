@@ -22,11 +22,20 @@ from ledger.events import (
     Released,
     Requested,
     Reversed,
+    SettlementAdopted,
+    SettlementCommitted,
+    SettlementConfirmed,
+    SettlementFailed,
+    SettlementOpened,
+    SettlementSubmitted,
+    SettlementUnknown,
     Started,
     Withdrawn,
 )
+from ledger.reducers import fact_digest, payment_digest
 from ledger.refusals import Reason
 
+from . import adoptions, settlements
 from .case import Case
 
 
@@ -58,6 +67,9 @@ def _is_hex(text: str) -> bool:
 def _plan_created(case: Case, event: PlanCreated) -> bool:
     if event.plan in case.books.plans:
         return _lacks(case, "plan", "a new name", event.plan, "a plan's name is used once")
+    for field, name in (("plan", event.plan), ("onchain_id", event.onchain_id)):
+        if name and (name in case.books.onchain or (field == "onchain_id" and name in case.books.plans)):
+            return _lacks(case, field, "a new name", name, "leaves name plans by one or the other")
     return True
 
 
@@ -155,7 +167,19 @@ def _purchased(case: Case, event: Purchased) -> bool:
     if event.expiry is not None and event.expiry <= start:
         return _lacks(case, "expiry", f"after {start}", event.expiry, "the lot ends before it starts")
     case.account, case.plan = books.accounts.get(number), books.plans[event.plan]
+    return _once(case, "payment", payment_digest(event.funding, event.payment))
+
+
+def _once(case: Case, field: str, name: bytes | None) -> bool:
+    """A payment, and what a chain said, is taken in once. A second time is found, and still counts."""
+    known = case.books.payments.get(name) if name is not None else None
+    if known is not None:
+        _lacks(case, field, "a new one", known[1], f"this was taken in before, at {known[1]}")
     return True
+
+
+def _fact(case: Case, event: Withdrawn | Frozen) -> bool:
+    return _once(case, "fact", None if event.fact is None else fact_digest(event.fact))
 
 
 def _started(case: Case, event: Started) -> bool:
@@ -171,6 +195,7 @@ def _withdrawn(case: Case, event: Withdrawn) -> bool:
         _account(case, event.account)
         and _lots(case, "draws", (lot for lot, _ in event.draws))
         and _lots(case, "money", event.money, started=False)
+        and _fact(case, event)
     )
 
 
@@ -184,7 +209,7 @@ def _reversed(case: Case, event: Reversed) -> bool:
 
 
 def _frozen(case: Case, event: Frozen) -> bool:
-    return _account(case, event.account)
+    return _account(case, event.account) and _fact(case, event)
 
 
 # -- requests, charges, adjustments ------------------------------------------------------------------------------------
@@ -274,5 +299,12 @@ _RESOLVERS: dict[type, Callable[[Case, Any], bool]] = {
     Released: _open,
     Charged: _charged,
     Adjusted: _adjusted,
+    SettlementOpened: settlements.expect,
+    SettlementAdopted: adoptions.expect,
+    SettlementSubmitted: settlements.is_open,
+    SettlementCommitted: settlements.is_open,
+    SettlementUnknown: settlements.is_open,
+    SettlementConfirmed: settlements.is_open,
+    SettlementFailed: settlements.is_open,
 }
-"""By event, what finds that it refers to things that exist. Settlements refer to nothing in the books."""
+"""By event, what finds that it refers to things that exist."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ledger.amounts import SECOND
 from ledger.books import Account, Lot, OpenRequest
-from ledger.events import Adjusted, Charged, Extended, Lapsed, Released, Requested, Started, Withdrawn
+from ledger.events import Adjusted, Charged, Extended, Lapsed, Released, Requested, SettlementOpened, Started, Withdrawn
 from ledger.reducers import late_until
 
 from ..findings import time_text
@@ -30,6 +30,8 @@ class Dues:
     def judge(self, case: Case) -> None:
         """The event's own instant, and whether anything was due before it."""
         if (account := case.account) is None:
+            if isinstance(case.event, SettlementOpened):
+                self._everywhere(case)
             return
         case.findings.checked[KIND] += 1
         event, name = case.event, account.number
@@ -54,6 +56,12 @@ class Dues:
         """After a commit nothing is due on the accounts that it touched: what returned to an expired lot lapsed."""
         for name in self._touched:
             self._pending(case, case.books.accounts[name])
+
+    def _everywhere(self, case: Case) -> None:
+        """A batch counts all accounts as they are due, so everything that is due stands before it."""
+        case.findings.checked[KIND] += 1
+        for account in case.books.accounts.values():
+            self._pending(case, account)
 
     def _due(self, case: Case, account: Account, due: int, instant: int, place: tuple[int, int, int]) -> None:
         if instant != due or due > case.at:
@@ -98,6 +106,8 @@ class Dues:
 def lapsing(case: Case, event: Withdrawn) -> Lot | None:
     """The expired lot whose rest leaves with its money instead of lapsing; None for a withdrawal that was asked for."""
     assert case.account is not None
+    if event.fact is not None:
+        return None
     lots = [case.account.lots[name] for name, _ in event.draws]
     expired = [lot for lot in lots if lot.expiry is not None and lot.expiry <= case.at]
     if len(lots) == 1 and (expired or event.instant is not None):

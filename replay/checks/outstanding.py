@@ -1,0 +1,90 @@
+"""At the end of a log: what books and movements came to about batches and escrow, against the auditor's own sums."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from ledger.movements import CREDITS
+from ledger.reducers import unpaid_name
+
+from .case import Case
+from .settled import OwnAsset, OwnContract
+
+
+def end(case: Case) -> None:
+    """What the books and the movements came to, against the auditor's own sums."""
+    if not case.settled.lots and not case.settled.contracts:
+        return
+    for chain, contract in {*case.settled.contracts, *case.books.settlings}:
+        _contract(case, chain, contract)
+    unpaid: dict[int, dict[str, int]] = {}
+    for (number, (chain, contract, asset)), amount in case.settled.unpaid.items():
+        unpaid.setdefault(number, {})[unpaid_name(chain, contract, asset)] = amount
+    for number, account in case.books.accounts.items():
+        own = unpaid.get(number, {})
+        _same(case, "unpaid", own, account.unpaid, f"account {number} is owed otherwise by its escrows")
+    _money(case)
+
+
+def _contract(case: Case, chain: str, contract: str) -> None:
+    """One contract's batches, counters and payouts."""
+    books = case.books.settling(chain, contract)
+    own = case.settled.contracts.get((chain, contract)) or OwnContract()
+    assets = {place[2]: sums for place, sums in case.settled.assets.items() if place[:2] == (chain, contract)}
+    open_ = {number: (each.asset, each.state, each.attempts, each.payouts) for number, each in own.open.items()}
+    stands = {number: (each.asset, each.state, len(each.attempts), each.payouts) for number, each in books.open.items()}
+    pairs = {
+        "number": ((own.number, own.digest[0]), (books.number, books.digest)),
+        "open": (open_, stands),
+        "leaves": ({asset: sums.leaves for asset, sums in assets.items()}, books.leaves),
+        "paid": ({asset: dict(sums.paid) for asset, sums in assets.items()}, _nonzero(books.paid, assets)),
+        "settled": ({asset: dict(sums.settled) for asset, sums in assets.items()}, _nonzero(books.settled, assets)),
+        "covered": ({asset: sums.covered for asset, sums in assets.items() if sums.covered}, books.covered),
+        "failed": ({asset for asset, sums in assets.items() if sums.failed}, set(books.failed)),
+    }
+    for field, (expected, found) in pairs.items():
+        _same(case, field, expected, found, f"the books have another {field} of {contract!r} on {chain!r}")
+
+
+def _nonzero(sums: dict[str, dict[str, int]], assets: dict[str, OwnAsset]) -> dict[str, dict[str, int]]:
+    """Sums by asset and receiver as the auditor keeps them: every asset, and nothing that is 0."""
+    return {
+        asset: {receiver: amount for receiver, amount in sums.get(asset, {}).items() if amount}
+        for asset in {**assets, **sums}
+    }
+
+
+def _money(case: Case) -> None:
+    """The legs of money: what is deferred, due to receivers, and settled by batches or, directly, with purchases."""
+    legs: dict[str, Counter[tuple[str, str]]] = {"deferred": Counter(), "due": Counter(), "settled": Counter()}
+    for (unit, place, _, _, receiver), amount in case.journal.totals.items():
+        if unit != CREDITS and place in legs:
+            legs[place][unit, receiver] += amount
+    deferred: Counter[tuple[str, str]] = Counter()
+    due: Counter[tuple[str, str]] = Counter()
+    for (_, _, asset), sums in case.settled.assets.items():
+        deferred[asset, ""] -= sum(sums.paid.values())
+        for receiver in {*sums.paid, *sums.settled}:
+            due[asset, receiver] += sums.paid[receiver] - sums.settled[receiver]
+            legs["settled"][asset, receiver] -= sums.settled[receiver]
+    direct: Counter[tuple[str, str]] = Counter()
+    directly: set[tuple[str, str]] = set()
+    for account in case.books.accounts.values():
+        for lot in account.lots.values():
+            (direct if lot.funding == "direct" else deferred)[lot.asset, ""] += lot.cost - lot.refunded
+            directly |= {(lot.asset, share.receiver) for share in lot.shares if lot.funding == "direct"}
+    # Of what receivers have directly only the sum is known: each payment back was parted among them by itself.
+    for asset, receiver in directly:
+        legs["settled"][asset, ""] += legs["settled"].pop((asset, receiver), 0)
+    for field, expected in (("deferred", deferred), ("due", due), ("settled", direct)):
+        left, right = (
+            {f"{asset} {receiver}".strip(): amount for (asset, receiver), amount in sums.items() if amount}
+            for sums in (expected, legs[field])
+        )
+        _same(case, field, left, right, f"the money that is {field} is otherwise by its movements")
+
+
+def _same(case: Case, field: str, expected: object, found: object, message: str) -> None:
+    case.findings.checked["books"] += 1
+    if expected != found:
+        case.findings.add("books", None, field, expected, found, message)

@@ -1,0 +1,220 @@
+"""What is settled, as the auditor keeps it: its own sums beside the books', moved by what the events say.
+
+By contract: the batches that are open, and the last number that stands. By contract and asset: counters, and what was
+paid out. By account: what left its lots and is still in escrow. Nothing here asks the ledger's own settling.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from ledger.events import (
+    EscrowFunding,
+    Event,
+    Leaf,
+    Payout,
+    Purchased,
+    Reversed,
+    Settlement,
+    SettlementAdopted,
+    SettlementCommitted,
+    SettlementConfirmed,
+    SettlementFailed,
+    SettlementOpened,
+    SettlementSubmitted,
+    SettlementUnknown,
+    Withdrawn,
+)
+
+Place: TypeAlias = tuple[str, str, str]
+"""A chain, a contract there, and an asset in it."""
+
+Counters: TypeAlias = dict[tuple[str, str], tuple[int, int]]
+"""Charged and credited, by subscriber and the name that leaves give the plan."""
+
+
+@dataclass(slots=True)
+class OwnBatch:
+    """A batch that is open. `before` is the digest that stood before it: as stated, and as computed. `seq` is that of
+    its opening, and 0 where it was adopted."""
+
+    seq: int
+    asset: str
+    payouts: tuple[Payout, ...]
+    leaves: tuple[Leaf, ...]
+    covered: tuple[int, int]
+    before: tuple[str, str]
+    state: str = "opened"
+    attempts: int = 0
+
+
+@dataclass(slots=True)
+class OwnContract:
+    """A contract's open batches and the last number that stands, with its digest: as stated, and as computed."""
+
+    number: int = 0
+    digest: tuple[str, str] = ("", "")
+    open: dict[int, OwnBatch] = field(default_factory=dict)
+
+    def line(self, asset: str) -> list[tuple[int, OwnBatch]]:
+        """The open batches of an asset, in their order."""
+        return [(number, batch) for number, batch in sorted(self.open.items()) if batch.asset == asset]
+
+
+@dataclass(slots=True)
+class OwnAsset:
+    """One asset in a contract. `leaves` are the last opening's, `final` those of the last batch that is confirmed.
+
+    `paid` are the payouts of batches that were opened and have not failed. `failed`: the last batch did. `cancelled` is
+    where the chain called one off, until a batch that was opened after that is confirmed.
+    """
+
+    leaves: tuple[Leaf, ...] = ()
+    final: tuple[Leaf, ...] = ()
+    paid: Counter[str] = field(default_factory=Counter)
+    settled: Counter[str] = field(default_factory=Counter)
+    covered: tuple[int, int] | None = None
+    failed: bool = False
+    cancelled: int = 0
+
+
+@dataclass(slots=True)
+class Expected:
+    """What the batch that is being opened must say, once it is computed; `digest` where its chain's plugin is here."""
+
+    leaves: tuple[Leaf, ...]
+    payouts: tuple[Payout, ...]
+    digest: str = ""
+
+
+class Settled:
+    """All of it. `lots` are the escrow-funded lots, by place and account, `funded` their places, `gone` the money that
+    left them; `unpaid` is by account and place."""
+
+    def __init__(self) -> None:
+        self.lots: dict[Place, dict[int, list[int]]] = {}
+        self.contracts: dict[tuple[str, str], OwnContract] = {}
+        self.assets: dict[Place, OwnAsset] = {}
+        self.unpaid: Counter[tuple[int, Place]] = Counter()
+        self.expected = Expected((), ())
+        self.funded: dict[int, Place] = {}
+        self.gone: Counter[int] = Counter()
+
+    def contract(self, event: Settlement) -> OwnContract:
+        """The contract that an event is about."""
+        return self.contracts.get((event.chain, event.contract)) or OwnContract()
+
+    def asset(self, place: Place) -> OwnAsset:
+        """What is settled of an asset in a contract."""
+        return self.assets.get(place) or OwnAsset()
+
+
+# -- what each event does ----------------------------------------------------------------------------------------------
+
+
+def _purchased(settled: Settled, seq: int, at: int, event: Purchased) -> None:
+    if isinstance(event.funding, EscrowFunding):
+        escrow = event.funding.escrow
+        place = settled.funded[seq] = (escrow.chain, escrow.contract, event.asset)
+        settled.lots.setdefault(place, {}).setdefault(event.account, []).append(seq)
+
+
+def _withdrawn(settled: Settled, seq: int, at: int, event: Withdrawn) -> None:
+    """What leaves a lot in escrow stays there until the chain pays it."""
+    for lot, money in event.money.items():
+        if (place := settled.funded.get(lot)) is not None:
+            settled.gone[lot] += money
+            settled.unpaid[event.account, place] += money
+    if event.fact is not None:
+        _lower(settled, event.account, (event.fact.chain, event.fact.contract, event.asset), event.paid)
+
+
+def _reversed(settled: Settled, seq: int, at: int, event: Reversed) -> None:
+    """The chain never had the lot's money, so it does not hold what left the lot either."""
+    if (place := settled.funded.get(event.lot)) is not None:
+        _lower(settled, event.account, place, settled.gone.pop(event.lot, 0))
+
+
+def _lower(settled: Settled, account: int, place: Place, money: int) -> None:
+    rest = settled.unpaid[account, place] - money
+    if rest > 0:
+        settled.unpaid[account, place] = rest
+    else:
+        del settled.unpaid[account, place]
+
+
+def _opened(settled: Settled, seq: int, at: int, event: SettlementOpened | SettlementAdopted) -> None:
+    """The next batch stands, with the payouts that it says; the leaves are those that it must have."""
+    contract = settled.contracts.setdefault((event.chain, event.contract), OwnContract())
+    asset = settled.assets.setdefault((event.chain, event.contract, event.asset), OwnAsset())
+    expected = settled.expected
+    contract.open[event.number] = OwnBatch(
+        seq=seq if isinstance(event, SettlementOpened) else 0,
+        asset=event.asset,
+        payouts=event.payouts,
+        leaves=expected.leaves,
+        covered=(event.covers.get("main", 0), event.at if isinstance(event, SettlementAdopted) else at),
+        before=contract.digest,
+    )
+    contract.number, contract.digest = event.number, (event.digest, expected.digest or event.digest)
+    asset.leaves, asset.failed = expected.leaves, False
+    _add(asset.paid, event.payouts)
+
+
+def _moved(settled: Settled, seq: int, at: int, event: Settlement) -> None:
+    batch = settled.contracts[event.chain, event.contract].open[event.number]
+    batch.attempts += isinstance(event, SettlementSubmitted)
+    batch.state = _STATES[type(event)]
+
+
+def _confirmed(settled: Settled, seq: int, at: int, event: SettlementConfirmed) -> None:
+    batch = settled.contracts[event.chain, event.contract].open.pop(event.number)
+    asset = settled.assets[event.chain, event.contract, batch.asset]
+    _add(asset.settled, batch.payouts)
+    asset.final, asset.covered = batch.leaves, batch.covered
+    if batch.seq > asset.cancelled:
+        asset.cancelled = 0
+
+
+def _failed(settled: Settled, seq: int, at: int, event: SettlementFailed) -> None:
+    """Its payouts are nobody's; its counters stay. A number that never got there is free again."""
+    contract = settled.contracts[event.chain, event.contract]
+    batch = contract.open.pop(event.number)
+    asset = settled.assets[event.chain, event.contract, batch.asset]
+    _add(asset.paid, batch.payouts, -1)
+    asset.failed = True
+    if event.used:
+        asset.cancelled = seq
+    else:
+        contract.number, contract.digest = event.number - 1, batch.before
+
+
+def _add(sums: Counter[str], payouts: Iterable[Payout], sign: int = 1) -> None:
+    for payout in payouts:
+        sums[payout.receiver] += sign * payout.amount
+        if not sums[payout.receiver]:
+            del sums[payout.receiver]
+
+
+_STATES: dict[type[Event], str] = {
+    SettlementSubmitted: "submitted",
+    SettlementCommitted: "committed",
+    SettlementUnknown: "unknown",
+}
+
+MOVES: dict[type[Event], Callable[[Settled, int, int, Any], None]] = {
+    Purchased: _purchased,
+    Withdrawn: _withdrawn,
+    Reversed: _reversed,
+    SettlementOpened: _opened,
+    SettlementAdopted: _opened,
+    SettlementSubmitted: _moved,
+    SettlementCommitted: _moved,
+    SettlementUnknown: _moved,
+    SettlementConfirmed: _confirmed,
+    SettlementFailed: _failed,
+}
+"""By event, what it moves; all other events move nothing here."""
