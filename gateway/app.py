@@ -8,10 +8,12 @@ import typer
 
 from .commands.audit import audit
 from .commands.balance import balance
+from .commands.batches import batches
 from .commands.demo import demo
 from .commands.events import events
 from .commands.explain import explain
 from .commands.export import export
+from .commands.settle import settle
 from .commands.statement import statement
 
 app = typer.Typer(
@@ -20,14 +22,16 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 done; 1 the answer is bad (findings, an explanation that disagrees); 2 could not run; "
-    "3 outcome unknown, run again.",
+    epilog="Exit codes: 0 done; 1 the answer is bad (findings, an explanation that disagrees, a failed batch); "
+    "2 could not run; 3 outcome unknown, run again.",
 )
 
 app.command(short_help="Sell, charge, correct and audit; leaves a log to look at.")(demo)
 app.command(short_help="Is everything in a log as it must be?")(audit)
 app.command(short_help="Who has how much, at any moment.")(balance)
 app.command(short_help="Every movement of one account.")(statement)
+app.command(short_help="Pay out what was earned, exactly once.")(settle)
+app.command(short_help="What was settled, and what is outstanding.")(batches)
 app.command(short_help="What happened, one event a line.")(events)
 app.command(short_help="Why a charge cost what it cost.")(explain)
 app.command(short_help="The events as csv or ndjson.")(export)
@@ -56,6 +60,8 @@ def tollbook(
       tollbook audit toll.db
       tollbook balance toll.db --as-of 1000
       tollbook statement toll.db --subscriber alice --plan pro
+      tollbook settle toll.db
+      tollbook batches toll.db
       tollbook events toll.db --type charged --limit 5 --json
       tollbook explain toll.db 1234
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import typer
 
-from ledger.errors import Damaged, LedgerError, LogError, OutcomeUnknown, PaymentRequired
+from ledger.errors import Damaged, LedgerError, LogError, OutcomeUnknown, PaymentRequired, SendUnknown
 
 DONE, BAD_ANSWER, COULD_NOT_RUN, UNKNOWN, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 3, 130, 141
 
@@ -45,13 +45,24 @@ def understood(error: Exception) -> LedgerError:
 
 def exit_code(error: LedgerError) -> int:
     """The exit code of an error. It is never 1."""
-    return UNKNOWN if isinstance(error, OutcomeUnknown) else COULD_NOT_RUN
+    return UNKNOWN if isinstance(error, OutcomeUnknown | SendUnknown) else COULD_NOT_RUN
 
 
 def as_line(error: LedgerError) -> str:
     """`tollbook: error: FILE:LINE: MESSAGE; WHAT TO DO`, on one line whatever the message holds."""
     place = "".join(f"{part}:" for part in _place(error) if part is not None)
-    text = " ".join(f"tollbook: error: {place} {error}; {error.hint}".split())
+    return _line(f"tollbook: error: {place} {error}; {error.hint}")
+
+
+def warning(message: str, hint: str, as_json: bool) -> str:
+    """What is told on the way and ends nothing: one line, or one JSON object."""
+    if as_json:
+        return json.dumps({"warning": {"message": message, "hint": hint}}, separators=(",", ":"))
+    return _line(f"tollbook: warning: {message}; {hint}")
+
+
+def _line(text: str) -> str:
+    text = " ".join(text.split())
     return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
 
 

@@ -35,7 +35,7 @@ def _account(balance: Balance) -> dict[str, Any]:
     return msgspec.structs.asdict(balance) | {"access_until": None if until is None else time_text(until)}
 
 
-def statement(log: Path, reading: Reading, found: Statement) -> dict[str, Any]:
+def statement(log: Path, reading: Reading, found: Statement, proof: dict[str, Any] | None = None) -> dict[str, Any]:
     """The answer of `statement`."""
     return {
         "log": path_text(log),
@@ -46,7 +46,7 @@ def statement(log: Path, reading: Reading, found: Statement) -> dict[str, Any]:
         "opening": found.opening,
         "lines": [msgspec.structs.asdict(line) | {"at": time_text(line.at)} for line in found.lines],
         "closing": found.closing,
-        "proof": None,
+        "proof": proof,
     }
 
 

@@ -55,7 +55,7 @@ def audit(
     from ..progress import progress
 
     if chain is not None:
-        raise MissingExtra(f"this release has no settlement on a chain, so not on {chain!r}", "leave --chain out")
+        raise MissingExtra(f"this release compares no log with a chain, so not with {chain!r}", "leave --chain out")
     from replay.audit import audit as examine
     from replay.audit import checkpoint
     from replay.page import html as page

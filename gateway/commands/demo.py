@@ -28,7 +28,7 @@ _Policy = Annotated[
 _Subscribers = Annotated[int, typer.Option(metavar="N", min=1, help="Customers, where the trace names none.")]
 _Requests = Annotated[int, typer.Option(metavar="N", min=1, help="Requests, where usage is generated or drawn.")]
 _Seed = Annotated[int, typer.Option(metavar="N", help="What is drawn is drawn from this.")]
-_Chain = Annotated[str, typer.Option(metavar="NAME", help="Where to settle.")]
+_Chain = Annotated[str, typer.Option(metavar="NAME", help="Where to settle: mock, a chain in a file beside the log.")]
 _SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out lines of the trace that cannot be read.")]
 
 
@@ -43,7 +43,7 @@ def demo(
     skip_bad: _SkipBad = False,
     json: Json = False,
 ) -> int:
-    """Sell plans to customers, admit and charge their requests, correct some, and audit the books from the log alone.
+    """Sell plans, admit and charge requests, correct some charges, settle what is earned, and audit the log alone.
 
     \b
     Examples:
@@ -52,12 +52,13 @@ def demo(
       tollbook demo --policy 'complexity:weights.input_tokens=1/1000,weights.output_tokens=3/1000'
       tollbook demo --policy 'graduated:dimension=calls,tiers=100@0/1000@2/inf@1' --requests 5000
 
-    The clock is the trace's: the same trace, options and version give the same head. Exits 1 where the audit has
-    findings, 3 where a batch's outcome is unknown.
+    The clock is the trace's: the same trace, options and version give the same head. What is paid for is held, and what
+    is earned is settled, on a mock chain in LOG.mock beside the log. Exits 1 where the audit has findings, 3 where a
+    batch's outcome is unknown.
     """
     from .. import render
     from ..demo import run, show
-    from ..errors import BAD_ANSWER, DONE
+    from ..errors import BAD_ANSWER, DONE, UNKNOWN
     from ..progress import progress
 
     with progress(quiet=json) as told:
@@ -76,4 +77,6 @@ def demo(
         render.json(summary)
     else:
         show(summary, render.console())
-    return DONE if summary.audit.verdict == "clean" else BAD_ANSWER
+    if summary.audit.verdict != "clean":
+        return BAD_ANSWER
+    return UNKNOWN if summary.open_batches else DONE

@@ -10,7 +10,10 @@ import typer
 from ..options import AsOf, Json, Log, Plan, Subscriber
 
 if TYPE_CHECKING:
+    from ledger.plugins import Store
     from ledger.statements import Amounts, Statement
+
+    from ..proving import Proven
 
 _From = Annotated[
     str | None,
@@ -18,7 +21,7 @@ _From = Annotated[
 ]
 _Proof = Annotated[
     int | None,
-    typer.Option("--proof", metavar="BATCH", help="Prove it against a settled batch.", show_default=False),
+    typer.Option("--proof", metavar="BATCH", min=1, help="Prove its leaf in this batch.", show_default=False),
 ]
 
 
@@ -38,26 +41,38 @@ def statement(
       tollbook statement LOG --subscriber alice --plan pro
       tollbook statement LOG --subscriber alice --plan pro --as-of 1200 --json
       tollbook statement LOG --subscriber alice --plan pro --from 2023-11-16T18:00:00Z --as-of 2023-11-16T19:00:00Z
+      tollbook statement LOG --subscriber alice --plan pro --proof 1
 
     It opens with what a statement up to --from closes with. A line without a sequence is what time has done and
     nothing has written yet.
+
+    With --proof it also has the account's leaf in a batch (what it was charged and credited in all, in money, when the
+    batch was opened) and the hashes that lead from there to the batch's root, which the chain has. That proves what
+    the operator committed to; that the counters are right follows from the lines above. `tollbook batches LOG` lists
+    the batches. A batch that is not there, or has no leaf of the account, exits 2.
     """
     from .. import render, shapes
-    from ..errors import Usage
     from ..reading import opened, statement_of
 
-    if proof is not None:
-        raise Usage("this release settles nothing yet, so there is no batch to prove against", "leave --proof out")
     with opened(log) as store:
         now, found = statement_of(store, subscriber, plan, as_of, begin)
         decimals = next(each.decimals for each in now.balances(subscriber, plan))
-    answer = shapes.statement(log, now, found)
+        proven = None if proof is None else _proven(store, proof, subscriber, plan)
+    answer = shapes.statement(log, now, found, None if proven is None else proven.shape())
     if json:
         render.json(answer)
         return
     title = f"{subscriber} on {plan}, account {found.account}, as of {now.seq}, {answer['as_of']['at']}"
     columns = ("seq", "at", "what", ">available", ">held", ">spent", ">available after", ">held after")
     render.table(columns, _rows(found, [line["at"] for line in answer["lines"]], decimals), title)
+    if proven is not None:
+        proven.show()
+
+
+def _proven(store: Store, batch: int, subscriber: str, plan: str) -> Proven:
+    from ..proving import proven
+
+    return proven(store, batch, subscriber, plan)
 
 
 def _rows(found: Statement, times: list[str], decimals: int) -> Iterator[tuple[object, ...]]:

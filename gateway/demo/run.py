@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import closing
 from importlib.metadata import version
 from itertools import count
 from pathlib import Path
@@ -11,6 +12,7 @@ from random import Random
 
 import msgspec
 
+from chains.mock import MockChain
 from ledger import Ledger
 from ledger.commands import LONGEST_NAME
 from ledger.errors import AlreadyExists, BadData, UnknownPlugin
@@ -24,12 +26,16 @@ from ..errors import Usage
 from .shop import Tariff, open_shop
 from .story import Progress, Story, TraceClock, slice_length
 from .summary import PolicyShown, Summary, takings
+from .till import CHAIN, CONTRACT, Till, chain_file
 
 POLICY = "complexity:weights.input_tokens=1/100,weights.output_tokens=3/100"
 """What the plans price by, unless told: 1 credit for 100 input tokens, 3 for 100 output tokens."""
 
-CHAIN = "mock"
-SIDE_FILES = ("-wal", "-shm")
+CHAINS = {"mock": CHAIN, CHAIN: CHAIN}
+"""The chains that the demo settles on, by what they may be called."""
+
+SIDE_FILES = ("-wal", "-shm", ".mock", ".mock-wal", ".mock-shm", ".mock-journal")
+"""What may lie beside a log: SQLite's files, and the mock chain with those of its own."""
 
 
 def _quietly(phase: str, done: int, total: int) -> None:
@@ -44,18 +50,20 @@ def run(
     subscribers: int = 50,
     requests: int = 20_000,
     seed: int = 0,
-    chain: str = CHAIN,
+    chain: str = "mock",
     skip_bad: bool = False,
     progress: Progress = _quietly,
 ) -> Summary:
-    """Sell, admit, charge, correct and audit what a trace tells (or what is generated, without one), in a new log.
+    """Sell, admit, charge, correct, settle and audit what a trace tells (or what is generated, without one).
 
-    The same trace, options and version give the same log, hash for hash. `progress` gets a phase (`requests`, then
-    `audit`), what is done and the whole. Nothing is left behind where the input cannot be read; an interrupt leaves the
-    log with all that was acknowledged, and says so in a note. Raises BadData, NotFound, UnknownPlugin or AlreadyExists.
+    It makes a new log, and a new mock chain beside it. The same trace, options and version give the same log, hash for
+    hash. `progress` gets a phase (`requests`, then `audit`), what is done and the whole. Nothing is left behind where
+    the input cannot be read; an interrupt leaves the log and the chain with all that was acknowledged, and says so in a
+    note. Raises BadData, NotFound, UnknownPlugin or AlreadyExists.
     """
-    if chain != CHAIN:
-        raise UnknownPlugin(f"there is no chain {chain!r}", "give mock: other chains come with settlement")
+    if chain not in CHAINS:
+        raise UnknownPlugin(f"the demo does not settle on {chain!r}", "give mock: a chain in a file beside the log")
+    chain = CHAINS[chain]
     if db is not None:
         _check_free(db)
     tariff = _tariff(policy or POLICY)
@@ -65,13 +73,16 @@ def run(
     name = f"demo-{_digest(demanded, tariff, seed, chain)}"
     path = _claim(db)
     try:
-        clock = TraceClock(demanded.rows[0].at)
-        with Ledger.open(path, clock=clock, id=name) as ledger:
-            Story(ledger, clock, demanded, shop, Random(seed)).play(progress)
+        clock, where = TraceClock(demanded.rows[0].at), chain_file(path)
+        with (
+            closing(MockChain(where, name=chain, contract=CONTRACT)) as held,
+            Ledger.open(path, clock=clock, id=name) as ledger,
+        ):
+            Story(ledger, Till(ledger, held), clock, demanded, shop, Random(seed)).play(progress)
             figures = takings(ledger)
         report = _audit(path, progress)
     except KeyboardInterrupt as interrupt:
-        interrupt.add_note(f"what was done so far is in {path}")
+        interrupt.add_note(f"what was done so far is in {path} and {chain_file(path)}")
         raise
     return Summary(
         log=str(path),

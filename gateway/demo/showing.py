@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import shlex
-from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ledger.events import Adjusted, Charged, Purchased
-from ledger.log import entries
-from ledger.plugins import stores
-
-from .run import sweep
 from .shop import ASSET
+from .steps import next_steps
 from .summary import Summary
 
 _CENTS = 2
 
 
 def show(summary: Summary, console: Console) -> None:
-    """Print what was sold, asked, charged, corrected and earned, what the audit says, and where to go from here."""
+    """Print what was sold, asked, charged, corrected, earned and settled, what the audit says, and where to go on."""
     source = summary.source
     where = source.file or "generated usage"
     skipped = f", {source.skipped:,} bad rows skipped" if source.skipped else ""
@@ -67,15 +60,25 @@ def _lines(summary: Summary) -> Iterator[tuple[str, str, str, str]]:
     yield "corrected", f"{adjusted.count:,}", f"{adjusted.added - adjusted.returned:+,}", ""
     yield "lapsed unused", "", f"{summary.lapsed:,}", ""
     yield "earned", "", "", _money(summary.earned)
-    yield "  settled", "", "", _money(summary.settled)
+    yield f"  settled on {summary.chain}, in batches", f"{summary.batches:,}", "", _money(summary.settled)
+    for asset, receivers in summary.receivers.items():
+        for name, receiver in receivers.items():
+            yield f"    paid to {name}", "", "", _money({asset: receiver.paid})
     yield "  outstanding", "", "", _money(summary.outstanding)
+    for asset, receivers in summary.receivers.items():
+        for name, receiver in receivers.items():
+            yield f"    due to {name}", "", "", _money({asset: receiver.due})
 
 
 def _money(amounts: dict[str, int]) -> str:
-    return "\n".join(
-        f"{amount // 10**_CENTS:,}.{amount % 10**_CENTS:02} {asset}" if asset == ASSET else f"{amount:,} {asset}"
-        for asset, amount in amounts.items()
-    )
+    return "\n".join(_amount(asset, amount) for asset, amount in amounts.items())
+
+
+def _amount(asset: str, amount: int) -> str:
+    if asset != ASSET:
+        return f"{amount:,} {asset}"
+    whole, cents = divmod(abs(amount), 10**_CENTS)
+    return f"{'-' if amount < 0 else ''}{whole:,}.{cents:02} {asset}"
 
 
 def _verdict(summary: Summary, console: Console) -> None:
@@ -93,7 +96,9 @@ def _verdict(summary: Summary, console: Console) -> None:
         console.print(Text(f"  {audit.unverified.charges:,} charges not repriced: {needed} is not installed"))
     head = summary.head
     console.print(Text(f"head: {head.seq:,} events in {head.commits:,} commits, {head.hash}"), soft_wrap=True)
-    console.print(Text("Nothing is settled on a chain yet: that comes with a later release."))
+    if summary.open_batches:
+        text = f"settlement: {summary.open_batches:,} batches are not confirmed; `tollbook settle` goes on with them"
+        console.print(Text(text, style="bold red"))
 
 
 def _next(summary: Summary, console: Console) -> None:
@@ -102,50 +107,3 @@ def _next(summary: Summary, console: Console) -> None:
     for command, why in next_steps(summary):
         console.print(Text.assemble("  ", (command, "cyan")), soft_wrap=True)
         console.print(Text(f"      {why}", style="dim"))
-
-
-def next_steps(summary: Summary) -> list[tuple[str, str]]:
-    """Commands that work on this log, each with what it shows."""
-    log = shlex.quote(summary.log)
-    sql = "select seq, at, account, request, credits from events where type = 'charged' limit 5"
-    steps = []
-    if (found := _corrected(Path(summary.log))) is not None:
-        charge, subscriber, plan, what = found
-        who = f"--subscriber {shlex.quote(subscriber)} --plan {shlex.quote(plan)}"
-        steps += [
-            (f"tollbook explain {log} {charge}", f"how this charge came about, and its {what}"),
-            (f"tollbook statement {log} {who}", "every movement of the account that paid it"),
-        ]
-    return [
-        *steps,
-        (f"tollbook balance {log}", "what every subscriber has left"),
-        (f"tollbook audit {log}", "the same audit again, from the file alone"),
-        (f'sqlite3 {log} "{sql}"', "charges in the log itself, with nothing of ours installed"),
-    ]
-
-
-def _corrected(path: Path) -> tuple[int, str, str, str] | None:
-    """A charge that was corrected, of the account with the shortest story; else any charge. And who paid it, and what
-    its correction says."""
-    accounts: dict[int, tuple[str, str]] = {}
-    charges: dict[int, int] = {}
-    corrections: dict[int, str] = {}
-    store = stores.get("sqlite")(path, read_only=True)
-    try:
-        for entry in entries(store.read()):
-            match entry.event:
-                case Purchased() as bought:
-                    accounts.setdefault(bought.account, (bought.subscriber, bought.plan))
-                case Charged() as charged:
-                    charges[entry.seq] = charged.account
-                case Adjusted() as adjusted if adjusted.charge:
-                    words = adjusted.reason.replace("_", "-")
-                    corrections.setdefault(adjusted.charge, f"{words} ({adjusted.note})" if adjusted.note else words)
-    finally:
-        store.close()
-        sweep(path)
-    if not charges:
-        return None
-    length = Counter(charges.values())
-    charge = min(corrections or charges, key=lambda seq: (length[charges[seq]], seq))
-    return charge, *accounts[charges[charge]], corrections.get(charge, "corrections")

@@ -1,4 +1,4 @@
-"""The demo's story: customers buy, ask, are served and charged, and some charges are corrected afterwards.
+"""The demo's story: customers buy, ask, are served and charged, charges are corrected, and what is earned is settled.
 
 Time is the trace's. It passes in slices; what happens in one slice is one commit at its end, so a charge follows its
 request in a later commit, as in a service that reports its usage every so often.
@@ -6,6 +6,7 @@ request in a later commit, as in a service that reports its usage every so often
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from heapq import heappop, heappush
 from itertools import count
@@ -36,6 +37,7 @@ from replay.moments import HOUR
 from replay.traces import Row, Trace
 
 from .shop import DAY, STARTER, TRIAL, Customer, Habit, Shop, agent_for
+from .till import Order, Till
 from .work import Guess, first_half, known_after, work_of
 
 VOIDED, LOST, LATE = 0.005, 0.003, 0.002
@@ -49,6 +51,12 @@ MOST_SLICES = 2_000
 
 ONE_IN = 100
 """One charge of so many is corrected."""
+
+LATER = 5
+"""One correction of so many comes only after the next settlement, so that a later batch nets it."""
+
+BATCHES = 10
+"""What is earned is settled so often at most: at even times in the trace, and once more when all is over."""
 
 Then: TypeAlias = Callable[[Outcome], None]
 Progress: TypeAlias = Callable[[str, int, int], None]
@@ -70,31 +78,36 @@ def slice_length(trace: Trace) -> int:
 
 
 class _Account(msgspec.Struct):
-    """A customer on a plan; `buys` before its next request."""
+    """A customer on a plan; `buys` before its next request, and never again once it has `left`."""
 
     customer: Customer
     plan: CreatePlan
     buys: bool = True
+    left: bool = False
 
 
 class Story:
     """One run of the demo on an open ledger."""
 
-    def __init__(self, ledger: Ledger, clock: TraceClock, trace: Trace, shop: Shop, rng: Random) -> None:
-        self._ledger, self._clock, self._rows, self._shop, self._rng = ledger, clock, trace.rows, shop, rng
+    def __init__(self, ledger: Ledger, till: Till, clock: TraceClock, trace: Trace, shop: Shop, rng: Random) -> None:
+        self._ledger, self._till, self._clock, self._rows = ledger, till, clock, trace.rows
+        self._shop, self._rng = shop, rng
         self._slice = slice_length(trace)
         self._guess = Guess()
         self._accounts: dict[tuple[str, str], _Account] = {}
         self._later: list[tuple[int, int, Callable[[], None]]] = []
-        self._commands: list[Command] = []
+        self._commands: list[Command | Order] = []
         self._thens: list[Then | None] = []
         self._number = count()
         self._invoice = count(1)
         self._asked: dict[tuple[str, str], _Account] = {}
-        self._charges, self._corrected = 0, 0
+        self._charges, self._corrected, self._corrections = 0, 0, 0
+        first, last = self._rows[0].at, self._rows[-1].at
+        self._between = (last - first) // BATCHES
+        self._settlements = [first + (last - first) * number // BATCHES for number in range(1, BATCHES)]
 
     def play(self, progress: Progress) -> None:
-        """All of it, from opening the shop to closing its books a day after the last request."""
+        """All of it, from opening the shop to closing its books a day after the last request, with all settled."""
         for outcome in self._ledger.execute_many([*self._shop.plans.values(), *self._shop.agents.values()]):
             outcome.unwrap()
         done, start = 0, self._rows[0].at
@@ -103,9 +116,11 @@ class Story:
             self._clock.now = start + ((first - start) // self._slice + 1) * self._slice
             done = self._gather(done)
             self._commit()
+            self._settle(done)
             progress("requests", done, len(self._rows))
         self._clock.now += DAY * SECOND
-        self._ledger.execute_many([Tick(), RetirePlan(plan=TRIAL)])  # the last event: refusals are written beside one
+        self._ledger.execute_many([Tick(), RetirePlan(plan=TRIAL)])  # an event: refusals are written beside one
+        self._till.settle()
 
     # -- time ----------------------------------------------------------------------------------------------------------
 
@@ -125,12 +140,12 @@ class Story:
     def _commit(self) -> None:
         commands, thens = self._commands, self._thens
         self._commands, self._thens = [], []
-        for outcome, then in zip(self._ledger.execute_many(commands), thens, strict=True):
+        for outcome, then in zip(self._ledger.execute_many(self._till.pay(commands)), thens, strict=True):
             if then is not None:
                 then(outcome)
         self._buy_before_it_runs_out()
 
-    def _do(self, command: Command, then: Then | None = None) -> None:
+    def _do(self, command: Command | Order, then: Then | None = None) -> None:
         self._commands.append(command)
         self._thens.append(then)
 
@@ -164,9 +179,15 @@ class Story:
         return self._accounts[place]
 
     def _buy(self, account: _Account) -> None:
+        """A plan that costs nothing is bought from the shop, any other on the chain."""
         account.buys = False
-        payment = f"invoice-{next(self._invoice):06}"
-        self._do(Purchase(subscriber=account.customer.subscriber, plan=account.plan.plan, payment=payment))
+        subscriber, plan = account.customer.subscriber, account.plan
+        if account.left:
+            return
+        if plan.price:
+            self._do(Order(subscriber, plan), _granted)
+        else:
+            self._do(Purchase(subscriber=subscriber, plan=plan.plan, payment=f"invoice-{next(self._invoice):06}"))
 
     def _buy_before_it_runs_out(self) -> None:
         """Of the accounts that asked in this slice, those with less than a quarter of a plan left buy it again."""
@@ -184,6 +205,31 @@ class Story:
             account.customer.plan = STARTER
         else:
             account.buys = reason is Reason.expired or not account.plan.seconds
+
+    # -- settlement ----------------------------------------------------------------------------------------------------
+
+    def _settle(self, done: int) -> None:
+        """Settle when it is time; the last time in the trace somebody leaves."""
+        due = [at for at in self._settlements if at <= self._clock.now]
+        if not due:
+            return
+        del self._settlements[: len(due)]
+        if not self._settlements and (account := self._leaver(done)) is not None:
+            account.left = True
+            self._till.leave(account.customer.subscriber, account.plan)
+        self._till.settle()
+
+    def _leaver(self, done: int) -> _Account | None:
+        """Of those who have credits left and nothing under way, the one with the fewest requests in what is to come."""
+        requests = Counter(row.subscriber for row in self._rows[done:])
+        able = [
+            account
+            for (subscriber, plan), account in self._accounts.items()
+            if account.plan.price and not account.plan.seconds
+            if (balance := self._ledger.balance(subscriber, plan)) is not None
+            if balance.available > 0 and not balance.open_requests
+        ]
+        return min(able, key=lambda account: requests[account.customer.subscriber], default=None)
 
     # -- the service ---------------------------------------------------------------------------------------------------
 
@@ -226,14 +272,17 @@ class Story:
     # -- corrections ---------------------------------------------------------------------------------------------------
 
     def _correct(self, outcome: Outcome) -> None:
-        """One charge of a hundred is corrected some minutes later, when the true cost is known."""
+        """One charge of a hundred is corrected when the true cost is known: minutes later, or after a settlement."""
         if not isinstance(outcome, Answer) or not isinstance(outcome.event, Charged):
             return
         if self._charges % ONE_IN == 0:
             self._corrected = self._charges + int(self._rng.random() * ONE_IN)
         if self._charges == self._corrected:
             correction = self._correction(outcome.seq, outcome.event)
-            self._after(60 * SECOND + int(self._rng.random() * 540) * SECOND, lambda: self._do(correction))
+            minutes = 60 * SECOND + int(self._rng.random() * 540) * SECOND
+            wait = self._between if self._corrections % LATER == 0 else 0
+            self._after(minutes + wait, lambda: self._do(correction))
+            self._corrections += 1
         self._charges += 1
 
     def _correction(self, charge: int, event: Charged) -> Adjust:
@@ -247,6 +296,11 @@ class Story:
         if kind == 1 and tenth:
             return Adjust(charge=charge, usage={dimension: -tenth}, note="a part was counted twice")
         return Adjust(charge=charge, usage={dimension: max(1, tenth)}, reason="true_up", note="as the provider billed")
+
+
+def _granted(outcome: Outcome) -> None:
+    """The chain has the money already, so the ledger must have granted what was bought."""
+    outcome.unwrap()
 
 
 _SHORT = (Reason.expired, Reason.in_debt, Reason.insufficient_credits)

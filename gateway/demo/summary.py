@@ -8,11 +8,24 @@ from typing import Any
 import msgspec
 
 from ledger import Ledger
-from ledger.events import Adjusted, Charged, Lapsed, PlanCreated, Purchased, Recorded, RefusedRequests, Requested
+from ledger.events import (
+    Adjusted,
+    Charged,
+    Lapsed,
+    PlanCreated,
+    Purchased,
+    Recorded,
+    RefusedRequests,
+    Requested,
+    SettlementConfirmed,
+    SettlementFailed,
+    SettlementOpened,
+)
+from ledger.readings import Earned
 from replay.findings import Report, ReportHead
 from replay.traces import Source
 
-# The contract's keys of `tollbook demo --json`, in its order.
+# The contract's keys of `tollbook demo --json`, in its order; `receivers` and `open_batches` are added.
 
 
 class PolicyShown(msgspec.Struct, frozen=True):
@@ -56,8 +69,18 @@ class Adjustments(msgspec.Struct, frozen=True):
     added: int
 
 
+class Receiver(msgspec.Struct, frozen=True):
+    """What a receiver has been paid by confirmed batches, and what is due beyond that; below 0 it has too much."""
+
+    paid: int
+    due: int
+
+
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
-    """One run of the demo. earned = settled + outstanding, by asset; `audit` is the auditor's report."""
+    """One run of the demo. earned = settled + outstanding, by asset; `audit` is the auditor's report.
+
+    `batches` counts the confirmed ones, `open_batches` those whose end is not known yet.
+    """
 
     log: str
     chain: str
@@ -74,6 +97,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     settled: dict[str, int]
     outstanding: dict[str, int]
     batches: int
+    receivers: dict[str, dict[str, Receiver]]
+    open_batches: int
     head: ReportHead
     audit: Report
 
@@ -92,6 +117,8 @@ class Takings(msgspec.Struct, frozen=True, kw_only=True):
     settled: dict[str, int]
     outstanding: dict[str, int]
     batches: int
+    receivers: dict[str, dict[str, Receiver]]
+    open_batches: int
 
 
 class _Tally:
@@ -121,6 +148,12 @@ class _Tally:
                 self.sums["lapsed"] += event.credits
             case PlanCreated():
                 self.sums["plans"] += 1
+            case SettlementOpened():
+                self.sums["open"] += 1
+            case SettlementConfirmed():
+                self._add(open=-1, batches=1)
+            case SettlementFailed():
+                self.sums["open"] -= 1
 
     def _add(self, **amounts: int) -> None:
         self.sums.update(amounts)
@@ -132,8 +165,7 @@ def takings(ledger: Ledger) -> Takings:
     for entry in ledger.events():
         tally.take(entry.event)
     sums, refused = tally.sums, tally.refused.total()
-    earned = {asset.asset: asset.earned for asset in ledger.earned()}
-    settled = dict.fromkeys(earned, 0)  # nothing settles on a chain yet
+    assets = ledger.earned()
     return Takings(
         plans=sums["plans"],
         subscribers=len(tally.subscribers),
@@ -142,8 +174,14 @@ def takings(ledger: Ledger) -> Takings:
         charged=Charges(sums["charges"], sums["charged"], sums["shortfall"]),
         adjusted=Adjustments(sums["adjustments"], sums["returned"], sums["added"]),
         lapsed=sums["lapsed"],
-        earned=earned,
-        settled=settled,
-        outstanding={asset: amount - settled[asset] for asset, amount in earned.items()},
-        batches=0,
+        earned={asset.asset: asset.earned for asset in assets},
+        settled={asset.asset: asset.settled for asset in assets},
+        outstanding={asset.asset: asset.outstanding for asset in assets},
+        batches=sums["batches"],
+        receivers={asset.asset: _receivers(asset) for asset in assets},
+        open_batches=sums["open"],
     )
+
+
+def _receivers(asset: Earned) -> dict[str, Receiver]:
+    return {name: Receiver(asset.receivers.get(name, 0) - due, due) for name, due in sorted(asset.due.items())}

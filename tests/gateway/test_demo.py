@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from chains import Outbox
+from chains.mock import MockChain
 from gateway.demo import Summary, run
+from gateway.demo.run import SIDE_FILES
 from gateway.demo.shop import OFFERS, SCALE
 from gateway.demo.story import MOST_SLICES
 from gateway.errors import Usage
@@ -20,7 +24,7 @@ from replay.audit import audit
 
 KEYS = [
     *("log", "chain", "source", "policy", "plans", "subscribers", "requests", "sold", "charged", "adjusted", "lapsed"),
-    *("earned", "settled", "outstanding", "batches", "head", "audit"),
+    *("earned", "settled", "outstanding", "batches", "receivers", "open_batches", "head", "audit"),
 ]
 POLICIES = {
     "time": "time:credits_per_second=1/2",
@@ -85,13 +89,15 @@ def test_every_request_is_admitted_or_refused_and_some_are_refused(at_defaults):
 
 
 def test_all_that_was_earned_is_settled_or_outstanding(at_defaults):
-    assert at_defaults.outstanding == at_defaults.earned != {}
-    assert at_defaults.settled == dict.fromkeys(at_defaults.earned, 0)
+    assert at_defaults.settled == at_defaults.earned != {}
+    assert at_defaults.outstanding == dict.fromkeys(at_defaults.earned, 0)
+    assert (at_defaults.batches, at_defaults.open_batches) == (10, 0)
     assert all(0 < earned < at_defaults.sold.money[asset] for asset, earned in at_defaults.earned.items())
 
 
 def test_the_figures_are_those_of_the_log_by_sql(at_defaults):
     types = Counter(dict(query(at_defaults, "SELECT type, count(*) FROM events GROUP BY type")))
+    assert at_defaults.batches == types["settlement_opened"] == types["settlement_confirmed"]
     assert at_defaults.plans == types["plan_created"] == 5
     assert at_defaults.requests.admitted == types["requested"]
     assert at_defaults.sold.purchases == types["purchased"]
@@ -137,6 +143,8 @@ def test_the_story_has_all_that_happens_in_a_shop(at_defaults):
         "type = 'released' AND event ->> 'reason' = 'expired'",
         "type = 'released' AND event ->> 'reason' = 'voided'",
         "type = 'lapsed'",
+        "type = 'frozen'",
+        "type = 'withdrawn'",
     ):
         assert number(at_defaults, f"count(*) FILTER (WHERE {happening})") > 0, happening
 
@@ -260,10 +268,11 @@ def test_bad_rows_may_be_skipped(tmp_path):
 def test_without_a_name_the_first_free_one_is_taken(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("tollbook-demo-2.db-wal").touch()
-    assert [small(tmp_path, db=None, requests=5).log for _ in range(2)] == ["tollbook-demo.db", "tollbook-demo-3.db"]
+    Path("tollbook-demo-3.db.mock").touch()
+    assert [small(tmp_path, db=None, requests=5).log for _ in range(2)] == ["tollbook-demo.db", "tollbook-demo-4.db"]
 
 
-@pytest.mark.parametrize("name", ["demo.db", "demo.db-wal", "demo.db-shm"])
+@pytest.mark.parametrize("name", ["demo.db", *(f"demo.db{side}" for side in SIDE_FILES)])
 def test_a_file_that_is_there_is_not_touched(tmp_path, name):
     (tmp_path / name).write_text("mine")
     with pytest.raises(AlreadyExists, match=name):
@@ -281,6 +290,7 @@ def test_a_file_that_is_there_is_not_touched(tmp_path, name):
         ({"policy": "time:credits_per_second=fast"}, Usage),
         ({"policy": "time:"}, Usage),
         ({"chain": "evm"}, UnknownPlugin),
+        ({"chain": "mock:other"}, UnknownPlugin),
     ],
     ids=lambda value: str(value) if isinstance(value, dict) else "",
 )
@@ -317,8 +327,14 @@ def test_an_interrupt_leaves_all_that_was_acknowledged(tmp_path):
 
     with pytest.raises(KeyboardInterrupt) as raised:
         small(tmp_path, progress=stop)
-    assert raised.value.__notes__ == [f"what was done so far is in {tmp_path / 'demo.db'}"]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["demo.db"]
+    log, chain = tmp_path / "demo.db", tmp_path / "demo.db.mock"
+    assert raised.value.__notes__ == [f"what was done so far is in {log} and {chain}"]
+    assert sorted(tmp_path.iterdir()) == [log, chain]
     assert audit(tmp_path / "demo.db").verdict == "clean"
     with Ledger.open(tmp_path / "demo.db", read_only=True) as ledger:
         assert sum(1 for entry in ledger.events() if type(entry.event).__name__ == "Requested") > 100
+    with Ledger.open(log, clock=lambda: 0) as ledger, closing(MockChain(chain)) as held:
+        paid = {lot.escrow.purchase for lot in ledger.escrowed(held.name, held.contract)}
+        assert paid == {fact.id for fact in held.facts(confirmations=0)} != set()
+        assert Outbox(ledger, held).settle() != []
+        assert [asset.outstanding for asset in ledger.earned()] == [0]

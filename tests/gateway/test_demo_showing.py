@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import sqlite3
 from io import StringIO
@@ -13,7 +14,8 @@ from rich.console import Console
 
 from gateway.cli import main
 from gateway.demo import Summary, run, show
-from gateway.demo.showing import next_steps
+from gateway.demo.steps import next_steps
+from gateway.demo.summary import Receiver
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +35,7 @@ def test_it_shows_what_a_seller_wants(summary):
         assert word in text
     for figure in (summary.requests.offered, summary.charged.credits, summary.sold.credits, summary.lapsed):
         assert f"{figure:,}" in text
+    assert f"settled on mock:local, in batches {summary.batches}" in " ".join(text.split())
     for reason in summary.requests.refused_by:
         assert reason in text
     assert f"{summary.earned['USD'] // 100:,}.{summary.earned['USD'] % 100:02} USD" in text
@@ -40,10 +43,31 @@ def test_it_shows_what_a_seller_wants(summary):
     assert summary.head.hash in text
 
 
-def test_the_log_is_the_only_file_that_is_left(summary):
+def test_each_receiver_is_shown_with_what_it_was_paid_and_is_due(summary):
+    lines = [" ".join(line.split()) for line in shown(summary).splitlines()]
+    for name, receiver in summary.receivers["USD"].items():
+        assert f"paid to {name} {receiver.paid // 100:,}.{receiver.paid % 100:02} USD" in lines
+        assert f"due to {name} 0.00 USD" in lines
+
+
+def test_a_receiver_with_too_much_is_due_less_than_nothing(summary):
+    owing = msgspec.structs.replace(summary, receivers={"USD": {"acme": Receiver(200_001, -205)}, "gold": {}})
+    lines = [" ".join(line.split()) for line in shown(owing).splitlines()]
+    assert "due to acme -2.05 USD" in lines
+    assert "paid to acme 2,000.01 USD" in lines
+
+
+def test_a_batch_without_an_end_is_shown_with_what_to_do(summary):
+    assert "not confirmed" not in shown(summary)
+    assert "settlement: 2 batches are not confirmed; `tollbook settle`" in shown(
+        msgspec.structs.replace(summary, open_batches=2)
+    )
+
+
+def test_the_log_and_its_chain_are_the_only_files_that_are_left(summary):
     show(summary, Console(file=StringIO()))
     log = Path(summary.log)
-    assert list(log.parent.iterdir()) == [log]
+    assert sorted(log.parent.iterdir()) == [log, log.with_name("demo.db.mock")]
 
 
 def test_findings_are_shown_as_such(summary):
@@ -61,9 +85,10 @@ def test_each_command_to_look_at_next_is_shown_on_one_line(summary):
 
 def test_the_commands_to_look_at_next_work(summary, capsys):
     steps = [shlex.split(command) for command, _ in next_steps(summary)]
-    assert [words[:2] for words in steps[:4]] == [
-        ["tollbook", name] for name in ("explain", "statement", "balance", "audit")
+    assert [words[:2] for words in steps[:5]] == [
+        ["tollbook", name] for name in ("explain", "statement", "batches", "balance", "audit")
     ]
+    assert steps[1][-2:] == ["--proof", str(summary.batches)]
     for program, *words in steps:
         if program == "tollbook":
             assert main(words) == 0, words
@@ -74,8 +99,10 @@ def test_the_commands_to_look_at_next_work(summary, capsys):
             connection.close()
 
 
-def test_the_charge_to_explain_was_corrected(summary):
-    assert main(["explain", summary.log, shlex.split(next_steps(summary)[0][0])[3], "--json"]) == 0
+def test_the_charge_to_explain_was_corrected(summary, capsys):
+    charge = shlex.split(next_steps(summary)[0][0])[3]
+    assert main(["explain", summary.log, charge, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["adjustments"]
 
 
 def test_a_log_without_charges_still_has_steps(tmp_path):
@@ -84,5 +111,6 @@ def test_a_log_without_charges_still_has_steps(tmp_path):
     summary = run(trace=trace, db=tmp_path / "demo.db")
     assert summary.charged.charges == 0
     assert all(
-        command.startswith(("tollbook balance", "tollbook audit", "sqlite3")) for command, _ in next_steps(summary)
+        command.startswith(("tollbook batches", "tollbook balance", "tollbook audit", "sqlite3"))
+        for command, _ in next_steps(summary)
     )

@@ -31,6 +31,8 @@ def test_the_azure_trace_ends_with_a_clean_audit(tmp_path):
     assert summary.lapsed > 0
     assert 0.95 < 100 * summary.adjusted.count / summary.charged.charges < 1.05
     assert summary.audit.verdict == "clean"
+    assert summary.settled == summary.earned != {}
+    assert (summary.batches, summary.open_batches) == (10, 0)
 
 
 def test_the_first_part_of_the_azure_trace_gives_the_same_head_twice(tmp_path):
@@ -48,3 +50,5 @@ def test_the_customers_of_servegen_end_with_a_clean_audit(tmp_path):
     assert summary.requests.offered == SMALLER
     assert summary.subscribers > 10
     assert summary.audit.verdict == "clean"
+    assert summary.settled == summary.earned != {}
+    assert (summary.batches, summary.open_batches) == (10, 0)

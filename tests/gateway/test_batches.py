@@ -1,0 +1,341 @@
+"""`tollbook batches`: all batches of a log, what is outstanding, and for how long.
+
+The plan is 100 credits for 1000 USD, of which 100 are a fee: a used credit earns 10. Each command takes a second.
+"""
+
+import shutil
+from contextlib import closing
+
+import pytest
+
+from chains import Outbox, Watcher
+from chains.mock import MockChain, Refuse
+from ledger import Adjust, Charge, CreatePlan, Give, Ledger, Purchase, Reverse, Tick
+from ledger.folding import refold
+from ledger.plugins import stores
+from replay.findings import time_text
+from replay.unsettled import oldest_unsettled
+
+SECOND = 1_000_000
+START = 1_700_157_600 * SECOND  # 2023-11-16T18:00:00Z
+HOUR = 3600
+ALICE = {"subscriber": "alice", "plan": "pro"}
+KEYS = ["number", "asset", "covers", "root", "digest", "accounts", "payouts", "state", "attempts", "transaction"]
+MORE = ["chain", "contract", "block", "opened", "ended", "reason"]
+
+
+class Seller:
+    """A log with a clock of its own, and the mock chain beside it."""
+
+    def __init__(self, log):
+        self.log, self.mock, self.now = log, log.with_name(f"{log.name}.mock"), START
+        self.do(self.plan(), self.plan("time", credits=0, seconds=1_000, policy="time", parameters={}))
+
+    def tick(self):
+        self.now += SECOND
+        return self.now
+
+    def open(self):
+        return Ledger.open(self.log, clock=self.tick, id="shop")
+
+    def plan(self, plan="pro", **terms):
+        tariff = {"policy": "complexity", "parameters": {"weights": {"units": 1}}}
+        sold = {"price": {"acme": 900, "fee": 100}, "credits": 100, "owner": "acme"}
+        return CreatePlan(plan=plan, **(sold | tariff | terms))
+
+    def do(self, *commands):
+        """Do commands, one after the other; the sequence of the last one's first event."""
+        with self.open() as ledger:
+            return [ledger.execute(command).unwrap().seq for command in commands][-1]
+
+    def use(self, units=1, **who):
+        """A direct charge; its time."""
+        self.seq = self.do(Charge(**(ALICE | who), usage={"units": units}))
+        return self.head.at
+
+    @property
+    def head(self):
+        with self.open() as ledger:
+            return ledger.head
+
+    def buys(self, *subscribers, plan="pro", **terms):
+        """Bought on the chain, and taken in."""
+        with closing(MockChain(self.mock)) as chain, self.open() as ledger:
+            for subscriber in subscribers:
+                chain.purchase(subscriber, plan, "USD", {"acme": 900, "fee": 100}, **({"credits": 100} | terms))
+            chain.mine(2)
+            assert Watcher(ledger, chain).sync() == []
+
+    def settle(self, *script, pauses=99, adopt=False):
+        with closing(MockChain(self.mock, script=script)) as chain, self.open() as ledger:
+            box = Outbox(ledger, chain)
+            if adopt:
+                box.adopt()
+            box.settle(pauses=range(pauses))
+
+    def oldest(self):
+        """The oldest unsettled unit of USD, as the log has it."""
+        with closing(stores.get("sqlite")(self.log, read_only=True)) as store:
+            return oldest_unsettled(store, refold(store.read())).get("USD")
+
+
+@pytest.fixture
+def seller(tmp_path):
+    return Seller(tmp_path / "toll.db")
+
+
+@pytest.fixture
+def batches(tollbook, seller):
+    return lambda *words: tollbook("batches", seller.log, *words, "--json").json
+
+
+# -- the batches -------------------------------------------------------------------------------------------------------
+
+
+def test_batches_are_listed_with_settles_keys_and_more(seller, batches):
+    seller.buys("alice", "bob")
+    seller.use(30)
+    seller.settle()
+    answer = batches()
+    assert list(answer) == ["log", "batches", "money"]
+    (batch,) = answer["batches"]
+    assert list(batch) == KEYS + MORE
+    assert (batch["number"], batch["chain"], batch["contract"]) == (1, "mock:local", "tollbook")
+    assert (batch["state"], batch["accounts"], batch["attempts"], batch["reason"]) == ("confirmed", 2, 1, None)
+    assert seller.now > START
+    assert time_text(START) < batch["opened"] < batch["ended"] < time_text(seller.now)
+    assert batch["block"] > 0
+
+
+def test_each_batch_says_how_many_accounts_it_has_a_leaf_of(seller, batches):
+    """Of everyone who ever had a lot in that escrow before it was opened; one that left before it began counts not."""
+    seller.buys("alice")
+    seller.use()
+    seller.settle()
+    seller.buys("bob", "alice")
+    seller.use()
+    seller.settle()
+    seller.do(Give(subscriber="carl", plan="pro", credits=5))
+    seller.use()
+    seller.settle()
+    assert [batch["accounts"] for batch in batches()["batches"]] == [1, 2, 2]
+
+
+def test_a_number_that_was_given_out_again_stands_there_twice(seller, batches, tollbook):
+    seller.buys("alice")
+    seller.use()
+    seller.settle(Refuse(reason="not today"), pauses=0)
+    seller.settle(pauses=0)
+    failed, submitted = batches()["batches"]
+    assert (failed["number"], failed["state"], failed["reason"]) == (1, "failed", "not today")
+    assert (failed["transaction"], failed["block"]) == (None, None)
+    assert (submitted["number"], submitted["state"], submitted["ended"]) == (1, "submitted", None)
+    assert failed["ended"] is not None
+    assert "batch 1 of tollbook failed: not today" in tollbook("batches", seller.log).out
+
+
+def test_an_adopted_batch_is_there_as_well(seller, batches):
+    seller.buys("alice", "bob")
+    seller.use(3)
+    shutil.copy(seller.log, seller.log.with_name("backup"))
+    seller.settle()
+    lost = batches()["batches"]
+    shutil.copy(seller.log.with_name("backup"), seller.log)
+    seller.settle(adopt=True)
+    (adopted,) = batches()["batches"]
+    same = ("number", "asset", "covers", "root", "digest", "accounts", "payouts", "state")
+    assert [adopted[name] for name in same] == [lost[0][name] for name in same]
+
+
+def test_the_batches_of_one_chain(seller, batches, tollbook):
+    assert tollbook("batches", seller.log, "--chain", "mock", "--json").error["code"] == "not_found"
+    seller.buys("alice")
+    seller.use()
+    seller.settle()
+    assert [batch["number"] for batch in batches("--chain", "mock")["batches"]] == [1]
+    error = tollbook("batches", seller.log, "--chain", "eip155:1", "--json").error
+    assert (error["code"], "mock:local" in error["hint"]) == ("not_found", True)
+
+
+def test_a_log_without_batches(seller, batches, tollbook):
+    answer = batches()
+    assert (answer["batches"], answer["money"]) == ([], [])
+    done = tollbook("batches", seller.log)
+    assert (done.code, done.out) == (0, f"{seller.log}: no batch was opened yet\nnothing was earned yet\n")
+
+
+def test_it_changes_nothing_and_leaves_nothing(seller, process):
+    seller.buys("alice")
+    seller.use()
+    seller.settle()
+    before, files = seller.log.read_bytes(), sorted(seller.log.parent.iterdir())
+    assert process("batches", seller.log).code == 0
+    assert (seller.log.read_bytes(), sorted(seller.log.parent.iterdir())) == (before, files)
+    none = seller.log.with_name("none.db")
+    assert process("batches", none, "--json").error["code"] == "not_found"
+    assert not none.exists()
+
+
+def test_a_damaged_log_is_an_error(seller, tollbook, spoil):
+    seller.buys("alice")
+    seller.use(7)
+    spoil(seller.log, '"usage":{"units":7}', '"usage":{"units":8}')
+    assert tollbook("batches", seller.log, "--json").error["code"] == "bad_data"
+
+
+# -- the money ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_money_is_told_by_asset_and_by_receiver(seller, batches):
+    seller.buys("alice")
+    seller.use(30)
+    seller.settle()
+    oldest = seller.use(5)
+    seller.do(Purchase(subscriber="bob", plan="pro", funding="direct"))
+    seller.use(10, subscriber="bob")
+    (money,) = batches()["money"]
+    assert list(money) == ["asset", "earned", "settled", "outstanding", "oldest_unsettled", "receivers"]
+    assert (money["earned"], money["settled"], money["outstanding"]) == (450, 400, 50)
+    assert money["oldest_unsettled"] == time_text(oldest)
+    assert money["receivers"] == [
+        {"receiver": "acme", "earned": 405, "settled": 360, "due": 45},
+        {"receiver": "fee", "earned": 45, "settled": 40, "due": 5},
+    ]
+
+
+def test_the_text_says_how_long_the_oldest_unit_waits(seller, tollbook):
+    seller.buys("alice")
+    oldest = seller.use(30)
+    seller.now += (26 * HOUR + 59) * SECOND
+    seller.do(Give(**ALICE, credits=1))
+    assert f"{time_text(oldest)}, 1 d 2 h before the log's end" in tollbook("batches", seller.log).out
+
+
+# -- the oldest unsettled unit -----------------------------------------------------------------------------------------
+
+
+def test_nothing_is_unsettled_where_nothing_was_earned(seller):
+    seller.buys("alice")
+    assert seller.oldest() is None
+
+
+def test_it_is_the_first_charge_that_no_confirmed_batch_covers(seller):
+    seller.buys("alice", "bob")
+    first = seller.use()
+    seller.use(subscriber="bob")
+    assert seller.oldest() == first
+    seller.settle()
+    assert seller.oldest() is None
+    second = seller.use(subscriber="bob")
+    seller.use()
+    assert seller.oldest() == second
+
+
+def test_a_batch_that_is_open_or_failed_covers_nothing(seller):
+    seller.buys("alice")
+    first = seller.use()
+    seller.settle(pauses=0)
+    assert seller.oldest() == first
+    seller.settle()
+    second = seller.use()
+    seller.settle(Refuse())
+    assert seller.oldest() == second
+    seller.settle()
+    assert seller.oldest() is None
+
+
+def test_a_charge_that_was_given_back_makes_nothing_wait(seller):
+    seller.buys("alice")
+    seller.use(5)
+    seller.do(Adjust(charge=seller.seq, credits=-5, reason="refund"))
+    assert seller.oldest() is None
+    later = seller.use(2)
+    assert seller.oldest() == later
+
+
+def test_a_charge_after_a_refund_of_what_was_settled_waits_from_where_more_is_earned(seller):
+    """Ten are settled, four of them given back, three used: nothing is due. Two more: one of them is."""
+    seller.buys("alice")
+    seller.use(10)
+    seller.settle()
+    seller.do(Adjust(charge=seller.seq, credits=-4, reason="refund"))
+    seller.use(3)
+    assert seller.oldest() is None
+    later = seller.use(2)
+    assert seller.oldest() == later
+
+
+def test_a_charge_that_rounds_to_nothing_earned_nothing(seller):
+    """1 USD for 100 credits: only the last one earns it."""
+    seller.do(seller.plan("cheap", price={"acme": 1}), Purchase(subscriber="alice", plan="cheap"))
+    seller.use(60, plan="cheap")
+    assert seller.oldest() is None
+    last = seller.use(40, plan="cheap")
+    assert seller.oldest() == last
+
+
+def test_what_was_paid_directly_never_waits_and_what_nobody_paid_for_does(seller):
+    seller.do(Purchase(**ALICE, funding="direct"))
+    seller.use()
+    assert seller.oldest() is None
+    seller.do(Purchase(subscriber="bob", plan="pro"))
+    first = seller.use(subscriber="bob")
+    seller.buys("carl")
+    seller.use(subscriber="carl")
+    seller.settle()
+    assert seller.oldest() == first
+
+
+def test_what_lapsed_waits_since_it_lapsed_written_or_not(seller):
+    seller.do(seller.plan("short", seconds=100))
+    seller.buys("alice", plan="short", seconds=100)
+    lapsed = seller.now  # when it was bought, or a little after
+    seller.now += 200 * SECOND
+    seller.do(Give(subscriber="bob", plan="pro", credits=1))
+    found = seller.oldest()
+    assert lapsed <= found <= lapsed + 101 * SECOND
+    seller.do(Tick())
+    assert seller.oldest() == found
+
+
+def test_a_window_waits_since_it_was_last_covered_or_since_its_start(seller, batches):
+    seller.buys("alice", plan="time", credits=0, seconds=1_000)
+    bought = seller.now
+    seller.now += 100 * SECOND
+    seller.do(Give(subscriber="bob", plan="pro", credits=1))
+    assert bought - 5 * SECOND < seller.oldest() <= bought
+    seller.settle()
+    covered = batches()["batches"][0]["opened"]
+    seller.now += 100 * SECOND
+    seller.do(Give(subscriber="bob", plan="pro", credits=1))
+    assert time_text(seller.oldest()) == covered
+
+
+def test_a_debt_waits_since_a_lot_took_it_over(seller):
+    """What is owed earns nothing yet; a later lot pays it, and earns it then."""
+    lot = seller.do(
+        seller.plan("loan", overrun="debt", debt_limit=50), Purchase(subscriber="alice", plan="loan", payment="void")
+    )
+    first = seller.use(120, plan="loan")
+    assert seller.oldest() == first
+    seller.do(Reverse(subscriber="alice", plan="loan", lot=lot))
+    assert seller.oldest() is None
+    seller.do(Purchase(subscriber="alice", plan="loan"))
+    assert seller.oldest() == seller.head.at
+
+
+def test_an_adopted_batch_covers_what_the_log_had_before_it(seller):
+    """The log that was lost was longer: sequences that come after the adoption here are not covered by it."""
+    seller.buys("alice")
+    seller.use()
+    shutil.copy(seller.log, seller.log.with_name("backup"))
+    for _ in range(20):
+        seller.use()
+    seller.settle()
+    shutil.copy(seller.log.with_name("backup"), seller.log)
+    seller.settle(adopt=True)
+    assert seller.oldest() is None
+    for _ in range(21):
+        last = seller.use()
+    assert seller.oldest() is not None
+    assert seller.oldest() < last
