@@ -27,6 +27,14 @@ def test_the_python_blocks_run_in_order(tmp_path, monkeypatch):
         exec(compile(block, "README.md", "exec"), session)
 
 
+def test_the_mock_chains_page_runs():
+    page = (ROOT / "chains" / "mock" / "README.md").read_text()
+    found = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert found
+    for block in found:
+        exec(compile(block, "chains/mock/README.md", "exec"), {})
+
+
 def test_the_tollbook_commands_run_in_order(tmp_path):
     commands = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("tollbook ")]
     assert len(commands) >= 5

@@ -44,7 +44,7 @@ def test_every_room_is_typed_and_whole(wheel):
 def test_the_core_depends_on_few_things():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     names = {requirement.split(">")[0] for requirement in project["dependencies"]}
-    assert names == {"msgspec", "pydantic", "pluggy", "sqlite-utils", "typer", "rich"}
+    assert names == {"msgspec", "pydantic", "pluggy", "sqlite-utils", "typer", "rich", "eth-hash[pycryptodome]"}
 
 
 @pytest.mark.smoke
@@ -58,6 +58,7 @@ def test_importing_the_core_imports_nothing_heavy():
 def test_the_built_in_plugins_are_installed():
     assert entry_points(group="tollbook.pricing")
     assert entry_points(group="tollbook.stores")
+    assert entry_points(group="tollbook.chains")
 
 
 @pytest.mark.smoke
