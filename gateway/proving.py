@@ -63,9 +63,8 @@ def proven(store: Store, number: int, subscriber: str, plan: str) -> Proven:
     batches = {(each.chain, each.contract): each for each in history.batches.told if each.number == number}
     if not batches:
         raise NotFound(f"the log has no batch {number}", "`tollbook batches LOG` lists the batches")
-    name = history.leaf_plans.get(plan, plan)
     for _, batch in sorted(batches.items()):
-        if (proof := _proof(store, batch, subscriber, name)) is not None:
+        if (proof := _proof(store, batch, subscriber, plan)) is not None:
             return Proven(proof, batch)
     hint = "only accounts whose purchases are in escrow have one; `tollbook batches LOG` lists the batches"
     raise NotFound(f"batch {number} has no leaf of {subscriber} on {plan}", hint)
@@ -76,7 +75,7 @@ def _proof(store: Store, told: BatchTold, subscriber: str, plan: str) -> Proof |
     then = as_of(store, seq=told.seq)
     batch = next(each.batch for each in then.batches(told.chain, told.contract, store.id) if each.seq == told.seq)
     try:
-        proof = prove(batch, plugin_of(told.chain).leaf_types, subscriber, plan)
+        proof = prove(batch, plugin_of(told.chain).leaf_types, subscriber, then.leaf_plan(plan))
     except (NotFound, ValueError):  # names that no account has on such a chain
         return None
     if proof.root != told.root:

@@ -55,8 +55,7 @@ class Run:
             self._read_upto, self._wrote = entry.seq, True
             event = entry.event
             if isinstance(event, Settlement) and event.chain == self._chain:
-                leaves = self._ledger.settling(self._chain, event.contract).leaves
-                self._met.take(entry, len(leaves.get(getattr(event, "asset", ""), ())))
+                self._met.take(entry)
         return self._met.told
 
     def settle(self, asset: str | None, adopt: bool, rests: Iterator[int]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,6 @@ from ledger.books import BatchState, Books
 from ledger.errors import MissingExtra, UnknownPlugin
 from ledger.events import (
     Payout,
-    PlanCreated,
-    Purchased,
-    Recorded,
-    Reversed,
     Settlement,
     SettlementAdopted,
     SettlementCommitted,
@@ -25,11 +20,8 @@ from ledger.events import (
     SettlementOpened,
     SettlementSubmitted,
     SettlementUnknown,
-    Started,
-    Withdrawn,
 )
-from ledger.folding import fold, latest_snapshot
-from ledger.log import Commit, Entry, entries, unseal
+from ledger.log import Entry, entries
 from ledger.plugins import ChainPlugin, Store, chain_plugin
 from ledger.readings import BatchReading, Reading
 from replay.exports import Verified
@@ -43,7 +35,8 @@ MOCK = "mock:local"
 
 _MOST_SHOWN = 4
 _EXTRAS = {"eip155": "evm"}
-_MARKS = (b'"settlement_', b'"purchased"', b'"started"', b'"withdrawn"', b'"reversed"', b'"plan_created"', b"\\u")
+_SETTLEMENT = b'"settlement_'
+"""What the body of a commit with an event about a batch has in it: the others need not be decoded."""
 
 
 def chain_name(text: str) -> str:
@@ -97,12 +90,12 @@ class Batches:
         for each in open:
             self._begin(_as_told(each))
 
-    def take(self, entry: Entry, accounts: int) -> None:
-        """A settlement's event; `accounts` counts the leaves of a batch that it opens."""
+    def take(self, entry: Entry) -> None:
+        """A settlement's event."""
         event = entry.event
         assert isinstance(event, Settlement)
         if isinstance(event, SettlementOpened | SettlementAdopted):
-            self._begin(_opening(entry.seq, entry.at, event, accounts))
+            self._begin(_opening(entry.seq, entry.at, event))
         elif (batch := self._open.get((event.chain, event.contract, event.number))) is not None:
             _move(batch, event)
             if batch.state in ("confirmed", "failed"):
@@ -134,7 +127,7 @@ def _as_told(reading: BatchReading) -> BatchTold:
     )
 
 
-def _opening(seq: int, at: int, event: SettlementOpened | SettlementAdopted, accounts: int) -> BatchTold:
+def _opening(seq: int, at: int, event: SettlementOpened | SettlementAdopted) -> BatchTold:
     return BatchTold(
         seq=seq,
         number=event.number,
@@ -144,7 +137,7 @@ def _opening(seq: int, at: int, event: SettlementOpened | SettlementAdopted, acc
         covers=event.covers,
         root=event.root,
         digest=event.digest,
-        accounts=accounts,
+        accounts=event.accounts,
         payouts=event.payouts,
         opened=at,
     )
@@ -166,79 +159,16 @@ def _move(batch: BatchTold, event: Settlement) -> None:
     batch.reason = getattr(event, "reason", "")
 
 
-class _Leaves:
-    """Counts leaves as the reducers make them: all accounts that a batch before had, and those with lots in escrow."""
-
-    def __init__(self) -> None:
-        self.plans: dict[str, str] = {}
-        self._lots: dict[int, tuple[str, str, str, tuple[str, str]]] = {}
-        self._started: set[int] = set()
-        self._named: dict[tuple[str, str, str], set[tuple[str, str]]] = defaultdict(set)
-
-    def take(self, seq: int, event: Recorded) -> None:
-        match event:
-            case PlanCreated():
-                self.plans[event.plan] = event.onchain_id or event.plan
-            case Purchased() if not isinstance(event.funding, str):
-                escrow = event.funding.escrow
-                name = event.subscriber, self.plans.get(event.plan, event.plan)
-                self._lots[seq] = escrow.chain, escrow.contract, event.asset, name
-            case Started():
-                self._started.add(event.lot)
-            case Withdrawn():
-                self._leave(event.money)
-            case Reversed():
-                self._leave((event.lot,))
-
-    def _leave(self, lots: Iterable[int]) -> None:
-        """Lots that had not started leave whole, before they counted anywhere."""
-        for lot in lots:
-            if lot not in self._started:
-                self._lots.pop(lot, None)
-
-    def count(self, event: Settlement) -> int:
-        """The leaves of the batch that an event opens; 0 for other events."""
-        if not isinstance(event, SettlementOpened | SettlementAdopted):
-            return 0
-        place = event.chain, event.contract, event.asset
-        known = self._named[place]
-        if isinstance(event, SettlementAdopted):
-            known.update((leaf.subscriber, leaf.plan) for leaf in event.leaves)
-        else:
-            known.update(name for *where, name in self._lots.values() if tuple(where) == place)
-        return len(known)
-
-
 class History:
-    """All batches of a log, its books, and how leaves name its plans; read once, its hashes checked on the way."""
+    """All batches of a log; read once, its hashes checked on the way. `upto` is the last sequence that was read."""
 
     def __init__(self, store: Store) -> None:
         self.batches = Batches()
-        leaves = _Leaves()
         commits = Verified(store)
-        for entry in entries(_about_settling(commits)):
-            leaves.take(entry.seq, entry.event)
+        for entry in entries(commit for commit in commits if _SETTLEMENT in commit.body):
             if isinstance(entry.event, Settlement):
-                self.batches.take(entry, leaves.count(entry.event))
+                self.batches.take(entry)
         self.upto = commits.upto
-        self.leaf_plans = leaves.plans
-
-
-def _about_settling(commits: Iterable[Commit]) -> Iterator[Commit]:
-    """The commits with an event about plans, lots or batches: the others need not be decoded."""
-    return (commit for commit in commits if any(mark in commit.body for mark in _MARKS))
-
-
-def books_of(store: Store, upto: int | None = None) -> Books:
-    """The books of a log at its head, or at an earlier commit's last sequence."""
-    last = store.head().seq if upto is None else upto
-    cached = latest_snapshot(store, last)
-    books = Books() if cached is None else cached[0]
-    for commit in store.read(books.seq):
-        if commit.first_seq > last:
-            break
-        fold(books, commit, unseal(commit))
-    return books
 
 
 # -- the shapes --------------------------------------------------------------------------------------------------------

@@ -527,16 +527,15 @@ class Leaf(msgspec.Struct, frozen=True):
 
 
 class Opening(Settlement, frozen=True, kw_only=True):
-    """What the events that begin a batch have: what was earned up to `covers` (last sequence by stream) in an asset.
-
-    `payouts` are signed; `head_seq` and `head_hash` are the log's head before the event's own commit.
-    """
+    """The begin of a batch: what was earned of an asset up to `covers` (last sequence by stream), as signed payouts and
+    a root over so many `accounts`. `head_seq` and `head_hash` are the log's head before the event's own commit."""
 
     asset: str
     covers: dict[str, int]
     root: str
     digest: str = ""
     payouts: tuple[Payout, ...] = ()
+    accounts: int = 0
     head_seq: int = 0
     head_hash: str = ""
 

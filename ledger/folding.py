@@ -52,10 +52,16 @@ def latest_snapshot(store: Store, upto: int | None = None) -> tuple[Books, Snaps
 
 
 def as_of(store: Store, *, seq: int | None = None, at: int | None = None) -> Reading:
-    """The books after sequence `seq`, or at time `at` (UTC microseconds); without either, at the head.
+    """What the books say after sequence `seq`, or at time `at` (UTC microseconds); without either, at the head.
 
     Raises LedgerError for both at once, for anything that is not a whole number, and for a sequence beyond the head.
     """
+    books = books_at(store, seq=seq, at=at)
+    return Reading(books, books.at if at is None else max(at, books.at))
+
+
+def books_at(store: Store, *, seq: int | None = None, at: int | None = None) -> Books:
+    """The books themselves, as `as_of` reads them. Raises as it does."""
     if (seq is not None and at is not None) or not all(value is None or type(value) is int for value in (seq, at)):
         raise LedgerError("a moment is a sequence or a time", "give `seq`, or `at` in UTC microseconds")
     if seq is not None and seq > (head := store.head().seq):
@@ -67,4 +73,4 @@ def as_of(store: Store, *, seq: int | None = None, at: int | None = None) -> Rea
             break
         events = unseal(commit)
         fold(books, commit, events if seq is None else events[: seq - commit.first_seq + 1])
-    return Reading(books, books.at if at is None else max(at, books.at))
+    return books

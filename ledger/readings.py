@@ -15,7 +15,7 @@ from .batches import Attempt, Batch
 from .books import Account, BatchState, Books, Lot, Settling
 from .due import due
 from .events import Escrow, Recorded
-from .settlements import batch
+from .settlements import batch, leaf_plan
 
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True):
@@ -244,6 +244,11 @@ class Reading:
             )
             for _, opened in sorted(settling.open.items())
         ]
+
+    def leaf_plan(self, name: str) -> str:
+        """What leaves call a plan: its id on the chain where it has one."""
+        plan = self._books.plans.get(name)
+        return name if plan is None else leaf_plan(plan)
 
     def plan_on_chain(self, name: str) -> str | None:
         """The plan that leaves and chains call so: by its id there, else by its name; None where there is none."""

@@ -31,12 +31,14 @@ def batches(log: Log, chain: _Chain = None, json: Json = False) -> None:
 
     earned = settled + outstanding. What is outstanding is not paid yet, or not paid for: lots without funding earn too.
     """
+    from ledger.folding import books_at
+
     from .. import render, settling, shapes
     from ..reading import opened
 
     with opened(log) as store:
         history = settling.History(store)
-        books = settling.books_of(store, history.upto)
+        books = books_at(store, seq=history.upto)
         money = settling.money_of(store, books)
     told = _on(history.batches.told, chain)
     if json:

@@ -80,6 +80,8 @@ def _exit_code(met: list[BatchTold]) -> int:
 
 
 def _show(log: Path, chain: str, met: list[BatchTold]) -> None:
+    from ledger.folding import books_at
+
     from .. import render, settling, shapes
     from ..reading import opened
 
@@ -89,7 +91,7 @@ def _show(log: Path, chain: str, met: list[BatchTold]) -> None:
     else:
         render.line(f"{path} on {chain}: nothing to settle")
     with opened(log) as store:
-        books = settling.books_of(store)
+        books = books_at(store)
         settling.show_money(settling.money_of(store, books), books.at)
     if still := [str(batch.number) for batch in met if batch.ended is None]:
         render.line()

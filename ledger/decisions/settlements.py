@@ -77,6 +77,7 @@ def open_settlement(case: Case, command: OpenSettlement) -> Decision:
         root=seal.root,
         digest=seal.digest,
         payouts=pays,
+        accounts=len(now),
         head_seq=opened.head_seq,
         head_hash=opened.head_hash,
     )
@@ -202,6 +203,7 @@ def adopt(case: Case, command: AdoptSettlement) -> Decision:
         root=seal.root,
         digest=seal.digest,
         payouts=given.payouts,
+        accounts=len(given.leaves),
         head_seq=given.head_seq,
         head_hash=given.head_hash,
         at=given.at,

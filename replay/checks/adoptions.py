@@ -58,6 +58,8 @@ def sealed(case: Case) -> None:
             expected, found = (None if each is None else (each.charged, each.credited) for each in (before, leaf))
             message = f"the counters of {name[0]} on {name[1]} go back, and counters only grow"
             case.find(ROOT, "leaves", expected, found, message)
+    if event.accounts != len(event.leaves):
+        case.find(ROOT, "accounts", len(event.leaves), event.accounts, "the batch has another number of leaves")
     seal = seal_of(case, made(case, event, previous=case.settled.contract(event).digest[0], at=event.at))
     if seal is not None and seal.root != event.root:
         case.find(ROOT, "root", seal.root, event.root, "the root is not that of the leaves")

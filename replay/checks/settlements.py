@@ -146,6 +146,8 @@ def sealed(case: Case) -> None:
     if (seal := seal_of(case, must_be)) is None:
         return
     expected.digest = seal.digest
+    if event.accounts != len(expected.leaves):
+        case.find(ROOT, "accounts", len(expected.leaves), event.accounts, "the batch has another number of leaves")
     if event.root != seal.root:
         case.find(ROOT, "root", seal.root, event.root, "the root is not that of the leaves that the log comes to")
     elif event.digest != seal.digest and event.digest != _stated(case, made(case, event, previous=stated)):

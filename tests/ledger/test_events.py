@@ -266,7 +266,8 @@ GOLDEN_LINES: list[tuple[bytes, Event]] = [
     (
         b'{"type":"settlement_opened","number":1,"chain":"eip155:8453","contract":"0xc0","asset":"eip155:8453/erc2'
         b'0:0xa0b8","covers":{"main":21},"root":"0xaa","digest":"0xbb","payouts":[{"receiver":"acme","amount":1000'
-        b'000000000000000000000000000},{"receiver":"fee","amount":-3}],"head_seq":20,"head_hash":"ab"}',
+        b'000000000000000000000000000},{"receiver":"fee","amount":-3}],"accounts":2,"head_seq":20,"head_hash":"ab"'
+        b"}",
         SettlementOpened(
             number=1,
             chain="eip155:8453",
@@ -276,6 +277,7 @@ GOLDEN_LINES: list[tuple[bytes, Event]] = [
             root="0xaa",
             digest="0xbb",
             payouts=(Payout("acme", HUGE), Payout("fee", -3)),
+            accounts=2,
             head_seq=20,
             head_hash="ab",
         ),
@@ -309,9 +311,9 @@ GOLDEN_LINES: list[tuple[bytes, Event]] = [
     ),
     (
         b'{"type":"settlement_adopted","number":1,"chain":"eip155:8453","contract":"0xc0","asset":"USD","covers":{'
-        b'"main":21},"root":"0xaa","digest":"0xbb","payouts":[{"receiver":"acme","amount":5}],"head_seq":20,"head_'
-        b'hash":"ab","at":1700158546680590,"leaves":[{"subscriber":"0xAb5801a7","plan":"pro","charged":10000000000'
-        b'00000000000000000000,"credited":7}]}',
+        b'"main":21},"root":"0xaa","digest":"0xbb","payouts":[{"receiver":"acme","amount":5}],"accounts":1,"head_s'
+        b'eq":20,"head_hash":"ab","at":1700158546680590,"leaves":[{"subscriber":"0xAb5801a7","plan":"pro","charged'
+        b'":1000000000000000000000000000000,"credited":7}]}',
         SettlementAdopted(
             number=1,
             chain="eip155:8453",
@@ -321,6 +323,7 @@ GOLDEN_LINES: list[tuple[bytes, Event]] = [
             root="0xaa",
             digest="0xbb",
             payouts=(Payout("acme", 5),),
+            accounts=1,
             head_seq=20,
             head_hash="ab",
             at=1_700_158_546_680_590,

@@ -376,6 +376,8 @@ PLANTED: list[tuple[str, str, str, Change]] = [
     ("root", "a wrong digest", "second", saying(digest=X)),
     ("root", "no digest", "second", saying(digest="")),
     ("root", "a wrong root of an adopted batch", "adopted", saying(root=X)),
+    ("root", "another number of leaves", "second", saying(accounts=1)),
+    ("root", "another number of adopted leaves", "adopted", saying(accounts=1)),
     ("root", "a wrong head", "second", saying(head_seq=1)),
     ("root", "a head of another hash", "second", saying(head_hash="22" * 32)),
     ("batch_order", "a number is skipped", "second", saying(number=3)),
@@ -617,6 +619,7 @@ def test_a_batch_that_settles_nothing_is_found(tmp_path):
         )
         made = chain_plugin(CHAIN).seal(empty)
         said = {name: getattr(empty, name) for name in ("number", "asset", "covers", "head_seq", "head_hash")}
+        said["accounts"] = len(empty.leaves)
         event = SettlementOpened(**HERE, **said, root=made.root, digest=made.digest)
         store.append(head, seal(head, head.at, [event]))
     assert found(audit(story.path)) == [("payouts", head.seq + 1)]
