@@ -30,6 +30,7 @@ from ledger import (
     OpenSettlement,
     SubmitSettlement,
 )
+from ledger.books import Settling
 from ledger.errors import SendUnknown, SettlementStopped
 from ledger.events import SettlementOpened
 from ledger.plugins import Chain, chain_plugin
@@ -58,6 +59,23 @@ class Outbox:
 
     def __init__(self, ledger: Ledger, chain: Chain) -> None:
         self._ledger, self._chain = ledger, chain
+        self._checked = False
+
+    def check(self) -> None:
+        """Raises SettlementStopped where the chain lacks the last batch that the log calls confirmed: then it is not
+        the chain on which this log settles, or it was set back. Every outbox asks that once before it does anything.
+        """
+        if not self._checked:
+            number, digest = self._settling().confirmed
+            if number:
+                found = self._chain.find(number)
+                if (found.stage, found.digest) != ("executed", digest):
+                    raise SettlementStopped(
+                        f"{self._chain.name} does not have batch {number} of {self._chain.contract}, which the log has "
+                        "confirmed there: it is another chain, or was set back",
+                        "connect to the chain on which this log settles, or restore that chain; nothing was written",
+                    )
+            self._checked = True
 
     # -- all of it -----------------------------------------------------------------------------------------------------
 
@@ -93,6 +111,7 @@ class Outbox:
         Raises SettlementStopped where the chain has a batch under the next number already, and PaymentRequired
         (`batch_open`) where too much is in line.
         """
+        self.check()
         number = self._next_number()
         if self._chain.find(number).stage != "absent" and number == self._next_number():
             raise SettlementStopped(
@@ -107,6 +126,7 @@ class Outbox:
 
     def step(self) -> Step:
         """Do the next thing for the first batch for which there is anything to do. Raises SettlementStopped."""
+        self.check()
         batches = self._batches()
         arrived = True
         for batch in batches:
@@ -209,6 +229,7 @@ class Outbox:
         and its payouts are in the next batch. Raises SettlementStopped where a leaf file is missing or is not what the
         chain committed to, and where a batch to adopt is not final yet.
         """
+        self.check()
         for batch in self._batches():
             found = self._chain.find(batch.batch.number)
             if found.stage not in ("absent", "pending") and found.digest != batch.digest and self._is_final(found):
@@ -249,8 +270,11 @@ class Outbox:
     def _batches(self) -> list[BatchReading]:
         return self._ledger.batches(self._chain.name, self._chain.contract)
 
+    def _settling(self) -> Settling:
+        return self._ledger.settling(self._chain.name, self._chain.contract)
+
     def _next_number(self) -> int:
-        return self._ledger.settling(self._chain.name, self._chain.contract).number + 1
+        return self._settling().number + 1
 
     def _open_numbers(self) -> list[int]:
         return [each.batch.number for each in self._batches()]

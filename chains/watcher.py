@@ -26,6 +26,7 @@ from ledger import (
     Terms,
 )
 from ledger.batches import ChainFact
+from ledger.errors import SettlementStopped
 from ledger.plugins import Chain
 
 
@@ -42,10 +43,16 @@ class Watcher:
     def __init__(self, ledger: Ledger, chain: Chain, *, confirmations: int | None = None) -> None:
         """Without `confirmations` facts are taken in once they are final; with them, with so many blocks on top."""
         self._ledger, self._chain, self._confirmations = ledger, chain, confirmations
-        self._after = 0
+        self._after, self._checked = 0, False
 
     def sync(self) -> list[Untaken]:
-        """Take in all that is new; returns the facts that could not be. Raises ChainUnavailable."""
+        """Take in all that is new; returns the facts that could not be.
+
+        Raises ChainUnavailable, and SettlementStopped, before anything is written, where the chain does not know a
+        purchase that the log has from it.
+        """
+        if not self._checked:
+            self._check()
         final = self._chain.final_block()
         facts = list(self._chain.facts(self._after, self._confirmations))
         untaken = []
@@ -58,6 +65,19 @@ class Watcher:
         if not untaken:
             self._after = final
         return untaken
+
+    def _check(self) -> None:
+        """What was granted early may be gone; all else that the log has from this contract must be there."""
+        known = {fact.id for fact in self._chain.facts(0, 0)}
+        lots = self._ledger.escrowed(self._chain.name, self._chain.contract)
+        lost = [lot.escrow.purchase for lot in lots if not lot.escrow.block and lot.escrow.purchase not in known]
+        if lost:
+            raise SettlementStopped(
+                f"{self._chain.name} does not know {len(lost)} of the purchases that the log has from it, such as "
+                f"{lost[0]}: it is another chain, or was set back",
+                "connect to the chain that sold them, or restore it; nothing was written",
+            )
+        self._checked = True
 
     def _take(self, fact: ChainFact) -> str | None:
         plan = self._ledger.plan_on_chain(fact.plan)
@@ -89,7 +109,7 @@ def command_of(fact: ChainFact, plan: str, chain: str, contract: str) -> Command
             return Purchase(
                 subscriber=fact.subscriber,
                 plan=plan,
-                funding=EscrowFunding(Escrow(chain, contract, fact.id, fact.block)),
+                funding=EscrowFunding(Escrow(chain, contract, fact.id, 0 if fact.final else fact.block)),
                 terms=Terms(
                     asset=fact.asset,
                     shares={share.receiver: share.amount for share in fact.shares},

@@ -258,16 +258,18 @@ class OpenBatch(msgspec.Struct, frozen=True, kw_only=True):
 class Settling(msgspec.Struct, frozen=True, kw_only=True):
     """What was settled, and is being settled, in one contract on one chain. The rest is by asset.
 
-    `number` and `digest` are the last batch's that stands. `leaves` are those of the last opening, whatever became of
-    it: counters are never rolled back. `paid` is by receiver the sum of the payouts in batches that were opened and
-    have not failed, `settled` in those that are confirmed; `covered` has the last confirmed one's covered sequence and
-    time. `failed` names the assets whose last batch failed, so that nobody has their leaves yet.
+    `number` and `digest` are the last batch's that stands, `confirmed` those of the last one confirmed. `leaves` are
+    those of the last opening, whatever became of it: counters are never rolled back. `paid` is by receiver the sum of
+    the payouts in batches that were opened and have not failed, `settled` in those that are confirmed; `covered` has
+    the last confirmed one's covered sequence and time. `failed` names the assets whose last batch failed, so that
+    nobody has their leaves yet.
     """
 
     chain: str
     contract: str
     number: int = 0
     digest: str = ""
+    confirmed: tuple[int, str] = (0, "")
     open: dict[int, OpenBatch] = {}
     leaves: dict[str, tuple[Leaf, ...]] = {}
     paid: dict[str, dict[str, int]] = {}

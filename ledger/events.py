@@ -128,7 +128,8 @@ class Endpoint(msgspec.Struct, frozen=True):
 
 
 class Escrow(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Where the money of a purchase is held: a chain, a contract, and the purchase's id there, seen in that block."""
+    """Where a purchase's money is held: a chain, a contract, the purchase's id there, and its block, where it was granted
+    before that was final."""
 
     chain: str
     contract: str

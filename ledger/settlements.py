@@ -174,6 +174,7 @@ def _opened(
 def _confirmed(settling: Settling, was: OpenBatch) -> Settling:
     return replace(
         settling,
+        confirmed=(was.number, was.digest),
         open=_without(settling.open, was.number),
         settled=_add(settling.settled, was.asset, was.payouts),
         covered={**settling.covered, was.asset: (was.covers.get(STREAM, 0), was.at)},

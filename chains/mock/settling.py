@@ -44,11 +44,14 @@ def prepare(node: Node, batch: Batch, attempts: Sequence[Attempt]) -> Attempt | 
     if own:
         last = transactions.read(own[-1].raw)
         stands = standing(node, last, node.final)
-        if stands == "pending" and _is_best_left(node, last, call):
+        if _is_behind_a_gap(node, last):
+            nonce = node.next_nonce  # the same batch once more: the number is taken once, whichever comes first
+        elif stands == "pending" and _is_best_left(node, last, call):
             return None
         # A lost one may come back, and what follows waits behind its nonce: so this one takes its place.
-        lost = stands == "gone" and (last.nonce or 0) >= node.next_nonce
-        if lost or (stands == "pending" and node.find(last.hash)):
+        elif (stands == "gone" and (last.nonce or 0) >= node.next_nonce) or (
+            stands == "pending" and node.find(last.hash)
+        ):
             nonce, fee = last.nonce or 0, max(fee, raised(last.fee))
     made = node.sign_for_operator(call, nonce, fee)
     count = 1 + max((attempt.attempt for attempt in own), default=0)
@@ -96,6 +99,12 @@ def _next_call(node: Node, batch: Batch) -> Call | None:
     if found.stage == "committed" and found.digest == call.seal.digest and found.ready:
         return Execute(number=batch.number, digest=found.digest)
     return None
+
+
+def _is_behind_a_gap(node: Node, last: Transaction) -> bool:
+    """Whether it waits for a nonce that nobody has: a re-organisation took the transaction that had it."""
+    waiting = {each.transaction.nonce for each in node.loose.pool}
+    return node.find(last.hash) is not None and node.next_nonce not in waiting
 
 
 def _is_best_left(node: Node, last: Transaction, call: Call) -> bool:

@@ -249,6 +249,20 @@ def test_a_stolen_nonce_is_noticed_and_the_batch_signed_again(shop: Shop) -> Non
     shop.receives(acme=95, platform=5)
 
 
+def test_a_nonce_that_a_re_organisation_gave_back_is_taken_again(shop: Shop) -> None:
+    """Another holder of the key had it; what was signed after that would wait for ever behind the gap."""
+    shop.chain.automine = False
+    shop.use(10)
+    shop.chain.steal_nonce()
+    shop.open()
+    shop.until("submitted")
+    shop.chain.reorganise(1)
+    shop.finish()
+    assert shop.story().count("submitted") == 2
+    assert shop.sent() == 1
+    shop.receives(acme=95, platform=5)
+
+
 def test_a_transaction_that_is_stuck_by_the_base_fee_is_replaced_by_one_that_pays_more(shop: Shop) -> None:
     shop.chain.automine = False
     shop.use(10)
@@ -503,6 +517,42 @@ def test_a_forged_or_missing_leaf_file_is_not_adopted(shop: Shop, monkeypatch: p
         monkeypatch.setattr(shop.chain, "published", lambda number, data=data: data)
         with pytest.raises(SettlementStopped, match=words):
             shop.outbox.adopt()
+    assert shop.store.head() == before
+
+
+# -- another chain -----------------------------------------------------------------------------------------------------
+
+
+def other_chain(batches: int) -> MockChain:
+    """A chain of the same name on which somebody else has sold and settled."""
+    other = Shop(MockChain())
+    other.sell("zoe")
+    for _ in range(batches):
+        other.use(5, "zoe")
+        other.outbox.settle()
+    return other.chain
+
+
+@pytest.mark.parametrize("batches", [0, 1, 2])
+def test_a_chain_that_lacks_what_the_log_has_confirmed_is_not_written_to_or_for(shop: Shop, batches: int) -> None:
+    shop.use(10)
+    shop.outbox.settle()
+    shop.use(10)
+    other, before = other_chain(batches), shop.store.head()
+    height = other.height
+    for act in (Outbox(shop.ledger, other).settle, Outbox(shop.ledger, other).adopt, Outbox(shop.ledger, other).step):
+        with pytest.raises(SettlementStopped, match="does not have batch 1"):
+            act()
+    assert (shop.store.head(), other.height) == (before, height)
+
+
+def test_a_chain_that_does_not_know_the_logs_purchases_tells_it_nothing(shop: Shop) -> None:
+    shop.ledger.execute(CreatePlan(plan="other", owner="acme", credits=1)).unwrap()
+    before, empty = shop.store.head(), MockChain()
+    empty.purchase("mallory", "other", "USD", SHARES, credits=100, id="from another shop")
+    empty.mine(6)
+    with pytest.raises(SettlementStopped, match="does not know 1 of the purchases"):
+        Watcher(shop.ledger, empty).sync()
     assert shop.store.head() == before
 
 
