@@ -128,7 +128,7 @@ class Endpoint(msgspec.Struct, frozen=True):
 
 
 class Escrow(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Where a purchase's money is held: a chain, a contract, the purchase's id there, and its block, where it was granted
+    """Where a purchase's money is held: a chain, a contract, the purchase's id there; and its block, if it was granted
     before that was final."""
 
     chain: str

@@ -329,6 +329,30 @@ def test_a_re_organisation_four_deep_sends_the_same_bytes_again() -> None:
     shop.receives(acme=95, platform=5)
 
 
+def test_a_cancellation_that_a_re_organisation_may_undo_ends_nothing() -> None:
+    shop = Shop(MockChain(window=9, finality=3))
+    shop.use(10)
+    shop.open()
+    shop.until("committed")
+    shop.chain.cancel(1, "the guardian says so")
+    assert shop.outbox.step() is not Step.idle
+    assert "failed" not in shop.story()
+    shop.chain.reorganise(1)
+    shop.finish()
+    shop.receives(acme=95, platform=5)
+
+
+def test_a_watcher_goes_on_where_it_was_and_misses_nothing() -> None:
+    shop = Shop(MockChain(finality=2))
+    for number in range(12):
+        shop.chain.purchase(f"buyer {number}", "pro", "USD", SHARES, credits=100)
+        if number % 3:
+            assert shop.watcher.sync() == []
+    shop.chain.mine(2)
+    assert shop.watcher.sync() == []
+    assert len(shop.ledger.balances()) == 1 + 12
+
+
 def test_a_scan_over_a_re_organisation_takes_each_purchase_in_once() -> None:
     shop = Shop(MockChain(finality=4))
     shop.chain.purchase("bob", "pro", "USD", SHARES, credits=100)
