@@ -28,6 +28,8 @@ from ledger import (
     Found,
     Ledger,
     OpenSettlement,
+    PaymentRequired,
+    Reason,
     SubmitSettlement,
 )
 from ledger.books import Settling
@@ -39,6 +41,10 @@ from . import leaf_file
 from .leaves import keccak
 
 _ADOPT = "if the log was restored from a backup, adopt what it lost (`tollbook settle LOG --adopt`)"
+
+
+MOST_WRITTEN = 100
+"""Events between two pauses: a node whose answers go to and fro must not fill the log."""
 
 
 class Step(Enum):
@@ -89,20 +95,39 @@ class Outbox:
         met = set(self._open_numbers())
         done = self.carry(rests)
         for asset in self._assets() if assets is None else assets:
-            if done and (opened := self.open(asset)) is not None:
-                met.add(opened)
+            more = True  # receivers beyond those that one batch may pay
+            while done and more:
+                opened = self._open(asset)
+                met |= opened
+                more = any(self._is_full(each) for each in self._batches() if each.batch.number in opened)
                 done = self.carry(rests)
+                more = more and asset not in self._settling().failed
         return sorted(met)
+
+    def _open(self, asset: str) -> set[int]:
+        """The number of the batch that is opened, if any; where another outbox was quicker, those that are open."""
+        try:
+            opened = self.open(asset)
+        except PaymentRequired as error:
+            if error.refused.reason is not Reason.batch_open:
+                raise
+            return set(self._open_numbers())
+        return set() if opened is None else {opened}
+
+    def _is_full(self, batch: BatchReading) -> bool:
+        return len(batch.batch.payouts) >= chain_plugin(self._chain.name).most_receivers
 
     def carry(self, pauses: Iterable[object]) -> bool:
         """Step until no batch is open, or until there are no `pauses` left. Returns whether all have ended."""
-        rests = iter(pauses)
+        rests, written = iter(pauses), 0
         while (step := self.step()) is not Step.idle:
-            if step is Step.wrote:
+            written += step is Step.wrote
+            if step is Step.wrote and written < MOST_WRITTEN:
                 continue
             if next(rests, None) is None:
                 return False
             self._chain.pause()
+            written = 0
         return True
 
     def open(self, asset: str) -> int | None:
@@ -128,21 +153,21 @@ class Outbox:
         """Do the next thing for the first batch for which there is anything to do. Raises SettlementStopped."""
         self.check()
         batches = self._batches()
-        arrived = True
+        follows = True
         for batch in batches:
             found = self._chain.find(batch.batch.number)
-            step = self._step(batch, found, batches, arrived)
+            step = self._step(batch, found, batches, follows)
             if step is not Step.waiting:
                 return step
-            arrived = arrived and found.stage in ("committed", "executed", "cancelled")
+            follows = follows and found.stage in ("committed", "executed", "cancelled")
         return Step.waiting if batches else Step.idle
 
-    def _step(self, batch: BatchReading, found: Found, line: Sequence[BatchReading], arrived: bool) -> Step:
-        """`arrived` says that the chain has all batches before this one, so that a simulation of it means something."""
+    def _step(self, batch: BatchReading, found: Found, line: Sequence[BatchReading], follows: bool) -> Step:
+        """`follows`: the chain has all batches before this one, so that what a simulation of it says is final."""
         if found.stage in ("absent", "pending"):
             if batch.state == "committed":
                 return self._doubt(batch, "a re-organisation took it off the chain")
-            return self._advance(batch, found, line, arrived)
+            return self._advance(batch, found, line, follows)
         if found.digest != batch.digest:
             raise SettlementStopped(
                 f"{self._chain.name} has another batch {batch.batch.number}: {found.digest}, not {batch.digest}",
@@ -159,31 +184,47 @@ class Outbox:
                 batch, CommitSettlement(**self._place(batch), transaction=found.transaction, block=found.block)
             )
         if found.stage == "committed" and found.ready:
-            return self._advance(batch, found, line, arrived)
+            return self._advance(batch, found, line, follows)
         return Step.waiting
 
-    def _advance(self, batch: BatchReading, found: Found, line: Sequence[BatchReading], arrived: bool) -> Step:
+    def _advance(self, batch: BatchReading, found: Found, line: Sequence[BatchReading], follows: bool) -> Step:
         """Bring the batch's next transaction onto the chain: the last one stored, or else one more."""
         last = batch.attempts[-1] if batch.attempts else None
         if last is not None and last.transaction != found.transaction:
             standing = self._chain.confirm(last)
             if standing == "gone":
-                return self._send(batch, last)
+                return self._send_again(batch, last, line)
             if standing == "pending":
                 return self._submit(batch, line)  # a better one, where the chain knows of any
-        if arrived and (refused := self._chain.simulate(batch.batch)) is not None:
-            if self._chain.find(batch.batch.number) != found:
-                return Step.waiting  # it came meanwhile, by another outbox: that is why it was refused
-            if found.stage == "committed":
-                raise SettlementStopped(
-                    f"{self._chain.name} has batch {batch.batch.number} and will not pay it out: {refused}",
-                    "have the contract's guardian cancel it; its payouts are in the next batch then",
-                )
-            if found.stage == "pending":
-                return Step.waiting  # a transaction that the log has lost (a restored backup) may yet be mined
-            # Every transaction of it is final or finally replaced, or there never was one: none can be mined any more.
-            return self._fail(batch, refused, used=False)
+        if follows and (refused := self._chain.simulate(batch.batch)) is not None:
+            return self._refused(batch, found, refused)
         return self._submit(batch, line)
+
+    def _send_again(self, batch: BatchReading, last: Attempt, line: Sequence[BatchReading]) -> Step:
+        """Send what is stored; where the chain will not have it (its fee, its nonce), store a better one, if any."""
+        step = self._send(batch, last)
+        if step is Step.sent and self._chain.confirm(last) == "gone" and self._submit(batch, line) is Step.wrote:
+            return Step.wrote
+        return step
+
+    def _refused(self, batch: BatchReading, found: Found, reason: str) -> Step:
+        """The batch fails if it can never be mined, and its number is given out again."""
+        if self._chain.find(batch.batch.number) != found:
+            return Step.waiting  # it came meanwhile, by another outbox: that is why it was refused
+        if found.stage == "committed":
+            raise SettlementStopped(
+                f"{self._chain.name} has batch {batch.batch.number} and will not pay it out: {reason}",
+                "have the contract's guardian cancel it; its payouts are in the next batch then",
+            )
+        if found.stage == "pending":
+            return Step.waiting  # a transaction that the log has lost (a restored backup) may yet be mined
+        for attempt in batch.attempts:
+            standing = self._chain.confirm(attempt)
+            if standing == "gone":
+                return self._send(batch, attempt)  # mined and reverted, it can do no harm any more
+            if standing == "pending":
+                return Step.waiting
+        return self._fail(batch, reason, used=False)
 
     def _submit(self, batch: BatchReading, line: Sequence[BatchReading]) -> Step:
         taken = [attempt for each in line for attempt in each.attempts]
@@ -263,7 +304,9 @@ class Outbox:
         command = AdoptSettlement(
             chain=self._chain.name, contract=self._chain.contract, batch=batch, root=root, digest=found.digest
         )
-        self._ledger.execute(command).unwrap()
+        outcome = self._ledger.execute(command)
+        if not outcome.accepted and number == self._next_number():
+            outcome.unwrap()  # it is not that another outbox was quicker
 
     # -- what the log has ----------------------------------------------------------------------------------------------
 

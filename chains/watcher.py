@@ -1,12 +1,13 @@
 """The watcher: what a chain says becomes events, each fact once.
 
 A purchase becomes credits on the chain's terms, an exit request freezes the account, an exit that was paid withdraws
-what was unused. Facts are taken in when they are final, or (with `confirmations`) earlier; then a purchase that a
-re-organisation takes away for good is reversed.
+what was unused. Facts are taken in when they are final. With `confirmations` purchases (and they alone, since a freeze
+and a withdrawal cannot be undone) are granted earlier; one that a re-organisation takes away for good is reversed.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import NamedTuple
 
 from ledger import (
@@ -21,13 +22,15 @@ from ledger import (
     Ledger,
     Purchase,
     PurchaseMade,
-    Refused,
     Reverse,
     Terms,
 )
 from ledger.batches import ChainFact
 from ledger.errors import SettlementStopped
 from ledger.plugins import Chain
+
+MOST_TOGETHER = 500
+"""Facts that are taken in in one commit."""
 
 
 class Untaken(NamedTuple):
@@ -41,30 +44,56 @@ class Watcher:
     """Takes the facts of one contract into a ledger. A new one reads them all again; the ledger knows them."""
 
     def __init__(self, ledger: Ledger, chain: Chain, *, confirmations: int | None = None) -> None:
-        """Without `confirmations` facts are taken in once they are final; with them, with so many blocks on top."""
+        """With `confirmations`, purchases are granted with so many blocks on top; without, once they are final."""
         self._ledger, self._chain, self._confirmations = ledger, chain, confirmations
         self._after, self._checked = 0, False
+        self._waiting: list[ChainFact] = []
+        self._final: set[str] = set()
 
     def sync(self) -> list[Untaken]:
         """Take in all that is new; returns the facts that could not be.
 
-        Raises ChainUnavailable, and SettlementStopped, before anything is written, where the chain does not know a
-        purchase that the log has from it.
+        Where a fact cannot be taken in, those of the same account that follow wait for it. Raises ChainUnavailable; and
+        SettlementStopped, before anything is written, where the chain lacks a purchase that the log has from it.
         """
         if not self._checked:
             self._check()
         final = self._chain.final_block()
-        facts = list(self._chain.facts(self._after, self._confirmations))
-        untaken = []
-        for fact in facts:
-            if (reason := self._take(fact)) is not None:
-                untaken.append(Untaken(fact, reason))
-        if self._confirmations is not None:
-            self._reverse_lost(final)
-        # Refused facts are asked for again, and so are all that are not final: they may yet move.
-        if not untaken:
-            self._after = final
+        new = [fact for fact in self._chain.facts(self._after, self._confirmations) if _may_be_taken(fact)]
+        untaken = self._take_in([*self._waiting, *new])
+        self._reverse_lost(final)
+        self._waiting = [each.fact for each in untaken if each.fact.final]
+        self._after = final
         return untaken
+
+    def _take_in(self, facts: list[ChainFact]) -> list[Untaken]:
+        untaken: list[Untaken] = []
+        together: dict[tuple[str, str], ChainFact] = {}
+        for fact in facts:
+            if (fact.subscriber, fact.plan) in together or len(together) == MOST_TOGETHER:
+                untaken += self._take(list(together.values()), untaken)
+                together = {}
+            together[fact.subscriber, fact.plan] = fact
+        return untaken + self._take(list(together.values()), untaken)
+
+    def _take(self, facts: list[ChainFact], untaken: list[Untaken]) -> list[Untaken]:
+        """Take in facts of different accounts in one commit; returns those that could not be."""
+        behind = {(each.fact.subscriber, each.fact.plan): each.fact.id for each in untaken}
+        refused: list[Untaken] = []
+        commands: list[tuple[ChainFact, Command]] = []
+        for fact in facts:
+            plan = self._ledger.plan_on_chain(fact.plan)
+            if (first := behind.get((fact.subscriber, fact.plan))) is not None:
+                refused.append(Untaken(fact, f"it waits for {first} of the same account"))
+            elif plan is None:
+                refused.append(Untaken(fact, f"no plan is called {fact.plan} on the chain"))
+            else:
+                commands.append((fact, command_of(fact, plan, self._chain.name, self._chain.contract)))
+        outcomes = self._ledger.execute_many([command for _, command in commands]) if commands else []
+        for (fact, _), outcome in zip(commands, outcomes, strict=True):
+            if not outcome.accepted:
+                refused.append(Untaken(fact, str(outcome)))
+        return refused
 
     def _check(self) -> None:
         """What was granted early may be gone; all else that the log has from this contract must be there."""
@@ -79,43 +108,39 @@ class Watcher:
             )
         self._checked = True
 
-    def _take(self, fact: ChainFact) -> str | None:
-        plan = self._ledger.plan_on_chain(fact.plan)
-        if plan is None:
-            return f"no plan is called {fact.plan} on the chain"
-        outcome = self._ledger.execute(command_of(fact, plan, self._chain.name, self._chain.contract))
-        return str(outcome) if isinstance(outcome, Refused) else None
-
     def _reverse_lost(self, final: int) -> None:
-        """Reverse what was granted before it was final and is not on the chain now that its block is."""
+        """Reverse what was granted before it was final and is nowhere on the chain now that its block is."""
         lots = [
             lot
             for lot in self._ledger.escrowed(self._chain.name, self._chain.contract)
-            if self._after < lot.escrow.block <= final
+            if 0 < lot.escrow.block <= final and lot.escrow.purchase not in self._final
         ]
         if not lots:
             return
-        first = min(lot.escrow.block for lot in lots)
-        known = {fact.id for fact in self._chain.facts(first - 1, 0) if isinstance(fact, PurchaseMade)}
+        known = {fact.id: fact.final for fact in self._chain.facts(0, 0)}
+        self._final.update(id for id, is_final in known.items() if is_final)
         for lot in lots:
             if lot.escrow.purchase not in known:
-                self._ledger.execute(Reverse(subscriber=lot.subscriber, plan=lot.plan, lot=lot.id)).unwrap()
+                # Refused where another watcher was quicker: a lot is reversed once.
+                self._ledger.execute(Reverse(subscriber=lot.subscriber, plan=lot.plan, lot=lot.id))
+
+
+def _may_be_taken(fact: ChainFact) -> bool:
+    return fact.final or isinstance(fact, PurchaseMade)
 
 
 def command_of(fact: ChainFact, plan: str, chain: str, contract: str) -> Command:
     """The command that takes in what a contract said; `plan` is the ledger's name of the fact's plan."""
     match fact:
         case PurchaseMade():
+            shares: Counter[str] = Counter()
+            for share in fact.shares:
+                shares[share.receiver] += share.amount
             return Purchase(
                 subscriber=fact.subscriber,
                 plan=plan,
                 funding=EscrowFunding(Escrow(chain, contract, fact.id, 0 if fact.final else fact.block)),
-                terms=Terms(
-                    asset=fact.asset,
-                    shares={share.receiver: share.amount for share in fact.shares},
-                    credits=fact.credits,
-                    seconds=fact.seconds,
-                ),
+                terms=Terms(asset=fact.asset, shares=dict(shares), credits=fact.credits, seconds=fact.seconds),
             )
         case ExitRequested():
             return Freeze(subscriber=fact.subscriber, plan=plan, fact=Fact(chain, contract, fact.id))

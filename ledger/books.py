@@ -33,7 +33,7 @@ from .events import (
 KEY_WINDOW = 86_400 * SECOND
 """How long (of commit time, in microseconds) a key is remembered."""
 
-VERSION = "2"
+VERSION = "3"
 """The version of the reducers: a snapshot of another one is ignored."""
 
 T = TypeVar("T")
@@ -41,6 +41,8 @@ T = TypeVar("T")
 
 class Lot(msgspec.Struct):
     """Credits or a window of time on an account, with its money.
+
+    `exited`: a chain has paid its subscriber, who left. It is over, and what returns to it lapses and is earned.
 
     Invariant, once started: credits == left + held + spent + lapsed + withdrawn, and none of them is negative.
     """
@@ -65,6 +67,7 @@ class Lot(msgspec.Struct):
     withdrawn: int = 0
     refunded: int = 0
     reversed: bool = False
+    exited: bool = False
 
     @property
     def burn_order(self) -> tuple[int, bool, int, int, int]:

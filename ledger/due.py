@@ -64,8 +64,11 @@ def lapses(account: Account, plan: Plan, lots: Sequence[int], instant: int, now:
 
 
 def lapse(account: Account, plan: Plan, lot: Lot, instant: int) -> Recorded:
-    """What is left of an expired lot lapses, or leaves with its money where the plan refunds."""
-    if plan.terms.on_lapse == "earn":
+    """What is left of an expired lot lapses, or leaves with its money where the plan refunds.
+
+    Whoever was paid by a chain and left gets nothing more: what returns to such a lot is earned.
+    """
+    if plan.terms.on_lapse == "earn" or lot.exited:
         return Lapsed(account=account.number, lot=lot.id, credits=lot.left, instant=instant)
     return Withdrawn(
         account=account.number,

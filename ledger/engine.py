@@ -107,6 +107,7 @@ class Ledger:
         self._queue: CommandQueue[Outcome] = CommandQueue(self._do)
         self._notes = RefusalNotes()
         self._closed = False
+        self._read: list[Entry] = []
         self._load()
 
     @classmethod
@@ -142,7 +143,11 @@ class Ledger:
         return self.execute_many([command])[0]
 
     def execute_many(self, commands: Iterable[Command]) -> list[Outcome]:
-        """Do several commands in one commit, in order; each is accepted or refused for itself."""
+        """Do several commands in one commit, in order; each is accepted or refused for itself.
+
+        An `OpenSettlement` begins a commit of its own, with what follows it; where that cannot be written, a note on
+        the error says how many commands before it were done.
+        """
         return self.queue.run(list(commands))
 
     @property
@@ -308,7 +313,7 @@ class Ledger:
                 except Exception as error:
                     if not outcomes:
                         raise
-                    # The parts before it are durable; this one and those after it were not even tried.
+                    error.add_note(f"the {len(outcomes)} commands before the batch's opening were done")
                     return [*outcomes, *[error] * (len(commands) - len(outcomes))]
             return outcomes
 
@@ -358,7 +363,7 @@ class Ledger:
         if not needed or not 0 < seq <= draft.seq:
             return {}
         if seq <= self._head.seq:
-            return {seq: next(self._entries(seq - 1))}
+            return {seq: self._entry(seq)}
         return {seq: Entry(seq, draft.at, group.events[seq - self._head.seq - 1])}
 
     def _append(self, at: int, events: list[Recorded]) -> None:
@@ -369,7 +374,7 @@ class Ledger:
     def _answer(self, outcome: Answer | Replay | Refused | Exception) -> Outcome | Exception:
         if not isinstance(outcome, Replay):
             return outcome
-        entry = next(self._entries(outcome.seq - 1))
+        entry = self._entry(outcome.seq)
         return Answer(entry.seq, entry.at, entry.event)
 
     # -- the books and the log -----------------------------------------------------------------------------------------
@@ -407,6 +412,12 @@ class Ledger:
         if self._head.seq:
             self._store.save_snapshot(snapshot_of(self._books, self._head))
             self._snapshot_seq = self._head.seq
+
+    def _entry(self, seq: int) -> Entry:
+        """One event, read again. Its whole commit is kept: who asks for one of a large commit asks for more of it."""
+        if not self._read or not self._read[0].seq <= seq <= self._read[-1].seq:
+            self._read = list(entries([next(self._store.read(seq - 1))]))
+        return self._read[seq - self._read[0].seq]
 
     def _entries(self, after: int) -> Iterator[Entry]:
         return (entry for entry in entries(self._store.read(after)) if entry.seq > after)

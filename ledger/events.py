@@ -295,6 +295,7 @@ class Purchased(Event, frozen=True, kw_only=True, tag="purchased"):
         _money(self.cost)
         _check(self.account >= 1, "accounts are numbered from 1")
         _check(sum(share.amount for share in self.shares) == self.cost, "the shares sum to the cost")
+        _check(len({share.receiver for share in self.shares}) == len(self.shares), "each receiver has one share")
         _check(self.kind == "sale" or self.cost == 0, "only a sale has a cost")
         _check(self.credits > 0 or self.expiry is not None, "a lot has credits, or an expiry, or both")
 

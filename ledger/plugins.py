@@ -204,6 +204,11 @@ class ChainPlugin(Protocol):
         """The ABI types of a leaf: subscriber, plan, charged, credited."""
         ...
 
+    @property
+    def most_receivers(self) -> int:
+        """How many receivers one batch may pay, 100 or more; those beyond, by name, are in the next one."""
+        ...
+
     def check(self, subscriber: str, plan: str) -> None:
         """Raises ValueError where no leaf of this kind of chain can name that subscriber or plan."""
         ...

@@ -39,7 +39,7 @@ from .events import (
     Withdrawn,
 )
 from .periods import kept
-from .settlements import reduce_settlement
+from .settlements import lots_in, reduce_settlement
 
 
 def reduce(books: Books, seq: int, at: int, event: Recorded) -> None:
@@ -111,6 +111,9 @@ def _reduce_account(books: Books, seq: int, at: int, event: Recorded) -> None:
         books.payments[fact_digest(event.fact)] = (bytes.fromhex(event.fingerprint or ""), seq)
     account = books.accounts[books.account_of(event)]
     plan = books.plans[account.plan]
+    if isinstance(event, Reversed) and isinstance(funding := account.lots[event.lot].funding, EscrowFunding):
+        # What a chain took back for good may come again, signed by the same hand: then it is a purchase once more.
+        books.payments.pop(payment_digest(funding, "") or b"", None)
     for closed in [name for name, late in account.late.items() if late_until(plan, late) <= at]:
         del account.late[closed]
         books.open.pop(closed, None)
@@ -278,14 +281,18 @@ def _withdrawn(account: Account, at: int, event: Withdrawn) -> None:
         lot = account.lots[name]
         lot.refunded += money
         if lot.escrow is not None:
-            _pay(account, unpaid_name(lot.escrow.chain, lot.escrow.contract, lot.asset), -money)
+            _keep_unpaid(account, unpaid_name(lot.escrow.chain, lot.escrow.contract, lot.asset), money)
         if not lot.started:
             if lot.refunded == lot.cost:
                 del account.lots[name]  # it leaves whole, before it counted anywhere
         elif not lot.credits:
-            lot.expiry = at
+            lot.expiry = _ended(lot, at)
     if event.fact is not None:
-        _pay(account, unpaid_name(event.fact.chain, event.fact.contract, event.asset), event.paid)
+        place = event.fact.chain, event.fact.contract, event.asset
+        _keep_unpaid(account, unpaid_name(*place), -event.paid)
+        for lot in lots_in(account, *place):
+            if lot.started:
+                lot.expiry, lot.exited = _ended(lot, at), True
 
 
 def unpaid_name(chain: str, contract: str, asset: str) -> str:
@@ -293,16 +300,22 @@ def unpaid_name(chain: str, contract: str, asset: str) -> str:
     return f"{len(chain)} {len(contract)} {chain} {contract} {asset}"
 
 
-def _pay(account: Account, escrow: str, money: int) -> None:
-    rest = account.unpaid.pop(escrow, 0) - money
+def _keep_unpaid(account: Account, escrow: str, change: int) -> None:
+    """A chain holds so much more (or, below 0, less) of what left the account's lots."""
+    rest = account.unpaid.pop(escrow, 0) + change
     if rest > 0:
         account.unpaid[escrow] = rest
+
+
+def _ended(lot: Lot, at: int) -> int:
+    """The expiry of a lot that is over at a time, if it was not before."""
+    return at if lot.expiry is None else min(lot.expiry, at)
 
 
 def _reversed(account: Account, lot: Lot, at: int) -> None:
     if lot.escrow is not None:
         # the chain never had the money
-        _pay(account, unpaid_name(lot.escrow.chain, lot.escrow.contract, lot.asset), lot.refunded)
+        _keep_unpaid(account, unpaid_name(lot.escrow.chain, lot.escrow.contract, lot.asset), -lot.refunded)
     if not lot.started:
         del account.lots[lot.id]
         return
@@ -318,8 +331,8 @@ def _reversed(account: Account, lot: Lot, at: int) -> None:
     lot.spent = lot.held = 0
     lot.refunded = lot.cost
     lot.reversed = True
-    if lot.expiry is not None and not lot.credits:
-        lot.expiry = min(lot.expiry, at)
+    if not lot.credits:
+        lot.expiry = _ended(lot, at)
 
 
 # -- requests and charges ----------------------------------------------------------------------------------------------
@@ -433,7 +446,7 @@ def _give_back(account: Account, at: int, event: Adjusted) -> None:
             _forgive(account, event.charge, credits)
             continue
         lot = account.lots[name]
-        if event.expiry is not None and lot.expiry is not None and lot.expiry <= at:
+        if event.expiry is not None and lot.expiry is not None and lot.expiry <= at and not lot.exited:
             lot.expiry = event.expiry
         lot.spent -= credits
         _put(account, lot, credits)

@@ -72,9 +72,9 @@ def leaves(
             named.add(name)
             earned[name] = sum(lot.earned(at) for lot in lots)
     for name, amount in earned.items():
-        before = found.get(name) or Leaf(*name, 0, 0)
-        change = amount - (before.charged - before.credited)
-        found[name] = Leaf(*name, before.charged + max(change, 0), before.credited + max(-change, 0))
+        before = found.setdefault(name, Leaf(*name, 0, 0))
+        if change := amount - (before.charged - before.credited):
+            found[name] = Leaf(*name, before.charged + max(change, 0), before.credited + max(-change, 0))
     return tuple(found[name] for name in sorted(found))
 
 

@@ -35,6 +35,11 @@ class MockPlugin:
         """The ABI types of a leaf: subscriber, plan, charged, credited."""
         return TEXT_LEAF
 
+    @property
+    def most_receivers(self) -> int:
+        """As many as one transaction can pay on an EVM chain, in round figures."""
+        return 1_500
+
     def check(self, subscriber: str, plan: str) -> None:
         """Raises ValueError for an empty name, or one that is no text: any other will do."""
         for name in (subscriber, plan):

@@ -48,11 +48,12 @@ def prepare(node: Node, batch: Batch, attempts: Sequence[Attempt]) -> Attempt | 
             nonce = node.next_nonce  # the same batch once more: the number is taken once, whichever comes first
         elif stands == "pending" and _is_best_left(node, last, call):
             return None
-        # A lost one may come back, and what follows waits behind its nonce: so this one takes its place.
-        elif (stands == "gone" and (last.nonce or 0) >= node.next_nonce) or (
-            stands == "pending" and node.find(last.hash)
-        ):
+        elif stands == "pending" and node.find(last.hash):
             nonce, fee = last.nonce or 0, max(fee, raised(last.fee))
+        elif stands == "gone" and (last.nonce or 0) >= node.next_nonce:
+            nonce, fee = last.nonce or 0, _fee_to_come_in(node, last)
+            if fee <= last.fee and type(last.call) is type(call):
+                return None
     made = node.sign_for_operator(call, nonce, fee)
     count = 1 + max((attempt.attempt for attempt in own), default=0)
     return Attempt(batch.number, count, made.raw, made.hash)
@@ -99,6 +100,12 @@ def _next_call(node: Node, batch: Batch) -> Call | None:
     if found.stage == "committed" and found.digest == call.seal.digest and found.ready:
         return Execute(number=batch.number, digest=found.digest)
     return None
+
+
+def _fee_to_come_in(node: Node, lost: Transaction) -> int:
+    """The least fee with which the pool takes in, and a block holds, what has the nonce of a lost transaction."""
+    rivals = [each.transaction.fee for each in node.loose.pool if each.transaction.nonce == lost.nonce]
+    return max(node.loose.base_fee, *(raised(fee) for fee in rivals), 0)
 
 
 def _is_behind_a_gap(node: Node, last: Transaction) -> bool:

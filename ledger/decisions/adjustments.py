@@ -60,7 +60,8 @@ def adjust(case: Case, command: Adjust) -> Decision:
         expiry=command.expiry,
         note=command.note,
     )
-    lapsing = [] if credits > 0 or command.expiry is not None else [lot for lot, _ in draws]
+    back = [] if credits > 0 else [target.account.lots[name] for name, _ in draws if name]
+    lapsing = [lot.id for lot in back if lot.exited or command.expiry is None]
     return Decision(target.due, [adjusted, *returned(case, target.account, target.plan, adjusted, lapsing)])
 
 

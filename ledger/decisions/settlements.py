@@ -49,7 +49,7 @@ def open_settlement(case: Case, command: OpenSettlement) -> Decision:
     _check_line(settling, command.asset)
     accounts, events = all_due(case)
     now = leaves(settling, command.asset, accounts, case.books.plans, case.at)
-    pays = payouts(settling, command.asset, accounts, case.at)
+    pays = payouts(settling, command.asset, accounts, case.at)[: plugin.most_receivers]
     same = now == settling.leaves.get(command.asset, ()) and command.asset not in settling.failed
     if not pays and (same or not any(leaf.charged or leaf.credited for leaf in now)):
         return Decision([], [])

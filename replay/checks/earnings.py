@@ -18,7 +18,8 @@ def lapsed(case: Case) -> None:
     """Where the plan refunds what lapses, it leaves with its money instead."""
     assert isinstance(case.event, Lapsed)
     assert case.plan is not None
-    if case.plan.terms.on_lapse == "refund":
+    lot = case.account.lots.get(case.event.lot) if case.account is not None else None
+    if case.plan.terms.on_lapse == "refund" and not (lot is not None and lot.exited):
         case.find(KIND, "type", "withdrawn", "lapsed", "the plan refunds what lapses")
 
 
@@ -28,7 +29,8 @@ def withdrawn(case: Case) -> None:
     assert isinstance(event, Withdrawn)
     assert account is not None
     assert plan is not None
-    if lapsing(case, event) is not None and plan.terms.on_lapse == "earn":
+    over = lapsing(case, event)
+    if over is not None and (plan.terms.on_lapse == "earn" or over.exited):
         case.find(KIND, "type", "lapsed", "withdrawn", "what lapses on this plan is earned")
     credits: dict[int, int] = dict.fromkeys(event.money, 0)
     for name, amount in event.draws:

@@ -258,10 +258,22 @@ def test_only_the_lowest_open_nonce_is_raised(chain):
     assert chain.prepare(batch(chain, 1), [first, second]) is not None
 
 
-def test_a_lost_attempt_is_replaced_under_its_own_nonce_so_that_no_gap_is_left(chain):
+def test_a_lost_attempt_is_replaced_under_its_own_nonce_where_it_pays_too_little_to_come_in(chain):
     lost = chain.prepare(batch(chain, 1), [])
+    assert chain.prepare(batch(chain, 1), [lost]) is None, "sending the same one again will do"
+    chain.base_fee = 7
     again = chain.prepare(batch(chain, 1), [lost])
-    assert '"nonce":0,"fee":2' in again.raw
+    assert '"nonce":0,"fee":7' in again.raw
+
+
+def test_a_lost_attempt_whose_nonce_another_waits_with_pays_more_than_that(chain):
+    lost = chain.prepare(batch(chain, 1), [])
+    chain.base_fee = 20
+    rival = chain.prepare(batch(chain, 1), [])
+    chain.automine = False
+    chain.send(rival)
+    assert chain.confirm(lost) == "gone"
+    assert '"nonce":0,"fee":23' in chain.prepare(batch(chain, 1), [lost]).raw
 
 
 def test_a_reverted_transaction_spends_its_nonce_and_its_fee_and_is_final_in_its_block(chain):

@@ -13,7 +13,8 @@ from chains.mock import MockChain
 from chains.mock.faults import Delay, Drop, Duplicate, Lie, NodeDown, NoFinality, Refuse, SettleThenTimeOut, TimeOut
 from ledger import Adjust, Charge, CreatePlan, Ledger, OpenSettlement, Reason
 from ledger.errors import ChainUnavailable, SettlementStopped
-from ledger.events import SettlementFailed, tag
+from ledger.events import SettlementFailed, SettlementOpened, tag
+from ledger.plugins import chain_plugin
 from ledger.stores.memory import MemoryStore
 from replay.audit import audit
 
@@ -68,6 +69,9 @@ class Shop:
     def story(self) -> list[str]:
         words = [tag(entry.event) for entry in self.ledger.events()]
         return [word.removeprefix("settlement_") for word in words if word.startswith("settlement_")]
+
+    def opened(self) -> list[SettlementOpened]:
+        return [entry.event for entry in self.ledger.events() if isinstance(entry.event, SettlementOpened)]
 
     def receives(self, **amounts: int) -> None:
         """What receivers have on the chain, and what the log says they have; and the books are in order."""
@@ -385,6 +389,113 @@ def test_a_purchase_granted_early_is_reversed_when_it_is_gone_for_good() -> None
     balance = shop.ledger.balance("bob", "pro")
     assert (balance.available, balance.debt) == (-30, 30)
     assert sum(tag(entry.event) == "reversed" for entry in shop.ledger.events()) == 1
+
+
+def test_a_purchase_that_was_reversed_and_is_mined_after_all_is_granted_after_all() -> None:
+    shop = Shop(MockChain(finality=4))
+    early = Watcher(shop.ledger, shop.chain, confirmations=0)
+    shop.chain.purchase("bob", "pro", "USD", SHARES, credits=100, id="order 7")
+    early.sync()
+    shop.chain.reorganise(1)
+    shop.chain.mine(5)
+    early.sync()
+    shop.chain.purchase("bob", "pro", "USD", SHARES, credits=100, id="order 7")
+    early.sync()
+    assert shop.ledger.balance("bob", "pro").available == 100
+    assert audit(shop.store).clean
+
+
+def test_a_purchase_granted_early_that_stays_is_not_reversed_whoever_watches() -> None:
+    shop = Shop(MockChain(finality=4))
+    shop.chain.purchase("bob", "pro", "USD", SHARES, credits=100)
+    Watcher(shop.ledger, shop.chain, confirmations=0).sync()
+    shop.chain.reorganise(1, keep=True)
+    shop.chain.mine(9)
+    assert Watcher(shop.ledger, shop.chain).sync() == []
+    assert shop.ledger.balance("bob", "pro").available == 100
+
+
+def test_a_plain_watcher_reverses_what_another_granted_early_and_is_gone() -> None:
+    shop = Shop(MockChain(finality=4))
+    shop.chain.purchase("bob", "pro", "USD", SHARES, credits=100)
+    Watcher(shop.ledger, shop.chain, confirmations=0).sync()
+    shop.chain.reorganise(1)
+    shop.chain.mine(9)
+    Watcher(shop.ledger, shop.chain).sync()
+    assert shop.ledger.balance("bob", "pro").available == 0
+
+
+def test_an_exit_is_taken_in_only_when_it_is_final() -> None:
+    shop = Shop(MockChain(finality=4))
+    early = Watcher(shop.ledger, shop.chain, confirmations=0)
+    shop.chain.request_exit("alice", "pro")
+    early.sync()
+    assert shop.ledger.balance("alice", "pro").admits
+    shop.chain.mine(4)
+    early.sync()
+    assert not shop.ledger.balance("alice", "pro").admits
+
+
+def test_what_follows_a_fact_that_cannot_be_taken_in_waits_for_it(shop: Shop) -> None:
+    """An exit that pays back a purchase which the log lacks would take it from what other purchases have earned."""
+    shop.use(100)
+    shop.outbox.settle()
+    shop.chain.purchase("alice", "pro", "USD", {"acme": 500}, id="no credits")
+    shop.chain.request_exit("alice", "pro")
+    shop.chain.purchase("bob", "pro", "USD", SHARES, credits=100)
+    shop.chain.mine(3)
+    untaken = shop.watcher.sync()
+    assert untaken[0].fact.id == "no credits"
+    assert "waits for no credits" in untaken[1].reason
+    assert len(shop.ledger.balances()) == 2, "other accounts go on"
+    assert [each.fact for each in shop.watcher.sync()] == [each.fact for each in untaken]
+
+
+def test_facts_of_a_large_commit_are_known_again_by_a_new_watcher(shop: Shop) -> None:
+    with shop.chain.together():
+        for number in range(700):
+            shop.chain.purchase(f"buyer {number}", "pro", "USD", SHARES, credits=100)
+    shop.chain.mine(3)
+    commits = sum(1 for _ in shop.store.read())
+    assert shop.watcher.sync() == []
+    assert sum(1 for _ in shop.store.read()) == commits + 2, "five hundred in a commit"
+    head = shop.store.head()
+    assert Watcher(shop.ledger, shop.chain).sync() == []
+    assert shop.store.head() == head
+
+
+def test_more_receivers_than_one_batch_may_pay_are_paid_by_the_next(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(chain_plugin("mock:local")), "most_receivers", 3)
+    shares = {f"receiver {number}": 10 for number in range(8)}
+    shop.chain.purchase("bob", "pro", "USD", shares, credits=100)
+    shop.chain.mine(3)
+    shop.watcher.sync()
+    shop.use(100, "bob")
+    shop.use(100)
+    assert shop.outbox.settle() == [1, 2, 3, 4]
+    assert [len(event.payouts) for event in shop.opened()] == [3, 3, 3, 1]
+    assert {name: shop.chain.due(name, "USD") for name in (*shares, *SHARES)} == shares | SHARES
+    assert audit(shop.store).clean
+
+
+def test_a_stored_transaction_that_the_pool_will_not_take_is_replaced_by_one_that_it_does(shop: Shop) -> None:
+    """The log was restored from before the last attempt, and the fee has risen since."""
+    shop.chain.automine = False
+    shop.use(10)
+    shop.open()
+    shop.until("submitted")
+    backup = shop.ledger.head.seq
+    shop.chain.base_fee = 20
+    shop.outbox.step()
+    shop.until("submitted")
+    shop.outbox.step()
+    shop.restored(backup)
+    shop.chain.base_fee = 30
+    shop.finish()
+    assert shop.sent() == 1
+    shop.receives(acme=95, platform=5)
 
 
 # -- lines, refusals, cancellations ------------------------------------------------------------------------------------

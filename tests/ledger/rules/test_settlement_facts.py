@@ -124,10 +124,20 @@ def test_the_same_id_on_another_contract_or_chain_is_another_purchase(shop):
     shop.leaves(issued=400)
 
 
-def test_a_reversed_purchase_does_not_come_back_by_being_told_again(shop):
+def test_a_purchase_that_its_chain_took_away_and_has_again_is_bought_again(shop):
+    """A relayer may send the same signed order once more: the chain has the money then, and the buyer the credits."""
     lot = shop.given(shop.plan(), shop.deposit("1"))
     shop.given(shop.reverse(lot))
-    leaves_no_mark(shop, shop.at(5 * DAYS).deposit("1"))
+    shop.leaves(available=0)
+    shop.at(5 * DAYS).given(shop.deposit("1"))
+    shop.leaves(available=100)
+    leaves_no_mark(shop, shop.deposit("1"))
+
+
+def test_a_reversed_payment_id_is_not_taken_twice(shop):
+    lot = shop.given(shop.plan(), shop.buy(payment="card 1"))
+    shop.given(shop.reverse(lot))
+    leaves_no_mark(shop, shop.at(5 * DAYS).buy(payment="card 1"))
 
 
 # -- exit requests -----------------------------------------------------------------------------------------------------
@@ -459,3 +469,42 @@ def collect(shop, paid):
         shop.given(shop.submit(event.number), shop.commit(event.number), shop.confirm(event.number))
         for payout in event.payouts:
             paid[payout.receiver] = paid.get(payout.receiver, 0) + payout.amount
+
+
+# -- after an exit -----------------------------------------------------------------------------------------------------
+
+
+def kept(shop, paid, cost=1000):
+    """What nobody else got of the deposit is earned, once nothing is open any more."""
+    (money,) = shop.ledger.earned()
+    assert money.earned == cost - paid
+
+
+@pytest.mark.parametrize("ends", ["release", "charge", "expiry"])
+@pytest.mark.parametrize("on_lapse", ["earn", "refund"])
+def test_what_was_held_at_an_exit_is_earned_however_its_request_ends(shop, on_lapse, ends):
+    """The chain has paid all that it will: credits that return to one who has left are of no use to anybody."""
+    shop.given(shop.plan(on_lapse=on_lapse), shop.deposit("1"), shop.charge_directly(20))
+    request = shop.when(shop.ask(30))
+    shop.given(shop.freeze(fact=shop.fact("request 1")), shop.exit(800))
+    shop.leaves(held=30, available=0)
+    if ends == "release":
+        shop.given(shop.release(request))
+    elif ends == "charge":
+        shop.given(shop.charge(request, 10))
+    else:
+        shop.at(5 * DAYS).tick()
+    shop.leaves(held=0, available=0)
+    kept(shop, 800)
+
+
+@pytest.mark.parametrize("on_lapse", ["earn", "refund"])
+@pytest.mark.parametrize("expiry", [None, 9 * DAYS])
+def test_what_is_given_back_after_an_exit_stays_earned(shop, on_lapse, expiry):
+    shop.given(shop.plan(on_lapse=on_lapse), shop.deposit("1"))
+    charge = shop.when(shop.charge_directly(20))
+    shop.given(shop.freeze(fact=shop.fact("request 1")), shop.exit(800))
+    said = {} if expiry is None else {"expiry": expiry}
+    shop.given(shop.correct(charge, -20, **said))
+    shop.leaves(available=0, spent=0, lapsed=20)
+    kept(shop, 800)
