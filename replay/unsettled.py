@@ -1,4 +1,4 @@
-"""How long money has been waiting: the oldest unsettled unit of each asset, read from a log.
+"""How long money has been waiting, and where: the oldest unsettled unit of each asset, read from a log.
 
 A unit is unsettled where a lot that no receiver was paid for directly has earned it, and no confirmed batch covers it.
 Batches that failed cover nothing, and neither do those that are open. Per lot:
@@ -11,7 +11,7 @@ on the terms that it has now; a window earns by itself, from its covering or fro
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -24,6 +24,9 @@ from ledger.log import Entry, entries
 from ledger.plugins import Store
 from ledger.readings import Reading
 
+UNFUNDED = ""
+"""Stands for the chain of what no chain holds."""
+
 
 def oldest_unsettled(store: Store, books: Books) -> dict[str, int]:
     """When the oldest unsettled unit of each asset was earned (UTC microseconds), as of the log's books.
@@ -35,6 +38,20 @@ def oldest_unsettled(store: Store, books: Books) -> dict[str, int]:
     waiting.follow(store)
     due_now = {each.asset for each in Reading(books, books.at).earned() if max(each.due.values(), default=0) > 0}
     return {asset: at for asset, at in waiting.oldest().items() if asset in due_now}
+
+
+def outstanding_by_chain(books: Books) -> dict[tuple[str, str], int]:
+    """What is outstanding of each asset on each chain, as of the books, where that is not 0; on the chain UNFUNDED it
+    was earned from purchases without funding, which no batch pays out."""
+    found: Counter[tuple[str, str]] = Counter()
+    for account in books.accounts.values():
+        for lot in due(account, books.plans[account.plan], books.at)[0].lots.values():
+            if lot.funding != "direct":
+                found[lot.asset, UNFUNDED if lot.escrow is None else lot.escrow.chain] += lot.earned(books.at)
+    for settling in books.settlings.values():
+        for asset, receivers in settling.settled.items():
+            found[asset, settling.chain] -= sum(receivers.values())
+    return {place: amount for place, amount in sorted(found.items()) if amount}
 
 
 class _Step(NamedTuple):

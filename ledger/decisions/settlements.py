@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from ..batches import Batch
 from ..books import Account, OpenBatch, Settling
 from ..commands import (
     AdoptSettlement,
@@ -26,7 +29,7 @@ from ..events import (
 )
 from ..plugins import chain_plugin
 from ..refusals import Reason, Refusal
-from ..settlements import MOST_IN_LINE, STREAM, batch, leaves, payouts
+from ..settlements import MOST_IN_LINE, STREAM, leaves, payouts
 from .case import Case, Decision
 
 
@@ -53,34 +56,22 @@ def open_settlement(case: Case, command: OpenSettlement) -> Decision:
     same = now == settling.leaves.get(command.asset, ()) and command.asset not in settling.failed
     if not pays and (same or not any(leaf.charged or leaf.credited for leaf in now)):
         return Decision([], [])
-    opened = OpenBatch(
+    batch = Batch(
+        ledger=case.ledger,
+        chain=command.chain,
+        contract=command.contract,
         number=settling.number + 1,
         asset=command.asset,
-        seq=0,
         at=case.at,
         covers={STREAM: case.books.seq + len(events)},
         head_seq=case.head.seq,
         head_hash=case.head.hash.hex(),
         previous=settling.digest,
-        root="",
-        digest="",
         leaves=now,
         payouts=pays,
     )
-    seal = plugin.seal(batch(settling, opened, case.ledger))
-    event = SettlementOpened(
-        number=opened.number,
-        chain=command.chain,
-        contract=command.contract,
-        asset=command.asset,
-        covers=opened.covers,
-        root=seal.root,
-        digest=seal.digest,
-        payouts=pays,
-        accounts=len(now),
-        head_seq=opened.head_seq,
-        head_hash=opened.head_hash,
-    )
+    seal = plugin.seal(batch)
+    event = SettlementOpened(root=seal.root, digest=seal.digest, **_said(batch))
     return Decision(events, [event])
 
 
@@ -100,9 +91,7 @@ def submit(case: Case, command: SubmitSettlement) -> Decision:
     if command.attempt != len(found.attempts) + 1:
         raise Refusal(Reason.malformed, detail=f"the next attempt is {len(found.attempts) + 1}")
     event = SettlementSubmitted(
-        number=command.number,
-        chain=command.chain,
-        contract=command.contract,
+        **_place(command),
         attempt=command.attempt,
         raw=command.raw,
         transaction=command.transaction,
@@ -114,9 +103,7 @@ def commit(case: Case, command: CommitSettlement) -> Decision:
     """The chain has it."""
     _open(case, command)
     event = SettlementCommitted(
-        number=command.number,
-        chain=command.chain,
-        contract=command.contract,
+        **_place(command),
         transaction=command.transaction,
         block=command.block,
     )
@@ -130,9 +117,7 @@ def confirm(case: Case, command: ConfirmSettlement) -> Decision:
     if first != command.number:
         raise Refusal(Reason.malformed, detail=f"batch {first} before it is still open")
     event = SettlementConfirmed(
-        number=command.number,
-        chain=command.chain,
-        contract=command.contract,
+        **_place(command),
         transaction=command.transaction,
         block=command.block,
     )
@@ -153,17 +138,13 @@ def fail(case: Case, command: FailSettlement) -> Decision:
         raise Refusal(Reason.malformed, detail=f"the chain has batches after {command.number}, so it has that number")
     own: list[Recorded] = [
         SettlementFailed(
-            number=number,
-            chain=command.chain,
-            contract=command.contract,
+            **_place(command) | {"number": number},
             reason=f"batch {command.number} before it failed",
         )
         for number in reversed(after)
     ]
     failed = SettlementFailed(
-        number=command.number,
-        chain=command.chain,
-        contract=command.contract,
+        **_place(command),
         reason=command.reason,
         used=command.used,
     )
@@ -174,9 +155,7 @@ def doubt(case: Case, command: DoubtSettlement) -> Decision:
     """Its last attempt is in doubt."""
     found = _open(case, command)
     event = SettlementUnknown(
-        number=command.number,
-        chain=command.chain,
-        contract=command.contract,
+        **_place(command),
         attempt=len(found.attempts),
         reason=command.reason,
     )
@@ -194,22 +173,19 @@ def adopt(case: Case, command: AdoptSettlement) -> Decision:
     seal = chain_plugin(command.chain).seal(given)
     if (seal.root, seal.digest) != (command.root, command.digest):
         raise Refusal(Reason.malformed, detail="the leaf file is not what the chain committed to")
-    event = SettlementAdopted(
-        number=given.number,
-        chain=command.chain,
-        contract=command.contract,
-        asset=given.asset,
-        covers=given.covers,
-        root=seal.root,
-        digest=seal.digest,
-        payouts=given.payouts,
-        accounts=len(given.leaves),
-        head_seq=given.head_seq,
-        head_hash=given.head_hash,
-        at=given.at,
-        leaves=given.leaves,
-    )
+    event = SettlementAdopted(root=seal.root, digest=seal.digest, at=given.at, leaves=given.leaves, **_said(given))
     return Decision([], [event])
+
+
+def _said(batch: Batch) -> dict[str, Any]:
+    """What the event that begins a batch says of it."""
+    names = ("number", "chain", "contract", "asset", "covers", "payouts", "head_seq", "head_hash")
+    return {"accounts": len(batch.leaves), **{name: getattr(batch, name) for name in names}}
+
+
+def _place(command: BatchCommand) -> dict[str, Any]:
+    """Which batch an event is about."""
+    return {"number": command.number, "chain": command.chain, "contract": command.contract}
 
 
 def _open(case: Case, command: BatchCommand) -> OpenBatch:

@@ -41,11 +41,11 @@ PAYOUTS, ROOT, ORDER = "payouts", "root", "batch_order"
 MOST_IN_LINE = 10
 """Batches of one chain, contract and asset that may be open at once."""
 
-
-# -- what an opening must say ------------------------------------------------------------------------------------------
-
 FEWEST_RECEIVERS = 100
 """No chain has batches that must be shorter."""
+
+
+# -- what an opening must say ------------------------------------------------------------------------------------------
 
 
 def expect(case: Case, event: SettlementOpened) -> bool:
