@@ -140,7 +140,7 @@ class Chain(Protocol):
 
     def facts(self, after: int = 0, confirmations: int | None = None) -> Iterable[ChainFact]:
         """Purchases and exits in blocks after `after`, in the chain's order: those that are final, or with
-        `confirmations` also those with that many blocks on top (0: mined at all)."""
+        `confirmations` those with that many blocks on top (0: mined at all)."""
         ...
 
     def final_block(self) -> int:

@@ -10,10 +10,10 @@ from chains import leaf_file
 from chains.leaves import keccak
 from ledger.batches import Attempt, Batch, Found
 from ledger.commands import MOST_RAW
-from ledger.errors import BadData
+from ledger.errors import BadData, LedgerError
 from ledger.plugins import Chain
 
-from .trial import BLOCKS, DONE, PATIENCE, Broken, Rules, Trial, differ
+from .trial import BLOCKS, DONE, PATIENCE, Broken, Rules, Trial, differ, ids
 
 
 def _absent(trial: Trial) -> Iterator[str]:
@@ -202,8 +202,8 @@ def _what_was_sealed(trial: Trial) -> Iterator[str]:
     for connection in (chain, trial.again(chain)):
         found = connection.find(1)
         yield from differ(f"digest and data hash of the {found.stage} batch", (found.digest, found.data_hash), expected)
-        if not found.transaction:
-            yield f"find names no transaction of the {found.stage} batch"
+        if found.transaction not in (sent := [attempt.transaction for attempt in own]):
+            yield f"find says {found.transaction!r} brought the batch to {found.stage}; the attempts were {sent}"
 
 
 def _published(trial: Trial) -> Iterator[str]:
@@ -283,58 +283,35 @@ def _builds_on(trial: Trial) -> Iterator[str]:
         yield from wrong
 
 
-def _overspends(trial: Trial) -> Iterator[str]:
-    """The escrow has 1000. A batch of 1400 is refused, and if it is sent all the same, nobody is paid from it."""
+def _for_one_contract(trial: Trial) -> Iterator[str]:
+    """What names another chain or contract is refused, though number and previous digest would do."""
+    elsewhere = trial.bench.elsewhere
+    for field, other in (("chain", elsewhere.chain), ("contract", elsewhere.contract)):
+        chain = trial.funded()
+        bad = msgspec.structs.replace(trial.batch(chain, 300, 30), **{field: other})
+        with trial.paying(chain, 0, 0) as wrong:
+            if chain.simulate(bad) is None:
+                yield f"simulate takes a batch whose {field} is {other!r}, on {chain.contract!r} of {chain.name!r}"
+            trial.force(chain, bad)
+            if chain.find(1).stage in ("committed", *DONE):
+                yield f"a batch whose {field} is {other!r} is {chain.find(1).stage}"
+        yield from wrong
+
+
+def _namesakes(trial: Trial) -> Iterator[str]:
+    """A contract of the same name on a chain of another name has nothing of this one."""
     chain = trial.funded()
-    batch = trial.batch(chain, 900, 500)
-    with trial.paying(chain, 0, 0) as wrong:
-        if chain.simulate(batch) is None:
-            yield "simulate takes a batch that pays 1400 out of an escrow of 1000"
-        trial.force(chain, batch)
-        if chain.find(1).stage == "executed":
-            yield "a batch that pays 1400 out of an escrow of 1000 is executed"
-    yield from wrong
-
-
-def _nets(trial: Trial) -> Iterator[str]:
-    """A payout below zero never fails; what is due goes below zero, and later payouts fill that first."""
-    chain = trial.funded(2)
-    one, other = trial.bench.receivers[:2]
-    before: Batch | None = None
-    due = {one: 0, other: 0}
-    for amounts in ((300, 30), (-200, 70), (-350, 0), (100, -150), (900, 150), (0, 20)):
-        with trial.paying(chain, *amounts) as wrong:
-            before = trial.batch(chain, *amounts, after=before)
-            if (refused := chain.simulate(before)) is not None:
-                yield f"simulate refuses payouts {amounts} when {list(due.values())} is due: {refused}"
-            yield from differ(f"the batch of payouts {amounts}", trial.carry(chain, before).stage, "executed")
-        yield from wrong
-        due[one] += amounts[0]
-        due[other] += amounts[1]
-        yield from differ(
-            f"what is due after payouts {amounts}", {each: chain.due(each, before.asset) for each in due}, due
-        )
-
-
-def _claims(trial: Trial) -> Iterator[str]:
-    """A claim takes what is due, once; money that was claimed is taken back out of later payouts."""
-    chain = trial.funded(2)
-    one, asset = trial.bench.receivers[0], trial.bench.asset
-    first = trial.batch(chain, 300, 30)
-    trial.carry(chain, first)
-    with trial.paying(chain, 0, 0) as wrong:
-        trial.able(trial.bench.claim, chain, one)
-        trial.bench.pass_time(chain)
-        yield from differ("what is due once it was claimed", chain.due(one, asset), 0)
-    yield from wrong
-    before, due = first, 0
-    for amount in (-200, 150, 90):
-        with trial.paying(chain, amount) as wrong:
-            before = trial.batch(chain, amount, after=before)
-            trial.carry(chain, before)
-            due += amount
-            yield from differ("what is due after a claim of 300 and later payouts", chain.due(one, asset), due)
-        yield from wrong
+    trial.carry(chain, trial.batch(chain, 300, 30))
+    receiver, asset = trial.bench.receivers[0], trial.bench.asset
+    try:
+        other = trial.namesake(chain)
+        yield from differ("the name of the other chain", other.name, trial.bench.elsewhere.chain)
+        yield from differ("the facts of a contract of that name on another chain", ids(other.facts()), [])
+        yield from differ("batch 1 of a contract of that name on another chain", other.find(1).stage, "absent")
+        yield from differ("what a contract of that name on another chain owes", other.due(receiver, asset), 0)
+        yield from differ("access on another chain", other.access(*trial.account), False)
+    except LedgerError:
+        return  # there is no such chain, or no such contract on it
 
 
 def _taken_once(trial: Trial) -> Iterator[str]:
@@ -397,21 +374,6 @@ def _await_stage(trial: Trial, chain: Chain, number: int, stage: str) -> None:
     raise Broken(f"batch {number} was sent and mined, and is {chain.find(number).stage}, not {stage}")
 
 
-def _large(trial: Trial) -> Iterator[str]:
-    """Amounts beyond 2^64."""
-    chain = trial.funded(2, plan=1)
-    amounts = list(trial.terms(1).values())
-    first = trial.batch(chain, *amounts)
-    with trial.paying(chain, *amounts) as wrong:
-        trial.carry(chain, first)
-        due = [chain.due(receiver, first.asset) for receiver in trial.bench.receivers[:2]]
-        yield from differ("what is due", due, amounts)
-    yield from wrong
-    with trial.paying(chain, -amounts[0], 1) as wrong:
-        trial.carry(chain, trial.batch(chain, -amounts[0], 1, after=first))
-    yield from wrong
-
-
 RULES: Rules = {
     "a number is absent at first": _absent,
     "preparing sends nothing": _sends_nothing,
@@ -425,10 +387,8 @@ RULES: Rules = {
     "batches go in order": _in_order,
     "batches can stand in line": _in_line,
     "a batch builds on the one before": _builds_on,
-    "a batch that overspends pays nothing": _overspends,
-    "payouts net below zero": _nets,
-    "a claim takes what is due": _claims,
+    "a batch is for one contract": _for_one_contract,
+    "chains of other names are others": _namesakes,
     "a number is taken once": _taken_once,
     "a cancelled batch pays nothing": _cancelled,
-    "large amounts are paid exactly": _large,
 }

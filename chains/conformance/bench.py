@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
 from ledger.batches import Attempt
@@ -24,8 +25,8 @@ class Bench(Protocol):
     What a method does is in a block when it returns, or in the next one that is mined; blocks may come by themselves
     as well. A method that is not written raises NotImplementedError: the rules that need it are reported as not tried,
     and so are those that an attribute's default rules out. Of `subscribers`, `plans` and `receivers` there are two or
-    more, all that a leaf can name; each subscriber can pay 10^21 of the `asset`'s smallest unit. On one contract a plan
-    is always bought on the same terms.
+    more, all that a leaf can name. On one contract a plan is always bought on the same terms. What a method is asked
+    for that the contract refuses, it may refuse by any error, or do without effect.
     """
 
     plugin: ChainPlugin
@@ -34,12 +35,14 @@ class Bench(Protocol):
     receivers: Sequence[str]
     asset: str
     elsewhere: Elsewhere
+    purse: int = 10**21
+    """What each subscriber can pay of the `asset`'s smallest unit, in all. Amounts are tried nearly up to it."""
     window: bool = False
     """Whether a batch waits in a challenge window between being recorded and being paid out."""
     publishes: bool = True
     """Whether the chain leads to the leaf file of each batch."""
     depth: int = 0
-    """How deep `reorganise` can go: as deep as it can without undoing what is final."""
+    """How many of the last blocks are not final: so deep `reorganise` can go without undoing what is."""
     pauses: int = 0
     """How often a chain pauses, at most, until what it mined is final; 0 where blocks do not come by themselves."""
 
@@ -68,7 +71,8 @@ class Bench(Protocol):
 
     def pass_time(self, chain: Chain) -> None:
         """Blocks, until all that is mined in the first of them is final, and the contract's own waits are over: a
-        challenge window that has begun, the time from a request to leave to the first batch that serves it."""
+        challenge window that has begun, the time from a request to leave to the first batch that serves it. Not the
+        longer one after which a subscriber may leave without such a batch."""
         ...
 
     def paid(self, chain: Chain, receiver: str, asset: str) -> int:
@@ -83,12 +87,33 @@ class Bench(Protocol):
         raise NotImplementedError
 
     def request_exit(self, chain: Chain, subscriber: str, plan: str) -> None:
-        """A subscriber asks to leave a plan."""
+        """A subscriber asks to leave a plan: also one who never bought it, or has asked before."""
         raise NotImplementedError
 
     def leave(self, chain: Chain, subscriber: str, plan: str, leaf: Leaf, proof: Sequence[str]) -> None:
-        """A subscriber who has asked to leave takes the rest of its money, by a leaf of a final root and its proof.
-        Raises, or does nothing, where the contract refuses it."""
+        """A subscriber takes the rest of its money by this leaf and its proof, in the `asset`: also without having
+        asked, by a leaf that is not its own, or against the root of any earlier batch. Hand the contract what is given
+        here, and let it judge; where it wants a batch's number as well, that of the batch with this leaf's root."""
+        raise NotImplementedError
+
+    def purchase_window(self, chain: Chain, subscriber: str, plan: str, shares: Mapping[str, int], seconds: int) -> str:
+        """`purchase` of a plan that sells so many seconds, and no credits."""
+        raise NotImplementedError
+
+    def purchase_elsewhere(
+        self, chain: Chain, subscriber: str, plan: str, shares: Mapping[str, int], credits: int
+    ) -> str:
+        """`purchase` of a plan whose price is in `elsewhere.asset`, on the same contract."""
+        raise NotImplementedError
+
+    def namesake(self, chain: Chain) -> Chain:
+        """As `again`, but to the contract of the same name on the chain called `elsewhere.chain`. It may raise a
+        LedgerError where there is none."""
+        raise NotImplementedError
+
+    def cut_off(self, chain: Chain) -> AbstractContextManager[object]:
+        """While the context lasts, the chain cannot be reached by this connection: its node is down, its file locked or
+        gone, its answers are broken. Afterwards all is as it was."""
         raise NotImplementedError
 
     def cancel(self, chain: Chain, number: int) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 
-from chains.mock import Drop, MockChain, MockPlugin
+from chains.mock import Drop, MockChain, MockPlugin, NodeDown
 from ledger.batches import Attempt
+from ledger.errors import ChainUnavailable
 from ledger.events import Leaf
 from ledger.plugins import Chain
 
@@ -25,6 +27,7 @@ class MockBench(Bench):
     receivers = ("seller", "platform")
     asset = "USD"
     elsewhere = Elsewhere("mock:elsewhere", "another", "EUR")
+    purse = 2**200
 
     def __init__(
         self,
@@ -53,6 +56,16 @@ class MockBench(Bench):
     def purchase(self, chain: Chain, subscriber: str, plan: str, shares: Mapping[str, int], credits: int) -> str:
         """A purchase gets a new id by itself."""
         return mock(chain).purchase(subscriber, plan, self.asset, shares, credits=credits).id
+
+    def purchase_window(self, chain: Chain, subscriber: str, plan: str, shares: Mapping[str, int], seconds: int) -> str:
+        """A purchase has its own terms."""
+        return mock(chain).purchase(subscriber, plan, self.asset, shares, seconds=seconds).id
+
+    def purchase_elsewhere(
+        self, chain: Chain, subscriber: str, plan: str, shares: Mapping[str, int], credits: int
+    ) -> str:
+        """A contract takes any asset."""
+        return mock(chain).purchase(subscriber, plan, self.elsewhere.asset, shares, credits=credits).id
 
     def mine(self, chain: Chain) -> None:
         """One block."""
@@ -94,6 +107,21 @@ class MockBench(Bench):
     def steal_nonce(self, chain: Chain) -> None:
         """The mock does it."""
         mock(chain).steal_nonce()
+
+    def namesake(self, chain: Chain) -> Chain:
+        """What is connected to without a file is a chain of its own."""
+        return self.plugin.connect(self.elsewhere.chain, chain.contract)
+
+    @contextmanager
+    def cut_off(self, chain: Chain) -> Iterator[None]:
+        """A fault of the script, for more calls than will come; what is left of it is used up."""
+        mock(chain).script(NodeDown(calls=100))
+        try:
+            yield
+        finally:
+            while mock(chain).faults_left:
+                with suppress(ChainUnavailable):
+                    chain.final_block()
 
 
 def mock(chain: Chain) -> MockChain:

@@ -1,17 +1,15 @@
-"""Rules of what a chain tells: each purchase and each exit once, with the same id for ever, and what it is asked."""
+"""Rules of what a chain tells: each purchase once, with the same id for ever, and what it is asked."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
-from chains.proofs import prove
-from ledger.batches import Batch, ChainFact, ExitPaid, ExitRequested, Found, PurchaseMade
-from ledger.errors import LedgerError
-from ledger.events import Leaf
+from ledger.batches import ChainFact, PurchaseMade
+from ledger.errors import ChainUnavailable
 from ledger.plugins import Chain
 
-from .trial import BLOCKS, CREDITS, CannotTry, Rules, Trial, differ, ids
+from .trial import BLOCKS, CREDITS, Rules, Trial, differ, ids
 
 _ACCOUNTS = ((0, 0), (1, 0), (0, 1), (0, 0))
 """Who buys which plan, in this order; the last of them buys a second time."""
@@ -70,6 +68,22 @@ def _exact(trial: Trial) -> Iterator[str]:
         yield from differ(f"the purchase {id}", found, expected)
         shares = {share.receiver: share.amount for share in fact.shares}
         yield from differ(f"the shares of the purchase {id}", shares, trial.terms(plan))
+
+
+def _windows(trial: Trial) -> Iterator[str]:
+    """Who bought a window of time, how long it is."""
+    chain, bench = trial.fresh(), trial.bench
+    arguments = bench.subscribers[0], bench.plans[1], trial.terms(), 86_400
+    bought = trial.able(bench.purchase_window, chain, *arguments)
+    bench.pass_time(chain)
+    for connection in (chain, trial.again(chain)):
+        told = [
+            (fact.id, fact.subscriber, fact.plan, fact.credits, fact.seconds)
+            for fact in connection.facts()
+            if isinstance(fact, PurchaseMade)
+        ]
+        expected = [(bought, bench.subscribers[0], bench.plans[1], 0, 86_400)]
+        yield from differ("the purchase of a window of time", told, expected)
 
 
 def _waits(trial: Trial) -> Iterator[str]:
@@ -188,74 +202,6 @@ def _what(fact: ChainFact) -> object:
     return (fact.subscriber, fact.plan, fact.shares) if isinstance(fact, PurchaseMade) else fact
 
 
-# -- leaving -----------------------------------------------------------------------------------------------------------
-
-
-def _leaving(trial: Trial) -> tuple[Chain, Batch, Found]:
-    """A contract whose first subscriber has bought for 1000, asked to leave, and was charged 250 and credited 50."""
-    chain = trial.fresh()
-    bench = trial.bench
-    trial.buy(chain)
-    trial.buy(chain, 1)
-    bench.pass_time(chain)
-    trial.able(bench.request_exit, chain, *trial.account)
-    bench.pass_time(chain)
-    leaves = [Leaf(*trial.account, 250, 50), Leaf(bench.subscribers[1], bench.plans[0], 100, 0)]
-    batch = trial.batch(chain, 270, 30, leaves=leaves)
-    return chain, batch, trial.carry(chain, batch)
-
-
-def _exits(trial: Trial) -> Iterator[str]:
-    chain, _, _ = _leaving(trial)
-    for connection in (chain, trial.again(chain)):
-        told = [fact for fact in connection.facts() if isinstance(fact, ExitRequested)]
-        yield from differ("who asks to leave", [(fact.subscriber, fact.plan) for fact in told], [trial.account])
-        everything = ids(connection.facts())
-        if len(set(everything)) < len(everything):
-            yield f"two facts have one id: {everything}"
-        if [fact.id for fact in told] != [fact.id for fact in chain.facts() if isinstance(fact, ExitRequested)]:
-            yield "a request to leave has another id for another connection"
-        if any(isinstance(fact, ExitPaid) for fact in connection.facts()):
-            yield "an exit is told as paid, and nobody has left"
-
-
-def _leaves(trial: Trial) -> Iterator[str]:
-    """A subscriber leaves with what was paid in less what was charged and not credited: once, and only by its leaf."""
-    chain, batch, _ = _leaving(trial)
-    bench = trial.bench
-    proof = prove(batch, bench.plugin.leaf_types, *trial.account)
-    with trial.paying(chain, 0, 0) as wrong:
-        for charged, credited in ((0, 0), (250, 250), (200, 50)):
-            _try_to_leave(trial, chain, Leaf(*trial.account, charged, credited), proof.proof)
-            if _exits_paid(chain):
-                yield f"a subscriber leaves by a leaf of {charged} and {credited}, and the root has 250 and 50"
-                return
-        trial.able(bench.leave, chain, *trial.account, proof.leaf, proof.proof)
-        bench.pass_time(chain)
-        _try_to_leave(trial, chain, proof.leaf, proof.proof)
-        for connection in (chain, trial.again(chain)):
-            found = [(fact.subscriber, fact.plan, fact.asset, fact.amount) for fact in _exits_paid(connection)]
-            yield from differ("the exits that were paid", found, [(*trial.account, bench.asset, 800)])
-            everything = ids(connection.facts())
-            if len(set(everything)) < len(everything):
-                yield f"two facts have one id: {everything}"
-    yield from wrong
-
-
-def _try_to_leave(trial: Trial, chain: Chain, leaf: Leaf, proof: Sequence[str]) -> None:
-    try:
-        trial.able(trial.bench.leave, chain, *trial.account, leaf, proof)
-    except CannotTry:
-        raise
-    except Exception:  # noqa: BLE001 - however a contract refuses
-        pass
-    trial.bench.pass_time(chain)
-
-
-def _exits_paid(chain: Chain) -> list[ExitPaid]:
-    return [fact for fact in chain.facts() if isinstance(fact, ExitPaid)]
-
-
 # -- what it is asked --------------------------------------------------------------------------------------------------
 
 
@@ -330,23 +276,22 @@ def _is_closed(trial: Trial) -> Iterator[str]:
         try:
             use()
             yield f"`{name}` still works"
-        except LedgerError:
+        except ChainUnavailable:
             pass
         except Exception as error:  # noqa: BLE001 - foreign code: whatever it raises is the finding
-            yield f"`{name}` raises {type(error).__name__}, which is not a LedgerError: {error}"
+            yield f"`{name}` raises {type(error).__name__}, not ChainUnavailable: {error}"
 
 
 RULES: Rules = {
     "each fact is told once": _told_once,
     "facts come in the chain's order": _in_order,
     "facts are exact": _exact,
+    "windows of time are exact": _windows,
     "facts wait until they are final": _waits,
     "confirmations are counted": _confirmed,
     "facts begin after any block": _after,
     "facts are the same for all": _same,
     "ids survive a re-organisation": _keeps_ids,
-    "a request to leave is told once": _exits,
-    "a subscriber leaves by proof": _leaves,
     "access follows purchases": _access,
     "what is due is signed": _due,
     "a pause makes progress": _pauses,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 
 from msgspec.structs import replace
 
@@ -99,6 +100,41 @@ def _digest(trial: Trial) -> Iterator[str]:
                 yield f"a batch with other {field} ({value!r}) has the same digest"
 
 
+def _boundaries(trial: Trial) -> Iterator[str]:
+    """Two batches that read the same once their fields, or their payouts', stand side by side without anything between
+    them. Of names that this kind of chain cannot have, nothing is asked."""
+    batch, plugin = _sample(trial), trial.bench.plugin
+    receiver, last = batch.payouts[0].receiver, batch.payouts[-1]
+    more = f"{last.receiver}1"
+    pairs: dict[str, tuple[dict[str, object], dict[str, object]]] = {
+        "receiver and amount": (
+            {"payouts": (Payout(receiver, 12),)},
+            {"payouts": (Payout(f"{receiver}1", 2),)},
+        ),
+        "one payout and the next": (
+            {"payouts": (Payout(last.receiver, 11), Payout(more, 2))},
+            {"payouts": (Payout(last.receiver, 1), Payout(f"1{more}", 2))},
+        ),
+        "chain and contract": ({"chain": f"{batch.chain}1"}, {"contract": f"1{batch.contract}"}),
+        "contract and number": (
+            {"contract": f"{batch.contract}1", "number": 2},
+            {"number": 12},
+        ),
+        "number and asset": ({"number": 21}, {"asset": f"1{batch.asset}"}),
+        "asset and time": ({"asset": f"{batch.asset}1", "at": 700}, {"at": 1700}),
+    }
+    for name, (one, other) in pairs.items():
+        digests = []
+        for changes in (one, other):
+            payouts = changes.get("payouts", batch.payouts)
+            assert isinstance(payouts, tuple)
+            changed = replace(batch, **{**changes, "payouts": tuple(sorted(payouts, key=lambda one: one.receiver))})
+            with suppress(ValueError):
+                digests.append(plugin.seal(changed).digest)
+        if len(digests) == 2 and digests[0] == digests[1]:
+            yield f"batches that differ in where {name} meet ({one} and {other}) have the same digest"
+
+
 def _data_hash(trial: Trial) -> Iterator[str]:
     batch = _sample(trial)
     for each in (batch, replace(batch, payouts=()), replace(batch, at=batch.at + 1)):
@@ -146,6 +182,7 @@ RULES: Rules = {
     "a seal follows from its batch": _follows,
     "a root is OpenZeppelin's": _root,
     "a digest covers every field": _digest,
+    "a digest keeps fields apart": _boundaries,
     "a data hash is the leaf file's": _data_hash,
     "a seal refuses bad leaves": _refuses,
     "check refuses what no leaf can name": _check,

@@ -36,23 +36,41 @@ class Broken(Exception):
     """A rule cannot go on: the message says what does not hold."""
 
 
+class NoContract(Exception):
+    """The bench gives no connection to a new contract."""
+
+
 class Trial:
-    """What a rule is given. Its first plan costs 900 and 100 (two receivers); its second, more than 2^64 for each."""
+    """What a rule is given. Its first plan costs 900 and 100 (two receivers); its second more than 2^64 for each, up to
+    a 16th of a subscriber's purse in all."""
 
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
+        self.reached = False  # whether there was ever a contract
         self._opened: list[Chain] = []
 
     # -- connections ---------------------------------------------------------------------------------------------------
 
     def fresh(self) -> Chain:
-        """A connection to a new contract."""
-        self._opened.append(self.bench.fresh())
-        return self._opened[-1]
+        """A connection to a new contract. Raises NoContract."""
+        try:
+            chain = self.bench.fresh()
+        except Exception as error:
+            raise NoContract(f"`fresh` raised {said(error)}") from error
+        if not isinstance(getattr(chain, "name", None), str):
+            raise NoContract(f"`fresh` gives {short(chain)}, which is no connection to a contract")
+        self._opened.append(chain)
+        self.reached = True
+        return chain
 
     def again(self, chain: Chain) -> Chain:
         """Another connection to the same contract."""
         self._opened.append(self.bench.again(chain))
+        return self._opened[-1]
+
+    def namesake(self, chain: Chain) -> Chain:
+        """A connection to the contract of the same name on another chain. Raises LedgerError where there is none."""
+        self._opened.append(self.able(self.bench.namesake, chain))
         return self._opened[-1]
 
     def close(self) -> None:
@@ -68,6 +86,15 @@ class Trial:
             return method(*arguments, **named)
         except NotImplementedError:
             raise CannotTry(f"the bench has no `{method.__name__}`") from None
+
+    def try_to(self, method: Callable[P, R], *arguments: P.args, **named: P.kwargs) -> None:
+        """Do what the contract must refuse, by whatever error or by none. Raises CannotTry as `able` does."""
+        try:
+            self.able(method, *arguments, **named)
+        except CannotTry:
+            raise
+        except Exception:  # noqa: BLE001 - however a contract refuses
+            pass
 
     def needs(self, what: object, said: str) -> None:
         """Raises CannotTry where the bench does not have that."""
@@ -93,7 +120,8 @@ class Trial:
 
     def terms(self, plan: int = 0) -> dict[str, int]:
         """The price of a plan, by receiver."""
-        amounts = ((900, 100), (2**65 + 1, 2**64 + 3))[plan]
+        large = 1 << (self.bench.purse // 48).bit_length() - 1
+        amounts = ((900, 100), (2 * large + 1, large + 3))[plan]
         return dict(zip(self.bench.receivers[:2], amounts, strict=True))
 
     def buy(self, chain: Chain, subscriber: int = 0, plan: int = 0) -> str:
@@ -196,7 +224,9 @@ class Trial:
         standing = chain.confirm(own[-1]) if own else "final"
         if standing == "gone":
             chain.send(own[-1])
-        if standing in ("gone", "pending") or found.stage in DONE or not found.ready:
+        if standing in ("gone", "pending") or found.stage in DONE:
+            return
+        if found.stage == "committed" and not found.ready:
             return
         attempt = chain.prepare(batch, [*(one for one in taken if one not in own), *own])
         if attempt is not None:
@@ -224,6 +254,12 @@ def differ(what: str, found: object, expected: object) -> Iterator[str]:
     """What to say where something is not what it should be."""
     if found != expected:
         yield f"{what}: {short(found)}, not {short(expected)}"
+
+
+def said(error: BaseException) -> str:
+    """An error for a message, with its hint."""
+    hint = f" ({error.hint})" if isinstance(error, LedgerError) else ""
+    return f"{type(error).__name__}: {error}{hint}"
 
 
 def short(value: object) -> str:

@@ -1,10 +1,17 @@
-"""Rules of what goes wrong on a chain: re-organisations, lost transactions, stolen nonces. Money moves exactly once."""
+"""Rules of what goes wrong on a chain: re-organisations, lost transactions, stolen nonces, nodes
+that are down. Money moves exactly once."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
-from .trial import BLOCKS, Rules, Trial, differ
+from ledger.batches import Attempt
+from ledger.errors import ChainUnavailable, SendUnknown
+
+from .trial import BLOCKS, Rules, Trial, differ, short
+
+T = TypeVar("T")
 
 
 def _survives(trial: Trial) -> Iterator[str]:
@@ -113,6 +120,55 @@ def _reorganised_purchase(trial: Trial) -> Iterator[str]:
         yield "simulate takes a batch that pays out of a purchase which a re-organisation took away"
 
 
+def _cut_off(trial: Trial) -> Iterator[str]:
+    """What cannot be asked raises ChainUnavailable, or is answered from a cache, as it is; nothing is sent unsaid. A
+    batch that was to be sent meanwhile is paid once all the same."""
+    chain, account, receiver = trial.funded(), trial.account, trial.bench.receivers[0]
+    first = trial.batch(chain, 300, 30)
+    own: list[Attempt] = []
+    trial.carry(chain, first, own)
+    second, rival = trial.batch(chain, 50, 5, after=first), trial.batch(chain, 400, 40)
+    attempt = trial.prepare(chain, second)
+    asks: dict[str, Callable[[], object]] = {
+        "facts": lambda: list(chain.facts()),
+        "simulate": lambda: chain.simulate(second),
+        "simulate of another batch 1": lambda: chain.simulate(rival) is None,
+        "find": lambda: chain.find(1),
+        "confirm": lambda: chain.confirm(own[-1]),
+        "published": lambda: chain.published(1),
+        "access": lambda: chain.access(*account),
+        "due": lambda: chain.due(receiver, first.asset),
+    }
+    true = {name: ask() for name, ask in asks.items()}
+    final = chain.final_block()
+    with trial.able(trial.bench.cut_off, chain):
+        for name, ask in asks.items():
+            yield from _unsaid(name, ask, (ChainUnavailable,), lambda answer, name=name: answer == true[name])  # type: ignore[misc]
+        yield from _unsaid("final_block", chain.final_block, (ChainUnavailable,), lambda answer: answer <= final)
+        yield from _unsaid("prepare", lambda: chain.prepare(second, []), (ChainUnavailable,), lambda answer: True)
+        yield from _unsaid("send", lambda: chain.send(attempt), (ChainUnavailable, SendUnknown), lambda answer: False)
+        yield from _unsaid("connecting again", lambda: trial.again(chain), (ChainUnavailable,), lambda answer: True)
+    with trial.paying(chain, 50, 5) as wrong:
+        trial.carry(chain, second, [attempt])
+    yield from wrong
+
+
+def _unsaid(
+    name: str, ask: Callable[[], T], right: tuple[type[Exception], ...], may_be: Callable[[T], bool]
+) -> Iterator[str]:
+    """What is wrong with how a question ends that cannot be asked."""
+    expected = " or ".join(kind.__name__ for kind in right)
+    try:
+        answer = ask()
+    except right:
+        return
+    except Exception as error:  # noqa: BLE001 - foreign code: whatever it raises is the finding
+        yield f"`{name}` raises {type(error).__name__}, not {expected}, while the chain cannot be reached: {error}"
+        return
+    if not may_be(answer):
+        yield f"`{name}` says {short(answer)} while the chain cannot be reached, and does not raise {expected}"
+
+
 RULES: Rules = {
     "what is final stays": _survives,
     "a re-organised batch pays once": lambda trial: _reorganised(trial, keep=False),
@@ -120,4 +176,5 @@ RULES: Rules = {
     "money that is gone is not paid out": _reorganised_purchase,
     "a lost transaction is sent again": _lost,
     "a stolen nonce is given up for good": _stolen,
+    "a chain that is cut off says so": _cut_off,
 }

@@ -1,30 +1,55 @@
 """The chain conformance suite passes what is right and names what is wrong. Each bad chain has one planted fault."""
 
 import sys
+import tomllib
 from collections.abc import Callable
 from importlib.util import module_from_spec, spec_from_file_location
 from inspect import signature
 from itertools import count
 from pathlib import Path
-from types import FunctionType, SimpleNamespace
+from types import FunctionType, ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 
-from chains.conformance import RULES, Bench, ConformanceError, NotTried, check, pure
+from chains.conformance import (
+    RULES,
+    Bench,
+    ConformanceError,
+    Elsewhere,
+    NotTried,
+    Trial,
+    UnusableBench,
+    check,
+    pure,
+)
 from chains.conformance.__main__ import main
 from chains.conformance.example import MockBench
-from chains.mock import MockChain
+from chains.mock import MockChain, MockPlugin
 from ledger.conformance import Failure
 from ledger.errors import ChainUnavailable
 from ledger.plugins import Chain, ChainPlugin, chains
 
+
 # In this import mode test files cannot import their neighbours.
-_spec = spec_from_file_location("bad_chains", Path(__file__).with_name("bad_chains.py"))
-assert _spec is not None
-assert _spec.loader is not None
-bad_chains = sys.modules["bad_chains"] = module_from_spec(_spec)
-_spec.loader.exec_module(bad_chains)
+def neighbour(name: str) -> ModuleType:
+    spec = spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[name] = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+bad_chains = neighbour("bad_chains")
+bad_contracts = neighbour("bad_contracts")
+
+BAD = [
+    kind
+    for module in (bad_chains, bad_contracts)
+    for kind in vars(module).values()
+    if isinstance(kind, type) and kind.__module__ == module.__name__ and getattr(kind, "breaks", None)
+]
 
 OPENED: list[MockChain] = []
 
@@ -80,7 +105,7 @@ def test_what_is_not_tried_of_the_mock_is_what_it_cannot_have() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "rule"),
-    [(kind, rule) for kind in (*bad_chains.CHAINS, *bad_chains.PLUGINS) for rule in kind.breaks],
+    [(kind, rule) for kind in BAD for rule in kind.breaks],
     ids=lambda part: part if isinstance(part, str) else part.__name__,
 )
 def test_a_planted_fault_is_found_and_said(kind: Any, rule: str) -> None:
@@ -91,7 +116,7 @@ def test_a_planted_fault_is_found_and_said(kind: Any, rule: str) -> None:
 
 
 def test_every_rule_has_a_chain_that_breaks_it() -> None:
-    assert {rule for kind in (*bad_chains.CHAINS, *bad_chains.PLUGINS) for rule in kind.breaks} == set(RULES)
+    assert {rule for kind in BAD for rule in kind.breaks} == set(RULES)
 
 
 class Least(MockBench):
@@ -103,6 +128,10 @@ class Least(MockBench):
     cancel = Bench.cancel
     lose = Bench.lose
     steal_nonce = Bench.steal_nonce
+    purchase_window = Bench.purchase_window
+    purchase_elsewhere = Bench.purchase_elsewhere
+    namesake = Bench.namesake
+    cut_off = Bench.cut_off
 
     def __init__(self) -> None:
         super().__init__(lambda: MockChain(window=1), window=1)
@@ -113,11 +142,19 @@ class Least(MockBench):
 def test_what_a_bench_lacks_is_reported_as_not_tried() -> None:
     assert dict(check(Least(), *RULES)) == {
         "ids survive a re-organisation": "the bench cannot re-organise (`depth` is 0)",
+        "windows of time are exact": "the bench has no `purchase_window`",
         "a request to leave is told once": "the bench has no `request_exit`",
         "a subscriber leaves by proof": "the bench has no `request_exit`",
+        "nobody leaves unasked": "the bench has no `leave`",
+        "the last root after a request serves": "the bench has no `request_exit`",
+        "what a leaver took is spent": "the bench has no `request_exit`",
+        "who asked to leave buys no more": "the bench has no `request_exit`",
         "access follows purchases": "the bench has no `request_exit`",
         "a pause makes progress": "blocks do not come by themselves (`pauses` is 0)",
         "the leaf file is published": "the chain leads to no leaf files (`publishes`)",
+        "chains of other names are others": "the bench has no `namesake`",
+        "what was claimed is spent": "the bench has no `claim`",
+        "each asset has its own dues": "the bench has no `purchase_elsewhere`",
         "a claim takes what is due": "the bench has no `claim`",
         "a cancelled batch pays nothing": "the bench has no `cancel`",
         "what is final stays": "the bench cannot re-organise (`depth` is 0)",
@@ -126,6 +163,7 @@ def test_what_a_bench_lacks_is_reported_as_not_tried() -> None:
         "money that is gone is not paid out": "the bench cannot re-organise (`depth` is 0)",
         "a lost transaction is sent again": "the bench has no `lose`",
         "a stolen nonce is given up for good": "the bench has no `steal_nonce`",
+        "a chain that is cut off says so": "the bench has no `cut_off`",
         "a re-organisation on the way pays once": "the bench cannot re-organise (`depth` is 0)",
         "what was granted early can be taken back": "the bench cannot re-organise (`depth` is 0)",
         "who leaves has the rest": "the bench has no `request_exit`",
@@ -152,16 +190,94 @@ def test_a_chain_that_lacks_a_method_is_not_excused_as_a_bench_that_does() -> No
         check(MockBench(Unfinished), "what is due is signed")
 
 
-def test_a_chain_that_cannot_be_reached_breaks_every_rule_that_asks_it() -> None:
-    def nowhere() -> MockChain:
-        raise ChainUnavailable("no route to host")
+def test_amounts_beyond_128_bits_need_no_money() -> None:
+    bench = bad_chains.bench_of(bad_contracts.CountsIn128Bits)
+    bench.purse = Bench.purse
+    with pytest.raises(ConformanceError, match=f"what is due after a payout of -{2**130 + 1}: -{2**127}, not -"):
+        check(bench, "large amounts are paid exactly")
 
+
+def test_a_bench_promises_what_subscribers_can_pay() -> None:
+    bench = MockBench()
+    for purse in (Bench.purse, MockBench.purse):
+        bench.purse = purse
+        price = sum(Trial(bench).terms(1).values())
+        assert min(Trial(bench).terms(1).values()) > 2**64
+        assert purse // 32 < price <= purse // 15
+
+
+def nowhere() -> MockChain:
+    raise ChainUnavailable("no route to host")
+
+
+def test_a_contract_that_cannot_be_had_later_breaks_the_rules_that_need_it() -> None:
+    left = [MockChain()]
     with pytest.raises(ConformanceError) as caught:
-        check(MockBench(nowhere), "a batch pays once", "facts are exact")
-    assert caught.value.failures == tuple(
-        Failure(rule, "it raised ChainUnavailable: no route to host (check the connection to the chain, and run again)")
-        for rule in ("a batch pays once", "facts are exact")
-    )
+        check(MockBench(lambda: left.pop() if left else nowhere()), "facts are exact", "a batch pays once")
+    said = "`fresh` raised ChainUnavailable: no route to host (check the connection to the chain, and run again)"
+    assert caught.value.failures == (Failure("a batch pays once", said),)
+
+
+class NoAsset(Bench):
+    plugin, subscribers, plans, receivers = MockPlugin(), ("alice", "bob"), ("small", "large"), ("seller", "platform")
+    elsewhere = MockBench.elsewhere
+
+
+def changed(**changes: Any) -> MockBench:
+    bench = MockBench()
+    for name, value in changes.items():
+        setattr(bench, name, value)
+    return bench
+
+
+@pytest.mark.parametrize(
+    ("bench", "said"),
+    [
+        (MockBench, "MockBench is a class; make one of it: MockBench()"),
+        (SimpleNamespace(), "a SimpleNamespace is no Bench; subclass chains.conformance.Bench"),
+        (NoAsset(), "NoAsset lacks `asset`; set what"),
+        (
+            type("NoBlocks", (NoAsset,), {"asset": "USD"})(),
+            "NoBlocks lacks `fresh()`, `again()`, `now()`, `purchase()`, ",
+        ),
+        (changed(elsewhere="EUR"), "`elsewhere` lacks `chain`, `contract`, `asset`; set it to Elsewhere("),
+        (changed(plugin=object()), "its plugin lacks `leaf_types`, "),
+        (changed(subscribers=("alice",)), "`subscribers` is ('alice',); name two or more, all different"),
+        (changed(receivers=("seller", "seller")), "`receivers` is ('seller', 'seller'); name two"),
+        (changed(plans="small"), "`plans` is 'small'; name two or more"),
+        (changed(asset="EUR"), "`asset` and `elsewhere.asset` are both 'EUR'; name two different ones"),
+        (
+            changed(elsewhere=Elsewhere("ours:else", "c", "EUR")),
+            "there is no chain 'ours', for a ledger to find; inst",
+        ),
+        (MockBench(nowhere), "`fresh` raised ChainUnavailable: no route to host (check the connection"),
+        (changed(fresh=lambda: None), "`fresh` gives None, which is no connection to a contract; mend that first"),
+    ],
+    ids=lambda part: part[:30] if isinstance(part, str) else "",
+)
+def test_a_bench_that_cannot_be_used_is_said_once_and_in_one_line(
+    bench: Any, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(UnusableBench) as caught:
+        check(bench)
+    assert str(caught.value).startswith(f"the bench cannot be used: {said}")
+    monkeypatch.setitem(sys.modules, "benches", SimpleNamespace(made=lambda: bench))  # type: ignore[arg-type]
+    assert main(["benches:made"]) == 2
+    assert capsys.readouterr().err == f"benches:made: {caught.value}\n"
+
+
+def test_only_the_rules_of_the_whole_way_need_an_installed_plugin() -> None:
+    bench = changed(elsewhere=Elsewhere("ours:elsewhere", "another", "EUR"))
+    assert check(bench, "a batch pays once") == []
+    with pytest.raises(UnusableBench, match="pip install"):
+        check(bench, "a batch pays once", "what was earned is paid")
+
+
+def test_a_rule_that_there_is_not_is_named() -> None:
+    with pytest.raises(ValueError, match=r"there is no rule 'no such rule'; see chains\.conformance\.RULES"):
+        check(MockBench(), "no such rule")
+    with pytest.raises(ValueError, match=r"'a batch pays twice'; did you mean 'a batch pays once'\?"):
+        check(MockBench(), "a batch pays once", "a batch pays twice")
 
 
 def test_a_trial_leaves_no_connection_open(tmp_path: Path) -> None:
@@ -182,21 +298,91 @@ def test_a_trial_leaves_no_connection_open(tmp_path: Path) -> None:
             chain.find(1)
 
 
-def test_the_command_tries_a_bench_by_name(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.fixture
+def benches(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """A module of that name."""
     pays_twice = bad_chains.bench_of(bad_chains.PaysTwice)
-    monkeypatch.setitem(sys.modules, "benches", SimpleNamespace(Good=MockBench, bad=lambda: pays_twice))  # type: ignore[arg-type]
+    found = SimpleNamespace(
+        Good=MockBench, bad=lambda: pays_twice, WithArguments=lambda place: MockBench(), word="bench"
+    )
+    monkeypatch.setitem(sys.modules, "benches", found)  # type: ignore[arg-type]
+    return found
+
+
+Output = pytest.CaptureFixture[str]
+
+
+@pytest.mark.usefixtures("benches")
+def test_the_command_says_how_much_was_tried(capsys: Output) -> None:
+    assert main(["benches:Good", "a batch pays once"]) == 0
+    assert capsys.readouterr() == ("benches:Good conforms: 1 of 1 rules kept\n", "")
     assert main(["benches:Good", "a batch pays once", "a cancelled batch pays nothing"]) == 0
     assert capsys.readouterr().out.splitlines() == [
         "not tried: a cancelled batch pays nothing: the contract has no challenge window (`window`)",
-        "benches:Good conforms",
+        "benches:Good conforms in what was tried: 1 of 2 rules kept, 1 not tried",
     ]
+    assert main(["benches:bad", "a batch pays once", "a number is absent at first"]) == 1
+    told = capsys.readouterr()
+    assert told.err.startswith("broken: a batch pays once: what receivers have")
+    assert told.out == "benches:bad does not conform: 1 of 2 rules kept, 1 broken\n"
+
+
+@pytest.mark.usefixtures("benches")
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "the following arguments are required: MODULE:BENCH"),
+        (["benches"], "benches: this names no bench; write MODULE:BENCH, such as"),
+        (["benches:Better"], "benches:Better: there is no such bench: "),
+        (["nowhere:Good"], "nowhere:Good: there is no such bench: No module named 'nowhere'"),
+        (["benches:word"], "benches:word: word is no class or function"),
+        (["benches:WithArguments"], "making it raised TypeError: "),
+        (
+            ["benches:Good", "a batch pays twice"],
+            "there is no rule 'a batch pays twice'; did you mean 'a batch pays once'?",
+        ),
+        (["benches:Good", "--rule"], "unrecognized arguments: --rule"),
+    ],
+)
+def test_the_command_says_what_it_cannot_do(arguments: list[str], said: str, capsys: Output) -> None:
+    assert main(arguments) == 2
+    told = capsys.readouterr()
+    assert said in told.err
+    assert told.out == ""
+
+
+def test_a_module_that_cannot_be_imported_is_said_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Output
+) -> None:
+    (tmp_path / "broken_bench.py").write_text("1 / 0\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert main(["broken_bench:Bench"]) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "broken_bench:Bench: broken_bench cannot be imported: ZeroDivisionError: division by zero; see -v"
+    ]
+    assert main(["-v", "broken_bench:Bench"]) == 2
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_help_is_an_answer(capsys: Output) -> None:
+    assert main(["--help"]) == 0
+    told = capsys.readouterr()
+    assert told.err == ""
+    assert [rule for rule in RULES if f"\n  {rule}\n" not in told.out] == []
+
+
+def test_tracebacks_are_shown_where_they_are_asked_for(benches: SimpleNamespace, capsys: Output) -> None:
+    def fail(chain: Chain) -> None:
+        raise RuntimeError("no blocks today")
+
+    benches.bad = lambda: changed(mine=fail)
     assert main(["benches:bad", "a batch pays once"]) == 1
-    assert "a batch pays once: what receivers have" in capsys.readouterr().err
-    assert main(["benches:Better"]) == 2
-    assert main(["nowhere:Good"]) == 2
-    assert main([]) == 2
-    assert main(["benches:Good", "a batch pays twice"]) == 2
-    assert "  a batch pays once\n" in capsys.readouterr().err
+    assert "Traceback" not in capsys.readouterr().err
+    for option in ("-v", "--traceback"):
+        assert main(["benches:bad", "a batch pays once", option]) == 1
+        said = capsys.readouterr().err
+        assert said.startswith("broken: a batch pays once: it raised RuntimeError: no blocks today\nTraceback")
+        assert ", in fail\n" in said
 
 
 def test_the_built_in_chains_are_the_ones_tried_here() -> None:
@@ -236,6 +422,13 @@ def test_the_skeleton_in_the_readme_is_as_far_as_it_goes(skeleton: dict[str, Any
     assert check(skeleton["bench"], *pure.RULES) == []
     with pytest.raises(ConformanceError, match="it raised NotImplementedError"):
         check(skeleton["bench"], "each fact is told once")
+
+
+@in_checkout
+def test_the_readme_has_a_whole_pyproject() -> None:
+    project = tomllib.loads(readme().split("```toml\n")[1].split("```")[0])
+    assert project["project"]["entry-points"]["tollbook.chains"] == {"ours": "our_chain.plugin"}
+    assert project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"] == ["our_chain"]
 
 
 @in_checkout

@@ -1,0 +1,338 @@
+"""Mock chains whose contract does what it must not: with its money, with who leaves, with what is not for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from copy import copy
+from typing import Any, ClassVar
+
+from bad_chains import Bad, BadPlugin, Tells
+from msgspec.structs import replace
+
+from chains.leaves import keccak
+from chains.mock import MockChain, Reverted
+from chains.proofs import verify
+from ledger.batches import Attempt, Batch, ChainFact, ExitPaid, ExitRequested, Found, PurchaseMade, Seal
+from ledger.errors import ChainUnavailable
+from ledger.events import Leaf
+
+# -- escrow ------------------------------------------------------------------------------------------------------------
+
+
+class Overlooks(Bad):
+    """Overlooks that escrow is short, where `overlooks` says so."""
+
+    def simulate(self, batch: Batch) -> str | None:
+        reason = super().simulate(batch)
+        short = reason is not None and reason.startswith("EscrowShort")
+        return None if short and self.overlooks(sum(max(each.amount, 0) for each in batch.payouts)) else reason
+
+    def overlooks(self, paid: int) -> bool:
+        return False
+
+
+class NeverDebitsEscrow(Overlooks):
+    breaks: ClassVar = {
+        "escrow is spent once": "takes a batch that pays 101, and 100 are left in escrow after a batch of 900",
+        "a refund returns to escrow": "takes a batch that pays 501, and 500 are left in escrow after a refund of 600",
+        "nobody leaves unasked": "takes a batch that pays 1601, and 1600 are left in escrow when nobody has left",
+    }
+
+    def overlooks(self, paid: int) -> bool:
+        bought = [fact for fact in super().facts(0, 0) if isinstance(fact, PurchaseMade)]
+        return paid <= sum(share.amount for fact in bought for share in fact.shares)
+
+
+class OverlooksWhatWaits(Overlooks):
+    """What is in its window is not paid out yet, and so it counts for nothing."""
+
+    window = 3
+    breaks: ClassVar = {
+        "escrow is spent once": "simulate takes a batch of 101 out of 1000, while one of 900 waits in its window"
+    }
+
+    def overlooks(self, paid: int) -> bool:
+        return paid <= self.escrow("USD")
+
+
+class RefillsEscrowByClaims(Overlooks):
+    breaks: ClassVar = {
+        "what was claimed is spent": "takes a batch that pays 101, and 100 are left in escrow after a batch of 900 that"
+    }
+
+    def overlooks(self, paid: int) -> bool:
+        return paid <= self.escrow("USD") + self.balance("seller", "USD")
+
+
+class NeverDebitsExits(Overlooks):
+    breaks: ClassVar = {
+        "what a leaver took is spent": "takes a batch that pays 901, and 900 are left in escrow after an exit of 800"
+    }
+
+    def overlooks(self, paid: int) -> bool:
+        return paid <= self.escrow("USD") + self.balance("alice", "USD")
+
+
+class LosesRefunds(Bad):
+    breaks: ClassVar = {
+        "a refund returns to escrow": "refuses a batch that pays 400, which a refund has brought back to escrow: Escrow"
+    }
+
+    def simulate(self, batch: Batch) -> str | None:
+        reason = super().simulate(batch)
+        lost = any(each.amount < 0 for each in batch.payouts) or self.sent.get("lost", 0)
+        self.sent["lost"] = int(lost)
+        return "EscrowShort" if lost and reason is None and sum(each.amount for each in batch.payouts) > 0 else reason
+
+    def prepare(self, batch: Batch, *arguments: Any) -> Attempt | None:
+        self.simulate(batch)
+        return super().prepare(batch, *arguments)
+
+
+class HasOneEscrow(Overlooks):
+    breaks: ClassVar = {
+        "each asset has its own escrow": "simulate takes a batch that pays 330 EUR, and the escrow has none, but USD",
+        "each asset has its own dues": "takes a batch that pays 671, and 670 are left in escrow of one asset",
+    }
+
+    def overlooks(self, paid: int) -> bool:
+        return paid <= self.escrow("USD") + self.escrow("EUR")
+
+
+class PaysFromAnotherAsset(Bad):
+    """Another asset's batch is refused, and pays all the same."""
+
+    breaks: ClassVar = {
+        "each asset has its own escrow": "what receivers have in EUR, which nobody has paid in: [300, 30], not [0, 0]"
+    }
+
+    def send(self, attempt: Attempt) -> None:
+        super().send(attempt)
+        if (self.reverted(attempt.transaction) or "").startswith("EscrowShort(EUR") and not self.extra:
+            self.pay(attempt.raw)
+
+
+class ClaimsAllAssetsAtOnce(Bad):
+    breaks: ClassVar = {"each asset has its own dues": "what is due in two assets once one was claimed: [0, 0], not"}
+
+    def claim(self, receiver: str, asset: str) -> int:
+        self.sent[receiver] = 1
+        return super().claim(receiver, asset)
+
+    def due(self, receiver: str, asset: str) -> int:
+        return 0 if receiver in self.sent else super().due(receiver, asset)
+
+
+class CountsIn128Bits(Bad):
+    breaks: ClassVar = {"large amounts are paid exactly": "what is due: [170141183460469231731687303715884105727, "}
+
+    def due(self, receiver: str, asset: str) -> int:
+        return max(-(2**127), min(super().due(receiver, asset), 2**127 - 1))
+
+
+# -- leaving -----------------------------------------------------------------------------------------------------------
+
+
+class LetsGo(Tells):
+    """Lets subscribers leave whom the contract refuses for `overlooked`."""
+
+    overlooked: ClassVar[str] = "nothing"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.invented: list[ChainFact] = []
+
+    def told(self, facts: list[ChainFact]) -> list[ChainFact]:
+        return facts + self.invented
+
+    def exit(self, subscriber: str, plan: str, asset: str, leaf: Leaf | None = None, proof: Any = ()) -> Any:
+        try:
+            return super().exit(subscriber, plan, asset, leaf, proof)
+        except Reverted as error:
+            if not str(error).startswith(self.overlooked) or leaf is None or not self.serves(leaf, proof):
+                raise
+        where = {"id": f"exit-{subscriber}", "block": self.height, "subscriber": subscriber, "plan": plan}
+        self.invented.append(ExitPaid(**where, asset=asset, amount=1000 - leaf.charged + leaf.credited))
+        return self.invented[-1]
+
+    def serves(self, leaf: Leaf, proof: Any) -> bool:
+        return any(verify(each.seal.root, leaf, proof) for each in self._node.state.batches.values())
+
+
+class LetsAnyoneGo(LetsGo):
+    overlooked = "ExitNotRequested"
+    breaks: ClassVar = {"nobody leaves unasked": "a subscriber leaves without having asked to"}
+
+
+class TakesAnyLeaf(LetsGo):
+    overlooked = "ProofInvalid"
+    breaks: ClassVar = {
+        "a subscriber leaves by proof": "a subscriber leaves by the leaf of another",
+        "the last root after a request serves": "a subscriber leaves by a root from before its request",
+    }
+
+
+class TakesOlderRoots(TakesAnyLeaf):
+    """All of those after the request."""
+
+    breaks: ClassVar = {
+        "the last root after a request serves": "a subscriber leaves by a root after its request, but not the last one"
+    }
+
+    def serves(self, leaf: Leaf, proof: Any) -> bool:
+        asked = self._node.state.leaving[leaf.subscriber, leaf.plan]
+        roots = [each.seal.root for each in self._node.state.batches.values() if each.committed.order > asked.order]
+        return any(verify(root, leaf, proof) for root in roots)
+
+
+class TakesEarlyRoots(LetsGo):
+    overlooked = "ExitDelay"
+    breaks: ClassVar = {
+        "the last root after a request serves": "leaves by a root from before its request, though a batch after it can"
+    }
+
+
+class LeavesSilently(LetsGo):
+    """Nothing is told of it, and the money is gone."""
+
+    overlooked = "ExitNotRequested"
+    breaks: ClassVar = {"nobody leaves unasked": "simulate refuses a batch that pays the 1600 which are left in escrow"}
+
+    def told(self, facts: list[ChainFact]) -> list[ChainFact]:
+        return facts
+
+    def simulate(self, batch: Batch) -> str | None:
+        return "EscrowShort" if self.invented else super().simulate(batch)
+
+
+class TellsAnyRequest(LetsGo):
+    breaks: ClassVar = {
+        "a request to leave is told once": "who asks to leave: [('alice', 'small'), ('bob', 'small'), ('alice', 'l"
+    }
+    heard: ClassVar[str] = "NothingBought"
+
+    def request_exit(self, subscriber: str, plan: str) -> ExitRequested:
+        try:
+            return super().request_exit(subscriber, plan)
+        except Reverted as error:
+            if not str(error).startswith(self.heard):
+                raise
+        id = f"request-{len(self.invented)}"
+        self.invented.append(ExitRequested(id=id, block=self.height, subscriber=subscriber, plan=plan))
+        return self.invented[-1]  # type: ignore[return-value]
+
+
+class TellsRequestsAgain(TellsAnyRequest):
+    heard = "ExitAlreadyRequested"
+    breaks: ClassVar = {
+        "a request to leave is told once": "who asks to leave: [('alice', 'small'), ('alice', 'small')], not",
+        "a subscriber leaves by proof": "how many requests to leave are told in the end: 2, not 1",
+    }
+
+
+class SellsToLeavers(LetsGo):
+    breaks: ClassVar = {
+        "who asked to leave buys no more": "who buys, one of whom has asked to leave: ['alice', 'bob', 'a"
+    }
+
+    def purchase(self, subscriber: str, plan: str, asset: str, shares: Mapping[str, int], **terms: Any) -> PurchaseMade:
+        try:
+            return super().purchase(subscriber, plan, asset, shares, **terms)
+        except Reverted:
+            where = {"id": "late", "block": self.height, "subscriber": subscriber, "plan": plan}
+            self.invented.append(PurchaseMade(**where, asset=asset, shares=()))
+            return self.invented[-1]  # type: ignore[return-value]
+
+
+# -- what is not for this contract, and what is not said ---------------------------------------------------------------
+
+
+class TakesOthersBatches(Bad):
+    breaks: ClassVar = {
+        "a batch is for one contract": "simulate takes a batch whose chain is 'mock:elsewhere', on 'tollbook' of 'mock:"
+    }
+
+    def simulate(self, batch: Batch) -> str | None:
+        return super().simulate(replace(batch, chain=self.name, contract=self.contract))
+
+
+class PaysOthersBatches(Bad):
+    breaks: ClassVar = {"a batch is for one contract": "a batch whose contract is 'another' is executed"}
+
+    def prepare(self, batch: Batch, *arguments: Any) -> Attempt | None:
+        return super().prepare(replace(batch, contract=self.contract), *arguments)
+
+
+class SharesItsState(Bad):
+    """The chain's name is not part of where it is kept."""
+
+    breaks: ClassVar = {
+        "chains of other names are others": "facts of a contract of that name on another chain: ['purchase-1'], not []"
+    }
+    called = "mock:local"
+
+    @property
+    def name(self) -> str:
+        return self.called
+
+    def namesake(self, name: str) -> MockChain:
+        other = copy(self)
+        other.called = name
+        return other
+
+
+class NamesAnotherTransaction(Bad):
+    breaks: ClassVar = {
+        "the chain has what was sealed": "find says '0xdead' brought the batch to executed; the attempts"
+    }
+
+    def find(self, number: int) -> Found:
+        found = super().find(number)
+        return replace(found, transaction="0xdead") if found.stage == "executed" else found
+
+
+class ForgetsSeconds(Tells):
+    breaks: ClassVar = {
+        "windows of time are exact": "a window of time: [('purchase-1', 'alice', 'large', 0, 0)], not [('purchase"
+    }
+
+    def told(self, facts: list[ChainFact]) -> list[ChainFact]:
+        return [replace(fact, seconds=0) if isinstance(fact, PurchaseMade) else fact for fact in facts]
+
+
+class SwallowsWhatItCannotSend(Bad):
+    breaks: ClassVar = {
+        "a chain that is cut off says so": "`send` says None while the chain cannot be reached, and does"
+    }
+
+    def send(self, attempt: Attempt) -> None:
+        with suppress(ChainUnavailable):
+            super().send(attempt)
+
+
+class TakesSilenceForAbsence(Bad):
+    breaks: ClassVar = {"a chain that is cut off says so": "`find` says Found(stage='absent', "}
+
+    def find(self, number: int) -> Found:
+        try:
+            return super().find(number)
+        except ChainUnavailable:
+            return Found(stage="absent")
+
+
+class JoinsFields(BadPlugin):
+    breaks: ClassVar = {"a digest keeps fields apart": "batches that differ in where receiver and amount meet ("}
+
+    def seal(self, batch: Batch) -> Seal:
+        values = [getattr(batch, name) for name in Batch.__struct_fields__ if name != "payouts"]
+        joined = "|".join(map(str, values)) + "".join(f"{each.receiver}{each.amount}" for each in batch.payouts)
+        return replace(super().seal(batch), digest=f"0x{keccak(joined.encode()).hex()}")
+
+
+class JoinsNames(BadPlugin):
+    breaks: ClassVar = {"a digest keeps fields apart": "batches that differ in where chain and contract meet ("}
+
+    def seal(self, batch: Batch) -> Seal:
+        joined = f"{batch.chain}{batch.contract}{batch.number}{batch.asset}{batch.at}{batch.payouts}"
+        return replace(super().seal(batch), digest=f"0x{keccak(joined.encode()).hex()}")
