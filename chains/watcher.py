@@ -56,8 +56,7 @@ class Watcher:
         Where a fact cannot be taken in, those of the same account that follow wait for it. Raises ChainUnavailable; and
         SettlementStopped, before anything is written, where the chain lacks a purchase that the log has from it.
         """
-        if not self._checked:
-            self._check()
+        self.check()
         final = self._chain.final_block()
         new = [fact for fact in self._chain.facts(self._after, self._confirmations) if _may_be_taken(fact)]
         untaken = self._take_in([*self._waiting, *new])
@@ -95,8 +94,11 @@ class Watcher:
                 refused.append(Untaken(fact, str(outcome)))
         return refused
 
-    def _check(self) -> None:
-        """What was granted early may be gone; all else that the log has from this contract must be there."""
+    def check(self) -> None:
+        """Raises SettlementStopped where the chain lacks a purchase that the log has from it, unless it was granted
+        early. Every watcher asks that once before it takes anything in."""
+        if self._checked:
+            return
         known = {fact.id for fact in self._chain.facts(0, 0)}
         lots = self._ledger.escrowed(self._chain.name, self._chain.contract)
         lost = [lot.escrow.purchase for lot in lots if not lot.escrow.block and lot.escrow.purchase not in known]

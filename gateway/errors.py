@@ -7,12 +7,16 @@ ran to its end exits 1.
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from ledger.errors import Damaged, LedgerError, LogError, OutcomeUnknown, PaymentRequired, SendUnknown
+
+if TYPE_CHECKING:
+    from ledger.refusals import Refused
 
 DONE, BAD_ANSWER, COULD_NOT_RUN, UNKNOWN, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 3, 130, 141
 
@@ -24,6 +28,20 @@ class Usage(LedgerError):
     hint = "see `tollbook --help`"
 
 
+class Refusal(PaymentRequired):
+    """A refused command, with words that say what it means here."""
+
+    def __init__(self, refused: Refused, message: str, hint: str) -> None:
+        LedgerError.__init__(self, message, hint)
+        self.refused = refused
+
+
+_PLAIN = {
+    r"Input should be a valid integer.*": "give a whole number",
+    r"Input should be greater than or equal to (-?\d+).*": r"give \1 or more",
+}
+"""What some releases of Typer say of a wrong number, and what we say: theirs is for programmers."""
+
 _UsageError: Any = typer.BadParameter.__base__  # Typer brings Click's own in some releases, and a copy in others
 
 
@@ -33,6 +51,8 @@ def understood(error: Exception) -> LedgerError:
         return error
     if isinstance(error, _UsageError):
         message = error.format_message().strip().rstrip(".")
+        for theirs, ours in _PLAIN.items():
+            message = re.sub(theirs, ours, message)
         return Usage(message[:1].lower() + message[1:], f"see `{error.ctx.command_path} --help`" if error.ctx else None)
     if isinstance(error, sqlite3.Error):
         damaged = getattr(error, "sqlite_errorname", "").startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB"))

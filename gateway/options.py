@@ -22,3 +22,4 @@ AsOf = Annotated[
     ),
 ]
 After = Annotated[int, typer.Option(metavar="SEQ", min=0, help="Only what comes after this sequence.")]
+Hashes = Annotated[bool, typer.Option("--hashes", help="Also show roots, digests and transactions in full.")]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
@@ -15,14 +17,17 @@ from ledger.folding import as_of
 from ledger.plugins import Store
 
 from . import render
-from .settling import BatchTold, History, plugin_of
+from .choosing import has_chain, is_mock, mock_file, plugin_of
+from .settling import BatchTold, History
 
 
 class Proven(NamedTuple):
-    """A proof, and the batch that it is about as it stands in the log."""
+    """A proof, the batch that it is about as it stands in the log, and the number of the last one that was confirmed
+    after it in the same place (0: none), whose root has taken the place of its own there."""
 
     proof: Proof
     batch: BatchTold
+    later: int
 
     def shape(self) -> dict[str, Any]:
         """The key `proof` in the answer of `statement`."""
@@ -35,8 +40,8 @@ class Proven(NamedTuple):
             "proof": found.proof,
         }
 
-    def show(self) -> None:
-        """The proof for eyes: what it is, what it proves, and a command that checks it."""
+    def show(self, log: Path) -> None:
+        """The proof for eyes: what it is, what it proves, where the chain's root is, and a command that checks it."""
         proof, batch, leaf = self.proof, self.batch, self.proof.leaf
         counters = f"charged {render.amount(leaf.charged)}, credited {render.amount(leaf.credited)}"
         render.line()
@@ -48,9 +53,26 @@ class Proven(NamedTuple):
             render.line(f"  {'' if place else 'proof':<6} {sibling}")
         render.line(
             "Where the chain has this root, the operator has committed to these two counters for this account; "
-            "that is all it proves. To check it:"
+            "that is all it proves."
         )
+        for line in self._root(log):
+            render.line(line)
+        render.line("To check the proof against the root:")
         render.line(f"  {command(proof)}")
+
+    def _root(self, log: Path) -> Iterator[str]:
+        """How to get the root from the chain itself."""
+        batch = self.batch
+        if batch.state != "confirmed":
+            yield f"The chain does not have it as its root: the batch is {batch.state}."
+        elif self.later:
+            yield f"The chain has the root of batch {self.later} by now: --proof {self.later} proves against that one."
+        elif is_mock(batch.chain) and has_chain(where := mock_file(log, batch.contract)):
+            yield "The root that the chain has:"
+            read = f"print(MockChain({_literal(str(where))}).final_root({_literal(batch.asset)}))"
+            yield f"  python -c {shlex.quote(f'from chains.mock import MockChain; {read}')}"
+        else:
+            yield f"The root that the chain has: ask {batch.contract} on {batch.chain} for its last of {batch.asset}."
 
 
 def proven(store: Store, number: int, subscriber: str, plan: str) -> Proven:
@@ -65,9 +87,19 @@ def proven(store: Store, number: int, subscriber: str, plan: str) -> Proven:
         raise NotFound(f"the log has no batch {number}", "`tollbook batches LOG` lists the batches")
     for _, batch in sorted(batches.items()):
         if (proof := _proof(store, batch, subscriber, plan)) is not None:
-            return Proven(proof, batch)
+            return Proven(proof, batch, _later(history.batches.told, batch))
     hint = "only accounts whose purchases are in escrow have one; `tollbook batches LOG` lists the batches"
     raise NotFound(f"batch {number} has no leaf of {subscriber} on {plan}", hint)
+
+
+def _later(told: Sequence[BatchTold], batch: BatchTold) -> int:
+    place = batch.chain, batch.contract, batch.asset
+    later = [
+        each.number
+        for each in told
+        if (each.chain, each.contract, each.asset) == place and each.number > batch.number and each.state == "confirmed"
+    ]
+    return max(later, default=0)
 
 
 def _proof(store: Store, told: BatchTold, subscriber: str, plan: str) -> Proof | None:

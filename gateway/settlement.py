@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from time import monotonic
-from urllib.parse import quote
 
 from chains import Outbox, Untaken, Watcher
 from ledger import Ledger, LedgerError, PaymentRequired, PurchaseMade, Reason
-from ledger.errors import ChainUnavailable, SendUnknown
+from ledger.errors import BadData, ChainUnavailable, NotWritten, SendUnknown
 from ledger.events import Settlement
 from ledger.plugins import Chain, ChainPlugin
 
 from . import errors
+from .choosing import CONTRACT, check_writable, has_chain, is_mock, mock_file
 from .progress import Progress
 from .settling import Batches, BatchTold
 
 MOST_PAUSES = 1_000
 """A mock chain's pauses take no time, so a batch that never ends there would be waited for all too often."""
 
-CONTRACT = "tollbook"
-"""The contract of the mock chain that lives in LOG.mock."""
+_IDS_SHOWN = 3
+_WAITS = "what the same account did before was not taken in either"
 
 
 def pauses(wait: int, told: Progress) -> Iterator[int]:
@@ -63,24 +63,48 @@ class Run:
         the batch is left open. Raises ChainUnavailable, SettlementStopped, or Usage for an asset that is not there."""
         try:
             with ExitStack() as stack:
-                boxes = {contract: self._reach(contract, adopt, stack) for contract in self._contracts()}
+                boxes = self._reach(adopt, stack)
                 wanted = self._wanted(asset)
                 for contract, box in boxes.items():
-                    box.settle(wanted.get(contract, []), pauses=rests)
+                    with self._blaming(contract):
+                        box.settle(wanted.get(contract, []), pauses=rests)
         except (ChainUnavailable, SendUnknown, PaymentRequired) as error:
             if not self._is_under_way(error):
                 raise
             self._warn(str(error), "run again: what the chain has is read before anything is sent")
+        except NotWritten as error:
+            raise NotWritten(f"{self._log}: {error}", error.hint) from error
 
-    def _reach(self, contract: str, adopt: bool, stack: ExitStack) -> Outbox:
-        """A contract, its facts taken in and (with `adopt`) its batches that the log lacks."""
-        chain = stack.enter_context(closing(self._connect(contract)))
-        for untaken in Watcher(self._ledger, chain).sync():
-            self._warn(*_not_taken(untaken))
-        box = Outbox(self._ledger, chain)
-        if adopt:
+    def _reach(self, adopt: bool, stack: ExitStack) -> dict[str, Outbox]:
+        """The contracts, their facts taken in and (with `adopt`) their batches that the log lacks.
+
+        Each must be there, and have what the log calls confirmed, before anything is written.
+        """
+        chains: dict[str, Chain] = {}
+        for contract in self._contracts():
+            with self._blaming(contract):
+                chains[contract] = stack.enter_context(closing(self._connect(contract)))
+        boxes = {contract: Outbox(self._ledger, chain) for contract, chain in chains.items()}
+        watchers = {contract: Watcher(self._ledger, chain) for contract, chain in chains.items()}
+        for contract, box in boxes.items():
+            with self._blaming(contract):
+                box.check()
+                watchers[contract].check()
+        for contract, box in boxes.items():
+            with self._blaming(contract):
+                for message, hint in _not_taken(watchers[contract].sync()):
+                    self._warn(message, hint)
+                if adopt:
+                    self._adopt(contract, box)
+        return boxes
+
+    def _adopt(self, contract: str, box: Outbox) -> None:
+        try:
             box.adopt()
-        return box
+        except PaymentRequired as error:
+            message = f"{self._chain} has a batch of {contract} that this log cannot adopt: {_detail(str(error))}"
+            hint = "compare the log with the chain: is it this log that was settled there?"
+            raise errors.Refusal(error.refused, message, hint) from error
 
     def _is_under_way(self, error: LedgerError) -> bool:
         """Whether a batch is open that this run may have brought on its way."""
@@ -108,41 +132,77 @@ class Run:
             return places
         known = sorted({each for assets in places.values() for each in assets})
         if asset not in known:
-            hint = f"there is {', '.join(known)}" if known else "leave --asset out: nothing is in escrow there"
-            raise errors.Usage(f"no {asset} is in escrow on {self._chain}", hint)
+            there = ", ".join(map(repr, known))
+            hint = f"there is {there}" if known else "leave --asset out: nothing is in escrow there"
+            raise errors.Usage(f"nothing of an asset {asset!r} is in escrow on {self._chain}", hint)
         return {contract: [asset] for contract, assets in places.items() if asset in assets}
 
     def _contracts(self) -> list[str]:
         """Those in which the log has money; and that of the mock chain beside it, which may have sold something."""
         found = set(self._places())
-        if self._is_mock and self._file(CONTRACT).exists():
+        if is_mock(self._chain) and has_chain(mock_file(self._log, CONTRACT)):
             found.add(CONTRACT)
         return sorted(found)
 
     def _connect(self, contract: str) -> Chain:
-        if not self._is_mock:
+        """The contract. Where a mock chain is lost that held the log's money, no new one is made in its place."""
+        if not is_mock(self._chain):
             return self._plugin.connect(self._chain, contract)
-        where = self._file(contract)
-        if not where.exists() and self._ledger.settling(self._chain, contract).number:
-            message = f"{where} is not there, and the log has batches on the chain that lived in it"
+        where = mock_file(self._log, contract)
+        if not has_chain(where):
+            how = "is empty" if where.exists() else "is not there"
+            message = f"{where} {how}, and the log has money in escrow on the chain that lived in it"
             raise ChainUnavailable(message, "put it back beside the log, and run again")
+        check_writable(where)
         return self._plugin.connect(self._chain, contract, where=where)
 
-    @property
-    def _is_mock(self) -> bool:
-        return self._chain.startswith("mock:")
+    @contextmanager
+    def _blaming(self, contract: str) -> Iterator[None]:
+        """What goes wrong with a mock chain's file is told with that file, and with what to do about it."""
+        where = mock_file(self._log, contract)
+        try:
+            yield
+        except BadData as error:
+            if not is_mock(self._chain):
+                raise
+            raise _damaged(error, where, self._chain, contract) from error
 
-    def _file(self, contract: str) -> Path:
-        """Where the mock chain with that contract lives: such a file has one contract."""
-        other = "" if contract == CONTRACT else f".{quote(contract, safe='')}"
-        return self._log.with_name(f"{self._log.name}{other}.mock")
+
+def _damaged(error: BadData, where: Path, chain: str, contract: str) -> LedgerError:
+    """What is wrong with the file of a mock chain: it is another chain's, or damaged."""
+    from chains.mock import MockChain
+
+    try:
+        with closing(MockChain(where)) as found:
+            if (found.name, found.contract) == (chain, contract):
+                return error
+            there = f"the chain {found.name} with the contract {found.contract}"
+            message = f"{where} has {there}, not {chain} with {contract}"
+            return errors.Usage(message, f"give --chain {found.name}, or put the other chain's file there")
+    except LedgerError:
+        message = str(error) if str(where) in str(error) else f"{where}: {error}"
+        return BadData(message, f"restore {where.name} from a copy")
 
 
-def _not_taken(untaken: Untaken) -> tuple[str, str]:
-    """What to tell of a fact that the ledger refused, and what to do about it."""
-    fact = untaken.fact
-    what = "the purchase" if isinstance(fact, PurchaseMade) else "the exit"
-    message = f"{what} {fact.id} of {fact.subscriber} on {fact.plan} was not taken in: {untaken.reason}"
-    if untaken.reason.startswith("no plan"):
-        return message, f"create a plan of the name or onchain_id {fact.plan}, and run again"
-    return message, "mend what stands in its way, and run again: it is tried at each run"
+def _not_taken(untaken: Iterable[Untaken]) -> Iterator[tuple[str, str]]:
+    """What to tell of facts that the ledger refused, and what to do about it: once for each plan and reason."""
+    groups: dict[tuple[str, str, str], list[str]] = {}
+    for fact, reason in untaken:
+        what = "purchase" if isinstance(fact, PurchaseMade) else "exit"
+        why = _WAITS if reason.startswith("it waits for ") else _detail(reason)
+        groups.setdefault((what, fact.plan, why), []).append(f"{fact.id} of {fact.subscriber}")
+    for (what, plan, reason), facts in groups.items():
+        rest = len(facts) - _IDS_SHOWN
+        shown = ", ".join(facts[:_IDS_SHOWN]) + (f" and {rest} more" if rest > 0 else "")
+        one = len(facts) == 1
+        subject = f"the {what} {shown} on {plan} was" if one else f"{len(facts)} {what}s on {plan} ({shown}) were"
+        message = f"{subject} not taken in: {reason}"
+        if reason.startswith("no plan"):
+            yield message, f"create a plan of the name or onchain_id {plan}, and run again"
+        else:
+            yield message, "mend what stands in its way, and run again: it is tried at each run"
+
+
+def _detail(refused: str) -> str:
+    """A refusal's own words, where it has some: `malformed: detail …` says no more than what follows."""
+    return refused.partition(": detail ")[2] or refused

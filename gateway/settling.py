@@ -1,15 +1,14 @@
-"""Batches and money, as `settle` and `batches` answer them: one shape, read from a log's events and from its books."""
+"""Batches, as `settle` and `batches` answer them: one shape, read from a log's events."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from ledger.books import BatchState, Books
-from ledger.errors import MissingExtra, UnknownPlugin
+from ledger.books import BatchState
 from ledger.events import (
     Payout,
     Settlement,
@@ -22,37 +21,16 @@ from ledger.events import (
     SettlementUnknown,
 )
 from ledger.log import Entry, entries
-from ledger.plugins import ChainPlugin, Store, chain_plugin
-from ledger.readings import BatchReading, Reading
+from ledger.plugins import Store
+from ledger.readings import BatchReading
 from replay.exports import Verified
 from replay.findings import time_text
-from replay.unsettled import oldest_unsettled
 
-from . import render, shapes
+from . import shapes
+from .money import Money, money_answer
 
-MOCK = "mock:local"
-"""The chain that `mock` alone stands for."""
-
-_MOST_SHOWN = 4
-_EXTRAS = {"eip155": "evm"}
 _SETTLEMENT = b'"settlement_'
 """What the body of a commit with an event about a batch has in it: the others need not be decoded."""
-
-
-def chain_name(text: str) -> str:
-    """A chain's name as the log has it: `mock` alone is mock:local."""
-    return MOCK if text == "mock" else text
-
-
-def plugin_of(chain: str) -> ChainPlugin:
-    """The plugin of a chain. Raises MissingExtra where an extra of ours would bring it, else UnknownPlugin."""
-    try:
-        return chain_plugin(chain)
-    except UnknownPlugin:
-        if (extra := _EXTRAS.get(chain.partition(":")[0])) is None:
-            raise
-        hint = f"install the extra: pip install 'tollbook[{extra}]' (a release that has none settles on mock chains)"
-        raise MissingExtra(f"nothing that is installed settles on {chain}", hint) from None
 
 
 # -- batches, from the events ------------------------------------------------------------------------------------------
@@ -197,126 +175,25 @@ def listed(batch: BatchTold) -> dict[str, Any]:
         "contract": batch.contract,
         "block": batch.block or None,
         "opened": time_text(batch.opened),
-        "ended": _text(batch.ended),
+        "ended": None if batch.ended is None else time_text(batch.ended),
         "reason": batch.reason or None,
     }
 
 
-def settle_answer(log: Path, chain: str, batches: Iterable[BatchTold]) -> dict[str, Any]:
+def settle_answer(log: Path, chain: str, batches: Iterable[BatchTold], money: Iterable[Money]) -> dict[str, Any]:
     """The answer of `settle`."""
-    return {"log": shapes.path_text(log), "chain": chain, "batches": [settled(each) for each in batches]}
+    return {
+        "log": shapes.path_text(log),
+        "chain": chain,
+        "batches": [settled(each) for each in batches],
+        "money": [money_answer(each) for each in money],
+    }
 
 
-def batches_answer(log: Path, batches: Iterable[BatchTold], money: list[Money]) -> dict[str, Any]:
+def batches_answer(log: Path, batches: Iterable[BatchTold], money: Iterable[Money]) -> dict[str, Any]:
     """The answer of `batches`."""
     return {
         "log": shapes.path_text(log),
         "batches": [listed(each) for each in batches],
-        "money": [msgspec.structs.asdict(each) | {"oldest_unsettled": _text(each.oldest_unsettled)} for each in money],
+        "money": [money_answer(each) for each in money],
     }
-
-
-def _text(at: int | None) -> str | None:
-    return None if at is None else time_text(at)
-
-
-class Receiver(msgspec.Struct, frozen=True, kw_only=True):
-    """What a receiver has earned, has, and is due, in the asset's smallest unit: earned = settled + due."""
-
-    receiver: str
-    earned: int
-    settled: int
-    due: int
-
-
-class Money(msgspec.Struct, frozen=True, kw_only=True):
-    """An asset's money in its smallest unit: earned = settled + outstanding."""
-
-    asset: str
-    earned: int
-    settled: int
-    outstanding: int
-    oldest_unsettled: int | None
-    receivers: list[Receiver]
-
-
-def money_of(store: Store, books: Books) -> list[Money]:
-    """What was earned, what receivers have of it and what they are due, by asset, at the books' moment."""
-    oldest = oldest_unsettled(store, books)
-    return [
-        Money(
-            asset=each.asset,
-            earned=each.earned,
-            settled=each.settled,
-            outstanding=each.outstanding,
-            oldest_unsettled=oldest.get(each.asset),
-            receivers=[
-                Receiver(receiver=name, earned=(earned := each.receivers.get(name, 0)), settled=earned - due, due=due)
-                for name, due in sorted(each.due.items())
-            ],
-        )
-        for each in Reading(books, books.at).earned()
-    ]
-
-
-# -- for eyes ----------------------------------------------------------------------------------------------------------
-
-
-def show_batches(told: list[BatchTold], title: str) -> None:
-    """A line a batch, why those that failed or are in doubt did, and what stands on the chain."""
-    columns = ("batch", "chain", "contract", "asset", "state", ">accounts", "payouts", ">attempts", "opened", "ended")
-    render.table(columns, [_row(batch) for batch in told], title)
-    for batch in told:
-        if batch.reason:
-            render.line(f"batch {batch.number} of {batch.contract} {batch.state}: {batch.reason}")
-    render.line()
-    render.table(
-        ("batch", ">block", "transaction", "root", "digest"),
-        [(each.number, each.block or "-", each.transaction or "-", each.root, each.digest) for each in told],
-    )
-
-
-def _row(batch: BatchTold) -> tuple[object, ...]:
-    where = batch.number, batch.chain, batch.contract, batch.asset, batch.state
-    payouts = [f"{each.receiver} {render.amount(each.amount, signed=True)}" for each in batch.payouts]
-    more = [f"{len(payouts) - _MOST_SHOWN} more"] * (len(payouts) > _MOST_SHOWN)
-    times = time_text(batch.opened), _text(batch.ended) or "-"
-    return (*where, batch.accounts, ", ".join(payouts[:_MOST_SHOWN] + more) or "-", batch.attempts, *times)
-
-
-def show_money(money: list[Money], end: int) -> None:
-    """What a seller asks: what is earned, what of it came, what waits and since when; and the same by receiver."""
-    if not money:
-        render.line("nothing was earned yet")
-        return
-    render.line()
-    columns = ("asset", ">earned", ">settled", ">outstanding", "oldest unsettled")
-    rows = ((each.asset, *_amounts(each.earned, each.settled, each.outstanding), _wait(each, end)) for each in money)
-    render.table(columns, rows, "money, in each asset's smallest unit")
-    render.line()
-    receivers = ((each.asset, receiver) for each in money for receiver in each.receivers)
-    render.table(
-        ("receiver", "asset", ">earned", ">settled", ">due"),
-        ((one.receiver, asset, *_amounts(one.earned, one.settled, one.due)) for asset, one in receivers),
-    )
-
-
-def _amounts(*amounts: int) -> Iterator[str]:
-    return (render.amount(each) for each in amounts)
-
-
-def _wait(money: Money, end: int) -> str:
-    if money.oldest_unsettled is None:
-        return "-"
-    return f"{time_text(money.oldest_unsettled)}, {span(end - money.oldest_unsettled)} before the log's end"
-
-
-def span(microseconds: int) -> str:
-    """A length of time in its two largest units: `3 d 4 h`, `5 min 6 s`, `0 s`."""
-    seconds = max(microseconds, 0) // 1_000_000
-    parts = []
-    for name, size in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
-        count, seconds = divmod(seconds, size)
-        if count:
-            parts.append(f"{count} {name}")
-    return " ".join(parts[:2]) or "0 s"

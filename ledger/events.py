@@ -584,8 +584,8 @@ class SettlementUnknown(Settlement, frozen=True, kw_only=True, tag="settlement_u
 
 
 class SettlementAdopted(Opening, frozen=True, kw_only=True, tag="settlement_adopted"):
-    """A batch that the chain has and the log lacked (a restored backup), from its published leaf file. `covers` speaks of
-    the log that was lost, so the leaves and the time `at` of their counting stand here."""
+    """A batch that the chain has and the log lacked (a restored backup), from its published leaf file. `covers` speaks
+    of the log that was lost, so the leaves and the time `at` of their counting stand here."""
 
     at: int = 0
     leaves: tuple[Leaf, ...] = ()

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from replay.findings import Report
 
 _Chain = Annotated[
-    str | None, typer.Option(metavar="NAME", help="Compare with the books of this chain.", show_default=False)
+    str | None,
+    typer.Option(metavar="NAME", help="Compare with the books of this chain.", show_default=False, hidden=True),
 ]
 _Against = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Compare with another copy of the log.", show_default=False)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..options import Json, Log
+from ..options import Hashes, Json, Log
 
 if TYPE_CHECKING:
     from ..settling import BatchTold
@@ -14,15 +14,27 @@ if TYPE_CHECKING:
 _Chain = Annotated[
     str | None, typer.Option(metavar="NAME", help="Only those on this chain; mock is mock:local.", show_default=False)
 ]
+_Limit = Annotated[
+    int | None,
+    typer.Option(metavar="N", min=1, help="Only the last so many: 20 in text, all in JSON.", show_default=False),
+]
+
+MOST_SHOWN = 20
 
 
-def batches(log: Log, chain: _Chain = None, json: Json = False) -> None:
-    """All batches of a log in the order in which they were opened, and what is settled and outstanding.
+def batches(
+    log: Log,
+    chain: _Chain = None,
+    limit: _Limit = None,
+    hashes: Hashes = False,
+    json: Json = False,
+) -> None:
+    """What is settled and outstanding, and the batches of a log in the order in which they were opened.
 
     \b
     Examples:
       tollbook batches LOG
-      tollbook batches LOG --chain mock:local
+      tollbook batches LOG --chain mock:local --limit 5 --hashes
       tollbook batches LOG --json
 
     A batch is opened, submitted, committed (the chain has it), and confirmed (paid out, and final) or failed (its
@@ -33,36 +45,47 @@ def batches(log: Log, chain: _Chain = None, json: Json = False) -> None:
     """
     from ledger.folding import books_at
 
-    from .. import render, settling, shapes
+    from .. import money, render, settling
     from ..reading import opened
 
     with opened(log) as store:
         history = settling.History(store)
         books = books_at(store, seq=history.upto)
-        money = settling.money_of(store, books)
+        earned = money.money_of(store, books)
     told = _on(history.batches.told, chain)
     if json:
-        render.json(settling.batches_answer(log, told, money))
+        render.json(settling.batches_answer(log, told if limit is None else told[-limit:], earned))
         return
+    from .. import settling_tables, shapes
+
     path = shapes.path_text(log)
-    if told:
-        settling.show_batches(told, path)
-    else:
-        render.line(f"{path}: no batch was opened yet")
-    settling.show_money(money, books.at)
+    render.line(path)
+    settling_tables.show_money(earned, books.at)
+    settling_tables.show_elsewhere(earned, None)
+    render.line()
+    if not told:
+        render.line("no batch was opened yet")
+        return
+    shown = told[-(limit or MOST_SHOWN) :]
+    title = "batches" if len(shown) == len(told) else f"the last {len(shown)} of {len(told)} batches"
+    settling_tables.show_batches(shown, title, hashes)
+    if len(shown) < len(told):
+        render.line(f"--limit {len(told)} shows them all")
 
 
 def _on(told: list[BatchTold], chain: str | None) -> list[BatchTold]:
     """Those on one chain. Raises NotFound where there are none."""
     from ledger.errors import NotFound
 
-    from ..settling import chain_name
+    from ..choosing import chain_name
 
     if chain is None:
         return told
-    found = [each for each in told if each.chain == chain_name(chain)]
+    known = {each.chain for each in told}
+    name = chain_name(chain, known)
+    found = [each for each in told if each.chain == name]
     if not found:
-        there = ", ".join(sorted({each.chain for each in told}))
+        there = ", ".join(sorted(known))
         hint = f"there are batches on {there}" if there else "`tollbook settle LOG` opens the first one"
-        raise NotFound(f"no batch is on {chain_name(chain)}", hint)
+        raise NotFound(f"no batch is on {name}", hint)
     return found

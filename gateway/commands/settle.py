@@ -7,12 +7,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..options import Json, Log
+from ..options import Hashes, Json, Log
 
 if TYPE_CHECKING:
+    from ledger.readings import Earned
+
+    from ..money import Money
     from ..settling import BatchTold
 
-_Chain = Annotated[str, typer.Option(metavar="NAME", help="The chain's CAIP-2 name; mock alone is mock:local.")]
+_Chain = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="The chain's CAIP-2 name; mock is mock:local. Without it: the one that has LOG's escrow, else mock:local.",
+        show_default=False,
+    ),
+]
 _Asset = Annotated[str | None, typer.Option(metavar="A", help="Open a batch of this one only.", show_default=False)]
 _Wait = Annotated[int, typer.Option(metavar="SECONDS", min=0, help="Wait for the chain at most so long.")]
 _Adopt = Annotated[bool, typer.Option("--adopt", help="First take in the batches that the chain has and LOG lacks.")]
@@ -20,10 +30,11 @@ _Adopt = Annotated[bool, typer.Option("--adopt", help="First take in the batches
 
 def settle(
     log: Log,
-    chain: _Chain = "mock:local",
+    chain: _Chain = None,
     asset: _Asset = None,
     wait: _Wait = 60,
     adopt: _Adopt = False,
+    hashes: Hashes = False,
     json: Json = False,
 ) -> int:
     """Pay out what was earned since the last time, exactly once, however often this is run or interrupted.
@@ -39,8 +50,9 @@ def settle(
     root over the leaves. The batch is written into LOG before anything is signed, and what was signed before it is
     sent. So wherever it stops, run it again: it reads the chain first, and goes on from there.
 
-    The mock chain of LOG lives in LOG.mock, beside it, with the contract tollbook; where purchases in LOG name another
-    contract, that one's lives in LOG.CONTRACT.mock.
+    Without --chain it is the one chain on which LOG has money in escrow, else mock:local. The mock chain of LOG lives
+    in LOG.mock, beside it, with the contract tollbook; where purchases in LOG name another contract, that one's lives
+    in LOG.CONTRACT.mock. A file that is lost is never made anew where LOG has money in it.
 
     A LOG that was restored from a backup may lack batches that the chain has. Nothing is settled then, until --adopt
     takes them in from the leaf files that were published with them.
@@ -51,22 +63,27 @@ def settle(
     from ledger import Ledger
 
     from .. import render, settling
+    from ..choosing import check_writable, chosen
     from ..progress import progress
     from ..reading import opened
     from ..settlement import Run, pauses
 
-    name = settling.chain_name(chain)
-    plugin = settling.plugin_of(name)
     with opened(log):
-        pass  # so that this makes no log, and turns no empty file into one
+        check_writable(log)  # and this makes no log, and turns no empty file into one
     with progress(quiet=json) as told, Ledger.open(log) as ledger:
+        begun, before = ledger.head, ledger.earned()
+        name, plugin = chosen(ledger, log, chain)
         run = Run(ledger, log, name, plugin, as_json=json)
         run.settle(asset, adopt, pauses(wait, told))
         met = run.batches
+        ran_out = _ran_out(ledger.as_of(seq=begun.seq).earned(), before) if met and not json else []
+    money, end = _money(log)
     if json:
-        render.json(settling.settle_answer(log, name, met))
-    else:
-        _show(log, name, met)
+        render.json(settling.settle_answer(log, name, met, money))
+        return _exit_code(met)
+    _show(log, name, met, money, end, hashes)
+    if ran_out:
+        _show_ran_out(ran_out, begun.at, end)
     return _exit_code(met)
 
 
@@ -79,20 +96,46 @@ def _exit_code(met: list[BatchTold]) -> int:
     return BAD_ANSWER if "failed" in states else DONE
 
 
-def _show(log: Path, chain: str, met: list[BatchTold]) -> None:
+def _money(log: Path) -> tuple[list[Money], int]:
+    """The money as the log has it now, and the time of its last entry."""
     from ledger.folding import books_at
 
-    from .. import render, settling, shapes
+    from ..money import money_of
     from ..reading import opened
 
-    path = shapes.path_text(log)
-    if met:
-        settling.show_batches(met, f"{path} on {chain}")
-    else:
-        render.line(f"{path} on {chain}: nothing to settle")
     with opened(log) as store:
         books = books_at(store)
-        settling.show_money(settling.money_of(store, books), books.at)
+        return money_of(store, books), books.at
+
+
+def _show(log: Path, chain: str, met: list[BatchTold], money: list[Money], end: int, hashes: bool) -> None:
+    from .. import render, settling_tables, shapes
+
+    path = shapes.path_text(log)
+    render.line(f"{path} on {chain}" if met else f"{path} on {chain}: nothing to settle")
+    settling_tables.show_money(money, end)
+    settling_tables.show_elsewhere(money, chain)
+    if met:
+        render.line()
+        settling_tables.show_batches(met, "batches of this run", hashes)
     if still := [str(batch.number) for batch in met if batch.ended is None]:
         render.line()
         render.line(f"batch {', '.join(still)} has not ended yet: run this again")
+
+
+def _ran_out(then: list[Earned], now: list[Earned]) -> list[tuple[str, int]]:
+    """What time alone has earned between two readings of the same events, by asset."""
+    before = {each.asset: each.earned for each in then}
+    gains = ((each.asset, each.earned - before.get(each.asset, 0)) for each in now)
+    return [(asset, gain) for asset, gain in gains if gain > 0]
+
+
+def _show_ran_out(gains: list[tuple[str, int]], begun: int, end: int) -> None:
+    from .. import render
+    from ..settling_tables import seconds_text, span
+
+    amounts = " and ".join(f"{render.amount(gain)} {asset}" for asset, gain in gains)
+    since = f"{seconds_text(begun)}, {span(end - begun)} before this run"
+    render.line()
+    render.line(f"{amounts} was earned by time alone since the log's last entry ({since}):")
+    render.line("windows ran on, and credits lapsed")

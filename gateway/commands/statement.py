@@ -66,7 +66,7 @@ def statement(
     columns = ("seq", "at", "what", ">available", ">held", ">spent", ">available after", ">held after")
     render.table(columns, _rows(found, [line["at"] for line in answer["lines"]], decimals), title)
     if proven is not None:
-        proven.show()
+        proven.show(log)
 
 
 def _proven(store: Store, batch: int, subscriber: str, plan: str) -> Proven:

@@ -67,7 +67,7 @@ def _lines(summary: Summary) -> Iterator[tuple[str, str, str, str]]:
     yield "  outstanding", "", "", _money(summary.outstanding)
     for asset, receivers in summary.receivers.items():
         for name, receiver in receivers.items():
-            yield f"    due to {name}", "", "", _money({asset: receiver.due})
+            yield f"    outstanding to {name}", "", "", _money({asset: receiver.outstanding})
 
 
 def _money(amounts: dict[str, int]) -> str:

@@ -22,6 +22,8 @@ from ledger.plugins import stores
 from .run import sweep
 from .summary import Summary
 
+_LATER = "pays what runs out between the trace's time and your clock's: the next entry of the log is of today"
+
 
 def next_steps(summary: Summary) -> list[tuple[str, str]]:
     """Commands that work on this log, each with what it shows."""
@@ -35,6 +37,7 @@ def next_steps(summary: Summary) -> list[tuple[str, str]]:
         (f"tollbook balance {log}", "what every subscriber has left"),
         (f"tollbook audit {log}", "the same audit again, from the file alone"),
         (f'sqlite3 {log} "{sql}"', "charges in the log itself, with nothing of ours installed"),
+        *([(f"tollbook settle {log}", _LATER)] if summary.batches else []),
     ]
 
 

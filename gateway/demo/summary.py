@@ -70,10 +70,10 @@ class Adjustments(msgspec.Struct, frozen=True):
 
 
 class Receiver(msgspec.Struct, frozen=True):
-    """What a receiver has been paid by confirmed batches, and what is due beyond that; below 0 it has too much."""
+    """What a receiver was paid by confirmed batches, and what it has earned beyond that; below 0 it has too much."""
 
     paid: int
-    due: int
+    outstanding: int
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):

@@ -48,3 +48,4 @@ def test_the_page_is_written(tollbook, told, tmp_path):
 def test_settlement_is_not_part_of_this_release(tollbook, told):
     error = tollbook("audit", told.log, "--chain", "mock", "--json").error
     assert (error["code"], "mock" in error["message"]) == ("missing_extra", True)
+    assert "--chain" not in tollbook("audit", "--help").out

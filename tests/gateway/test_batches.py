@@ -131,7 +131,7 @@ def test_a_number_that_was_given_out_again_stands_there_twice(seller, batches, t
     assert (failed["transaction"], failed["block"]) == (None, None)
     assert (submitted["number"], submitted["state"], submitted["ended"]) == (1, "submitted", None)
     assert failed["ended"] is not None
-    assert "batch 1 of tollbook failed: not today" in tollbook("batches", seller.log).out
+    assert "batch 1 of tollbook failed: the chain refused it: not today\n" in tollbook("batches", seller.log).out
 
 
 def test_an_adopted_batch_is_there_as_well(seller, batches):
@@ -161,7 +161,50 @@ def test_a_log_without_batches(seller, batches, tollbook):
     answer = batches()
     assert (answer["batches"], answer["money"]) == ([], [])
     done = tollbook("batches", seller.log)
-    assert (done.code, done.out) == (0, f"{seller.log}: no batch was opened yet\nnothing was earned yet\n")
+    assert (done.code, done.out) == (0, f"{seller.log}\nnothing was earned yet\n\nno batch was opened yet\n")
+
+
+def test_the_last_ones_are_shown_and_all_where_they_are_asked_for(seller, batches, tollbook):
+    seller.buys("alice")
+    for _ in range(22):
+        seller.use()
+        seller.settle()
+    assert len(batches()["batches"]) == 22
+    assert [batch["number"] for batch in batches("--limit", "2")["batches"]] == [21, 22]
+    lines = tollbook("batches", seller.log).out.splitlines()
+    title = lines.index("the last 20 of 22 batches, all of contract tollbook on mock:local")
+    assert [line.split()[0] for line in lines[title + 2 : -1]] == [str(number) for number in range(3, 23)]
+    assert lines[-1] == "--limit 22 shows them all"
+    lines = tollbook("batches", seller.log, "--limit", "99").out.splitlines()
+    assert sum("confirmed" in line for line in lines) == 22
+    assert "--limit" not in lines[-1]
+
+
+def test_the_table_is_no_wider_than_it_must_be(seller, tollbook):
+    seller.buys("alice")
+    seller.use(30)
+    seller.settle()
+    lines = tollbook("batches", seller.log).out.splitlines()
+    assert max(len(line) for line in lines[1:]) <= 120
+    assert not any(".0" in line for line in lines[1:])
+    assert lines.index("money, in each asset's smallest unit") < len(lines) - 3
+
+
+def test_several_contracts_have_a_column(seller, tollbook):
+    seller.buys("alice")
+    seller.use()
+    seller.settle()
+    with closing(MockChain(contract="0x" + "a1" * 20)) as chain, seller.open() as ledger:
+        chain.purchase("bob", "pro", "USD", {"0x" + "Cc" * 20: 1000}, credits=100)
+        chain.mine(2)
+        Watcher(ledger, chain).sync()
+        ledger.execute(Charge(subscriber="bob", plan="pro", usage={"units": 2})).unwrap()
+        Outbox(ledger, chain).settle()
+    rows = [line.split() for line in tollbook("batches", seller.log).out.splitlines()]
+    assert ["batch", "chain", "contract", "asset"] in [row[:4] for row in rows]
+    assert ["1", "mock:local", "0xa1a1…a1a1", "USD", "confirmed", "1", "0xCcCc…CcCc", "+20"] in [
+        row[:8] for row in rows
+    ]
 
 
 def test_it_changes_nothing_and_leaves_nothing(seller, process):
@@ -194,13 +237,29 @@ def test_the_money_is_told_by_asset_and_by_receiver(seller, batches):
     seller.do(Purchase(subscriber="bob", plan="pro", funding="direct"))
     seller.use(10, subscriber="bob")
     (money,) = batches()["money"]
-    assert list(money) == ["asset", "earned", "settled", "outstanding", "oldest_unsettled", "receivers"]
+    places = ["outstanding_on", "unfunded", "oldest_unsettled"]
+    assert list(money) == ["asset", "earned", "settled", "outstanding", *places, "receivers"]
     assert (money["earned"], money["settled"], money["outstanding"]) == (450, 400, 50)
     assert money["oldest_unsettled"] == time_text(oldest)
     assert money["receivers"] == [
-        {"receiver": "acme", "earned": 405, "settled": 360, "due": 45},
-        {"receiver": "fee", "earned": 45, "settled": 40, "due": 5},
+        {"receiver": "acme", "earned": 405, "settled": 360, "outstanding": 45},
+        {"receiver": "fee", "earned": 45, "settled": 40, "outstanding": 5},
     ]
+
+
+def test_what_is_outstanding_is_on_a_chain_or_on_none(seller, batches):
+    seller.buys("alice")
+    seller.do(Purchase(subscriber="bob", plan="pro"), Purchase(subscriber="carl", plan="pro", funding="direct"))
+    for units, subscriber in ((30, "alice"), (4, "bob"), (9, "carl")):
+        seller.use(units, subscriber=subscriber)
+    (money,) = batches()["money"]
+    assert (money["outstanding"], money["outstanding_on"], money["unfunded"]) == (340, {"mock:local": 300}, 40)
+    seller.settle()
+    (money,) = batches()["money"]
+    assert (money["outstanding"], money["outstanding_on"], money["unfunded"]) == (40, {}, 40)
+    seller.do(Adjust(charge=seller.seq - 2, credits=-10, reason="refund"))
+    (money,) = batches()["money"]
+    assert (money["outstanding"], money["outstanding_on"], money["unfunded"]) == (-60, {"mock:local": -100}, 40)
 
 
 def test_the_text_says_how_long_the_oldest_unit_waits(seller, tollbook):
@@ -208,7 +267,8 @@ def test_the_text_says_how_long_the_oldest_unit_waits(seller, tollbook):
     oldest = seller.use(30)
     seller.now += (26 * HOUR + 59) * SECOND
     seller.do(Give(**ALICE, credits=1))
-    assert f"{time_text(oldest)}, 1 d 2 h before the log's end" in tollbook("batches", seller.log).out
+    without_fraction = time_text(oldest).partition(".")[0] + "Z"
+    assert f"{without_fraction}, 1 d 2 h before the log's end" in tollbook("batches", seller.log).out
 
 
 # -- the oldest unsettled unit -----------------------------------------------------------------------------------------

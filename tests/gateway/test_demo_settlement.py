@@ -68,7 +68,7 @@ def test_all_that_was_earned_is_settled_in_the_end(told):
     receivers = told.receivers[ASSET]
     assert list(receivers) == ["acme", "platform"]
     assert sum(receiver.paid for receiver in receivers.values()) == told.settled[ASSET] > 0
-    assert [receiver.due for receiver in receivers.values()] == [0, 0]
+    assert [receiver.outstanding for receiver in receivers.values()] == [0, 0]
     assert told.audit.clean
 
 

@@ -43,17 +43,17 @@ def test_it_shows_what_a_seller_wants(summary):
     assert summary.head.hash in text
 
 
-def test_each_receiver_is_shown_with_what_it_was_paid_and_is_due(summary):
+def test_each_receiver_is_shown_with_what_it_was_paid_and_what_is_outstanding(summary):
     lines = [" ".join(line.split()) for line in shown(summary).splitlines()]
     for name, receiver in summary.receivers["USD"].items():
         assert f"paid to {name} {receiver.paid // 100:,}.{receiver.paid % 100:02} USD" in lines
-        assert f"due to {name} 0.00 USD" in lines
+        assert f"outstanding to {name} 0.00 USD" in lines
 
 
-def test_a_receiver_with_too_much_is_due_less_than_nothing(summary):
+def test_of_a_receiver_with_too_much_less_than_nothing_is_outstanding(summary):
     owing = msgspec.structs.replace(summary, receivers={"USD": {"acme": Receiver(200_001, -205)}, "gold": {}})
     lines = [" ".join(line.split()) for line in shown(owing).splitlines()]
-    assert "due to acme -2.05 USD" in lines
+    assert "outstanding to acme -2.05 USD" in lines
     assert "paid to acme 2,000.01 USD" in lines
 
 
@@ -85,6 +85,7 @@ def test_each_command_to_look_at_next_is_shown_on_one_line(summary):
 
 def test_the_commands_to_look_at_next_work(summary, capsys):
     steps = [shlex.split(command) for command, _ in next_steps(summary)]
+    assert steps[-1][:2] == ["tollbook", "settle"]
     assert [words[:2] for words in steps[:5]] == [
         ["tollbook", name] for name in ("explain", "statement", "batches", "balance", "audit")
     ]
@@ -111,6 +112,6 @@ def test_a_log_without_charges_still_has_steps(tmp_path):
     summary = run(trace=trace, db=tmp_path / "demo.db")
     assert summary.charged.charges == 0
     assert all(
-        command.startswith(("tollbook batches", "tollbook balance", "tollbook audit", "sqlite3"))
+        command.startswith(("tollbook batches", "tollbook balance", "tollbook audit", "tollbook settle", "sqlite3"))
         for command, _ in next_steps(summary)
     )

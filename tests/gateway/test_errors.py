@@ -97,6 +97,14 @@ def test_bad_data_names_the_file_and_the_line(tollbook, tmp_path):
     assert tollbook(*words).err.startswith(f"tollbook: error: {trace}:2: ")
 
 
+@pytest.mark.parametrize(("wrong", "said"), [("abc", "a whole number"), ("-1", "0 or more"), ("1.5", "a whole number")])
+def test_a_wrong_number_is_told_in_plain_words_whatever_typer_says(tollbook, shop, wrong, said):
+    error = tollbook("settle", shop.log, f"--wait={wrong}", "--json").error
+    assert (error["code"], "Input should" in error["message"]) == ("usage", False)
+    if "give" in error["message"]:  # older releases of Typer have words of their own
+        assert error["message"] == f"invalid value for '--wait': give {said}"
+
+
 def test_a_refusal_adds_its_reason_and_its_facts():
     error = json.loads(as_json(PaymentRequired(Refused(Reason.insufficient_credits, {"needed": 5, "top_up": 3}))))
     assert error["error"]["code"] == "refused"

@@ -13,7 +13,12 @@ from contextlib import closing
 import pytest
 
 from chains.mock import MockChain, NodeDown, Refuse, SettleThenTimeOut
+from chains.mock.plugin import MockPlugin
+from gateway import choosing
 from ledger import Adjust, Charge, CreatePlan, Escrow, EscrowFunding, Ledger, Purchase
+from ledger.errors import ChainUnavailable, NotWritten
+from ledger.plugins import chains
+from ledger.stores.sqlite import SQLiteStore
 
 KEYS = ["number", "asset", "covers", "root", "digest", "accounts", "payouts", "state", "attempts", "transaction"]
 ALICE = {"subscriber": "alice", "plan": "pro"}
@@ -28,7 +33,8 @@ class Seller:
 
     def plan(self, plan="pro", **terms):
         money = {"price": {"acme": 900, "fee": 100}, "credits": 100, "owner": "acme"}
-        return CreatePlan(plan=plan, **(money | terms), policy="complexity", parameters={"weights": {"units": 1}})
+        tariff = {"policy": "complexity", "parameters": {"weights": {"units": 1}}}
+        return CreatePlan(plan=plan, **(money | tariff | terms))
 
     def do(self, *commands):
         """Do commands; the sequence of the last one's first event."""
@@ -40,6 +46,11 @@ class Seller:
 
     def chain(self, *script):
         return closing(MockChain(self.mock, script=script))
+
+    def escrowed(self, subscriber, chain, contract, purchase="made up"):
+        """Bought in a contract, as the log has it."""
+        funding = EscrowFunding(Escrow(chain, contract, purchase))
+        return self.do(Purchase(subscriber=subscriber, plan="pro", funding=funding))
 
     def buys(self, *subscribers, plan="pro", asset="USD"):
         """Bought on the chain, and final there."""
@@ -84,7 +95,7 @@ def test_what_was_earned_is_paid_out_with_the_contracts_keys(earned, settle):
     done = settle()
     assert (done.code, done.err) == (0, "")
     answer = done.json
-    assert list(answer) == ["log", "chain", "batches"]
+    assert list(answer) == ["log", "chain", "batches", "money"]
     assert (answer["log"], answer["chain"]) == (str(earned.log), "mock:local")
     (batch,) = answer["batches"]
     assert list(batch) == KEYS
@@ -93,6 +104,14 @@ def test_what_was_earned_is_paid_out_with_the_contracts_keys(earned, settle):
     assert (batch["state"], batch["attempts"]) == ("confirmed", 1)
     assert all(batch[name].startswith("0x") for name in ("root", "digest", "transaction"))
     assert (earned.paid("acme"), earned.paid("fee")) == (270, 30)
+    (money,) = answer["money"]
+    assert (money["asset"], money["earned"], money["settled"], money["outstanding"]) == ("USD", 300, 300, 0)
+
+
+def test_the_money_is_told_as_batches_tells_it(earned, settle, tollbook):
+    earned.do(Purchase(subscriber="carl", plan="pro"))
+    earned.use(1, subscriber="carl")
+    assert settle().json["money"] == tollbook("batches", earned.log, "--json").json["money"]
 
 
 def test_settling_twice_pays_once(earned, settle):
@@ -127,8 +146,7 @@ def test_contracts_that_purchases_name_are_settled_too_each_in_its_own_file(earn
     with closing(MockChain(other, contract="other")) as chain:
         bought = chain.purchase("carl", "pro", "USD", {"acme": 900, "fee": 100}, credits=100)
         chain.mine(2)
-    funding = EscrowFunding(Escrow("mock:local", "other", bought.id, bought.block))
-    earned.do(Purchase(subscriber="carl", plan="pro", funding=funding))
+    earned.escrowed("carl", "mock:local", "other", bought.id)
     earned.use(5, subscriber="carl")
     done = settle()
     assert (done.code, [payouts(batch)["acme"] for batch in done.json["batches"]]) == (0, [45, 270])
@@ -141,18 +159,124 @@ def test_mock_alone_is_mock_local(earned, settle):
     assert earned.paid() == 270
 
 
-def test_the_text_has_the_batch_and_then_the_money(earned, tollbook):
+def test_the_text_has_the_money_and_then_the_batch(earned, tollbook):
     lines = tollbook("settle", earned.log).out.splitlines()
-    assert lines[0] == f"{earned.log} on mock:local"
-    assert {"1", "confirmed", "+270,", "fee", "+30"} <= set(lines[2].split())
-    money = next(place for place, line in enumerate(lines) if line.startswith("money"))
-    assert lines[money + 1].split() == ["asset", "earned", "settled", "outstanding", "oldest", "unsettled"]
-    assert lines[money + 2].split() == ["USD", "300", "300", "0", "-"]
-    assert [line.split() for line in lines[-2:]] == [
+    assert lines[:2] == [f"{earned.log} on mock:local", "money, in each asset's smallest unit"]
+    assert lines[2].split() == ["asset", "earned", "settled", "outstanding", "oldest", "unsettled"]
+    assert lines[3].split() == ["USD", "300", "300", "0", "-"]
+    assert [line.split() for line in lines[5:8]] == [
+        ["receiver", "asset", "earned", "settled", "outstanding"],
         ["acme", "USD", "270", "270", "0"],
         ["fee", "USD", "30", "30", "0"],
     ]
+    assert lines[9] == "batches of this run, all of contract tollbook on mock:local"
+    assert {"1", "confirmed", "+270,", "fee", "+30"} <= set(lines[11].split())
+    assert len(lines) == 12
+    assert max(map(len, lines[1:])) <= 120
     assert "nothing to settle" in tollbook("settle", earned.log).out
+
+
+def test_whole_hashes_are_shown_where_they_are_asked_for(earned, settle, tollbook):
+    shown = tollbook("settle", earned.log, "--hashes").out
+    (batch,) = tollbook("batches", earned.log, "--json").json["batches"]
+    for name in ("root", "digest", "transaction"):
+        assert batch[name] in shown
+        assert batch[name] not in tollbook("batches", earned.log).out
+
+
+def test_what_no_chain_holds_is_told_beside_nothing_to_settle(seller, tollbook):
+    seller.do(Purchase(**ALICE))
+    seller.use(1)
+    lines = tollbook("settle", seller.log).out.splitlines()
+    assert lines[0] == f"{seller.log} on mock:local: nothing to settle"
+    assert lines[-1] == "10 USD is outstanding from purchases that no chain holds: it is not settled here"
+    assert tollbook("batches", seller.log).out.count("no chain holds") == 1
+
+
+def test_what_time_alone_has_earned_since_the_logs_last_entry_is_told(seller, settle, tollbook):
+    """An old log, such as a demo's, whose windows have run out by the clock of whoever settles."""
+    with Ledger.open(seller.log.with_name("old.db"), clock=lambda: 1_700_157_600_000_000) as ledger:
+        ledger.execute(seller.plan("day", credits=0, seconds=86_400, policy="time", parameters={})).unwrap()
+        with closing(MockChain(seller.log.with_name("old.db.mock"))) as chain:
+            bought = chain.purchase("alice", "day", "USD", {"acme": 900, "fee": 100}, seconds=86_400)
+            chain.mine(2)
+        funding = EscrowFunding(Escrow("mock:local", "tollbook", bought.id))
+        ledger.execute(Purchase(subscriber="alice", plan="day", funding=funding)).unwrap()
+    text = tollbook("settle", seller.log.with_name("old.db")).out
+    assert "1,000 USD was earned by time alone since the log's last entry (2023-11-16T18:00:00Z, " in text
+    assert "by time alone" not in tollbook("settle", seller.log.with_name("old.db")).out
+
+
+def test_what_was_charged_was_not_earned_by_time(earned, tollbook):
+    assert "by time alone" not in tollbook("settle", earned.log).out
+
+
+# -- the chain ---------------------------------------------------------------------------------------------------------
+
+
+class Bank(MockPlugin):
+    """Another kind of chain, which nobody can reach."""
+
+    def connect(self, chain, contract, **options):
+        raise ChainUnavailable("the bank is closed")
+
+
+@pytest.fixture
+def bank(monkeypatch, seller):
+    """The bank holds what Dora paid: 1000 USD, of which she has used 600."""
+    monkeypatch.setitem(chains._load(), "bank", Bank())
+    seller.escrowed("dora", "bank:town", "vault")
+    seller.use(60, subscriber="dora")
+    return seller
+
+
+def test_without_a_name_it_is_the_chain_that_has_the_escrow(bank, settle):
+    assert settle().error["message"] == "the bank is closed"
+
+
+def test_another_mock_chain_that_has_the_escrow_is_found_too(seller, settle):
+    with closing(MockChain(seller.mock, name="mock:town")) as chain:
+        bought = chain.purchase("alice", "pro", "USD", {"acme": 900, "fee": 100}, credits=100)
+        chain.mine(2)
+    seller.escrowed("alice", "mock:town", "tollbook", bought.id)
+    seller.use(3)
+    answer = settle().json
+    assert (answer["chain"], payouts(answer["batches"][0])) == ("mock:town", {"acme": 27, "fee": 3})
+    error = settle("--chain", "mock").error
+    assert (error["code"], error["hint"]) == ("usage", "give --chain mock:town, where 970 USD is")
+
+
+def test_a_chain_that_has_nothing_is_a_usage_error_that_names_the_one_that_has(bank, settle, tollbook):
+    before = bank.log.read_bytes()
+    error = settle("--chain", "mock").error
+    assert (error["code"], error["message"]) == ("usage", "nothing is in escrow on mock:local")
+    assert error["hint"] == "give --chain bank:town, where 1,000 USD is"
+    assert (bank.log.read_bytes(), bank.mock.exists()) == (before, False)
+    with bank.chain():  # an empty chain is not better than none
+        pass
+    assert settle("--chain", "mock").error["code"] == "usage"
+
+
+def test_what_the_mock_chain_sold_and_the_log_does_not_know_yet_is_taken_in_there(bank, settle, tollbook):
+    bank.buys("alice")
+    assert settle("--chain", "mock").json["batches"] == []
+    bank.use(1)
+    done = tollbook("settle", bank.log)  # both have something now, so it is mock:local
+    assert (done.code, bank.paid()) == (0, 9)
+    assert "600 USD is outstanding on bank:town: settle it with --chain bank:town" in done.out
+
+
+def test_of_several_chains_all_are_named(bank, settle):
+    bank.escrowed("emil", "mock:town", "tollbook")
+    hint = "give --chain bank:town, where 1,000 USD is, or --chain mock:town, where 1,000 USD is"
+    assert settle().error["hint"] == hint
+
+
+@pytest.mark.parametrize("name", ["local", "mock:", ":local", "EIP155:1", "mock:lo cal", "eip155:1:2", ""])
+def test_a_name_that_is_not_caip_2_is_a_usage_error(earned, settle, tollbook, name):
+    for error in (settle("--chain", name).error, tollbook("batches", earned.log, "--chain", name, "--json").error):
+        assert (error["code"], repr(name) in error["message"]) == ("usage", True)
+        assert "namespace:reference" in error["hint"]
 
 
 # -- nothing to do, and what is not there ------------------------------------------------------------------------------
@@ -179,16 +303,16 @@ def test_no_log_is_made(tollbook, tmp_path):
     assert tollbook("settle", tmp_path / "text.db", "--json").error["code"] == "not_a_log"
 
 
-@pytest.mark.parametrize(("chain", "code"), [("solana:1", "unknown_plugin"), ("eip155:8453", "missing_extra")])
-def test_a_chain_that_nothing_installed_knows(earned, settle, chain, code):
+@pytest.mark.parametrize("chain", ["solana:1", "eip155:8453"])
+def test_a_chain_that_nothing_installed_knows(earned, settle, chain):
     error = settle("--chain", chain).error
-    assert error["code"] == code
-    assert ("mock" if code == "unknown_plugin" else "tollbook[evm]") in error["hint"]
+    assert (error["code"], error["hint"]) == ("unknown_plugin", "installed are: mock")
+    assert error["message"] == f"no plugin that is installed settles on {chain}"
 
 
 def test_an_asset_that_is_not_there_is_a_usage_error_that_names_those_that_are(earned, settle):
     error = settle("--asset", "EUR").error
-    assert (error["code"], "EUR" in error["message"], "USD" in error["hint"]) == ("usage", True, True)
+    assert (error["code"], "'EUR'" in error["message"], "'USD'" in error["hint"]) == ("usage", True, True)
     assert earned.paid() == 0
 
 
@@ -198,21 +322,79 @@ def test_a_damaged_log_is_not_settled(earned, settle, spoil):
     assert earned.paid() == 0
 
 
-def test_a_chain_that_is_lost_with_batches_on_it_is_not_made_anew(earned, settle):
-    settle()
+@pytest.mark.parametrize("batches", [True, False])
+@pytest.mark.parametrize("is_empty", [True, False])
+def test_a_chain_that_is_lost_with_the_logs_money_is_not_made_anew(earned, settle, batches, is_empty):
+    if batches:
+        settle()
     earned.mock.unlink()
+    if is_empty:
+        earned.mock.touch()
     earned.use(1)
+    before = earned.log.read_bytes()
     error = settle().error
     assert (error["code"], str(earned.mock) in error["message"]) == ("io", True)
-    assert not earned.mock.exists()
+    assert "put it back beside the log" in error["hint"]
+    assert earned.log.read_bytes() == before
+    assert [path.name for path in earned.log.parent.iterdir() if path.stat().st_size] == ["toll.db"]
 
 
-def test_escrow_that_a_new_chain_does_not_hold_fails(seller, settle):
-    seller.do(Purchase(**ALICE, funding=EscrowFunding(Escrow("mock:local", "tollbook", "made up"))))
-    seller.use(30)
-    done = settle()
-    assert (done.code, [batch["state"] for batch in done.json["batches"]]) == (1, ["failed"])
-    assert seller.mock.exists()
+def test_an_empty_file_is_no_chain_and_stays_empty(seller, settle):
+    seller.mock.touch()
+    assert settle().json["batches"] == []
+    assert seller.mock.read_bytes() == b""
+
+
+@pytest.mark.parametrize("spoilt", [b"no chain\n", None])
+def test_a_damaged_chain_is_to_be_restored(earned, settle, spoilt):
+    earned.mock.write_bytes(spoilt or earned.mock.read_bytes()[:5000])
+    error = settle().error
+    assert (error["code"], error["hint"]) == ("bad_data", "restore toll.db.mock from a copy")
+    assert str(earned.mock) in error["message"]
+
+
+def test_a_file_that_has_another_chain_is_told_with_its_name(seller, settle):
+    with closing(MockChain(seller.mock, name="mock:town")):
+        pass
+    error = settle().error
+    assert (error["code"], "--chain mock:town" in error["hint"]) == ("usage", True)
+
+
+@pytest.mark.parametrize("name", ["toll.db", "toll.db.mock"])
+def test_a_file_that_may_only_be_read_is_named(earned, settle, monkeypatch, name):
+    place = earned.log.with_name(name)
+    monkeypatch.setattr(choosing.os, "access", lambda path, mode: path != place or mode != os.W_OK)
+    error = settle().error
+    assert (error["code"], error["message"]) == ("io", f"{place} cannot be written")
+
+
+def test_a_disk_that_is_full_is_told_with_the_log(earned, settle, monkeypatch):
+    def append(store, expected, commit):
+        raise NotWritten("nothing was written: database or disk is full")
+
+    monkeypatch.setattr(SQLiteStore, "append", append)
+    assert settle().error["message"] == f"{earned.log}: nothing was written: database or disk is full"
+
+
+def test_a_chain_without_what_the_log_bought_there_is_2_and_nothing_is_written(earned, settle):
+    earned.escrowed("carl", "mock:local", "tollbook")
+    before = earned.log.read_bytes()
+    error = settle().error
+    assert (error["code"], "made up" in error["message"]) == ("bad_data", True)
+    assert earned.log.read_bytes() == before
+
+
+def test_a_chain_without_the_batches_of_the_log_is_2_and_nothing_is_written(earned, settle):
+    backup = earned.mock.with_name("backup")
+    shutil.copy(earned.mock, backup)
+    settle()
+    shutil.copy(backup, earned.mock)
+    earned.buys("carl")  # which would be taken in, were it looked at before the batches
+    before = earned.log.read_bytes()
+    for words in ((), ("--adopt",)):
+        error = settle(*words).error
+        assert (error["code"], "does not have batch 1" in error["message"]) == ("bad_data", True)
+    assert earned.log.read_bytes() == before
 
 
 # -- what the chain has seen -------------------------------------------------------------------------------------------
@@ -229,6 +411,27 @@ def test_a_fact_that_cannot_be_taken_in_is_told_with_what_to_do(seller, settle, 
     assert settle().err == ""
     seller.use(1, plan="gold")
     assert payouts(settle().json["batches"][0]) == {"acme": 9, "fee": 1}
+
+
+def test_facts_that_cannot_be_taken_in_are_told_once_for_each_reason(seller, settle):
+    seller.buys(*(f"customer-{number}" for number in range(84)), plan="gold")
+    seller.buys("alice", plan="silver")
+    gold, silver = [json.loads(line)["warning"]["message"] for line in settle().err.splitlines()]
+    assert gold == (
+        "84 purchases on gold (purchase-1 of customer-0, purchase-2 of customer-1, purchase-3 of customer-2 "
+        "and 81 more) were not taken in: no plan is called gold on the chain"
+    )
+    assert silver.startswith("the purchase purchase-85 of alice on silver was not taken in")
+
+
+def test_facts_that_wait_for_others_are_told_together(seller, settle):
+    seller.buys("alice", "bob", plan="gold")
+    with seller.chain() as chain:
+        for subscriber in ("alice", "bob"):
+            chain.request_exit(subscriber, "gold")
+        chain.mine(2)
+    purchases, exits = [json.loads(line)["warning"]["message"] for line in settle().err.splitlines()]
+    assert (purchases.split()[:2], exits.split()[:2]) == (["2", "purchases"], ["2", "exits"])
 
 
 # -- trouble -----------------------------------------------------------------------------------------------------------
@@ -257,9 +460,12 @@ def test_a_refused_batch_is_1_and_the_next_one_pays(earned, settle, tollbook):
         pass
     (batch,) = answer_of(settle(), 1)
     assert (batch["state"], batch["attempts"], batch["transaction"]) == ("failed", 0, None)
-    assert "not today" in tollbook("batches", earned.log).out
+    text = tollbook("batches", earned.log).out
+    assert "batch 1 of tollbook failed: the chain refused it: not today\n" in text
+    assert "its payouts are in the next batch, so settle again; if that fails too, " in text
     (again,) = settle().json["batches"]
     assert (again["number"], payouts(again), earned.paid()) == (1, {"acme": 270, "fee": 30}, 270)
+    assert "if that fails too" not in tollbook("batches", earned.log).out
 
 
 def test_an_answer_that_did_not_come_is_found_on_the_chain(earned, settle):
@@ -301,6 +507,20 @@ def test_a_restored_log_is_stopped_until_it_adopts_what_it_lost(earned, settle):
     assert (payouts(adopted), adopted["state"]) == ({"acme": 270, "fee": 30}, "confirmed")
     assert (payouts(new), new["number"], earned.paid()) == ({"acme": 45, "fee": 5}, 2, 315)
     assert settle("--adopt").json["batches"] == []
+
+
+def test_a_batch_of_another_log_is_not_adopted_and_a_sentence_says_so(earned, settle, tollbook):
+    settle()
+    other = earned.log.with_name("other.db")
+    with Ledger.open(other, id="another shop") as ledger:
+        ledger.execute(earned.plan()).unwrap()
+    shutil.copy(earned.mock, other.with_name("other.db.mock"))
+    error = tollbook("settle", other, "--adopt", "--json").error
+    assert error["message"] == (
+        "mock:local has a batch of tollbook that this log cannot adopt: "
+        "the leaf file is of another chain, contract or ledger"
+    )
+    assert (error["code"], error["reason"], "this log" in error["hint"]) == ("refused", "malformed", True)
 
 
 def test_in_a_process_of_its_own_with_json_on_stdout_alone(earned, process):

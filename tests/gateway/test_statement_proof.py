@@ -3,6 +3,7 @@
 The plan is 100 credits for 1000 USD: a used credit earns 10.
 """
 
+import shlex
 import subprocess
 import sys
 from contextlib import closing
@@ -141,3 +142,31 @@ def test_the_text_has_a_command_that_checks_it(statement, subscriber, plan):
     for spoiled, answer in ((command, "True\n"), (command.replace(", 0)", ", 1)"), "False\n")):
         done = subprocess.run(spoiled, shell=True, capture_output=True, text=True, check=True)
         assert done.stdout == answer
+
+
+def said(done):
+    """What the text says after the proof."""
+    lines = done.out.splitlines()
+    return lines[next(place for place, line in enumerate(lines) if line.endswith("that is all it proves.")) + 1 :]
+
+
+def test_the_text_has_a_command_that_reads_the_root_from_the_mock_chain(seller, statement):
+    with closing(MockChain(seller.log.with_name("toll.db.beside.mock"), contract="beside")) as chain:
+        seller.settle(chain, buys=(("dora", "pro"),))
+        seller.use(7, "dora")
+        seller.settle(chain)
+        root = chain.final_root("USD")
+    title, command, *_ = said(statement(1, "dora"))
+    assert title == "The root that the chain has:"
+    words = [sys.executable, *shlex.split(command)[1:]]
+    assert subprocess.run(words, capture_output=True, text=True, check=True).stdout == f"{root}\n"
+    assert statement(1, "dora", "pro", "--json").json["proof"]["root"] == root
+
+
+def test_a_root_that_the_chain_has_no_more_or_not_yet_is_said_to_be_so(seller, statement):
+    assert said(statement(1))[0] == "The chain has the root of batch 2 by now: --proof 2 proves against that one."
+    assert said(statement(2))[0] == "The root that the chain has: ask tollbook on mock:local for its last of USD."
+    seller.use(1)
+    with Ledger.open(seller.log) as ledger:
+        Outbox(ledger, seller.chain).settle(pauses=())
+    assert said(statement(3))[0] == "The chain does not have it as its root: the batch is submitted."

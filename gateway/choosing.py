@@ -1,0 +1,108 @@
+"""The chain that a log is settled on: its name, the plugin that knows it, and where a log's mock chains live."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Collection
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import quote
+
+from ledger import Ledger
+from ledger.errors import BadData, LogError, UnknownPlugin
+from ledger.plugins import ChainPlugin, chain_plugin, chains
+
+from .errors import Usage
+from .render import amount
+
+MOCK = "mock:local"
+"""The chain that `mock` alone stands for."""
+
+CONTRACT = "tollbook"
+"""The contract of the mock chain that lives in LOG.mock."""
+
+_CAIP_2 = re.compile("[-a-z0-9]{3,8}:[-_a-zA-Z0-9]{1,32}")
+
+
+def chain_name(text: str, known: Collection[str] = ()) -> str:
+    """A chain's name as the log has it: `mock` alone is mock:local. Raises Usage for one that is not CAIP-2, unless the
+    log has it (`known`)."""
+    name = MOCK if text == "mock" else text
+    if name not in known and _CAIP_2.fullmatch(name) is None:
+        hint = "write namespace:reference as CAIP-2 has it, such as mock:local or eip155:8453; mock alone is mock:local"
+        raise Usage(f"{text!r} is not the name of a chain", hint)
+    return name
+
+
+def plugin_of(chain: str) -> ChainPlugin:
+    """The plugin of a chain. Raises UnknownPlugin where none is installed."""
+    try:
+        return chain_plugin(chain)
+    except UnknownPlugin:
+        hint = f"installed are: {', '.join(chains.names())}"
+        raise UnknownPlugin(f"no plugin that is installed settles on {chain}", hint) from None
+
+
+def is_mock(chain: str) -> bool:
+    """Whether it is a mock chain, which lives in a file beside the log."""
+    return chain.startswith("mock:")
+
+
+def mock_file(log: Path, contract: str) -> Path:
+    """Where the mock chain of a log with that contract lives: such a file has one contract."""
+    other = "" if contract == CONTRACT else f".{quote(contract, safe='')}"
+    return log.with_name(f"{log.name}{other}.mock")
+
+
+def has_chain(file: Path) -> bool:
+    """Whether there is a file with something in it: an empty one holds no chain."""
+    return file.exists() and file.stat().st_size > 0
+
+
+def check_writable(file: Path) -> None:
+    """Raises LogError for a file that may only be read."""
+    if not os.access(file, os.W_OK):
+        raise LogError(f"{file} cannot be written", "settling writes it: change its permissions, and run again")
+
+
+def chosen(ledger: Ledger, log: Path, asked: str | None) -> tuple[str, ChainPlugin]:
+    """The chain to settle on, and its plugin: the one that was asked for, or the only one on which the log has escrow,
+    or else mock:local. Raises Usage where all of the log's escrow is on others, and UnknownPlugin."""
+    there = dict.fromkeys(chain for chain, _, _ in ledger.escrows())
+    if asked is None:
+        name = next(iter(there)) if len(there) == 1 else MOCK
+    else:
+        name = chain_name(asked, there)
+    plugin = plugin_of(name)
+    if there and name not in there and not _sold(log, name, plugin):
+        others = (f"--chain {other}, where {_held(ledger, other)} is" for other in there)
+        raise Usage(f"nothing is in escrow on {name}", f"give {', or '.join(others)}")
+    return name, plugin
+
+
+def _sold(log: Path, name: str, plugin: ChainPlugin) -> bool:
+    """Whether the mock chain beside the log has sold anything that the log may not know yet."""
+    where = mock_file(log, CONTRACT)
+    if not (is_mock(name) and has_chain(where)):
+        return False
+    try:
+        with closing(plugin.connect(name, CONTRACT, where=where)) as chain:
+            return any(True for _ in chain.facts(0, 0))
+    except BadData:  # it is another chain
+        return False
+
+
+def _held(ledger: Ledger, chain: str) -> str:
+    """What a chain holds of the log's money in escrow, in words."""
+    held: Counter[str] = Counter()
+    for contract in {contract for place, contract, _ in ledger.escrows() if place == chain}:
+        lots = ledger.escrowed(chain, contract)
+        ids = {lot.id for lot in lots}
+        for subscriber, plan in {(lot.subscriber, lot.plan) for lot in lots}:
+            for lot in ledger.lots(subscriber, plan):
+                held[lot.asset] += (lot.cost - lot.refunded) * (lot.id in ids)
+        for asset, receivers in ledger.settling(chain, contract).settled.items():
+            held[asset] -= sum(receivers.values())
+    return " and ".join(f"{amount(held[asset])} {asset}" for asset in sorted(held)) or "it"
