@@ -2,6 +2,7 @@
 
 import msgspec
 import pytest
+from mock_batches import batch
 
 from chains.mock import (
     Delay,
@@ -17,9 +18,7 @@ from chains.mock import (
     SettleThenTimeOut,
     TimeOut,
 )
-from ledger.batches import Batch
 from ledger.errors import BadData, ChainUnavailable, SendUnknown
-from ledger.events import Leaf, Payout
 
 EVERY = (
     Drop(),
@@ -33,23 +32,6 @@ EVERY = (
     NodeDown(2, skip=1),
     NoFinality(calls=1, blocks=2),
 )
-
-
-def batch(chain, number, previous="", charged=10, paid=10):
-    return Batch(
-        ledger="log",
-        chain=chain.name,
-        contract=chain.contract,
-        number=number,
-        asset="usd",
-        at=number,
-        covers={"main": number},
-        head_seq=number,
-        head_hash="00",
-        previous=previous,
-        leaves=(Leaf("alice", "gold", charged, 0),),
-        payouts=(Payout("bob", paid),),
-    )
 
 
 @pytest.fixture

@@ -6,36 +6,18 @@ import sys
 import threading
 
 import pytest
+from mock_batches import batch
 
 from chains.mock import Delay, Drop, MockChain, NodeDown, Reverted, SettleThenTimeOut, TimeOut
 from chains.mock.contract import InvariantBroken
 from chains.mock.node import Node
 from chains.mock.storage import Storage
-from ledger.batches import Batch
 from ledger.errors import BadData, ChainUnavailable, SendUnknown
-from ledger.events import Leaf, Payout
 
 
 @pytest.fixture
 def where(tmp_path):
     return tmp_path / "log.mock"
-
-
-def batch(chain, number=1):
-    return Batch(
-        ledger="log",
-        chain=chain.name,
-        contract=chain.contract,
-        number=number,
-        asset="usd",
-        at=number,
-        covers={"main": number},
-        head_seq=number,
-        head_hash="00",
-        previous="",
-        leaves=(Leaf("alice", "gold", 10, 0),),
-        payouts=(Payout("bob", 10),),
-    )
 
 
 def buy(chain, id=None):

@@ -1,30 +1,13 @@
 """The mock's blocks, its operator's nonces and fees, and what became of a transaction."""
 
 import pytest
+from mock_batches import batch
 
 from chains.leaves import TEXT_LEAF
 from chains.mock import MockChain, Reorganise
 from chains.seals import seal
 from ledger.batches import Attempt, Batch
 from ledger.errors import BadData
-from ledger.events import Leaf, Payout
-
-
-def batch(chain, number, previous="", charged=10, paid=10):
-    return Batch(
-        ledger="log",
-        chain=chain.name,
-        contract=chain.contract,
-        number=number,
-        asset="usd",
-        at=number,
-        covers={"main": number},
-        head_seq=number,
-        head_hash="00",
-        previous=previous,
-        leaves=(Leaf("alice", "gold", charged, 0),),
-        payouts=(Payout("bob", paid),),
-    )
 
 
 @pytest.fixture
