@@ -4,10 +4,10 @@
     ▸ send ▸ committed ▸ executed and final: confirmed | failed | unknown
 
 Everything that must survive a crash is an event: the intent before anything is signed, the signed bytes before they
-are sent. An outbox holds no state of its own, so a new one goes on wherever the last one stopped, and several may run
-on one log. Each step reads the chain first and then does one thing: it writes one event, or it sends one transaction.
-What was stored, and the chain does not know, is sent, and sent again; that is safe, since a chain takes a number once.
-A batch is never sent anew because an answer did not come.
+are sent. An outbox remembers nothing, so a new one goes on wherever the last one stopped, and several may run on one
+log. Each step reads the chain first and then does one thing: it writes one event, or it sends one transaction (and
+stores a better one, where the chain will not have it). What was stored, and the chain does not know, is sent, and sent
+again; that is safe, since a chain takes a number once. A batch is never sent anew because an answer did not come.
 """
 
 from __future__ import annotations
@@ -41,7 +41,6 @@ from . import leaf_file
 from .leaves import keccak
 
 _ADOPT = "if the log was restored from a backup, adopt what it lost (`tollbook settle LOG --adopt`)"
-
 
 MOST_WRITTEN = 100
 """Events between two pauses: a node whose answers go to and fro must not fill the log."""
