@@ -18,8 +18,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import msgspec
 import pluggy
@@ -114,6 +115,15 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Let go of everything. A second call does nothing."""
+        ...
+
+
+@runtime_checkable
+class HoldingStore(Store, Protocol):
+    """A store that several processes write may offer this too, so that a long decision is not overtaken for ever."""
+
+    def hold(self) -> AbstractContextManager[None]:
+        """Nobody else writes inside, up to the first append. Raises Locked."""
         ...
 
 

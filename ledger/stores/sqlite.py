@@ -12,7 +12,7 @@ import sqlite3
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -118,9 +118,11 @@ class SQLiteStore:
 
     def append(self, expected: Head, commit: Commit) -> None:
         """Write one row and sync it, if the head is still `expected`."""
-        connection, begun = self._open_connection(), False
+        connection = self._open_connection()
+        begun = connection.in_transaction  # it is held
         try:
-            connection.execute("BEGIN IMMEDIATE")
+            if not begun:
+                connection.execute("BEGIN IMMEDIATE")
             begun = True
             if self.head()[:2] != expected[:2]:
                 raise Conflict("the head moved")
@@ -136,6 +138,19 @@ class SQLiteStore:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Nobody else writes inside, up to the first append. Raises Locked."""
+        try:
+            self._open_connection().execute("BEGIN IMMEDIATE")
+        except sqlite3.Error as error:
+            raise _locked_or(error, NotWritten(f"nothing was written: {error}")) from error
+        try:
+            yield
+        finally:
+            if self._connection is not None and self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
 
     def read(self, after: int = 0) -> Iterator[Commit]:
         """All commits with an event after that sequence, a few at a time, so that no read lasts."""

@@ -40,11 +40,12 @@ from ledger import (
     books,
     engine,
 )
-from ledger.errors import Closed, NotWritten, OutcomeUnknown
+from ledger.errors import Closed, Locked, NotWritten, OutcomeUnknown
 from ledger.events import Charged, PlanCreated, Purchased, RefusedRequests, Requested, tag
 from ledger.folding import SNAPSHOT_VERSION, refold
 from ledger.log import Commit, Head, Snapshot
 from ledger.plugins import Price, Store, policies
+from ledger.stores import sqlite
 from ledger.stores.memory import MemoryStore
 from ledger.stores.sqlite import SQLiteStore
 
@@ -922,6 +923,33 @@ def test_events_end_where_the_log_ended_when_the_reading_began(ledger: Ledger) -
     ledger.execute(ASK).unwrap()
     assert [entry.seq for entry in (first[0], *events)] == [1, 2, 3]
     assert [commit.first_seq for commit in (first[1], *commits)] == [1]
+
+
+def test_a_long_decision_is_overtaken_a_few_times_and_then_holds_the_log(
+    path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch of many accounts takes long to decide; other processes that never pause must not starve it."""
+    with Ledger.open(path, clock=clock) as ledger:
+        a_day(ledger, clock)
+        monkeypatch.setattr(sqlite, "LOCK_SECONDS", 0)
+        with Ledger.open(path, clock=clock) as other:
+            tries: list[str] = []
+            honest = Ledger._decide
+
+            def decide(self: Ledger, *arguments: Any) -> Any:
+                if self is ledger:
+                    try:
+                        tries.append("overtaken" if other.execute(BUY).accepted else "refused")
+                    except Locked:
+                        tries.append("held")
+                return honest(self, *arguments)
+
+            monkeypatch.setattr(Ledger, "_decide", decide)
+            assert ledger.execute(BUY).accepted
+            monkeypatch.setattr(Ledger, "_decide", honest)
+            assert tries == ["overtaken"] * 3 + ["held"]
+            assert other.execute(BUY).accepted, "the log is let go of again"
+            assert other.state() == ledger.state()
 
 
 # -- opening and closing -----------------------------------------------------------------------------------------------
