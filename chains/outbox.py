@@ -39,6 +39,7 @@ from ledger.plugins import Chain, chain_plugin
 
 from . import leaf_file
 from .leaves import keccak
+from .seals import to_hex
 
 _ADOPT = "if the log was restored from a backup, adopt what it lost (`tollbook settle LOG --adopt`)"
 
@@ -293,7 +294,7 @@ class Outbox:
         data = self._chain.published(number)
         if data is None:
             raise SettlementStopped(f"the leaf file of batch {number} is not published", "restore a later backup")
-        if f"0x{keccak(data).hex()}" != found.data_hash:
+        if to_hex(keccak(data)) != found.data_hash:
             raise SettlementStopped(
                 f"the published leaf file of batch {number} is not the one that the chain committed to",
                 "find the file whose hash the chain has",

@@ -49,6 +49,7 @@ class Watcher:
         self._after, self._checked = 0, False
         self._waiting: list[ChainFact] = []
         self._final: set[str] = set()
+        self._early = True  # there may be purchases that were granted before they were final
 
     def sync(self) -> list[Untaken]:
         """Take in all that is new; returns the facts that could not be.
@@ -59,8 +60,10 @@ class Watcher:
         self.check()
         final = self._chain.final_block()
         new = [fact for fact in self._chain.facts(self._after, self._confirmations) if _may_be_taken(fact)]
+        self._early = self._early or not all(fact.final for fact in new)
         untaken = self._take_in([*self._waiting, *new])
-        self._reverse_lost(final)
+        if self._early:
+            self._early = self._reverse_lost(final)
         self._waiting = [each.fact for each in untaken if each.fact.final]
         self._after = final
         return untaken
@@ -110,21 +113,24 @@ class Watcher:
             )
         self._checked = True
 
-    def _reverse_lost(self, final: int) -> None:
-        """Reverse what was granted before it was final and is nowhere on the chain now that its block is."""
-        lots = [
+    def _reverse_lost(self, final: int) -> bool:
+        """Reverse what was granted before it was final and is nowhere on the chain now that its block is. Returns
+        whether anything is left that was granted early and is not known to be final."""
+        early = [
             lot
             for lot in self._ledger.escrowed(self._chain.name, self._chain.contract)
-            if 0 < lot.escrow.block <= final and lot.escrow.purchase not in self._final
+            if lot.escrow.block and lot.escrow.purchase not in self._final
         ]
-        if not lots:
-            return
+        settled = [lot for lot in early if lot.escrow.block <= final]
+        if not settled:
+            return bool(early)
         known = {fact.id: fact.final for fact in self._chain.facts(0, 0)}
         self._final.update(id for id, is_final in known.items() if is_final)
-        for lot in lots:
+        for lot in settled:
             if lot.escrow.purchase not in known:
                 # Refused where another watcher was quicker: a lot is reversed once.
                 self._ledger.execute(Reverse(subscriber=lot.subscriber, plan=lot.plan, lot=lot.id))
+        return True
 
 
 def _may_be_taken(fact: ChainFact) -> bool:

@@ -98,11 +98,8 @@ def _held(ledger: Ledger, chain: str) -> str:
     """What a chain holds of the log's money in escrow, in words."""
     held: Counter[str] = Counter()
     for contract in {contract for place, contract, _ in ledger.escrows() if place == chain}:
-        lots = ledger.escrowed(chain, contract)
-        ids = {lot.id for lot in lots}
-        for subscriber, plan in {(lot.subscriber, lot.plan) for lot in lots}:
-            for lot in ledger.lots(subscriber, plan):
-                held[lot.asset] += (lot.cost - lot.refunded) * (lot.id in ids)
+        for lot in ledger.escrowed(chain, contract):
+            held[lot.asset] += lot.kept
         for asset, receivers in ledger.settling(chain, contract).settled.items():
             held[asset] -= sum(receivers.values())
     return " and ".join(f"{amount(held[asset])} {asset}" for asset in sorted(held)) or "it"

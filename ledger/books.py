@@ -33,7 +33,7 @@ from .events import (
 KEY_WINDOW = 86_400 * SECOND
 """How long (of commit time, in microseconds) a key is remembered."""
 
-VERSION = "3"
+VERSION = "4"
 """The version of the reducers: a snapshot of another one is ignored."""
 
 T = TypeVar("T")
@@ -255,7 +255,6 @@ class OpenBatch(msgspec.Struct, frozen=True, kw_only=True):
     attempts: tuple[Attempt, ...] = ()
     transaction: str = ""
     block: int = 0
-    adopted: bool = False
 
 
 class Settling(msgspec.Struct, frozen=True, kw_only=True):

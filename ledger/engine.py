@@ -109,7 +109,7 @@ class Ledger:
         self._queue: CommandQueue[Outcome] = CommandQueue(self._do)
         self._notes = RefusalNotes()
         self._closed = False
-        self._read: list[Entry] = []
+        self._last_read: list[Entry] = []
         self._load()
 
     @classmethod
@@ -423,9 +423,9 @@ class Ledger:
 
     def _entry(self, seq: int) -> Entry:
         """One event, read again. Its whole commit is kept: who asks for one of a large commit asks for more of it."""
-        if not self._read or not self._read[0].seq <= seq <= self._read[-1].seq:
-            self._read = list(entries([next(self._store.read(seq - 1))]))
-        return self._read[seq - self._read[0].seq]
+        if not self._last_read or not self._last_read[0].seq <= seq <= self._last_read[-1].seq:
+            self._last_read = list(entries([next(self._store.read(seq - 1))]))
+        return self._last_read[seq - self._last_read[0].seq]
 
     def _entries(self, after: int) -> Iterator[Entry]:
         return (entry for entry in entries(self._store.read(after)) if entry.seq > after)

@@ -103,12 +103,14 @@ class Earned(Shown, frozen=True, kw_only=True):
 
 
 class EscrowedLot(msgspec.Struct, frozen=True, kw_only=True):
-    """A lot whose money a chain holds. `id` is the sequence of its purchase."""
+    """A lot whose money a chain holds. `id` is the sequence of its purchase, `kept` its cost less what has left it."""
 
     id: int
     subscriber: str
     plan: str
     escrow: Escrow
+    asset: str
+    kept: int
 
 
 class BatchReading(msgspec.Struct, frozen=True, kw_only=True):
@@ -216,7 +218,14 @@ class Reading:
     def escrowed(self, chain: str, contract: str) -> list[EscrowedLot]:
         """The lots whose money a contract holds, without those that were reversed, in the order of the accounts."""
         return [
-            EscrowedLot(id=lot.id, subscriber=account.subscriber, plan=account.plan, escrow=lot.escrow)
+            EscrowedLot(
+                id=lot.id,
+                subscriber=account.subscriber,
+                plan=account.plan,
+                escrow=lot.escrow,
+                asset=lot.asset,
+                kept=lot.cost - lot.refunded,
+            )
             for account in self._books.accounts.values()
             for lot in account.lots.values()
             if lot.escrow is not None

@@ -158,7 +158,6 @@ def _opened(
         digest=event.digest,
         leaves=fold,
         payouts=event.payouts,
-        adopted=isinstance(event, SettlementAdopted),
     )
     return replace(
         settling,

@@ -22,16 +22,17 @@ from replay.customers import demand
 from replay.findings import Report
 from replay.traces import Trace
 
+from ..choosing import CONTRACT, MOCK, mock_file
 from ..errors import Usage
 from .shop import Tariff, open_shop
 from .story import Progress, Story, TraceClock, slice_length
-from .summary import PolicyShown, Summary, takings
-from .till import CHAIN, CONTRACT, Till, chain_file
+from .summary import PolicyShown, Summary, figures
+from .till import Till
 
 POLICY = "complexity:weights.input_tokens=1/100,weights.output_tokens=3/100"
 """What the plans price by, unless told: 1 credit for 100 input tokens, 3 for 100 output tokens."""
 
-CHAINS = {"mock": CHAIN, CHAIN: CHAIN}
+CHAINS = {"mock": MOCK, MOCK: MOCK}
 """The chains that the demo settles on, by what they may be called."""
 
 SIDE_FILES = ("-wal", "-shm", ".mock", ".mock-wal", ".mock-shm", ".mock-journal")
@@ -73,25 +74,24 @@ def run(
     name = f"demo-{_digest(demanded, tariff, seed, chain)}"
     path = _claim(db)
     try:
-        clock, where = TraceClock(demanded.rows[0].at), chain_file(path)
+        clock, where = TraceClock(demanded.rows[0].at), mock_file(path, CONTRACT)
         with (
             closing(MockChain(where, name=chain, contract=CONTRACT)) as held,
             Ledger.open(path, clock=clock, id=name) as ledger,
         ):
             Story(ledger, Till(ledger, held), clock, demanded, shop, Random(seed)).play(progress)
-            figures = takings(ledger)
+            summary = figures(ledger)
         report = _audit(path, progress)
     except KeyboardInterrupt as interrupt:
-        interrupt.add_note(f"what was done so far is in {path} and {chain_file(path)}")
+        interrupt.add_note(f"what was done so far is in {path} and {mock_file(path, CONTRACT)}")
         raise
-    return Summary(
+    return summary(
         log=str(path),
         chain=chain,
         source=demanded.source,
         policy=PolicyShown(tariff.name, tariff.policy.parameters, tariff.policy.version),
         head=report.head,
         audit=report,
-        **msgspec.structs.asdict(figures),
     )
 
 

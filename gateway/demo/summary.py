@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -103,24 +104,6 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     audit: Report
 
 
-class Takings(msgspec.Struct, frozen=True, kw_only=True):
-    """The figures of a summary that the ledger itself can tell."""
-
-    plans: int
-    subscribers: int
-    requests: Requests
-    sold: Sold
-    charged: Charges
-    adjusted: Adjustments
-    lapsed: int
-    earned: dict[str, int]
-    settled: dict[str, int]
-    outstanding: dict[str, int]
-    batches: int
-    receivers: dict[str, dict[str, Receiver]]
-    open_batches: int
-
-
 class _Tally:
     """Sums over the events of a log."""
 
@@ -159,14 +142,15 @@ class _Tally:
         self.sums.update(amounts)
 
 
-def takings(ledger: Ledger) -> Takings:
-    """The figures of a ledger up to now."""
+def figures(ledger: Ledger) -> partial[Summary]:
+    """The summary of a ledger up to now, but for what the run alone knows: how it came about, and its audit."""
     tally = _Tally()
     for entry in ledger.events():
         tally.take(entry.event)
     sums, refused = tally.sums, tally.refused.total()
     assets = ledger.earned()
-    return Takings(
+    return partial(
+        Summary,
         plans=sums["plans"],
         subscribers=len(tally.subscribers),
         requests=Requests(sums["admitted"] + refused, sums["admitted"], refused, dict(tally.refused.most_common())),

@@ -7,7 +7,6 @@ has; what the log lacks, `Watcher.sync` takes in.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 from chains import Outbox, Watcher, command_of, leaf_file, prove
@@ -15,13 +14,6 @@ from chains.leaves import TEXT_LEAF
 from chains.mock import MockChain
 from ledger import Command, CreatePlan, Ledger
 from ledger.batches import ChainFact
-
-CHAIN, CONTRACT = "mock:local", "tollbook"
-
-
-def chain_file(log: Path) -> Path:
-    """Where the mock chain of a log lives: beside it."""
-    return log.with_name(f"{log.name}.mock")
 
 
 class Order(NamedTuple):

@@ -12,11 +12,11 @@ import pytest
 
 from chains import Outbox, Watcher, leaf_file
 from chains.mock import MockChain
+from gateway.choosing import CONTRACT, mock_file
 from gateway.cli import main
 from gateway.demo import Summary, run
 from gateway.demo.shop import ASSET, DAY
 from gateway.demo.story import BATCHES
-from gateway.demo.till import chain_file
 from ledger import Ledger
 from ledger.amounts import SECOND
 from ledger.batches import ExitPaid, ExitRequested, PurchaseMade
@@ -41,7 +41,7 @@ def told(tmp_path_factory) -> Summary:
 @contextmanager
 def opened(log: str | Path) -> Iterator[tuple[Ledger, MockChain]]:
     """The log at the time of its last event, and its chain."""
-    with Ledger.open(log, clock=lambda: 0) as ledger, closing(MockChain(chain_file(Path(log)))) as chain:
+    with Ledger.open(log, clock=lambda: 0) as ledger, closing(MockChain(mock_file(Path(log), CONTRACT))) as chain:
         yield ledger, chain
 
 
