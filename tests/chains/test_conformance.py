@@ -3,13 +3,14 @@
 import sys
 import tomllib
 from collections.abc import Callable
-from importlib.util import module_from_spec, spec_from_file_location
 from inspect import signature
 from itertools import count
 from pathlib import Path
-from types import FunctionType, ModuleType, SimpleNamespace
+from types import FunctionType, SimpleNamespace
 from typing import Any
 
+import bad_chains
+import bad_contracts
 import pytest
 
 from chains.conformance import (
@@ -29,20 +30,6 @@ from chains.mock import MockChain, MockPlugin
 from ledger.conformance import Failure
 from ledger.errors import ChainUnavailable
 from ledger.plugins import Chain, ChainPlugin, chains
-
-
-# In this import mode test files cannot import their neighbours.
-def neighbour(name: str) -> ModuleType:
-    spec = spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = sys.modules[name] = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-bad_chains = neighbour("bad_chains")
-bad_contracts = neighbour("bad_contracts")
 
 BAD = [
     kind

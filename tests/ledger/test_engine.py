@@ -20,6 +20,7 @@ from types import FrameType
 from typing import Any
 
 import pytest
+from standing_clock import BEGIN, SECOND, Clock
 
 from ledger import (
     Adjust,
@@ -49,32 +50,10 @@ from ledger.stores import sqlite
 from ledger.stores.memory import MemoryStore
 from ledger.stores.sqlite import SQLiteStore
 
-SECOND = 1_000_000
-BEGIN = 1_700_000_000 * SECOND
 PRO = CreatePlan(plan="pro", owner="acme", price={"acme": 90, "fee": 10}, credits=100)
 BUY = Purchase(subscriber="ann", plan="pro")
 ASK = Request(subscriber="ann", plan="pro", estimate={"calls": 1})
 REFUSED = Request(subscriber="nobody", plan="pro")
-
-
-class Clock:
-    """A clock that stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self.now = BEGIN
-
-    def __call__(self) -> int:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "toll.db"
 
 
 @pytest.fixture

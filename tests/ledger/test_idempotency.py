@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from standing_clock import BEGIN, SECOND, Clock
 
 from ledger import (
     Adjust,
@@ -39,32 +40,10 @@ from ledger import (
 )
 from ledger.books import KEY_WINDOW
 
-SECOND = 1_000_000
-BEGIN = 1_700_000_000 * SECOND
 PRO = CreatePlan(plan="pro", owner="acme", price={"acme": 10**20}, credits=100, late_seconds=60)
 WRITER = RegisterAgent(agent="writer", owner="acme", plans=("pro",))
 BUY = Purchase(subscriber="ann", plan="pro")
 ASK = Request(subscriber="ann", plan="pro", estimate={"calls": 1}, key="k")
-
-
-class Clock:
-    """A clock that stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self.now = BEGIN
-
-    def __call__(self) -> int:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "toll.db"
 
 
 @pytest.fixture

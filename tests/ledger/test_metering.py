@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from standing_clock import BEGIN, SECOND, Clock
 
 from ledger import (
     Answer,
@@ -25,24 +26,7 @@ from ledger.events import Charged, Extended, Released, Requested
 
 pytestmark = pytest.mark.smoke
 
-SECOND = 1_000_000
-BEGIN = 1_700_000_000 * SECOND
 PRO = CreatePlan(plan="pro", owner="acme", credits=100, parameters={"per": "call"}, hold_seconds=30, late_seconds=0)
-
-
-class Clock:
-    """A clock that stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self.now = BEGIN
-
-    def __call__(self) -> int:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture
