@@ -29,8 +29,9 @@ from replay.findings import time_text
 from . import shapes
 from .money import Money, money_answer
 
-_SETTLEMENT = b'"settlement_'
-"""What the body of a commit with an event about a batch has in it: the others need not be decoded."""
+_SETTLEMENT = b'"settlement_', b"\\u"
+"""One of these stands in the body of a commit with an event about a batch: the others need not be decoded. Another
+writer of JSON may escape any letter."""
 
 
 # -- batches, from the events ------------------------------------------------------------------------------------------
@@ -143,7 +144,7 @@ class History:
     def __init__(self, store: Store) -> None:
         self.batches = Batches()
         commits = Verified(store)
-        for entry in entries(commit for commit in commits if _SETTLEMENT in commit.body):
+        for entry in entries(commit for commit in commits if any(mark in commit.body for mark in _SETTLEMENT)):
             if isinstance(entry.event, Settlement):
                 self.batches.take(entry)
         self.upto = commits.upto
