@@ -47,4 +47,4 @@ def add_usage(left: Mapping[str, int], right: Mapping[str, int]) -> dict[str, in
     total = dict(left)
     for dimension, units in right.items():
         total[dimension] = total.get(dimension, 0) + units
-    return {dimension: units for dimension, units in total.items() if units}
+    return {dimension: units for dimension, units in total.items() if units} if 0 in total.values() else total

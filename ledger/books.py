@@ -412,4 +412,4 @@ def consume(draws: Draws, credits: int) -> tuple[Draws, Draws]:
 
 def total(draws: Draws) -> int:
     """The credits of all draws."""
-    return sum(credits for _, credits in draws)
+    return draws[0][1] if len(draws) == 1 else sum(credits for _, credits in draws)

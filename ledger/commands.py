@@ -79,6 +79,7 @@ class CreatePlan(Command, frozen=True, kw_only=True, tag="create_plan"):
     debt_limit: Credits = 0
     period: Metering = "month"
     record_refusals: bool = False
+    record_lines: bool = False
     onchain_id: Text = ""
 
 

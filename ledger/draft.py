@@ -1,7 +1,8 @@
 """The books as they will be: what a group of commands has come to before any of it is written.
 
 The books themselves are not touched, so a group that cannot be appended leaves nothing to undo. An account is copied
-only when a second command of the group looks at it: most groups touch most accounts once.
+only when a second command of the group looks at it: most groups touch most accounts once. The first command that is
+accepted needs no draft at all, and a lone command is a group of one.
 """
 
 from __future__ import annotations
@@ -55,16 +56,30 @@ class Draft(Books):
 
     waiting: dict[int, list[tuple[int, Recorded]]] = msgspec.field(default_factory=dict)
     copied: set[int] = msgspec.field(default_factory=set)
+    owns_catalogue: bool = False
 
     @classmethod
     def over(cls, books: Books, at: int) -> Draft:
         """A draft of the next commit, at that time."""
-        draft = cls(seq=books.seq, at=books.at, opened=books.opened, registered=books.registered)
-        for name in ("plans", "agents", "agent_names", "accounts", "names", "open", "payments", "settlings", "onchain"):
-            setattr(draft, name, _Overlay(getattr(books, name)))
-        draft.keys, draft.older_keys = books.keys, books.older_keys
+        draft = cls(
+            seq=books.seq,
+            at=books.at,
+            opened=books.opened,
+            registered=books.registered,
+            plans=books.plans,
+            agents=books.agents,
+            agent_names=books.agent_names,
+            accounts=_Overlay(books.accounts),
+            names=_Overlay(books.names),
+            open=_Overlay(books.open),
+            keys=books.keys,
+            older_keys=books.older_keys,
+            payments=_Overlay(books.payments),
+            settlings=books.settlings,
+            onchain=books.onchain,
+        )
         draft.advance(at)
-        draft.keys, draft.older_keys = _Overlay(draft.keys), _Overlay(draft.older_keys)
+        draft.keys = _Overlay(draft.keys)
         return draft
 
     def account(self, number: int) -> Account:
@@ -84,17 +99,27 @@ class Draft(Books):
         seq = self.seq + 1
         number = self.account_of(event)
         if isinstance(event, _LATER):
-            remember_key(self, seq, event)
+            if event.key is not None:
+                remember_key(self, seq, event)
             self.waiting.setdefault(number, []).append((seq, event))
             if isinstance(event, Requested):
                 self.open[seq] = number
         else:
-            if number in self.accounts:
+            if not number:
+                self._own_catalogue()
+            elif number in self.accounts:
                 self.account(number)
                 self._own(number)
             reduce(self, seq, self.at, event)
         self.seq = seq
         return seq
+
+    def _own_catalogue(self) -> None:
+        """Copy what few events change and nearly all decisions read."""
+        if not self.owns_catalogue:
+            self.owns_catalogue = True
+            for name in ("plans", "agents", "agent_names", "settlings", "onchain"):
+                setattr(self, name, dict(getattr(self, name)))
 
     def _own(self, number: int) -> None:
         if number not in self.copied:

@@ -90,9 +90,29 @@ def _parts(commands: list[object]) -> Iterator[list[object]]:
 class _Group:
     """What a group of commands has come to so far: its events, and the requests that were refused."""
 
-    def __init__(self) -> None:
+    def __init__(self, books: Books, at: int) -> None:
+        self.at = at
         self.events: list[Recorded] = []
         self.refused: list[tuple[Request, Refused]] = []
+        self._before = books
+        self._draft: Draft | None = None
+
+    @property
+    def books(self) -> Books:
+        """The books as the next command of the group finds them."""
+        if self._draft is None and self.events:
+            draft = Draft.over(self._before, self.at)
+            for event in self.events:
+                draft.record(event)
+            self._draft = draft
+        return self._draft or self._before
+
+    def add(self, events: list[Recorded]) -> None:
+        """Take in a command's events."""
+        self.events += events
+        if self._draft is not None:
+            for event in events:
+                self._draft.record(event)
 
 
 class Ledger:
@@ -307,7 +327,9 @@ class Ledger:
     # -- a group: decide, append, fold ---------------------------------------------------------------------------------
 
     def _do(self, commands: list[object]) -> list[Outcome | Exception]:
-        with self._locked():
+        self._check_process()
+        with self._lock:
+            self._check_open()
             outcomes: list[Outcome | Exception] = []
             for part in _parts(commands):
                 try:
@@ -325,9 +347,8 @@ class Ledger:
             with self._alone() if overtaken >= MOST_OVERTAKEN else nullcontext():
                 self._catch_up()
                 at = max(self._clock(), self._head.at)
-                draft = Draft.over(self._books, at)
-                group = _Group()
-                outcomes = [self._decide(draft, group, command) for command in commands]
+                group = _Group(self._books, at)
+                outcomes = [self._decide(group, command) for command in commands]
                 if group.events:
                     noted = self._notes.ready(at)
                     try:
@@ -344,12 +365,13 @@ class Ledger:
         """What was overtaken again and again is decided while nobody else may write, where the store can do that."""
         return self._store.hold() if isinstance(self._store, HoldingStore) else nullcontext()
 
-    def _decide(self, draft: Draft, group: _Group, command: object) -> Answer | Replay | Refused | Exception:
-        """Decide one command on the draft, and put its events into it."""
+    def _decide(self, group: _Group, command: object) -> Answer | Replay | Refused | Exception:
+        """Decide one command on what the group has come to, and put its events there."""
+        books = group.books
         try:
             admitted = admit(command)
-            evidence = self._evidence(draft, group, admitted)
-            decision = decide(Case(draft, draft.at, self._tariffs, evidence, self._store.id, self._head), admitted)
+            evidence = self._evidence(books, group, admitted)
+            decision = decide(Case(books, group.at, self._tariffs, evidence, self._store.id, self._head), admitted)
             if not isinstance(decision, Decision):
                 if isinstance(decision, Refused) and isinstance(admitted, Request):
                     group.refused.append((admitted, decision))
@@ -358,24 +380,25 @@ class Ledger:
             return refusal.refused
         except Exception as error:  # noqa: BLE001 - a fault in one command is not its neighbours'
             return error
-        for event in decision.due:
-            draft.record(event)
-        seqs = [draft.record(event) for event in decision.own]
-        group.events += [*decision.due, *decision.own]
-        return Answer(seqs[0] if seqs else draft.seq, draft.at, decision.own[0] if decision.own else None)
+        own = decision.own
+        group.add([*decision.due, *own] if decision.due else own)
+        last = self._head.seq + len(group.events)
+        return Answer(last - len(own) + 1, group.at, own[0]) if own else Answer(last, group.at, None)
 
-    def _evidence(self, draft: Draft, group: _Group, command: AnyCommand) -> dict[int, Entry]:
+    def _evidence(self, books: Books, group: _Group, command: AnyCommand) -> dict[int, Entry]:
         """The events of closed things that the command is about, read from the log, or from the group before it."""
+        if command.key is None and not isinstance(command, Adjust):
+            return {}
         seq = command_refers(command)
-        needed = isinstance(command, Adjust) or (command.key is not None and seq not in draft.open)
-        if not needed or not 0 < seq <= draft.seq:
+        needed = isinstance(command, Adjust) or seq not in books.open
+        if not needed or not 0 < seq <= self._head.seq + len(group.events):
             return {}
         if seq <= self._head.seq:
             return {seq: self._entry(seq)}
-        return {seq: Entry(seq, draft.at, group.events[seq - self._head.seq - 1])}
+        return {seq: Entry(seq, group.at, group.events[seq - self._head.seq - 1])}
 
     def _append(self, at: int, events: list[Recorded]) -> None:
-        commit = seal(self._head, at, list(events))
+        commit = seal(self._head, at, events)
         self._store.append(self._head, commit)
         self._fold(commit, events)
 
@@ -434,8 +457,7 @@ class Ledger:
     def _locked(self) -> Iterator[None]:
         self._check_process()
         with self._lock:
-            if self._closed:
-                raise Closed("the ledger is closed")
+            self._check_open()
             yield
 
     @contextmanager
@@ -448,6 +470,10 @@ class Ledger:
     def _now(self) -> Iterator[Reading]:
         with self._current():
             yield Reading(self._books, max(self._clock(), self._head.at))
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise Closed("the ledger is closed")
 
     def _check_process(self) -> None:
         if self._process != os.getpid():

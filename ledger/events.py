@@ -180,6 +180,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_f
 class PlanCreated(Event, frozen=True, kw_only=True, tag="plan_created"):
     """A plan is on sale: its price, what it grants (credits, seconds, or both), its tariff and its limits.
 
+    With `record_lines` every charge has the lines of its computation, otherwise only where they cannot be derived.
     `price` is parted among receivers, a fee among them. `hold_seconds` is how long a request holds before it expires,
     `longest_seconds` how long it may be made to last, `late_seconds` how long after expiring it may still be charged.
     """
@@ -204,6 +205,7 @@ class PlanCreated(Event, frozen=True, kw_only=True, tag="plan_created"):
     debt_limit: int = 0
     period: Metering
     record_refusals: bool = False
+    record_lines: bool = False
 
     def __post_init__(self) -> None:
         _credits(self.credits, self.debt_limit, self.seconds, self.late_seconds)
@@ -413,7 +415,8 @@ class Charged(Event, frozen=True, kw_only=True, tag="charged"):
 
     `before` is the meter of the tariff's scope before this charge (of the request, or of the account in `period`);
     `continues` tells an empty meter that was already charged from one that was not. `request` 0 is a direct charge: a
-    request and its final charge in one. A partial charge moves its request's `deadline`.
+    request and its final charge in one. A partial charge moves its request's `deadline`. `lines` say how the price came
+    about, where that does not follow from the tariff, the usage and the meter, or where the plan records them.
     """
 
     account: int

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -81,7 +81,7 @@ def commit_hash(previous: bytes, first_seq: int, count: int, at: int, kind: int,
     return digest.digest()
 
 
-def seal(head: Head, at: int, events: list[Event]) -> Commit:
+def seal(head: Head, at: int, events: Sequence[Event]) -> Commit:
     """The commit that puts `events` after `head`."""
     body = encode(events)
     first = head.seq + 1

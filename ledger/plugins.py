@@ -75,6 +75,18 @@ class Policy(Protocol):
         ...
 
 
+class DerivablePolicy(Policy, Protocol):
+    """A policy may offer this too, and says by it that its lines follow from parameters, usage and meter alone.
+
+    Then its charges leave them out (a plan may ask for them: `record_lines`), and they are computed when asked for. A
+    policy that looked something up, such as a table of unit prices, does not offer it: what it saw stands in its lines.
+    """
+
+    def credits(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> int:
+        """The credits of `total`, without the lines that come to it."""
+        ...
+
+
 PolicyFactory: TypeAlias = Callable[[Mapping[str, Any]], Policy]
 """Makes a policy from its parameters. Raises ValueError where they are not right."""
 

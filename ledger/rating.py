@@ -9,11 +9,12 @@ even where the policy gives an empty usage a minimum or a flat fee: the first ch
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import cast
 
-from .amounts import MOST_CREDITS, add_usage, is_whole
+from .amounts import MOST_CREDITS, add_usage
 from .errors import LedgerError
 from .events import Line
-from .plugins import Policy, Price
+from .plugins import DerivablePolicy, Policy, Price
 
 NOTHING: Mapping[str, int] = {}
 
@@ -37,14 +38,35 @@ def total(policy: Policy, usage: Mapping[str, int], labels: Mapping[str, str]) -
     PriceTooLarge where the price does not fit 64 bits."""
     try:
         price = policy.total(usage, labels)
-        whole = is_whole(price.credits, most=None)
+        credits = price.credits
     except Exception as error:
         raise PolicyFailed(f"the pricing policy raised {type(error).__name__}: {error}") from error
-    if not whole:
-        raise PolicyFailed(f"the pricing policy answered {price.credits!r}: not a whole number, 0 or more")
-    if price.credits > MOST_CREDITS:
-        raise PriceTooLarge("the price is beyond 2^63-1 credits")
+    _check(credits)
     return price
+
+
+def credits(policy: Policy, usage: Mapping[str, int], labels: Mapping[str, str]) -> int:
+    """The credits of the policy's total, checked. Raises as `total` does."""
+    if (alone := derivable(policy)) is None:
+        return total(policy, usage, labels).credits
+    try:
+        answer = alone.credits(usage, labels)
+    except Exception as error:
+        raise PolicyFailed(f"the pricing policy raised {type(error).__name__}: {error}") from error
+    _check(answer)
+    return answer
+
+
+def derivable(policy: Policy) -> DerivablePolicy | None:
+    """The policy, if its lines follow from its parameters, the usage and the meter alone."""
+    return cast(DerivablePolicy, policy) if hasattr(policy, "credits") else None
+
+
+def _check(credits: int) -> None:
+    if type(credits) is not int or credits < 0:
+        raise PolicyFailed(f"the pricing policy answered {credits!r}: not a whole number, 0 or more")
+    if credits > MOST_CREDITS:
+        raise PriceTooLarge("the price is beyond 2^63-1 credits")
 
 
 def marginal(
@@ -60,8 +82,17 @@ def marginal(
     return after.credits - earlier, (*after.lines, paid) if earlier else after.lines
 
 
+def difference(
+    policy: Policy, before: Mapping[str, int] | None, usage: Mapping[str, int], labels: Mapping[str, str]
+) -> int:
+    """What `usage` costs on top of `before`, negative where the total falls: `marginal` without its lines."""
+    if before is None:
+        return credits(policy, usage if all(usage.values()) else add_usage(NOTHING, usage), labels)
+    return credits(policy, add_usage(before, usage), labels) - credits(policy, before, labels)
+
+
 def quote(
     policy: Policy, before: Mapping[str, int] | None, estimate: Mapping[str, int], labels: Mapping[str, str]
 ) -> int:
     """What `estimate` would be charged on top of `before`; never below 0."""
-    return max(0, marginal(policy, before, estimate, labels)[0])
+    return max(0, difference(policy, before, estimate, labels))

@@ -44,8 +44,11 @@ from .settlements import lots_in, reduce_settlement
 
 def reduce(books: Books, seq: int, at: int, event: Recorded) -> None:
     """Apply one event to the books, in the order of the log."""
-    remember_key(books, seq, event)  # first, while the account of a request that this event closes is still known
+    if event.key is not None:
+        remember_key(books, seq, event)  # first, while the account of a request that it closes is still known
     match event:
+        case Charged() | Requested():  # nearly all that happens
+            _reduce_account(books, seq, at, event)
         case PlanCreated():
             books.plans[event.plan] = Plan(event, (event.tariff,))
             if event.onchain_id:
@@ -100,30 +103,41 @@ def account_key(account: int, key: str) -> bytes:
 
 
 def _reduce_account(books: Books, seq: int, at: int, event: Recorded) -> None:
-    if isinstance(event, Purchased):
-        if event.account > books.opened:
-            books.opened = event.account
-            books.accounts[event.account] = Account(event.account, event.subscriber, event.plan)
-            books.names[event.subscriber, event.plan] = event.account
-        if (payment := payment_digest(event.funding, event.payment)) is not None:
-            books.payments[payment] = (bytes.fromhex(event.fingerprint or ""), seq)
-    elif isinstance(event, Withdrawn | Frozen) and event.fact is not None:
-        books.payments[fact_digest(event.fact)] = (bytes.fromhex(event.fingerprint or ""), seq)
+    match event:
+        case Charged() | Requested():
+            pass
+        case Purchased():
+            _open_account(books, seq, event)
+        case Withdrawn() | Frozen() if event.fact is not None:
+            books.payments[fact_digest(event.fact)] = (bytes.fromhex(event.fingerprint or ""), seq)
+        case Reversed():
+            funding = books.accounts[event.account].lots[event.lot].funding
+            if isinstance(funding, EscrowFunding):
+                # What a chain took back for good may come again, signed by the same hand: then it is a purchase again.
+                books.payments.pop(payment_digest(funding, "") or b"", None)
     account = books.accounts[books.account_of(event)]
     plan = books.plans[account.plan]
-    if isinstance(event, Reversed) and isinstance(funding := account.lots[event.lot].funding, EscrowFunding):
-        # What a chain took back for good may come again, signed by the same hand: then it is a purchase once more.
-        books.payments.pop(payment_digest(funding, "") or b"", None)
-    for closed in [name for name, late in account.late.items() if late_until(plan, late) <= at]:
-        del account.late[closed]
-        books.open.pop(closed, None)
+    if account.late:
+        for closed in [name for name, late in account.late.items() if late_until(plan, late) <= at]:
+            del account.late[closed]
+            books.open.pop(closed, None)
     apply(account, plan, seq, at, event)
     match event:
         case Requested():
             books.open[seq] = account.number
-        case Released() | Charged() if event.request and event.request not in account.requests:
+        case Charged() | Released() if event.request and event.request not in account.requests:
             if event.request not in account.late:
                 books.open.pop(event.request, None)
+
+
+def _open_account(books: Books, seq: int, event: Purchased) -> None:
+    """An account is opened by its first purchase; a payment is remembered for ever."""
+    if event.account > books.opened:
+        books.opened = event.account
+        books.accounts[event.account] = Account(event.account, event.subscriber, event.plan)
+        books.names[event.subscriber, event.plan] = event.account
+    if (payment := payment_digest(event.funding, event.payment)) is not None:
+        books.payments[payment] = (bytes.fromhex(event.fingerprint or ""), seq)
 
 
 def payment_digest(funding: Funding, payment: str) -> bytes | None:
@@ -147,10 +161,8 @@ def late_until(plan: Plan, request: OpenRequest) -> int:
 def apply(account: Account, plan: Plan, seq: int, at: int, event: Recorded) -> None:
     """Apply an account's event to the account alone."""
     match event:
-        case Purchased():
-            _purchased(account, seq, at, event)
-        case Started():
-            _started(account, account.lots[event.lot], event)
+        case Charged():
+            _charged(account, plan, seq, at, event)
         case Requested():
             account.requests[seq] = OpenRequest(
                 seq, at, event.deadline, event.agent, event.tariff, event.estimate, event.labels, event.draws
@@ -167,8 +179,10 @@ def apply(account: Account, plan: Plan, seq: int, at: int, event: Recorded) -> N
             if event.reason == "expired":
                 request.draws = ()
                 account.late[request.id] = request
-        case Charged():
-            _charged(account, plan, seq, at, event)
+        case Purchased():
+            _purchased(account, seq, at, event)
+        case Started():
+            _started(account, account.lots[event.lot], event)
         case Adjusted():
             _adjusted(account, plan, seq, at, event)
         case Lapsed():
@@ -408,10 +422,13 @@ def _count(account: Account, plan: Plan, at: int, credits: int) -> None:
 
 def _meter(account: Account, plan: Plan, at: int, period: str) -> Meter:
     """The period's meter; those of periods that are no longer kept are dropped."""
+    meters = account.meters
+    if len(meters) == 1 and period in meters:  # it is kept, since it is charged, and there is no other
+        return meters[period]
     periods = kept(plan.terms.period, account.purchases, at)
-    for name in [name for name in account.meters if name not in periods]:
-        del account.meters[name]
-    return account.meters.setdefault(period, Meter())
+    for name in [name for name in meters if name not in periods]:
+        del meters[name]
+    return meters.setdefault(period, Meter())
 
 
 # -- adjustments -------------------------------------------------------------------------------------------------------
@@ -473,15 +490,16 @@ def _take(account: Account, lot: Lot, credits: int) -> None:
     """Credits leave a lot's left; the lot leaves the burn order with its last."""
     lot.left -= credits
     account.left -= credits
-    if credits and not lot.left:
+    if not lot.left and credits:
         account.burn.remove(lot.id)
 
 
 def _spend(account: Account, draws: Draws, source: int, period: str) -> None:
     for name, credits in draws:
         if name:
-            _take(account, account.lots[name], credits)
-            account.lots[name].spent += credits
+            lot = account.lots[name]
+            _take(account, lot, credits)
+            lot.spent += credits
         else:
             _owe(account, source, credits, period)
 

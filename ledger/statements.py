@@ -201,7 +201,7 @@ def explain(
     plan = books.plans[account.plan]
     tariff = plan.tariffs[event.tariff - 1]
     adjustments = tuple(_adjustments(entries, account, charge))
-    recomputed = reprice(tariffs, plan, event)
+    recomputed, lines = reprice(tariffs, plan, event) or (None, ())
     return Explanation(
         charge=charge,
         at=entry.at,
@@ -217,7 +217,7 @@ def explain(
         tariff=event.tariff,
         policy=tariff.policy,
         parameters=tariff.parameters,
-        lines=event.lines,
+        lines=event.lines or lines,
         credits=event.credits,
         shortfall=event.shortfall,
         recomputed=recomputed,
@@ -228,14 +228,15 @@ def explain(
     )
 
 
-def reprice(tariffs: Tariffs, plan: Plan, event: Charged) -> int | None:
-    """The price of a charge from its usage, meter and tariff version alone; None where the policy is not installed."""
+def reprice(tariffs: Tariffs, plan: Plan, event: Charged) -> tuple[int, tuple[Line, ...]] | None:
+    """The price of a charge from its usage, meter and tariff version alone, and the lines that come to it; None where
+    the policy is not installed."""
     before = event.before if event.before or event.continues else None
     try:
-        policy = tariffs.policy(plan, event.tariff)
-        return max(0, marginal(policy, before, event.usage, event.labels)[0])
+        price, lines = marginal(tariffs.policy(plan, event.tariff), before, event.usage, event.labels)
     except LedgerError:
         return None
+    return max(0, price), lines
 
 
 def _adjustments(entries: Callable[[int], Iterator[Entry]], account: Account, charge: int) -> Iterator[Entry]:

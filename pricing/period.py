@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -13,7 +13,7 @@ from ledger.events import Line
 from ledger.plugins import Price, Scope
 
 from .parameters import BuiltIn, Name, Parameters, Positive, Rate, Whole
-from .rates import common, exact, rounded_up
+from .rates import common, exact, explained, rounded_up
 
 
 class Tier(Parameters):
@@ -59,14 +59,34 @@ class _Tiered(BuiltIn[TieredParameters]):
         """The index of the tier in which the last of `units` falls; of the first for none."""
         return bisect_left(self._bounds, units)
 
-    def _lines(self, index: int, units: int) -> tuple[int, list[Line]]:
-        """The exact price of `units` in one tier with its flat fee, as a numerator, and its lines."""
-        tier, part = self._tiers[index], units * self._numerators[index]
-        dimension, credits = self.given.dimension, exact(part, self._denominator)
-        lines = [Line(dimension=dimension, units=units, rate=str(tier.unit), credits=credits)] if units else []
-        if tier.flat:
-            lines.append(Line(text=f"flat fee of tier {index + 1}", credits=str(tier.flat)))
-        return part + tier.flat * self._denominator, lines
+    def _parts(self, units: int) -> list[tuple[int, int]]:
+        """The units by the index of the tier that prices them."""
+        raise NotImplementedError
+
+    def _exact(self, units: int) -> int:
+        """The exact price of all units with the flat fees, as a numerator."""
+        return sum(
+            part * self._numerators[index] + self._tiers[index].flat * self._denominator
+            for index, part in self._parts(units)
+        )
+
+    def _lines(self, units: int) -> Iterator[Line]:
+        dimension = self.given.dimension
+        for index, part in self._parts(units):
+            tier, credits = self._tiers[index], exact(part * self._numerators[index], self._denominator)
+            if part:
+                yield Line(dimension=dimension, units=part, rate=str(tier.unit), credits=credits)
+            if tier.flat:
+                yield Line(text=f"flat fee of tier {index + 1}", credits=str(tier.flat))
+
+    def credits(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> int:
+        """The credits of the period's units so far."""
+        return rounded_up(self._exact(usage.get(self.given.dimension, 0)), self._denominator)
+
+    def total(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> Price:
+        """The price of the period's units so far."""
+        units = usage.get(self.given.dimension, 0)
+        return explained(self.credits(usage, labels), self._exact(units), self._denominator, list(self._lines(units)))
 
 
 class Graduated(_Tiered):
@@ -78,16 +98,10 @@ class Graduated(_Tiered):
 
     name = "graduated"
 
-    def total(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> Price:
-        """The price of the period's units so far."""
-        units = usage.get(self.given.dimension, 0)
-        numerator, lines, below = 0, [], 0
-        for index in range(self._reached(units) + 1):
-            upto = min(units, self._bounds[index]) if index < len(self._bounds) else units
-            part, own = self._lines(index, upto - below)
-            numerator, below = numerator + part, upto
-            lines += own
-        return rounded_up(numerator, self._denominator, lines)
+    def _parts(self, units: int) -> list[tuple[int, int]]:
+        reached = self._reached(units)
+        steps = [0, *self._bounds[:reached], units]
+        return [(index, steps[index + 1] - steps[index]) for index in range(reached + 1)]
 
 
 class Volume(_Tiered):
@@ -101,15 +115,13 @@ class Volume(_Tiered):
     def __init__(self, parameters: Mapping[str, Any]) -> None:
         super().__init__(parameters)
         # Within a tier no total falls, so only the step over each bound can.
-        self.monotone = all(self._at(bound).credits <= self._at(bound + 1).credits for bound in self._bounds)
+        self.monotone = all(self._at(bound) <= self._at(bound + 1) for bound in self._bounds)
 
-    def total(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> Price:
-        """The price of the period's units so far."""
-        return self._at(usage.get(self.given.dimension, 0))
+    def _parts(self, units: int) -> list[tuple[int, int]]:
+        return [(self._reached(units), units)]
 
-    def _at(self, units: int) -> Price:
-        numerator, lines = self._lines(self._reached(units), units)
-        return rounded_up(numerator, self._denominator, lines)
+    def _at(self, units: int) -> int:
+        return self.credits({self.given.dimension: units}, {})
 
 
 class PackageParameters(Parameters):
@@ -128,13 +140,18 @@ class Package(BuiltIn[PackageParameters]):
     scope: Scope = "period"
     accepts = PackageParameters
 
+    def credits(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> int:
+        """The credits of the period's units so far."""
+        paid = max(0, usage.get(self.given.dimension, 0) - self.given.free)
+        return -(-paid // self.given.size) * self.given.credits
+
     def total(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> Price:
         """The price of the period's units so far."""
         dimension, size, credits = self.given.dimension, self.given.size, self.given.credits
         units = usage.get(dimension, 0)
         free = min(units, self.given.free)
         paid = units - free
-        price = -(-paid // size) * credits
+        price = self.credits(usage, labels)
         lines = [Line(text="free", dimension=dimension, units=free)] if free else []
         if paid:
             part = exact(paid * credits, size)

@@ -23,19 +23,16 @@ def common(rates: Sequence[Fraction]) -> tuple[int, list[int]]:
     return denominator, [rate.numerator * (denominator // rate.denominator) for rate in rates]
 
 
-def rounded_up(
-    numerator: int, denominator: int, lines: Sequence[Line], minimum: int = 0, maximum: int | None = None
-) -> Price:
-    """The price of an exact total: the next whole credit, then no less than `minimum`, no more than `maximum`.
+def rounded_up(numerator: int, denominator: int) -> int:
+    """An exact total as whole credits: the next one."""
+    return -(-numerator // denominator)
 
-    `lines` come to the exact total; one more line says what the rounding or the bound adds or takes.
-    """
-    credits, why = -(-numerator // denominator), "rounded up"
-    if credits < minimum:
-        credits, why = minimum, "minimum"
-    if maximum is not None and credits > maximum:
-        credits, why = maximum, "maximum"
+
+def explained(credits: int, numerator: int, denominator: int, lines: Sequence[Line]) -> Price:
+    """A price with its lines, which come to the exact total; one more says what rounding or a bound adds or takes."""
     if difference := credits * denominator - numerator:
+        bound = "minimum" if difference > 0 else "maximum"
+        why = "rounded up" if 0 < difference < denominator else bound
         lines = [*lines, Line(text=why, credits=exact(difference, denominator))]
     return Price(credits, tuple(lines))
 
@@ -49,16 +46,20 @@ class Rates:
         self.denominator, numerators = common([rate for _, rate in ordered])
         self._rates = [(name, top, str(rate)) for (name, rate), top in zip(ordered, numerators, strict=True)]
 
-    def total(self, usage: Mapping[str, int]) -> tuple[int, list[Line]]:
-        """The exact total as a numerator over `denominator`, and a line for each dimension that was used."""
-        total, lines = 0, []
-        for dimension, numerator, rate in self._rates:
-            if units := usage.get(dimension, 0):
-                part = units * numerator
-                total += part
-                credits = exact(part, self.denominator)
-                lines.append(Line(dimension=dimension, units=units, rate=rate, credits=credits))
-        return total, lines
+    def total(self, usage: Mapping[str, int]) -> int:
+        """The exact total, as a numerator over `denominator`."""
+        total = 0
+        for dimension, numerator, _ in self._rates:
+            total += usage.get(dimension, 0) * numerator
+        return total
+
+    def lines(self, usage: Mapping[str, int]) -> list[Line]:
+        """A line for each dimension that was used; they come to the total."""
+        return [
+            Line(dimension=dimension, units=units, rate=rate, credits=exact(units * numerator, self.denominator))
+            for dimension, numerator, rate in self._rates
+            if (units := usage.get(dimension, 0))
+        ]
 
 
 class RatesByModel:

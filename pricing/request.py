@@ -12,7 +12,7 @@ from ledger.events import Line
 from ledger.plugins import Price, Scope
 
 from .parameters import BuiltIn, Name, Parameters, Rate, RateByDimension, Whole
-from .rates import Rates, RatesByModel, exact, rounded_up
+from .rates import Rates, RatesByModel, exact, explained, rounded_up
 
 
 class TimeParameters(Parameters):
@@ -32,10 +32,14 @@ class Time(BuiltIn[TimeParameters]):
         super().__init__(parameters)
         self._rates = Rates({"seconds": self.given.credits_per_second})
 
+    def credits(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> int:
+        """The credits of the request's seconds."""
+        return rounded_up(self._rates.total(usage), self._rates.denominator)
+
     def total(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> Price:
         """The price of the request's seconds."""
-        numerator, lines = self._rates.total(usage)
-        return rounded_up(numerator, self._rates.denominator, lines)
+        rates = self._rates
+        return explained(self.credits(usage, labels), rates.total(usage), rates.denominator, rates.lines(usage))
 
 
 class PerCreditParameters(Parameters):
@@ -51,6 +55,10 @@ class PerCredit(BuiltIn[PerCreditParameters]):
     name = "per_credit"
     scope: Scope = "request"
     accepts = PerCreditParameters
+
+    def credits(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> int:
+        """The credits of the request, or of its calls."""
+        return self.given.credits * (1 if self.given.per == "request" else usage.get("calls", 0))
 
     def total(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> Price:
         """The price of the request, or of its calls."""
@@ -99,12 +107,18 @@ class Complexity(BuiltIn[ComplexityParameters]):
     def __init__(self, parameters: Mapping[str, Any]) -> None:
         super().__init__(parameters)
         self._rates = RatesByModel(self.given.weights, self.given.models)
+        self._minimum, self._maximum = self.given.minimum, self.given.maximum
+
+    def credits(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> int:
+        """The credits of the request's usage at its model's weights; an empty usage costs the minimum."""
+        rates = self._rates.of(labels)
+        credits = max(rounded_up(rates.total(usage), rates.denominator), self._minimum)
+        return credits if self._maximum is None else min(credits, self._maximum)
 
     def total(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> Price:
-        """The price of the request's usage at its model's weights; an empty usage costs the minimum."""
+        """The price of the request's usage at its model's weights."""
         rates = self._rates.of(labels)
-        numerator, lines = rates.total(usage)
-        return rounded_up(numerator, rates.denominator, lines, self.given.minimum, self.given.maximum)
+        return explained(self.credits(usage, labels), rates.total(usage), rates.denominator, rates.lines(usage))
 
 
 class CostPlusParameters(_ByModel):
@@ -128,12 +142,18 @@ class CostPlus(BuiltIn[CostPlusParameters]):
         super().__init__(parameters)
         self._rates = RatesByModel(self.given.costs, self.given.models)
 
+    def credits(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> int:
+        """The credits of the request's usage at its model's costs, with the margin."""
+        rates, margin = self._rates.of(labels), self.given.margin
+        marked_up = rates.total(usage) * (margin.denominator + margin.numerator)
+        return rounded_up(marked_up, rates.denominator * margin.denominator)
+
     def total(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> Price:
         """The price of the request's usage at its model's costs, with the margin."""
         rates, margin = self._rates.of(labels), self.given.margin
-        cost, lines = rates.total(usage)
+        cost, lines = rates.total(usage), rates.lines(usage)
         denominator = rates.denominator * margin.denominator
         added = cost * margin.numerator
         if added:
             lines.append(Line(text=f"margin of {margin}", credits=exact(added, denominator)))
-        return rounded_up(cost * margin.denominator + added, denominator, lines)
+        return explained(self.credits(usage, labels), cost * margin.denominator + added, denominator, lines)

@@ -85,7 +85,8 @@ _DECISIONS: dict[type, Callable[[Case, Any], Decision]] = {
 def decide(case: Case, command: AnyCommand) -> Decision | Replay | Refused:
     """The events of a command, the first answer of one that was done before, or the reason to refuse it."""
     try:
-        _check_content(case, command)
+        if (check := _CONTENT.get(type(command))) is not None:
+            check(case, command)
         print_ = "" if not _identified(command) else fingerprint(command)
         if print_ and (earlier := _earlier(case, command, print_)) is not None:
             return earlier
@@ -102,38 +103,67 @@ def decide(case: Case, command: AnyCommand) -> Decision | Replay | Refused:
         return Refused(Reason.malformed, {"detail": str(error)})
 
 
-def _check_content(case: Case, command: AnyCommand) -> None:
-    """Refuse what no books could make right: `malformed` is first in precedence."""
-    match command:
-        case Adjust() if bool(command.credits) == bool(command.usage):
-            raise Refusal(Reason.malformed, detail="give either credits or a usage delta")
-        case Adjust() if bool(command.charge) == bool(command.period):
-            raise Refusal(Reason.malformed, detail="correct either a charge or a period")
-        case Adjust() if command.reason == "tier":
-            raise Refusal(Reason.malformed, detail="`tier` is the ledger's own reason")
-        case Adjust() if command.charge and (command.subscriber or command.plan):
-            raise Refusal(Reason.malformed, detail="a charge names its account; give only the charge")
-        case Charge() if command.request and (command.subscriber or command.plan or command.agent):
-            raise Refusal(Reason.malformed, detail="a request names its account and agent; give only the request")
-        case Charge() | Adjust() if not command_refers(command) and not (command.subscriber and command.plan):
-            raise Refusal(Reason.malformed, detail="name a request or a charge, or a subscriber and a plan")
-        case Charge() if not command.request and not command.final:
-            raise Refusal(Reason.malformed, detail="a direct charge is final")
-        case Purchase() if command.terms is not None and not isinstance(command.funding, EscrowFunding):
-            raise Refusal(Reason.malformed, detail="only an escrow on a chain sells on terms of its own")
-        case Purchase() if command.terms is not None and not (command.terms.credits or command.terms.seconds):
-            raise Refusal(Reason.malformed, detail="a purchase gives credits, a window, or both")
-        case Give() if not command.credits and not command.seconds and command.expiry is None:
-            raise Refusal(Reason.malformed, detail="give credits, a window, or both")
-        case Give() if command.start is not None and command.expiry is not None and command.expiry <= command.start:
-            raise Refusal(Reason.malformed, detail="the expiry lies before the start")
-        case CreatePlan() | RepricePlan():
-            catalogue.tariff(case, 1, command.policy, command.parameters)
+# What no books could make right: `malformed` is first in precedence.
+
+
+def _check_adjust(case: Case, command: Adjust) -> None:
+    if bool(command.credits) == bool(command.usage):
+        raise Refusal(Reason.malformed, detail="give either credits or a usage delta")
+    if bool(command.charge) == bool(command.period):
+        raise Refusal(Reason.malformed, detail="correct either a charge or a period")
+    if command.reason == "tier":
+        raise Refusal(Reason.malformed, detail="`tier` is the ledger's own reason")
+    if command.charge and (command.subscriber or command.plan):
+        raise Refusal(Reason.malformed, detail="a charge names its account; give only the charge")
+    _check_named(command.charge, command)
+
+
+def _check_charge(case: Case, command: Charge) -> None:
+    if command.request and (command.subscriber or command.plan or command.agent):
+        raise Refusal(Reason.malformed, detail="a request names its account and agent; give only the request")
+    _check_named(command.request, command)
+    if not command.request and not command.final:
+        raise Refusal(Reason.malformed, detail="a direct charge is final")
+
+
+def _check_named(number: int, command: Adjust | Charge) -> None:
+    if not number and not (command.subscriber and command.plan):
+        raise Refusal(Reason.malformed, detail="name a request or a charge, or a subscriber and a plan")
+
+
+def _check_purchase(case: Case, command: Purchase) -> None:
+    if command.terms is None:
+        return
+    if not isinstance(command.funding, EscrowFunding):
+        raise Refusal(Reason.malformed, detail="only an escrow on a chain sells on terms of its own")
+    if not (command.terms.credits or command.terms.seconds):
+        raise Refusal(Reason.malformed, detail="a purchase gives credits, a window, or both")
+
+
+def _check_give(case: Case, command: Give) -> None:
+    if not command.credits and not command.seconds and command.expiry is None:
+        raise Refusal(Reason.malformed, detail="give credits, a window, or both")
+    if command.start is not None and command.expiry is not None and command.expiry <= command.start:
+        raise Refusal(Reason.malformed, detail="the expiry lies before the start")
+
+
+def _check_tariff(case: Case, command: CreatePlan | RepricePlan) -> None:
+    catalogue.tariff(case, 1, command.policy, command.parameters)
+
+
+_CONTENT: dict[type, Callable[[Case, Any], None]] = {
+    Adjust: _check_adjust,
+    Charge: _check_charge,
+    Purchase: _check_purchase,
+    Give: _check_give,
+    CreatePlan: _check_tariff,
+    RepricePlan: _check_tariff,
+}
 
 
 def _identified(command: AnyCommand) -> bool:
     """Whether a command has an identity to remember: a key, a payment, or what a chain said."""
-    return command.key is not None or _fact(command) is not None
+    return command.key is not None or (isinstance(command, Purchase | Freeze | Exit) and _fact(command) is not None)
 
 
 def _earlier(case: Case, command: AnyCommand, print_: str) -> Replay | None:

@@ -13,7 +13,7 @@ from ..events import Adjusted, Charged, Draws, Recorded, Usage
 from ..periods import kept
 from ..rating import marginal
 from ..refusals import Reason, Refusal
-from .case import Case, Decision, Rating, account_of, check_usage, overrun, plan_of, policy_of, take
+from .case import RATING, Case, Decision, account_of, check_usage, overrun, plan_of, policy_of, take
 from .requests import returned
 
 
@@ -131,7 +131,7 @@ def _priced(case: Case, target: _Target, delta: Usage) -> int:
             raise Refusal(Reason.adjustment_exceeds, detail="the usage would fall below 0")
         check_usage(usage, delta)
     policy = policy_of(case, target.plan, target.tariff)
-    with Rating():
+    with RATING:
         return marginal(policy, target.before, delta, target.labels)[0]
 
 

@@ -87,6 +87,8 @@ def account_of(case: Case, subscriber: str, plan: Plan) -> tuple[Account, list[R
 
 def check_standing(account: Account, at: int) -> None:
     """Refuse an account that no lot ever started on, that is frozen, or whose lots are all past their expiry."""
+    if not account.frozen and account.burn and account.lots[account.burn[0]].lives(at):
+        return
     started = [lot for lot in account.lots.values() if lot.started]
     if not started:
         starts = [lot.start for lot in account.lots.values()]
@@ -105,7 +107,7 @@ def policy_of(case: Case, plan: Plan, version: int) -> Policy:
         raise Refusal(Reason.policy_failed, detail=str(error)) from error
 
 
-class Rating:
+class _Rating:
     """A block in which prices are computed: what goes wrong there becomes a refusal."""
 
     def __enter__(self) -> None:
@@ -118,15 +120,21 @@ class Rating:
             raise Refusal(Reason.overflow, detail=str(error)) from error
 
 
-def check_usage(*usages: Mapping[str, int]) -> None:
+RATING = _Rating()
+
+
+def check_usage(before: Mapping[str, int], *more: Mapping[str, int]) -> None:
     """Refuse usage whose sum leaves 64 bits in any dimension."""
-    if any(sum(usage.get(name, 0) for usage in usages) > MOST_CREDITS for name in usages[-1]):
-        raise Refusal(Reason.overflow, detail="the usage is beyond 2^63-1 in one dimension")
+    for name, units in more[-1].items():
+        if units + before.get(name, 0) + sum(each.get(name, 0) for each in more[:-1]) > MOST_CREDITS:
+            raise Refusal(Reason.overflow, detail="the usage is beyond 2^63-1 in one dimension")
 
 
 def take(account: Account, credits: int) -> Draws:
     """Draws of up to `credits` from what is available, in burn order; less where there is less."""
     wanted = min(credits, max(0, account.available))
+    if wanted and wanted <= account.lots[account.burn[0]].left:
+        return ((account.burn[0], wanted),)
     draws: list[tuple[int, int]] = []
     for name in account.burn:
         if not wanted:

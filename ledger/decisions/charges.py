@@ -1,4 +1,4 @@
-"""What a request really cost: rated, drawn from its hold first, and recorded with the lines of its computation."""
+"""What a request really cost: rated, drawn from its hold first, and recorded with what it was computed from."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from ..commands import Charge
 from ..events import Adjusted, Charged, Draws, Line, Recorded, Usage
 from ..periods import period
 from ..plugins import Policy
-from ..rating import marginal
+from ..rating import derivable, difference, marginal
 from ..reducers import apply, late_until
 from ..refusals import Reason, Refusal
 from .adjustments import give_back
 from .case import (
+    RATING,
     Case,
     Decision,
-    Rating,
     account_of,
     agent_of,
     check_standing,
@@ -64,12 +64,13 @@ def _charge_open(
 def _charge_directly(case: Case, command: Charge) -> Decision:
     """A request and its final charge in one: `cap` does not apply, since nothing was admitted."""
     plan = plan_of(case, command.plan)
-    agent = agent_of(case, plan, command.agent)
+    agent = agent_of(case, plan, command.agent) if command.agent else 0
     account, events = account_of(case, command.subscriber, plan)
     check_standing(account, case.at)
     rated = _rate(case, command, account, plan, None)
     draws = take(account, rated.price)
-    if overrun(account, plan, rated.price - total(draws))[1]:
+    beyond = rated.price - total(draws)
+    if beyond and overrun(account, plan, beyond)[1]:
         needed, available = rated.price, account.available
         room = plan.terms.debt_limit if plan.terms.overrun == "debt" else 0
         top_up = needed - available - room
@@ -79,7 +80,8 @@ def _charge_directly(case: Case, command: Charge) -> Decision:
 
 @dataclass(slots=True)
 class _Rated:
-    """What usage costs: `price` credits, or a `refund` where the total falls, and what that was computed from."""
+    """What usage costs: `price` credits, or a `refund` where the total falls, what that was computed from, and the
+    lines of it that are recorded."""
 
     price: int
     refund: int
@@ -98,10 +100,16 @@ def _rate(case: Case, command: Charge, account: Account, plan: Plan, request: Op
     name = period(plan.terms.period, account.purchases, case.at, command.occurred_at)
     before = _before(policy, account, request, name)
     meter = account.meters.get(name)
-    check_usage(meter.usage if meter is not None else {}, command.usage)
-    check_usage(before or {}, command.usage)
-    with Rating():
-        price, lines = marginal(policy, before, command.usage, labels)
+    if meter is not None:
+        check_usage(meter.usage, command.usage)
+    if before:
+        check_usage(before, command.usage)
+    lines: tuple[Line, ...] = ()
+    with RATING:
+        if plan.terms.record_lines or derivable(policy) is None:
+            price, lines = marginal(policy, before, command.usage, labels)
+        else:
+            price = difference(policy, before, command.usage, labels)
     return _Rated(max(0, price), max(0, -price), lines, version, labels, name, before)
 
 
@@ -138,13 +146,15 @@ def _settle(
 ) -> Decision:
     """The event, and what follows from it in the same commit: credits that return to expired lots lapse, and what a
     falling total gives back is an adjustment of the period."""
-    debt, shortfall = overrun(account, plan, rated.price - total(draws))
-    draws = (*draws, *debt)
+    shortfall, beyond = 0, rated.price - total(draws)
+    if beyond:
+        debt, shortfall = overrun(account, plan, beyond)
+        draws = (*draws, *debt)
     charged = Charged(
         account=account.number,
         request=command.request,
         agent=request.agent if request is not None else agent,
-        credits=total(draws),
+        credits=rated.price - shortfall,
         draws=draws,
         shortfall=shortfall,
         usage=command.usage,

@@ -14,13 +14,13 @@ from ..plugins import Policy
 from ..rating import quote
 from ..reducers import apply
 from ..refusals import Reason, Refusal
-from .case import Case, Decision, Rating, account_of, agent_of, check_standing, check_usage, plan_of, policy_of, take
+from .case import RATING, Case, Decision, account_of, agent_of, check_standing, check_usage, plan_of, policy_of, take
 
 
 def request(case: Case, command: Request) -> Decision:
     """Plan, agent and endpoint; the account's standing; limits; then available ≥ hold."""
     plan = plan_of(case, command.plan)
-    agent = agent_of(case, plan, command.agent, command.method, command.url)
+    agent = agent_of(case, plan, command.agent, command.method, command.url) if command.agent else 0
     account, events = account_of(case, command.subscriber, plan)
     check_standing(account, case.at)
     hold, failed = 0, None
@@ -63,7 +63,7 @@ def hold_for(case: Case, account: Account, plan: Plan, estimate: Usage, labels: 
     if not plan.terms.grants_credits:
         return 0
     policy = policy_of(case, plan, plan.tariff.version)
-    with Rating():
+    with RATING:
         if policy.scope == "request":
             hold = quote(policy, None, estimate, labels)
         else:
@@ -153,6 +153,8 @@ def release(case: Case, command: Release) -> Decision:
 
 def returned(case: Case, account: Account, plan: Plan, event: Recorded, lots: Sequence[int]) -> list[Recorded]:
     """What lapses in the same commit because `event` gives credits back to lots that have expired."""
+    if not lots:
+        return []
     known = [account.lots[name] for name in lots if name]
     if not any(lot.expiry is not None and lot.expiry <= case.at for lot in known):
         return []

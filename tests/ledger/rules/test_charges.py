@@ -60,8 +60,8 @@ def test_a_partial_charge_follows_the_overrun_rule_too(shop):
 
 
 def test_the_price_is_credits_plus_shortfall_and_the_draws_sum_to_the_credits(shop):
-    """Also of the lines, which say how the price came about."""
-    shop.given(shop.plan(parameters={"weights": {"units": "7/2"}}), shop.gift(50))
+    """Also of the lines, which say how the price came about, where the plan records them."""
+    shop.given(shop.plan(parameters={"weights": {"units": "7/2"}}, record_lines=True), shop.gift(50))
     event = shop.event(shop.when(shop.charge(shop.given(shop.ask(1)), 17)))
     assert event.credits + event.shortfall == 60  # 59.5, rounded up
     assert sum(credits for _, credits in event.draws) == event.credits == 50
