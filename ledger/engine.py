@@ -330,16 +330,19 @@ class Ledger:
         self._check_process()
         with self._lock:
             self._check_open()
-            outcomes: list[Outcome | Exception] = []
-            for part in _parts(commands):
-                try:
-                    outcomes += self._commit(part)
-                except Exception as error:
-                    if not outcomes:
-                        raise
-                    error.add_note(f"the {len(outcomes)} commands before the batch's opening were done")
-                    return [*outcomes, *[error] * (len(commands) - len(outcomes))]
-            return outcomes
+            return self._commit_all(commands)
+
+    def _commit_all(self, commands: list[object]) -> list[Outcome | Exception]:
+        outcomes: list[Outcome | Exception] = []
+        for part in _parts(commands):
+            try:
+                outcomes += self._commit(part)
+            except Exception as error:
+                if not outcomes:
+                    raise
+                error.add_note(f"the {len(outcomes)} commands before the batch's opening were done")
+                return [*outcomes, *[error] * (len(commands) - len(outcomes))]
+        return outcomes
 
     def _commit(self, commands: list[object]) -> list[Outcome | Exception]:
         """One commit: decide, append, fold; again where another process was quicker."""

@@ -67,7 +67,7 @@ GOLDEN_LINES: list[tuple[bytes, Event]] = [
         b'policy":"graduated","policy_version":3,"parameters":{"dimension":"calls","tiers":[{"up_to":null,"unit":"'
         b'3/1000"}]}},"limits":{"rate":{"requests":10,"seconds":60},"credits":{"credits":500,"seconds":3600},"open'
         b'":4},"hold_seconds":30,"longest_seconds":900,"late_seconds":7200,"overrun":"debt","debt_limit":50,"perio'
-        b'd":"day","record_refusals":true}',
+        b'd":"day","record_refusals":true,"record_lines":true}',
         PlanCreated(
             key="k1",
             fingerprint="0f",
@@ -95,6 +95,7 @@ GOLDEN_LINES: list[tuple[bytes, Event]] = [
             debt_limit=50,
             period="day",
             record_refusals=True,
+            record_lines=True,
         ),
     ),
     (

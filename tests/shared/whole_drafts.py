@@ -86,6 +86,7 @@ odd_kinds = st.builds(
         open=st.none() | st.integers(1, 3),
     ),
     record_refusals=st.booleans(),
+    record_lines=st.booleans(),
 )
 kinds = st.sampled_from([CAPPED, OWING, HYBRID, TIERED, TRIAL, WINDOW]) | odd_kinds
 offers = st.tuples(kinds, kinds, kinds).map(
