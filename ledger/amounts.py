@@ -44,7 +44,7 @@ def is_whole(value: object, least: int = 0, most: int | None = MOST_CREDITS) -> 
 
 def add_usage(left: Mapping[str, int], right: Mapping[str, int]) -> dict[str, int]:
     """The sum of two usages, dimension by dimension; dimensions that come to 0 are left out."""
-    total = dict(left)
+    total = {**left}
     for dimension, units in right.items():
-        total[dimension] = total.get(dimension, 0) + units
+        total[dimension] = total[dimension] + units if dimension in total else units
     return {dimension: units for dimension, units in total.items() if units} if 0 in total.values() else total

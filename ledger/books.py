@@ -39,7 +39,7 @@ VERSION = "4"
 T = TypeVar("T")
 
 
-class Lot(msgspec.Struct):
+class Lot(msgspec.Struct, gc=False):
     """Credits or a window of time on an account, with its money.
 
     `exited`: a chain has paid its subscriber, who left. It is over, and what returns to it lapses and is earned.
@@ -110,7 +110,7 @@ class Lot(msgspec.Struct):
         return {share.receiver: part for share, part in zip(self.shares, parts, strict=True)}
 
 
-class OpenRequest(msgspec.Struct):
+class OpenRequest(msgspec.Struct, gc=False):
     """An admitted call. `draws` is what it still holds, in the order drawn; `usage` what was charged of it so far."""
 
     id: int
@@ -130,16 +130,21 @@ class OpenRequest(msgspec.Struct):
         return sum(credits for _, credits in self.draws)
 
 
-class Meter(msgspec.Struct):
+class Meter(msgspec.Struct, gc=False):
     """What one account was charged in one period: usage, net credits, and by lot (most recently drawn last)."""
 
-    usage: Usage = {}
+    usage: Usage = msgspec.field(default_factory=dict)
     charged: bool = False
     net: int = 0
     drawn: dict[int, int] = msgspec.field(default_factory=dict)
 
+    @property
+    def before(self) -> Usage | None:
+        """The usage so far, to keep: the meter itself counts on. None where nothing was charged yet."""
+        return {**self.usage} if self.charged else None
 
-class Correction(msgspec.Struct):
+
+class Correction(msgspec.Struct, gc=False):
     """What became of a closed charge since: net credits, usage, and draws added (+) or given back (−), in order."""
 
     credits: int = 0
@@ -147,7 +152,7 @@ class Correction(msgspec.Struct):
     draws: tuple[tuple[int, int], ...] = ()
 
 
-class Debt(msgspec.Struct):
+class Debt(msgspec.Struct, gc=False):
     """Credits owed for one charge, one open request's hold, or one reversed lot (`source` is its sequence)."""
 
     source: int
@@ -155,7 +160,7 @@ class Debt(msgspec.Struct):
     period: str = ""
 
 
-class Account(msgspec.Struct):
+class Account(msgspec.Struct, gc=False):
     """One subscriber's position on one plan.
 
     `unpaid` is money that left its escrow-funded lots and that the chain still holds for the subscriber, by escrow.
@@ -204,7 +209,7 @@ class Account(msgspec.Struct):
         twin.late = dict(self.late)
         twin.unpaid = dict(self.unpaid)
         twin.meters = {
-            name: Meter(meter.usage, meter.charged, meter.net, dict(meter.drawn)) for name, meter in self.meters.items()
+            name: Meter({**meter.usage}, meter.charged, meter.net, {**meter.drawn}) for name, meter in self.meters.items()
         }
         twin.corrections = {name: copy.copy(correction) for name, correction in self.corrections.items()}
         twin.debts = [copy.copy(debt) for debt in self.debts]

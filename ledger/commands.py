@@ -49,7 +49,7 @@ Deltas: TypeAlias = dict[Name, SignedCredits]
 Labels: TypeAlias = dict[Name, Name]
 
 
-class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="command"):
+class Command(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag_field="command"):
     """What all commands have."""
 
     key: Name | None = None
@@ -124,7 +124,7 @@ class RetireAgent(Command, frozen=True, kw_only=True, tag="retire_agent"):
     agent: Name
 
 
-class Terms(msgspec.Struct, frozen=True, kw_only=True):
+class Terms(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """What a chain says was bought: money by receiver, and what for it. It holds whatever the plan says by now."""
 
     asset: Name
@@ -380,6 +380,7 @@ AnyCommand: TypeAlias = (
 """The union of all commands."""
 
 COMMAND_TYPES: tuple[type[Command], ...] = get_args(AnyCommand)
+_ADMITTED = frozenset(COMMAND_TYPES)
 
 _encoder = msgspec.json.Encoder()
 _sorted = msgspec.json.Encoder(order="sorted")
@@ -388,7 +389,7 @@ _decoder: msgspec.json.Decoder[AnyCommand] = msgspec.json.Decoder(AnyCommand)
 
 def admit(command: object) -> AnyCommand:
     """The command with every field held to its type and bounds. Raises Refusal(malformed)."""
-    if not isinstance(command, COMMAND_TYPES):
+    if type(command) not in _ADMITTED and not isinstance(command, COMMAND_TYPES):
         raise Refusal(Reason.malformed, detail=f"{type(command).__name__} is not a command")
     try:
         return _decoder.decode(_encoder.encode(command))

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import count, islice, pairwise
 from pathlib import Path
@@ -24,7 +24,7 @@ import msgspec
 from .books import Books, Settling
 from .commands import Adjust, AnyCommand, Command, OpenSettlement, Request, RequestTerms, Tick, admit
 from .decisions import command_refers, decide
-from .decisions.case import Case, Decision, Replay
+from .decisions.case import NO_EVIDENCE, Case, Decision, Replay
 from .draft import Draft
 from .errors import Closed, Conflict, Damaged
 from .events import Recorded
@@ -57,7 +57,7 @@ def system_clock() -> int:
     return time.time_ns() // 1000
 
 
-class Answer(msgspec.Struct, frozen=True):
+class Answer(msgspec.Struct, frozen=True, gc=False):
     """What an accepted command came to: its first event, in its place. A repeated key gets the very same answer.
 
     A `Tick` has no event of its own; its `seq` is the head's.
@@ -90,22 +90,20 @@ def _parts(commands: list[object]) -> Iterator[list[object]]:
 class _Group:
     """What a group of commands has come to so far: its events, and the requests that were refused."""
 
-    def __init__(self, books: Books, at: int) -> None:
-        self.at = at
+    def __init__(self, case: Case) -> None:
+        self.case = case
         self.events: list[Recorded] = []
         self.refused: list[tuple[Request, Refused]] = []
-        self._before = books
         self._draft: Draft | None = None
 
-    @property
-    def books(self) -> Books:
-        """The books as the next command of the group finds them."""
+    def next_case(self) -> Case:
+        """What the next command of the group is decided on."""
         if self._draft is None and self.events:
-            draft = Draft.over(self._before, self.at)
+            draft = Draft.over(self.case.books, self.case.at)
             for event in self.events:
                 draft.record(event)
-            self._draft = draft
-        return self._draft or self._before
+            self.case.books = self._draft = draft
+        return self.case
 
     def add(self, events: list[Recorded]) -> None:
         """Take in a command's events."""
@@ -350,7 +348,7 @@ class Ledger:
             with self._alone() if overtaken >= MOST_OVERTAKEN else nullcontext():
                 self._catch_up()
                 at = max(self._clock(), self._head.at)
-                group = _Group(self._books, at)
+                group = _Group(Case(self._books, at, self._tariffs, self._store.id, self._head))
                 outcomes = [self._decide(group, command) for command in commands]
                 if group.events:
                     noted = self._notes.ready(at)
@@ -361,7 +359,7 @@ class Ledger:
                     self._notes.written(at, noted)
             for request, refused in group.refused:
                 self._notes.add(self._books, request, refused)
-            return [self._answer(outcome) for outcome in outcomes]
+            return [self._first_answer(outcome) if isinstance(outcome, Replay) else outcome for outcome in outcomes]
         raise AssertionError("counting never ends")
 
     def _alone(self) -> AbstractContextManager[None]:
@@ -370,11 +368,11 @@ class Ledger:
 
     def _decide(self, group: _Group, command: object) -> Answer | Replay | Refused | Exception:
         """Decide one command on what the group has come to, and put its events there."""
-        books = group.books
+        case = group.next_case()
         try:
             admitted = admit(command)
-            evidence = self._evidence(books, group, admitted)
-            decision = decide(Case(books, group.at, self._tariffs, evidence, self._store.id, self._head), admitted)
+            case.evidence = self._evidence(case, group, admitted)
+            decision = decide(case, admitted)
             if not isinstance(decision, Decision):
                 if isinstance(decision, Refused) and isinstance(admitted, Request):
                     group.refused.append((admitted, decision))
@@ -386,29 +384,27 @@ class Ledger:
         own = decision.own
         group.add([*decision.due, *own] if decision.due else own)
         last = self._head.seq + len(group.events)
-        return Answer(last - len(own) + 1, group.at, own[0]) if own else Answer(last, group.at, None)
+        return Answer(last - len(own) + 1, case.at, own[0]) if own else Answer(last, case.at, None)
 
-    def _evidence(self, books: Books, group: _Group, command: AnyCommand) -> dict[int, Entry]:
+    def _evidence(self, case: Case, group: _Group, command: AnyCommand) -> Mapping[int, Entry]:
         """The events of closed things that the command is about, read from the log, or from the group before it."""
         if command.key is None and not isinstance(command, Adjust):
-            return {}
+            return NO_EVIDENCE
         seq = command_refers(command)
-        needed = isinstance(command, Adjust) or seq not in books.open
+        needed = isinstance(command, Adjust) or seq not in case.books.open
         if not needed or not 0 < seq <= self._head.seq + len(group.events):
-            return {}
+            return NO_EVIDENCE
         if seq <= self._head.seq:
             return {seq: self._entry(seq)}
-        return {seq: Entry(seq, group.at, group.events[seq - self._head.seq - 1])}
+        return {seq: Entry(seq, case.at, group.events[seq - self._head.seq - 1])}
 
     def _append(self, at: int, events: list[Recorded]) -> None:
         commit = seal(self._head, at, events)
         self._store.append(self._head, commit)
         self._fold(commit, events)
 
-    def _answer(self, outcome: Answer | Replay | Refused | Exception) -> Outcome | Exception:
-        if not isinstance(outcome, Replay):
-            return outcome
-        entry = self._entry(outcome.seq)
+    def _first_answer(self, replay: Replay) -> Answer:
+        entry = self._entry(replay.seq)
         return Answer(entry.seq, entry.at, entry.event)
 
     # -- the books and the log -----------------------------------------------------------------------------------------

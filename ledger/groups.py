@@ -10,7 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar, cast
 
 from .errors import OutcomeUnknown
 
@@ -39,12 +39,10 @@ def outcomes_of(ticket: Ticket[T]) -> list[T]:
     """What a ticket's caller is told: its outcomes; or raise the error that its group or one of its commands met."""
     if ticket.error is not None:
         raise ticket.error
-    told: list[T] = []
     for outcome in ticket.outcomes:
         if isinstance(outcome, Exception):
             raise outcome
-        told.append(outcome)
-    return told
+    return cast(list[T], ticket.outcomes)
 
 
 class ThreadTicket(Generic[T]):
@@ -109,9 +107,11 @@ class CommandQueue(Generic[T]):
         """Take the whole queue, do it as one group, answer, and name the next leader."""
         self._take()
         try:
-            outcomes = iter(self._do([command for ticket in self._group for command in ticket.commands]))
+            outcomes = self._do([command for ticket in self._group for command in ticket.commands])
+            place = 0
             for ticket in self._group:
-                ticket.outcomes = [next(outcomes) for _ in ticket.commands]
+                ticket.outcomes = outcomes[place : place + len(ticket.commands)]
+                place += len(ticket.commands)
         except Exception as error:  # noqa: BLE001 - every caller of the group gets it, the leader too
             for ticket in self._group:
                 ticket.error = error

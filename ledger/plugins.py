@@ -36,7 +36,7 @@ Scope: TypeAlias = Literal["request", "period"]
 """What a policy's total is about: one request, or one account in one metering period."""
 
 
-class Price(msgspec.Struct, frozen=True):
+class Price(msgspec.Struct, frozen=True, gc=False):
     """A total in credits (a whole number, 0 or more), and the lines that come to it."""
 
     credits: int

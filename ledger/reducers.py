@@ -18,6 +18,7 @@ from .events import (
     AgentRetired,
     AgentUpdated,
     Charged,
+    CreditsLimit,
     Draws,
     EscrowFunding,
     Extended,
@@ -103,9 +104,10 @@ def account_key(account: int, key: str) -> bytes:
 
 
 def _reduce_account(books: Books, seq: int, at: int, event: Recorded) -> None:
+    account: Account | None = None
     match event:
         case Charged() | Requested():
-            pass
+            account = books.accounts[event.account]
         case Purchased():
             _open_account(books, seq, event)
         case Withdrawn() | Frozen() if event.fact is not None:
@@ -115,7 +117,8 @@ def _reduce_account(books: Books, seq: int, at: int, event: Recorded) -> None:
             if isinstance(funding, EscrowFunding):
                 # What a chain took back for good may come again, signed by the same hand: then it is a purchase again.
                 books.payments.pop(payment_digest(funding, "") or b"", None)
-    account = books.accounts[books.account_of(event)]
+    if account is None:
+        account = books.accounts[books.account_of(event)]
     plan = books.plans[account.plan]
     if account.late:
         for closed in [name for name, late in account.late.items() if late_until(plan, late) <= at]:
@@ -379,45 +382,53 @@ def _unhold(account: Account, request: OpenRequest) -> None:
 
 
 def _charged(account: Account, plan: Plan, seq: int, at: int, event: Charged) -> None:
-    if (request := account.requests.get(event.request)) is not None:
-        taken, rest = consume(request.draws, event.credits)
-        for name, credits in taken:
-            account.held -= credits
-            if name:
-                account.lots[name].held -= credits
-                account.lots[name].spent += credits
-            else:
-                _forgive(account, request.id, credits)
-                _owe(account, seq, credits, event.period)
-        request.draws, request.charged = rest, True
-        request.usage = add_usage(request.usage, event.usage)
-        request.labels = event.labels
-        if event.deadline is not None:
-            request.deadline = event.deadline
-            _wake(account, event.deadline)
-        more = consume(event.draws, total(taken))[1]
-        if event.final:
-            _unhold(account, request)
-            del account.requests[request.id]
-    else:
-        account.late.pop(event.request, None)
-        more = event.draws
-    _spend(account, more, seq, event.period)
-    _count(account, plan, at, event.credits)
+    draws = event.draws
+    _spend(account, _charge_request(account, seq, event) if event.request else draws, seq, event.period)
+    if (limit := plan.terms.limits.credits) is not None:
+        _count(account, limit, at, event.credits)
     meter = _meter(account, plan, at, event.period)
-    meter.usage, meter.charged = add_usage(meter.usage, event.usage), True
-    meter.net += event.credits
-    for name, credits in event.draws:
+    meter.charged, meter.net, usage = True, meter.net + event.credits, meter.usage
+    for dimension, units in event.usage.items():
+        if units:
+            usage[dimension] = usage.get(dimension, 0) + units
+    for name, credits in draws:
         _draw(meter, name, credits)
 
 
-def _count(account: Account, plan: Plan, at: int, credits: int) -> None:
+def _charge_request(account: Account, seq: int, event: Charged) -> Draws:
+    """What a charge does to its request and to what that holds; the rest of the charge's draws."""
+    request = account.requests.get(event.request)
+    if request is None:
+        account.late.pop(event.request, None)
+        return event.draws
+    taken, rest = consume(request.draws, event.credits)
+    for name, credits in taken:
+        account.held -= credits
+        if name:
+            lot = account.lots[name]
+            lot.held -= credits
+            lot.spent += credits
+        else:
+            _forgive(account, request.id, credits)
+            _owe(account, seq, credits, event.period)
+    request.draws, request.charged = rest, True
+    request.usage = add_usage(request.usage, event.usage)
+    request.labels = event.labels
+    if event.deadline is not None:
+        request.deadline = event.deadline
+        _wake(account, event.deadline)
+    if event.final:
+        _unhold(account, request)
+        del account.requests[request.id]
+    return consume(event.draws, total(taken))[1]
+
+
+def _count(account: Account, limit: CreditsLimit, at: int, credits: int) -> None:
     """Credits charged in the plan's current window."""
-    if (limit := plan.terms.limits.credits) is not None:
-        window = at // (limit.seconds * SECOND)
-        if window != account.window:
-            account.window, account.window_credits = window, 0
-        account.window_credits += credits
+    window = at // (limit.seconds * SECOND)
+    if window != account.window:
+        account.window, account.window_credits = window, 0
+    account.window_credits += credits
 
 
 def _meter(account: Account, plan: Plan, at: int, period: str) -> Meter:

@@ -66,7 +66,7 @@ _STATUS = {
 }
 
 
-class Refused(msgspec.Struct, frozen=True):
+class Refused(msgspec.Struct, frozen=True, gc=False):
     """The answer to a command that was refused: nothing changed, nothing was written.
 
     `facts` has what is known, by name: `needed` and `available` (credits, requests), `retry_after_us`, `top_up` (the

@@ -43,11 +43,12 @@ from ..commands import (
     fingerprint,
 )
 from ..events import Charged, EscrowFunding, Recorded, Requested
+from ..rating import PolicyFailed, PriceTooLarge
 from ..reducers import account_key, fact_digest, owner_key, payment_digest
 from ..refusals import Reason, Refusal, Refused
 from . import catalogue, purchases, settlements
 from .adjustments import adjust
-from .case import Case, Decision, Replay
+from .case import Case, Decision, Replay, refusal_of
 from .charges import charge
 from .requests import extend, release, request
 
@@ -97,8 +98,8 @@ def decide(case: Case, command: AnyCommand) -> Decision | Replay | Refused:
         if print_ and decision.own:
             decision.own[0] = msgspec.structs.replace(decision.own[0], key=command.key, fingerprint=print_)
         return decision
-    except Refusal as refusal:
-        return refusal.refused
+    except (Refusal, PolicyFailed, PriceTooLarge) as error:
+        return refusal_of(error).refused
     except ValueError as error:  # an event's own invariants refuse what no rule above did
         return Refused(Reason.malformed, {"detail": str(error)})
 
@@ -163,7 +164,7 @@ _CONTENT: dict[type, Callable[[Case, Any], None]] = {
 
 def _identified(command: AnyCommand) -> bool:
     """Whether a command has an identity to remember: a key, a payment, or what a chain said."""
-    return command.key is not None or (isinstance(command, Purchase | Freeze | Exit) and _fact(command) is not None)
+    return command.key is not None or (type(command) in _FACTUAL and _fact(command) is not None)
 
 
 def _earlier(case: Case, command: AnyCommand, print_: str) -> Replay | None:
@@ -180,6 +181,9 @@ def _earlier(case: Case, command: AnyCommand, print_: str) -> Replay | None:
     if command.key is not None and command.issued_at is not None and case.at - command.issued_at >= KEY_WINDOW:
         raise Refusal(Reason.key_too_old, detail="keys are remembered for a day")
     return None
+
+
+_FACTUAL = (Purchase, Freeze, Exit)
 
 
 def _fact(command: AnyCommand) -> bytes | None:

@@ -11,9 +11,9 @@ from ..commands import Adjust
 from ..due import due
 from ..events import Adjusted, Charged, Draws, Recorded, Usage
 from ..periods import kept
-from ..rating import marginal
+from ..rating import difference
 from ..refusals import Reason, Refusal
-from .case import RATING, Case, Decision, account_of, check_usage, overrun, plan_of, policy_of, take
+from .case import Case, Decision, account_of, check_usage, overrun, plan_of, take
 from .requests import returned
 
 
@@ -91,8 +91,8 @@ def _charge(case: Case, command: Adjust) -> _Target:
         period=period,
         meter=meter,
     )
-    if policy_of(case, plan, event.tariff).scope == "period":
-        target.before = meter.usage if meter is not None and meter.charged else None
+    if case.tariffs.policy(plan, event.tariff).scope == "period":
+        target.before = meter.before if meter is not None else None
     elif (request := account.requests.get(event.request)) is not None:
         target.before, target.request = request.usage, request.id
     else:
@@ -117,7 +117,7 @@ def _period(case: Case, command: Adjust) -> _Target:
         net=meter.net,
         draws=tuple(meter.drawn.items()),
         usage=meter.usage,
-        before=meter.usage if meter.charged else None,
+        before=meter.before,
         period=command.period,
         meter=meter,
     )
@@ -130,9 +130,8 @@ def _priced(case: Case, target: _Target, delta: Usage) -> int:
         if any(usage.get(name, 0) + units < 0 for name, units in delta.items()):
             raise Refusal(Reason.adjustment_exceeds, detail="the usage would fall below 0")
         check_usage(usage, delta)
-    policy = policy_of(case, target.plan, target.tariff)
-    with RATING:
-        return marginal(policy, target.before, delta, target.labels)[0]
+    policy = case.tariffs.policy(target.plan, target.tariff)
+    return difference(policy, target.before, delta, target.labels)
 
 
 def _upward(target: _Target, credits: int) -> tuple[Draws, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..amounts import MOST_CREDITS
 from ..books import Account, Agent, Books, Plan
@@ -11,23 +11,25 @@ from ..due import due
 from ..endpoints import allows
 from ..events import Draws, Recorded
 from ..log import Entry, Head
-from ..plugins import Policy
 from ..rating import PolicyFailed, PriceTooLarge
 from ..refusals import Reason, Refusal
 from ..tariffs import Tariffs
 
 
+NO_EVIDENCE: Mapping[int, Entry] = {}
+
+
 @dataclass(slots=True)
 class Case:
-    """The books as they will be when a command is done, the commit's time, what was read from the log for it, and the
-    log's id and head."""
+    """The books as the next command of a group finds them, the commit's time, the log's id and head, and what was read
+    from the log for the command."""
 
     books: Books
     at: int
     tariffs: Tariffs
-    evidence: Mapping[int, Entry]
     ledger: str
     head: Head
+    evidence: Mapping[int, Entry] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -99,42 +101,27 @@ def check_standing(account: Account, at: int) -> None:
         raise Refusal(Reason.expired)
 
 
-def policy_of(case: Case, plan: Plan, version: int) -> Policy:
-    """The policy of a tariff version, or a refusal."""
-    try:
-        return case.tariffs.policy(plan, version)
-    except PolicyFailed as error:
-        raise Refusal(Reason.policy_failed, detail=str(error)) from error
+def refusal_of(error: Refusal | PolicyFailed | PriceTooLarge) -> Refusal:
+    """What goes wrong while a price is computed is a refusal too."""
+    if isinstance(error, Refusal):
+        return error
+    reason = Reason.overflow if isinstance(error, PriceTooLarge) else Reason.policy_failed
+    return Refusal(reason, detail=str(error))
 
 
-class _Rating:
-    """A block in which prices are computed: what goes wrong there becomes a refusal."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, PolicyFailed):
-            raise Refusal(Reason.policy_failed, detail=str(error)) from error
-        if isinstance(error, PriceTooLarge):
-            raise Refusal(Reason.overflow, detail=str(error)) from error
-
-
-RATING = _Rating()
-
-
-def check_usage(before: Mapping[str, int], *more: Mapping[str, int]) -> None:
+def check_usage(before: Mapping[str, int], usage: Mapping[str, int]) -> None:
     """Refuse usage whose sum leaves 64 bits in any dimension."""
-    for name, units in more[-1].items():
-        if units + before.get(name, 0) + sum(each.get(name, 0) for each in more[:-1]) > MOST_CREDITS:
+    for name, units in usage.items():
+        if units + before.get(name, 0) > MOST_CREDITS:
             raise Refusal(Reason.overflow, detail="the usage is beyond 2^63-1 in one dimension")
 
 
 def take(account: Account, credits: int) -> Draws:
     """Draws of up to `credits` from what is available, in burn order; less where there is less."""
-    wanted = min(credits, max(0, account.available))
-    if wanted and wanted <= account.lots[account.burn[0]].left:
-        return ((account.burn[0], wanted),)
+    available = account.available
+    if 0 < credits <= available and credits <= account.lots[account.burn[0]].left:
+        return ((account.burn[0], credits),)
+    wanted = min(credits, max(0, available))
     draws: list[tuple[int, int]] = []
     for name in account.burn:
         if not wanted:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ..books import Account, OpenRequest, Plan, consume, total
 from ..commands import Charge
@@ -15,7 +16,6 @@ from ..reducers import apply, late_until
 from ..refusals import Reason, Refusal
 from .adjustments import give_back
 from .case import (
-    RATING,
     Case,
     Decision,
     account_of,
@@ -24,7 +24,6 @@ from .case import (
     check_usage,
     overrun,
     plan_of,
-    policy_of,
     take,
 )
 from .requests import find_open, later_deadline, returned
@@ -96,7 +95,7 @@ def _rate(case: Case, command: Charge, account: Account, plan: Plan, request: Op
     """The marginal price of the usage, in the scope of the tariff under which the request was admitted."""
     version = request.tariff if request is not None else plan.tariff.version
     labels = command.labels if request is None else _labels(request, command)
-    policy = policy_of(case, plan, version)
+    policy = case.tariffs.policy(plan, version)
     name = period(plan.terms.period, account.purchases, case.at, command.occurred_at)
     before = _before(policy, account, request, name)
     meter = account.meters.get(name)
@@ -105,11 +104,10 @@ def _rate(case: Case, command: Charge, account: Account, plan: Plan, request: Op
     if before:
         check_usage(before, command.usage)
     lines: tuple[Line, ...] = ()
-    with RATING:
-        if plan.terms.record_lines or derivable(policy) is None:
-            price, lines = marginal(policy, before, command.usage, labels)
-        else:
-            price = difference(policy, before, command.usage, labels)
+    if plan.terms.record_lines or derivable(policy) is None:
+        price, lines = marginal(policy, before, command.usage, labels)
+    else:
+        price = difference(policy, before, command.usage, labels)
     return _Rated(max(0, price), max(0, -price), lines, version, labels, name, before)
 
 
@@ -118,7 +116,7 @@ def _before(policy: Policy, account: Account, request: OpenRequest | None, name:
     if policy.scope == "request":
         return request.usage if request is not None and request.charged else None
     meter = account.meters.get(name)
-    return meter.usage if meter is not None and meter.charged else None
+    return meter.before if meter is not None else None
 
 
 def _labels(request: OpenRequest, command: Charge) -> dict[str, str]:
@@ -150,24 +148,24 @@ def _settle(
     if beyond:
         debt, shortfall = overrun(account, plan, beyond)
         draws = (*draws, *debt)
+    rare: dict[str, Any] = {}  # what most charges leave at its default
+    if request is not None:
+        rare.update(request=request.id, agent=request.agent, final=command.final, deadline=deadline, late=late)
+    elif agent:
+        rare["agent"] = agent
+    if rated.before is not None:
+        rare.update(before=rated.before, continues=not rated.before)
+    if shortfall or rated.lines or command.occurred_at is not None:
+        rare.update(shortfall=shortfall, lines=rated.lines, occurred_at=command.occurred_at)
     charged = Charged(
         account=account.number,
-        request=command.request,
-        agent=request.agent if request is not None else agent,
         credits=rated.price - shortfall,
         draws=draws,
-        shortfall=shortfall,
         usage=command.usage,
         labels=rated.labels,
         tariff=rated.tariff,
         period=rated.period,
-        before=rated.before or {},
-        continues=rated.before == {},
-        lines=rated.lines,
-        final=command.final,
-        deadline=deadline,
-        late=late,
-        occurred_at=command.occurred_at,
+        **rare,
     )
     own: list[Recorded] = [charged, *returned(case, account, plan, charged, returning)]
     if rated.refund:

@@ -11,10 +11,10 @@ from ..due import due, lapses
 from ..events import Extended, Recorded, Released, Requested, Usage
 from ..periods import kept
 from ..plugins import Policy
-from ..rating import quote
+from ..rating import PolicyFailed, PriceTooLarge, quote
 from ..reducers import apply
 from ..refusals import Reason, Refusal
-from .case import RATING, Case, Decision, account_of, agent_of, check_standing, check_usage, plan_of, policy_of, take
+from .case import Case, Decision, account_of, agent_of, check_standing, check_usage, plan_of, refusal_of, take
 
 
 def request(case: Case, command: Request) -> Decision:
@@ -26,8 +26,8 @@ def request(case: Case, command: Request) -> Decision:
     hold, failed = 0, None
     try:
         hold = hold_for(case, account, plan, command.estimate, command.labels)
-    except Refusal as refusal:  # it comes last in precedence: what refuses without a price goes before it
-        failed = refusal
+    except (Refusal, PolicyFailed, PriceTooLarge) as error:  # what refuses without a price goes before it
+        failed = refusal_of(error)
     if account.debt:
         raise Refusal(Reason.in_debt, available=account.available, top_up=_top_up(account, hold))
     _check_rate(case, account, plan)
@@ -62,12 +62,11 @@ def hold_for(case: Case, account: Account, plan: Plan, estimate: Usage, labels: 
     are charged is covered. On a plan of credits at least 1, unless the tariff prices what is estimated at 0."""
     if not plan.terms.grants_credits:
         return 0
-    policy = policy_of(case, plan, plan.tariff.version)
-    with RATING:
-        if policy.scope == "request":
-            hold = quote(policy, None, estimate, labels)
-        else:
-            hold = _quote_in_period(policy, account, plan, case.at, estimate, labels)
+    policy = case.tariffs.policy(plan, plan.tariff.version)
+    if policy.scope == "request":
+        hold = quote(policy, None, estimate, labels)
+    else:
+        hold = _quote_in_period(policy, account, plan, case.at, estimate, labels)
     return hold if any(estimate.values()) else max(1, hold)
 
 
@@ -76,11 +75,11 @@ def _quote_in_period(
 ) -> int:
     period = kept(plan.terms.period, account.purchases, at)[0]
     meter = account.meters.get(period)
-    before = meter.usage if meter is not None and meter.charged else None
+    before = meter.before if meter is not None else None
     pending: Usage = {}
     for open_request in account.requests.values():
         pending = add_usage(pending, open_request.estimate)
-    check_usage(before or {}, pending, estimate)
+    check_usage(add_usage(before or {}, pending), estimate)
     hold = quote(policy, before, estimate, labels)
     return max(hold, quote(policy, add_usage(before or {}, pending), estimate, labels)) if account.requests else hold
 
