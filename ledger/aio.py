@@ -26,6 +26,8 @@ T = TypeVar("T")
 class _AsyncTicket:
     """A caller that awaits a future; its leading is a job of the executor."""
 
+    __slots__ = ("_lead", "answered", "commands", "error", "leads", "loop", "outcomes")
+
     def __init__(self, commands: Sequence[object], lead: Callable[[], None]) -> None:
         self.commands = commands
         self.outcomes: list[Outcome | Exception] = []
@@ -35,19 +37,21 @@ class _AsyncTicket:
         self.answered: asyncio.Future[None] = self.loop.create_future()
         self._lead = lead
 
-    def wake(self) -> None:
+    def wake(self, beside: Sequence[_AsyncTicket] = ()) -> None:
         # A loop that was closed meanwhile has nobody left to tell.
         with suppress(RuntimeError):
-            self.loop.call_soon_threadsafe(self._resolve)
+            self.loop.call_soon_threadsafe(_resolve, (self, *beside))
 
     def lead(self) -> None:
         if not self.leads:  # it may be told twice
             self.leads = True
             self._lead()
 
-    def _resolve(self) -> None:
-        if not self.answered.done():
-            self.answered.set_result(None)
+
+def _resolve(tickets: Iterable[_AsyncTicket]) -> None:
+    for ticket in tickets:
+        if not ticket.answered.done():
+            ticket.answered.set_result(None)
 
 
 class AsyncLedger:
@@ -72,13 +76,15 @@ class AsyncLedger:
 
     async def execute(self, command: Command) -> Outcome:
         """Do one command, as `Ledger.execute` does."""
-        return (await self.execute_many([command]))[0]
+        return (await self._run([command]))[0]
 
     async def execute_many(self, commands: Iterable[Command]) -> list[Outcome]:
         """Do several commands in one commit, as `Ledger.execute_many` does."""
-        ticket = _AsyncTicket(list(commands), self._submit_lead)
-        if not ticket.commands:
-            return []
+        listed = list(commands)
+        return await self._run(listed) if listed else []
+
+    async def _run(self, commands: list[Command]) -> list[Outcome]:
+        ticket = _AsyncTicket(commands, self._submit_lead)
         if self.ledger.queue.enqueue(ticket):
             self._submit_lead()
         await ticket.answered

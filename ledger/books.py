@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+from functools import lru_cache
 from typing import Literal, TypeAlias, TypeVar
 
 import msgspec
@@ -398,8 +399,12 @@ def _as_stored(books: Books) -> _Stored:
     return _Stored(keys=keys, payments=payments, settlings=settlings, **{name: getattr(books, name) for name in _PLAIN})
 
 
+@lru_cache(maxsize=16_384)
 def digest(scope: str, name: str) -> bytes:
-    """The 16 bytes under which a key or a payment id is remembered in its scope."""
+    """The 16 bytes under which a key or a payment id is remembered in its scope.
+
+    A key is digested when its command is decided, when that is drafted and when it is folded: kept for so long.
+    """
     return hashlib.sha256(f"{len(scope)}:{scope}{name}".encode()).digest()[:16]
 
 

@@ -444,8 +444,10 @@ class Charged(Event, frozen=True, kw_only=True, tag="charged"):
         _credits(self.credits, self.shortfall)
         _draws(self.draws, self.credits)
         _usage(self.usage)
-        _usage(self.before)
-        _check(self.final or self.request > 0, "a direct charge is final")
+        if self.before:
+            _usage(self.before)
+        if not self.final and self.request <= 0:
+            raise ValueError("a direct charge is final")
 
 
 class Adjusted(Event, frozen=True, kw_only=True, tag="adjusted"):

@@ -10,7 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Generic, Protocol, TypeVar, cast
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 from .errors import OutcomeUnknown
 
@@ -28,8 +28,12 @@ class Ticket(Protocol[T]):
     error: BaseException | None
     leads: bool
 
-    def wake(self) -> None:
-        """Let the caller read its outcomes."""
+    @property
+    def loop(self) -> object | None:
+        """The event loop in which the caller waits, if it is not a thread that sleeps."""
+
+    def wake(self, beside: Sequence[Any] = ()) -> None:
+        """Let the caller read its outcomes, and those `beside` it in the same loop."""
 
     def lead(self) -> None:
         """Make the caller the next leader."""
@@ -48,6 +52,8 @@ def outcomes_of(ticket: Ticket[T]) -> list[T]:
 class ThreadTicket(Generic[T]):
     """A caller that sleeps on a lock of its own until it is answered, or named leader."""
 
+    loop = None
+
     def __init__(self, commands: Sequence[object]) -> None:
         self.commands = commands
         self.outcomes: list[T | Exception] = []
@@ -60,7 +66,7 @@ class ThreadTicket(Generic[T]):
         """Sleep until woken."""
         self._asleep.acquire()
 
-    def wake(self) -> None:
+    def wake(self, beside: Sequence[Any] = ()) -> None:
         """Wake the caller: it is answered."""
         with suppress(RuntimeError):  # it is awake
             self._asleep.release()
@@ -115,9 +121,19 @@ class CommandQueue(Generic[T]):
         except Exception as error:  # noqa: BLE001 - every caller of the group gets it, the leader too
             for ticket in self._group:
                 ticket.error = error
-        for ticket in self._group:
-            ticket.wake()
+        self._wake()
         self._hand_over()
+
+    def _wake(self) -> None:
+        """Tell every caller; those of one event loop at once, since waking a loop costs more than a charge."""
+        loops: dict[object, list[Ticket[T]]] = {}
+        for ticket in self._group:
+            if ticket.loop is None:
+                ticket.wake()
+            else:
+                loops.setdefault(ticket.loop, []).append(ticket)
+        for first, *others in loops.values():
+            first.wake(others)
 
     def _take(self) -> None:
         with self._mutex:

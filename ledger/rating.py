@@ -9,7 +9,7 @@ even where the policy gives an empty usage a minimum or a flat fee: the first ch
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import cast
+from typing import TypeGuard
 
 from .amounts import MOST_CREDITS, add_usage
 from .errors import LedgerError
@@ -47,19 +47,19 @@ def total(policy: Policy, usage: Mapping[str, int], labels: Mapping[str, str]) -
 
 def credits(policy: Policy, usage: Mapping[str, int], labels: Mapping[str, str]) -> int:
     """The credits of the policy's total, checked. Raises as `total` does."""
-    if (alone := derivable(policy)) is None:
+    if not derivable(policy):
         return total(policy, usage, labels).credits
     try:
-        answer = alone.credits(usage, labels)
+        answer = policy.credits(usage, labels)
     except Exception as error:
         raise PolicyFailed(f"the pricing policy raised {type(error).__name__}: {error}") from error
     _check(answer)
     return answer
 
 
-def derivable(policy: Policy) -> DerivablePolicy | None:
-    """The policy, if its lines follow from its parameters, the usage and the meter alone."""
-    return cast(DerivablePolicy, policy) if hasattr(policy, "credits") else None
+def derivable(policy: Policy) -> TypeGuard[DerivablePolicy]:
+    """Whether a policy's lines follow from its parameters, the usage and the meter alone."""
+    return hasattr(policy, "credits")
 
 
 def _check(credits: int) -> None:
@@ -87,7 +87,7 @@ def difference(
 ) -> int:
     """What `usage` costs on top of `before`, negative where the total falls: `marginal` without its lines."""
     if before is None:
-        return credits(policy, usage if all(usage.values()) else add_usage(NOTHING, usage), labels)
+        return credits(policy, add_usage(NOTHING, usage) if 0 in usage.values() else usage, labels)
     return credits(policy, add_usage(before, usage), labels) - credits(policy, before, labels)
 
 

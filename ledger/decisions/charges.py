@@ -104,7 +104,7 @@ def _rate(case: Case, command: Charge, account: Account, plan: Plan, request: Op
     if before:
         check_usage(before, command.usage)
     lines: tuple[Line, ...] = ()
-    if plan.terms.record_lines or derivable(policy) is None:
+    if plan.terms.record_lines or not derivable(policy):
         price, lines = marginal(policy, before, command.usage, labels)
     else:
         price = difference(policy, before, command.usage, labels)
