@@ -48,6 +48,7 @@ SNAPSHOT_EVENTS = 50_000
 """A ledger that is closed this many events after its last snapshot leaves a new one."""
 MOST_OVERTAKEN = 3
 """So often another process may write first while a group is decided; then it is decided with the log held."""
+_NOBODY = nullcontext()
 COMMITS_AT_ONCE = 32
 """Commits that a reading takes at once, so that a writer waits for little: one may hold thousands of events."""
 
@@ -82,6 +83,9 @@ Outcome: TypeAlias = Answer | Refused
 
 def _parts(commands: list[object]) -> Iterator[list[object]]:
     """The commands of a group by commit: a batch covers what stands before it, so its opening comes first in one."""
+    if len(commands) == 1:
+        yield commands
+        return
     starts = [place for place, command in enumerate(commands) if isinstance(command, OpenSettlement) and place]
     for begin, end in pairwise((0, *starts, len(commands))):
         yield commands[begin:end]
@@ -127,6 +131,7 @@ class Ledger:
         self._queue: CommandQueue[Outcome] = CommandQueue(self._do)
         self._notes = RefusalNotes()
         self._closed = False
+        self._crowded = False  # whether another process wrote between the last two looks at the head
         self._last_read: list[Entry] = []
         self._load()
 
@@ -343,10 +348,15 @@ class Ledger:
         return outcomes
 
     def _commit(self, commands: list[object]) -> list[Outcome | Exception]:
-        """One commit: decide, append, fold; again where another process was quicker."""
+        """One commit: decide, append, fold; again where another process was quicker.
+
+        As long as no other process writes, a group is decided on the books as they are: the append compares heads.
+        What writes nothing, such as a refusal, is only true of the head that it was decided on.
+        """
         for overtaken in count():
-            with self._alone() if overtaken >= MOST_OVERTAKEN else nullcontext():
-                self._catch_up()
+            with self._alone() if overtaken >= MOST_OVERTAKEN else _NOBODY:
+                if overtaken or self._crowded or self._stale:
+                    self._catch_up()
                 at = max(self._clock(), self._head.at)
                 group = _Group(Case(self._books, at, self._tariffs, self._store.id, self._head))
                 outcomes = [self._decide(group, command) for command in commands]
@@ -355,8 +365,11 @@ class Ledger:
                     try:
                         self._append(at, [*group.events, *noted])
                     except Conflict:
+                        self._crowded = True
                         continue
                     self._notes.written(at, noted)
+                elif not overtaken and self._catch_up():
+                    continue
             for request, refused in group.refused:
                 self._notes.add(self._books, request, refused)
             return [self._first_answer(outcome) if isinstance(outcome, Replay) else outcome for outcome in outcomes]
@@ -419,18 +432,20 @@ class Ledger:
         self._stale = False
         self._catch_up()
 
-    def _catch_up(self) -> None:
-        """Fold what other processes wrote since."""
+    def _catch_up(self) -> bool:
+        """Fold what other processes wrote since; whether they did."""
         if self._stale:
             self._load()
-            return
-        if self._store.head().hash == self._head.hash:
-            return
+            return True
+        self._crowded = self._store.head().hash != self._head.hash
+        if not self._crowded:
+            return False
         for commit in self._store.read(self._head.seq):
             expected = commit_hash(self._head.hash, commit.first_seq, commit.count, commit.at, commit.kind, commit.body)
             if commit.first_seq != self._head.seq + 1 or commit.hash != expected:
                 raise Damaged(f"the log does not follow at sequence {commit.first_seq}")
             self._fold(commit, unseal(commit))
+        return True
 
     def _fold(self, commit: Commit, events: list[Recorded]) -> None:
         self._stale = True  # until the fold is whole: an interrupt in the middle of it must not leave half of it

@@ -25,6 +25,8 @@ class RefusalNotes:
 
     def ready(self, at: int) -> list[RefusedRequests]:
         """What may be written at that time."""
+        if not self._notes:
+            return []
         return [
             RefusedRequests(reason=reason, plan=plan, agent=agent, estimate=estimate, count=count)
             for (reason, plan, agent), (count, written, estimate) in self._notes.items()

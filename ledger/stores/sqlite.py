@@ -34,6 +34,12 @@ from ..log import COLUMNS, FORMAT, TEXT, Commit, Head, Snapshot, origin
 APPLICATION_ID = 0x546F6C6C  # "Toll"
 LOCK_SECONDS = 30
 
+_APPEND = """
+INSERT INTO commits SELECT ?, ?, ?, ?, ?
+WHERE (SELECT first_seq + count - 1, hash FROM commits ORDER BY first_seq DESC LIMIT 1) IS (?, ?)
+"""
+"""A commit after a head: compared and appended in one statement, inside the write lock."""
+
 SCHEMA = """
 CREATE TABLE ledger (id TEXT NOT NULL, format INTEGER NOT NULL) STRICT;
 CREATE TABLE commits (
@@ -124,11 +130,12 @@ class SQLiteStore:
             if not begun:
                 connection.execute("BEGIN IMMEDIATE")
             begun = True
-            if self.head()[:2] != expected[:2]:
-                raise Conflict("the head moved")
             body: str | bytes = commit.body.decode() if commit.kind == TEXT else commit.body
             row = (commit.first_seq, commit.count, commit.at, body, commit.hash)
-            connection.execute("INSERT INTO commits VALUES (?, ?, ?, ?, ?)", row)
+            empty = not expected.seq and expected.hash == origin(self.id).hash
+            before = (None, None) if empty else expected[:2]
+            if not connection.execute(_APPEND, (*row, *before)).rowcount:
+                raise Conflict("the head moved")
             connection.execute("COMMIT")
         except sqlite3.Error as error:
             if not begun:
