@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import hashlib
 from functools import lru_cache
-from typing import Literal, TypeAlias, TypeVar
+from typing import Any, Literal, NoReturn, TypeAlias, TypeVar
 
 import msgspec
 
@@ -34,13 +34,13 @@ from .events import (
 KEY_WINDOW = 86_400 * SECOND
 """How long (of commit time, in microseconds) a key is remembered."""
 
-VERSION = "4"
+VERSION = "5"
 """The version of the reducers: a snapshot of another one is ignored."""
 
 T = TypeVar("T")
 
 
-class Lot(msgspec.Struct, gc=False):
+class Lot(msgspec.Struct, array_like=True, gc=False):
     """Credits or a window of time on an account, with its money.
 
     `exited`: a chain has paid its subscriber, who left. It is over, and what returns to it lapses and is earned.
@@ -111,7 +111,7 @@ class Lot(msgspec.Struct, gc=False):
         return {share.receiver: part for share, part in zip(self.shares, parts, strict=True)}
 
 
-class OpenRequest(msgspec.Struct, gc=False):
+class OpenRequest(msgspec.Struct, array_like=True, gc=False):
     """An admitted call. `draws` is what it still holds, in the order drawn; `usage` what was charged of it so far."""
 
     id: int
@@ -131,7 +131,7 @@ class OpenRequest(msgspec.Struct, gc=False):
         return sum(credits for _, credits in self.draws)
 
 
-class Meter(msgspec.Struct, gc=False):
+class Meter(msgspec.Struct, array_like=True, gc=False):
     """What one account was charged in one period: usage, net credits, and by lot (most recently drawn last)."""
 
     usage: Usage = msgspec.field(default_factory=dict)
@@ -145,7 +145,7 @@ class Meter(msgspec.Struct, gc=False):
         return {**self.usage} if self.charged else None
 
 
-class Correction(msgspec.Struct, gc=False):
+class Correction(msgspec.Struct, array_like=True, gc=False):
     """What became of a closed charge since: net credits, usage, and draws added (+) or given back (−), in order."""
 
     credits: int = 0
@@ -153,7 +153,7 @@ class Correction(msgspec.Struct, gc=False):
     draws: tuple[tuple[int, int], ...] = ()
 
 
-class Debt(msgspec.Struct, gc=False):
+class Debt(msgspec.Struct, array_like=True, gc=False):
     """Credits owed for one charge, one open request's hold, or one reversed lot (`source` is its sequence)."""
 
     source: int
@@ -161,7 +161,26 @@ class Debt(msgspec.Struct, gc=False):
     period: str = ""
 
 
-class Account(msgspec.Struct, gc=False):
+class _Nothing(dict[Any, Any]):
+    def _refuse(self, *arguments: object, **named: object) -> NoReturn:
+        raise TypeError("what all accounts share cannot be changed")
+
+    __setitem__ = setdefault = update = _refuse
+
+
+NOTHING: dict[Any, Any] = _Nothing()
+"""No entries: what an account has of something rare before it has any. One for all, so that it costs no memory."""
+
+
+def share_terms(lot: Lot, plan: Plan) -> None:
+    """A lot on its plan's own terms holds them once, with the plan."""
+    if lot.asset == plan.terms.asset:
+        lot.asset = plan.terms.asset
+    if lot.shares == plan.terms.price:
+        lot.shares = plan.terms.price
+
+
+class Account(msgspec.Struct, array_like=True, gc=False):
     """One subscriber's position on one plan.
 
     `unpaid` is money that left its escrow-funded lots and that the chain still holds for the subscriber, by escrow.
@@ -175,11 +194,11 @@ class Account(msgspec.Struct, gc=False):
     plan: str
     lots: dict[int, Lot] = msgspec.field(default_factory=dict)
     burn: list[int] = msgspec.field(default_factory=list)
-    requests: dict[int, OpenRequest] = msgspec.field(default_factory=dict)
-    late: dict[int, OpenRequest] = msgspec.field(default_factory=dict)
+    requests: dict[int, OpenRequest] = msgspec.field(default_factory=lambda: NOTHING)
+    late: dict[int, OpenRequest] = msgspec.field(default_factory=lambda: NOTHING)
     meters: dict[str, Meter] = msgspec.field(default_factory=dict)
     purchases: list[tuple[int, int]] = msgspec.field(default_factory=list)
-    corrections: dict[int, Correction] = msgspec.field(default_factory=dict)
+    corrections: dict[int, Correction] = msgspec.field(default_factory=lambda: NOTHING)
     debts: list[Debt] = msgspec.field(default_factory=list)
     left: int = 0
     held: int = 0
@@ -190,7 +209,7 @@ class Account(msgspec.Struct, gc=False):
     window: int = 0
     window_credits: int = 0
     next_due: int | None = None
-    unpaid: dict[str, int] = msgspec.field(default_factory=dict)
+    unpaid: dict[str, int] = msgspec.field(default_factory=lambda: NOTHING)
 
     @property
     def available(self) -> int:
@@ -202,6 +221,15 @@ class Account(msgspec.Struct, gc=False):
         """The debt that charges owe; the rest of it is held by open requests (after a reversal)."""
         return sum(debt.credits for debt in self.debts if debt.source not in self.requests)
 
+    def share(self, plan: Plan) -> None:
+        """Hold what it says in common with its plan, and what it has none of, only once for all accounts."""
+        self.plan = plan.terms.plan
+        for name in ("requests", "late", "corrections", "unpaid"):
+            if not getattr(self, name):
+                setattr(self, name, NOTHING)
+        for lot in self.lots.values():
+            share_terms(lot, plan)
+
     def clone(self) -> Account:
         """A copy that can be changed without this one changing. What is inside nested values is never changed."""
         twin = copy.copy(self)
@@ -210,7 +238,8 @@ class Account(msgspec.Struct, gc=False):
         twin.late = dict(self.late)
         twin.unpaid = dict(self.unpaid)
         twin.meters = {
-            name: Meter({**meter.usage}, meter.charged, meter.net, {**meter.drawn}) for name, meter in self.meters.items()
+            name: Meter({**meter.usage}, meter.charged, meter.net, {**meter.drawn})
+            for name, meter in self.meters.items()
         }
         twin.corrections = {name: copy.copy(correction) for name, correction in self.corrections.items()}
         twin.debts = [copy.copy(debt) for debt in self.debts]
@@ -362,6 +391,8 @@ class Books(msgspec.Struct):
             generation[bytes.fromhex(name)] = (bytes.fromhex(print_), seq, at)
         books.payments = {bytes.fromhex(name): (bytes.fromhex(print_), seq) for name, print_, seq in stored.payments}
         books.settlings = {(each.chain, each.contract): each for each in stored.settlings}
+        for account in books.accounts.values():
+            account.share(books.plans[account.plan])
         books.names = {(account.subscriber, account.plan): number for number, account in books.accounts.items()}
         books.open = {
             request: number

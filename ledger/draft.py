@@ -107,7 +107,9 @@ class Draft(Books):
         else:
             if not number:
                 self._own_catalogue()
-            elif number in self.accounts:
+            elif number > self.opened:
+                self.copied.add(number)  # it is new: the books have nothing of it
+            else:
                 self.account(number)
                 self._own(number)
             reduce(self, seq, self.at, event)

@@ -8,8 +8,8 @@ Amounts of credits are whole numbers of 64 bits, money is a whole number of any 
 Plans are named; accounts and agents go by the dense numbers that `purchased` and `agent_registered` gave them (from 1;
 agent 0 is none). Requests, charges and lots are named by the sequence of their event; lot 0 is debt.
 
-What is only ever a tree needs no garbage collector (`gc=False`): without it, a third of a large commit's time went by in
-looking for cycles.
+What is only ever a tree needs no garbage collector (`gc=False`), which took a third of a large commit's time to look
+for cycles.
 """
 
 from __future__ import annotations

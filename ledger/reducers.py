@@ -11,7 +11,22 @@ from bisect import insort
 from typing import assert_never
 
 from .amounts import SECOND, add_usage
-from .books import Account, Agent, Books, Correction, Debt, Lot, Meter, OpenRequest, Plan, consume, digest, total
+from .books import (
+    NOTHING,
+    Account,
+    Agent,
+    Books,
+    Correction,
+    Debt,
+    Lot,
+    Meter,
+    OpenRequest,
+    Plan,
+    consume,
+    digest,
+    share_terms,
+    total,
+)
 from .events import (
     Adjusted,
     AgentRegistered,
@@ -137,8 +152,9 @@ def _open_account(books: Books, seq: int, event: Purchased) -> None:
     """An account is opened by its first purchase; a payment is remembered for ever."""
     if event.account > books.opened:
         books.opened = event.account
-        books.accounts[event.account] = Account(event.account, event.subscriber, event.plan)
-        books.names[event.subscriber, event.plan] = event.account
+        plan = books.plans[event.plan].terms.plan  # the plan's own words, as in `share_terms`
+        books.accounts[event.account] = Account(event.account, event.subscriber, plan)
+        books.names[event.subscriber, plan] = event.account
     if (payment := payment_digest(event.funding, event.payment)) is not None:
         books.payments[payment] = (bytes.fromhex(event.fingerprint or ""), seq)
 
@@ -167,6 +183,8 @@ def apply(account: Account, plan: Plan, seq: int, at: int, event: Recorded) -> N
         case Charged():
             _charged(account, plan, seq, at, event)
         case Requested():
+            if account.requests is NOTHING:
+                account.requests = {}
             account.requests[seq] = OpenRequest(
                 seq, at, event.deadline, event.agent, event.tariff, event.estimate, event.labels, event.draws
             )
@@ -177,13 +195,14 @@ def apply(account: Account, plan: Plan, seq: int, at: int, event: Recorded) -> N
             account.requests[event.request].deadline = event.deadline
             _wake(account, event.deadline)
         case Released():
-            request = account.requests.pop(event.request)
+            request = account.requests[event.request]
             _unhold(account, request)
+            _close(account, request)
             if event.reason == "expired":
                 request.draws = ()
-                account.late[request.id] = request
+                account.late = {**account.late, request.id: request}
         case Purchased():
-            _purchased(account, seq, at, event)
+            _purchased(account, plan, seq, at, event)
         case Started():
             _started(account, account.lots[event.lot], event)
         case Adjusted():
@@ -226,10 +245,10 @@ def _earliest(account: Account) -> int | None:
 # -- purchases ---------------------------------------------------------------------------------------------------------
 
 
-def _purchased(account: Account, seq: int, at: int, event: Purchased) -> None:
+def _purchased(account: Account, plan: Plan, seq: int, at: int, event: Purchased) -> None:
     start = at if event.start is None else event.start
     account.tried = account.tried or event.kind == "trial"
-    account.lots[seq] = Lot(
+    account.lots[seq] = lot = Lot(
         id=seq,
         kind=event.kind,
         credits=event.credits,
@@ -243,6 +262,7 @@ def _purchased(account: Account, seq: int, at: int, event: Purchased) -> None:
         funding=event.funding,
         payment=event.payment,
     )
+    share_terms(lot, plan)
     _wake(account, start)
 
 
@@ -319,9 +339,9 @@ def unpaid_name(chain: str, contract: str, asset: str) -> str:
 
 def _keep_unpaid(account: Account, escrow: str, change: int) -> None:
     """A chain holds so much more (or, below 0, less) of what left the account's lots."""
-    rest = account.unpaid.pop(escrow, 0) + change
-    if rest > 0:
-        account.unpaid[escrow] = rest
+    rest = account.unpaid.get(escrow, 0) + change
+    others = {name: money for name, money in account.unpaid.items() if name != escrow}
+    account.unpaid = {**others, escrow: rest} if rest > 0 else others or NOTHING
 
 
 def _ended(lot: Lot, at: int) -> int:
@@ -399,7 +419,8 @@ def _charge_request(account: Account, seq: int, event: Charged) -> Draws:
     """What a charge does to its request and to what that holds; the rest of the charge's draws."""
     request = account.requests.get(event.request)
     if request is None:
-        account.late.pop(event.request, None)
+        if event.request in account.late:
+            del account.late[event.request]
         return event.draws
     taken, rest = consume(request.draws, event.credits)
     for name, credits in taken:
@@ -419,8 +440,15 @@ def _charge_request(account: Account, seq: int, event: Charged) -> Draws:
         _wake(account, event.deadline)
     if event.final:
         _unhold(account, request)
-        del account.requests[request.id]
+        _close(account, request)
     return consume(event.draws, total(taken))[1]
+
+
+def _close(account: Account, request: OpenRequest) -> None:
+    """A closed request leaves nothing behind."""
+    del account.requests[request.id]
+    if not account.requests:
+        account.requests = NOTHING
 
 
 def _count(account: Account, limit: CreditsLimit, at: int, credits: int) -> None:
@@ -481,6 +509,8 @@ def _give_back(account: Account, at: int, event: Adjusted) -> None:
 
 
 def _correction(account: Account, charge: int) -> Correction:
+    if account.corrections is NOTHING:
+        account.corrections = {}
     return account.corrections.setdefault(charge, Correction())
 
 

@@ -15,7 +15,6 @@ from ..rating import PolicyFailed, PriceTooLarge
 from ..refusals import Reason, Refusal
 from ..tariffs import Tariffs
 
-
 NO_EVIDENCE: Mapping[int, Entry] = {}
 
 
