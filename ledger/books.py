@@ -6,12 +6,12 @@ closed they hold only the net of each corrected charge, the digests of recent ke
 
 from __future__ import annotations
 
-import copy
 import hashlib
 from functools import lru_cache
 from typing import Any, Literal, NoReturn, TypeAlias, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from .amounts import SECOND, split
 from .batches import Attempt
@@ -232,17 +232,17 @@ class Account(msgspec.Struct, array_like=True, gc=False):
 
     def clone(self) -> Account:
         """A copy that can be changed without this one changing. What is inside nested values is never changed."""
-        twin = copy.copy(self)
-        twin.lots = {name: copy.copy(lot) for name, lot in self.lots.items()}
-        twin.requests = {name: copy.copy(request) for name, request in self.requests.items()}
+        twin = replace(self)
+        twin.lots = {name: replace(lot) for name, lot in self.lots.items()}
+        twin.requests = {name: replace(request) for name, request in self.requests.items()}
         twin.late = dict(self.late)
         twin.unpaid = dict(self.unpaid)
         twin.meters = {
             name: Meter({**meter.usage}, meter.charged, meter.net, {**meter.drawn})
             for name, meter in self.meters.items()
         }
-        twin.corrections = {name: copy.copy(correction) for name, correction in self.corrections.items()}
-        twin.debts = [copy.copy(debt) for debt in self.debts]
+        twin.corrections = {name: replace(correction) for name, correction in self.corrections.items()}
+        twin.debts = [replace(debt) for debt in self.debts]
         twin.burn, twin.purchases = list(self.burn), list(self.purchases)
         return twin
 
