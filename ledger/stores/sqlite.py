@@ -118,26 +118,27 @@ class SQLiteStore:
 
     def append(self, expected: Head, commit: Commit) -> None:
         """Write one row and sync it, if the head is still `expected`."""
+        if self._read_only:
+            raise NotWritten(f"{self.path} was opened only to be read", "open it to be written, too")
         connection = self._open_connection()
-        begun = connection.in_transaction  # it is held
         try:
-            if not begun:
+            if not connection.in_transaction:  # it is held otherwise
                 connection.execute("BEGIN IMMEDIATE")
-            begun = True
             if self.head()[:2] != expected[:2]:
                 raise Conflict("the head moved")
             body: str | bytes = commit.body.decode() if commit.kind == TEXT else commit.body
             row = (commit.first_seq, commit.count, commit.at, body, commit.hash)
             connection.execute("INSERT INTO commits VALUES (?, ?, ?, ?, ?)", row)
+        except sqlite3.Error as error:
+            self._roll_back()
+            raise self._not_written(error) from error
+        except BaseException:
+            self._roll_back()
+            raise
+        try:
             connection.execute("COMMIT")
         except sqlite3.Error as error:
-            if not begun:
-                raise _locked_or(error, NotWritten(f"nothing was written: {error}")) from error
             self._find_out(commit, error)
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
 
     @contextmanager
     def hold(self) -> Iterator[None]:
@@ -145,12 +146,11 @@ class SQLiteStore:
         try:
             self._open_connection().execute("BEGIN IMMEDIATE")
         except sqlite3.Error as error:
-            raise _locked_or(error, NotWritten(f"nothing was written: {error}")) from error
+            raise self._not_written(error) from error
         try:
             yield
         finally:
-            if self._connection is not None and self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
+            self._roll_back()
 
     def read(self, after: int = 0) -> Iterator[Commit]:
         """All commits with an event after that sequence, a few at a time, so that no read lasts."""
@@ -233,6 +233,8 @@ class SQLiteStore:
         row = connection.execute("SELECT id FROM ledger").fetchone()
         if row is None or not isinstance(row[0], str):
             raise NotALog(f"{self.path} has lost its id")
+        if not self._read_only:
+            _turn_to_wal(connection)  # a copy may have been made in another mode
         return row[0]
 
     def _create(self, id: str) -> None:
@@ -253,8 +255,9 @@ class SQLiteStore:
             raise
 
     def _find_out(self, commit: Commit, error: sqlite3.Error) -> None:
-        """An append failed: neither done nor undone until the file says so. Retrying a sync is not an answer, so the
-        file is opened anew, checkpointed (which writes the pages again and syncs them), and read."""
+        """A COMMIT failed: neither done nor undone until the file says so. Retrying a sync is not an answer, so the
+        file is opened anew, checkpointed (which writes the pages again and syncs them), and read. Where others keep
+        that from being done, what is not seen now may yet be found after a power cut."""
         try:
             self.close()
             self._connect(create=False)
@@ -263,13 +266,24 @@ class SQLiteStore:
         except (sqlite3.Error, LogError) as second:
             self.close()
             raise OutcomeUnknown(f"the append failed ({error}), and so did reading the log again ({second})") from error
-        if not found:
-            raise _locked_or(error, NotWritten(f"nothing was written: {error}")) from error
-        if found[0][0] != commit.hash:
+        if found and found[0][0] != commit.hash:
             raise Conflict("another process wrote in between")
         if busy:
             self.close()
             raise OutcomeUnknown(f"the append failed ({error}), and a reader keeps it from being synced again")
+        if not found:
+            raise self._not_written(error) from error
+
+    def _roll_back(self) -> None:
+        """Undo what was begun; SQLite may have done so itself. Where that fails, the file is let go of."""
+        if self._connection is not None and self._connection.in_transaction:
+            try:
+                self._connection.execute("ROLLBACK")
+            except sqlite3.Error:
+                self.close()
+
+    def _not_written(self, error: sqlite3.Error) -> LogError:
+        return _locked_or(error, NotWritten(f"nothing was written to {self.path}: {error}"))
 
     def _execute(self, sql: str, *parameters: object) -> list[Any]:
         try:
@@ -314,16 +328,19 @@ def _wal(path: Path) -> Path:
 
 
 def _turn_to_wal(connection: sqlite3.Connection) -> None:
-    """SQLite does not wait for this lock, so we do: several may make the same new file at once."""
+    """SQLite does not wait for this lock, so we do: several may make the same new file at once. Nor does it raise where
+    the disk fails it here: it stays in another mode, in which an answer could come before the log is safe."""
     end = time.monotonic() + LOCK_SECONDS
     while True:
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            return
+            mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+            break
         except sqlite3.OperationalError as error:
             if not isinstance(_locked_or(error, LogError("")), Locked) or time.monotonic() > end:
                 raise
         time.sleep(0.005)
+    if mode != "wal":
+        raise LogError(f"the log cannot be written ahead: its journal mode stays {mode}")
 
 
 def _statements(script: str) -> Iterator[str]:

@@ -176,8 +176,11 @@ def _settle(business: Business) -> None:
 
 
 def _checkpoint(business: Business) -> None:
-    with closing(sqlite3.connect(business.log)) as connection:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    try:
+        with closing(sqlite3.connect(business.log)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    except sqlite3.Error as error:
+        raise LogError(f"the checkpoint failed: {error}") from error
 
 
 def _finish(business: Business) -> list[Command]:
