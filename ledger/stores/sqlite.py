@@ -256,14 +256,16 @@ class SQLiteStore:
 
     def _find_out(self, commit: Commit, error: sqlite3.Error) -> None:
         """A COMMIT failed: neither done nor undone until the file says so. Retrying a sync is not an answer, so the
-        file is opened anew, checkpointed (which writes the pages again and syncs them), and read. Where others keep
-        that from being done, what is not seen now may yet be found after a power cut."""
+        file is opened anew, checkpointed (which writes the pages again and syncs them), and read. What is not found
+        must not be there after a power cut either, so it is gone for good before that is said."""
         try:
             self.close()
             self._connect(create=False)
             busy = self._execute("PRAGMA wal_checkpoint(TRUNCATE)")[0][0]
             found = self._execute("SELECT hash FROM commits WHERE first_seq = ?", commit.first_seq)
-        except (sqlite3.Error, LogError) as second:
+            if not found:
+                _forget_for_good(self.path)
+        except (sqlite3.Error, LogError, OSError) as second:
             self.close()
             raise OutcomeUnknown(f"the append failed ({error}), and so did reading the log again ({second})") from error
         if found and found[0][0] != commit.hash:
@@ -325,6 +327,20 @@ def remove_side_files(path: Path) -> None:
 
 def _wal(path: Path) -> Path:
     return path.with_name(f"{path.name}-wal")
+
+
+def _forget_for_good(path: Path) -> None:
+    """Sync that the `-wal` file was emptied, or removed from its folder. SQLite does not: a power cut could bring it
+    back with a commit that was not synced then, and is."""
+    places = [_wal(path)] if _wal(path).exists() else []
+    if hasattr(os, "O_DIRECTORY"):  # elsewhere a folder cannot be synced
+        places.append(path.absolute().parent)
+    for place in places:
+        descriptor = os.open(place, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _turn_to_wal(connection: sqlite3.Connection) -> None:
