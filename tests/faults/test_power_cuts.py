@@ -55,7 +55,7 @@ class Writer:
 @contextmanager
 def charging(image: Path, synchronous: str) -> Iterator[Writer]:
     """A writer that charges on the file system of an image, and has begun to."""
-    make(image, megabytes=8)
+    make(image, megabytes=8, block=1024)  # small ones, so that a page may be there in part
     with mounted(image) as disk, closing(Writer(disk / "toll.db", synchronous)) as writer:
         while not writer.acknowledged():
             time.sleep(0.01)

@@ -29,11 +29,11 @@ MISSING = _missing()
 needs_loop_devices = pytest.mark.skipif(MISSING is not None, reason=MISSING or "")
 
 
-def make(image: Path, megabytes: int) -> None:
-    """A new, empty ext4 file system of small blocks, so that a page may be there in part."""
+def make(image: Path, megabytes: int, block: int) -> None:
+    """A new, empty ext4 file system, in blocks of so many bytes; all of its space may be used."""
     with image.open("wb") as file:
         file.truncate(megabytes * MEGABYTE)
-    _run("mkfs.ext4", "-q", "-F", "-b", "1024", "-m", "0", "-J", "size=1", str(image))
+    _run("mkfs.ext4", "-q", "-F", "-b", str(block), "-m", "0", "-J", f"size={block // 1024}", str(image))
 
 
 @contextmanager

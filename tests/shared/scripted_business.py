@@ -1,6 +1,6 @@
 """A small business by a script, on a log and a mock chain in files: what the tests of faults break, anywhere.
 
-As a program (`python scripted_business.py FOLDER`) it does the whole script and writes a line to standard output for
+As a program (`python scripted_business.py FOLDER [MOST_BYTES [mortal]]`) it does the whole script and writes a line to standard output for
 all that it was told, so that whoever outlives it knows what was acknowledged. Every command has a key, and time stands
 still within a step: whoever does the script again, from any point, comes to the same books.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sqlite3
 import sys
 from collections.abc import Callable
@@ -285,5 +286,17 @@ def _recover(business: Business, index: int, error: LedgerError) -> None:
     business.close()
 
 
+def _limit(most_bytes: int, mortal: bool) -> None:
+    """Files grow no longer than that: a write that would make one longer is done in part, the next one not at all.
+    Then it fails, or, where it is mortal, the process dies of it."""
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
+    signal.signal(signal.SIGXFSZ, signal.SIG_DFL if mortal else signal.SIG_IGN)
+
+
 if __name__ == "__main__":
-    sys.exit(work(Business(Path(sys.argv[1]))))
+    place, *limit = sys.argv[1:]
+    if limit:
+        _limit(int(limit[0]), mortal=limit[1:] == ["mortal"])
+    sys.exit(work(Business(Path(place))))

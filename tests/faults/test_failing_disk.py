@@ -1,0 +1,223 @@
+"""A disk that fails a sync or a write, or has no space: what is said is so, and the business goes on."""
+
+import errno
+import shutil
+import signal
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from injected_faults import FOLDER, SYNCS, Run, ended, finish, needs_strace, run, strace, trace_of, traced
+from loop_images import make, mounted, needs_loop_devices
+
+from ledger import Charge, Ledger
+from replay.audit import audit
+
+FAILURES = {"NotWritten", "OutcomeUnknown", "LogError", "ChainUnavailable", "SendUnknown"}
+"""What the script's caller may be told of a failing disk."""
+
+
+def times(uninterrupted, call: str, step: int = 1) -> range:
+    """How often the script makes a call: from the first time to the last."""
+    return range(1, Counter(hit.call for hit in uninterrupted.ran.calls)[call] + 1, step)
+
+
+def failing(folder: Path, fault: str) -> Run:
+    """The call fails, for once or for a while; the process goes on as the errors say."""
+    ran = traced(folder, fault)
+    assert ran.injected, fault
+    assert ended(ran) or ran.failed
+    assert set(ran.failed) <= FAILURES
+    return ran
+
+
+# -- syncs -------------------------------------------------------------------------------------------------------------
+
+
+@needs_strace
+@pytest.mark.parametrize("sync", [5, 8, 22])
+def test_a_sync_that_fails_is_told_and_the_business_goes_on(uninterrupted, held_to, sync):
+    """As the log is made; as the first plans are appended; as a group is."""
+    [(_, ran)] = held_to([f"fdatasync:error=EIO:when={sync}"], failing)
+    assert ran.code == 0
+    assert [hit.file for hit in ran.injected] == ["toll.db-wal"]
+    assert ran.failed in (["LogError"], ["NotWritten"])
+
+
+@pytest.mark.sweep
+@needs_strace
+def test_any_sync_that_fails_is_told_or_does_no_harm(uninterrupted, held_to, capsys):
+    told, ignored = Counter(), Counter()
+    cases = [f"{call}:error=EIO:when={time}" for call in SYNCS for time in times(uninterrupted, call)]
+    for _, ran in held_to(cases, failing):
+        assert ran.code == 0
+        [hit] = ran.injected
+        (told if ran.failed else ignored)[hit.file] += 1
+    with capsys.disabled():
+        print(f" {len(cases)} syncs failed; told: {dict(told)}; ignored: {dict(ignored)};", end=" ")
+    assert told.total() + ignored.total() == len(cases) > 60
+    # What SQLite ignores: the folder's sync; the syncs of a checkpoint as a file is closed, which leaves the side file
+    # as it was; and those of a new file's journal, in which there is nothing yet.
+    assert ignored["toll.db-wal"] == 2
+    assert told["toll.db-wal"] > 20
+    assert set(ignored) <= {FOLDER, *(f"toll.db{side}" for side in ("", "-wal", ".mock", ".mock-wal", ".mock-journal"))}
+
+
+@pytest.mark.sweep
+@needs_strace
+def test_where_every_sync_fails_from_some_time_on_nothing_more_is_acknowledged(uninterrupted, held_to):
+    cases = [f"fdatasync:error=EIO:when={time}+" for time in times(uninterrupted, "fdatasync", 9)]
+    failed = [ran.failed for _, ran in held_to(cases, failing)]
+    assert {"OutcomeUnknown", "SendUnknown"} <= {name for names in failed for name in names}
+
+
+READ_OVER = """
+import os, sqlite3, sys
+from ledger import Charge, CreatePlan, Give, Ledger
+from ledger.errors import Closed, OutcomeUnknown
+from ledger.stores import sqlite
+
+sqlite.LOCK_SECONDS = 0.05
+ledger = Ledger.open(sys.argv[1], clock=lambda: 1_700_000_000_000_000)
+ledger.execute_many(
+    [CreatePlan(plan="pro", owner="acme", credits=1), Give(subscriber="alice", plan="pro", credits=9)]
+)
+reader = sqlite3.connect(sys.argv[1], isolation_level=None)
+reader.execute("BEGIN")
+reader.execute("SELECT count(*) FROM commits").fetchone()
+try:
+    ledger.execute(Charge(subscriber="alice", plan="pro", key="charge"))
+    os.write(1, b"done")
+except OutcomeUnknown:
+    try:
+        ledger.balances()
+    except Closed:
+        os.write(1, b"unknown, closed")
+os._exit(0)
+"""
+
+
+@needs_strace
+def test_an_append_that_a_reader_keeps_from_being_looked_into_is_unknown_and_the_ledger_stays_closed(tmp_path):
+    """Its sync failed, and the side file cannot be emptied: what is not seen now may be found by whoever opens it."""
+    folder = tmp_path / "folder"
+
+    def said(*faults: str) -> str:
+        folder.mkdir()
+        command = [*strace(folder, *faults), sys.executable, "-c", READ_OVER, str(folder / "toll.db")]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    assert said() == "done"
+    last = trace_of(folder).read_text().count(" fdatasync(")
+    shutil.rmtree(folder)
+    assert said(f"fdatasync:error=EIO:when={last}") == "unknown, closed"
+    with Ledger.open(folder / "toll.db", clock=lambda: 1_700_000_000_000_000) as ledger:
+        answer = ledger.execute(Charge(subscriber="alice", plan="pro", key="charge")).unwrap()
+        assert [entry.seq for entry in ledger.events() if getattr(entry.event, "key", None) == "charge"] == [answer.seq]
+    assert audit(folder / "toll.db").clean
+
+
+# -- writes ------------------------------------------------------------------------------------------------------------
+
+
+@needs_strace
+def test_a_write_that_finds_no_space_is_told_and_the_business_goes_on(uninterrupted, held_to):
+    writes = len(times(uninterrupted, "pwrite64"))
+    cases = [f"pwrite64:error=ENOSPC:when={writes // 3}..{writes // 3 + 2}", f"pwrite64:error=EIO:when={writes // 2}"]
+    assert [ran.code for _, ran in held_to(cases, failing)] == [0, 0]
+
+
+@pytest.mark.sweep
+@needs_strace
+def test_any_write_that_fails_is_told_or_does_no_harm(uninterrupted, held_to, capsys):
+    cases = [
+        f"pwrite64:error={('EIO', 'ENOSPC', 'EROFS')[time % 3]}:when={time}"
+        for time in times(uninterrupted, "pwrite64", 4)
+    ]
+    cases += [
+        f"{call}:error=EIO:when={time}" for call in ("ftruncate", "unlink") for time in times(uninterrupted, call)
+    ]
+    told = Counter()
+    for _, ran in held_to(cases, failing):
+        assert ran.code == 0
+        told[", ".join(ran.failed) or "nothing"] += 1
+    with capsys.disabled():
+        print(f" {len(cases)} writes failed; told: {dict(told)};", end=" ")
+    assert told["NotWritten"]
+
+
+@pytest.mark.sweep
+@needs_strace
+def test_a_disk_without_space_for_a_while_loses_nothing(uninterrupted, held_to, capsys):
+    windows = [
+        f"pwrite64:error=ENOSPC:when={time}{until}"
+        for time in times(uninterrupted, "pwrite64", 20)
+        for until in (f"..{time + 4}", f"..{time + 60}", "+")
+    ]
+    codes = Counter(ran.code for _, ran in held_to(windows, failing))
+    with capsys.disabled():
+        print(f" {len(windows)} windows: {codes[0]} outlived, {codes.total() - codes[0]} given up and finished later;")
+    assert len(codes) == 2
+
+
+# -- quotas ------------------------------------------------------------------------------------------------------------
+
+
+def limited(folder: Path, most_bytes: int) -> Run:
+    ran = run(folder, str(most_bytes))
+    assert ended(ran) or ran.failed
+    return ran
+
+
+def torn(folder: Path, most_bytes: int) -> Run:
+    ran = run(folder, str(most_bytes), "mortal")
+    assert ran.code in (0, -signal.SIGXFSZ)
+    return ran
+
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="needs a limit to the size of files, as Linux keeps it")
+
+
+@linux
+@pytest.mark.parametrize("kind", [limited, torn])
+def test_a_quota_that_is_reached_loses_nothing(uninterrupted, held_to, kind):
+    """The write that reaches it is done in part; then writes fail, or the process dies."""
+    assert all(ran.code for _, ran in held_to([20_001, 40_001], kind))
+
+
+@pytest.mark.sweep
+@linux
+@pytest.mark.parametrize("kind", [limited, torn])
+def test_a_quota_that_is_reached_at_any_time_loses_nothing(uninterrupted, held_to, kind, capsys):
+    codes = Counter(ran.code for _, ran in held_to(range(1, 200_000, 4_999), kind))
+    with capsys.disabled():
+        print(f" {codes.total()} quotas, {codes.total() - codes[0]} of them reached;", end=" ")
+    assert codes.total() - codes[0] > 15
+
+
+@needs_loop_devices
+@pytest.mark.parametrize(
+    "free", [100, *(pytest.param(free, marks=pytest.mark.sweep) for free in (0, 20, 40, 60, 80, 120, 150, 200, 250, 300))]
+)
+def test_a_disk_that_is_full_loses_nothing(uninterrupted, tmp_path, free):
+    image = tmp_path / "disk"
+    make(image, megabytes=16, block=4096)
+    with mounted(image) as disk:
+        fill(disk / "filler", leave=free)
+        ran = run(disk / "business")
+        assert not ended(ran)
+        (disk / "filler").unlink()
+        assert finish(disk / "business", ran).agree(uninterrupted.books)
+
+
+def fill(file: Path, leave: int) -> None:
+    """Take all the space there is, but so many kilobytes."""
+    with file.open("wb", buffering=0) as filler:
+        try:
+            while filler.write(bytes(1024)):
+                pass
+        except OSError as error:
+            assert error.errno == errno.ENOSPC
+        filler.truncate(max(0, filler.tell() - 1024 * leave))
