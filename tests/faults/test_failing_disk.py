@@ -1,7 +1,6 @@
 """A disk that fails a sync or a write, or has no space: what is said is so, and the business goes on."""
 
 import errno
-import shutil
 import signal
 import subprocess
 import sys
@@ -9,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from injected_faults import FOLDER, SYNCS, Run, ended, finish, needs_strace, run, strace, trace_of, traced
+from injected_faults import FOLDER, SYNCS, Run, ended, finish, needs_strace, run, strace, traced
 from loop_images import make, mounted, needs_loop_devices
 
 from ledger import Charge, Ledger
@@ -102,21 +101,21 @@ os._exit(0)
 @needs_strace
 def test_an_append_that_a_reader_keeps_from_being_looked_into_is_unknown_and_the_ledger_stays_closed(tmp_path):
     """Its sync failed, and the side file cannot be emptied: what is not seen now may be found by whoever opens it."""
-    folder = tmp_path / "folder"
+    trace = tmp_path / "trace"
 
-    def said(*faults: str) -> str:
-        folder.mkdir()
-        command = [*strace(folder, *faults), sys.executable, "-c", READ_OVER, str(folder / "toll.db")]
+    def said(log: Path, *faults: str) -> str:
+        command = [*strace([log.with_name("toll.db-wal")], trace, *faults), sys.executable, "-c", READ_OVER, str(log)]
+        log.parent.mkdir()
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
-    assert said() == "done"
-    last = trace_of(folder).read_text().count(" fdatasync(")
-    shutil.rmtree(folder)
-    assert said(f"fdatasync:error=EIO:when={last}") == "unknown, closed"
-    with Ledger.open(folder / "toll.db", clock=lambda: 1_700_000_000_000_000) as ledger:
+    assert said(tmp_path / "whole" / "toll.db") == "done"
+    last = trace.read_text().count(" fdatasync(")
+    log = tmp_path / "failing" / "toll.db"
+    assert said(log, f"fdatasync:error=EIO:when={last}") == "unknown, closed"
+    with Ledger.open(log, clock=lambda: 1_700_000_000_000_000) as ledger:
         answer = ledger.execute(Charge(subscriber="alice", plan="pro", key="charge")).unwrap()
         assert [entry.seq for entry in ledger.events() if getattr(entry.event, "key", None) == "charge"] == [answer.seq]
-    assert audit(folder / "toll.db").clean
+    assert audit(log).clean
 
 
 # -- writes ------------------------------------------------------------------------------------------------------------

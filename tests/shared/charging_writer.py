@@ -1,15 +1,18 @@
 """A process that charges without end and says what was acknowledged: `python charging_writer.py LOG [SYNCHRONOUS]`.
 
-It takes snapshots on its way, and opens the log again now and then, so that its side files come and go.
+It takes snapshots on its way, and opens the log again now and then, so that its side files come and go. Told that a
+charge was not written, it says which, and waits.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from itertools import count
 
 from ledger import Charge, CreatePlan, Give, Ledger
+from ledger.errors import NotWritten
 from ledger.events import encode
 from ledger.stores.sqlite import SQLiteStore
 
@@ -33,7 +36,12 @@ def charge(log: str, synchronous: str = "FULL") -> None:
     while True:
         with opened(log, synchronous) as ledger:
             for number in range(60):
-                answer = ledger.execute(Charge(subscriber="alice", plan="pro", key=f"charge {next(numbers)}")).unwrap()
+                charge = Charge(subscriber="alice", plan="pro", key=f"charge {next(numbers)}")
+                try:
+                    answer = ledger.execute(charge).unwrap()
+                except NotWritten:
+                    os.write(1, f"not written: {charge.key}\n".encode())
+                    signal.pause()
                 os.write(1, b"%d %s\n" % (answer.seq, encode(answer.event)))
                 if number % 25 == 24:
                     ledger.snapshot()

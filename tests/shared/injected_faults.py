@@ -10,9 +10,11 @@ import json
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -85,27 +87,24 @@ def run(folder: Path, *options: str, under: Sequence[str] = ()) -> Run:
     )
 
 
-def strace(folder: Path, *faults: str) -> list[str]:
-    """strace, with faults as its `inject` takes them: `fdatasync:error=EIO:when=3`. It writes to `trace_of(folder)`."""
-    files = [f"{log}{side}" for log in ("toll.db", "toll.db.mock") for side in ("", "-wal", "-shm", "-journal")]
-    command = ["strace", "-f", "-qq", "-y", "-e", "signal=none", "-o", str(trace_of(folder))]
+def strace(files: Iterable[Path], trace: Path, *faults: str) -> list[str]:
+    """strace, with faults as its `inject` takes them: `fdatasync:error=EIO:when=3`, counted on these files alone. It
+    writes their calls into `trace`."""
+    command = ["strace", "-f", "-qq", "-y", "-e", "signal=none", "-o", str(trace)]
     command += ["-e", f"trace={','.join(f'?{call}' for call in (*CHANGES, *SYNCS))}"]
-    for path in (folder, *(folder / file for file in files)):
+    for path in files:
         command += ["-P", str(path)]
     for fault in faults:
         command += ["-e", f"inject={fault}"]
     return command
 
 
-def trace_of(folder: Path) -> Path:
-    """Where strace says what was called on the files of a folder."""
-    return folder.with_name(f"{folder.name}.trace")
-
-
 def traced(folder: Path, *faults: str) -> Run:
-    """Run the script with faults."""
-    ran = run(folder, under=strace(folder, *faults))
-    lines = trace_of(folder).read_text().splitlines()
+    """Run the script with faults on the files of its folder."""
+    trace = folder.with_name(f"{folder.name}.trace")
+    names = [f"{log}{side}" for log in ("toll.db", "toll.db.mock") for side in ("", "-wal", "-shm", "-journal")]
+    ran = run(folder, under=strace([folder, *(folder / name for name in names)], trace, *faults))
+    lines = trace.read_text().splitlines()
     injected = [line for line in lines if line.endswith("(INJECTED)")]
     return ran._replace(calls=_hits(folder, lines), injected=_hits(folder, injected))
 
@@ -149,6 +148,8 @@ def finish(folder: Path, ran: Run) -> Books:
     books = _books(business)
     business.close()
     assert audit(business.log).clean
+    with closing(sqlite3.connect(business.log)) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     return books
 
 

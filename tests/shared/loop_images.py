@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,8 +49,19 @@ def mounted(image: Path, *options: str) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        _run("umount", str(folder))
-        folder.rmdir()
+        _unmount(folder)
+
+
+def _unmount(folder: Path) -> None:
+    for tries_left in reversed(range(200)):
+        try:
+            _run("umount", str(folder))
+            break
+        except subprocess.CalledProcessError:  # a process that was killed has not let go of its files yet
+            if not tries_left:
+                raise
+            time.sleep(0.02)
+    folder.rmdir()
 
 
 class Power:
