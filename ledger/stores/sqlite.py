@@ -118,9 +118,9 @@ class SQLiteStore:
 
     def append(self, expected: Head, commit: Commit) -> None:
         """Write one row and sync it, if the head is still `expected`."""
+        connection = self._open_connection()
         if self._read_only:
             raise NotWritten(f"{self.path} was opened only to be read", "open it to be written, too")
-        connection = self._open_connection()
         try:
             if not connection.in_transaction:  # it is held otherwise
                 connection.execute("BEGIN IMMEDIATE")

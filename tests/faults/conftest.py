@@ -47,3 +47,10 @@ def held_to(uninterrupted: Uninterrupted, tmp_path: Path) -> Callable[..., Itera
             pool.shutdown(cancel_futures=True)
 
     return hold
+
+
+@pytest.fixture
+def report(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Says in the test run's own output what was tried."""
+    terminal = request.config.pluginmanager.get_plugin("terminalreporter")
+    return lambda text: terminal.write_line(f"\n{text}") if terminal else None

@@ -27,11 +27,10 @@ def test_a_business_that_is_killed_at_its_first_or_last_call_of_a_kind_goes_on(u
 
 
 @pytest.mark.sweep
-def test_a_business_that_is_killed_at_any_write_or_sync_goes_on(uninterrupted, held_to, capsys):
+def test_a_business_that_is_killed_at_any_write_or_sync_goes_on(uninterrupted, held_to, report):
     counted = Counter(hit.call for hit in uninterrupted.ran.calls)
     points = [(call, number) for call, most in counted.items() for number in range(1, most + 1)]
     steps = Counter(ran.done for _, ran in held_to(points, killed))
-    with capsys.disabled():
-        print(f" {steps.total()} points, of {dict(counted)};", end=" ")
+    report(f"{steps.total()} points, of {dict(counted)}")
     assert steps.total() == counted.total() > 300
     assert set(steps) == set(range(len(STEPS) + 1))  # in every step, and as the files are closed

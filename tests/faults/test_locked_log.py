@@ -86,7 +86,9 @@ def test_a_writer_waits_until_the_other_process_lets_go(log):
 
 def test_a_process_that_dies_with_the_lock_leaves_nothing_locked(log):
     with Ledger.open(log) as writer:
-        unfinished = "INSERT INTO commits SELECT first_seq + count, 1, at, '[]', x'' FROM commits ORDER BY 1 DESC LIMIT 1"
+        unfinished = (
+            "INSERT INTO commits SELECT first_seq + count, 1, at, '[]', x'' FROM commits ORDER BY 1 DESC LIMIT 1"
+        )
         with held(log, "BEGIN IMMEDIATE", unfinished) as holder:
             holder.kill()
             holder.wait()

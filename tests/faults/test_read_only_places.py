@@ -1,5 +1,5 @@
-"""A log where nothing can be written: an append says that nothing was, what was written is read, and all goes on once it
-can be written again."""
+"""A log where nothing can be written: an append says that nothing was, what was written before is read, and all goes on
+once it can be written again."""
 
 import os
 import shutil

@@ -35,7 +35,6 @@ CHANGES = (
 FOLDER = "the folder"
 
 
-
 def _missing() -> str | None:
     if shutil.which("strace") is None:
         return "needs strace to make system calls fail: apt-get install strace"

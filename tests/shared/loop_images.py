@@ -1,4 +1,4 @@
-"""Small ext4 file systems in image files, on loop devices: what a disk that is full, or loses its power, does to a log."""
+"""Small ext4 file systems in image files, on loop devices: disks that are full, or lose their power."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """A small business by a script, on a log and a mock chain in files: what the tests of faults break, anywhere.
 
-As a program (`python scripted_business.py FOLDER [MOST_BYTES [mortal]]`) it does the whole script and writes a line to standard output for
-all that it was told, so that whoever outlives it knows what was acknowledged. Every command has a key, and time stands
-still within a step: whoever does the script again, from any point, comes to the same books.
+As a program (`python scripted_business.py FOLDER [MOST_BYTES [mortal]]`) it does the whole script and writes a line to
+standard output for all that it was told, so that whoever outlives it knows what was acknowledged. Every command has a
+key, and time stands still within a step: whoever does the script again, from any point, comes to the same books.
 """
 
 from __future__ import annotations
@@ -272,7 +272,8 @@ def work(business: Business) -> int:
 
 
 def _recover(business: Business, index: int, error: LedgerError) -> None:
-    """After `NotWritten` a ledger is usable, and has nothing of it; after `OutcomeUnknown` it is closed; so it is said."""
+    """What is said of an error is so: after `NotWritten` a ledger is usable, and has nothing of it; after
+    `OutcomeUnknown` it is closed."""
     if isinstance(error, NotWritten):
         with suppress(LedgerError):
             assert not business.keys(index) & set(business.in_log()), "it was said not to be written, and it is"
