@@ -121,6 +121,7 @@ class SQLiteStore:
         connection = self._open_connection()
         if self._read_only:
             raise NotWritten(f"{self.path} was opened only to be read", "open it to be written, too")
+        committing = False
         try:
             if not connection.in_transaction:  # it is held otherwise
                 connection.execute("BEGIN IMMEDIATE")
@@ -129,16 +130,16 @@ class SQLiteStore:
             body: str | bytes = commit.body.decode() if commit.kind == TEXT else commit.body
             row = (commit.first_seq, commit.count, commit.at, body, commit.hash)
             connection.execute("INSERT INTO commits VALUES (?, ?, ?, ?, ?)", row)
+            committing = True
+            connection.execute("COMMIT")
         except sqlite3.Error as error:
-            self._roll_back()
-            raise self._not_written(error) from error
+            if not committing:
+                self._roll_back()
+                raise self._not_written(error) from error
+            self._find_out(commit, error)
         except BaseException:
             self._roll_back()
             raise
-        try:
-            connection.execute("COMMIT")
-        except sqlite3.Error as error:
-            self._find_out(commit, error)
 
     @contextmanager
     def hold(self) -> Iterator[None]:
