@@ -1,10 +1,11 @@
 """A disk that fails a sync or a write, or has no space: what is said is so, and the business goes on."""
 
-import shutil
+import os
 import signal
 import subprocess
 import sys
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -195,7 +196,7 @@ def test_a_quota_that_is_reached_at_any_time_loses_nothing(uninterrupted, held_t
 @needs_loop_devices
 @pytest.mark.parametrize(
     "free",
-    [100, *(pytest.param(free, marks=pytest.mark.sweep) for free in (0, 20, 40, 60, 80, 120, 150, 200, 250, 300))],
+    [100, *(pytest.param(free, marks=pytest.mark.sweep) for free in (0, 20, 40, 60, 80, 120, 150, 200))],
 )
 def test_a_disk_that_is_full_loses_nothing(uninterrupted, tmp_path, free):
     image = tmp_path / "disk"
@@ -211,4 +212,7 @@ def test_a_disk_that_is_full_loses_nothing(uninterrupted, tmp_path, free):
 
 def fill(file: Path, leave: int) -> None:
     """Take all the space there is, but so many kilobytes."""
-    file.write_bytes(bytes(shutil.disk_usage(file.parent).free - 1024 * leave))
+    with file.open("wb", buffering=0) as filler, suppress(OSError):
+        while filler.write(bytes(1024)):
+            pass
+    os.truncate(file, file.stat().st_size - 1024 * leave)

@@ -6,7 +6,7 @@ import shutil
 import sqlite3
 import subprocess
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -64,17 +64,22 @@ def test_an_append_by_a_reader_was_not_written_and_the_reader_goes_on(log):
         assert holds_nothing_of_it(ledger)
 
 
-def test_an_append_to_a_file_that_is_read_only_was_not_written_and_the_ledger_goes_on(log):
-    with read_only(log), Ledger.open(log) as ledger:
-        with pytest.raises(NotWritten, match="readonly") as caught:
-            ledger.execute(CHARGE)
-        assert caught.value.code == "io"
-        assert "permissions" in caught.value.hint
-        assert holds_nothing_of_it(ledger)
-        with pytest.raises(LogError, match="readonly"):
-            ledger.snapshot()
-        assert holds_nothing_of_it(ledger)
-        assert audit(log).clean
+@pytest.mark.parametrize("others", [False, True])
+def test_an_append_to_a_file_that_is_read_only_was_not_written_and_the_ledger_goes_on(log, others):
+    """Whether or not another has the log open, too, with what it wrote last in the side file."""
+    with ExitStack() as open_elsewhere:
+        if others:
+            open_elsewhere.enter_context(Ledger.open(log)).snapshot()
+        with read_only(log), Ledger.open(log) as ledger:
+            with pytest.raises(NotWritten, match="readonly") as caught:
+                ledger.execute(CHARGE)
+            assert caught.value.code == "io"
+            assert "permissions" in caught.value.hint
+            assert holds_nothing_of_it(ledger)
+            with pytest.raises(LogError, match="readonly"):
+                ledger.snapshot()
+            assert holds_nothing_of_it(ledger)
+            assert audit(log).clean
     with Ledger.open(log) as ledger:
         assert ledger.execute(CHARGE).unwrap().seq == 4
 
