@@ -2,35 +2,49 @@
 
 import os
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import pytest
-from injected_faults import Books, Run, finish, traced
+from injected_faults import MISSING, Books, Run, finish, run, traced
 
 T = TypeVar("T")
 
 
-class Uninterrupted(NamedTuple):
-    """A run where nothing failed, and the books that it came to."""
+class Point(NamedTuple):
+    """The N-th time that the script makes a call, and the file that it makes it on."""
 
-    ran: Run
+    call: str
+    time: int
+    file: str
+
+
+class Uninterrupted(NamedTuple):
+    """A run where nothing failed: the calls that change or sync a file, in their order, and its books in the end."""
+
+    points: list[Point]
     books: Books
 
 
 @pytest.fixture(scope="session")
 def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Uninterrupted:
     folder = tmp_path_factory.mktemp("uninterrupted") / "business"
-    ran = traced(folder)
+    ran = run(folder) if MISSING else traced(folder)
     assert (ran.code, ran.failed) == (0, [])
-    return Uninterrupted(ran, finish(folder, ran))
+    times: Counter[str] = Counter()
+    points = []
+    for call, file in ran.calls:
+        times[call] += 1
+        points.append(Point(call, times[call], file))
+    return Uninterrupted(points, finish(folder, ran))
 
 
 @pytest.fixture
 def held_to(uninterrupted: Uninterrupted, tmp_path: Path) -> Callable[..., Iterator[tuple[T, Run]]]:
-    """Runs the script once for each case, two at a time; what each has left is finished, and held to the books."""
+    """Runs the script once for each case, several at a time; what each has left is finished, and held to the books."""
 
     def hold(cases: Iterable[T], run: Callable[[Path, T], Run]) -> Iterator[tuple[T, Run]]:
         def one(numbered: tuple[int, T]) -> tuple[T, Run]:
