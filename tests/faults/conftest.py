@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -64,7 +65,11 @@ def held_to(uninterrupted: Uninterrupted, tmp_path: Path) -> Callable[..., Itera
 
 
 @pytest.fixture
-def report(request: pytest.FixtureRequest) -> Callable[[str], None]:
+def report(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
     """Says in the test run's own output what was tried."""
-    terminal = request.config.pluginmanager.get_plugin("terminalreporter")
-    return lambda text: terminal.write_line(f"\n{text}") if terminal else None
+
+    def say(text: str) -> None:
+        with capsys.disabled():
+            sys.stdout.write(f" {text} ")
+
+    return say
