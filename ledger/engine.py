@@ -13,7 +13,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from itertools import count, islice, pairwise
 from pathlib import Path
 from types import TracebackType
@@ -26,7 +26,7 @@ from .commands import Adjust, AnyCommand, Command, OpenSettlement, Request, Requ
 from .decisions import command_refers, decide
 from .decisions.case import NO_EVIDENCE, Case, Decision, Replay
 from .draft import Draft
-from .errors import Closed, Conflict, Damaged
+from .errors import Closed, Conflict, Damaged, LogError
 from .events import Recorded
 from .folding import as_of, fold, latest_snapshot, snapshot_of
 from .groups import CommandQueue
@@ -306,7 +306,8 @@ class Ledger:
             self._closed = True
             try:
                 if not self._read_only and self._head.seq - self._snapshot_seq >= SNAPSHOT_EVENTS:
-                    self._save_snapshot()
+                    with suppress(LogError):  # a cache: without it the next opening takes longer
+                        self._save_snapshot()
             finally:
                 self._store.close()
 

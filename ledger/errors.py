@@ -81,6 +81,7 @@ class LogError(LedgerError):
     """Something about the log as a file or a stream."""
 
     code = "io"
+    hint = "mend the cause (space, permissions, disk) and run again"
 
 
 class NotFound(LogError):
@@ -127,8 +128,6 @@ class Damaged(LogError):
 
 class NotWritten(LogError):
     """An append failed and is known to have left nothing behind."""
-
-    hint = "mend the cause (space, permissions, disk) and run again"
 
 
 class Closed(LogError):

@@ -125,25 +125,27 @@ class SQLiteStore:
     def append(self, expected: Head, commit: Commit) -> None:
         """Write one row and sync it, if the head is still `expected`."""
         connection = self._open_connection()
-        begun = connection.in_transaction  # it is held
+        if self._read_only:
+            raise NotWritten(f"{self.path} was opened only to be read", "open it to be written, too")
+        committing = False
         try:
-            if not begun:
+            if not connection.in_transaction:  # it is held otherwise
                 connection.execute("BEGIN IMMEDIATE")
-            begun = True
             body: str | bytes = commit.body.decode() if commit.kind == TEXT else commit.body
             row = (commit.first_seq, commit.count, commit.at, body, commit.hash)
             empty = not expected.seq and expected.hash == origin(self.id).hash
             before = (None, None) if empty else expected[:2]
             if not connection.execute(_APPEND, (*row, *before)).rowcount:
                 raise Conflict("the head moved")
+            committing = True
             connection.execute("COMMIT")
         except sqlite3.Error as error:
-            if not begun:
-                raise _locked_or(error, NotWritten(f"nothing was written: {error}")) from error
+            if not committing:
+                self._roll_back()
+                raise self._not_written(error) from error
             self._find_out(commit, error)
         except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
+            self._roll_back()
             raise
 
     @contextmanager
@@ -152,12 +154,11 @@ class SQLiteStore:
         try:
             self._open_connection().execute("BEGIN IMMEDIATE")
         except sqlite3.Error as error:
-            raise _locked_or(error, NotWritten(f"nothing was written: {error}")) from error
+            raise self._not_written(error) from error
         try:
             yield
         finally:
-            if self._connection is not None and self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
+            self._roll_back()
 
     def read(self, after: int = 0) -> Iterator[Commit]:
         """All commits with an event after that sequence, a few at a time, so that no read lasts."""
@@ -240,6 +241,8 @@ class SQLiteStore:
         row = connection.execute("SELECT id FROM ledger").fetchone()
         if row is None or not isinstance(row[0], str):
             raise NotALog(f"{self.path} has lost its id")
+        if not self._read_only:
+            _turn_to_wal(connection)  # a copy may have been made in another mode
         return row[0]
 
     def _create(self, id: str) -> None:
@@ -260,23 +263,37 @@ class SQLiteStore:
             raise
 
     def _find_out(self, commit: Commit, error: sqlite3.Error) -> None:
-        """An append failed: neither done nor undone until the file says so. Retrying a sync is not an answer, so the
-        file is opened anew, checkpointed (which writes the pages again and syncs them), and read."""
+        """A COMMIT failed: neither done nor undone until the file says so. Retrying a sync is not an answer, so the
+        file is opened anew, checkpointed (which writes the pages again and syncs them), and read. What is not found
+        must not be there after a power cut either, so it is gone for good before that is said."""
         try:
             self.close()
             self._connect(create=False)
             busy = self._execute("PRAGMA wal_checkpoint(TRUNCATE)")[0][0]
             found = self._execute("SELECT hash FROM commits WHERE first_seq = ?", commit.first_seq)
-        except (sqlite3.Error, LogError) as second:
+            if not found:
+                _forget_for_good(self.path)
+        except (sqlite3.Error, LogError, OSError) as second:
             self.close()
             raise OutcomeUnknown(f"the append failed ({error}), and so did reading the log again ({second})") from error
-        if not found:
-            raise _locked_or(error, NotWritten(f"nothing was written: {error}")) from error
-        if found[0][0] != commit.hash:
+        if found and found[0][0] != commit.hash:
             raise Conflict("another process wrote in between")
         if busy:
             self.close()
             raise OutcomeUnknown(f"the append failed ({error}), and a reader keeps it from being synced again")
+        if not found:
+            raise self._not_written(error) from error
+
+    def _roll_back(self) -> None:
+        """Undo what was begun; SQLite may have done so itself. Where that fails, the file is let go of."""
+        if self._connection is not None and self._connection.in_transaction:
+            try:
+                self._connection.execute("ROLLBACK")
+            except sqlite3.Error:
+                self.close()
+
+    def _not_written(self, error: sqlite3.Error) -> LogError:
+        return _locked_or(error, NotWritten(f"nothing was written to {self.path}: {error}"))
 
     def _execute(self, sql: str, *parameters: object) -> list[Any]:
         try:
@@ -320,17 +337,34 @@ def _wal(path: Path) -> Path:
     return path.with_name(f"{path.name}-wal")
 
 
+def _forget_for_good(path: Path) -> None:
+    """Sync that the `-wal` file was emptied, or removed from its folder. SQLite does not: a power cut could bring it
+    back with a commit that was not synced then, and is."""
+    places = [_wal(path)] if _wal(path).exists() else []
+    if hasattr(os, "O_DIRECTORY"):  # elsewhere a folder cannot be synced
+        places.append(path.absolute().parent)
+    for place in places:
+        descriptor = os.open(place, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
 def _turn_to_wal(connection: sqlite3.Connection) -> None:
-    """SQLite does not wait for this lock, so we do: several may make the same new file at once."""
+    """SQLite does not wait for this lock, so we do: several may make the same new file at once. Nor does it raise where
+    the disk fails it here: it stays in another mode, in which an answer could come before the log is safe."""
     end = time.monotonic() + LOCK_SECONDS
     while True:
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            return
+            mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+            break
         except sqlite3.OperationalError as error:
             if not isinstance(_locked_or(error, LogError("")), Locked) or time.monotonic() > end:
                 raise
         time.sleep(0.005)
+    if mode != "wal":
+        raise LogError(f"the log cannot be written ahead: its journal mode stays {mode}")
 
 
 def _statements(script: str) -> Iterator[str]:
