@@ -113,8 +113,12 @@ class SQLiteStore:
 
     def head(self) -> Head:
         """The last commit's place."""
-        row = self._execute("SELECT first_seq + count - 1, hash, at FROM commits ORDER BY first_seq DESC LIMIT 1")
-        return Head(*row[0]) if row else origin(self.id)
+        row = self._execute("SELECT first_seq, count, at, hash FROM commits ORDER BY first_seq DESC LIMIT 1")
+        if not row:
+            return origin(self.id)
+        first_seq, count, at, hash_ = row[0]
+        self._check_row(first_seq, count, at, hash_)
+        return Head(first_seq + count - 1, hash_, at)
 
     def append(self, expected: Head, commit: Commit) -> None:
         """Write one row and sync it, if the head is still `expected`."""
@@ -128,7 +132,7 @@ class SQLiteStore:
                 raise Conflict("the head moved")
             body: str | bytes = commit.body.decode() if commit.kind == TEXT else commit.body
             row = (commit.first_seq, commit.count, commit.at, body, commit.hash)
-            connection.execute("INSERT INTO commits VALUES (?, ?, ?, ?, ?)", row)
+            connection.execute("INSERT INTO commits (first_seq, count, at, body, hash) VALUES (?, ?, ?, ?, ?)", row)
             connection.execute("COMMIT")
         except sqlite3.Error as error:
             if not begun:
@@ -165,6 +169,9 @@ class SQLiteStore:
                 place,
             )
             for first_seq, count, at, kind, body, hash_ in rows:
+                self._check_row(first_seq, count, at, hash_, body)
+                if first_seq < place:
+                    raise Damaged(f"{self.path}: the commits at {place} are not in order")
                 place = first_seq + count
                 if place - 1 > after:
                     yield Commit(first_seq, count, at, TEXT if kind == "text" else COLUMNS, body, hash_)
@@ -213,6 +220,8 @@ class SQLiteStore:
             raise NotFound(f"there is no file {self.path}")
         if self.path.is_dir():
             raise NotALog(f"{self.path} is a folder")
+        if self.path.exists() and not self.path.is_file():
+            raise NotALog(f"{self.path} is not a file")  # opening a pipe would wait for its other end
         where = reading_uri(self.path) if self._read_only else _uri(self.path, "rwc" if create else "rw")
         self._connection = sqlite3.connect(
             where, uri=True, timeout=LOCK_SECONDS, isolation_level=None, check_same_thread=False
@@ -230,10 +239,20 @@ class SQLiteStore:
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         if version != FORMAT:
             raise WrongVersion(f"{self.path} has format {version}, and this release reads format {FORMAT}")
+        self._check_tables(connection)
         row = connection.execute("SELECT id FROM ledger").fetchone()
         if row is None or not isinstance(row[0], str):
             raise NotALog(f"{self.path} has lost its id")
         return row[0]
+
+    def _check_tables(self, connection: sqlite3.Connection) -> None:
+        """A view or a virtual table in the place of a table may never end."""
+        sql = (
+            "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name IN ('ledger', 'commits') "
+            "AND sql NOT LIKE 'CREATE VIRTUAL %'"
+        )
+        if connection.execute(sql).fetchone()[0] != 2:
+            raise NotALog(f"{self.path} has no table of commits, or none of its id")
 
     def _create(self, id: str) -> None:
         connection = self._open_connection()
@@ -271,12 +290,19 @@ class SQLiteStore:
             self.close()
             raise OutcomeUnknown(f"the append failed ({error}), and a reader keeps it from being synced again")
 
+    def _check_row(self, first_seq: object, count: object, at: object, hash_: object, body: object = b"") -> None:
+        """What STRICT promises of a row, and a damaged page does not keep."""
+        numbers = isinstance(first_seq, int) and isinstance(at, int) and isinstance(count, int) and count >= 1
+        if not (numbers and isinstance(hash_, bytes) and isinstance(body, bytes)):
+            raise Damaged(f"{self.path}: the commit at {first_seq} is not one")
+
     def _execute(self, sql: str, *parameters: object) -> list[Any]:
         try:
             return self._open_connection().execute(sql, parameters).fetchall()
-        except sqlite3.OperationalError as error:
-            raise _locked_or(error, LogError(f"{self.path}: {error}")) from error
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeError) as error:
+            # Text that is no text has no code of SQLite's: Python finds it.
+            if isinstance(error, sqlite3.OperationalError) and hasattr(error, "sqlite_errorname"):
+                raise _locked_or(error, LogError(f"{self.path}: {error}")) from error
             raise Damaged(f"{self.path}: {error}") from error
 
     def _open_connection(self) -> sqlite3.Connection:
@@ -294,7 +320,7 @@ def reading_uri(path: Path) -> str:
 
 
 def _uri(path: Path, mode: str) -> str:
-    return f"file:{quote(str(path.absolute()))}?mode={mode}"
+    return f"file:{quote(os.fsencode(path.absolute()))}?mode={mode}"
 
 
 def remove_side_files(path: Path) -> None:
@@ -303,7 +329,7 @@ def remove_side_files(path: Path) -> None:
     SQLite itself does it where the last connection to close may write. An empty `-wal` has nothing that could be
     written into the log by that, and a writer that has the log open is never the last.
     """
-    with suppress(OSError, sqlite3.Error):
+    with suppress(OSError, sqlite3.Error, UnicodeError):  # SQLite quotes a damaged schema in its message
         if _wal(path).stat().st_size == 0:
             with closing(sqlite3.connect(_uri(path, "rw"), uri=True, timeout=0)) as connection:
                 connection.execute("SELECT count(*) FROM sqlite_master")
