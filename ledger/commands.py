@@ -34,6 +34,8 @@ from .refusals import Reason, Refusal
 LONGEST_NAME = 512
 MOST_RAW = 2**20
 """The longest signed transaction, in characters."""
+MOST_NESTED = 64
+"""How deep parameters and metadata may be nested: what is written must be read by anyone, however deep their stack."""
 LATEST = 253_402_300_799_999_999
 """The last microsecond of the year 9999: later times cannot be shown."""
 
@@ -379,6 +381,9 @@ AnyCommand: TypeAlias = (
 """The union of all commands."""
 
 COMMAND_TYPES: tuple[type[Command], ...] = get_args(AnyCommand)
+_KINDS = frozenset(COMMAND_TYPES)
+_NESTING = (CreatePlan, RepricePlan, RegisterAgent, UpdateAgent)
+"""Commands with a field that holds anything."""
 
 _encoder = msgspec.json.Encoder()
 _sorted = msgspec.json.Encoder(order="sorted")
@@ -387,12 +392,33 @@ _decoder: msgspec.json.Decoder[AnyCommand] = msgspec.json.Decoder(AnyCommand)
 
 def admit(command: object) -> AnyCommand:
     """The command with every field held to its type and bounds. Raises Refusal(malformed)."""
-    if not isinstance(command, COMMAND_TYPES):
+    if type(command) not in _KINDS:
         raise Refusal(Reason.malformed, detail=f"{type(command).__name__} is not a command")
     try:
-        return _decoder.decode(_encoder.encode(command))
-    except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise Refusal(Reason.malformed, detail=str(error)) from error
+        kept = _decoder.decode(_encoder.encode(command))
+        if kept != command or isinstance(kept, _NESTING):
+            _check_kept(command, kept, MOST_NESTED)
+    except Exception as error:  # an object may do anything while it is encoded or compared
+        raise Refusal(Reason.malformed, detail=str(error) or type(error).__name__) from error
+    return kept
+
+
+def _check_kept(given: object, kept: object, deep: int) -> None:
+    """Raise ValueError where JSON does not say what was given (a NaN becomes null, bytes and decimals become text), or
+    is nested deeper than `deep`. A list may stand for a tuple."""
+    if not deep:
+        raise ValueError(f"this is nested more than {MOST_NESTED} deep")
+    if isinstance(kept, msgspec.Struct) and type(given) is type(kept):
+        for name in kept.__struct_fields__:
+            _check_kept(getattr(given, name), getattr(kept, name), deep - 1)
+    elif isinstance(kept, dict) and isinstance(given, dict) and given.keys() == kept.keys():
+        for name, value in kept.items():
+            _check_kept(given[name], value, deep - 1)
+    elif isinstance(kept, list | tuple) and isinstance(given, list | tuple) and len(given) == len(kept):
+        for one, other in zip(given, kept, strict=True):
+            _check_kept(one, other, deep - 1)
+    elif given != kept:
+        raise ValueError(f"{type(given).__name__} is not a value that can be kept as it is")
 
 
 def fingerprint(command: Command) -> str:
