@@ -46,6 +46,7 @@ SignedCredits: TypeAlias = Annotated[int, Meta(ge=-MOST_CREDITS, le=MOST_CREDITS
 Number: TypeAlias = Annotated[int, Meta(ge=0, le=MOST_CREDITS)]
 Seconds: TypeAlias = Annotated[int, Meta(ge=0, le=3_155_760_000)]
 Moment: TypeAlias = Annotated[int, Meta(ge=0, le=LATEST)]
+Priority: TypeAlias = Annotated[int, Meta(ge=-1_000_000, le=1_000_000)]
 Units: TypeAlias = dict[Name, Credits]
 Deltas: TypeAlias = dict[Name, SignedCredits]
 Labels: TypeAlias = dict[Name, Name]
@@ -70,7 +71,7 @@ class CreatePlan(Command, frozen=True, kw_only=True, tag="create_plan"):
     policy: Name = "per_credit"
     parameters: dict[str, Any] = {}
     decimals: Annotated[int, Meta(ge=0, le=36)] = 0
-    priority: Annotated[int, Meta(ge=-1_000_000, le=1_000_000)] = 0
+    priority: Priority = 0
     trial: bool = False
     on_lapse: OnLapse = "earn"
     limits: Limits = Limits()
@@ -157,7 +158,7 @@ class Give(Command, frozen=True, kw_only=True, tag="give"):
     seconds: Seconds = 0
     start: Moment | None = None
     expiry: Moment | None = None
-    priority: int | None = None
+    priority: Priority | None = None
 
 
 class Withdraw(Command, frozen=True, kw_only=True, tag="withdraw"):
@@ -397,26 +398,26 @@ def admit(command: object) -> AnyCommand:
     try:
         kept = _decoder.decode(_encoder.encode(command))
         if kept != command or isinstance(kept, _NESTING):
-            _check_kept(command, kept, MOST_NESTED)
+            check_kept(command, kept, MOST_NESTED)
     except Exception as error:  # an object may do anything while it is encoded or compared
         raise Refusal(Reason.malformed, detail=str(error) or type(error).__name__) from error
     return kept
 
 
-def _check_kept(given: object, kept: object, deep: int) -> None:
+def check_kept(given: object, kept: object, deep: int) -> None:
     """Raise ValueError where JSON does not say what was given (a NaN becomes null, bytes and decimals become text), or
     is nested deeper than `deep`. A list may stand for a tuple."""
     if not deep:
         raise ValueError(f"this is nested more than {MOST_NESTED} deep")
     if isinstance(kept, msgspec.Struct) and type(given) is type(kept):
         for name in kept.__struct_fields__:
-            _check_kept(getattr(given, name), getattr(kept, name), deep - 1)
+            check_kept(getattr(given, name), getattr(kept, name), deep - 1)
     elif isinstance(kept, dict) and isinstance(given, dict) and given.keys() == kept.keys():
         for name, value in kept.items():
-            _check_kept(given[name], value, deep - 1)
+            check_kept(given[name], value, deep - 1)
     elif isinstance(kept, list | tuple) and isinstance(given, list | tuple) and len(given) == len(kept):
         for one, other in zip(given, kept, strict=True):
-            _check_kept(one, other, deep - 1)
+            check_kept(one, other, deep - 1)
     elif given != kept:
         raise ValueError(f"{type(given).__name__} is not a value that can be kept as it is")
 
