@@ -36,15 +36,31 @@ def total(policy: Policy, usage: Mapping[str, int], labels: Mapping[str, str]) -
     """The policy's total, checked. Raises PolicyFailed where the policy raises or its answer is not a price, and
     PriceTooLarge where the price does not fit 64 bits."""
     try:
-        price = policy.total(usage, labels)
-        whole = is_whole(price.credits, most=None)
+        answer = policy.total(dict(usage), dict(labels))  # a policy may keep them, or change them
+        price = Price(answer.credits, tuple(answer.lines))
+        whole, lines = is_whole(price.credits, most=None), all(map(_is_line, price.lines))
     except Exception as error:
         raise PolicyFailed(f"the pricing policy raised {type(error).__name__}: {error}") from error
     if not whole:
         raise PolicyFailed(f"the pricing policy answered {price.credits!r}: not a whole number, 0 or more")
+    if not lines:
+        raise PolicyFailed(f"the pricing policy answered lines that cannot be written: {price.lines!r:.200}")
     if price.credits > MOST_CREDITS:
         raise PriceTooLarge("the price is beyond 2^63-1 credits")
     return price
+
+
+def _is_line(line: object) -> bool:
+    """Whether a line holds what its fields say: constructors check no types, and what is written must be read again."""
+    if type(line) is not Line or not is_whole(line.units):
+        return False
+    dimension = line.dimension or ""
+    texts = type(line.text) is type(line.rate) is type(line.credits) is type(dimension) is str
+    return texts and _is_unicode(f"{line.text}{line.rate}{line.credits}{dimension}")
+
+
+def _is_unicode(text: str) -> bool:
+    return text.isascii() or not any("\ud800" <= sign <= "\udfff" for sign in text)
 
 
 def marginal(
