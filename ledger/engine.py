@@ -22,11 +22,11 @@ from typing import TYPE_CHECKING, TypeAlias, Unpack
 import msgspec
 
 from .books import Books, Settling
-from .commands import Adjust, AnyCommand, Command, OpenSettlement, Request, RequestTerms, Tick, admit
+from .commands import LATEST, Adjust, AnyCommand, Command, OpenSettlement, Request, RequestTerms, Tick, admit
 from .decisions import command_refers, decide
 from .decisions.case import Case, Decision, Replay
 from .draft import Draft
-from .errors import Closed, Conflict, Damaged
+from .errors import BadData, Closed, Conflict, Damaged
 from .events import Recorded
 from .folding import as_of, fold, latest_snapshot, snapshot_of
 from .groups import CommandQueue
@@ -324,7 +324,7 @@ class Ledger:
         for overtaken in count():
             with self._alone() if overtaken >= MOST_OVERTAKEN else nullcontext():
                 self._catch_up()
-                at = max(self._clock(), self._head.at)
+                at = self._time()
                 draft = Draft.over(self._books, at)
                 group = _Group()
                 outcomes = [self._decide(draft, group, command) for command in commands]
@@ -447,7 +447,15 @@ class Ledger:
     @contextmanager
     def _now(self) -> Iterator[Reading]:
         with self._current():
-            yield Reading(self._books, max(self._clock(), self._head.at))
+            yield Reading(self._books, self._time())
+
+    def _time(self) -> int:
+        """The clock's time, never before the head's: what it says is written, and must be read again."""
+        now = self._clock()
+        if type(now) is not int or now > LATEST:
+            said = f"the clock gives {type(now).__name__}s, or a time beyond the year 9999"
+            raise BadData(said, "give the ledger a clock of whole microseconds")
+        return max(now, self._head.at)
 
     def _check_process(self) -> None:
         if self._process != os.getpid():
