@@ -87,6 +87,13 @@ def _parts(commands: list[object]) -> Iterator[list[object]]:
         yield commands[begin:end]
 
 
+def _check_follows(seq: int, hash_: bytes, commit: Commit) -> None:
+    """Raise Damaged where a commit is not the one that was written after that sequence and hash."""
+    expected = commit_hash(hash_, commit.first_seq, commit.count, commit.at, commit.kind, commit.body)
+    if commit.first_seq != seq + 1 or commit.hash != expected:
+        raise Damaged(f"the log does not follow at sequence {commit.first_seq}")
+
+
 class _Group:
     """What a group of commands has come to so far: its events, and the requests that were refused."""
 
@@ -405,9 +412,7 @@ class Ledger:
         if self._store.head().hash == self._head.hash:
             return
         for commit in self._store.read(self._head.seq):
-            expected = commit_hash(self._head.hash, commit.first_seq, commit.count, commit.at, commit.kind, commit.body)
-            if commit.first_seq != self._head.seq + 1 or commit.hash != expected:
-                raise Damaged(f"the log does not follow at sequence {commit.first_seq}")
+            _check_follows(self._head.seq, self._head.hash, commit)
             self._fold(commit, unseal(commit))
 
     def _fold(self, commit: Commit, events: list[Recorded]) -> None:
@@ -422,9 +427,15 @@ class Ledger:
             self._snapshot_seq = self._head.seq
 
     def _entry(self, seq: int) -> Entry:
-        """One event, read again. Its whole commit is kept: who asks for one of a large commit asks for more of it."""
+        """One event, read again. Its whole commit is kept: who asks for one of a large commit asks for more of it.
+
+        It is held to its hash, since decisions rest on it, and a snapshot has spared the opening from reading it.
+        """
         if not self._last_read or not self._last_read[0].seq <= seq <= self._last_read[-1].seq:
-            self._last_read = list(entries([next(self._store.read(seq - 1))]))
+            commit = next(self._store.read(seq - 1))
+            before = origin(self._store.id) if commit.first_seq == 1 else next(self._store.read(commit.first_seq - 2))
+            _check_follows(commit.first_seq - 1, before.hash, commit)
+            self._last_read = list(entries([commit]))
         return self._last_read[seq - self._last_read[0].seq]
 
     def _entries(self, after: int) -> Iterator[Entry]:
