@@ -106,6 +106,8 @@ class FileRows:
             place = after
             try:
                 for row in self._some(after):
+                    if type(row.first_seq) is not int:
+                        raise Unreadable(f"after {place} comes a row without a number")
                     if row.first_seq <= place and place != _LEAST:
                         raise Unreadable(f"the rows after {place} are not in order")
                     place = row.first_seq
@@ -205,7 +207,9 @@ class FileRows:
             found = self._connection.execute("SELECT max(first_seq) FROM commits").fetchone()[0]
         except _BROKEN:
             return _MOST  # reading will tell where it breaks
-        return found if found is not None else 0
+        if found is None:
+            return 0
+        return found if type(found) is int else _MOST
 
 
 class StoreRows:

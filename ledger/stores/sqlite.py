@@ -34,12 +34,13 @@ from ..log import COLUMNS, FORMAT, TEXT, Commit, Head, Snapshot, origin
 APPLICATION_ID = 0x546F6C6C  # "Toll"
 LOCK_SECONDS = 30
 
-SCHEMA = """
+SNAPSHOTS = "CREATE TABLE snapshots (seq INTEGER PRIMARY KEY, hash BLOB, version TEXT, body BLOB, digest BLOB)"
+SCHEMA = f"""
 CREATE TABLE ledger (id TEXT NOT NULL, format INTEGER NOT NULL) STRICT;
 CREATE TABLE commits (
     first_seq INTEGER PRIMARY KEY, count INTEGER NOT NULL, at INTEGER NOT NULL, body ANY NOT NULL, hash BLOB NOT NULL
 ) STRICT;
-CREATE TABLE snapshots (seq INTEGER PRIMARY KEY, hash BLOB, version TEXT, body BLOB, digest BLOB);
+{SNAPSHOTS};
 
 CREATE TRIGGER commits_are_not_updated BEFORE UPDATE ON commits
 BEGIN SELECT RAISE(ABORT, 'the log is append-only: commits are never updated'); END;
@@ -187,7 +188,9 @@ class SQLiteStore:
                 version,
                 2**62 if upto is None else upto,
             )
-        except Damaged:  # a cache that cannot be read is no cache
+        except Locked:
+            raise
+        except LogError:  # a cache that is gone or cannot be read is no cache
             return None
         for *fields, digest in rows:
             snapshot = Snapshot(*fields)
@@ -201,6 +204,7 @@ class SQLiteStore:
 
     def save_snapshot(self, snapshot: Snapshot) -> None:
         """Keep this snapshot and the one before it."""
+        self._execute(SNAPSHOTS.replace("TABLE", "TABLE IF NOT EXISTS"))  # it is a cache, and may have been dropped
         row = (*snapshot, _digest(snapshot))
         self._execute("INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?, ?, ?)", *row)
         self._execute("DELETE FROM snapshots WHERE seq NOT IN (SELECT seq FROM snapshots ORDER BY seq DESC LIMIT 2)")
@@ -291,9 +295,9 @@ class SQLiteStore:
             raise OutcomeUnknown(f"the append failed ({error}), and a reader keeps it from being synced again")
 
     def _check_row(self, first_seq: object, count: object, at: object, hash_: object, body: object = b"") -> None:
-        """What STRICT promises of a row, and a damaged page does not keep."""
-        numbers = isinstance(first_seq, int) and isinstance(at, int) and isinstance(count, int) and count >= 1
-        if not (numbers and isinstance(hash_, bytes) and isinstance(body, bytes)):
+        """What STRICT and the triggers promise of a row, and a damaged page does not keep."""
+        numbers = isinstance(first_seq, int) and isinstance(count, int) and first_seq >= 1 and 1 <= count < 2**32
+        if not (numbers and isinstance(at, int) and isinstance(hash_, bytes) and isinstance(body, bytes)):
             raise Damaged(f"{self.path}: the commit at {first_seq} is not one")
 
     def _execute(self, sql: str, *parameters: object) -> list[Any]:
