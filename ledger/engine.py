@@ -427,19 +427,24 @@ class Ledger:
             self._snapshot_seq = self._head.seq
 
     def _entry(self, seq: int) -> Entry:
-        """One event, read again. Its whole commit is kept: who asks for one of a large commit asks for more of it.
-
-        It is held to its hash, since decisions rest on it, and a snapshot has spared the opening from reading it.
-        """
+        """One event, read again. Its whole commit is kept: who asks for one of a large commit asks for more of it."""
         if not self._last_read or not self._last_read[0].seq <= seq <= self._last_read[-1].seq:
-            commit = next(self._store.read(seq - 1))
-            before = origin(self._store.id) if commit.first_seq == 1 else next(self._store.read(commit.first_seq - 2))
-            _check_follows(commit.first_seq - 1, before.hash, commit)
-            self._last_read = list(entries([commit]))
+            self._last_read = list(entries([next(self._commits(seq - 1))]))
         return self._last_read[seq - self._last_read[0].seq]
 
     def _entries(self, after: int) -> Iterator[Entry]:
-        return (entry for entry in entries(self._store.read(after)) if entry.seq > after)
+        return (entry for entry in entries(self._commits(after)) if entry.seq > after)
+
+    def _commits(self, after: int) -> Iterator[Commit]:
+        """What was read when the ledger was opened, or was spared by a snapshot, read again and held to its hashes."""
+        before: Commit | None = None
+        for commit in self._store.read(after):
+            if before is None and commit.first_seq > 1:
+                before = next(self._store.read(commit.first_seq - 2))
+            known = origin(self._store.id).hash if before is None else before.hash
+            _check_follows(commit.first_seq - 1 if before is None else before.last_seq, known, commit)
+            before = commit
+            yield commit
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
