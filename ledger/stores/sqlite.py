@@ -270,6 +270,8 @@ class SQLiteStore:
                 connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
                 connection.execute(f"PRAGMA user_version = {FORMAT}")
             connection.execute("COMMIT")
+            # Where the side file is lost or damaged, the log is shorter; it must not be an empty file, that is, a new log.
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
         except BaseException:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
