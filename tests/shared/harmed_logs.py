@@ -168,7 +168,7 @@ class Readers:
             return harm, self.ask(str(path))
         finally:
             for left in self._folder.glob(f"{number}.db*"):
-                left.unlink()
+                left.rmdir() if left.is_dir() else left.unlink()
 
     def ask(self, question: object) -> dict[str, Any]:
         """What a reader that is free says."""
