@@ -30,6 +30,7 @@ from ..errors import (
     WrongVersion,
 )
 from ..log import COLUMNS, FORMAT, TEXT, Commit, Head, Snapshot, origin
+from .turnstile import Turnstile
 
 APPLICATION_ID = 0x546F6C6C  # "Toll"
 LOCK_SECONDS = 30
@@ -102,6 +103,7 @@ class SQLiteStore:
         self.path = Path(where)
         self._read_only = read_only
         self._connection: sqlite3.Connection | None = None
+        self._turnstile = Turnstile(_wal(self.path))
         try:
             self._connect(create=not read_only)
             self.id = self._identify(id)
@@ -127,7 +129,7 @@ class SQLiteStore:
         begun = connection.in_transaction  # it is held
         try:
             if not begun:
-                connection.execute("BEGIN IMMEDIATE")
+                self._begin(connection)
             begun = True
             if self.head()[:2] != expected[:2]:
                 raise Conflict("the head moved")
@@ -148,7 +150,7 @@ class SQLiteStore:
     def hold(self) -> Iterator[None]:
         """Nobody else writes inside, up to the first append. Raises Locked."""
         try:
-            self._open_connection().execute("BEGIN IMMEDIATE")
+            self._begin(self._open_connection())
         except sqlite3.Error as error:
             raise _locked_or(error, NotWritten(f"nothing was written: {error}")) from error
         try:
@@ -212,6 +214,7 @@ class SQLiteStore:
     def close(self) -> None:
         """Close the file. Reading leaves nothing behind."""
         if self._connection is not None:
+            self._turnstile.close()
             self._connection.close()
             self._connection = None
             if self._read_only:
@@ -270,7 +273,7 @@ class SQLiteStore:
                 connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
                 connection.execute(f"PRAGMA user_version = {FORMAT}")
             connection.execute("COMMIT")
-            # Where the side file is lost or damaged, the log is shorter; it must not be an empty file, that is, a new log.
+            # A lost side file may make the log shorter, but must not leave an empty one: a writer would make a new log.
             connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
         except BaseException:
             if connection.in_transaction:
@@ -295,6 +298,10 @@ class SQLiteStore:
         if busy:
             self.close()
             raise OutcomeUnknown(f"the append failed ({error}), and a reader keeps it from being synced again")
+
+    def _begin(self, connection: sqlite3.Connection) -> None:
+        with self._turnstile.turn(LOCK_SECONDS):
+            connection.execute("BEGIN IMMEDIATE")
 
     def _check_row(self, first_seq: object, count: object, at: object, hash_: object, body: object = b"") -> None:
         """What STRICT and the triggers promise of a row, and a damaged page does not keep."""
