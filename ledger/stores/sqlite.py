@@ -190,7 +190,7 @@ class SQLiteStore:
                 version,
                 2**62 if upto is None else upto,
             )
-        except Locked:
+        except (Locked, Closed):
             raise
         except LogError:  # a cache that is gone or cannot be read is no cache
             return None
