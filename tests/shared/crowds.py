@@ -203,6 +203,27 @@ def together(count: int, do: Callable[[int], Any]) -> list[Any]:
         return list(pool.map(run, range(count), timeout=PATIENCE))
 
 
+class Asker(threading.Thread):
+    """A thread that asks one thing, and what it was told."""
+
+    def __init__(self, ledger: Ledger, command: Command) -> None:
+        super().__init__(daemon=True)
+        self._ledger, self._command = ledger, command
+        self._told: Any = None
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self._told = self._ledger.execute(self._command)
+        except BaseException as error:  # noqa: BLE001 - what the caller is told is what is tested
+            self._told = error
+
+    def told(self) -> Any:
+        self.join(PATIENCE)
+        assert not self.is_alive(), "this caller waits for ever"
+        return self._told
+
+
 class Child:
     """A process of Python that runs a program, and is told and tells by lines."""
 
