@@ -1,5 +1,5 @@
-"""Callers that end in the middle: cancelled tasks, killed processes, forks. Everybody else goes on, and nothing that was
-answered is lost."""
+"""Callers that end in the middle: cancelled tasks, killed processes, forks. Everybody else goes on, and what was
+answered stands."""
 
 import asyncio
 import os

@@ -129,9 +129,9 @@ def test_every_byte_of_the_header_and_of_the_first_page_of_every_tree(small: Ori
 
 @pytest.mark.sweep
 def test_a_great_many_harms(small: Original, readers: Readers) -> None:
-    """A seventh of all bytes, every copy of a page over another, every third pair that changed places."""
+    """A tenth of all bytes, and a third of all pairs of pages, copied and exchanged."""
     shake = random.Random(seed())
-    harms = flips(shake, shake.sample(range(len(small.whole)), len(small.whole) // 7))
-    harms += [copied(small, *pair) for pair in permutations(pages(small), 2)]
+    harms = flips(shake, shake.sample(range(len(small.whole)), len(small.whole) // 10))
+    harms += [copied(small, *pair) for pair in list(permutations(pages(small), 2))[::3]]
     harms += [swapped(small, *pair) for pair in list(permutations(pages(small), 2))[::3] if pair[0] < pair[1]]
     all_answer(small, readers, harms)
