@@ -130,7 +130,7 @@ def answered_or_untouched(command: Any) -> None:
 QUICK = settings(
     max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
 )
-LONG = settings(QUICK, max_examples=600)
+LONG = settings(QUICK, max_examples=150)
 
 
 @pytest.mark.parametrize("kind", COMMAND_TYPES)
