@@ -117,6 +117,6 @@ class AsyncLedger:
 
     def _submit_lead(self) -> None:
         try:
-            self._executor.submit(self.ledger.queue.lead)
+            self._executor.submit(self.ledger.queue.lead_for_another)
         except RuntimeError:  # the executor is shut down: the queue must be drained all the same
-            self.ledger.queue.lead()
+            self.ledger.queue.lead_for_another()

@@ -1,7 +1,7 @@
 """Whole amounts, and the one way in which an amount becomes parts.
 
 Credits are whole numbers of a plan's smallest unit and fit in 64 bits. Money is a whole number of an asset's smallest
-unit, of any size. Floats, booleans and decimals are not amounts.
+unit, of any size (but see MOST_MONEY). Floats, booleans and decimals are not amounts.
 """
 
 from __future__ import annotations
@@ -10,6 +10,10 @@ from collections.abc import Mapping, Sequence
 
 MOST_CREDITS = 2**63 - 1
 """The largest amount of credits that an event, a balance or a meter may hold."""
+
+MOST_MONEY = 10**1000
+"""The largest amount of money that an event may hold: beyond any coin, and sums of it are still read by Python, which
+reads whole numbers of up to 4,300 digits."""
 
 SECOND = 1_000_000
 """Microseconds in a second: all times in the log are UTC microseconds."""

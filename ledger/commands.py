@@ -34,6 +34,8 @@ from .refusals import Reason, Refusal
 LONGEST_NAME = 512
 MOST_RAW = 2**20
 """The longest signed transaction, in characters."""
+MOST_NESTED = 64
+"""How deep parameters and metadata may be nested: what is written must be read by anyone, however deep their stack."""
 LATEST = 253_402_300_799_999_999
 """The last microsecond of the year 9999: later times cannot be shown."""
 
@@ -44,6 +46,7 @@ SignedCredits: TypeAlias = Annotated[int, Meta(ge=-MOST_CREDITS, le=MOST_CREDITS
 Number: TypeAlias = Annotated[int, Meta(ge=0, le=MOST_CREDITS)]
 Seconds: TypeAlias = Annotated[int, Meta(ge=0, le=3_155_760_000)]
 Moment: TypeAlias = Annotated[int, Meta(ge=0, le=LATEST)]
+Priority: TypeAlias = Annotated[int, Meta(ge=-1_000_000, le=1_000_000)]
 Units: TypeAlias = dict[Name, Credits]
 Deltas: TypeAlias = dict[Name, SignedCredits]
 Labels: TypeAlias = dict[Name, Name]
@@ -68,7 +71,7 @@ class CreatePlan(Command, frozen=True, kw_only=True, tag="create_plan"):
     policy: Name = "per_credit"
     parameters: dict[str, Any] = {}
     decimals: Annotated[int, Meta(ge=0, le=36)] = 0
-    priority: Annotated[int, Meta(ge=-1_000_000, le=1_000_000)] = 0
+    priority: Priority = 0
     trial: bool = False
     on_lapse: OnLapse = "earn"
     limits: Limits = Limits()
@@ -156,7 +159,7 @@ class Give(Command, frozen=True, kw_only=True, tag="give"):
     seconds: Seconds = 0
     start: Moment | None = None
     expiry: Moment | None = None
-    priority: int | None = None
+    priority: Priority | None = None
 
 
 class Withdraw(Command, frozen=True, kw_only=True, tag="withdraw"):
@@ -380,7 +383,9 @@ AnyCommand: TypeAlias = (
 """The union of all commands."""
 
 COMMAND_TYPES: tuple[type[Command], ...] = get_args(AnyCommand)
-_ADMITTED = frozenset(COMMAND_TYPES)
+_KINDS = frozenset(COMMAND_TYPES)
+_NESTING = (CreatePlan, RepricePlan, RegisterAgent, UpdateAgent)
+"""Commands with a field that holds anything."""
 
 _encoder = msgspec.json.Encoder()
 _sorted = msgspec.json.Encoder(order="sorted")
@@ -389,12 +394,33 @@ _decoder: msgspec.json.Decoder[AnyCommand] = msgspec.json.Decoder(AnyCommand)
 
 def admit(command: object) -> AnyCommand:
     """The command with every field held to its type and bounds. Raises Refusal(malformed)."""
-    if type(command) not in _ADMITTED and not isinstance(command, COMMAND_TYPES):
+    if type(command) not in _KINDS:
         raise Refusal(Reason.malformed, detail=f"{type(command).__name__} is not a command")
     try:
-        return _decoder.decode(_encoder.encode(command))
-    except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise Refusal(Reason.malformed, detail=str(error)) from error
+        kept = _decoder.decode(_encoder.encode(command))
+        if kept != command or isinstance(kept, _NESTING):
+            check_kept(command, kept, MOST_NESTED)
+    except Exception as error:  # an object may do anything while it is encoded or compared
+        raise Refusal(Reason.malformed, detail=str(error) or type(error).__name__) from error
+    return kept
+
+
+def check_kept(given: object, kept: object, deep: int) -> None:
+    """Raise ValueError where JSON does not say what was given (a NaN becomes null, bytes and decimals become text), or
+    is nested deeper than `deep`. A list may stand for a tuple."""
+    if not deep:
+        raise ValueError(f"this is nested more than {MOST_NESTED} deep")
+    if isinstance(kept, msgspec.Struct) and type(given) is type(kept):
+        for name in kept.__struct_fields__:
+            check_kept(getattr(given, name), getattr(kept, name), deep - 1)
+    elif isinstance(kept, dict) and isinstance(given, dict) and given.keys() == kept.keys():
+        for name, value in kept.items():
+            check_kept(given[name], value, deep - 1)
+    elif isinstance(kept, list | tuple) and isinstance(given, list | tuple) and len(given) == len(kept):
+        for one, other in zip(given, kept, strict=True):
+            check_kept(one, other, deep - 1)
+    elif given != kept:
+        raise ValueError(f"{type(given).__name__} is not a value that can be kept as it is")
 
 
 def fingerprint(command: Command) -> str:

@@ -22,11 +22,11 @@ from typing import TYPE_CHECKING, TypeAlias, Unpack
 import msgspec
 
 from .books import Books, Settling
-from .commands import Adjust, AnyCommand, Command, OpenSettlement, Request, RequestTerms, Tick, admit
+from .commands import LATEST, Adjust, AnyCommand, Command, OpenSettlement, Request, RequestTerms, Tick, admit
 from .decisions import command_refers, decide
 from .decisions.case import NO_EVIDENCE, Case, Decision, Replay
 from .draft import Draft
-from .errors import Closed, Conflict, Damaged, LogError
+from .errors import BadData, Closed, Conflict, Damaged, LogError
 from .events import Recorded
 from .folding import as_of, fold, latest_snapshot, snapshot_of
 from .groups import CommandQueue
@@ -89,6 +89,13 @@ def _parts(commands: list[object]) -> Iterator[list[object]]:
     starts = [place for place, command in enumerate(commands) if isinstance(command, OpenSettlement) and place]
     for begin, end in pairwise((0, *starts, len(commands))):
         yield commands[begin:end]
+
+
+def _check_follows(seq: int, hash_: bytes, commit: Commit) -> None:
+    """Raise Damaged where a commit is not the one that was written after that sequence and hash."""
+    expected = commit_hash(hash_, commit.first_seq, commit.count, commit.at, commit.kind, commit.body)
+    if commit.first_seq != seq + 1 or commit.hash != expected:
+        raise Damaged(f"the log does not follow at sequence {commit.first_seq}")
 
 
 class _Group:
@@ -358,7 +365,7 @@ class Ledger:
             with self._alone() if overtaken >= MOST_OVERTAKEN else _NOBODY:
                 if overtaken or self._crowded or self._stale:
                     self._catch_up()
-                at = max(self._clock(), self._head.at)
+                at = self._time()
                 group = _Group(Case(self._books, at, self._tariffs, self._store.id, self._head))
                 outcomes = [self._decide(group, command) for command in commands]
                 if group.events:
@@ -442,9 +449,7 @@ class Ledger:
         if not self._crowded:
             return False
         for commit in self._store.read(self._head.seq):
-            expected = commit_hash(self._head.hash, commit.first_seq, commit.count, commit.at, commit.kind, commit.body)
-            if commit.first_seq != self._head.seq + 1 or commit.hash != expected:
-                raise Damaged(f"the log does not follow at sequence {commit.first_seq}")
+            _check_follows(self._head.seq, self._head.hash, commit)
             self._fold(commit, unseal(commit))
         return True
 
@@ -462,11 +467,22 @@ class Ledger:
     def _entry(self, seq: int) -> Entry:
         """One event, read again. Its whole commit is kept: who asks for one of a large commit asks for more of it."""
         if not self._last_read or not self._last_read[0].seq <= seq <= self._last_read[-1].seq:
-            self._last_read = list(entries([next(self._store.read(seq - 1))]))
+            self._last_read = list(entries([next(self._commits(seq - 1))]))
         return self._last_read[seq - self._last_read[0].seq]
 
     def _entries(self, after: int) -> Iterator[Entry]:
-        return (entry for entry in entries(self._store.read(after)) if entry.seq > after)
+        return (entry for entry in entries(self._commits(after)) if entry.seq > after)
+
+    def _commits(self, after: int) -> Iterator[Commit]:
+        """What was read when the ledger was opened, or was spared by a snapshot, read again and held to its hashes."""
+        before: Commit | None = None
+        for commit in self._store.read(after):
+            if before is None and commit.first_seq > 1:
+                before = next(self._store.read(commit.first_seq - 2))
+            known = origin(self._store.id).hash if before is None else before.hash
+            _check_follows(commit.first_seq - 1 if before is None else before.last_seq, known, commit)
+            before = commit
+            yield commit
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -484,7 +500,15 @@ class Ledger:
     @contextmanager
     def _now(self) -> Iterator[Reading]:
         with self._current():
-            yield Reading(self._books, max(self._clock(), self._head.at))
+            yield Reading(self._books, self._time())
+
+    def _time(self) -> int:
+        """The clock's time, never before the head's: what it says is written, and must be read again."""
+        now = self._clock()
+        if type(now) is not int or now > LATEST:
+            said = f"the clock gives {type(now).__name__}s, or a time beyond the year 9999"
+            raise BadData(said, "give the ledger a clock of whole microseconds")
+        return max(now, self._head.at)
 
     def _check_open(self) -> None:
         if self._closed:

@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 import msgspec
 
-from .amounts import MOST_CREDITS
+from .amounts import MOST_CREDITS, MOST_MONEY
 
 Draws: TypeAlias = tuple[tuple[int, int], ...]
 """Credits by lot, `((lot, credits), …)`: always positive, in the order in which they were taken."""
@@ -49,8 +49,8 @@ def _credits(*amounts: int) -> None:
 
 def _money(*amounts: int) -> None:
     for amount in amounts:
-        if type(amount) is not int or amount < 0:
-            raise ValueError(f"{amount!r} is not an amount of money: a whole number, 0 or more")
+        if type(amount) is not int or not 0 <= amount <= MOST_MONEY:
+            raise ValueError("an amount of money is a whole number from 0 to 10^1000")
 
 
 def _draws(draws: Draws, total: int) -> None:
@@ -98,7 +98,7 @@ class RateLimit(msgspec.Struct, frozen=True, gc=False):
     seconds: int
 
     def __post_init__(self) -> None:
-        _check(self.requests >= 1 and self.seconds >= 1, "a rate limit is at least 1 request in at least 1 second")
+        _check(0 < self.requests <= MOST_CREDITS >= self.seconds > 0, "a rate limit is at least 1 request in 1 second")
 
 
 class CreditsLimit(msgspec.Struct, frozen=True, gc=False):
@@ -109,7 +109,7 @@ class CreditsLimit(msgspec.Struct, frozen=True, gc=False):
 
     def __post_init__(self) -> None:
         _credits(self.credits)
-        _check(self.seconds >= 1, "a window is at least 1 second")
+        _check(0 < self.seconds <= MOST_CREDITS, "a window is at least 1 second")
 
 
 class Limits(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
@@ -120,7 +120,7 @@ class Limits(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=
     open: int | None = None
 
     def __post_init__(self) -> None:
-        _check(self.open is None or self.open >= 1, "at least 1 open request must be allowed")
+        _check(self.open is None or 0 < self.open <= MOST_CREDITS, "at least 1 open request must be allowed")
 
 
 class Endpoint(msgspec.Struct, frozen=True, gc=False):

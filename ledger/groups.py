@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Generic, Protocol, TypeVar, cast
 
-from .errors import OutcomeUnknown
+from .errors import NotWritten, OutcomeUnknown
 
 T = TypeVar("T")
 
@@ -135,6 +135,16 @@ class CommandQueue(Generic[T]):
         for first, *others in loops.values():
             first.wake(others)
 
+    def lead_for_another(self) -> None:
+        """Lead in a job of its own, whose caller waits elsewhere: whatever ends the job, nobody waits for it."""
+        leader = self._leader
+        try:
+            self.lead()
+        except BaseException:
+            if leader is not None:
+                self._abandon(leader)
+            raise
+
     def _take(self) -> None:
         with self._mutex:
             group: list[Ticket[T]] = []
@@ -152,11 +162,13 @@ class CommandQueue(Generic[T]):
         if successor is not None:
             successor.lead()
 
-    def _abandon(self, ticket: ThreadTicket[T]) -> None:
+    def _abandon(self, ticket: Ticket[T]) -> None:
         """The caller was interrupted: take its commands back if nobody has taken them; nobody must wait for it."""
         with self._mutex:
             if ticket in self._queue:
                 self._queue.remove(ticket)
+                ticket.error = NotWritten("the writing thread was interrupted before it wrote")
+                ticket.wake()
             leader = self._leader
         if leader is ticket:
             for other in self._group:

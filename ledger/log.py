@@ -96,7 +96,7 @@ def unseal(commit: Commit) -> list[Recorded]:
         events = decode(commit.body)
         if len(events) != commit.count:
             raise ValueError(f"it says {commit.count} events and holds {len(events)}")
-    except (msgspec.MsgspecError, ValueError) as error:
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise Damaged(f"commit {commit.first_seq} cannot be read: {error}") from error
     return events
 

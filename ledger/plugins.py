@@ -82,7 +82,7 @@ class DerivablePolicy(Policy, Protocol):
     policy that looked something up, such as a table of unit prices, does not offer it: what it saw stands in its lines.
     """
 
-    def credits(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> int:
+    def credits_of(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> int:
         """The credits of `total`, without the lines that come to it."""
         ...
 

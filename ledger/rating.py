@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeGuard
 
-from .amounts import MOST_CREDITS, add_usage
+from .amounts import MOST_CREDITS, add_usage, is_whole
 from .errors import LedgerError
 from .events import Line
 from .plugins import DerivablePolicy, Policy, Price
@@ -37,11 +37,14 @@ def total(policy: Policy, usage: Mapping[str, int], labels: Mapping[str, str]) -
     """The policy's total, checked. Raises PolicyFailed where the policy raises or its answer is not a price, and
     PriceTooLarge where the price does not fit 64 bits."""
     try:
-        price = policy.total(usage, labels)
-        credits = price.credits
+        answer = policy.total(dict(usage), dict(labels))  # a policy may keep them, or change them
+        price = Price(answer.credits, tuple(answer.lines))
+        lines = all(map(_is_line, price.lines))
     except Exception as error:
         raise PolicyFailed(f"the pricing policy raised {type(error).__name__}: {error}") from error
-    _check(credits)
+    _check(price.credits)
+    if not lines:
+        raise PolicyFailed(f"the pricing policy answered lines that cannot be written: {price.lines!r:.200}")
     return price
 
 
@@ -50,7 +53,7 @@ def credits(policy: Policy, usage: Mapping[str, int], labels: Mapping[str, str])
     if not derivable(policy):
         return total(policy, usage, labels).credits
     try:
-        answer = policy.credits(usage, labels)
+        answer = policy.credits_of({**usage}, {**labels})
     except Exception as error:
         raise PolicyFailed(f"the pricing policy raised {type(error).__name__}: {error}") from error
     _check(answer)
@@ -59,7 +62,7 @@ def credits(policy: Policy, usage: Mapping[str, int], labels: Mapping[str, str])
 
 def derivable(policy: Policy) -> TypeGuard[DerivablePolicy]:
     """Whether a policy's lines follow from its parameters, the usage and the meter alone."""
-    return hasattr(policy, "credits")
+    return hasattr(type(policy), "credits_of")
 
 
 def _check(credits: int) -> None:
@@ -67,6 +70,19 @@ def _check(credits: int) -> None:
         raise PolicyFailed(f"the pricing policy answered {credits!r}: not a whole number, 0 or more")
     if credits > MOST_CREDITS:
         raise PriceTooLarge("the price is beyond 2^63-1 credits")
+
+
+def _is_line(line: object) -> bool:
+    """Whether a line holds what its fields say: constructors check no types, and what is written must be read again."""
+    if type(line) is not Line or not is_whole(line.units):
+        return False
+    dimension = line.dimension or ""
+    texts = type(line.text) is type(line.rate) is type(line.credits) is type(dimension) is str
+    return texts and _is_unicode(f"{line.text}{line.rate}{line.credits}{dimension}")
+
+
+def _is_unicode(text: str) -> bool:
+    return text.isascii() or not any("\ud800" <= sign <= "\udfff" for sign in text)
 
 
 def marginal(

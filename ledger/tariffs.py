@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 from .books import Plan
-from .errors import LedgerError
 from .events import Tariff
-from .plugins import Policy, Registry, policies
+from .plugins import Policy, Registry, Scope, policies
 from .plugins import PolicyFactory as Factory
 from .rating import PolicyFailed
 
@@ -29,12 +30,15 @@ class Tariffs:
             return made[1]
         try:
             policy = self.make(tariff.policy, tariff.parameters)
-        except (LedgerError, ValueError) as error:
+            installed, scope = policy.version, policy.scope
+        except Exception as error:
             raise PolicyFailed(f"the tariff's policy {tariff.policy!r} cannot be made: {error}") from error
-        if policy.version != tariff.policy_version:
+        if installed != tariff.policy_version:
             raise PolicyFailed(
                 f"the tariff needs version {tariff.policy_version} of the policy {tariff.policy!r}, "
-                f"and version {policy.version} is installed"
+                f"and version {installed} is installed"
             )
+        if scope not in get_args(Scope):
+            raise PolicyFailed(f"the tariff's policy {tariff.policy!r} has no scope: {scope!r}")
         self._made[plan.terms.plan, version] = (tariff, policy)
         return policy

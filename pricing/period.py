@@ -79,14 +79,14 @@ class _Tiered(BuiltIn[TieredParameters]):
             if tier.flat:
                 yield Line(text=f"flat fee of tier {index + 1}", credits=str(tier.flat))
 
-    def credits(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> int:
+    def credits_of(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> int:
         """The credits of the period's units so far."""
         return rounded_up(self._exact(usage.get(self.given.dimension, 0)), self._denominator)
 
     def total(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> Price:
         """The price of the period's units so far."""
         units = usage.get(self.given.dimension, 0)
-        return explained(self.credits(usage, labels), self._exact(units), self._denominator, list(self._lines(units)))
+        return explained(self.credits_of(usage, labels), self._exact(units), self._denominator, list(self._lines(units)))
 
 
 class Graduated(_Tiered):
@@ -121,7 +121,7 @@ class Volume(_Tiered):
         return [(self._reached(units), units)]
 
     def _at(self, units: int) -> int:
-        return self.credits({self.given.dimension: units}, {})
+        return self.credits_of({self.given.dimension: units}, {})
 
 
 class PackageParameters(Parameters):
@@ -140,7 +140,7 @@ class Package(BuiltIn[PackageParameters]):
     scope: Scope = "period"
     accepts = PackageParameters
 
-    def credits(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> int:
+    def credits_of(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> int:
         """The credits of the period's units so far."""
         paid = max(0, usage.get(self.given.dimension, 0) - self.given.free)
         return -(-paid // self.given.size) * self.given.credits
@@ -151,7 +151,7 @@ class Package(BuiltIn[PackageParameters]):
         units = usage.get(dimension, 0)
         free = min(units, self.given.free)
         paid = units - free
-        price = self.credits(usage, labels)
+        price = self.credits_of(usage, labels)
         lines = [Line(text="free", dimension=dimension, units=free)] if free else []
         if paid:
             part = exact(paid * credits, size)

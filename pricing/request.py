@@ -32,14 +32,14 @@ class Time(BuiltIn[TimeParameters]):
         super().__init__(parameters)
         self._rates = Rates({"seconds": self.given.credits_per_second})
 
-    def credits(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> int:
+    def credits_of(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> int:
         """The credits of the request's seconds."""
         return rounded_up(self._rates.total(usage), self._rates.denominator)
 
     def total(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> Price:
         """The price of the request's seconds."""
         rates = self._rates
-        return explained(self.credits(usage, labels), rates.total(usage), rates.denominator, rates.lines(usage))
+        return explained(self.credits_of(usage, labels), rates.total(usage), rates.denominator, rates.lines(usage))
 
 
 class PerCreditParameters(Parameters):
@@ -56,7 +56,7 @@ class PerCredit(BuiltIn[PerCreditParameters]):
     scope: Scope = "request"
     accepts = PerCreditParameters
 
-    def credits(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> int:
+    def credits_of(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> int:
         """The credits of the request, or of its calls."""
         return self.given.credits * (1 if self.given.per == "request" else usage.get("calls", 0))
 
@@ -109,7 +109,7 @@ class Complexity(BuiltIn[ComplexityParameters]):
         self._rates = RatesByModel(self.given.weights, self.given.models)
         self._minimum, self._maximum = self.given.minimum, self.given.maximum
 
-    def credits(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> int:
+    def credits_of(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> int:
         """The credits of the request's usage at its model's weights; an empty usage costs the minimum."""
         rates = self._rates.of(labels)
         credits = max(rounded_up(rates.total(usage), rates.denominator), self._minimum)
@@ -118,7 +118,7 @@ class Complexity(BuiltIn[ComplexityParameters]):
     def total(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> Price:
         """The price of the request's usage at its model's weights."""
         rates = self._rates.of(labels)
-        return explained(self.credits(usage, labels), rates.total(usage), rates.denominator, rates.lines(usage))
+        return explained(self.credits_of(usage, labels), rates.total(usage), rates.denominator, rates.lines(usage))
 
 
 class CostPlusParameters(_ByModel):
@@ -142,7 +142,7 @@ class CostPlus(BuiltIn[CostPlusParameters]):
         super().__init__(parameters)
         self._rates = RatesByModel(self.given.costs, self.given.models)
 
-    def credits(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> int:
+    def credits_of(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> int:
         """The credits of the request's usage at its model's costs, with the margin."""
         rates, margin = self._rates.of(labels), self.given.margin
         marked_up = rates.total(usage) * (margin.denominator + margin.numerator)
@@ -156,4 +156,4 @@ class CostPlus(BuiltIn[CostPlusParameters]):
         added = cost * margin.numerator
         if added:
             lines.append(Line(text=f"margin of {margin}", credits=exact(added, denominator)))
-        return explained(self.credits(usage, labels), cost * margin.denominator + added, denominator, lines)
+        return explained(self.credits_of(usage, labels), cost * margin.denominator + added, denominator, lines)

@@ -20,7 +20,11 @@ from ledger.plugins import Store
 from ledger.stores.sqlite import APPLICATION_ID, LOCK_SECONDS, SCHEMA, SQLiteStore, reading_uri, remove_side_files
 
 _AT_ONCE = 1_000
+_LOCK_BYTE = 2**30
+_OURS = (b"ledger", b"commits", b"snapshots")
 _LEAST, _MOST = -(2**63), 2**63 - 1
+_BROKEN = (sqlite3.Error, UnicodeError)
+"""What reading a damaged file raises: SQLite quotes a damaged schema in its message."""
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -102,11 +106,13 @@ class FileRows:
             place = after
             try:
                 for row in self._some(after):
+                    if type(row.first_seq) is not int:
+                        raise Unreadable(f"after {place} comes a row without a number")
                     if row.first_seq <= place and place != _LEAST:
                         raise Unreadable(f"the rows after {place} are not in order")
                     place = row.first_seq
                     yield row
-            except sqlite3.Error as error:
+            except _BROKEN as error:
                 raise Unreadable(str(error)) from error
             if place == after or place >= self._upto:
                 return
@@ -127,21 +133,45 @@ class FileRows:
                 bound = f"{seq} {hash_.hex()} {SNAPSHOT_VERSION} ".encode()
                 if hashlib.sha256(bound + body).digest() == digest:
                     found[seq] = Snapshot(seq, hash_, SNAPSHOT_VERSION, body)
-        except sqlite3.Error:
+        except _BROKEN:
             pass  # a cache that cannot be read is no cache
         return found
 
     def flaws(self) -> list[str]:
-        """What SQLite finds wrong with the pages of the commits."""
+        """What SQLite finds wrong with the pages of the commits; what is not defined as it was made, or too much."""
         try:
             lines = self._connection.execute("PRAGMA quick_check('commits')").fetchall()
-            schema = dict(self._connection.execute("SELECT name, sql FROM sqlite_master").fetchall())
-        except sqlite3.Error as error:
+            schema = self._connection.execute("SELECT name, sql, type, lower(tbl_name) FROM sqlite_master").fetchall()
+        except _BROKEN as error:
             return [str(error)]
         expected = {name.encode(): sql.encode() for name, sql in _expected_schema().items()}
-        changed = [name.decode() for name, sql in expected.items() if schema.get(name, sql) != sql]
-        flaws = [str(line, errors="replace") for (line,) in lines if line != b"ok"]
-        return flaws + [f"{name} is not defined as it was made" for name in changed]
+        flaws = [_text(line) for (line,) in lines if line != b"ok"]
+        for name, sql, kind, table in schema:
+            if expected.get(name, sql) != sql:
+                flaws.append(f"{_text(name)} is not defined as it was made")
+            elif kind == b"trigger" and name not in expected and table in _OURS:
+                flaws.append(f"the trigger {_text(name)} is not the log's own")
+        return flaws + self._lost_pages()
+
+    def _lost_pages(self) -> list[str]:
+        """Whether pages are in no table: a tree that lost its end, or its beginning, may be whole in itself.
+
+        Told from SQLite's count of them by table, where it was built with that (the check of a whole file skips this
+        where there are views).
+        """
+        sql = (
+            "SELECT (SELECT page_count FROM pragma_page_count) - (SELECT freelist_count FROM pragma_freelist_count) "
+            "- (SELECT sum(pageno) FROM dbstat WHERE aggregate = 1), (SELECT page_size FROM pragma_page_size)"
+        )
+        try:
+            lost, size = self._connection.execute(sql).fetchone()
+            if self._connection.execute("PRAGMA auto_vacuum").fetchone()[0]:
+                return []  # it has pages of its own
+        except _BROKEN:
+            return []
+        if self._path.stat().st_size > _LOCK_BYTE:
+            lost -= 1  # the page of SQLite's locks is in no table
+        return [f"{lost} pages of {size} bytes are in no table"] if lost else []
 
     def close(self) -> None:
         """Close the file. Reading leaves nothing behind."""
@@ -163,7 +193,7 @@ class FileRows:
         try:
             tables = dict(self._connection.execute("SELECT CAST(name AS TEXT), type FROM sqlite_master").fetchall())
             rows = self._connection.execute("SELECT id, format FROM ledger LIMIT 2").fetchall()
-        except sqlite3.Error as error:
+        except _BROKEN as error:
             raise NotALog(f"{path} is damaged or not a ledger: {error}") from error
         if tables.get(b"commits") != b"table" or tables.get(b"ledger") != b"table" or len(rows) != 1:
             raise NotALog(f"{path} has no table of commits, or not one id")
@@ -175,9 +205,11 @@ class FileRows:
     def _last(self) -> int:
         try:
             found = self._connection.execute("SELECT max(first_seq) FROM commits").fetchone()[0]
-        except sqlite3.Error:
+        except _BROKEN:
             return _MOST  # reading will tell where it breaks
-        return found if found is not None else 0
+        if found is None:
+            return 0
+        return found if type(found) is int else _MOST
 
 
 class StoreRows:
@@ -196,7 +228,7 @@ class StoreRows:
                 if commit.first_seq > self._upto:
                     return
                 yield Row(commit.first_seq, commit.count, commit.at, commit.kind, commit.body, commit.hash)
-        except (LedgerError, sqlite3.Error) as error:
+        except (LedgerError, *_BROKEN) as error:
             raise Unreadable(str(error)) from error
 
     def last(self) -> int:
@@ -244,6 +276,10 @@ class BrokenFile:
 
     def close(self) -> None:
         """Nothing was opened."""
+
+
+def _text(raw: object) -> str:
+    return raw.decode(errors="replace") if isinstance(raw, bytes) else str(raw)
 
 
 def _says_it_is_a_ledger(path: Path) -> bool:

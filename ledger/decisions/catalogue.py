@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import msgspec
 
-from ..commands import CreatePlan, RegisterAgent, RepricePlan, RetireAgent, RetirePlan, UpdateAgent
+from ..commands import (
+    MOST_NESTED,
+    CreatePlan,
+    RegisterAgent,
+    RepricePlan,
+    RetireAgent,
+    RetirePlan,
+    UpdateAgent,
+    check_kept,
+)
 from ..endpoints import check
 from ..errors import UnknownPlugin
 from ..events import (
@@ -118,6 +127,14 @@ def tariff(case: Case, version: int, name: str, parameters: dict[str, object]) -
     """A tariff with the policy's own form of its parameters, so that equal tariffs are written alike."""
     try:
         policy = case.tariffs.make(name, parameters)
+        said = Tariff(version=version, policy=name, policy_version=policy.version, parameters=dict(policy.parameters))
     except (UnknownPlugin, ValueError) as error:
         raise Refusal(Reason.malformed, detail=f"policy {name}: {error}") from error
-    return Tariff(version=version, policy=name, policy_version=policy.version, parameters=dict(policy.parameters))
+    except Exception as error:
+        raise Refusal(Reason.policy_failed, detail=f"policy {name} raised {type(error).__name__}: {error}") from error
+    try:
+        check_kept(said, msgspec.json.decode(msgspec.json.encode(said), type=Tariff), MOST_NESTED)
+    except Exception as error:
+        detail = f"the version and parameters of policy {name} cannot be written: {error}"
+        raise Refusal(Reason.policy_failed, detail=detail) from error
+    return said

@@ -30,22 +30,24 @@ from ..errors import (
     WrongVersion,
 )
 from ..log import COLUMNS, FORMAT, TEXT, Commit, Head, Snapshot, origin
+from .turnstile import Turnstile
 
 APPLICATION_ID = 0x546F6C6C  # "Toll"
 LOCK_SECONDS = 30
 
 _APPEND = """
-INSERT INTO commits SELECT ?, ?, ?, ?, ?
+INSERT INTO commits (first_seq, count, at, body, hash) SELECT ?, ?, ?, ?, ?
 WHERE (SELECT first_seq + count - 1, hash FROM commits ORDER BY first_seq DESC LIMIT 1) IS (?, ?)
 """
 """A commit after a head: compared and appended in one statement, inside the write lock."""
 
-SCHEMA = """
+SNAPSHOTS = "CREATE TABLE snapshots (seq INTEGER PRIMARY KEY, hash BLOB, version TEXT, body BLOB, digest BLOB)"
+SCHEMA = f"""
 CREATE TABLE ledger (id TEXT NOT NULL, format INTEGER NOT NULL) STRICT;
 CREATE TABLE commits (
     first_seq INTEGER PRIMARY KEY, count INTEGER NOT NULL, at INTEGER NOT NULL, body ANY NOT NULL, hash BLOB NOT NULL
 ) STRICT;
-CREATE TABLE snapshots (seq INTEGER PRIMARY KEY, hash BLOB, version TEXT, body BLOB, digest BLOB);
+{SNAPSHOTS};
 
 CREATE TRIGGER commits_are_not_updated BEFORE UPDATE ON commits
 BEGIN SELECT RAISE(ABORT, 'the log is append-only: commits are never updated'); END;
@@ -107,6 +109,7 @@ class SQLiteStore:
         self.path = Path(where)
         self._read_only = read_only
         self._connection: sqlite3.Connection | None = None
+        self._turnstile = Turnstile(_wal(self.path))
         try:
             self._connect(create=not read_only)
             self.id = self._identify(id)
@@ -119,8 +122,12 @@ class SQLiteStore:
 
     def head(self) -> Head:
         """The last commit's place."""
-        row = self._execute("SELECT first_seq + count - 1, hash, at FROM commits ORDER BY first_seq DESC LIMIT 1")
-        return Head(*row[0]) if row else origin(self.id)
+        row = self._execute("SELECT first_seq, count, at, hash FROM commits ORDER BY first_seq DESC LIMIT 1")
+        if not row:
+            return origin(self.id)
+        first_seq, count, at, hash_ = row[0]
+        self._check_row(first_seq, count, at, hash_)
+        return Head(first_seq + count - 1, hash_, at)
 
     def append(self, expected: Head, commit: Commit) -> None:
         """Write one row and sync it, if the head is still `expected`."""
@@ -130,7 +137,7 @@ class SQLiteStore:
         committing = False
         try:
             if not connection.in_transaction:  # it is held otherwise
-                connection.execute("BEGIN IMMEDIATE")
+                self._begin(connection)
             body: str | bytes = commit.body.decode() if commit.kind == TEXT else commit.body
             row = (commit.first_seq, commit.count, commit.at, body, commit.hash)
             empty = not expected.seq and expected.hash == origin(self.id).hash
@@ -152,7 +159,7 @@ class SQLiteStore:
     def hold(self) -> Iterator[None]:
         """Nobody else writes inside, up to the first append. Raises Locked."""
         try:
-            self._open_connection().execute("BEGIN IMMEDIATE")
+            self._begin(self._open_connection())
         except sqlite3.Error as error:
             raise self._not_written(error) from error
         try:
@@ -173,6 +180,9 @@ class SQLiteStore:
                 place,
             )
             for first_seq, count, at, kind, body, hash_ in rows:
+                self._check_row(first_seq, count, at, hash_, body)
+                if first_seq < place:
+                    raise Damaged(f"{self.path}: the commits at {place} are not in order")
                 place = first_seq + count
                 if place - 1 > after:
                     yield Commit(first_seq, count, at, TEXT if kind == "text" else COLUMNS, body, hash_)
@@ -188,7 +198,9 @@ class SQLiteStore:
                 version,
                 2**62 if upto is None else upto,
             )
-        except Damaged:  # a cache that cannot be read is no cache
+        except (Locked, Closed):
+            raise
+        except LogError:  # a cache that is gone or cannot be read is no cache
             return None
         for *fields, digest in rows:
             snapshot = Snapshot(*fields)
@@ -202,6 +214,7 @@ class SQLiteStore:
 
     def save_snapshot(self, snapshot: Snapshot) -> None:
         """Keep this snapshot and the one before it."""
+        self._execute(SNAPSHOTS.replace("TABLE", "TABLE IF NOT EXISTS"))  # it is a cache, and may have been dropped
         row = (*snapshot, _digest(snapshot))
         self._execute("INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?, ?, ?)", *row)
         self._execute("DELETE FROM snapshots WHERE seq NOT IN (SELECT seq FROM snapshots ORDER BY seq DESC LIMIT 2)")
@@ -209,6 +222,7 @@ class SQLiteStore:
     def close(self) -> None:
         """Close the file. Reading leaves nothing behind."""
         if self._connection is not None:
+            self._turnstile.close()
             self._connection.close()
             self._connection = None
             if self._read_only:
@@ -221,6 +235,8 @@ class SQLiteStore:
             raise NotFound(f"there is no file {self.path}")
         if self.path.is_dir():
             raise NotALog(f"{self.path} is a folder")
+        if self.path.exists() and not self.path.is_file():
+            raise NotALog(f"{self.path} is not a file")  # opening a pipe would wait for its other end
         where = reading_uri(self.path) if self._read_only else _uri(self.path, "rwc" if create else "rw")
         self._connection = sqlite3.connect(
             where, uri=True, timeout=LOCK_SECONDS, isolation_level=None, check_same_thread=False
@@ -238,12 +254,22 @@ class SQLiteStore:
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         if version != FORMAT:
             raise WrongVersion(f"{self.path} has format {version}, and this release reads format {FORMAT}")
+        self._check_tables(connection)
         row = connection.execute("SELECT id FROM ledger").fetchone()
         if row is None or not isinstance(row[0], str):
             raise NotALog(f"{self.path} has lost its id")
         if not self._read_only:
             _turn_to_wal(connection)  # a copy may have been made in another mode
         return row[0]
+
+    def _check_tables(self, connection: sqlite3.Connection) -> None:
+        """A view or a virtual table in the place of a table may never end."""
+        sql = (
+            "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name IN ('ledger', 'commits') "
+            "AND sql NOT LIKE 'CREATE VIRTUAL %'"
+        )
+        if connection.execute(sql).fetchone()[0] != 2:
+            raise NotALog(f"{self.path} has no table of commits, or none of its id")
 
     def _create(self, id: str) -> None:
         connection = self._open_connection()
@@ -257,6 +283,8 @@ class SQLiteStore:
                 connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
                 connection.execute(f"PRAGMA user_version = {FORMAT}")
             connection.execute("COMMIT")
+            # A lost side file may make the log shorter, but must not leave an empty one: a writer would make a new log.
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
         except BaseException:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
@@ -295,12 +323,23 @@ class SQLiteStore:
     def _not_written(self, error: sqlite3.Error) -> LogError:
         return _locked_or(error, NotWritten(f"nothing was written to {self.path}: {error}"))
 
+    def _begin(self, connection: sqlite3.Connection) -> None:
+        with self._turnstile.turn(LOCK_SECONDS):
+            connection.execute("BEGIN IMMEDIATE")
+
+    def _check_row(self, first_seq: object, count: object, at: object, hash_: object, body: object = b"") -> None:
+        """What STRICT and the triggers promise of a row, and a damaged page does not keep."""
+        numbers = isinstance(first_seq, int) and isinstance(count, int) and first_seq >= 1 and 1 <= count < 2**32
+        if not (numbers and isinstance(at, int) and isinstance(hash_, bytes) and isinstance(body, bytes)):
+            raise Damaged(f"{self.path}: the commit at {first_seq} is not one")
+
     def _execute(self, sql: str, *parameters: object) -> list[Any]:
         try:
             return self._open_connection().execute(sql, parameters).fetchall()
-        except sqlite3.OperationalError as error:
-            raise _locked_or(error, LogError(f"{self.path}: {error}")) from error
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeError) as error:
+            # Text that is no text has no code of SQLite's: Python finds it.
+            if isinstance(error, sqlite3.OperationalError) and hasattr(error, "sqlite_errorname"):
+                raise _locked_or(error, LogError(f"{self.path}: {error}")) from error
             raise Damaged(f"{self.path}: {error}") from error
 
     def _open_connection(self) -> sqlite3.Connection:
@@ -318,7 +357,7 @@ def reading_uri(path: Path) -> str:
 
 
 def _uri(path: Path, mode: str) -> str:
-    return f"file:{quote(str(path.absolute()))}?mode={mode}"
+    return f"file:{quote(os.fsencode(path.absolute()))}?mode={mode}"
 
 
 def remove_side_files(path: Path) -> None:
@@ -327,7 +366,7 @@ def remove_side_files(path: Path) -> None:
     SQLite itself does it where the last connection to close may write. An empty `-wal` has nothing that could be
     written into the log by that, and a writer that has the log open is never the last.
     """
-    with suppress(OSError, sqlite3.Error):
+    with suppress(OSError, sqlite3.Error, UnicodeError):  # SQLite quotes a damaged schema in its message
         if _wal(path).stat().st_size == 0:
             with closing(sqlite3.connect(_uri(path, "rw"), uri=True, timeout=0)) as connection:
                 connection.execute("SELECT count(*) FROM sqlite_master")
