@@ -86,7 +86,8 @@ class _Tiered(BuiltIn[TieredParameters]):
     def total(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> Price:
         """The price of the period's units so far."""
         units = usage.get(self.given.dimension, 0)
-        return explained(self.credits_of(usage, labels), self._exact(units), self._denominator, list(self._lines(units)))
+        lines = list(self._lines(units))
+        return explained(self.credits_of(usage, labels), self._exact(units), self._denominator, lines)
 
 
 class Graduated(_Tiered):
