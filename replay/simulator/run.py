@@ -1,0 +1,168 @@
+"""Runs by seed: one, or many; and of one that fails, the shortest that still does."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from random import Random
+from typing import Any, TypedDict, Unpack
+
+from chains.conformance import Bench
+from ledger.commands import CreatePlan
+from ledger.engine import Ledger
+from pricing.notation import notation
+
+from . import faults as kinds
+from .market import mock_market
+from .oracle import Violated
+from .plans import Tariff, drawn
+from .process import Engine
+from .report import SimulationFailed, SimulationReport
+from .world import Projection, World
+
+STEPS = 300
+"""How many steps a run has by default."""
+
+_LONGEST_LINE = 400
+
+
+class Options(TypedDict, total=False):
+    """What a run is made of, beside its seed.
+
+    `steps`: how many. `faults`: the kinds that may strike (`all`, `none`, or some of `faults.KINDS`). `policies`: what
+    is sold, each on a plan of its own whose other terms are drawn; `plans`: more plans, as they are. `projections`: by
+    name, functions that fold an entry into a state. `bench`: makes the chain's side from the run's die. `engine`: makes
+    the engine of a process from its store and its clock.
+    """
+
+    steps: int
+    faults: str | Iterable[str]
+    policies: Sequence[Tariff]
+    plans: Sequence[CreatePlan]
+    projections: Mapping[str, Projection]
+    bench: Callable[[Random], Bench]
+    engine: Engine
+
+
+def simulate(seed: int, **options: Unpack[Options]) -> SimulationReport:
+    """One run. The same seed and options give the same run, whatever the machine.
+
+    Raises SimulationFailed where a law does not hold; BadData for a fault or a policy that there is not, and
+    PaymentRequired for a plan that no ledger would sell.
+    """
+    steps = options.get("steps", STEPS)
+    chosen = _chosen(options)
+    world = World(
+        seed,
+        faults=chosen,
+        market=options.get("bench", mock_market),
+        engine=options.get("engine", Ledger),
+        projections=options.get("projections", {}),
+    )
+    try:
+        bench = world.market.bench
+        given = [*options.get("plans", ())]
+        tariffs = options.get("policies", ())
+        plans = [*given, *(drawn(world.random, tariffs, bench.asset, bench.plans) if tariffs or not given else ())]
+        world.begin(plans)
+        for _ in range(steps):
+            world.step()
+        world.end()
+        return _report(seed, steps, plans, world)
+    except Violated as violated:
+        raise SimulationFailed(
+            seed=seed,
+            step=world.steps,
+            steps=min(steps, world.steps),
+            law=violated.law,
+            found=str(violated),
+            faults=chosen,
+            trace=[_line(*told) for told in world.trace],
+            command=_command(seed, min(steps, world.steps), chosen, options),
+        ) from violated
+    finally:
+        world.market.close()
+
+
+def explore(seeds: Iterable[int], *, shrink: bool = True, **options: Unpack[Options]) -> Iterator[SimulationReport]:
+    """One run after the other, each report as it comes. Raises SimulationFailed at the first that fails: its shortest
+    form, unless `shrink` is False."""
+    for seed in seeds:
+        try:
+            yield simulate(seed, **options)
+        except SimulationFailed as failed:
+            raise (shortest(failed, **options) if shrink else failed) from None
+
+
+def shortest(failed: SimulationFailed, **options: Unpack[Options]) -> SimulationFailed:
+    """A failure of the same law by the same seed, with no more steps and without the kinds of faults that it does not
+    need."""
+    for kind in sorted(failed.faults):
+        again = partial(simulate, failed.seed, **{**options, "steps": failed.steps, "faults": failed.faults - {kind}})
+        try:
+            again()
+        except SimulationFailed as other:
+            if other.law == failed.law:
+                failed = other
+    return failed
+
+
+def _chosen(options: Options) -> frozenset[str]:
+    faults = options.get("faults", "all")
+    return kinds.chosen(faults if isinstance(faults, str) else tuple(faults))
+
+
+def _report(seed: int, steps: int, plans: Sequence[CreatePlan], world: World) -> SimulationReport:
+    events = Counter(type(entry.event).__name__ for entry in world.oracle.entries)
+    return SimulationReport(
+        seed=seed,
+        steps=steps,
+        policies=tuple(plan.policy for plan in plans),
+        actions=_sorted(world.actions),
+        commands=_sorted(world.commands),
+        refused=_sorted(world.refused),
+        failed=_sorted(world.failed),
+        unheard=world.unheard,
+        faults=_sorted(world.faults.struck),
+        restarts=world.restarts,
+        events=_sorted(events),
+        commits=len(world.disk.commits),
+        batches=len(world.oracle.confirmed),
+        seq=world.disk.head.seq,
+        head=world.disk.head.hash.hex(),
+    )
+
+
+def _sorted(counts: Counter[str]) -> dict[str, int]:
+    return {name: count for name, count in sorted(counts.items()) if count}
+
+
+def _line(step: int, who: str, does: str, what: object) -> str:
+    line = f"{step}: {who} {does} {what}".rstrip()
+    return line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]}…"
+
+
+def _command(seed: int, steps: int, chosen: frozenset[str], options: Options) -> str:
+    """The command line that repeats a run, or, where it was given objects of Python, the call."""
+    named = ",".join(kind for kind in kinds.KINDS if kind in chosen) or "none"
+    faults = "all" if len(chosen) == len(kinds.KINDS) else named
+    others = sorted(set(options) - {"steps", "faults", "policies"})
+    if others:
+        said = [f"steps={steps}", f"faults={faults!r}", *(f"{name}=…" for name in ("policies", *others) if name in options)]
+        return f"simulate({', '.join([str(seed), *said])})"
+    policies = [word for tariff in options.get("policies", ()) for word in ("--policy", _written(tariff))]
+    return shlex.join(
+        ["tollbook", "simulate", "--seed", str(seed), "--steps", str(steps), "--faults", faults, *policies]
+    )
+
+
+def _written(tariff: Tariff) -> str:
+    if isinstance(tariff, str):
+        return tariff
+    name, parameters = tariff
+    try:
+        return notation(name, parameters)
+    except ValueError:
+        return f"{name}:@FILE.json"
