@@ -382,7 +382,10 @@ class Ledger:
     def _answer(self, outcome: Answer | Replay | Refused | Exception) -> Outcome | Exception:
         if not isinstance(outcome, Replay):
             return outcome
-        entry = self._entry(outcome.seq)
+        try:
+            entry = self._entry(outcome.seq)
+        except Exception as error:  # noqa: BLE001 - the rest of the group is written, and must hear so
+            return error
         return Answer(entry.seq, entry.at, entry.event)
 
     # -- the books and the log -----------------------------------------------------------------------------------------
