@@ -86,6 +86,8 @@ class Customers:
         if self.asked and random.randrange(8) == 0:
             return self._again(random.choice(self.asked))
         kind = random.choice(self._kinds)
+        if kind in ("charge_request", "release", "extend") and not books.open and random.randrange(20):
+            kind = "request"
         make: Callable[[Books, int], Command] = getattr(self, f"_{kind}")
         command = make(books, now)
         if random.randrange(4) == 0:

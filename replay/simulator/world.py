@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from chains.conformance import Bench
 from chains.outbox import Step
 from ledger.amounts import SECOND
-from ledger.commands import Command, CreatePlan, RegisterAgent
+from ledger.commands import Command, CreatePlan, Purchase, RegisterAgent
 from ledger.engine import Ledger
 from ledger.errors import (
     ChainUnavailable,
@@ -101,7 +101,7 @@ class World:
     # -- beginning, steps, end -----------------------------------------------------------------------------------------
 
     def begin(self, plans: Sequence[CreatePlan]) -> None:
-        """The plans are on sale, and everybody has bought one. Raises PaymentRequired for a plan that cannot be sold."""
+        """The plans are on sale, and most have bought some. Raises PaymentRequired for a plan that cannot be sold."""
         self.faults.on = False
         ledger = self._open(self.processes[0])
         for plan in plans:
@@ -112,6 +112,10 @@ class World:
                 credits = min(plan.credits, 60)
                 self.market.sell(self.random, plan.onchain_id, credits, 0 if credits else plan.seconds or 30)
         names = [plan.plan for plan in plans]
+        for subscriber in self.market.bench.subscribers:
+            for name in names:
+                if self.random.randrange(4):
+                    ledger.execute(Purchase(subscriber=subscriber, plan=name, funding="direct"))
         self.customers = Customers(self.random, self.market.bench.subscribers, names, self.oracle.charges)
         for _ in range(2 * len(plans)):
             self._buy()
@@ -170,7 +174,7 @@ class World:
             self._storm -= 1
             strikes = True
         others = [other for other in self.processes if other.ledger is not None and not other.busy]
-        if not strikes or self._depth or not others:
+        if not strikes or not self.faults.on or self._depth or not others:
             return
         self._depth += 1
         try:
@@ -453,7 +457,9 @@ class World:
     # -- small things --------------------------------------------------------------------------------------------------
 
     def _ledger(self, process: Process) -> Ledger:
-        assert process.ledger is not None
+        """The engine of a process. Raises Closed where it has just been given up."""
+        if process.ledger is None:
+            raise Closed("the process is not running")
         return process.ledger
 
     def _tell(self, who: str, does: str, what: object) -> None:
