@@ -14,7 +14,7 @@ from .faults import KINDS
 from .market import MockMarket, mock_market
 from .oracle import Violated
 from .report import SimulationFailed, SimulationReport
-from .run import STEPS, Options, explore, shortest, simulate
+from .run import STEPS, Options, explore, repeated, shortest, simulate
 
 __all__ = [
     "KINDS",
@@ -30,6 +30,7 @@ __all__ = [
     "Violated",
     "explore",
     "mock_market",
+    "repeated",
     "shortest",
     "simulate",
 ]

@@ -102,7 +102,7 @@ class Customers:
 
     def remember(self, command: Command) -> None:
         """It was asked, so it may be asked again."""
-        if command.key is not None or getattr(command, "payment", ""):
+        if command.key is not None or (isinstance(command, Purchase) and command.payment):
             self.asked = [*self.asked[-_REMEMBERED:], command]
 
     def _again(self, command: Command) -> Command:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from random import Random
 
@@ -26,9 +26,9 @@ _MOST_LEFT = 20
 class MockMarket(MockBench):
     """The mock chain with three subscribers, and names for as many plans as a run may sell."""
 
-    subscribers = ("ann", "ben", "cat")
-    plans = tuple(f"p{number}" for number in range(1, 9))
-    receivers = ("acme", "fee", "zoe")
+    subscribers: Sequence[str] = ("ann", "ben", "cat")
+    plans: Sequence[str] = tuple(f"p{number}" for number in range(1, 9))
+    receivers: Sequence[str] = ("acme", "fee", "zoe")
 
 
 def mock_market(random: Random) -> Bench:

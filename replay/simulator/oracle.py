@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from chains.outbox import Outbox
 from ledger.books import KEY_WINDOW, Account, Books
-from ledger.commands import Command, Purchase, Tick
+from ledger.commands import Command, Purchase
 from ledger.engine import Answer, Ledger
 from ledger.errors import LedgerError, LogError, OutcomeUnknown, UnknownPlugin
 from ledger.events import (
@@ -26,7 +26,7 @@ from ledger.events import (
     SettlementOpened,
     encode,
 )
-from ledger.folding import fold, refold
+from ledger.folding import fold, latest_snapshot, refold
 from ledger.log import Commit, Entry, commit_hash, origin, unseal
 from ledger.movements import CREDITS, Journal
 from replay.audit import audit
@@ -73,7 +73,8 @@ class Oracle:
         """The log has only grown, by commits that follow, and what they say balances."""
         commits, known = self._disk.commits, len(self._followed)
         kept = len(commits) >= known and (not known or commits[known - 1] is self._followed[-1])
-        require(kept, "what was in the log stays there", f"the log had {known} commits, and now has other {len(commits)}")
+        law = "what was in the log stays there"
+        require(kept, law, f"there were {known} commits, and now there are other {len(commits)}")
         for commit in commits[known:]:
             before = self._followed[-1].head if self._followed else origin(self._disk.id)
             sealed = commit_hash(before.hash, commit.first_seq, commit.count, commit.at, commit.kind, commit.body)
@@ -172,13 +173,16 @@ class Oracle:
         if caller.error is not None:
             self._failed(caller.error, written)
             return
-        told = list(zip(caller.commands, caller.outcomes, strict=True))
+        told = list(zip(caller.asked, caller.outcomes, strict=True))
         for command, outcome in told:
             if isinstance(outcome, Answer):
                 self._acknowledged(command, outcome)
             elif isinstance(outcome, Exception):
                 self._failed(outcome, ())
-        new = [outcome.seq for command, outcome in told if self._is_own(command, outcome, written)]
+        new = [outcome.seq for command, outcome in told if isinstance(outcome, Answer) and _is_new(command, outcome)]
+        for seq in new:
+            inside = any(commit.first_seq <= seq <= commit.last_seq for commit in written)
+            require(inside, "an answer is in the commit of its group", f"{seq} is not in what it wrote, {written}")
         require(len(new) == len(set(new)), "each command has an event of its own", f"{told}")
 
     def refused(self, callers: Sequence[Caller], written: Sequence[Commit]) -> None:
@@ -192,16 +196,6 @@ class Oracle:
         nothing = bool(accepted) or any(caller.error for caller in callers) or not written
         require(nothing, "a refused command changes nothing", f"{[c.outcomes for c in callers]} wrote {written}")
 
-    def _is_own(self, command: Command, outcome: object, written: Sequence[Commit]) -> bool:
-        if not isinstance(outcome, Answer) or isinstance(command, Tick) or command.key is not None:
-            return False
-        if isinstance(command, Purchase) and command.payment:
-            return False
-        law = "an answer is in the commit of its group"
-        inside = any(commit.first_seq <= outcome.seq <= commit.last_seq for commit in written)
-        require(inside, law, f"{command} was answered with {outcome.seq}, and its group wrote {written}")
-        return True
-
     def _acknowledged(self, command: Command, answer: Answer) -> None:
         law = "what is acknowledged is in the log"
         require(answer.seq <= len(self.entries), law, f"{command} was answered with {answer}")
@@ -210,8 +204,9 @@ class Oracle:
         entry = self.entries[answer.seq - 1]
         same = (entry.seq, entry.at) == (answer.seq, answer.at) and encode([entry.event]) == encode([answer.event])
         require(same, law, f"{command} was answered with {answer}, and there is {entry}")
-        mine = command.key is None or getattr(command, "payment", "") or getattr(entry.event, "key", None) == command.key
-        require(bool(mine), "a key gives its first answer", f"{command} was answered with {entry}")
+        paid = isinstance(command, Purchase) and bool(command.payment)  # its first answer may have had another key
+        mine = command.key is None or paid or getattr(entry.event, "key", None) == command.key
+        require(mine, "a key gives its first answer", f"{command} was answered with {entry}")
 
     def _failed(self, error: BaseException, written: Sequence[Commit]) -> None:
         require(isinstance(error, LedgerError), "nothing fails but what says so", repr(error))
@@ -248,6 +243,12 @@ class Oracle:
         found = [f"{finding.kind} at {finding.seq}: {finding.message}" for finding in report.findings[:3]]
         require(report.clean, "the audit is clean", "; ".join(found))
 
+    def is_kept(self) -> None:
+        """The snapshot that has just been saved is one that the next opening begins with."""
+        found = latest_snapshot(self._disk.store())
+        at = None if found is None else found[1].seq
+        require(at == self.books.seq, "a snapshot that is whole is used", f"there is one at {at}, of {self.books.seq}")
+
     def all_is_settled(self, ledger: Ledger, outbox: Outbox) -> None:
         """What was earned in the contract has been paid, and the log knows it."""
         chain = self._market.chain
@@ -260,3 +261,8 @@ class Oracle:
         found = self._market.paid(self._market.bench.asset)
         require(paid == found, "money moves exactly once", f"the log has {paid} settled, receivers have {found}")
 
+
+def _is_new(command: Command, answer: Answer) -> bool:
+    """Whether an answer can only be to this command: it repeats no other's, and has an event."""
+    again = command.key is not None or (isinstance(command, Purchase) and bool(command.payment))
+    return answer.event is not None and not again

@@ -1,4 +1,4 @@
-"""What is sold in a run: plans of every shape, at prices that the caller chose or that are drawn from the built-in ones."""
+"""What is sold in a run: plans of every shape, at prices that are given or drawn from the built-in ones."""
 
 from __future__ import annotations
 

@@ -52,7 +52,8 @@ class Caller:
     """Somebody's commands in the queue, and what was said to them: a `ledger.groups.Ticket`."""
 
     def __init__(self, commands: Sequence[Command]) -> None:
-        self.commands = commands
+        self.asked = commands
+        self.commands: Sequence[object] = commands
         self.outcomes: list[Outcome | Exception] = []
         self.error: BaseException | None = None
         self.leads = False
@@ -190,8 +191,8 @@ class Process(Surroundings):
         """What a mock chain does wrong in this call."""
         strikes, random = self._world.faults.strikes, self._world.random
         if call == "send" and strikes("send", 4):
-            blocks = random.randint(0, 3)
-            yield random.choice((Drop(), Delay(blocks=blocks), SettleThenTimeOut(), TimeOut(), Duplicate(blocks=blocks)))
+            late, twice = Delay(blocks=random.randint(0, 3)), Duplicate(blocks=random.randint(0, 3))
+            yield random.choice((Drop(), late, SettleThenTimeOut(), TimeOut(), twice))
         if call == "simulate" and strikes("lie", 20):
             yield Refuse(on="simulate")
         if call in ("find", "confirm") and strikes("lie", 60):

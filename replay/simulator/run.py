@@ -5,9 +5,8 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
 from random import Random
-from typing import Any, TypedDict, Unpack
+from typing import TypedDict, Unpack
 
 from chains.conformance import Bench
 from ledger.commands import CreatePlan
@@ -24,6 +23,9 @@ from .world import Projection, World
 
 STEPS = 300
 """How many steps a run has by default."""
+
+REPEATS = "the same seed gives the same run"
+"""The one law that no single run can break."""
 
 _LONGEST_LINE = 400
 
@@ -86,12 +88,30 @@ def simulate(seed: int, **options: Unpack[Options]) -> SimulationReport:
         world.market.close()
 
 
+def repeated(seed: int, **options: Unpack[Options]) -> SimulationReport:
+    """One run, twice. Raises SimulationFailed as `simulate` does, and where the second comes to anything else."""
+    first, second = simulate(seed, **options), simulate(seed, **options)
+    if first != second:
+        chosen, steps = _chosen(options), options.get("steps", STEPS)
+        raise SimulationFailed(
+            seed=seed,
+            step=steps,
+            steps=steps,
+            law=REPEATS,
+            found=f"it ended with {first.head} and with {second.head}",
+            faults=chosen,
+            trace=(),
+            command=_command(seed, steps, chosen, options),
+        )
+    return first
+
+
 def explore(seeds: Iterable[int], *, shrink: bool = True, **options: Unpack[Options]) -> Iterator[SimulationReport]:
-    """One run after the other, each report as it comes. Raises SimulationFailed at the first that fails: its shortest
-    form, unless `shrink` is False."""
-    for seed in seeds:
+    """One run after the other, each report as it comes; the first one is done twice, and must come to the same. Raises
+    SimulationFailed at the first that fails: its shortest form, unless `shrink` is False."""
+    for run, seed in enumerate(seeds):
         try:
-            yield simulate(seed, **options)
+            yield simulate(seed, **options) if run else repeated(seed, **options)
         except SimulationFailed as failed:
             raise (shortest(failed, **options) if shrink else failed) from None
 
@@ -100,9 +120,9 @@ def shortest(failed: SimulationFailed, **options: Unpack[Options]) -> Simulation
     """A failure of the same law by the same seed, with no more steps and without the kinds of faults that it does not
     need."""
     for kind in sorted(failed.faults):
-        again = partial(simulate, failed.seed, **{**options, "steps": failed.steps, "faults": failed.faults - {kind}})
+        fewer: Options = {**options, "steps": failed.steps, "faults": failed.faults - {kind}}
         try:
-            again()
+            simulate(failed.seed, **fewer)
         except SimulationFailed as other:
             if other.law == failed.law:
                 failed = other
@@ -150,7 +170,8 @@ def _command(seed: int, steps: int, chosen: frozenset[str], options: Options) ->
     faults = "all" if len(chosen) == len(kinds.KINDS) else named
     others = sorted(set(options) - {"steps", "faults", "policies"})
     if others:
-        said = [f"steps={steps}", f"faults={faults!r}", *(f"{name}=…" for name in ("policies", *others) if name in options)]
+        given = [f"{name}=…" for name in ("policies", *others) if name in options]
+        said = [f"steps={steps}", f"faults={faults!r}", *given]
         return f"simulate({', '.join([str(seed), *said])})"
     policies = [word for tariff in options.get("policies", ()) for word in ("--policy", _written(tariff))]
     return shlex.join(
