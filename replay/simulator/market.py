@@ -46,6 +46,7 @@ class Market:
         self.bench = bench
         self.chain: Chain = bench.fresh()
         self.terms: dict[str, tuple[dict[str, int], int, int]] = {}
+        self._leaving: list[tuple[str, str]] = []
 
     def connect(self) -> Chain:
         """A connection for one more process."""
@@ -77,6 +78,7 @@ class Market:
             return "nobody is there to leave"
         subscriber, plan = random.choice(self.bench.subscribers), random.choice(sorted(self.terms))
         self._try(self.bench.request_exit, self.chain, subscriber, plan)
+        self._leaving.append((subscriber, plan))
         return f"{subscriber} asks to leave {plan}"
 
     def leave(self, random: Random) -> str:
@@ -84,7 +86,8 @@ class Market:
         data = self._last_leaves() if self.terms else None
         if data is None:
             return "nobody can leave yet"
-        subscriber, plan = random.choice(self.bench.subscribers), random.choice(sorted(self.terms))
+        anybody = random.choice(self.bench.subscribers), random.choice(sorted(self.terms))
+        subscriber, plan = random.choice([*self._leaving, anybody])
         types = chain_plugin(self.chain.name).leaf_types
         try:
             proof = prove(leaf_file.decode(data), types, subscriber, plan)

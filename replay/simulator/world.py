@@ -53,7 +53,7 @@ ACTIONS: dict[str, int] = {
     "open_batch": 3,
     "step_outbox": 8,
     "settle": 2,
-    "leave_chain": 1,
+    "leave_chain": 4,
     "trouble": 1,
     "restart": 2,
     "snapshot": 2,
@@ -426,8 +426,9 @@ class World:
         return self.market.mine(self.random.randint(1, 4))
 
     def _leave_chain(self) -> str:
-        act = self.random.choice((self.market.ask_to_leave, self.market.leave, self.market.claim, self.market.claim))
-        return act(self.random)
+        market = self.market
+        acts = (market.ask_to_leave, market.leave, market.leave, market.leave, market.claim)
+        return self.random.choice(acts)(self.random)
 
     def _trouble(self) -> str:
         if self.faults.strikes("operator", 1):
