@@ -62,6 +62,7 @@ class Oracle:
         self.charges: list[int] = []
         self.opened: dict[str, SettlementOpened] = {}
         self.confirmed: dict[int, str] = {}
+        self.failed: dict[str, int] = {}
         self._followed: list[Commit] = []
         self._keys: dict[tuple[str, str], int] = {}
         self._escrows: dict[str, int] = {}
@@ -134,7 +135,7 @@ class Oracle:
             case SettlementConfirmed():
                 self.confirmed[event.number] = self._numbers[event.number]
             case SettlementFailed():
-                self.confirmed.pop(event.number, None)
+                self.failed[self._numbers[event.number]] = event.number
 
     def _account(self, account: Account) -> None:
         """Nothing is spent that was not there, and the parts of an account come to it, by both roads."""
@@ -228,6 +229,8 @@ class Oracle:
         law = "money moves exactly once"
         for number, digest in executed.items():
             require(digest in self.opened, law, f"the chain has a batch {number} that the log lacks: {digest}")
+            again = digest in self.failed
+            require(not again, law, f"batch {number} is paid, and failed in the log: the next one pays for it again")
         due, paid = payouts(self.opened, executed, asset), self._market.paid(asset)
         require(due == paid, law, f"batches {executed} pay {due}, and receivers have {paid}")
         missing = {number: digest for number, digest in self.confirmed.items() if executed.get(number) != digest}

@@ -50,7 +50,7 @@ ACTIONS: dict[str, int] = {
     "buy": 4,
     "mine": 5,
     "watch": 5,
-    "open_batch": 3,
+    "open_batch": 5,
     "step_outbox": 8,
     "settle": 2,
     "leave_chain": 4,

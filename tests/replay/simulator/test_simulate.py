@@ -6,11 +6,13 @@ import shlex
 import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
 
+import replay.simulator
 from chains.mock import MockChain
 from ledger import CreatePlan, Entry, Ledger, PaymentRequired
 from ledger.errors import BadData, NotWritten
@@ -214,3 +216,15 @@ def test_what_is_left_out_never_strikes() -> None:
     for seed in range(2):
         assert set(simulate(seed, faults="overtake,read").faults) <= {"overtake", "read"}
         assert simulate(seed, faults="none").faults == {}
+
+
+def test_its_page_runs_and_names_every_fault() -> None:
+    page = Path(replay.simulator.__file__).with_name("README.md")
+    text = page.read_text()
+    session: dict[str, Any] = {}
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert len(blocks) == 2
+    for block in blocks:
+        exec(compile(block, str(page), "exec"), session)
+    session["test_our_policies_keep_the_laws"]()
+    assert dict(re.findall(r"^\| `([a-z]+)` \| (.*) \|$", text.partition("## What happens")[2], re.MULTILINE)) == KINDS
