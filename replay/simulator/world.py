@@ -12,7 +12,7 @@ from chains.conformance import Bench
 from chains.outbox import Step
 from chains.watcher import Untaken
 from ledger.amounts import SECOND
-from ledger.commands import Command, CreatePlan, Purchase, RegisterAgent
+from ledger.commands import Command, CreatePlan, Give, Purchase, RegisterAgent
 from ledger.engine import Ledger
 from ledger.errors import (
     ChainUnavailable,
@@ -180,8 +180,8 @@ class World:
             return
         self._depth += 1
         try:
-            kind = self.random.choice(("ask", "lead", "execute", "execute", "step_outbox", "watch"))
-            self._attempt(self.random.choice(others), kind)
+            kinds = ("intrude",) if self._storm else ("ask", "lead", "execute", "execute", "step_outbox", "watch")
+            self._attempt(self.random.choice(others), self.random.choice(kinds))
         finally:
             self._depth -= 1
 
@@ -284,6 +284,14 @@ class World:
         except (LogError, OutcomeUnknown) as error:
             caller.error = error
         self._hear(process, [caller], begun)
+
+    def _intrude(self, process: Process) -> None:
+        """A command that is hardly ever refused, so that whoever is overtaken by it must decide again."""
+        self._drain(process)
+        subscriber, plan = self.random.choice(self.market.bench.subscribers), self.customers.any_plan()
+        self._tell(
+            process.name, "gives", self._ledger(process).execute(Give(subscriber=subscriber, plan=plan, credits=1))
+        )
 
     def _draw(self, process: Process) -> Command:
         at = max(process.clock(), self.oracle.books.at)

@@ -1,5 +1,6 @@
 """The simulated disk: what every store must keep, and what a disk may lose."""
 
+from collections.abc import Callable
 from random import Random
 
 import pytest
@@ -51,6 +52,20 @@ def test_it_is_a_store_that_several_processes_may_have_open() -> None:
     assert isinstance(fresh(), HoldingStore)
 
 
+def left(lose: Callable[[Disk, Random], None]) -> set[int]:
+    """How many commits there are, by many seeds, where two are synced and one was being written when that came."""
+    found = set()
+    for seed in range(20):
+        disk = Disk("log")
+        commits = grown(disk, 2)
+        with pytest.raises(Falls):
+            DiskStore(disk, "one", FallsBeforeSync()).append(disk.head, after(disk.head))
+        lose(disk, Random(seed))
+        assert disk.commits[:2] == commits
+        found.add(len(disk.commits))
+    return found
+
+
 def test_what_is_synced_outlives_the_power() -> None:
     disk = Disk("log")
     commits = grown(disk, 3)
@@ -60,30 +75,15 @@ def test_what_is_synced_outlives_the_power() -> None:
 
 
 def test_what_is_not_synced_is_lost_from_its_end_or_is_there() -> None:
-    left = set()
-    for seed in range(20):
-        disk = Disk("log")
-        commits = grown(disk, 2)
-        with pytest.raises(Falls):
-            DiskStore(disk, "one", FallsBeforeSync()).append(disk.head, after(disk.head))
-        disk.cut_power(Random(seed))
-        assert disk.commits[:2] == commits
-        left.add(len(disk.commits))
-    assert left == {2, 3}
+    assert left(Disk.cut_power) == {2, 3}
 
 
 def test_a_process_that_dies_in_an_append_has_done_it_or_not_and_no_other() -> None:
-    left = set()
-    for seed in range(20):
-        disk = Disk("log")
-        commits = grown(disk, 2)
-        with pytest.raises(Falls):
-            DiskStore(disk, "one", FallsBeforeSync()).append(disk.head, after(disk.head))
-        disk.drop_unfinished(Random(seed))
-        disk.drop_unfinished(Random(seed))
-        assert disk.commits[:2] == commits
-        left.add(len(disk.commits))
-    assert left == {2, 3}
+    def dies_twice(disk: Disk, random: Random) -> None:
+        disk.drop_unfinished(random)
+        disk.drop_unfinished(random)
+
+    assert left(dies_twice) == {2, 3}
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import shlex
 import subprocess
 import sys
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -45,7 +46,6 @@ def test_every_law_holds(seed: int) -> None:
 def test_every_law_holds_by_fresh_seeds() -> None:
     """From TOLLBOOK_SEED on, or from anywhere; a failure says how to have it again."""
     first = int(os.environ.get("TOLLBOOK_SEED") or Random().randrange(2**32))
-    print(f"seeds {first} to {first + FRESH - 1}")
     reports = list(explore(range(first, first + FRESH)))
     assert {kind for report in reports for kind in report.faults} == set(KINDS)
 
@@ -53,7 +53,6 @@ def test_every_law_holds_by_fresh_seeds() -> None:
 @pytest.mark.sweep
 def test_every_law_holds_in_long_runs() -> None:
     first = int(os.environ.get("TOLLBOOK_SEED") or Random().randrange(2**32))
-    print(f"seeds {first} to {first + 4}")
     assert len(list(explore(range(first, first + 5), steps=3_000))) == 5
 
 
@@ -153,7 +152,7 @@ def test_the_command_of_a_failure_has_its_policies(monkeypatch: pytest.MonkeyPat
         list(explore(range(60), policies=policies))
     words = shlex.split(caught.value.command)
     assert words[:3] == ["tollbook", "simulate", "--seed"]
-    said = [word for before, word in zip(words, words[1:], strict=False) if before == "--policy"]
+    said = [word for before, word in pairwise(words) if before == "--policy"]
     assert said == [policies[0], "complexity:weights.calls=1/3"]
 
 
