@@ -15,8 +15,7 @@ from random import Random
 
 import msgspec
 
-from ledger.errors import Closed, Conflict, LogError, NotWritten, OutcomeUnknown
-from ledger.errors import Locked as LockedLog
+from ledger.errors import Closed, Conflict, Locked, LogError, NotWritten, OutcomeUnknown
 from ledger.log import Commit, Head, Snapshot, origin
 
 
@@ -203,7 +202,7 @@ class DiskStore:
 
     def _check_free(self) -> None:
         if self._disk.holder not in (None, self):
-            raise LockedLog("the log is held by another process")
+            raise Locked("the log is held by another process")
 
     def _check_open(self) -> None:
         if self._closed:

@@ -14,7 +14,7 @@ from chains.outbox import Outbox
 from ledger.books import KEY_WINDOW, Account, Books
 from ledger.commands import Command, Purchase
 from ledger.engine import Answer, Ledger
-from ledger.errors import LedgerError, LogError, OutcomeUnknown, UnknownPlugin
+from ledger.errors import LogError, OutcomeUnknown
 from ledger.events import (
     Charged,
     Escrow,
@@ -34,6 +34,9 @@ from replay.audit import audit
 from .disk import Disk
 from .market import Market, payouts
 from .process import Caller
+
+SPEAKS = "nothing fails but what says so"
+"""The law that whatever is raised is an error of the log, of the chain, or of the caller."""
 
 PLACES = ("left", "held", "spent", "lapsed", "withdrawn")
 
@@ -188,14 +191,10 @@ class Oracle:
 
     def refused(self, callers: Sequence[Caller], written: Sequence[Commit]) -> None:
         """A group in which nothing was accepted has written nothing."""
-        accepted = [
-            outcome
-            for caller in callers
-            for outcome in caller.outcomes
-            if isinstance(outcome, Answer) or caller.error is not None
-        ]
-        nothing = bool(accepted) or any(caller.error for caller in callers) or not written
-        require(nothing, "a refused command changes nothing", f"{[c.outcomes for c in callers]} wrote {written}")
+        heard = [outcome for caller in callers for outcome in caller.outcomes]
+        accepted = any(isinstance(outcome, Answer) for outcome in heard)
+        failed = any(caller.error is not None for caller in callers)
+        require(accepted or failed or not written, "a refused command changes nothing", f"{heard}: it wrote {written}")
 
     def _acknowledged(self, command: Command, answer: Answer) -> None:
         law = "what is acknowledged is in the log"
@@ -210,11 +209,9 @@ class Oracle:
         require(mine, "a key gives its first answer", f"{command} was answered with {entry}")
 
     def _failed(self, error: BaseException, written: Sequence[Commit]) -> None:
-        require(isinstance(error, LedgerError), "nothing fails but what says so", repr(error))
-        require(not isinstance(error, UnknownPlugin), "nothing fails but what says so", repr(error))
+        require(isinstance(error, LogError | OutcomeUnknown), SPEAKS, repr(error))
         nothing = isinstance(error, OutcomeUnknown) or not written
         require(nothing, "a command that failed was not done", f"{error!r}, and its group wrote {written}")
-        require(isinstance(error, LogError | OutcomeUnknown), "nothing fails but what says so", repr(error))
 
     # -- books and money -----------------------------------------------------------------------------------------------
 

@@ -15,8 +15,7 @@ from chains.watcher import Watcher
 from ledger.batches import Attempt, Batch, ChainFact, Found, Standing
 from ledger.commands import Command
 from ledger.engine import Clock, Ledger, Outcome
-from ledger.errors import ChainUnavailable, NotWritten, SendUnknown
-from ledger.errors import Locked as LockedLog
+from ledger.errors import ChainUnavailable, Locked, NotWritten, SendUnknown
 from ledger.log import Snapshot
 from ledger.plugins import Chain, Store
 
@@ -111,7 +110,7 @@ class Process(Surroundings):
         self._pass_by()
         strikes = self._world.faults.strikes
         if call in ("append", "hold") and strikes("lock", 60):
-            raise LockedLog("the simulated log is locked")
+            raise Locked("the simulated log is locked")
         if call == "append":
             self._world.overtake(self)
             if strikes("space", 300):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from random import Random
@@ -15,7 +16,7 @@ from pricing.notation import notation
 
 from . import faults as kinds
 from .market import mock_market
-from .oracle import Violated
+from .oracle import SPEAKS, Violated
 from .plans import Tariff, drawn
 from .process import Engine
 from .report import SimulationFailed, SimulationReport
@@ -69,9 +70,7 @@ def simulate(seed: int, **options: Unpack[Options]) -> SimulationReport:
         tariffs = options.get("policies", ())
         plans = [*given, *(drawn(world.random, tariffs, bench.asset, bench.plans) if tariffs or not given else ())]
         world.begin(plans)
-        for _ in range(steps):
-            world.step()
-        world.end()
+        _live(world, steps)
         return _report(seed, steps, plans, world)
     except Violated as violated:
         raise SimulationFailed(
@@ -86,6 +85,17 @@ def simulate(seed: int, **options: Unpack[Options]) -> SimulationReport:
         ) from violated
     finally:
         world.market.close()
+
+
+def _live(world: World, steps: int) -> None:
+    try:
+        for _ in range(steps):
+            world.step()
+        world.end()
+    except Violated:
+        raise
+    except Exception as error:
+        raise Violated(SPEAKS, traceback.format_exc()) from error
 
 
 def repeated(seed: int, **options: Unpack[Options]) -> SimulationReport:

@@ -32,7 +32,7 @@ from .customers import Customers
 from .disk import Disk
 from .faults import Faults
 from .market import Market
-from .oracle import Oracle, Violated, require
+from .oracle import SPEAKS, Oracle, Violated, require
 from .process import Caller, Crash, Engine, Interrupted, Process
 
 Projection: TypeAlias = Callable[[Any, Entry], Any]
@@ -210,13 +210,13 @@ class World:
         except Violated:
             raise
         except Exception as error:
-            raise Violated("nothing fails but what says so", traceback.format_exc()) from error
+            raise Violated(SPEAKS, traceback.format_exc()) from error
         finally:
             process.busy, process.doomed = False, None
 
     def _check_told(self, error: Exception) -> None:
         refused = error.refused.reason if isinstance(error, PaymentRequired) else None
-        require(refused in (None, Reason.batch_open), "nothing fails but what says so", repr(error))
+        require(refused in (None, Reason.batch_open), SPEAKS, repr(error))
 
     def _fall(self, process: Process, crash: Crash) -> None:
         self._tell(process.name, "gone", crash)
