@@ -129,13 +129,16 @@ def explore(seeds: Iterable[int], *, shrink: bool = True, **options: Unpack[Opti
 def shortest(failed: SimulationFailed, **options: Unpack[Options]) -> SimulationFailed:
     """A failure of the same law by the same seed, with no more steps and without the kinds of faults that it does not
     need."""
-    for kind in sorted(failed.faults):
-        fewer: Options = {**options, "steps": failed.steps, "faults": failed.faults - {kind}}
-        try:
-            simulate(failed.seed, **fewer)
-        except SimulationFailed as other:
-            if other.law == failed.law:
-                failed = other
+    needed: frozenset[str] | None = None
+    while failed.faults != needed:  # without one kind another may be needed no longer
+        needed = failed.faults
+        for kind in sorted(needed):
+            fewer: Options = {**options, "steps": failed.steps, "faults": failed.faults - {kind}}
+            try:
+                simulate(failed.seed, **fewer)
+            except SimulationFailed as other:
+                if other.law == failed.law:
+                    failed = other
     return failed
 
 

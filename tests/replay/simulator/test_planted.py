@@ -81,7 +81,7 @@ class AnswersFirst(Ledger):
 
 
 def test_an_answer_that_is_given_before_the_append_is_found() -> None:
-    assert found(engine=AnswersFirst) in ANSWERS
+    assert found(engine=AnswersFirst) in ANSWERS | BOOKS
 
 
 class Hopes(Ledger):
@@ -95,7 +95,7 @@ class Hopes(Ledger):
 
 
 def test_an_answer_to_what_was_not_written_is_found() -> None:
-    assert found(engine=Hopes) in ANSWERS
+    assert found(engine=Hopes) in ANSWERS | BOOKS
 
 
 class GivesUp(Ledger):
@@ -109,7 +109,7 @@ class GivesUp(Ledger):
 
 
 def test_a_doubt_that_is_told_as_a_failure_is_found() -> None:
-    assert found(engine=GivesUp) in ANSWERS
+    assert found(engine=GivesUp) in ANSWERS | BOOKS
 
 
 class Insists(Ledger):
