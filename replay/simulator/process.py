@@ -56,9 +56,10 @@ class Caller:
         self.outcomes: list[Outcome | Exception] = []
         self.error: BaseException | None = None
         self.leads = False
+        self.loop = None  # it is nobody's task, and is woken at once
         self.answered = False
 
-    def wake(self) -> None:
+    def wake(self, beside: Sequence[object] = ()) -> None:
         """It is answered."""
         self.answered = True
 
