@@ -6,12 +6,14 @@ import shlex
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from random import Random
 from typing import TypedDict, Unpack
 
 from chains.conformance import Bench
 from ledger.commands import CreatePlan
 from ledger.engine import Ledger
+from ledger.errors import PaymentRequired
 from pricing.notation import notation
 
 from . import faults as kinds
@@ -69,8 +71,12 @@ def simulate(seed: int, **options: Unpack[Options]) -> SimulationReport:
         given = [*options.get("plans", ())]
         tariffs = options.get("policies", ())
         plans = [*given, *(drawn(world.random, tariffs, bench.asset, bench.plans) if tariffs or not given else ())]
-        world.begin(plans)
-        _live(world, steps)
+        with _nothing_but(Violated, PaymentRequired):
+            world.begin(plans)
+        with _nothing_but(Violated):
+            for _ in range(steps):
+                world.step()
+            world.end()
         return _report(seed, steps, plans, world)
     except Violated as violated:
         raise SimulationFailed(
@@ -87,12 +93,12 @@ def simulate(seed: int, **options: Unpack[Options]) -> SimulationReport:
         world.market.close()
 
 
-def _live(world: World, steps: int) -> None:
+@contextmanager
+def _nothing_but(*known: type[Exception]) -> Iterator[None]:
+    """Whatever else is raised inside is a finding."""
     try:
-        for _ in range(steps):
-            world.step()
-        world.end()
-    except Violated:
+        yield
+    except known:
         raise
     except Exception as error:
         raise Violated(SPEAKS, traceback.format_exc()) from error

@@ -71,13 +71,17 @@ class AnswersFirst(Ledger):
     """Folds and answers, and appends when it is asked the next time."""
 
     def _append(self, at: int, events: list[Recorded]) -> None:
+        self._make_up_for_it()
         self._late = self._head, seal(self._head, at, list(events))
         self._fold(self._late[1], events)
 
-    def _catch_up(self) -> None:
+    def _catch_up(self) -> Any:
+        self._make_up_for_it()
+        return super()._catch_up()
+
+    def _make_up_for_it(self) -> None:
         if late := self.__dict__.pop("_late", None):
             self._store.append(*late)
-        super()._catch_up()
 
 
 def test_an_answer_that_is_given_before_the_append_is_found() -> None:
