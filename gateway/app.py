@@ -14,6 +14,7 @@ from .commands.events import events
 from .commands.explain import explain
 from .commands.export import export
 from .commands.settle import settle
+from .commands.simulate import simulate
 from .commands.statement import statement
 
 app = typer.Typer(
@@ -35,6 +36,7 @@ app.command(short_help="What was settled, and what is outstanding.")(batches)
 app.command(short_help="What happened, one event a line.")(events)
 app.command(short_help="Why a charge cost what it cost.")(explain)
 app.command(short_help="The events as csv or ndjson.")(export)
+app.command(short_help="Run the engine through crashes and faults.")(simulate)
 
 
 def _version(wanted: bool) -> None:
@@ -64,6 +66,7 @@ def tollbook(
       tollbook batches toll.db
       tollbook events toll.db --type charged --limit 5 --json
       tollbook explain toll.db 1234
+      tollbook simulate --seeds 100
 
     LOG is an SQLite file. The commands that read it never change it, and work while another process writes.
     A MOMENT is a sequence number, a time such as 2023-11-16T18:15:46.680590Z, or the word now.

@@ -17,6 +17,7 @@ from .amounts import SECOND, split
 from .batches import Attempt
 from .events import (
     AgentRegistered,
+    AgentUpdated,
     Draws,
     Escrow,
     EscrowFunding,
@@ -263,7 +264,7 @@ class Plan(msgspec.Struct):
 class Agent(msgspec.Struct):
     """An agent as it was last registered or updated."""
 
-    terms: AgentRegistered
+    terms: AgentRegistered | AgentUpdated
     retired: bool = False
 
 

@@ -424,8 +424,11 @@ class Ledger:
         self._store.append(self._head, commit)
         self._fold(commit, events)
 
-    def _first_answer(self, replay: Replay) -> Answer:
-        entry = self._entry(replay.seq)
+    def _first_answer(self, replay: Replay) -> Answer | Exception:
+        try:
+            entry = self._entry(replay.seq)
+        except Exception as error:  # noqa: BLE001 - the rest of the group is written, and must hear so
+            return error
         return Answer(entry.seq, entry.at, entry.event)
 
     # -- the books and the log -----------------------------------------------------------------------------------------

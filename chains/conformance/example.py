@@ -22,9 +22,9 @@ class MockBench(Bench):
     a chain in memory is all that there is of it, so its connection is used again."""
 
     plugin = MockPlugin()
-    subscribers = ("alice", "bob")
-    plans = ("small", "large")
-    receivers = ("seller", "platform")
+    subscribers: Sequence[str] = ("alice", "bob")
+    plans: Sequence[str] = ("small", "large")
+    receivers: Sequence[str] = ("seller", "platform")
     asset = "USD"
     elsewhere = Elsewhere("mock:elsewhere", "another", "EUR")
     purse = 2**200

@@ -125,7 +125,7 @@ def _purchased(settled: Settled, seq: int, at: int, event: Purchased) -> None:
 def _withdrawn(settled: Settled, seq: int, at: int, event: Withdrawn) -> None:
     """What leaves a lot in escrow stays there until the chain pays it."""
     for lot, money in event.money.items():
-        if (place := settled.funded.get(lot)) is not None:
+        if money and (place := settled.funded.get(lot)) is not None:
             settled.gone[lot] += money
             settled.unpaid[event.account, place] += money
     if event.fact is not None:

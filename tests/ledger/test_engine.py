@@ -37,10 +37,14 @@ from ledger import (
     RegisterAgent,
     Release,
     Request,
+    RetireAgent,
+    RetirePlan,
     Tick,
+    UpdateAgent,
     books,
     engine,
 )
+from ledger.books import Books
 from ledger.errors import Closed, Locked, NotWritten, OutcomeUnknown
 from ledger.events import Charged, PlanCreated, Purchased, RefusedRequests, Requested, tag
 from ledger.folding import SNAPSHOT_VERSION, refold
@@ -689,6 +693,17 @@ def test_a_snapshot_is_used(path: Path, kept: tuple[bytes, Head]) -> None:
     change(path, "UPDATE commits SET body = '[]' WHERE first_seq = 1")
     with Ledger.open(path, read_only=True) as ledger:
         assert ledger.state() == kept[0]
+
+
+def test_books_with_everything_that_a_catalogue_holds_are_loaded_as_they_were_saved(path: Path) -> None:
+    with Ledger.open(path) as ledger:
+        ledger.execute(CreatePlan(plan="pro", owner="acme", credits=5)).unwrap()
+        for name in ("bot", "other"):
+            ledger.execute(RegisterAgent(agent=name, owner="acme")).unwrap()
+        ledger.execute(UpdateAgent(agent="bot", plans=("pro",))).unwrap()
+        for retired in (RetireAgent(agent="bot"), RetirePlan(plan="pro")):
+            ledger.execute(retired).unwrap()
+        assert Books.load(ledger.state()).dump() == ledger.state()
 
 
 def test_corrupting_any_byte_of_a_snapshots_row_changes_nothing(path: Path, kept: tuple[bytes, Head]) -> None:

@@ -32,9 +32,10 @@ from ledger import (
     Purchase,
     Request,
 )
-from ledger.errors import Closed, OutcomeUnknown
+from ledger.errors import Closed, LogError, OutcomeUnknown
 from ledger.events import Charged, Purchased, Requested
 from ledger.folding import refold
+from ledger.groups import ThreadTicket, outcomes_of
 from ledger.log import Commit, Head
 from ledger.stores.memory import MemoryStore
 from ledger.stores.sqlite import SQLiteStore
@@ -231,6 +232,25 @@ class Caller(threading.Thread):
 
 class Stop(BaseException):
     """Ends a thread from outside, as a debugger or a worker's time limit does."""
+
+
+def test_an_answer_that_cannot_be_read_again_is_not_its_neighbours_error() -> None:
+    class Worn(MemoryStore):
+        """Nothing of it can be read again."""
+
+        def read(self, after: int = 0) -> Iterator[Commit]:
+            raise LogError("the disk gives nothing")
+
+    store = Worn(id="test")
+    with Ledger(store, lambda: BEGIN) as ledger:
+        ledger.execute_many([PRO, BUY, ask(key="first")])
+        again, new = ThreadTicket[Outcome]([ask(key="first")]), ThreadTicket[Outcome]([BUY])
+        assert [ledger.queue.enqueue(ticket) for ticket in (again, new)] == [True, False]
+        ledger.queue.lead()
+        with pytest.raises(LogError, match="gives nothing"):
+            outcomes_of(again)
+        assert [outcome.accepted for outcome in outcomes_of(new)] == [True]
+        assert store.head().seq == 6  # it was told what is so: the purchase and the start of its lot were written
 
 
 def test_all_who_wait_share_the_next_commit(gated: Ledger, gate: Gate) -> None:

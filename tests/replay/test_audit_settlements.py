@@ -306,6 +306,18 @@ def test_what_is_given_back_whole_is_clean(tmp_path):
     story.ledger.close()
 
 
+def test_what_cost_nothing_and_leaves_before_it_starts_is_clean(tmp_path):
+    """A window that a chain gave away: it has no money that the chain could still hold."""
+    story = Story(tmp_path / "log.db")
+    story.do(CreatePlan(plan="day", owner="acme", seconds=60, policy="time"))
+    for purchase in ("now", "next"):
+        story.deposit(purchase, "alice", "day")
+    story.do(Withdraw(subscriber="alice", plan="day", lot=story.seqs["next"]))
+    story.ledger.close()
+    report = audit(story.path)
+    assert report.clean, report.findings
+
+
 def test_no_chain_plugin_is_no_finding(log, monkeypatch):
     """Roots and digests are counted as unverified; payouts and order are judged as ever."""
     monkeypatch.setattr(chains, "_found", {})

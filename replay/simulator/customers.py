@@ -1,0 +1,293 @@
+"""What callers ask for: commands drawn at random, small enough that they collide, with corners where rules meet.
+
+The profile, by default: half of all commands are requests and what ends them; the rest sells, gives, corrects, takes
+back and changes the catalogue. Amounts are a few units, or exactly what an account has left (or one more, one less), or
+near a number that the tariff names, or near 2^63. Times are a few seconds around now. References go to the latest
+things, seldom to what is not there. One in four commands has a key; one in eight repeats an earlier one, to the letter
+or under its key with other content.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from random import Random
+
+from msgspec.structs import replace
+
+from ledger.amounts import MOST_CREDITS, SECOND
+from ledger.books import Books
+from ledger.commands import (
+    Adjust,
+    Charge,
+    Command,
+    Extend,
+    Freeze,
+    Give,
+    Purchase,
+    RegisterAgent,
+    Release,
+    RepricePlan,
+    Request,
+    RetirePlan,
+    Reverse,
+    Tick,
+    UpdateAgent,
+    Withdraw,
+)
+from ledger.periods import period
+from pricing.samples import usages_for
+
+from .plans import BUILT_IN
+
+WEIGHTS: dict[str, int] = {
+    "request": 26,
+    "charge_request": 24,
+    "charge_directly": 14,
+    "purchase": 12,
+    "give": 8,
+    "adjust_charge": 12,
+    "adjust_period": 4,
+    "release": 6,
+    "extend": 4,
+    "withdraw": 3,
+    "reverse": 2,
+    "tick": 2,
+    "catalogue": 2,
+    "nonsense": 1,
+    "freeze": 0,
+}
+"""How often each kind of command is drawn, beside the others."""
+
+_REMEMBERED = 30
+_NOTHING_LIKE_IT = 10**9
+
+
+class Customers:
+    """Draws commands for the plans of a run. What can be referred to is read in the books of the whole log."""
+
+    def __init__(
+        self, random: Random, subscribers: Sequence[str], plans: Sequence[str], charges: Sequence[int]
+    ) -> None:
+        self._random = random
+        self._subscribers, self._plans = subscribers, plans
+        self._samples: dict[tuple[str, int], tuple[list[dict[str, int]], list[str]]] = {}
+        self._wild = random.randrange(3) == 0
+        self.asked: list[Command] = []
+        self._charges = charges
+        self._keys = 0
+        weights = {kind: weight * random.choice((0, 1, 1, 2)) for kind, weight in WEIGHTS.items()}
+        weights["freeze"] = random.choice((0, 0, 1))
+        self._kinds = [kind for kind, weight in weights.items() for _ in range(weight)] or ["request"]
+        self._may_reprice = random.randrange(2) == 0
+
+    def draw(self, books: Books, now: int) -> Command:
+        """The next command, or an earlier one again."""
+        random = self._random
+        if self.asked and random.randrange(8) == 0:
+            return self._again(random.choice(self.asked))
+        kind = random.choice(self._kinds)
+        if kind in ("charge_request", "release", "extend") and not books.open and random.randrange(20):
+            kind = "request"
+        make: Callable[[Books, int], Command] = getattr(self, f"_{kind}")
+        command = make(books, now)
+        if random.randrange(4) == 0:
+            self._keys += 1
+            issued = random.choice((None, None, now, now - random.randrange(100_000) * SECOND))
+            command = replace(command, key=f"key {self._keys}", issued_at=issued)
+        return command
+
+    def any_plan(self) -> str:
+        """Some plan of the run."""
+        return self._random.choice(self._plans)
+
+    def remember(self, command: Command) -> None:
+        """It was asked, so it may be asked again."""
+        if command.key is not None or (isinstance(command, Purchase) and command.payment):
+            self.asked = [*self.asked[-_REMEMBERED:], command]
+
+    def _again(self, command: Command) -> Command:
+        if isinstance(command, Charge | Request) and self._random.randrange(5) == 0:
+            return replace(command, labels={"again": "otherwise"})
+        return command
+
+    # -- requests and charges ------------------------------------------------------------------------------------------
+
+    def _request(self, books: Books, now: int) -> Command:
+        subscriber, plan = self._account()
+        agent = self._random.choice(("",) * 8 + ("bot", "bot", "nobody"))
+        return Request(subscriber=subscriber, plan=plan, agent=agent, estimate=self._usage(books, subscriber, plan))
+
+    def _charge_request(self, books: Books, now: int) -> Command:
+        request = self._open(books)
+        account = books.accounts.get(books.open.get(request, 0))
+        names = (account.subscriber, account.plan) if account else self._account()
+        final = self._random.randrange(3) > 0
+        return Charge(request=request, usage=self._usage(books, *names), final=final, occurred_at=self._occurred(now))
+
+    def _charge_directly(self, books: Books, now: int) -> Command:
+        subscriber, plan = self._account()
+        usage = self._usage(books, subscriber, plan)
+        return Charge(subscriber=subscriber, plan=plan, usage=usage, occurred_at=self._occurred(now))
+
+    def _release(self, books: Books, now: int) -> Command:
+        return Release(request=self._open(books), reason=self._random.choice(("voided", "failed")))
+
+    def _extend(self, books: Books, now: int) -> Command:
+        return Extend(request=self._open(books), seconds=self._random.randint(0, 30))
+
+    def _adjust_charge(self, books: Books, now: int) -> Command:
+        charge = self._latest(self._charges)
+        expiry = self._later(now) if self._random.randrange(4) == 0 else None
+        if self._random.randrange(3) == 0:
+            return Adjust(charge=charge, usage=self._delta(), expiry=expiry)
+        return Adjust(charge=charge, credits=self._correction(), expiry=expiry, reason="refund")
+
+    def _adjust_period(self, books: Books, now: int) -> Command:
+        subscriber, plan = self._account()
+        account, terms = books.find(subscriber, plan), books.plans.get(plan)
+        name = "2020-01"
+        if account is not None and account.purchases and terms is not None and self._random.randrange(8):
+            name = period(terms.terms.period, account.purchases, now, None)
+        if self._random.randrange(3) == 0:
+            return Adjust(subscriber=subscriber, plan=plan, period=name, usage=self._delta())
+        return Adjust(subscriber=subscriber, plan=plan, period=name, credits=self._correction())
+
+    # -- what comes onto accounts and leaves them ----------------------------------------------------------------------
+
+    def _purchase(self, books: Books, now: int) -> Command:
+        subscriber, plan = self._account()
+        payment = f"payment {self._random.randrange(6)}" if self._random.randrange(3) == 0 else ""
+        start = self._later(now) if self._random.randrange(5) == 0 else None
+        funding = self._random.choice(("none", "direct"))
+        return Purchase(
+            subscriber=subscriber,
+            plan=plan,
+            payment=payment,
+            start=start,
+            funding="direct" if funding == "direct" else "none",
+        )
+
+    def _give(self, books: Books, now: int) -> Command:
+        subscriber, plan = self._account()
+        random = self._random
+        return Give(
+            subscriber=subscriber,
+            plan=plan,
+            credits=random.choice((0, 1, 5, 12, 12, 30, MOST_CREDITS // 2)),
+            seconds=random.choice((0, 0, 0, 20)),
+            start=self._later(now) if random.randrange(4) == 0 else None,
+            expiry=self._later(now) if random.randrange(3) == 0 else None,
+            priority=random.choice((None, -1, 0, 1)),
+        )
+
+    def _withdraw(self, books: Books, now: int) -> Command:
+        subscriber, plan = self._account()
+        credits = self._random.choice((None, 0, 1, 7))
+        return Withdraw(subscriber=subscriber, plan=plan, lot=self._lot(books, subscriber, plan), credits=credits)
+
+    def _reverse(self, books: Books, now: int) -> Command:
+        subscriber, plan = self._account()
+        if self._random.randrange(3) == 0:
+            return Reverse(subscriber=subscriber, plan=plan, payment=f"payment {self._random.randrange(6)}")
+        return Reverse(subscriber=subscriber, plan=plan, lot=self._lot(books, subscriber, plan))
+
+    def _freeze(self, books: Books, now: int) -> Command:
+        subscriber, plan = self._account()
+        return Freeze(subscriber=subscriber, plan=plan)
+
+    # -- the catalogue, time, and what makes no sense ------------------------------------------------------------------
+
+    def _catalogue(self, books: Books, now: int) -> Command:
+        random = self._random
+        plan = random.choice(self._plans)
+        match random.randrange(6):
+            case 0:
+                return RegisterAgent(agent="bot", owner="acme", plans=tuple(self._plans[:2]))
+            case 1:
+                return UpdateAgent(agent="bot", plans=(plan,))
+            case 2 if self._may_reprice:
+                policy, parameters = random.choice(BUILT_IN)
+                return RepricePlan(plan=plan, policy=policy, parameters=parameters)
+            case 3 if random.randrange(4) == 0:
+                return RetirePlan(plan=plan)
+            case _:
+                return RegisterAgent(agent=f"bot {len(books.agents)}", owner="acme", plans=(plan,))
+
+    def _tick(self, books: Books, now: int) -> Command:
+        return Tick()
+
+    def _nonsense(self, books: Books, now: int) -> Command:
+        subscriber, plan = self._account()
+        return self._random.choice(
+            (
+                Purchase(subscriber=subscriber, plan="nowhere"),
+                Request(subscriber="nobody", plan=plan),
+                Give(subscriber=subscriber, plan=plan, credits=-1),
+                Charge(usage={"tokens": 1}),
+                Charge(subscriber=subscriber, plan=plan, usage={"tokens": True}),
+                Adjust(charge=_NOTHING_LIKE_IT, credits=1),
+                Adjust(charge=1, credits=1, usage={"tokens": 1}),
+                Release(request=_NOTHING_LIKE_IT),
+            )
+        )
+
+    # -- the parts of a command ----------------------------------------------------------------------------------------
+
+    def _account(self) -> tuple[str, str]:
+        return self._random.choice(self._subscribers), self._random.choice(self._plans)
+
+    def _open(self, books: Books) -> int:
+        """A request, most often one that is open; else one that may still be charged late, or none at all."""
+        if books.open and self._random.randrange(20):
+            still = [name for name, number in books.open.items() if name in books.accounts[number].requests]
+            return self._latest(still if still and self._random.randrange(5) else list(books.open))
+        return self._random.choice((1, books.seq, _NOTHING_LIKE_IT))
+
+    def _latest(self, numbers: Sequence[int]) -> int:
+        return numbers[-self._random.randint(1, min(4, len(numbers)))] if numbers else _NOTHING_LIKE_IT
+
+    def _lot(self, books: Books, subscriber: str, plan: str) -> int:
+        account = books.find(subscriber, plan)
+        return self._latest(list(account.lots)) if account and account.lots and self._random.randrange(4) else 0
+
+    def _usage(self, books: Books, subscriber: str, plan: str) -> dict[str, int]:
+        account, random = books.find(subscriber, plan), self._random
+        samples, dimensions = self._sampled(books, plan)
+        match random.randrange(16):
+            case 0:
+                return {}
+            case 1:
+                return random.choice(samples)
+            case 2 if self._wild:
+                return {random.choice(dimensions): MOST_CREDITS - random.randrange(2)}
+            case 3 | 4 | 5 if account is not None:
+                return {random.choice(dimensions): max(0, min(account.available, 10**6) + random.randint(-1, 1))}
+            case 6:
+                return {random.choice(dimensions): random.randint(1, 9), "calls": random.randint(1, 9)}
+            case _:
+                return {random.choice(dimensions): random.randint(1, 9)}
+
+    def _sampled(self, books: Books, plan: str) -> tuple[list[dict[str, int]], list[str]]:
+        """Usages to try the plan's tariff on, and the dimensions that it names; where it names none, those of most."""
+        if plan not in books.plans:
+            return [{}], ["tokens"]
+        tariff = books.plans[plan].tariff
+        place = plan, tariff.version
+        if place not in self._samples:
+            usual = {name for usage in usages_for({}) for name in usage}
+            samples = usages_for(tariff.parameters)
+            tried = {name for usage in samples for name in usage}
+            self._samples[place] = samples, sorted(tried - usual) or sorted(usual)
+        return self._samples[place]
+
+    def _delta(self) -> dict[str, int]:
+        return {self._random.choice(("tokens", "calls")): self._random.choice((-6, -2, -1, 1, 5))}
+
+    def _correction(self) -> int:
+        return self._random.choice((-30, -9, -3, -1, 1, 3, 9))
+
+    def _later(self, now: int) -> int:
+        return now + self._random.choice((-5, 0, 1, 5, 20, 70)) * SECOND
+
+    def _occurred(self, now: int) -> int | None:
+        return self._random.choice((None, None, None, now, now - 90_000 * SECOND, now + 60 * SECOND))

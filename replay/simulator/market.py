@@ -1,0 +1,209 @@
+"""The chain's side: who buys there, who leaves, what goes wrong for everybody, and what has been paid."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from random import Random
+
+from chains import leaf_file, prove
+from chains.conformance import Bench
+from chains.conformance.example import MockBench
+from chains.mock import MockChain
+from ledger.errors import ChainUnavailable, NotFound
+from ledger.events import SettlementOpened
+from ledger.plugins import Chain, chain_plugin
+
+WINDOWS = (0, 0, 1, 3)
+"""Blocks of a mock chain's challenge window."""
+
+LEAST_FEE, MOST_FEE = 1, 9
+_MOST_COST = 40
+_MOST_LEFT = 20
+
+
+class MockMarket(MockBench):
+    """The mock chain with three subscribers, and names for as many plans as a run may sell."""
+
+    subscribers: Sequence[str] = ("ann", "ben", "cat")
+    plans: Sequence[str] = tuple(f"p{number}" for number in range(1, 9))
+    receivers: Sequence[str] = ("acme", "fee", "zoe")
+
+
+def mock_market(random: Random) -> Bench:
+    """A mock chain whose window, finality and way of mining are drawn."""
+    window, finality, automine = random.choice(WINDOWS), random.randint(1, 3), bool(random.randrange(2))
+    return MockMarket(
+        lambda: MockChain(window=window, finality=finality, automine=automine), finality=finality, window=window
+    )
+
+
+class Market:
+    """A bench with its chain. Whatever the contract refuses is simply not done."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+        self.chain: Chain = bench.fresh()
+        self.terms: dict[str, tuple[dict[str, int], int, int]] = {}
+        self._leaving: list[tuple[str, str]] = []
+
+    def connect(self) -> Chain:
+        """A connection for one more process."""
+        return self.bench.again(self.chain)
+
+    # -- what subscribers and receivers do -----------------------------------------------------------------------------
+
+    def buy(self, random: Random) -> str:
+        """Somebody buys a plan, on the terms on which it is always bought there."""
+        bench = self.bench
+        if not self.terms:
+            return "nothing is sold on the chain"
+        plan, subscriber = random.choice(sorted(self.terms)), random.choice(bench.subscribers)
+        shares, credits, seconds = self.terms[plan]
+        if seconds and not credits:
+            self._try(bench.purchase_window, self.chain, subscriber, plan, shares, seconds)
+        else:
+            self._try(bench.purchase, self.chain, subscriber, plan, shares, credits)
+        return f"{subscriber} buys {plan} on the chain"
+
+    def sell(self, random: Random, plan: str, credits: int, seconds: int) -> None:
+        """A plan is for sale there, for money that is drawn."""
+        shares = {name: random.randint(0, _MOST_COST) for name in self.bench.receivers[: random.randint(1, 3)]}
+        self.terms[plan] = shares, credits, seconds
+
+    def ask_to_leave(self, random: Random) -> str:
+        """Somebody asks to leave a plan."""
+        if not self.terms:
+            return "nobody is there to leave"
+        subscriber, plan = random.choice(self.bench.subscribers), random.choice(sorted(self.terms))
+        self._try(self.bench.request_exit, self.chain, subscriber, plan)
+        self._leaving.append((subscriber, plan))
+        return f"{subscriber} asks to leave {plan}"
+
+    def leave(self, random: Random) -> str:
+        """Somebody leaves, by the leaf in the last batch that was paid out."""
+        data = self._last_leaves() if self.terms else None
+        if data is None:
+            return "nobody can leave yet"
+        anybody = random.choice(self.bench.subscribers), random.choice(sorted(self.terms))
+        subscriber, plan = random.choice([*self._leaving, anybody])
+        types = chain_plugin(self.chain.name).leaf_types
+        try:
+            proof = prove(leaf_file.decode(data), types, subscriber, plan)
+        except (NotFound, ValueError):
+            return f"{subscriber} has no leaf on {plan}"
+        self._try(self.bench.leave, self.chain, subscriber, plan, proof.leaf, proof.proof)
+        return f"{subscriber} leaves {plan}"
+
+    def claim(self, random: Random) -> str:
+        """A receiver takes what is due to it."""
+        receiver = random.choice(self.bench.receivers)
+        self._try(self.bench.claim, self.chain, receiver)
+        return f"{receiver} claims"
+
+    # -- what happens to everybody -------------------------------------------------------------------------------------
+
+    def mine(self, blocks: int) -> str:
+        """Blocks come."""
+        for _ in range(blocks):
+            self.bench.mine(self.chain)
+        return f"{blocks} blocks are mined"
+
+    def reorganise(self, random: Random) -> str:
+        """The last blocks are replaced, as deep as finality lets them be."""
+        if not self.bench.depth:
+            return "nothing can be re-organised"
+        depth, keep = random.randint(1, self.bench.depth), bool(random.randrange(2))
+        self._try(self.bench.reorganise, self.chain, depth, keep)
+        return f"the last {depth} blocks are replaced"
+
+    def trouble_the_operator(self, random: Random) -> str:
+        """The next nonce is taken, the fee rises, or a batch is called off."""
+        what = random.randrange(3)
+        if what == 0:
+            self._try(self.bench.steal_nonce, self.chain)
+        elif what == 1 and isinstance(self.chain, MockChain):
+            self.chain.base_fee = random.randint(LEAST_FEE, MOST_FEE)
+        elif what == 2:
+            self.cancel()
+        return ("the operator's nonce is taken", "fees change", "the guardian calls batches off")[what]
+
+    def cancel(self) -> None:
+        """The guardian calls off whatever waits in its window."""
+        number = 1
+        while (stage := self._known(number)) in ("committed", "executed", "cancelled"):
+            if stage == "committed":
+                self._try(self.bench.cancel, self.chain, number)
+            number += 1
+
+    def pass_time(self) -> None:
+        """Long enough for all that is mined to be final."""
+        self.bench.pass_time(self.chain)
+
+    def calm(self) -> None:
+        """Nothing goes wrong here any more."""
+        if isinstance(self.chain, MockChain):
+            self.chain.base_fee = LEAST_FEE
+            self.exhaust()
+
+    def exhaust(self) -> None:
+        """What of a mock chain's script can strike a question strikes now, and nobody is harmed."""
+        for _ in range(_MOST_LEFT):
+            if isinstance(self.chain, MockChain) and self.chain.faults_left:
+                with suppress(ChainUnavailable):
+                    self.chain.find(1)
+
+    # -- what has become of the money ----------------------------------------------------------------------------------
+
+    def executed(self, opened: dict[str, SettlementOpened]) -> dict[int, str]:
+        """The digests of the batches that the chain has paid out, by number."""
+        if isinstance(self.chain, MockChain):
+            found = self.chain.batches()
+        else:
+            found = {number: self.chain.find(number) for number in {event.number for event in opened.values()}}
+        return {number: each.digest for number, each in sorted(found.items()) if each.stage == "executed"}
+
+    def paid(self, asset: str) -> dict[str, int]:
+        """What each receiver has, claimed or due."""
+        amounts = {name: self.bench.paid(self.chain, name, asset) for name in self.bench.receivers}
+        return {name: amount for name, amount in amounts.items() if amount}
+
+    def owing(self) -> bool:
+        """Whether a receiver was paid what was given back since, so that escrow is short by it."""
+        return any(self.chain.due(name, self.bench.asset) < 0 for name in self.bench.receivers)
+
+    def close(self) -> None:
+        """Let go of the chain."""
+        self.chain.close()
+
+    def _last_leaves(self) -> bytes | None:
+        number = 0
+        while self._known(number + 1) == "executed":
+            number += 1
+        return self.chain.published(number) if number else None
+
+    def _known(self, number: int) -> str:
+        if isinstance(self.chain, MockChain):
+            found = self.chain.batches().get(number)
+            return "absent" if found is None else found.stage
+        return self.chain.find(number).stage
+
+    def _try(self, act: Callable[..., object], *arguments: object) -> None:
+        """Do what the contract may refuse, by whatever error, or the bench may lack."""
+        try:
+            act(*arguments)
+        except AssertionError:  # the chain itself is broken
+            raise
+        except Exception:  # noqa: BLE001 - a bench says how a contract refuses
+            pass
+
+
+def payouts(opened: dict[str, SettlementOpened], executed: dict[int, str], asset: str) -> dict[str, int]:
+    """What the log's batches of an asset pay, of those that are executed. Raises KeyError for one that it lacks."""
+    due: Counter[str] = Counter()
+    for digest in executed.values():
+        event = opened[digest]
+        if event.asset == asset:
+            due.update({payout.receiver: payout.amount for payout in event.payouts})
+    return {name: amount for name, amount in due.items() if amount}

@@ -1,0 +1,268 @@
+"""What must hold, whatever went wrong: few laws, about answers, the log, the books and the money.
+
+The oracle knows nothing of what commands mean. It follows the log from its first commit with books and a journal of its
+own, remembers what callers were told, and asks the chain what it paid. What a command should come to is the audit's to
+say, at the end.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from chains.outbox import Outbox
+from ledger.books import KEY_WINDOW, Account, Books
+from ledger.commands import Command, Purchase
+from ledger.engine import Answer, Ledger
+from ledger.errors import LogError, OutcomeUnknown
+from ledger.events import (
+    Charged,
+    Escrow,
+    EscrowFunding,
+    Purchased,
+    Recorded,
+    SettlementConfirmed,
+    SettlementFailed,
+    SettlementOpened,
+    encode,
+)
+from ledger.folding import fold, latest_snapshot, refold
+from ledger.log import Commit, Entry, commit_hash, origin, unseal
+from ledger.movements import CREDITS, Journal
+from replay.audit import audit
+
+from .disk import Disk
+from .market import Market, payouts
+from .process import Caller
+
+SPEAKS = "nothing fails but what says so"
+"""The law that whatever is raised is an error of the log, of the chain, or of the caller."""
+
+PLACES = ("left", "held", "spent", "lapsed", "withdrawn")
+
+
+class Violated(Exception):
+    """A law does not hold: `law` names it, the message says where."""
+
+    def __init__(self, law: str, found: str) -> None:
+        super().__init__(found)
+        self.law = law
+
+
+def require(holds: bool, law: str, found: object) -> None:
+    """Raises Violated where it does not hold."""
+    if not holds:
+        raise Violated(law, str(found))
+
+
+class Oracle:
+    """Follows a disk and a market."""
+
+    def __init__(self, disk: Disk, market: Market) -> None:
+        self._disk, self._market = disk, market
+        self.books, self.journal = Books(), Journal()
+        self.entries: list[Entry] = []
+        self.charges: list[int] = []
+        self.opened: dict[str, SettlementOpened] = {}
+        self.confirmed: dict[int, str] = {}
+        self.failed: dict[str, int] = {}
+        self._followed: list[Commit] = []
+        self._keys: dict[tuple[str, str], int] = {}
+        self._escrows: dict[str, int] = {}
+        self._numbers: dict[int, str] = {}
+
+    # -- the log -------------------------------------------------------------------------------------------------------
+
+    def follow(self) -> None:
+        """The log has only grown, by commits that follow, and what they say balances."""
+        commits, known = self._disk.commits, len(self._followed)
+        kept = len(commits) >= known and (not known or commits[known - 1] is self._followed[-1])
+        law = "what was in the log stays there"
+        require(kept, law, f"there were {known} commits, and now there are other {len(commits)}")
+        for commit in commits[known:]:
+            before = self._followed[-1].head if self._followed else origin(self._disk.id)
+            sealed = commit_hash(before.hash, commit.first_seq, commit.count, commit.at, commit.kind, commit.body)
+            follows = (commit.first_seq, commit.hash) == (before.seq + 1, sealed) and commit.at >= before.at
+            require(follows, "each commit follows the one before", f"commit {commit.first_seq} after {before.seq}")
+            self._followed.append(commit)
+            self._take_in(commit)
+
+    def _take_in(self, commit: Commit) -> None:
+        events = unseal(commit)
+        touched: dict[int, None] = {}
+        for seq, event in enumerate(events, commit.first_seq):
+            entry = Entry(seq, commit.at, event)
+            self.entries.append(entry)
+            self._balances(entry, touched)
+            self._is_new(entry)
+            self._note(seq, event)
+        fold(self.books, commit, events)
+        for number in touched:
+            self._account(self.books.accounts[number])
+
+    def _balances(self, entry: Entry, touched: dict[int, None]) -> None:
+        sums: Counter[str] = Counter()
+        for leg in self.journal.post(entry):
+            sums[leg.unit] += leg.amount
+            if leg.account:
+                touched[leg.account] = None
+        require(not any(sums.values()), "each event's movements sum to zero", f"{entry}: {dict(sums)}")
+
+    def _is_new(self, entry: Entry) -> None:
+        """A key is used once in its window, and a purchase on a chain once, unless it was reversed."""
+        event = entry.event
+        key, print_ = getattr(event, "key", None), getattr(event, "fingerprint", None)
+        if key and print_:
+            before = self._keys.get((key, print_))
+            again = before is not None and entry.at - before < KEY_WINDOW
+            require(not again, "a command with a key is done once", f"{key} again at {entry.seq}: {event}")
+            self._keys[key, print_] = entry.at
+        if isinstance(event, Purchased) and isinstance(event.funding, EscrowFunding):
+            self._is_new_purchase(entry.seq, event.account, event.funding.escrow)
+
+    def _is_new_purchase(self, seq: int, number: int, escrow: Escrow) -> None:
+        lot = self._escrows.get(escrow.purchase)
+        account = self.books.accounts.get(number)
+        before = account.lots.get(lot) if account is not None and lot is not None else None
+        once = before is None or before.reversed
+        require(once, "a purchase on the chain is taken in once", f"{escrow.purchase} at {lot} and {seq}")
+        self._escrows[escrow.purchase] = seq
+
+    def _note(self, seq: int, event: Recorded) -> None:
+        match event:
+            case Charged():
+                self.charges.append(seq)
+            case SettlementOpened():
+                self.opened[event.digest] = event
+                self._numbers[event.number] = event.digest
+            case SettlementConfirmed():
+                self.confirmed[event.number] = self._numbers[event.number]
+            case SettlementFailed():
+                self.failed[self._numbers[event.number]] = event.number
+
+    def _account(self, account: Account) -> None:
+        """Nothing is spent that was not there, and the parts of an account come to it, by both roads."""
+        terms, number = self.books.plans[account.plan].terms, account.number
+        for lot in account.lots.values():
+            places = {place: getattr(lot, place) for place in PLACES}
+            law = "an account never spends what it does not have"
+            require(min(places.values()) >= 0, law, f"lot {lot.id} of account {number}: {places}")
+            if lot.started:
+                require(sum(places.values()) == lot.credits, law, f"lot {lot.id} of {lot.credits}: {places}")
+            posted = {place: self._posted(number, lot.id, place) for place in PLACES}
+            require(posted == places, "movements and books agree", f"lot {lot.id}: {posted} and {places}")
+        sums = {
+            "held": (account.held, sum(request.hold for request in account.requests.values())),
+            "left": (account.left, sum(lot.left for lot in account.lots.values())),
+            "debt": (account.debt, sum(debt.credits for debt in account.debts)),
+        }
+        wrong = {name: pair for name, pair in sums.items() if pair[0] != pair[1]}
+        require(not wrong, "an account is what its parts come to", f"account {number}: {wrong}")
+        limit = terms.debt_limit if terms.overrun == "debt" else 0
+        owes = account.debt <= limit or any(lot.reversed for lot in account.lots.values())
+        require(owes, "debt stays within its limit", f"account {number} owes {account.debt}, and may owe {limit}")
+
+    def _posted(self, account: int, lot: int, place: str) -> int:
+        return self.journal.totals.get((CREDITS, "available" if place == "left" else place, account, lot, ""), 0)
+
+    def ends(self, seq: int) -> bool:
+        """Whether a commit ends with that sequence."""
+        return any(commit.last_seq == seq for commit in self._followed)
+
+    # -- what callers were told ----------------------------------------------------------------------------------------
+
+    def answered(self, caller: Caller, written: Sequence[Commit]) -> None:
+        """What was acknowledged is in the log, and what was refused or failed is not. `written` is what the caller's
+        group has written."""
+        if caller.error is not None:
+            self._failed(caller.error, written)
+            return
+        told = list(zip(caller.asked, caller.outcomes, strict=True))
+        for command, outcome in told:
+            if isinstance(outcome, Answer):
+                self._acknowledged(command, outcome)
+            elif isinstance(outcome, Exception):
+                self._failed(outcome, ())
+        new = [outcome.seq for command, outcome in told if isinstance(outcome, Answer) and _is_new(command, outcome)]
+        for seq in new:
+            inside = any(commit.first_seq <= seq <= commit.last_seq for commit in written)
+            require(inside, "an answer is in the commit of its group", f"{seq} is not in what it wrote, {written}")
+        require(len(new) == len(set(new)), "each command has an event of its own", f"{told}")
+
+    def refused(self, callers: Sequence[Caller], written: Sequence[Commit]) -> None:
+        """A group in which nothing was accepted has written nothing."""
+        heard = [outcome for caller in callers for outcome in caller.outcomes]
+        accepted = any(isinstance(outcome, Answer) for outcome in heard)
+        failed = any(caller.error is not None for caller in callers)
+        require(accepted or failed or not written, "a refused command changes nothing", f"{heard}: it wrote {written}")
+
+    def _acknowledged(self, command: Command, answer: Answer) -> None:
+        law = "what is acknowledged is in the log"
+        require(answer.seq <= len(self.entries), law, f"{command} was answered with {answer}")
+        if answer.event is None:
+            return
+        entry = self.entries[answer.seq - 1]
+        same = (entry.seq, entry.at) == (answer.seq, answer.at) and encode([entry.event]) == encode([answer.event])
+        require(same, law, f"{command} was answered with {answer}, and there is {entry}")
+        paid = isinstance(command, Purchase) and bool(command.payment)  # its first answer may have had another key
+        mine = command.key is None or paid or getattr(entry.event, "key", None) == command.key
+        require(mine, "a key gives its first answer", f"{command} was answered with {entry}")
+
+    def _failed(self, error: BaseException, written: Sequence[Commit]) -> None:
+        require(isinstance(error, LogError | OutcomeUnknown), SPEAKS, repr(error))
+        nothing = isinstance(error, OutcomeUnknown) or not written
+        require(nothing, "a command that failed was not done", f"{error!r}, and its group wrote {written}")
+
+    # -- books and money -----------------------------------------------------------------------------------------------
+
+    def agrees(self, ledger: Ledger, who: str) -> None:
+        """The books of an engine are those of the log."""
+        require(ledger.state() == self.books.dump(), "books are what the log comes to", f"those of {who} are not")
+
+    def money(self) -> None:
+        """Of the log's batches those that the chain has executed are paid, once, and nothing else is."""
+        asset = self._market.bench.asset
+        executed = self._market.executed(self.opened)
+        law = "money moves exactly once"
+        for number, digest in executed.items():
+            require(digest in self.opened, law, f"the chain has a batch {number} that the log lacks: {digest}")
+            again = digest in self.failed
+            require(not again, law, f"batch {number} is paid, and failed in the log: the next one pays for it again")
+        due, paid = payouts(self.opened, executed, asset), self._market.paid(asset)
+        require(due == paid, law, f"batches {executed} pay {due}, and receivers have {paid}")
+        missing = {number: digest for number, digest in self.confirmed.items() if executed.get(number) != digest}
+        require(not missing, "what is confirmed has been paid", f"the chain does not have {missing}")
+
+    # -- the end -------------------------------------------------------------------------------------------------------
+
+    def is_clean(self) -> None:
+        """The log alone: folded anew it gives the same books, and the audit finds nothing."""
+        again = refold(self._disk.commits)
+        require(again.dump() == self.books.dump(), "books are what the log comes to", "folded anew they are not")
+        report = audit(self._disk.store())
+        found = [f"{finding.kind} at {finding.seq}: {finding.message}" for finding in report.findings[:3]]
+        require(report.clean, "the audit is clean", "; ".join(found))
+
+    def is_kept(self) -> None:
+        """The snapshot that has just been saved is one that the next opening begins with."""
+        found = latest_snapshot(self._disk.store())
+        at = None if found is None else found[1].seq
+        require(at == self.books.seq, "a snapshot that is whole is used", f"there is one at {at}, of {self.books.seq}")
+
+    def all_is_settled(self, ledger: Ledger, outbox: Outbox) -> None:
+        """What was earned in the contract has been paid, and the log knows it."""
+        chain = self._market.chain
+        settling = ledger.settling(chain.name, chain.contract)
+        require(not settling.open, "all is settled in the end", f"{list(settling.open)} are open")
+        again = outbox.open(self._market.bench.asset)
+        require(again is None, "all is settled in the end", f"a batch {again} is opened after the last")
+        self.follow()
+        paid = {name: sum_ for name, sum_ in settling.settled.get(self._market.bench.asset, {}).items() if sum_}
+        found = self._market.paid(self._market.bench.asset)
+        require(paid == found, "money moves exactly once", f"the log has {paid} settled, receivers have {found}")
+
+
+def _is_new(command: Command, answer: Answer) -> bool:
+    """Whether an answer can only be to this command: it repeats no other's, and has an event."""
+    again = command.key is not None or (isinstance(command, Purchase) and bool(command.payment))
+    return answer.event is not None and not again

@@ -1,0 +1,271 @@
+"""One process of the simulation: an engine, an outbox and a watcher, which may be gone between any two calls.
+
+There are no threads. Callers put their commands into the engine's own queue, and the seed says when the one that leads
+does so; between two calls of a process to its disk or its chain other processes may act.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
+
+from chains.mock import Delay, Drop, Duplicate, Fault, Lie, MockChain, NoFinality, Refuse, SettleThenTimeOut, TimeOut
+from chains.outbox import Outbox
+from chains.watcher import Watcher
+from ledger.batches import Attempt, Batch, ChainFact, Found, Standing
+from ledger.commands import Command
+from ledger.engine import Clock, Ledger, Outcome
+from ledger.errors import ChainUnavailable, Locked, NotWritten, SendUnknown
+from ledger.log import Snapshot
+from ledger.plugins import Chain, Store
+
+from .disk import DiskStore, Fate, Surroundings, unreadable
+
+if TYPE_CHECKING:
+    from .world import World
+
+LONGEST_SPACE = 12
+"""Appends that fail, at most, while the disk is full."""
+_SOON, _LATER = (8, 40)
+"""Within how many calls a crash comes that is to come."""
+
+T = TypeVar("T")
+
+Engine: TypeAlias = Callable[[Store, Clock], Ledger]
+"""Makes the engine of a process, such as `Ledger` itself."""
+
+
+class Crash(BaseException):
+    """A process is gone; with `power`, all are."""
+
+    def __init__(self, power: bool) -> None:
+        super().__init__("the power fails" if power else "the process is gone")
+        self.power = power
+
+
+class Interrupted(KeyboardInterrupt):
+    """Somebody who waits for an answer does so no longer."""
+
+
+class Caller:
+    """Somebody's commands in the queue, and what was said to them: a `ledger.groups.Ticket`."""
+
+    def __init__(self, commands: Sequence[Command]) -> None:
+        self.asked = commands
+        self.commands: Sequence[object] = commands
+        self.outcomes: list[Outcome | Exception] = []
+        self.error: BaseException | None = None
+        self.leads = False
+        self.loop = None  # it is nobody's task, and is woken at once
+        self.answered = False
+
+    def wake(self, beside: Sequence[object] = ()) -> None:
+        """It is answered."""
+        self.answered = True
+
+    def lead(self) -> None:
+        """It leads, when its turn comes."""
+        self.leads = True
+
+
+class Process(Surroundings):
+    """A process, running or not, and what its disk and its chain do to it."""
+
+    def __init__(self, world: World, name: str) -> None:
+        self._world, self.name = world, name
+        self.skew = 0
+        self.busy = False
+        self.callers: list[Caller] = []
+        self.doomed: tuple[int, bool] | None = None
+        self.forbearing = False  # nobody may be interrupted: the queue's own caller is not there to be told
+        self.ledger: Ledger | None = None
+        self.outbox: Outbox
+        self.watcher: Watcher
+
+    def clock(self) -> int:
+        """The time, as this process has it."""
+        return self._world.now + self.skew
+
+    def open(self, engine: Engine, chain: Chain, confirmations: int | None) -> Ledger:
+        """Start, or start again. Raises LedgerError where the disk will not have it."""
+        self.stop()
+        ledger = engine(DiskStore(self._world.disk, self.name, self), self.clock)
+        asked = AskedChain(chain, self)
+        self.outbox, self.watcher = Outbox(ledger, asked), Watcher(ledger, asked, confirmations=confirmations)
+        self.ledger = ledger
+        return ledger
+
+    def stop(self) -> None:
+        """Nothing of it is left, and whoever waited hears nothing."""
+        self.ledger, self.callers, self.doomed = None, [], None
+
+    def doom(self, power: bool) -> None:
+        """It will be gone in a few calls, if it makes as many."""
+        random = self._world.random
+        self.doomed = (random.randrange(random.choice((_SOON, _LATER))), power)
+
+    # -- what its store meets ------------------------------------------------------------------------------------------
+
+    def before(self, call: str) -> None:
+        """Any call to the disk."""
+        self._pass_by()
+        strikes = self._world.faults.strikes
+        if call in ("append", "hold") and strikes("lock", 60):
+            raise Locked("the simulated log is locked")
+        if call == "append":
+            self._world.overtake(self)
+            if strikes("space", 300):
+                self._world.full = self._world.random.randint(1, LONGEST_SPACE)
+        if call in ("append", "save_snapshot") and self._world.full:
+            self._world.full -= 1
+            raise NotWritten("the simulated disk is full")
+        if call in ("read", "head", "load_snapshot") and strikes("read", 300):
+            raise unreadable()
+
+    def after(self, call: str) -> None:
+        """An append was done, or a snapshot kept."""
+        if call == "save_snapshot" and self._world.faults.strikes("snapshot", 6):
+            self._world.disk.snapshots[-1].damaged = True
+        self._pass_by()
+
+    def fate(self) -> Fate:
+        """What becomes of an append."""
+        if self._world.faults.strikes("write", 60):
+            return Fate.failed
+        if self._world.faults.strikes("unknown", 60):
+            return Fate.doubtful_done if self._world.random.randrange(2) else Fate.doubtful_failed
+        return Fate.done
+
+    def written(self) -> None:
+        """Between the write and the sync."""
+        self._perish()
+
+    def reading(self) -> None:
+        """One more commit."""
+        if self._world.faults.strikes("read", 3_000):
+            raise unreadable()
+
+    def finds(self, snapshots: list[Snapshot]) -> Snapshot | None:
+        """The latest, an older one, or none."""
+        if snapshots and self._world.faults.strikes("snapshot", 6):
+            snapshots = snapshots[: self._world.random.randrange(len(snapshots))]
+        return super().finds(snapshots)
+
+    # -- between any two calls -----------------------------------------------------------------------------------------
+
+    def _pass_by(self) -> None:
+        self._perish()
+        if not self.forbearing and self._world.faults.strikes("interrupt", 300):
+            raise Interrupted
+
+    def _perish(self) -> None:
+        if self.doomed is None:
+            return
+        left, power = self.doomed
+        self.doomed = (left - 1, power)
+        if left <= 0:
+            self._world.faults.struck["power" if power else "crash"] += 1
+            raise Crash(power)
+
+    # -- what its chain does -------------------------------------------------------------------------------------------
+
+    def asks(self, call: str, chain: Chain) -> None:
+        """A call to the chain begins."""
+        self._pass_by()
+        strikes = self._world.faults.strikes
+        self._world.overtake(self, seldom=True)
+        if strikes("reorganise", 40):
+            self._world.market.reorganise(self._world.random)
+        if isinstance(chain, MockChain):
+            chain.script(*self._faults_of(call))
+        if strikes("node", 60):
+            raise ChainUnavailable("the simulated node is down")
+
+    def heard(self, call: str) -> None:
+        """A call to the chain was done."""
+        if self._world.faults.strikes("node", 120):
+            raise SendUnknown("no answer came") if call == "send" else ChainUnavailable("the answer was lost")
+        self._pass_by()
+
+    def _faults_of(self, call: str) -> Iterator[Fault]:
+        """What a mock chain does wrong in this call."""
+        strikes, random = self._world.faults.strikes, self._world.random
+        if call == "send" and strikes("send", 4):
+            late, twice = Delay(blocks=random.randint(0, 3)), Duplicate(blocks=random.randint(0, 3))
+            yield random.choice((Drop(), late, SettleThenTimeOut(), TimeOut(), twice))
+        if call == "simulate" and strikes("lie", 20):
+            yield Refuse(on="simulate")
+        if call in ("find", "confirm") and strikes("lie", 60):
+            yield Lie(on="find" if call == "find" else "confirm")
+        if call in ("facts", "final_block", "find", "confirm") and strikes("lie", 60):
+            yield NoFinality(calls=1)
+
+
+class AskedChain:
+    """A chain as one process asks it: with an instant before and after each call in which anything may happen."""
+
+    def __init__(self, chain: Chain, process: Process) -> None:
+        self._chain, self._process = chain, process
+
+    @property
+    def name(self) -> str:
+        """The chain's CAIP-2 name."""
+        return self._chain.name
+
+    @property
+    def contract(self) -> str:
+        """The contract there."""
+        return self._chain.contract
+
+    def facts(self, after: int = 0, confirmations: int | None = None) -> Sequence[ChainFact]:
+        """Purchases and exits."""
+        return self._ask("facts", lambda: list(self._chain.facts(after, confirmations)))
+
+    def final_block(self) -> int:
+        """The last final block."""
+        return self._ask("final_block", self._chain.final_block)
+
+    def simulate(self, batch: Batch) -> str | None:
+        """Why a batch would be refused."""
+        return self._ask("simulate", lambda: self._chain.simulate(batch))
+
+    def prepare(self, batch: Batch, attempts: Sequence[Attempt]) -> Attempt | None:
+        """The batch's next step."""
+        return self._ask("prepare", lambda: self._chain.prepare(batch, attempts))
+
+    def send(self, attempt: Attempt) -> None:
+        """Broadcast it."""
+        self._ask("send", lambda: self._chain.send(attempt))
+
+    def find(self, number: int) -> Found:
+        """How the chain has a batch."""
+        return self._ask("find", lambda: self._chain.find(number))
+
+    def confirm(self, attempt: Attempt) -> Standing:
+        """What became of a transaction."""
+        return self._ask("confirm", lambda: self._chain.confirm(attempt))
+
+    def published(self, number: int) -> bytes | None:
+        """A batch's leaf file."""
+        return self._ask("published", lambda: self._chain.published(number))
+
+    def access(self, subscriber: str, plan: str) -> bool:
+        """Whether a subscriber has a plan."""
+        return self._ask("access", lambda: self._chain.access(subscriber, plan))
+
+    def due(self, receiver: str, asset: str) -> int:
+        """What is owed to a receiver."""
+        return self._ask("due", lambda: self._chain.due(receiver, asset))
+
+    def pause(self) -> None:
+        """Let a moment pass."""
+        self._ask("pause", self._chain.pause)
+
+    def close(self) -> None:
+        """The chain is not this process's to close."""
+
+    def _ask(self, call: str, do: Callable[[], T]) -> T:
+        self._process.asks(call, self._chain)
+        answer = do()
+        self._process.heard(call)
+        return answer

@@ -1,0 +1,271 @@
+"""Bugs of the kind that matter, each planted in an engine, a store or a plugin, and found within a budget of seeds.
+
+Whoever adds a fault or a law plants here what it is for: a bug that no seed finds is a gap in the simulator.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from chains import Outbox
+from chains.outbox import Step
+from ledger import Entry, Ledger, draft, due, reducers
+from ledger.books import Account, Books, OpenRequest, Plan, total
+from ledger.decisions import charges
+from ledger.errors import Conflict, NotWritten, OutcomeUnknown, SendUnknown
+from ledger.events import Charged, Draws, Recorded
+from ledger.folding import snapshot_of
+from ledger.log import seal
+from ledger.plugins import Price, policies
+from replay.simulator import DiskStore, SimulationFailed, simulate
+
+BUDGET = 200
+"""Seeds within which each bug must be found; README.md beside the simulator says in how many it is."""
+
+STEPS = 200
+
+
+ERRORS = {"nothing fails but what says so"}
+ANSWERS = ERRORS | {
+    "what is acknowledged is in the log",
+    "what was in the log stays there",
+    "an answer is in the commit of its group",
+    "a command that failed was not done",
+    "a command with a key is done once",
+    "a key gives its first answer",
+}
+BOOKS = ERRORS | {"books are what the log comes to", "the past does not change", "the audit is clean"}
+CREDITS = {
+    "an account never spends what it does not have",
+    "an account is what its parts come to",
+    "movements and books agree",
+    "debt stays within its limit",
+}
+MONEY = {"money moves exactly once", "what is confirmed has been paid", "all is settled in the end"}
+"""By which laws a bug may come to light, each depending on what happens next."""
+
+
+def laws(seeds: range, **options: Any) -> Iterator[str | None]:
+    """Seed by seed, the law that was broken; None where nothing was found."""
+    for seed in seeds:
+        try:
+            simulate(seed, steps=STEPS, **options)
+            yield None
+        except SimulationFailed as failed:
+            yield failed.law
+
+
+def found(**options: Any) -> str:
+    """The law by which the first seed finds the bug."""
+    law = next(filter(None, laws(range(BUDGET), **options)), None)
+    assert law is not None, f"{BUDGET} seeds do not find it"
+    return law
+
+
+# -- the log -----------------------------------------------------------------------------------------------------------
+
+
+class AnswersFirst(Ledger):
+    """Folds and answers, and appends when it is asked the next time."""
+
+    def _append(self, at: int, events: list[Recorded]) -> None:
+        self._make_up_for_it()
+        self._late = self._head, seal(self._head, at, list(events))
+        self._fold(self._late[1], events)
+
+    def _catch_up(self) -> Any:
+        self._make_up_for_it()
+        return super()._catch_up()
+
+    def _make_up_for_it(self) -> None:
+        if late := self.__dict__.pop("_late", None):
+            self._store.append(*late)
+
+
+def test_an_answer_that_is_given_before_the_append_is_found() -> None:
+    assert found(engine=AnswersFirst) in ANSWERS | BOOKS
+
+
+class Hopes(Ledger):
+    """Takes an append that failed, or may have, for one that was done."""
+
+    def _append(self, at: int, events: list[Recorded]) -> None:
+        try:
+            super()._append(at, events)
+        except (NotWritten, OutcomeUnknown):
+            self._fold(seal(self._head, at, list(events)), events)
+
+
+def test_an_answer_to_what_was_not_written_is_found() -> None:
+    assert found(engine=Hopes) in ANSWERS | BOOKS
+
+
+class GivesUp(Ledger):
+    """Takes an append that may have been done for one that was not."""
+
+    def _append(self, at: int, events: list[Recorded]) -> None:
+        try:
+            super()._append(at, events)
+        except OutcomeUnknown as error:
+            raise NotWritten(str(error)) from error
+
+
+def test_a_doubt_that_is_told_as_a_failure_is_found() -> None:
+    assert found(engine=GivesUp) in ANSWERS | BOOKS
+
+
+class Insists(Ledger):
+    """Appends after another process's commit what it had decided before it."""
+
+    def _append(self, at: int, events: list[Recorded]) -> None:
+        try:
+            super()._append(at, events)
+        except Conflict:
+            self._catch_up()
+            super()._append(max(at, self._head.at), events)
+
+
+def test_a_decision_that_was_overtaken_and_is_written_all_the_same_is_found() -> None:
+    assert found(engine=Insists) in ANSWERS | CREDITS | BOOKS
+
+
+def test_a_store_that_does_not_sync_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(DiskStore, "_sync", lambda store: None)
+    assert found() in ANSWERS
+
+
+# -- snapshots ---------------------------------------------------------------------------------------------------------
+
+
+class SnapshotsAhead(Ledger):
+    """Saves its books as time has made them by now, and not as the log has them."""
+
+    def _save_snapshot(self) -> None:
+        ahead = Books.load(self._books.dump())
+        for number, account in ahead.accounts.items():
+            ahead.accounts[number] = due.due(account, ahead.plans[account.plan], self._clock())[0]
+        self._store.save_snapshot(snapshot_of(ahead, self._head))
+
+
+def test_a_snapshot_that_is_ahead_of_the_log_is_found() -> None:
+    assert found(engine=SnapshotsAhead) in BOOKS
+
+
+class ForgetsOlderKeys(Ledger):
+    """Its snapshots have the keys of this window, and not those of the one before."""
+
+    def _save_snapshot(self) -> None:
+        forgetful = Books.load(self._books.dump())
+        forgetful.older_keys = {}
+        self._store.save_snapshot(snapshot_of(forgetful, self._head))
+
+
+def test_a_snapshot_that_forgets_a_window_of_keys_is_found() -> None:
+    assert found(engine=ForgetsOlderKeys) in BOOKS | ANSWERS
+
+
+# -- decisions and reducers --------------------------------------------------------------------------------------------
+
+
+def test_a_hold_that_is_released_twice_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only of a request that was charged in part: what is left of its hold returns once more."""
+    unhold = reducers._unhold
+
+    def twice(account: Account, request: OpenRequest) -> None:
+        unhold(account, request)
+        if request.charged:
+            unhold(account, request)
+
+    monkeypatch.setattr(reducers, "_unhold", twice)
+    assert found() in CREDITS
+
+
+def test_a_key_that_is_forgotten_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only that of a charge: it may be done again."""
+    remember = reducers.remember_key
+
+    def forgetful(books: Books, seq: int, event: Recorded) -> None:
+        if not isinstance(event, Charged):
+            remember(books, seq, event)
+
+    monkeypatch.setattr(reducers, "remember_key", forgetful)
+    monkeypatch.setattr(draft, "remember_key", forgetful)
+    assert found() in ANSWERS | BOOKS
+
+
+def test_a_due_event_with_the_wrong_instant_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What lapses says when that was noticed, and not when it was."""
+    lapse = due.lapse
+
+    def late(account: Account, plan: Plan, lot: Any, instant: int) -> Recorded:
+        return replace(lapse(account, plan, lot, instant), instant=instant + 1)
+
+    monkeypatch.setattr(due, "lapse", late)
+    assert found() in BOOKS
+
+
+def test_a_debt_beyond_its_limit_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One credit beyond it, where a charge goes as far as it may."""
+    overrun = charges.overrun
+
+    def generous(account: Account, plan: Plan, rest: int) -> tuple[Draws, int]:
+        debt, shortfall = overrun(account, plan, rest)
+        return (((0, total(debt) + 1),), shortfall - 1) if debt and shortfall else (debt, shortfall)
+
+    monkeypatch.setattr(charges, "overrun", generous)
+    assert found() in CREDITS | BOOKS
+
+
+# -- the money ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_batch_that_is_paid_twice_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An outbox that hears nothing takes it for a no: what the batch pays is in the next one as well."""
+
+    def hasty(outbox: Any, batch: Any, attempt: Any) -> Step:
+        try:
+            outbox._chain.send(attempt)
+        except SendUnknown:
+            return outbox._fail(batch, "no answer came", used=True)  # type: ignore[no-any-return]
+        return Step.sent
+
+    monkeypatch.setattr(Outbox, "_send", hasty)
+    assert found() in MONEY
+
+
+# -- what users bring --------------------------------------------------------------------------------------------------
+
+
+class Moody:
+    """Every fourth price is one more."""
+
+    version, scope, monotone = 1, "request", False
+
+    def __init__(self, parameters: Mapping[str, Any]) -> None:
+        self.parameters = dict(parameters)
+        self.asked = 0
+
+    def total(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> Price:
+        self.asked += 1
+        return Price(sum(usage.values()) + (self.asked % 4 == 0))
+
+
+def test_a_policy_that_is_not_pure_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(policies._load(), "moody", Moody)
+    assert found(policies=["moody"]) in {"the audit is clean", "a charge can be explained"}
+
+
+def test_a_projection_that_remembers_what_it_was_not_given_is_found() -> None:
+    seen: list[int] = []
+
+    def count_all(state: int | None, entry: Entry) -> int:
+        seen.append(entry.seq)
+        return len(seen)
+
+    assert found(projections={"count": count_all}) == "the projection count is the same from the beginning"
+
+
+def test_without_a_bug_these_seeds_are_clean() -> None:
+    assert set(laws(range(10))) == {None}
