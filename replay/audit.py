@@ -15,15 +15,15 @@ from pathlib import Path
 
 import msgspec
 
-from ledger.events import Recorded, decode
+from ledger.events import Charged, Recorded, decode
 from ledger.log import TEXT, Snapshot
 from ledger.plugins import Store
 
 from .chain import Chain, Checkpoint, checkpoint, compare
-from .checks import BY_EVENT, DIFFERENCE, KINDS, earnings, outstanding, references, snapshots, totals
+from .checks import BY_EVENT, DIFFERENCE, KINDS, earnings, ordinary, outstanding, references, snapshots, totals
 from .checks.adjustments import pending_falls
 from .checks.case import Case
-from .checks.times import Dues
+from .checks.times import KIND, Dues
 from .findings import Findings, Report, ReportHead, Unverified, time_text
 from .rows import Row, Source, Unreadable, source
 
@@ -111,7 +111,7 @@ class _Audit:
             return
         case.at, case.first, case.commit = row.at, row.first_seq, events
         case.books.advance(row.at)
-        self._dues.begin()
+        self._dues.begin(case)
         for seq, event in enumerate(events, row.first_seq):
             case.seq, case.event = seq, event
             self._event(case)
@@ -144,24 +144,30 @@ class _Audit:
 
     def _event(self, case: Case) -> None:
         """Judge an event on what came before it, let it happen, and judge what it came to."""
+        if not ordinary.recognised(case) and not self._judged(case):
+            case.passed_over = True
+            return
+        try:
+            case.fold()
+            totals.after(case)
+        except Exception as error:  # noqa: BLE001 - reducers and journal expect what decide would write
+            self._folds = False
+            case.find("books", "event", None, None, f"this cannot be folded: {type(error).__name__}: {error}{_END}")
+
+    def _judged(self, case: Case) -> bool:
+        """Let all checks of an event look at it. False where it cannot be folded, which was found."""
         checked = case.findings.checked
         checked["schema"] += 1
         try:
             if not references.resolve(case):
-                case.passed_over = True
-                return
+                return False
             self._dues.judge(case)
             for kind, _, judge in BY_EVENT.get(type(case.event), ()):
                 checked[kind] += 1
                 judge(case)
         except Exception as error:  # noqa: BLE001 - a hostile event may break any rule that a check relies on
             case.find("schema", "event", None, None, f"this cannot be judged: {type(error).__name__}: {error}")
-        try:
-            legs = case.fold()
-            totals.after(case, legs)
-        except Exception as error:  # noqa: BLE001 - reducers and journal expect what decide would write
-            self._folds = False
-            case.find("books", "event", None, None, f"this cannot be folded: {type(error).__name__}: {error}{_END}")
+        return True
 
     def _guarded(self, kind: str, check: Callable[[], None]) -> None:
         """A check of the whole that malformed events may break."""
@@ -172,6 +178,7 @@ class _Audit:
             self._findings.add(kind, self._case.seq or None, "event", None, None, message)
 
     def _report(self, chain: Chain, kinds: tuple[str, ...]) -> Report:
+        self._count()
         found = sorted(self._findings.listed, key=lambda each: (each.seq is None, each.seq or 0))
         unverified, unsealed = self._case.unverified, self._case.unsealed
         return Report(
@@ -192,6 +199,15 @@ class _Audit:
             ),
             findings=tuple(found),
         )
+
+    def _count(self) -> None:
+        """Add what was counted on the way to the kinds of checks that it was checked for."""
+        case, checked = self._case, self._findings.checked
+        checked.update(conservation=case.folded, overspend=case.touched, hold=case.touched, books=case.compared)
+        for event, number in case.recognised.items():
+            checked.update(dict.fromkeys(("schema", KIND, *(("meter",) if event is Charged else ())), number))
+            for kind, *_ in BY_EVENT.get(event, ()):
+                checked[kind] += number
 
 
 class _Peek(msgspec.Struct):

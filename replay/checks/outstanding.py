@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 
-from ledger.movements import CREDITS
 from ledger.reducers import unpaid_name
 
 from .case import Case
@@ -57,8 +56,8 @@ def _nonzero(sums: dict[str, dict[str, int]], assets: dict[str, OwnAsset]) -> di
 def _money(case: Case) -> None:
     """The legs of money: what is deferred, due to receivers, and settled by batches or, directly, with purchases."""
     legs: dict[str, Counter[tuple[str, str]]] = {"deferred": Counter(), "due": Counter(), "settled": Counter()}
-    for (unit, place, _, _, receiver), amount in case.journal.totals.items():
-        if unit != CREDITS and place in legs:
+    for (unit, place, _, _, receiver), amount in case.journal.money.items():
+        if place in legs:
             legs[place][unit, receiver] += amount
     deferred: Counter[tuple[str, str]] = Counter()
     due: Counter[tuple[str, str]] = Counter()

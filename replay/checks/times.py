@@ -18,13 +18,12 @@ class Dues:
 
     def __init__(self) -> None:
         self._latest: dict[int, tuple[int, int, int]] = {}
-        self._acted: set[int] = set()
         self._touched: set[int] = set()
 
-    def begin(self) -> None:
+    def begin(self, case: Case) -> None:
         """A new commit."""
         self._latest.clear()
-        self._acted.clear()
+        case.acted.clear()
         self._touched.clear()
 
     def judge(self, case: Case) -> None:
@@ -47,14 +46,14 @@ class Dues:
         elif isinstance(event, Withdrawn) and (over := lapsing(case, event)) is not None:
             self._lapse(case, account, over, event.instant)
         else:
-            if name not in self._acted:
-                self._acted.add(name)
+            if name not in case.acted:
+                case.acted.add(name)
                 self._pending(case, account)
             _deadlines(case)
 
     def end(self, case: Case) -> None:
         """After a commit nothing is due on the accounts that it touched: what returned to an expired lot lapsed."""
-        for name in self._touched:
+        for name in self._touched | case.acted:
             self._pending(case, case.books.accounts[name])
 
     def _everywhere(self, case: Case) -> None:
@@ -67,7 +66,7 @@ class Dues:
         if instant != due or due > case.at:
             message = f"it was due at {time_text(due)}, and its commit is of {time_text(case.at)}"
             case.find(KIND, "instant", due, instant, message)
-        if account.number in self._acted:
+        if account.number in case.acted:
             return
         latest = self._latest.get(account.number)
         if latest is not None and place < latest:
