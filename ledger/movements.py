@@ -207,19 +207,22 @@ class Journal:
 
     def _charged(self, seq: int, event: Charged) -> None:
         account, request = event.account, event.request
-        hold = self._holds[request][1] if request in self._holds else ()
-        taken, rest = consume(hold, event.credits)
+        if request not in self._holds:
+            self._move(account, event.draws, AVAILABLE, SPENT)
+            self._owe(account, seq, event.draws)
+            return
+        taken, rest = consume(self._holds[request][1], event.credits)
         more = consume(event.draws, total(taken))[1] if event.draws != taken else ()
         self._move(account, taken, HELD, SPENT)
         self._move(account, more, AVAILABLE, SPENT)
         self._forgive(account, request, taken)
         self._owe(account, seq, taken)
-        if request in self._holds:
+        if event.final:
+            self._forgive(account, request, rest)
+            self._move(account, rest, HELD, AVAILABLE)
+            del self._holds[request]
+        else:
             self._holds[request] = (account, rest)
-            if event.final:
-                self._forgive(account, request, rest)
-                self._move(account, rest, HELD, AVAILABLE)
-                del self._holds[request]
         self._owe(account, seq, more)
 
     def _adjusted(self, seq: int, event: Adjusted) -> None:

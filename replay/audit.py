@@ -109,11 +109,9 @@ class _Audit:
         if events is None or not self._folds or type(row.at) is not int:
             self._folds = False
             return
-        case.at, case.first, case.commit = row.at, row.first_seq, events
-        case.books.advance(row.at)
-        self._dues.begin(case)
-        for seq, event in enumerate(events, row.first_seq):
-            case.seq, case.event = seq, event
+        case.begin(row.first_seq, row.at, events)
+        self._dues.begin()
+        for case.seq, case.event in enumerate(events, row.first_seq):
             self._event(case)
             if not self._folds:
                 return

@@ -8,21 +8,24 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any
 
+from ledger.amounts import SECOND
 from ledger.books import Account, Books, OpenRequest, Plan
 from ledger.errors import LedgerError
 from ledger.events import Adjusted, Charged, Event, Recorded, Released, Requested, Usage
 from ledger.movements import Journal
-from ledger.periods import kept
+from ledger.periods import kept, period
 from ledger.plugins import Policy, Price
 from ledger.reducers import reduce
 from ledger.tariffs import Tariffs
 
 from ..findings import Findings
 from .settled import MOVES, Settled
+
+DAY = 86_400 * SECOND
 
 _MOST_REMEMBERED = 20_000
 
@@ -33,13 +36,18 @@ class Meter:
     __slots__ = ("charged", "net", "usage")
 
     def __init__(self) -> None:
-        self.usage: Usage = {}
+        self.usage: defaultdict[str, int] = defaultdict(int)
         self.charged = False
         self.net = 0
 
     def add(self, usage: Usage) -> None:
-        """Count more usage."""
-        _add(self.usage, usage)
+        """Count more usage; dimensions that come to 0 are left out."""
+        own = self.usage
+        for name, units in usage.items():
+            if units:
+                own[name] += units
+                if not own[name]:
+                    del own[name]
         self.charged = True
 
 
@@ -133,15 +141,15 @@ class Sums:
         request = event.request
         if not request:
             return
+        if event.final:
+            self._close(case, request)
+            self.requests.pop(request, None)
+            return
+        self.requests.setdefault(request, Meter()).add(event.usage)
         taken = min(self.holds.get(request, 0), event.credits)
         if taken:
             self.holds[request] -= taken
             own.held -= taken
-        if event.final:
-            self._close(case, request)
-            self.requests.pop(request, None)
-        else:
-            self.requests.setdefault(request, Meter()).add(event.usage)
 
     def adjusted(self, case: Case, event: Adjusted) -> None:
         """A correction moves the period's net, and with usage its meter and that of an open request."""
@@ -214,18 +222,20 @@ class Case:
 
     `request` is the open request that the event is about, `late` the expired one that may still be charged. `ledger` is
     the log's id, `head` its head before the event's commit (sequence and hash), `first` that commit's first sequence,
-    `commit` its events, and `acted` the accounts that did something in it.
+    `commit` its events, `acted` the accounts that did something in it, and `calendar` the periods of its day.
 
     `folded`, `touched` and `compared` count events, those of them about an account, and lots that were held to the
     journal; `recognised` counts events by type that were seen to be right at a glance (see `ordinary`).
     """
 
     __slots__ = (
+        "_day",
         "_policies",
         "account",
         "acted",
         "at",
         "books",
+        "calendar",
         "commit",
         "compared",
         "event",
@@ -269,11 +279,21 @@ class Case:
         self.falls: dict[int, tuple[int, str, int]] = {}
         self.told: set[tuple[str, int, int]] = set()
         self.acted: set[int] = set()
+        self.calendar: dict[str, str] = {}
+        self._day = -1
         self.folded = self.touched = self.compared = 0
         self.recognised: Counter[type[Event]] = Counter()
         self.unverified: dict[str, int] = {}
         self.unsealed: dict[str, int] = {}
         self._policies: dict[tuple[str, int], Policy | None] = {}
+
+    def begin(self, first: int, at: int, events: Sequence[Recorded]) -> None:
+        """A new commit."""
+        self.first, self.at, self.commit = first, at, events
+        self.acted.clear()
+        self.books.advance(at)
+        if (day := at // DAY) != self._day:
+            self._day, self.calendar = day, {name: period(name, (), at, None) for name in ("month", "day", "forever")}
 
     def find(self, kind: str, field: str, expected: object, found: object, message: str) -> None:
         """A finding about this event."""
@@ -281,18 +301,21 @@ class Case:
 
     def policy(self, version: int) -> Policy | None:
         """The policy of the plan's tariff version; None where it is not installed in that version."""
-        plan = self.plan
-        assert plan is not None
-        place = (plan.terms.plan, version)
-        if place not in self._policies:
-            try:
-                policy = self.tariffs.policy(plan, version)
-                self._policies[place] = Remembered(policy) if policy.scope == "period" else policy
-            except LedgerError:
-                self._policies[place] = None
-            except Exception:  # noqa: BLE001 - a policy is foreign code; one that cannot be made is not installed
-                self._policies[place] = None
-        return self._policies[place]
+        assert self.plan is not None
+        try:
+            return self._policies[self.plan.terms.plan, version]
+        except KeyError:
+            policy = self._policies[self.plan.terms.plan, version] = self._made(self.plan, version)
+            return policy
+
+    def _made(self, plan: Plan, version: int) -> Policy | None:
+        try:
+            policy = self.tariffs.policy(plan, version)
+            return Remembered(policy) if policy.scope == "period" else policy
+        except LedgerError:
+            return None
+        except Exception:  # noqa: BLE001 - a policy is foreign code; one that cannot be made is not installed
+            return None
 
     def cannot_reprice(self, version: int, charges: int = 0) -> None:
         """Note that the tariff's policy is not installed."""

@@ -20,10 +20,9 @@ class Dues:
         self._latest: dict[int, tuple[int, int, int]] = {}
         self._touched: set[int] = set()
 
-    def begin(self, case: Case) -> None:
+    def begin(self) -> None:
         """A new commit."""
         self._latest.clear()
-        case.acted.clear()
         self._touched.clear()
 
     def judge(self, case: Case) -> None:
@@ -86,20 +85,27 @@ class Dues:
     def _pending(self, case: Case, account: Account) -> None:
         if account.next_due is None or account.next_due > case.at or (KIND, account.number, 0) in case.told:
             return
-        due = [
-            *((lot.start, f"lot {lot.id} starts") for lot in account.lots.values() if not lot.started),
-            *((request.deadline, f"request {request.id} expires") for request in account.requests.values()),
-            *(
-                (lot.expiry, f"lot {lot.id} lapses")
-                for lot in account.lots.values()
-                if lot.left and lot.expiry is not None
-            ),
-        ]
-        for instant, what in due:
-            if instant <= case.at:
-                message = f"{what} at {time_text(instant)}, and that is not written at {time_text(case.at)}"
-                case.find(KIND, "instant", instant, None, message)
-                case.told.add((KIND, account.number, 0))
+        for instant, what in overdue(account, case.at):
+            message = f"{what} at {time_text(instant)}, and that is not written at {time_text(case.at)}"
+            case.find(KIND, "instant", instant, None, message)
+            case.told.add((KIND, account.number, 0))
+
+
+def overdue(account: Account, at: int) -> list[tuple[int, str]]:
+    """What is due on an account at a time: the instant, and what time does then."""
+    return [
+        *((lot.start, f"lot {lot.id} starts") for lot in account.lots.values() if not lot.started and lot.start <= at),
+        *(
+            (request.deadline, f"request {request.id} expires")
+            for request in account.requests.values()
+            if request.deadline <= at
+        ),
+        *(
+            (lot.expiry, f"lot {lot.id} lapses")
+            for lot in account.lots.values()
+            if lot.left and lot.expiry is not None and lot.expiry <= at
+        ),
+    ]
 
 
 def lapsing(case: Case, event: Withdrawn) -> Lot | None:
