@@ -9,7 +9,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from typing import Any
 
 from ledger.amounts import SECOND
@@ -28,6 +28,10 @@ from .settled import MOVES, Settled
 DAY = 86_400 * SECOND
 
 _MOST_REMEMBERED = 20_000
+
+
+ELSEWHERE = Account(0, "", "")
+"""What stands in the books for every account that is judged in another part of the audit."""
 
 
 class Meter:
@@ -224,6 +228,7 @@ class Case:
     the log's id, `head` its head before the event's commit (sequence and hash), `first` that commit's first sequence,
     `commit` its events, `acted` the accounts that did something in it, and `calendar` the periods of its day.
 
+    `taken` are the digests of what was taken in and may be taken in only once.
     `folded`, `touched` and `compared` count events, those of them about an account, and lots that were held to the
     journal; `recognised` counts events by type that were seen to be right at a glance (see `ordinary`).
     """
@@ -254,6 +259,7 @@ class Case:
         "seq",
         "settled",
         "sums",
+        "taken",
         "tariffs",
         "told",
         "touched",
@@ -280,6 +286,7 @@ class Case:
         self.told: set[tuple[str, int, int]] = set()
         self.acted: set[int] = set()
         self.calendar: dict[str, str] = {}
+        self.taken: list[bytes] = []
         self._day = -1
         self.folded = self.touched = self.compared = 0
         self.recognised: Counter[type[Event]] = Counter()
@@ -294,6 +301,10 @@ class Case:
         self.books.advance(at)
         if (day := at // DAY) != self._day:
             self._day, self.calendar = day, {name: period(name, (), at, None) for name in ("month", "day", "forever")}
+
+    def accounts(self) -> Iterator[Account]:
+        """All accounts that are judged here."""
+        return (account for account in self.books.accounts.values() if account is not ELSEWHERE)
 
     def find(self, kind: str, field: str, expected: object, found: object, message: str) -> None:
         """A finding about this event."""

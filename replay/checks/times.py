@@ -29,7 +29,8 @@ class Dues:
         """The event's own instant, and whether anything was due before it."""
         if (account := case.account) is None:
             if isinstance(case.event, SettlementOpened):
-                self._everywhere(case)
+                case.findings.checked[KIND] += 1
+                self.everywhere(case)
             return
         case.findings.checked[KIND] += 1
         event, name = case.event, account.number
@@ -55,10 +56,9 @@ class Dues:
         for name in self._touched | case.acted:
             self._pending(case, case.books.accounts[name])
 
-    def _everywhere(self, case: Case) -> None:
+    def everywhere(self, case: Case) -> None:
         """A batch counts all accounts as they are due, so everything that is due stands before it."""
-        case.findings.checked[KIND] += 1
-        for account in case.books.accounts.values():
+        for account in case.accounts():
             self._pending(case, account)
 
     def _due(self, case: Case, account: Account, due: int, instant: int, place: tuple[int, int, int]) -> None:
