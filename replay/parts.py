@@ -13,11 +13,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 
 import msgspec
 from msgspec.structs import replace
 
-from ledger.books import Account, Books, OpenBatch, Settling
+from ledger.books import OpenBatch, Settling
 from ledger.events import (
     Extended,
     Leaf,
@@ -73,7 +74,7 @@ class Part:
 
     `events` counts what it judged, `taken` are the digests of what may be taken in only once, `earnings` what its
     accounts had earned at each batch, by leaf (those that changed since the one before) and by receiver. `snapshots`
-    are the books without their accounts, which were compared.
+    are the books without their accounts, which were compared, as stored.
     """
 
     end: Place
@@ -85,7 +86,7 @@ class Part:
     batches: list[Happened] = field(default_factory=list)
     earnings: dict[int, Earnings] = field(default_factory=dict)
     settlings: dict[tuple[str, str], Settling] = field(default_factory=dict)
-    snapshots: list[Books] = field(default_factory=list)
+    snapshots: list[bytes] = field(default_factory=list)
 
 
 class Share:
@@ -96,7 +97,7 @@ class Share:
         self.events = 0
         self.batches: list[Happened] = []
         self.earnings: dict[int, Earnings] = {}
-        self.snapshots: list[Books] = []
+        self.snapshots: list[bytes] = []
         self._known: dict[tuple[str, str, str], dict[tuple[str, str], int]] = {}
 
     def judges(self, case: Case) -> bool:
@@ -139,9 +140,9 @@ class Share:
         """Compare the accounts of a snapshot that are judged here. Raises CannotPart where it is not the books."""
         cached = _accounts.decode(snapshot.body).accounts
         for number, account in case.books.accounts.items():
-            if account is not ELSEWHERE and cached.get(number) != _encoder.encode(account):
+            if account is not ELSEWHERE and cached.get(number) != msgspec.Raw(_encoder.encode(account)):
                 raise CannotPart(f"account {number} of a snapshot is not what the log comes to")
-        self.snapshots.append(_shell(case.books))
+        self.snapshots.append(replace(case.books, accounts={}, names={}, open={}).dump())
 
 
 class _Accounts(msgspec.Struct):
@@ -149,11 +150,9 @@ class _Accounts(msgspec.Struct):
 
 
 _accounts = msgspec.json.Decoder(_Accounts)
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_settlings_of = msgspec.json.Decoder(list[Settling])
 _encoder = msgspec.json.Encoder()
-
-
-def _shell(books: Books) -> Books:
-    return replace(books, accounts={}, names={}, open={})
 
 
 # -- the parts together ------------------------------------------------------------------------------------------------
@@ -220,29 +219,28 @@ def _leaves(parts: Iterable[tuple[Leaf, ...]]) -> tuple[Leaf, ...]:
 
 
 def _snapshots(case: Case, parts: Sequence[Part], snapshots: Mapping[int, Snapshot]) -> bool:
-    """Whether what is around the accounts of each snapshot is right, too."""
-    for shells in zip(*(part.snapshots for part in parts), strict=True):
+    """Whether each snapshot is, byte for byte, what the parts come to; its accounts they have compared."""
+    for bodies in zip(*(part.snapshots for part in parts), strict=True):
         case.findings.checked[SNAPSHOT] += 1
-        snapshot = snapshots[shells[0].seq]
-        books = replace(
-            shells[0],
-            accounts=_in_order(snapshot, shells[0].opened),
-            keys=_by_sequence([shell.keys for shell in shells]),
-            older_keys=_by_sequence([shell.older_keys for shell in shells]),
-            payments=_by_sequence([shell.payments for shell in shells]),
-            settlings=_settlings([shell.settlings for shell in shells]),
-        )
-        if books.dump() != snapshot.body:
+        shells = [_fields.decode(body) for body in bodies]
+        seq, opened = (msgspec.json.decode(shells[0][name], type=int) for name in ("seq", "opened"))
+        cached = _accounts.decode(snapshots[seq].body).accounts
+        settlings = [
+            {(each.chain, each.contract): each for each in _settlings_of.decode(shell["settlings"])} for shell in shells
+        ]
+        together = {
+            **shells[0],
+            "accounts": {number: cached.get(number) for number in range(1, opened + 1)},
+            "keys": _in_order(shell["keys"] for shell in shells),
+            "payments": _in_order(shell["payments"] for shell in shells),
+            "settlings": list(_settlings(settlings).values()),
+        }
+        if _encoder.encode(together) != snapshots[seq].body:
             return False
     return True
 
 
-def _in_order(snapshot: Snapshot, opened: int) -> dict[int, Account]:
-    """The accounts as the snapshot has them, each as its own bytes: they are compared already."""
-    cached = _accounts.decode(snapshot.body).accounts
-    return {number: cached[number] for number in range(1, opened + 1)}  # type: ignore[misc]
-
-
-def _by_sequence(parts: Sequence[dict[bytes, tuple]]) -> dict[bytes, tuple]:  # type: ignore[type-arg]
-    found = [item for part in parts for item in part.items()]
-    return dict(sorted(found, key=lambda item: item[1][1]))
+def _in_order(parts: Iterable[msgspec.Raw]) -> list[list[object]]:
+    """Rows of all parts in the order of their sequence, which is their third column."""
+    rows = [row for part in parts for row in msgspec.json.decode(part)]
+    return sorted(rows, key=itemgetter(2))
