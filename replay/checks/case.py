@@ -64,6 +64,14 @@ def _add(usage: Usage, more: Usage, sign: int = 1) -> None:
             usage.pop(name, None)
 
 
+def _calendar(at: int) -> dict[str, str]:
+    """The periods of a day by metering, for what no purchase begins; none where no calendar has that day."""
+    try:
+        return {metering: period(metering, (), at, None) for metering in ("month", "day", "forever")}
+    except OverflowError:
+        return {}
+
+
 class OwnAccount:
     """The auditor's own sums of one account: what its open requests hold, what they estimate (once that was asked
     for), and its meters by period."""
@@ -300,7 +308,7 @@ class Case:
         self.acted.clear()
         self.books.advance(at)
         if (day := at // DAY) != self._day:
-            self._day, self.calendar = day, {name: period(name, (), at, None) for name in ("month", "day", "forever")}
+            self._day, self.calendar = day, _calendar(at)
 
     def accounts(self) -> Iterator[Account]:
         """All accounts that are judged here."""
