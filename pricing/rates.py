@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from functools import lru_cache
 from math import gcd, lcm
 
 from ledger.events import Line
@@ -16,17 +15,6 @@ def exact(numerator: int, denominator: int) -> str:
     shared = gcd(numerator, denominator)
     whole = shared == denominator
     return str(numerator // shared) if whole else f"{numerator // shared}/{denominator // shared}"
-
-
-@lru_cache(maxsize=1 << 15)
-def _line(dimension: str, units: int, rate: str, numerator: int, denominator: int) -> Line:
-    """The line of so many units. The same few numbers come again and again, and a line cannot change."""
-    return Line(dimension=dimension, units=units, rate=rate, credits=exact(units * numerator, denominator))
-
-
-@lru_cache(maxsize=1 << 12)
-def _difference(text: str, numerator: int, denominator: int) -> Line:
-    return Line(text=text, credits=exact(numerator, denominator))
 
 
 def common(rates: Sequence[Fraction]) -> tuple[int, list[int]]:
@@ -48,7 +36,7 @@ def rounded_up(
     if maximum is not None and credits > maximum:
         credits, why = maximum, "maximum"
     if difference := credits * denominator - numerator:
-        lines = [*lines, _difference(why, difference, denominator)]
+        lines = [*lines, Line(text=why, credits=exact(difference, denominator))]
     return Price(credits, tuple(lines))
 
 
@@ -66,8 +54,10 @@ class Rates:
         total, lines = 0, []
         for dimension, numerator, rate in self._rates:
             if units := usage.get(dimension, 0):
-                total += units * numerator
-                lines.append(_line(dimension, units, rate, numerator, self.denominator))
+                part = units * numerator
+                total += part
+                credits = exact(part, self.denominator)
+                lines.append(Line(dimension=dimension, units=units, rate=rate, credits=credits))
         return total, lines
 
 

@@ -58,8 +58,9 @@ def audit(
 
     `since` is a head that an earlier audit saw and that must still stand; `against` is a copy of the log, or the JSON
     of a saved audit. A log file can be audited by several `processes` at once, None being as many as there are cores if
-    it is long enough to be worth it, or on an `executor` whose workers can read that file. An open store, or a log that
-    is compared with a copy, is audited in this process. The report is the same, however it is made.
+    it is long enough to be worth it, or in so many parts on an `executor` whose workers can read that file. An open store, or a log that
+    is compared with a copy, is audited in this process. The report is the same, however it is made: what a log with
+    findings has is found in one process.
 
     Raises NotFound, NotALog or WrongVersion where there is no log to audit.
     """
@@ -170,7 +171,8 @@ class _Audit:
     def part(self, share: Share) -> Part | None:
         """Audit a share of the accounts. None where anything is found, or cannot be judged alone."""
         self._share = share
-        self._case = Case(self._findings, _corrected(self._log), self._log.id)
+        case = self._case = Case(self._findings, _corrected(self._log), self._log.id)
+        case.taken = []
         self._snapshots = self._log.snapshots()
         chain = Chain(self._log.origin, self._findings, self._checkpoints, hashes=not share.index)
         self._follow(chain, None)
@@ -179,7 +181,6 @@ class _Audit:
             self._end()
         if self._findings.counts or (share.index == share.of - 1 and self._log.flaws()):
             return None
-        case = self._case
         _count(case)
         if share.index:  # the first part counts the commits
             self._findings.checked.subtract(dict.fromkeys(("unreadable", "sequence", "time", "schema"), chain.commits))

@@ -236,7 +236,7 @@ class Case:
     the log's id, `head` its head before the event's commit (sequence and hash), `first` that commit's first sequence,
     `commit` its events, `acted` the accounts that did something in it, and `calendar` the periods of its day.
 
-    `taken` are the digests of what was taken in and may be taken in only once.
+    `taken` collects, in one part of an audit, the digests of what may be taken in only once.
     `folded`, `touched` and `compared` count events, those of them about an account, and lots that were held to the
     journal; `recognised` counts events by type that were seen to be right at a glance (see `ordinary`).
     """
@@ -294,7 +294,7 @@ class Case:
         self.told: set[tuple[str, int, int]] = set()
         self.acted: set[int] = set()
         self.calendar: dict[str, str] = {}
-        self.taken: list[bytes] = []
+        self.taken: list[bytes] | None = None
         self._day = -1
         self.folded = self.touched = self.compared = 0
         self.recognised: Counter[type[Event]] = Counter()
