@@ -58,9 +58,9 @@ def audit(
 
     `since` is a head that an earlier audit saw and that must still stand; `against` is a copy of the log, or the JSON
     of a saved audit. A log file can be audited by several `processes` at once, None being as many as there are cores if
-    it is long enough to be worth it, or in so many parts on an `executor` whose workers can read that file. An open store, or a log that
-    is compared with a copy, is audited in this process. The report is the same, however it is made: what a log with
-    findings has is found in one process.
+    it is long enough to be worth it, or in so many parts on an `executor` whose workers can read that file. An open
+    store, or a log that is compared with a copy, is audited in this process. The report is the same, however it is
+    made: what a log with findings has is found in one process.
 
     Raises NotFound, NotALog or WrongVersion where there is no log to audit.
     """
