@@ -10,27 +10,36 @@ A commit that cannot be read ends the fold, since nothing after it can be judged
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
+from multiprocessing import get_context
 from pathlib import Path
 
 import msgspec
 
-from ledger.events import Recorded, decode
+from ledger.errors import LedgerError
+from ledger.events import Charged, Recorded, decode
 from ledger.log import TEXT, Snapshot
 from ledger.plugins import Store
 
 from .chain import Chain, Checkpoint, checkpoint, compare
-from .checks import BY_EVENT, DIFFERENCE, KINDS, earnings, outstanding, references, snapshots, totals
+from .checks import BY_EVENT, DIFFERENCE, KINDS, earnings, ordinary, outstanding, references, snapshots, totals, whole
 from .checks.adjustments import pending_falls
 from .checks.case import Case
-from .checks.times import Dues
+from .checks.times import KIND, Dues
 from .findings import Findings, Report, ReportHead, Unverified, time_text
-from .rows import Row, Source, Unreadable, source
+from .parts import TOGETHER, Part, Place, Share, together
+from .rows import FileRows, Row, Source, Unreadable, source
 
 __all__ = ["audit", "checkpoint"]
 
 Progress = Callable[[int, int], None]
 """Told now and then how far an audit is: the sequence reached, and the last one."""
+
+LONG = 100_000
+"""Events from which on it is worth starting processes to audit a log in."""
 
 _TOLD_EVERY = 500
 _END = "; what follows it is not folded"
@@ -42,18 +51,94 @@ def audit(
     since: Checkpoint | str | None = None,
     against: str | Path | Store | None = None,
     progress: Progress | None = None,
+    processes: int | None = 1,
+    executor: Executor | None = None,
 ) -> Report:
     """Audit a log file, or an open store.
 
     `since` is a head that an earlier audit saw and that must still stand; `against` is a copy of the log, or the JSON
-    of a saved audit. Raises NotFound, NotALog or WrongVersion where there is no log to audit.
+    of a saved audit. A log file can be audited by several `processes` at once, None being as many as there are cores if
+    it is long enough to be worth it, or in so many parts on an `executor` whose workers can read that file. An open
+    store, or a log that is compared with a copy, is audited in this process. The report is the same, however it is
+    made: what a log with findings has is found in one process.
+
+    Raises NotFound, NotALog or WrongVersion where there is no log to audit.
     """
     early = checkpoint(since) if isinstance(since, str) else since
+    checkpoints = [early] if early is not None else []
     log = source(where)
     try:
-        return _Audit(log, [early] if early is not None else []).run(against, progress)
+        number = _processes(log, processes)
+        if isinstance(log, FileRows) and number > 1 and against is None:
+            with _workers(executor, number) as workers:
+                report = _in_parts(log, checkpoints, number, workers)
+            if report is not None:
+                if progress is not None:
+                    progress(report.head.seq, report.head.seq)
+                return report
+        return _Audit(log, checkpoints).run(against, progress)
     finally:
         log.close()
+
+
+def _processes(log: Source, processes: int | None) -> int:
+    if not log.last():
+        return 1
+    if processes is not None:
+        return processes
+    return _cores() if log.last() >= LONG else 1
+
+
+def _cores() -> int:
+    """The cores that this process may use, where the system can tell; else those of the machine."""
+    usable = getattr(os, "sched_getaffinity", None)
+    return len(usable(0)) if usable is not None else os.cpu_count() or 1
+
+
+def _workers(executor: Executor | None, processes: int) -> AbstractContextManager[Executor]:
+    """The executor that was given, or one of new processes. They are spawned: a fork would copy locks and threads."""
+    if executor is not None:
+        return nullcontext(executor)
+    return ProcessPoolExecutor(processes, mp_context=get_context("spawn"))
+
+
+def _in_parts(log: FileRows, checkpoints: list[Checkpoint], number: int, workers: Executor) -> Report | None:
+    """Audit the log in parts. None where these do not prove that it is clean."""
+    said = log.name, log.last(), checkpoints, number
+    futures = [workers.submit(audit_part, *said, index) for index in range(number)]
+    try:
+        parts = [future.result() for future in futures]
+    except BrokenExecutor as error:
+        hint = "run it with one process; a script that starts several guards itself by `if __name__ == '__main__':`"
+        raise ProcessDied("a process of the audit died", hint) from error
+    finally:
+        for future in futures:
+            future.cancel()
+    proofs = [part for part in parts if part is not None]
+    case = Case(Findings(), frozenset(), log.id)
+    try:
+        if len(proofs) < number or not together(case, proofs, log.snapshots()):
+            return None
+    except Exception:  # noqa: BLE001 - a log in which the parts do not fit together is not clean
+        return None
+    return _report(log.name, proofs[0].end, case, KINDS)
+
+
+def audit_part(path: str, upto: int, checkpoints: list[Checkpoint], of: int, index: int) -> Part | None:
+    """One part of an audit, in a process of its own. None where it does not prove its accounts to be right."""
+    log = FileRows(Path(path), upto)
+    try:
+        return _Audit(log, checkpoints if not index else []).part(Share(index, of))
+    except Exception:  # noqa: BLE001 - what a part cannot take, the audit in one process finds
+        return None
+    finally:
+        log.close()
+
+
+class ProcessDied(LedgerError):
+    """A process that audited a part of the log died."""
+
+    hint = "run it again with one process"
 
 
 class _Audit:
@@ -64,6 +149,7 @@ class _Audit:
         self._case = Case(self._findings, frozenset())
         self._dues = Dues()
         self._snapshots: dict[int, Snapshot] = {}
+        self._share: Share | None = None
         self._folds = True
 
     def run(self, against: str | Path | Store | None, progress: Progress | None) -> Report:
@@ -78,10 +164,48 @@ class _Audit:
         for flaw in self._log.flaws():
             self._findings.add("unreadable", None, "file", "ok", flaw, f"the file is damaged: {flaw}")
         if self._folds:
-            self._guarded("books", lambda: totals.end(self._case))
-            self._guarded("earned", lambda: earnings.end(self._case))
-            self._guarded("books", lambda: outstanding.end(self._case))
-        return self._report(chain, kinds)
+            self._end()
+            self._guarded("books", self._whole)
+        return _report(self._log.name, _place(chain), self._case, kinds)
+
+    def part(self, share: Share) -> Part | None:
+        """Audit a share of the accounts. None where anything is found, or cannot be judged alone."""
+        self._share = share
+        case = self._case = Case(self._findings, _corrected(self._log), self._log.id)
+        case.taken = []
+        self._snapshots = self._log.snapshots()
+        chain = Chain(self._log.origin, self._findings, self._checkpoints, hashes=not share.index)
+        self._follow(chain, None)
+        chain.end()
+        if self._folds:
+            self._end()
+        if self._findings.counts or (share.index == share.of - 1 and self._log.flaws()):
+            return None
+        _count(case)
+        if share.index:  # the first part counts the commits
+            self._findings.checked.subtract(dict.fromkeys(("unreadable", "sequence", "time", "schema"), chain.commits))
+        return Part(
+            end=_place(chain),
+            events=share.events,
+            checked=self._findings.checked,
+            unverified=case.unverified,
+            taken=case.taken,
+            counted=whole.count(case),
+            batches=share.batches,
+            earnings=share.earnings,
+            settlings=case.books.settlings,
+            snapshots=share.snapshots,
+        )
+
+    def _end(self) -> None:
+        self._guarded("books", lambda: totals.end(self._case))
+        self._guarded("earned", lambda: earnings.end(self._case))
+        self._guarded("books", lambda: outstanding.unpaid(self._case))
+
+    def _whole(self) -> None:
+        counted = whole.count(self._case)
+        whole.end(self._case, counted)
+        outstanding.end(self._case, counted, self._case.books.settlings)
 
     def _follow(self, chain: Chain, progress: Progress | None) -> None:
         """Each commit: as bytes, then as events."""
@@ -93,7 +217,9 @@ class _Audit:
                 chain.follow(row)
                 self._commit(row)
                 if self._folds and (snapshot := self._snapshots.get(chain.seq)) is not None:
-                    snapshots.judge(self._case, snapshot, chain.hash)
+                    self._snapshot(snapshot, chain)
+                if self._share is not None and (self._findings.counts or not self._folds):
+                    return
                 if progress is not None and chain.commits % _TOLD_EVERY == 0:
                     progress(chain.seq, max(last, chain.seq))
         except Unreadable as error:
@@ -103,20 +229,28 @@ class _Audit:
         if progress is not None:
             progress(chain.seq, chain.seq)
 
+    def _snapshot(self, snapshot: Snapshot, chain: Chain) -> None:
+        if self._share is None:
+            snapshots.judge(self._case, snapshot, chain.hash)
+        elif snapshot.hash == chain.hash:
+            self._share.snapshot(self._case, snapshot)
+
     def _commit(self, row: Row) -> None:
         case = self._case
         events = self._events(row)
         if events is None or not self._folds or type(row.at) is not int:
             self._folds = False
             return
-        case.at, case.first, case.commit = row.at, row.first_seq, events
-        case.books.advance(row.at)
+        case.begin(row.first_seq, row.at, events)
         self._dues.begin()
-        for seq, event in enumerate(events, row.first_seq):
-            case.seq, case.event = seq, event
+        for case.seq, case.event in enumerate(events, row.first_seq):
+            if self._share is not None and not self._share.judges(case):
+                continue
             self._event(case)
             if not self._folds:
                 return
+        if self._share is not None:
+            case.books.seq = case.seq
         self._guarded("time", lambda: self._dues.end(case))
         if case.falls:
             self._guarded("price", lambda: pending_falls(case))
@@ -145,24 +279,31 @@ class _Audit:
 
     def _event(self, case: Case) -> None:
         """Judge an event on what came before it, let it happen, and judge what it came to."""
+        if not ordinary.recognised(case) and not self._judged(case):
+            case.passed_over = True
+            return
+        try:
+            case.fold()
+            totals.after(case)
+        except Exception as error:  # noqa: BLE001 - reducers and journal expect what decide would write
+            self._folds = False
+            case.find("books", "event", None, None, f"this cannot be folded: {type(error).__name__}: {error}{_END}")
+
+    def _judged(self, case: Case) -> bool:
+        """Let all checks of an event look at it. False where it cannot be folded, which was found."""
         checked = case.findings.checked
         checked["schema"] += 1
         try:
             if not references.resolve(case):
-                case.passed_over = True
-                return
+                return False
             self._dues.judge(case)
             for kind, _, judge in BY_EVENT.get(type(case.event), ()):
-                checked[kind] += 1
-                judge(case)
+                if self._share is None or kind not in TOGETHER:
+                    checked[kind] += 1
+                    judge(case)
         except Exception as error:  # noqa: BLE001 - a hostile event may break any rule that a check relies on
             case.find("schema", "event", None, None, f"this cannot be judged: {type(error).__name__}: {error}")
-        try:
-            legs = case.fold()
-            totals.after(case, legs)
-        except Exception as error:  # noqa: BLE001 - reducers and journal expect what decide would write
-            self._folds = False
-            case.find("books", "event", None, None, f"this cannot be folded: {type(error).__name__}: {error}{_END}")
+        return True
 
     def _guarded(self, kind: str, check: Callable[[], None]) -> None:
         """A check of the whole that malformed events may break."""
@@ -172,27 +313,42 @@ class _Audit:
             message = f"this cannot be judged: {type(error).__name__}: {error}"
             self._findings.add(kind, self._case.seq or None, "event", None, None, message)
 
-    def _report(self, chain: Chain, kinds: tuple[str, ...]) -> Report:
-        found = sorted(self._findings.listed, key=lambda each: (each.seq is None, each.seq or 0))
-        unverified, unsealed = self._case.unverified, self._case.unsealed
-        return Report(
-            log=self._log.name,
-            verdict="findings" if found else "clean",
-            head=ReportHead(
-                seq=chain.seq,
-                commits=chain.commits,
-                at=time_text(chain.at) if chain.commits else None,
-                hash=chain.hash.hex(),
-            ),
-            checks=self._findings.checks(kinds),
-            unverified=Unverified(
-                charges=sum(unverified.values()),
-                policies=tuple(sorted(unverified)),
-                batches=sum(unsealed.values()),
-                chains=tuple(sorted(unsealed)),
-            ),
-            findings=tuple(found),
-        )
+
+def _place(chain: Chain) -> Place:
+    return Place(chain.seq, chain.commits, chain.at, chain.hash)
+
+
+def _report(name: str, end: Place, case: Case, kinds: tuple[str, ...]) -> Report:
+    _count(case)
+    found = sorted(case.findings.listed, key=lambda each: (each.seq is None, each.seq or 0))
+    return Report(
+        log=name,
+        verdict="findings" if found else "clean",
+        head=ReportHead(
+            seq=end.seq,
+            commits=end.commits,
+            at=time_text(end.at) if end.commits else None,
+            hash=end.hash.hex(),
+        ),
+        checks=case.findings.checks(kinds),
+        unverified=Unverified(
+            charges=sum(case.unverified.values()),
+            policies=tuple(sorted(case.unverified)),
+            batches=sum(case.unsealed.values()),
+            chains=tuple(sorted(case.unsealed)),
+        ),
+        findings=tuple(found),
+    )
+
+
+def _count(case: Case) -> None:
+    """Add what was counted on the way to the kinds of checks that it was checked for."""
+    checked = case.findings.checked
+    checked.update(conservation=case.folded, overspend=case.touched, hold=case.touched, books=case.compared)
+    for event, number in case.recognised.items():
+        checked.update(dict.fromkeys(("schema", KIND, *(("meter",) if event is Charged else ())), number))
+        for kind, *_ in BY_EVENT.get(event, ()):
+            checked[kind] += number
 
 
 class _Peek(msgspec.Struct):

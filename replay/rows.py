@@ -85,16 +85,17 @@ def source(where: str | Path | Store) -> Source:
 
 
 class FileRows:
-    """The rows of an SQLite log, read-only, a few at a time, up to the commit that was the last when it was opened."""
+    """The rows of an SQLite log, read-only, a few at a time, up to the commit that begins at `upto`, or to the one that
+    was the last when it was opened."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, upto: int | None = None) -> None:
         self.name, self._path = str(path), path
         _check_opens(path)
         self._connection = sqlite3.connect(reading_uri(path), uri=True, timeout=LOCK_SECONDS, isolation_level=None)
         self._connection.text_factory = bytes
         try:
             self.id, self.origin = self._identify(path)
-            self._upto = self._last()
+            self._upto = self._last() if upto is None else upto
         except BaseException:
             self.close()
             raise

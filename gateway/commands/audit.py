@@ -24,6 +24,10 @@ _Since = Annotated[
     typer.Option(metavar="CHECKPOINT", help="Hold it to a head noted earlier, SEQ:HASH.", show_default=False),
 ]
 _Html = Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the report here.", show_default=False)]
+_Processes = Annotated[
+    int | None,
+    typer.Option(metavar="N", min=1, help="Share the work. Without it: all cores for a long log.", show_default=False),
+]
 
 MOST_SHOWN = 50
 
@@ -34,6 +38,7 @@ def audit(
     against: _Against = None,
     since: _Since = None,
     html: _Html = None,
+    processes: _Processes = None,
     json: Json = False,
 ) -> int:
     """Is everything in this log as it must be? From the log alone: hashes, order, every balance, every price.
@@ -63,7 +68,13 @@ def audit(
 
     noted = None if since is None else checkpoint(since)
     with progress(quiet=json) as told:
-        report = examine(log, since=noted, against=against, progress=lambda done, total: told("audit", done, total))
+        report = examine(
+            log,
+            since=noted,
+            against=against,
+            progress=lambda done, total: told("audit", done, total),
+            processes=processes,
+        )
     if html is not None:
         html.write_text(page(report), encoding="utf-8")
     if json:

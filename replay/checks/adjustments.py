@@ -74,7 +74,7 @@ def _nets(case: Case, account: Account, event: Adjusted, charge: Charged | None)
         if net < 0:
             case.find(KIND, "credits", "a net of 0 or more", net, f"charge {event.charge} falls below 0")
     period = event.period or event.metered
-    meter = case.sums.periods.get((event.account, period))
+    meter = case.sums.period(event.account, period)
     if meter is not None and meter.net + event.credits < 0:
         net = meter.net + event.credits
         case.find(KIND, "credits", "a net of 0 or more", net, f"the period {period} falls below 0")
@@ -132,7 +132,7 @@ def _before(case: Case, account: Account, event: Adjusted, charge: Charged | Non
     periods = kept(case.plan.terms.period, account.purchases, case.at) if case.plan is not None else ()
     if charge is None or in_period:
         own = "" if charge is None else charge.period if charge.period in periods else periods[0]
-        meter: Meter | None = case.sums.periods.get((event.account, event.period or own))
+        meter: Meter | None = case.sums.period(event.account, event.period or own)
         return before_of(meter)
     if charge.request and charge.request in account.requests:
         return before_of(case.sums.requests.get(charge.request))

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from typing import Any
 
+from ledger.amounts import SECOND
 from ledger.books import Account, Books, OpenRequest, Plan
 from ledger.errors import LedgerError
-from ledger.events import Adjusted, Charged, Recorded, Released, Requested, Usage
-from ledger.log import Entry
-from ledger.movements import Journal, Leg
+from ledger.events import Adjusted, Charged, Event, Recorded, Released, Requested, Usage
+from ledger.movements import Journal
+from ledger.periods import kept, period
 from ledger.plugins import Policy, Price
 from ledger.reducers import reduce
 from ledger.tariffs import Tariffs
@@ -23,7 +25,13 @@ from ledger.tariffs import Tariffs
 from ..findings import Findings
 from .settled import MOVES, Settled
 
+DAY = 86_400 * SECOND
+
 _MOST_REMEMBERED = 20_000
+
+
+ELSEWHERE = Account(0, "", "")
+"""What stands in the books for every account that is judged in another part of the audit."""
 
 
 class Meter:
@@ -32,13 +40,18 @@ class Meter:
     __slots__ = ("charged", "net", "usage")
 
     def __init__(self) -> None:
-        self.usage: Usage = {}
+        self.usage: defaultdict[str, int] = defaultdict(int)
         self.charged = False
         self.net = 0
 
     def add(self, usage: Usage) -> None:
-        """Count more usage."""
-        _add(self.usage, usage)
+        """Count more usage; dimensions that come to 0 are left out."""
+        own = self.usage
+        for name, units in usage.items():
+            if units:
+                own[name] += units
+                if not own[name]:
+                    del own[name]
         self.charged = True
 
 
@@ -51,15 +64,37 @@ def _add(usage: Usage, more: Usage, sign: int = 1) -> None:
             usage.pop(name, None)
 
 
-class Sums:
-    """The auditor's own sums, moved by what the events say."""
+def _calendar(at: int) -> dict[str, str]:
+    """The periods of a day by metering, for what no purchase begins; none where no calendar has that day."""
+    try:
+        return {metering: period(metering, (), at, None) for metering in ("month", "day", "forever")}
+    except OverflowError:
+        return {}
 
-    def __init__(self, corrected: frozenset[int]) -> None:
-        self.periods: dict[tuple[int, str], Meter] = {}
+
+class OwnAccount:
+    """The auditor's own sums of one account: what its open requests hold, what they estimate (once that was asked
+    for), and its meters by period."""
+
+    __slots__ = ("held", "meters", "pending")
+
+    def __init__(self) -> None:
+        self.held = 0
+        self.pending: Usage | None = None
+        self.meters: dict[str, Meter] = {}
+
+
+class Sums:
+    """The auditor's own sums, moved by what the events say.
+
+    `holds` has what each open request still holds, `requests` the meters of those that were charged in part, `charges`
+    the charges that are corrected later, and `admitted` the sequence of every request there ever was, in order.
+    """
+
+    def __init__(self, corrected: Container[int]) -> None:
+        self.accounts: dict[int, OwnAccount] = {}
         self.requests: dict[int, Meter] = {}
         self.holds: dict[int, int] = {}
-        self.held: dict[int, int] = {}
-        self.pending: dict[int, Usage] = {}
         self.charges: dict[int, Charged] = {}
         self.admitted = array("q")
         self._corrected = corrected
@@ -69,64 +104,105 @@ class Sums:
         place = bisect_left(self.admitted, request)
         return place < len(self.admitted) and self.admitted[place] == request
 
-    def move(self, case: Case) -> None:
-        """Count the event."""
-        event = case.event
-        match event:
-            case Requested():
-                self.admitted.append(case.seq)
-                self.requests[case.seq] = Meter()
-                self.holds[case.seq] = event.hold
-                self.held[event.account] = self.held.get(event.account, 0) + event.hold
-                if event.estimate:
-                    _add(self.pending.setdefault(event.account, {}), event.estimate)
-            case Released():
-                self._close(case, event.request, keep=event.reason == "expired")
-            case Charged():
-                self._charged(case, event)
-            case Adjusted():
-                self._adjusted(event)
-            case _:
-                pass
+    def account(self, number: int) -> OwnAccount:
+        """The sums of an account."""
+        own = self.accounts.get(number)
+        if own is None:
+            own = self.accounts[number] = OwnAccount()
+        return own
 
-    def _charged(self, case: Case, event: Charged) -> None:
+    def period(self, account: int, name: str) -> Meter | None:
+        """An account's meter in a period; None where nothing was charged there, or the period is no longer kept."""
+        own = self.accounts.get(account)
+        return None if own is None else own.meters.get(name)
+
+    def pending(self, account: Account) -> Usage:
+        """The estimates of all open requests of an account."""
+        own = self.account(account.number)
+        if own.pending is None:
+            own.pending = {}
+            for request in account.requests.values():
+                _add(own.pending, request.estimate)
+        return own.pending
+
+    def requested(self, case: Case, event: Requested) -> None:
+        """A request is open."""
+        self.admitted.append(case.seq)
+        self.holds[case.seq] = event.hold
+        own = self.account(event.account)
+        own.held += event.hold
+        if own.pending is not None:
+            _add(own.pending, event.estimate)
+
+    def released(self, case: Case, event: Released) -> None:
+        """A request is over; one that expired may still be charged."""
+        self._close(case, event.request)
+        if event.reason != "expired":
+            self.requests.pop(event.request, None)
+
+    def charged(self, case: Case, event: Charged) -> None:
+        """A charge moves the meters of its period and its request, and consumes the hold."""
         if case.seq in self._corrected:
             self.charges[case.seq] = event
-        meter = self.periods.get((event.account, event.period))
+        own = self.account(event.account)
+        meter = own.meters.get(event.period)
         if meter is None:
-            meter = self.periods[event.account, event.period] = Meter()
+            meter = self._meter(case, own, event.period)
         meter.add(event.usage)
         meter.net += event.credits
-        if event.request:
-            if (own := self.requests.get(event.request)) is not None:
-                own.add(event.usage)
-            taken = min(self.holds.get(event.request, 0), event.credits)
-            if taken:
-                self.holds[event.request] -= taken
-                self.held[event.account] -= taken
-            if event.final:
-                self._close(case, event.request)
+        request = event.request
+        if not request:
+            return
+        if event.final:
+            self._close(case, request)
+            self.requests.pop(request, None)
+            return
+        self.requests.setdefault(request, Meter()).add(event.usage)
+        taken = min(self.holds.get(request, 0), event.credits)
+        if taken:
+            self.holds[request] -= taken
+            own.held -= taken
 
-    def _adjusted(self, event: Adjusted) -> None:
+    def adjusted(self, case: Case, event: Adjusted) -> None:
+        """A correction moves the period's net, and with usage its meter and that of an open request."""
+        own = self.account(event.account)
         period = event.period or event.metered
-        meter = self.periods.get((event.account, period))
+        meter = own.meters.get(period)
         if meter is None and period and event.usage:
-            meter = self.periods[event.account, period] = Meter()
+            meter = self._meter(case, own, period)
         if meter is not None:
             meter.net += event.credits
             if event.usage:
                 meter.add(event.usage)
-        if event.usage and (own := self.requests.get(event.request)) is not None:
-            own.add(event.usage)
+        request = event.request
+        late = case.account is not None and request in case.account.late
+        if event.usage and (late or request in self.holds or request in self.requests):
+            self.requests.setdefault(request, Meter()).add(event.usage)
 
-    def _close(self, case: Case, request: int, keep: bool = False) -> None:
+    def _meter(self, case: Case, own: OwnAccount, period: str) -> Meter:
+        """A new meter; those of periods that are no longer kept go."""
+        if len(own.meters) > 1 and case.plan is not None and case.account is not None:
+            periods = kept(case.plan.terms.period, case.account.purchases, case.at)
+            own.meters = {name: meter for name, meter in own.meters.items() if name in periods}
+        meter = own.meters[period] = Meter()
+        return meter
+
+    def _close(self, case: Case, request: int) -> None:
         account = case.account
         if account is not None and request in self.holds:
-            self.held[account.number] -= self.holds.pop(request)
-            if case.request is not None and case.request.estimate:
-                _add(self.pending[account.number], case.request.estimate, -1)
-        if not keep:
-            self.requests.pop(request, None)
+            own = self.account(account.number)
+            own.held -= self.holds.pop(request)
+            if own.pending is not None and case.request is not None:
+                _add(own.pending, case.request.estimate, -1)
+
+
+SUMS: dict[type[Event], Callable[[Sums, Case, Any], None]] = {
+    Requested: Sums.requested,
+    Released: Sums.released,
+    Charged: Sums.charged,
+    Adjusted: Sums.adjusted,
+}
+"""By event, which sums it moves; all other events move none of these."""
 
 
 class Remembered:
@@ -157,32 +233,44 @@ class Case:
     """One event, what it is about, and everything known before it (or, for the checks that come after, with it).
 
     `request` is the open request that the event is about, `late` the expired one that may still be charged. `ledger` is
-    the log's id, `head` its head before the event's commit (sequence and hash), `first` that commit's first sequence
-    and `commit` its events.
+    the log's id, `head` its head before the event's commit (sequence and hash), `first` that commit's first sequence,
+    `commit` its events, `acted` the accounts that did something in it, and `calendar` the periods of its day.
+
+    `taken` collects, in one part of an audit, the digests of what may be taken in only once.
+    `folded`, `touched` and `compared` count events, those of them about an account, and lots that were held to the
+    journal; `recognised` counts events by type that were seen to be right at a glance (see `ordinary`).
     """
 
     __slots__ = (
+        "_day",
         "_policies",
         "account",
+        "acted",
         "at",
         "books",
+        "calendar",
         "commit",
+        "compared",
         "event",
         "falls",
         "findings",
         "first",
+        "folded",
         "head",
         "journal",
         "late",
         "ledger",
         "passed_over",
         "plan",
+        "recognised",
         "request",
         "seq",
         "settled",
         "sums",
+        "taken",
         "tariffs",
         "told",
+        "touched",
         "unsealed",
         "unverified",
     )  # fmt: skip
@@ -204,9 +292,27 @@ class Case:
         self.late: OpenRequest | None = None
         self.falls: dict[int, tuple[int, str, int]] = {}
         self.told: set[tuple[str, int, int]] = set()
+        self.acted: set[int] = set()
+        self.calendar: dict[str, str] = {}
+        self.taken: list[bytes] | None = None
+        self._day = -1
+        self.folded = self.touched = self.compared = 0
+        self.recognised: Counter[type[Event]] = Counter()
         self.unverified: dict[str, int] = {}
         self.unsealed: dict[str, int] = {}
         self._policies: dict[tuple[str, int], Policy | None] = {}
+
+    def begin(self, first: int, at: int, events: Sequence[Recorded]) -> None:
+        """A new commit."""
+        self.first, self.at, self.commit = first, at, events
+        self.acted.clear()
+        self.books.advance(at)
+        if (day := at // DAY) != self._day:
+            self._day, self.calendar = day, _calendar(at)
+
+    def accounts(self) -> Iterator[Account]:
+        """All accounts that are judged here."""
+        return (account for account in self.books.accounts.values() if account is not ELSEWHERE)
 
     def find(self, kind: str, field: str, expected: object, found: object, message: str) -> None:
         """A finding about this event."""
@@ -214,18 +320,21 @@ class Case:
 
     def policy(self, version: int) -> Policy | None:
         """The policy of the plan's tariff version; None where it is not installed in that version."""
-        plan = self.plan
-        assert plan is not None
-        place = (plan.terms.plan, version)
-        if place not in self._policies:
-            try:
-                policy = self.tariffs.policy(plan, version)
-                self._policies[place] = Remembered(policy) if policy.scope == "period" else policy
-            except LedgerError:
-                self._policies[place] = None
-            except Exception:  # noqa: BLE001 - a policy is foreign code; one that cannot be made is not installed
-                self._policies[place] = None
-        return self._policies[place]
+        assert self.plan is not None
+        try:
+            return self._policies[self.plan.terms.plan, version]
+        except KeyError:
+            policy = self._policies[self.plan.terms.plan, version] = self._made(self.plan, version)
+            return policy
+
+    def _made(self, plan: Plan, version: int) -> Policy | None:
+        try:
+            policy = self.tariffs.policy(plan, version)
+            return Remembered(policy) if policy.scope == "period" else policy
+        except LedgerError:
+            return None
+        except Exception:  # noqa: BLE001 - a policy is foreign code; one that cannot be made is not installed
+            return None
 
     def cannot_reprice(self, version: int, charges: int = 0) -> None:
         """Note that the tariff's policy is not installed."""
@@ -237,11 +346,12 @@ class Case:
         """Note that no plugin of that kind of chain is installed."""
         self.unsealed[chain] = self.unsealed.get(chain, 0) + 1
 
-    def fold(self) -> list[Leg]:
-        """Let the event happen: in the books, in the journal, and in the sums. Returns its legs."""
-        reduce(self.books, self.seq, self.at, self.event)
-        legs = self.journal.post(Entry(self.seq, self.at, self.event))
-        self.sums.move(self)
-        if (move := MOVES.get(type(self.event))) is not None:
-            move(self.settled, self.seq, self.at, self.event)
-        return legs
+    def fold(self) -> None:
+        """Let the event happen: in the books, in the journal, and in the sums."""
+        event, kind = self.event, type(self.event)
+        reduce(self.books, self.seq, self.at, event)
+        self.journal.follow(self.seq, event)
+        if (count := SUMS.get(kind)) is not None:
+            count(self.sums, self, event)
+        if (move := MOVES.get(kind)) is not None:
+            move(self.settled, self.seq, self.at, event)

@@ -76,7 +76,7 @@ def earned(lot: Lot, at: int) -> int:
 
 def end(case: Case) -> None:
     """Every lot, as it stands at the end of the log."""
-    for account in case.books.accounts.values():
+    for account in case.accounts():
         for lot in account.lots.values():
             case.findings.checked[KIND] += 1
             for field, expected, found in _faults(lot, case.at):

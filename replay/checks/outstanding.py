@@ -3,32 +3,41 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 
-from ledger.movements import CREDITS
+from ledger.books import Settling
 from ledger.reducers import unpaid_name
 
 from .case import Case
 from .settled import OwnAsset, OwnContract
+from .whole import Counted
 
 
-def end(case: Case) -> None:
-    """What the books and the movements came to, against the auditor's own sums."""
-    if not case.settled.lots and not case.settled.contracts:
-        return
-    for chain, contract in {*case.settled.contracts, *case.books.settlings}:
-        _contract(case, chain, contract)
-    unpaid: dict[int, dict[str, int]] = {}
+def unpaid(case: Case) -> None:
+    """Of each account, what left its lots and is still in escrow. `end` counts these."""
+    own: dict[int, dict[str, int]] = {}
     for (number, (chain, contract, asset)), amount in case.settled.unpaid.items():
-        unpaid.setdefault(number, {})[unpaid_name(chain, contract, asset)] = amount
-    for number, account in case.books.accounts.items():
-        own = unpaid.get(number, {})
-        _same(case, "unpaid", own, account.unpaid, f"account {number} is owed otherwise by its escrows")
-    _money(case)
+        own.setdefault(number, {})[unpaid_name(chain, contract, asset)] = amount
+    for account in case.accounts():
+        number = account.number
+        if (expected := own.get(number, {})) != account.unpaid:
+            message = f"account {number} is owed otherwise by its escrows"
+            case.findings.add("books", None, "unpaid", expected, account.unpaid, message)
 
 
-def _contract(case: Case, chain: str, contract: str) -> None:
+def end(case: Case, counted: Counted, settlings: Mapping[tuple[str, str], Settling]) -> None:
+    """What the books and the movements of all accounts came to, against the auditor's own sums."""
+    if not counted.escrow:
+        return
+    case.findings.checked["books"] += counted.accounts
+    for place in sorted({*case.settled.contracts, *settlings}):
+        _contract(case, settlings.get(place) or Settling(chain=place[0], contract=place[1]))
+    _money(case, counted)
+
+
+def _contract(case: Case, books: Settling) -> None:
     """One contract's batches, counters and payouts."""
-    books = case.books.settling(chain, contract)
+    chain, contract = books.chain, books.contract
     own = case.settled.contracts.get((chain, contract)) or OwnContract()
     assets = {place[2]: sums for place, sums in case.settled.assets.items() if place[:2] == (chain, contract)}
     open_ = {number: (each.asset, each.state, each.attempts, each.payouts) for number, each in own.open.items()}
@@ -54,27 +63,22 @@ def _nonzero(sums: dict[str, dict[str, int]], assets: dict[str, OwnAsset]) -> di
     }
 
 
-def _money(case: Case) -> None:
+def _money(case: Case, counted: Counted) -> None:
     """The legs of money: what is deferred, due to receivers, and settled by batches or, directly, with purchases."""
     legs: dict[str, Counter[tuple[str, str]]] = {"deferred": Counter(), "due": Counter(), "settled": Counter()}
-    for (unit, place, _, _, receiver), amount in case.journal.totals.items():
-        if unit != CREDITS and place in legs:
-            legs[place][unit, receiver] += amount
-    deferred: Counter[tuple[str, str]] = Counter()
+    for (place, asset, receiver), amount in counted.legs.items():
+        if place in legs:
+            legs[place][asset, receiver] += amount
+    deferred = Counter({(asset, ""): amount - counted.direct[asset] for asset, amount in counted.kept.items()})
+    direct = Counter({(asset, ""): amount for asset, amount in counted.direct.items()})
     due: Counter[tuple[str, str]] = Counter()
     for (_, _, asset), sums in case.settled.assets.items():
         deferred[asset, ""] -= sum(sums.paid.values())
         for receiver in {*sums.paid, *sums.settled}:
             due[asset, receiver] += sums.paid[receiver] - sums.settled[receiver]
             legs["settled"][asset, receiver] -= sums.settled[receiver]
-    direct: Counter[tuple[str, str]] = Counter()
-    directly: set[tuple[str, str]] = set()
-    for account in case.books.accounts.values():
-        for lot in account.lots.values():
-            (direct if lot.funding == "direct" else deferred)[lot.asset, ""] += lot.cost - lot.refunded
-            directly |= {(lot.asset, share.receiver) for share in lot.shares if lot.funding == "direct"}
     # Of what receivers have directly only the sum is known: each payment back was parted among them by itself.
-    for asset, receiver in directly:
+    for asset, receiver in counted.directly:
         legs["settled"][asset, ""] += legs["settled"].pop((asset, receiver), 0)
     for field, expected in (("deferred", deferred), ("due", due), ("settled", direct)):
         left, right = (

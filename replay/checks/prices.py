@@ -61,11 +61,11 @@ def _quote(case: Case, policy: Policy, event: Requested) -> int:
     assert case.plan is not None
     assert case.account is not None
     periods = kept(case.plan.terms.period, case.account.purchases, case.at)
-    before = before_of(case.sums.periods.get((event.account, periods[0] if periods else "")))
+    before = before_of(case.sums.period(event.account, periods[0] if periods else ""))
     hold = quote(policy, before, event.estimate, event.labels)
     if not case.account.requests:
         return hold
-    pending = add_usage(before or {}, case.sums.pending.get(event.account, {}))
+    pending = add_usage(before or {}, case.sums.pending(case.account))
     return max(hold, quote(policy, pending, event.estimate, event.labels))
 
 
@@ -139,7 +139,7 @@ def _meters(case: Case, event: Charged, policy: Policy | None) -> Usage | None:
     if event.period != name:
         case.find("meter", "period", name, event.period, f"the charge belongs to the period {name}")
     of_request = before_of(case.sums.requests.get(event.request)) if event.request else None
-    of_period = before_of(case.sums.periods.get((event.account, event.period)))
+    of_period = before_of(case.sums.period(event.account, event.period))
     expected = of_period if policy is not None and policy.scope == "period" else of_request
     before = without_zeros(event.before)
     if policy is None and before == (of_period or {}):

@@ -172,6 +172,8 @@ def _purchased(case: Case, event: Purchased) -> bool:
 
 def _once(case: Case, field: str, name: bytes | None) -> bool:
     """A payment, and what a chain said, is taken in once. A second time is found, and still counts."""
+    if name is not None and case.taken is not None:
+        case.taken.append(name)
     known = case.books.payments.get(name) if name is not None else None
     if known is not None:
         _lacks(case, field, "a new one", known[1], f"this was taken in before, at {known[1]}")

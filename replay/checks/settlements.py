@@ -7,7 +7,7 @@ A root is computed again by its chain's plugin, which is pure; where none is ins
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ledger.batches import Batch, Seal
@@ -34,7 +34,7 @@ from ledger.plugins import chain_plugin
 from .case import Case
 from .earnings import earned
 from .exits import parts
-from .settled import Expected, OwnBatch
+from .settled import Expected, OwnBatch, Settled
 
 PAYOUTS, ROOT, ORDER = "payouts", "root", "batch_order"
 
@@ -50,10 +50,15 @@ FEWEST_RECEIVERS = 100
 
 def expect(case: Case, event: SettlementOpened) -> bool:
     """Compute the leaves and payouts of the batch that this event opens."""
+    totals, due = earnings_of(case, event)
+    case.settled.expected = expected(case.settled, event, totals, due)
+    return True
+
+
+def earnings_of(case: Case, event: SettlementOpened) -> tuple[dict[tuple[str, str], int], Counter[str]]:
+    """What the lots in the batch's escrow have earned: by the leaf of their account, and by receiver."""
     place = event.chain, event.contract, event.asset
-    own = case.settled.asset(place)
-    counters = {(leaf.subscriber, leaf.plan): (leaf.charged, leaf.credited) for leaf in own.leaves}
-    totals = dict.fromkeys(counters, 0)
+    totals: dict[tuple[str, str], int] = {}
     due: Counter[str] = Counter()
     for number, lots in case.settled.lots.get(place, {}).items():
         account = case.books.accounts[number]
@@ -62,15 +67,24 @@ def expect(case: Case, event: SettlementOpened) -> bool:
         terms = case.books.plans[account.plan].terms
         name = account.subscriber, terms.onchain_id or terms.plan
         totals[name] = _earned(account, lots, case.at, due)
+    return totals, due
+
+
+def expected(
+    settled: Settled, event: SettlementOpened, totals: Mapping[tuple[str, str], int], due: Counter[str]
+) -> Expected:
+    """What a batch must say and pay, by what all accounts have earned."""
+    own = settled.asset((event.chain, event.contract, event.asset))
+    counters = {(leaf.subscriber, leaf.plan): (leaf.charged, leaf.credited) for leaf in own.leaves}
     leaves: list[Leaf] = []
-    for name, total in sorted(totals.items()):
+    for name, total in sorted({**dict.fromkeys(counters, 0), **totals}.items()):
         charged, credited = counters.get(name, (0, 0))
         rise = total - (charged - credited)
         leaves.append(Leaf(*name, charged + rise, credited) if rise > 0 else Leaf(*name, charged, credited - rise))
-    due.subtract(own.paid)
-    payouts = tuple(Payout(receiver, amount) for receiver, amount in sorted(due.items()) if amount)
-    case.settled.expected = Expected(tuple(leaves), payouts[: _most_receivers(event)])
-    return True
+    rest = Counter(due)
+    rest.subtract(own.paid)
+    payouts = tuple(Payout(receiver, amount) for receiver, amount in sorted(rest.items()) if amount)
+    return Expected(tuple(leaves), payouts[: _most_receivers(event)])
 
 
 def _most_receivers(event: SettlementOpened) -> int:

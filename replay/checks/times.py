@@ -18,20 +18,19 @@ class Dues:
 
     def __init__(self) -> None:
         self._latest: dict[int, tuple[int, int, int]] = {}
-        self._acted: set[int] = set()
         self._touched: set[int] = set()
 
     def begin(self) -> None:
         """A new commit."""
         self._latest.clear()
-        self._acted.clear()
         self._touched.clear()
 
     def judge(self, case: Case) -> None:
         """The event's own instant, and whether anything was due before it."""
         if (account := case.account) is None:
             if isinstance(case.event, SettlementOpened):
-                self._everywhere(case)
+                case.findings.checked[KIND] += 1
+                self.everywhere(case)
             return
         case.findings.checked[KIND] += 1
         event, name = case.event, account.number
@@ -47,27 +46,26 @@ class Dues:
         elif isinstance(event, Withdrawn) and (over := lapsing(case, event)) is not None:
             self._lapse(case, account, over, event.instant)
         else:
-            if name not in self._acted:
-                self._acted.add(name)
+            if name not in case.acted:
+                case.acted.add(name)
                 self._pending(case, account)
             _deadlines(case)
 
     def end(self, case: Case) -> None:
         """After a commit nothing is due on the accounts that it touched: what returned to an expired lot lapsed."""
-        for name in self._touched:
+        for name in self._touched | case.acted:
             self._pending(case, case.books.accounts[name])
 
-    def _everywhere(self, case: Case) -> None:
+    def everywhere(self, case: Case) -> None:
         """A batch counts all accounts as they are due, so everything that is due stands before it."""
-        case.findings.checked[KIND] += 1
-        for account in case.books.accounts.values():
+        for account in case.accounts():
             self._pending(case, account)
 
     def _due(self, case: Case, account: Account, due: int, instant: int, place: tuple[int, int, int]) -> None:
         if instant != due or due > case.at:
             message = f"it was due at {time_text(due)}, and its commit is of {time_text(case.at)}"
             case.find(KIND, "instant", due, instant, message)
-        if account.number in self._acted:
+        if account.number in case.acted:
             return
         latest = self._latest.get(account.number)
         if latest is not None and place < latest:
@@ -87,20 +85,27 @@ class Dues:
     def _pending(self, case: Case, account: Account) -> None:
         if account.next_due is None or account.next_due > case.at or (KIND, account.number, 0) in case.told:
             return
-        due = [
-            *((lot.start, f"lot {lot.id} starts") for lot in account.lots.values() if not lot.started),
-            *((request.deadline, f"request {request.id} expires") for request in account.requests.values()),
-            *(
-                (lot.expiry, f"lot {lot.id} lapses")
-                for lot in account.lots.values()
-                if lot.left and lot.expiry is not None
-            ),
-        ]
-        for instant, what in due:
-            if instant <= case.at:
-                message = f"{what} at {time_text(instant)}, and that is not written at {time_text(case.at)}"
-                case.find(KIND, "instant", instant, None, message)
-                case.told.add((KIND, account.number, 0))
+        for instant, what in overdue(account, case.at):
+            message = f"{what} at {time_text(instant)}, and that is not written at {time_text(case.at)}"
+            case.find(KIND, "instant", instant, None, message)
+            case.told.add((KIND, account.number, 0))
+
+
+def overdue(account: Account, at: int) -> list[tuple[int, str]]:
+    """What is due on an account at a time: the instant, and what time does then."""
+    return [
+        *((lot.start, f"lot {lot.id} starts") for lot in account.lots.values() if not lot.started and lot.start <= at),
+        *(
+            (request.deadline, f"request {request.id} expires")
+            for request in account.requests.values()
+            if request.deadline <= at
+        ),
+        *(
+            (lot.expiry, f"lot {lot.id} lapses")
+            for lot in account.lots.values()
+            if lot.left and lot.expiry is not None and lot.expiry <= at
+        ),
+    ]
 
 
 def lapsing(case: Case, event: Withdrawn) -> Lot | None:

@@ -49,3 +49,12 @@ def test_settlement_is_not_part_of_this_release(tollbook, told):
     error = tollbook("audit", told.log, "--chain", "mock", "--json").error
     assert (error["code"], "mock" in error["message"]) == ("missing_extra", True)
     assert "--chain" not in tollbook("audit", "--help").out
+
+
+def test_two_processes_say_what_one_says(tollbook, told, shop, spoil):
+    one, two = (tollbook("audit", told.log, "--processes", number, "--json") for number in ("1", "2"))
+    assert (two.code, two.json) == (0, one.json)
+    spoil(shop.log, '"credits":-24', '"credits":-25')
+    one, two = (tollbook("audit", shop.log, "--processes", number, "--json") for number in ("1", "2"))
+    assert (two.code, two.json) == (1, one.json)
+    assert tollbook("audit", told.log, "--processes", "0").code == 2

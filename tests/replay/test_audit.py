@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from every_way import audit
 
 from ledger import (
     Adjust,
@@ -65,7 +66,7 @@ from ledger.folding import SNAPSHOT_VERSION, refold
 from ledger.log import commit_hash, seal
 from ledger.plugins import stores
 from ledger.stores.sqlite import SQLiteStore
-from replay import Report, audit
+from replay import Report
 from replay.checks import DIFFERENCE, KINDS
 
 HOLDS: dict[str, Any] = {"hold_seconds": 600, "longest_seconds": 86_400, "period": "month"}

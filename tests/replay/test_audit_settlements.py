@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from every_way import audit
 from msgspec.structs import replace
 
 import ledger.decisions.settlements as decisions
@@ -59,7 +60,7 @@ from ledger.events import (
 from ledger.log import seal, unseal
 from ledger.plugins import chain_plugin, chains, stores
 from ledger.stores.sqlite import SQLiteStore
-from replay import Report, audit
+from replay import Report
 from replay.checks.exits import parts
 
 SECOND = 1_000_000

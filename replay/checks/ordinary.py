@@ -1,0 +1,166 @@
+"""Ordinary events: those that are seen at a glance to be right in everything.
+
+Nearly all events of a log are requests, charges and releases with nothing special about them. For these, all that the
+checks of their type look at is compared here in one pass. True means that no check would find anything; False decides
+nothing: the event then goes through the checks, which say what is wrong with it, if anything is. So what stands here
+may be blind, and must never be lenient: a test audits every planted fault with and without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ledger.amounts import SECOND, add_usage
+from ledger.books import Account, OpenRequest, Plan
+from ledger.events import Charged, Draws, Event, Released, Requested, Usage
+from ledger.periods import period
+from ledger.rating import marginal, total
+
+from .case import Case
+from .times import overdue
+
+
+def recognised(case: Case) -> bool:
+    """Whether the event is surely right. If so, the case has what it is about."""
+    event = case.event
+    recognise = ORDINARY.get(type(event))
+    if recognise is None:
+        return False
+    try:
+        if not recognise(case, event):
+            return False
+    except Exception:  # noqa: BLE001 - whatever is so wrong that it cannot be judged is for the checks to say
+        return False
+    case.recognised[type(event)] += 1
+    return True
+
+
+def _quiet(case: Case, account: Account, event: Event) -> Plan:
+    """The account acts: nothing is due on it, and a key has its fingerprint. Raises ValueError where that is not so."""
+    due = account.next_due
+    if due is not None and due <= case.at and account.number not in case.acted and overdue(account, case.at):
+        raise ValueError("something is due")
+    if event.fingerprint is not None and not bytes.fromhex(event.fingerprint):
+        raise ValueError("a key without a fingerprint")
+    case.account = account
+    plan = case.plan = case.books.plans[account.plan]
+    case.acted.add(account.number)
+    return plan
+
+
+def requested(case: Case, event: Requested) -> bool:
+    """Under the latest tariff, held for the plan's time, at the price of the estimate, from the first lot."""
+    account = case.books.accounts[event.account]
+    plan = _quiet(case, account, event)
+    terms = plan.terms
+    if (
+        account.frozen
+        or account.debt
+        or event.tariff != plan.tariffs[-1].version
+        or event.deadline != case.at + terms.hold_seconds * SECOND
+        or (event.agent and event.agent not in case.books.agents)
+    ):
+        return False
+    if not terms.credits:
+        return not event.hold and any(lot.lives(case.at) for lot in reversed(account.lots.values()))
+    policy = case.policy(event.tariff)
+    if policy is None or policy.scope != "request":
+        return False
+    estimate = _whole(event.estimate)
+    hold = total(policy, estimate, event.labels).credits or (0 if estimate else 1)
+    return event.hold == hold and _first(account, event.draws, case.at)
+
+
+def charged(case: Case, event: Charged) -> bool:
+    """At the price that its tariff, meter and usage give, from its own hold, and beyond that from the first lot."""
+    account = case.books.accounts[event.account]
+    if event.shortfall or event.late:
+        return False
+    plan = _quiet(case, account, event)
+    request = case.request = account.requests[event.request] if event.request else None
+    if request is None:
+        version, hold = plan.tariffs[-1].version, NOTHING
+        if event.deadline is not None or (event.agent and event.agent not in case.books.agents):
+            return False
+    else:
+        version, hold = request.tariff, request.draws
+        if event.agent != request.agent or event.labels != request.labels:
+            return False
+        if event.deadline is not None and not _lasts(event.deadline, request, plan):
+            return False
+    if event.tariff != version:
+        return False
+    if event.occurred_at is None and plan.terms.period in case.calendar:
+        name = case.calendar[plan.terms.period]
+    else:
+        name = period(plan.terms.period, account.purchases, case.at, event.occurred_at)
+    return event.period == name and _priced(case, event) and _drawn(account, event.draws, hold, case.at)
+
+
+def _lasts(deadline: int, request: OpenRequest, plan: Plan) -> bool:
+    longest = max(request.at + plan.terms.longest_seconds * SECOND, request.deadline)
+    return request.deadline <= deadline <= longest
+
+
+def _priced(case: Case, event: Charged) -> bool:
+    policy = case.policy(event.tariff)
+    if policy is None:
+        return False
+    if policy.scope == "period":
+        meter = case.sums.period(event.account, event.period)
+    else:
+        meter = case.sums.requests.get(event.request)
+    if meter is not None:
+        if event.before != meter.usage or event.continues == bool(meter.usage):
+            return False
+        price, lines = marginal(policy, event.before, event.usage, event.labels)
+        return price == event.credits and (event.lines == lines or not event.lines)
+    if event.before or event.continues:
+        return False
+    whole = total(policy, _whole(event.usage), event.labels)
+    return whole.credits == event.credits and (event.lines == whole.lines or not event.lines)
+
+
+def _drawn(account: Account, draws: Draws, hold: Draws, at: int) -> bool:
+    if not draws:
+        return True
+    if not hold:
+        return _first(account, draws, at)
+    (lot, held), (name, credits) = hold[0], draws[0]
+    if len(hold) > 1 or not lot or name != lot or credits > held or not account.lots[lot].started:
+        return False
+    return len(draws) == 1 or (credits == held and _first(account, draws[1:], at))
+
+
+def released(case: Case, event: Released) -> bool:
+    """An open request that ends before its time."""
+    if event.instant is not None:
+        return False
+    account = case.books.accounts[case.books.open[event.request]]
+    case.request = account.requests[event.request]
+    _quiet(case, account, event)
+    return True
+
+
+def _first(account: Account, draws: Draws, at: int) -> bool:
+    """Whether there is a living lot that burns first, and all is drawn from it, out of what is available."""
+    first = account.burn[0]
+    lot = account.lots[first]
+    if len(draws) > 1 or not lot.lives(at):
+        return False
+    if not draws:
+        return True
+    name, credits = draws[0]
+    return name == first and credits <= lot.left and credits <= account.left - account.debt
+
+
+def _whole(usage: Usage) -> Usage:
+    """Usage without the dimensions that come to 0."""
+    return usage if all(usage.values()) else add_usage({}, usage)
+
+
+ORDINARY: dict[type[Event], Callable[[Case, Any], bool]] = {Requested: requested, Charged: charged, Released: released}
+"""By event, what recognises the ordinary ones; all others go through the checks. What raises recognises nothing."""
+
+NOTHING: Draws = ()
