@@ -1,0 +1,279 @@
+"""Durable charges: alone, in batches, from crowds, on one hot account, each with a request first, with keys."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from ledger import AsyncLedger, Charge, Ledger
+
+from . import floors
+from .figures import Aim, Comparison
+from .peers import eventsourced, postgres
+from .rounds import Contender, Trial
+from .workload import CREDITS, Load, chain_of, came_to, digest, seq_of, writer
+from .workshop import Workshop
+
+SUBJECT = "tollbook"
+SYNC, SQLITE = "fdatasync of the same bytes", "SQLite commit of the same bytes"
+ENCODE, STRUCTS, GROUPS = "encode of the same events", "structs, dict, frame, fdatasync", "asyncio group commit"
+
+FEW, MANY = 10, 1_000
+"""Callers at once."""
+
+
+def comparisons(workshop: Workshop) -> list[Comparison]:
+    """All figures of writing."""
+    return [*_alone(workshop), *_batches(workshop), *_crowds(workshop), *_hot(workshop), *_pairs(workshop)]
+
+
+def _alone(workshop: Workshop) -> list[Comparison]:
+    size = workshop.size
+    load = Load(size.accounts, 1, size.singles)
+    aim = Aim(SQLITE, 1 / 1.3, "at most 1.3 times a bare SQLite commit")
+    peers = (eventsourced.charging(load), postgres.charging(workshop, load, 1))
+    keyed = Load(size.accounts, 1, size.singles, keyed=True)
+    return [
+        _comparison(workshop, "write.single", "one durable charge", load, [SQLITE, SYNC], peers, aim),
+        _comparison(workshop, "write.single.keyed", "one durable charge with a key", keyed, [SQLITE]),
+    ]
+
+
+def _batches(workshop: Workshop) -> list[Comparison]:
+    size = workshop.size
+    found = []
+    for batch in size.batches[1:]:
+        load = Load(size.accounts, batch, max(1, size.charges // batch) if batch < size.batches[-1] else 2)
+        largest = batch == size.batches[-1]
+        aims = (
+            Aim(STRUCTS, 1 / 3, "a third of the floor of the same bytes"),
+            Aim(eventsourced.NAME, 6, "6 times eventsourcing"),
+        )
+        beside = [STRUCTS, SQLITE, SYNC, ENCODE] if largest else [STRUCTS, SQLITE]
+        peers = (eventsourced.charging(load), postgres.charging_sets(workshop, load)) if batch > 100 or largest else ()
+        title = f"a charge, {batch:,} a batch"
+        found.append(
+            _comparison(workshop, f"write.batch.{batch}", title, load, beside, peers, *(aims if largest else ()))
+        )
+    keyed = Load(size.accounts, size.batches[-1], 2, keyed=True)
+    name = f"write.batch.{size.batches[-1]}.keyed"
+    title = f"a charge with a key, {size.batches[-1]:,} a batch"
+    return [*found, _comparison(workshop, name, title, keyed, [STRUCTS, SQLITE])]
+
+
+def _crowds(workshop: Workshop) -> list[Comparison]:
+    size = workshop.size
+    few, many = FEW, min(MANY, size.charges)
+    aim = Aim(GROUPS, 1 / 3, "a third of the asyncio floor")
+    found = []
+    for callers, each in ((few, size.few), (many, size.many)):
+        load = Load(size.accounts, callers, each)
+        found.append(_crowd(workshop, "asyncio", callers, load, () if callers == few else (aim,)))
+        found.append(_crowd(workshop, "threads", callers, load))
+    keyed = Load(size.accounts, many, size.many, keyed=True)
+    return [*found, _crowd(workshop, "asyncio", many, keyed)]
+
+
+def _crowd(workshop: Workshop, kind: str, callers: int, load: Load, aims: Sequence[Aim] = ()) -> Comparison:
+    """Single charges by as many callers at once, each waiting for its answer before it charges again."""
+    what = "hold and charge" if load.held else "charges on one hot account" if load.hot else "single charges"
+    words = f"{what}{' with keys' if load.keyed else ''}, {callers:,} {'tasks' if kind == 'asyncio' else kind} at once"
+    kept = [word for word, holds in (("pairs", load.held), ("keyed", load.keyed), ("hot", load.hot)) if holds]
+    name = ".".join(("write", kind, str(callers), *kept))
+    subject = _ledger(workshop, load, (_tasks if kind == "asyncio" else _threads)(callers))
+    others = () if load.held else (_groups(workshop, load, callers),)
+    if callers == FEW:
+        others += (postgres.charging(workshop, load, callers),)
+    if load.held:
+        others += (_sqlite(workshop, load),)
+    return Comparison(name, words, "pair" if load.held else "charge", load.charges, subject, others, tuple(aims))
+
+
+def _hot(workshop: Workshop) -> list[Comparison]:
+    size = workshop.size
+    load = Load(size.accounts, size.batches[-1], 2, hot=True)
+    callers = min(MANY, size.charges)
+    crowd = Load(size.accounts, callers, size.many, hot=True)
+    title = f"a charge on one hot account, {size.batches[-1]:,} a batch"
+    peers = (eventsourced.charging(load), postgres.charging_sets(workshop, load))
+    few = Load(size.accounts, FEW, size.few, hot=True)
+    return [
+        _comparison(workshop, "write.hot", title, load, [STRUCTS], peers),
+        _crowd(workshop, "asyncio", FEW, few),
+        _crowd(workshop, "asyncio", callers, crowd),
+    ]
+
+
+def _pairs(workshop: Workshop) -> list[Comparison]:
+    size = workshop.size
+    single = Load(size.accounts, 1, size.singles // 2, held=True)
+    batch = Load(size.accounts, size.batches[-1], 1, held=True)
+    callers = min(MANY, size.charges)
+    crowd = Load(size.accounts, callers, max(1, size.many // 2), held=True)
+    title = f"hold and charge, {size.batches[-1]:,} a batch"
+    return [
+        _comparison(workshop, "write.pairs.single", "hold and charge, one by one", single, [SQLITE]),
+        _comparison(workshop, "write.pairs.batch", title, batch, [STRUCTS, SQLITE]),
+        _crowd(workshop, "asyncio", callers, crowd),
+    ]
+
+
+def _comparison(
+    workshop: Workshop,
+    name: str,
+    title: str,
+    load: Load,
+    beside: Sequence[str],
+    peers: Sequence[Contender] = (),
+    *aims: Aim,
+) -> Comparison:
+    made = {SYNC: _sync, SQLITE: _sqlite, ENCODE: _encode, STRUCTS: _structs}
+    others = (*(made[each](workshop, load) for each in beside), *peers)
+    unit = "pair" if load.held else "charge"
+    return Comparison(name, title, unit, load.charges, _ledger(workshop, load), others, aims)
+
+
+# -- the subject -------------------------------------------------------------------------------------------------------
+
+
+def _ledger(workshop: Workshop, load: Load, work: Callable[[Ledger, Load], Callable[[], None]] = writer) -> Contender:
+    @contextmanager
+    def prepare(folder: Path) -> Iterator[Trial]:
+        with workshop.shop(folder, load.accounts) as ledger:
+            begun = ledger.head.seq
+
+            def answer() -> tuple[str, str, int]:
+                whole = "whole" if chain_of(folder / "shop.db") == ledger.head.hash.hex() else "broken"
+                return came_to(ledger), whole, ledger.head.seq - begun
+
+            yield Trial(work(ledger, load), answer)
+
+    events = load.charges * (2 if load.held else 1)
+    return Contender(SUBJECT, prepare, lambda: (digest(load.spent()), "whole", events))
+
+
+def _shares(load: Load, callers: int) -> list[list[int]]:
+    """Which charges each caller makes, one after the other."""
+    return [list(range(caller, load.charges, callers)) for caller in range(callers)]
+
+
+def _tasks(callers: int) -> Callable[[Ledger, Load], Callable[[], None]]:
+    def work(ledger: Ledger, load: Load) -> Callable[[], None]:
+        direct = None if load.held else [[load.direct(n) for n in numbers] for numbers in _shares(load, callers)]
+        return lambda: asyncio.run(_run_tasks(ledger, load, direct, callers))
+
+    return work
+
+
+async def _run_tasks(ledger: Ledger, load: Load, direct: list[list[Charge]] | None, callers: int) -> None:
+    shared = AsyncLedger(ledger)
+
+    async def charge(charges: Sequence[Charge]) -> None:
+        for each in charges:
+            await shared.execute(each)
+
+    async def hold_and_charge(numbers: Sequence[int]) -> None:
+        for number in numbers:
+            answer = await shared.execute(load.hold(number))
+            await shared.execute(load.final(number, seq_of(answer)))
+
+    if direct is not None:
+        await asyncio.gather(*(charge(charges) for charges in direct))
+    else:
+        await asyncio.gather(*(hold_and_charge(numbers) for numbers in _shares(load, callers)))
+
+
+def _threads(callers: int) -> Callable[[Ledger, Load], Callable[[], None]]:
+    def work(ledger: Ledger, load: Load) -> Callable[[], None]:
+        shares = [[load.direct(n) for n in numbers] for numbers in _shares(load, callers)]
+
+        def charge(charges: Sequence[Charge]) -> None:
+            for each in charges:
+                ledger.execute(each)
+
+        def run() -> None:
+            with ThreadPoolExecutor(callers) as pool:
+                list(pool.map(charge, shares))
+
+        return run
+
+    return work
+
+
+# -- floors ------------------------------------------------------------------------------------------------------------
+
+
+def _bodies(workshop: Workshop, load: Load) -> list[bytes]:
+    return [commit.body for commit in workshop.commits(load)]
+
+
+def _sync(workshop: Workshop, load: Load) -> Contender:
+    @contextmanager
+    def prepare(folder: Path) -> Iterator[Trial]:
+        bodies = _bodies(workshop, load)
+        with closing(floors.Frames(folder / "frames")) as frames:
+            yield Trial(lambda: [frames.append(body) for body in bodies] and None, frames.bodies)
+
+    return Contender(SYNC, prepare, lambda: _bodies(workshop, load))
+
+
+def _sqlite(workshop: Workshop, load: Load) -> Contender:
+    @contextmanager
+    def prepare(folder: Path) -> Iterator[Trial]:
+        commits = workshop.commits(load)
+        with closing(floors.BareSQLite(folder / "bare.db")) as bare:
+            yield Trial(lambda: [bare.append(commit) for commit in commits] and None, bare.bodies)
+
+    return Contender(SQLITE, prepare, lambda: _bodies(workshop, load))
+
+
+def _encode(workshop: Workshop, load: Load) -> Contender:
+    @contextmanager
+    def prepare(folder: Path) -> Iterator[Trial]:
+        batches = floors.events_of(workshop.commits(load))
+        encoded: list[bytes] = []
+        yield Trial(lambda: encoded.extend(floors.encode(events) for events in batches), lambda: encoded)
+
+    return Contender(ENCODE, prepare, lambda: _bodies(workshop, load))
+
+
+def _structs(workshop: Workshop, load: Load) -> Contender:
+    @contextmanager
+    def prepare(folder: Path) -> Iterator[Trial]:
+        asked = floors.asks(workshop.commits(load))
+        with closing(floors.BareLedger(folder / "frames", _full(load))) as bare:
+
+            def answer() -> tuple[str, list[bytes]]:
+                return _left(bare), bare.frames.bodies()
+
+            yield Trial(lambda: [bare.execute_many(batch) for batch in asked] and None, answer)
+
+    return Contender(STRUCTS, prepare, lambda: (digest(load.spent()), _bodies(workshop, load)))
+
+
+def _groups(workshop: Workshop, load: Load, callers: int) -> Contender:
+    @contextmanager
+    def prepare(folder: Path) -> Iterator[Trial]:
+        asked = [ask for batch in floors.asks(workshop.commits(load)) for ask in batch]
+        shares = [[asked[number] for number in numbers] for numbers in _shares(load, callers)]
+        with closing(floors.BareLedger(folder / "frames", _full(load))) as bare:
+
+            def answer() -> tuple[str, int]:
+                written = [len(floors.plain_decoder().decode(body)) for body in bare.frames.bodies()]
+                return _left(bare), sum(written)
+
+            yield Trial(lambda: asyncio.run(floors.crowd(bare, shares)), answer)
+
+    return Contender(GROUPS, prepare, lambda: (digest(load.spent()), load.charges))
+
+
+def _full(load: Load) -> dict[int, int]:
+    """Every account's balance by its number, which counts from 1."""
+    return {number + 1: CREDITS for number in range(load.accounts)}
+
+
+def _left(bare: floors.BareLedger) -> str:
+    return digest({f"subscriber-{number - 1}": CREDITS - left for number, left in bare.balances.items()})
