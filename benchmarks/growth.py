@@ -1,0 +1,182 @@
+"""How cost grows: the same figures at ever longer logs, and at ever more accounts.
+
+A log is built once and grown from point to point with `execute_many`; each point is measured and saved before the next
+is built, so a run that was stopped goes on where it was.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from ledger import FailSettlement, Ledger, OpenSettlement
+from ledger.books import Books
+from ledger.events import Charged
+from ledger.folding import fold
+from ledger.log import unseal
+from ledger.stores.sqlite import SQLiteStore
+from replay.audit import audit
+
+from . import pages, plots, tables
+from .workload import ASSET, CHAIN, CONTRACT, PLAN, History, Load, create_plan, sell, standing_clock, subscriber
+
+EVENTS, ACCOUNTS = "events", "accounts"
+SHORTEST, FEWEST = 10**4, 10**2
+BATCH = 1_000
+SINGLES = 100
+FIXED_ACCOUNTS = 10**3
+FIXED_EVENTS = 10**5
+
+FIGURES: dict[str, str] = {
+    "single": "one durable charge",
+    "batch": f"a charge, {BATCH:,} a batch",
+    "balance": "reading a balance",
+    "explain": "explaining a charge",
+    "fold": "folding, an event",
+    "audit": "auditing, an event",
+    "open": "opening with a snapshot",
+    "snapshot": "taking a snapshot",
+    "settle": "opening a settlement",
+}
+"""What is measured at each point, in seconds."""
+
+Point = dict[str, Any]
+
+
+def run(
+    saved: Path, events: int, accounts: int, folder: Path | None = None, *, write_docs: bool = False, least: int = 1
+) -> int:
+    """Measure the points that are not saved yet, and save each; then draw them, if asked."""
+    points: list[Point] = json.loads(saved.read_text()) if saved.exists() else []
+    with _kept_or_temporary(folder) as place:
+        for axis, size in [*_sizes(EVENTS, SHORTEST // least, events), *_sizes(ACCOUNTS, FEWEST // least, accounts)]:
+            if not any(point["axis"] == axis and point["size"] == size for point in points):
+                points.append(_point(place, axis, size))
+                saved.write_text(json.dumps(points, indent=1) + "\n")
+            print(_line(next(point for point in points if (point["axis"], point["size"]) == (axis, size))), flush=True)
+    if write_docs:
+        for axis in (EVENTS, ACCOUNTS):
+            plots.draw(pages.ROOT / "docs" / f"growth-{axis}.svg", axis, points, FIGURES)
+        pages.fill(pages.PAGE, pages.GROWTH, markdown(points))
+    return 0
+
+
+def _sizes(axis: str, first: int, last: int) -> Iterator[tuple[str, int]]:
+    while first <= last:
+        yield axis, first
+        first *= 10
+
+
+@contextmanager
+def _kept_or_temporary(folder: Path | None) -> Iterator[Path]:
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="tollbook-growth-") as made:
+        yield Path(made)
+
+
+def _point(folder: Path, axis: str, size: int) -> Point:
+    """Bring the log of that axis to its size, and measure."""
+    accounts = size if axis == ACCOUNTS else FIXED_ACCOUNTS
+    path = folder / (f"growth-accounts-{accounts}.db" if axis == ACCOUNTS else "growth-events.db")
+    charged = FIXED_EVENTS if axis == ACCOUNTS else max(0, size - 1 - 2 * accounts)
+    with Ledger.open(path, clock=standing_clock) as ledger:
+        build(ledger, accounts, charged)
+        found = _writing(ledger, accounts) | _reading(ledger, accounts)
+        head = ledger.head.seq
+    found |= _from_the_file(path)
+    return {"axis": axis, "size": size, "events": head, "accounts": accounts, "bytes": path.stat().st_size} | found
+
+
+def build(ledger: Ledger, accounts: int, events: int) -> None:
+    """A shop with at least so many accounts, and at least so many events after its own."""
+    if not ledger.head.seq:
+        create_plan(ledger)
+    history = History(accounts, rounds=0, batch=BATCH, corrected=False)
+    sell(ledger, range((ledger.head.seq - 1) // 2, accounts), escrow=True)
+    own = 1 + 2 * accounts
+    written = -(-max(0, ledger.head.seq - own) // history.events_a_round)
+    history.write(ledger, range(written, -(-events // history.events_a_round)))
+
+
+def _writing(ledger: Ledger, accounts: int) -> dict[str, float]:
+    load = Load(accounts, BATCH)
+    singles = [load.direct(number) for number in range(SINGLES)]
+    batch = [load.direct(number) for number in range(BATCH)]
+    opening = OpenSettlement(chain=CHAIN, contract=CONTRACT, asset=ASSET)
+    found = {
+        "single": median(_timed(lambda each=each: ledger.execute(each)) for each in singles),
+        "batch": median(_timed(lambda: ledger.execute_many(batch)) for _ in range(5)) / BATCH,
+        "settle": _timed(lambda: ledger.execute(opening).unwrap()),
+    }
+    (batch_open,) = ledger.batches(CHAIN, CONTRACT)
+    failed = FailSettlement(chain=CHAIN, contract=CONTRACT, number=batch_open.batch.number, reason="measured")
+    ledger.execute(failed).unwrap()
+    return found | {"snapshot": _timed(ledger.snapshot)}
+
+
+def _reading(ledger: Ledger, accounts: int) -> dict[str, float]:
+    middle = ledger.head.seq // 2
+    seqs = [entry.seq for entry, _ in zip(_charges(ledger, middle), range(SINGLES), strict=False)]
+    some = [subscriber(number * 7919 % accounts) for number in range(SINGLES)]
+    return {
+        "balance": median(_timed(lambda name=name: ledger.balance(name, PLAN)) for name in some),
+        "explain": median(_timed(lambda seq=seq: ledger.explain(seq)) for seq in seqs),
+    }
+
+
+def _charges(ledger: Ledger, after: int) -> Iterator[Any]:
+    return (entry for entry in ledger.events(after) if isinstance(entry.event, Charged))
+
+
+def _from_the_file(path: Path) -> dict[str, float]:
+    def opened() -> None:
+        Ledger.open(path, read_only=True).close()
+
+    def refolded() -> None:
+        books = Books()
+        with closing(SQLiteStore(path, read_only=True)) as store:
+            for commit in store.read():
+                fold(books, commit, unseal(commit))
+        events.append(books.seq)
+
+    events: list[int] = []
+    verdicts: list[str] = []
+    found = {"open": median(_timed(opened) for _ in range(3)), "fold": _timed(refolded)}
+    found["audit"] = _timed(lambda: verdicts.append(audit(path).verdict))
+    assert verdicts == ["clean"], verdicts
+    return found | {"fold": found["fold"] / events[0], "audit": found["audit"] / events[0]}
+
+
+def _timed(work: Callable[[], object]) -> float:
+    begun = time.perf_counter()
+    work()
+    return time.perf_counter() - begun
+
+
+def _line(point: Point) -> str:
+    told = ", ".join(f"{title} {tables.duration(point[name])}" for name, title in FIGURES.items())
+    return f"{point['events']:,} events, {point['accounts']:,} accounts: {told}"
+
+
+def markdown(points: list[Point]) -> str:
+    """All points as a table, a column each."""
+    parts = []
+    for axis in (EVENTS, ACCOUNTS):
+        row = sorted((point for point in points if point["axis"] == axis), key=lambda point: point["size"])
+        heads = [f"{point['events']:,} events, {point['accounts']:,} accounts" for point in row]
+        lines = [f"| | {' | '.join(heads)} |", f"|{'---|' * (len(row) + 1)}"]
+        for name, title in FIGURES.items():
+            lines.append(f"| {title} | {' | '.join(tables.duration(point[name]) for point in row)} |")
+        sizes = [f"{point['bytes'] / point['events']:.0f}" for point in row]
+        lines.append(f"| bytes an event on disk | {' | '.join(sizes)} |")
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)
