@@ -20,9 +20,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run what the arguments say."""
     given = _parser().parse_args(arguments)
     if given.command == "growth":
-        return growth.run(
-            given.json or GROWTH_JSON, given.up_to, given.accounts_up_to, given.folder, write_docs=given.write_docs
-        )
+        points = growth.run(given.json or GROWTH_JSON, growth.Scale(given.up_to, given.accounts_up_to), given.folder)
+        if given.write_docs:
+            growth.write_docs(points)
+        return 0
     return _figures(given)
 
 

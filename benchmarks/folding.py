@@ -36,7 +36,9 @@ def comparisons(workshop: Workshop) -> list[Comparison]:
     read = "reading and folding direct charges"
     peers = (eventsourced.reading(load),)
     return [
-        Comparison("fold", "folding a log, an event", "event", size.history.events_in_all, _fold(workshop), bare, (aim,)),
+        Comparison(
+            "fold", "folding a log, an event", "event", size.history.events_in_all, _fold(workshop), bare, (aim,)
+        ),
         Comparison("fold.file", read, "event", load.charges, _fold_file(workshop, load), peers),
     ]
 

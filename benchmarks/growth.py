@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -27,15 +28,35 @@ from . import pages, plots, tables
 from .workload import ASSET, CHAIN, CONTRACT, PLAN, History, Load, create_plan, sell, standing_clock, subscriber
 
 EVENTS, ACCOUNTS = "events", "accounts"
-SHORTEST, FEWEST = 10**4, 10**2
-BATCH = 1_000
-SINGLES = 100
-FIXED_ACCOUNTS = 10**3
-FIXED_EVENTS = 10**5
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Where the two series begin and end, what stays the same in the other one, and how much is measured at a point."""
+
+    events: int = 10**6
+    accounts: int = 10**5
+    first_events: int = 10**4
+    first_accounts: int = 10**2
+    fixed_accounts: int = 10**3
+    fixed_events: int = 10**5
+    batch: int = 1_000
+    singles: int = 100
+
+    def points(self) -> Iterator[tuple[str, int]]:
+        """The axis and the size of each point."""
+        for axis, size, last in (
+            (EVENTS, self.first_events, self.events),
+            (ACCOUNTS, self.first_accounts, self.accounts),
+        ):
+            while size <= last:
+                yield axis, size
+                size *= 10
+
 
 FIGURES: dict[str, str] = {
     "single": "one durable charge",
-    "batch": f"a charge, {BATCH:,} a batch",
+    "batch": "a charge, 1,000 a batch",
     "balance": "reading a balance",
     "explain": "explaining a charge",
     "fold": "folding, an event",
@@ -49,28 +70,25 @@ FIGURES: dict[str, str] = {
 Point = dict[str, Any]
 
 
-def run(
-    saved: Path, events: int, accounts: int, folder: Path | None = None, *, write_docs: bool = False, least: int = 1
-) -> int:
-    """Measure the points that are not saved yet, and save each; then draw them, if asked."""
+def run(saved: Path, scale: Scale, folder: Path | None = None) -> list[Point]:
+    """Measure the points that are not saved yet, and save each; returns all that are saved."""
     points: list[Point] = json.loads(saved.read_text()) if saved.exists() else []
     with _kept_or_temporary(folder) as place:
-        for axis, size in [*_sizes(EVENTS, SHORTEST // least, events), *_sizes(ACCOUNTS, FEWEST // least, accounts)]:
-            if not any(point["axis"] == axis and point["size"] == size for point in points):
-                points.append(_point(place, axis, size))
+        for axis, size in scale.points():
+            point = next((each for each in points if (each["axis"], each["size"]) == (axis, size)), None)
+            if point is None:
+                point = _point(place, scale, axis, size)
+                points.append(point)
                 saved.write_text(json.dumps(points, indent=1) + "\n")
-            print(_line(next(point for point in points if (point["axis"], point["size"]) == (axis, size))), flush=True)
-    if write_docs:
-        for axis in (EVENTS, ACCOUNTS):
-            plots.draw(pages.ROOT / "docs" / f"growth-{axis}.svg", axis, points, FIGURES)
-        pages.fill(pages.PAGE, pages.GROWTH, markdown(points))
-    return 0
+            print(_line(point), flush=True)
+    return points
 
 
-def _sizes(axis: str, first: int, last: int) -> Iterator[tuple[str, int]]:
-    while first <= last:
-        yield axis, first
-        first *= 10
+def write_docs(points: list[Point]) -> None:
+    """Draw the pictures of the documentation, and fill its table."""
+    for axis in (EVENTS, ACCOUNTS):
+        plots.draw(pages.PAGE.parent / f"growth-{axis}.svg", axis, points, FIGURES)
+    pages.fill(pages.PAGE, pages.GROWTH, markdown(points))
 
 
 @contextmanager
@@ -83,50 +101,48 @@ def _kept_or_temporary(folder: Path | None) -> Iterator[Path]:
         yield Path(made)
 
 
-def _point(folder: Path, axis: str, size: int) -> Point:
+def _point(folder: Path, scale: Scale, axis: str, size: int) -> Point:
     """Bring the log of that axis to its size, and measure."""
-    accounts = size if axis == ACCOUNTS else FIXED_ACCOUNTS
+    accounts = size if axis == ACCOUNTS else scale.fixed_accounts
     path = folder / (f"growth-accounts-{accounts}.db" if axis == ACCOUNTS else "growth-events.db")
-    charged = FIXED_EVENTS if axis == ACCOUNTS else max(0, size - 1 - 2 * accounts)
     with Ledger.open(path, clock=standing_clock) as ledger:
-        build(ledger, accounts, charged)
-        found = _writing(ledger, accounts) | _reading(ledger, accounts)
+        build(ledger, scale, accounts, events=size if axis == EVENTS else 1 + 2 * accounts + scale.fixed_events)
+        found = _writing(ledger, scale, accounts) | _reading(ledger, scale, accounts)
         head = ledger.head.seq
     found |= _from_the_file(path)
     return {"axis": axis, "size": size, "events": head, "accounts": accounts, "bytes": path.stat().st_size} | found
 
 
-def build(ledger: Ledger, accounts: int, events: int) -> None:
-    """A shop with at least so many accounts, and at least so many events after its own."""
+def build(ledger: Ledger, scale: Scale, accounts: int, events: int) -> None:
+    """Bring a ledger that has this shop, or is empty, to at least so many events. It goes on where it was stopped."""
     if not ledger.head.seq:
         create_plan(ledger)
-    history = History(accounts, rounds=0, batch=BATCH, corrected=False)
-    sell(ledger, range((ledger.head.seq - 1) // 2, accounts), escrow=True)
-    own = 1 + 2 * accounts
-    written = -(-max(0, ledger.head.seq - own) // history.events_a_round)
-    history.write(ledger, range(written, -(-events // history.events_a_round)))
+    sell(ledger, range(min(accounts, (ledger.head.seq - 1) // 2), accounts), escrow=True)
+    history = History(accounts, rounds=0, batch=scale.batch, corrected=False)
+    while ledger.head.seq < events:
+        history.write(ledger, [ledger.head.seq // history.events_a_round])
 
 
-def _writing(ledger: Ledger, accounts: int) -> dict[str, float]:
-    load = Load(accounts, BATCH)
-    singles = [load.direct(number) for number in range(SINGLES)]
-    batch = [load.direct(number) for number in range(BATCH)]
+def _writing(ledger: Ledger, scale: Scale, accounts: int) -> dict[str, float]:
+    load = Load(accounts, scale.batch)
+    singles = [load.direct(number) for number in range(scale.singles)]
+    batch = [load.direct(number) for number in range(scale.batch)]
     opening = OpenSettlement(chain=CHAIN, contract=CONTRACT, asset=ASSET)
     found = {
         "single": median(_timed(lambda each=each: ledger.execute(each)) for each in singles),
-        "batch": median(_timed(lambda: ledger.execute_many(batch)) for _ in range(5)) / BATCH,
+        "batch": median(_timed(lambda: ledger.execute_many(batch)) for _ in range(5)) / scale.batch,
         "settle": _timed(lambda: ledger.execute(opening).unwrap()),
     }
-    (batch_open,) = ledger.batches(CHAIN, CONTRACT)
-    failed = FailSettlement(chain=CHAIN, contract=CONTRACT, number=batch_open.batch.number, reason="measured")
-    ledger.execute(failed).unwrap()
+    (opened,) = ledger.batches(CHAIN, CONTRACT)
+    place = {"chain": CHAIN, "contract": CONTRACT, "number": opened.batch.number}
+    ledger.execute(FailSettlement(**place, reason="it was measured")).unwrap()
     return found | {"snapshot": _timed(ledger.snapshot)}
 
 
-def _reading(ledger: Ledger, accounts: int) -> dict[str, float]:
+def _reading(ledger: Ledger, scale: Scale, accounts: int) -> dict[str, float]:
     middle = ledger.head.seq // 2
-    seqs = [entry.seq for entry, _ in zip(_charges(ledger, middle), range(SINGLES), strict=False)]
-    some = [subscriber(number * 7919 % accounts) for number in range(SINGLES)]
+    seqs = [entry.seq for entry, _ in zip(_charges(ledger, middle), range(scale.singles), strict=False)]
+    some = [subscriber(number * 7919 % accounts) for number in range(scale.singles)]
     return {
         "balance": median(_timed(lambda name=name: ledger.balance(name, PLAN)) for name in some),
         "explain": median(_timed(lambda seq=seq: ledger.explain(seq)) for seq in seqs),

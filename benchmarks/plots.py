@@ -17,7 +17,7 @@ def draw(path: Path, axis: str, points: Sequence[Mapping[str, Any]], figures: Ma
 
     matplotlib.use("svg")
     from matplotlib import pyplot
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
     style = {"svg.fonttype": "none", "svg.hashsalt": "tollbook", "font.size": 8, "text.color": _INK}
     along = sorted((point for point in points if point["axis"] == axis), key=lambda point: point["size"])
@@ -31,10 +31,13 @@ def draw(path: Path, axis: str, points: Sequence[Mapping[str, Any]], figures: Ma
             panel.set_ylim(min(low, high / 100), max(high, low * 100))  # so that noise does not look like growth
             panel.set_title(title, fontsize=9, loc="left", color=_INK)
             panel.annotate(duration(values[0]), (sizes[0], values[0]), (0, 6), textcoords="offset points")
-            panel.annotate(duration(values[-1]), (sizes[-1], values[-1]), (0, 6), textcoords="offset points", ha="right")
+            panel.annotate(
+                duration(values[-1]), (sizes[-1], values[-1]), (0, 6), textcoords="offset points", ha="right"
+            )
             panel.yaxis.set_major_locator(LogLocator(numticks=4))
             panel.yaxis.set_major_formatter(FuncFormatter(lambda seconds, _: duration(seconds).replace(".00", "")))
-            panel.yaxis.set_minor_formatter(NullFormatter())
+            panel.xaxis.set_minor_locator(NullLocator())
+            panel.yaxis.set_minor_locator(NullLocator())
             panel.tick_params(which="both", length=2, colors=_INK)
             panel.spines[["top", "right"]].set_visible(False)
             panel.margins(x=0.08)

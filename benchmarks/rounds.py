@@ -10,7 +10,7 @@ from __future__ import annotations
 import gc
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -86,5 +86,3 @@ def in_rounds(contenders: Sequence[Contender], rounds: int, folder: Path) -> Tim
             with tempfile.TemporaryDirectory(dir=folder) as fresh:
                 times.seconds.setdefault(contender.name, []).append(run_once(contender, Path(fresh)))
     return times
-
-

@@ -64,7 +64,9 @@ def _open(workshop: Workshop, load: Load) -> Contender:
                 assert isinstance(event, SettlementOpened)
                 opened.append(event)
 
-            yield Trial(work, lambda: ([(each.receiver, each.amount) for each in opened[0].payouts], opened[0].accounts))
+            yield Trial(
+                work, lambda: ([(each.receiver, each.amount) for each in opened[0].payouts], opened[0].accounts)
+            )
 
     return Contender(SUBJECT, prepare, lambda: ([(OWNER, earned(load))], load.accounts))
 

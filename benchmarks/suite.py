@@ -13,6 +13,11 @@ def comparisons(workshop: Workshop) -> list[Comparison]:
     return [each for room in rooms for each in room.comparisons(workshop)]
 
 
+def quantities(workshop: Workshop) -> list[Quantity]:
+    """What is counted."""
+    return sizes.quantities(workshop)
+
+
 def figures(workshop: Workshop) -> list[Comparison | Quantity]:
     """What is timed, and what is counted."""
-    return [*comparisons(workshop), *sizes.quantities(workshop)]
+    return [*comparisons(workshop), *quantities(workshop)]

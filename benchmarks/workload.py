@@ -87,9 +87,7 @@ class Load:
 
     def hold(self, number: int) -> Request:
         """The request of charge `number`."""
-        return Request(
-            subscriber=self.payer(number), plan=PLAN, estimate=ESTIMATE, key=self._key("request", number)
-        )
+        return Request(subscriber=self.payer(number), plan=PLAN, estimate=ESTIMATE, key=self._key("request", number))
 
     def final(self, number: int, request: int) -> Charge:
         """Charge `number`, of its request."""
@@ -180,7 +178,7 @@ def _funding(number: int, escrow: bool) -> EscrowFunding | str:
     return EscrowFunding(Escrow(CHAIN, CONTRACT, f"purchase-{number}")) if escrow else "none"
 
 
-# -- a longer log: direct charges, requests and their charges, and one correction in a hundred ---------------------------
+# -- a longer log ------------------------------------------------------------------------------------------------------
 
 CORRECTED_EVERY = 100
 
@@ -260,7 +258,9 @@ def chain_of(path: Path) -> str:
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as log:
         ((name, form),) = log.execute("SELECT id, format FROM ledger")
         hash_ = hashlib.sha256(name.encode() + struct.pack(">I", form)).digest()
-        rows = log.execute("SELECT first_seq, count, at, typeof(body), CAST(body AS BLOB), hash FROM commits ORDER BY 1")
+        rows = log.execute(
+            "SELECT first_seq, count, at, typeof(body), CAST(body AS BLOB), hash FROM commits ORDER BY 1"
+        )
         for first, count, at, kind, body, stored in rows:
             frame = struct.pack(">QIqBQ", first, count, at, 1 if kind == "text" else 2, len(body))
             hash_ = hashlib.sha256(hash_ + frame + body).digest()

@@ -14,7 +14,7 @@ from . import floors
 from .figures import Aim, Comparison
 from .peers import eventsourced, postgres
 from .rounds import Contender, Trial
-from .workload import CREDITS, Load, chain_of, came_to, digest, seq_of, writer
+from .workload import CREDITS, Load, came_to, chain_of, digest, seq_of, writer
 from .workshop import Workshop
 
 SUBJECT = "tollbook"

@@ -1,8 +1,8 @@
 """PyPI `eventsourcing` on SQLite: an aggregate an account, one event a charge.
 
-Its settings are its own for a file: the SQLite module in WAL mode (full sync is SQLite's default, and it leaves it), its
-JSON transcoder, no snapshots, no compression. The aggregates are held in memory between charges, as our books are, so
-that nothing is read again before a save; `save` takes as many aggregates as there are charges in a batch.
+Its settings are its own for a file: the SQLite module in WAL mode (it leaves SQLite's default, full sync), its JSON
+transcoder, no snapshots, no compression. The aggregates are held in memory between charges, as our books are, so that
+nothing is read again before a save; `save` takes as many aggregates as there are charges in a batch.
 """
 
 from __future__ import annotations

@@ -71,7 +71,7 @@ def charging(workshop: Workshop, load: Load, clients: int) -> Contender:
             each = load.charges // clients
 
             def answer() -> tuple[int, bool]:
-                (count, spent) = connection.execute("SELECT count(*), sum(credits) FROM charge").fetchone()
+                (count, spent) = connection.execute("SELECT count(*), coalesce(sum(credits), 0) FROM charge").fetchone()
                 (left,) = connection.execute("SELECT sum(balance) FROM account").fetchone()
                 return count, spent + left == load.accounts * CREDITS
 
@@ -147,7 +147,9 @@ class Server:
         with psycopg.connect(host=str(self.folder), user=USER, dbname=USER, autocommit=True) as connection:
             for statement in filter(str.strip, TABLES.split(";")):
                 connection.execute(statement)
-            connection.execute("INSERT INTO account SELECT n, %s FROM generate_series(0, %s) AS n", (CREDITS, number - 1))
+            connection.execute(
+                "INSERT INTO account SELECT n, %s FROM generate_series(0, %s) AS n", (CREDITS, number - 1)
+            )
             connection.execute("VACUUM ANALYZE account")
             yield connection
 
@@ -155,7 +157,8 @@ class Server:
         """Let pgbench charge; the seconds that it says, without those of connecting."""
         script = folder / "charge.sql"
         account = "0" if load.hot else f"random(0, {load.accounts - 1})"
-        statement = ONE.format(account=":account", credits=":credits", usage=json.dumps(usage(0)).replace(":", r" "))
+        used = json.dumps(usage(0)).replace(":", " ")  # as long as the usage is; a colon begins a variable of pgbench
+        statement = ONE.format(account=":account", credits=":credits", usage=used)
         script.write_text(f"\\set account {account}\n\\set credits random(5, 8)\n{' '.join(statement.split())};\n")
         places = ["-h", str(self.folder), "-U", USER, "-n", "-M", "prepared", "-f", str(script)]
         threads = min(clients, os.cpu_count() or 1)
