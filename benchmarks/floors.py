@@ -38,6 +38,11 @@ class Frames:
         os.write(self._file, len(body).to_bytes(4, "big") + body)
         os.fdatasync(self._file)
 
+    def append_all(self, bodies: Iterable[bytes]) -> None:
+        """One frame after the other."""
+        for body in bodies:
+            self.append(body)
+
     def close(self) -> None:
         """Let go of the file."""
         os.close(self._file)
@@ -70,6 +75,11 @@ class BareSQLite:
         row = (commit.first_seq, commit.count, commit.at, commit.body.decode(), commit.hash)
         self._connection.execute("INSERT INTO commits VALUES (?, ?, ?, ?, ?)", row)
         self._connection.execute("COMMIT")
+
+    def append_all(self, commits: Iterable[Commit]) -> None:
+        """One transaction after the other."""
+        for commit in commits:
+            self.append(commit)
 
     def bodies(self) -> list[bytes]:
         """What was appended, read again."""
@@ -182,6 +192,11 @@ class BareLedger:
     def execute_many(self, wanted: Iterable[Ask]) -> None:
         """Decide, encode, append, sync."""
         self.frames.append(encode(decide(self.balances, wanted)))
+
+    def execute_all(self, batches: Iterable[Iterable[Ask]]) -> None:
+        """One batch after the other."""
+        for wanted in batches:
+            self.execute_many(wanted)
 
     def close(self) -> None:
         """Let go of the file."""

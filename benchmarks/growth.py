@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -107,8 +108,8 @@ def _point(folder: Path, scale: Scale, axis: str, size: int) -> Point:
     path = folder / (f"growth-accounts-{accounts}.db" if axis == ACCOUNTS else "growth-events.db")
     with Ledger.open(path, clock=standing_clock) as ledger:
         build(ledger, scale, accounts, events=size if axis == EVENTS else 1 + 2 * accounts + scale.fixed_events)
-        found = _writing(ledger, scale, accounts) | _reading(ledger, scale, accounts)
         head = ledger.head.seq
+        found = _reading(ledger, scale, accounts) | _writing(ledger, scale, accounts)
     found |= _from_the_file(path)
     return {"axis": axis, "size": size, "events": head, "accounts": accounts, "bytes": path.stat().st_size} | found
 
@@ -129,13 +130,13 @@ def _writing(ledger: Ledger, scale: Scale, accounts: int) -> dict[str, float]:
     batch = [load.direct(number) for number in range(scale.batch)]
     opening = OpenSettlement(chain=CHAIN, contract=CONTRACT, asset=ASSET)
     found = {
-        "single": median(_timed(lambda each=each: ledger.execute(each)) for each in singles),
+        "single": median(_timed(partial(ledger.execute, each)) for each in singles),
         "batch": median(_timed(lambda: ledger.execute_many(batch)) for _ in range(5)) / scale.batch,
         "settle": _timed(lambda: ledger.execute(opening).unwrap()),
     }
     (opened,) = ledger.batches(CHAIN, CONTRACT)
-    place = {"chain": CHAIN, "contract": CONTRACT, "number": opened.batch.number}
-    ledger.execute(FailSettlement(**place, reason="it was measured")).unwrap()
+    number = opened.batch.number
+    ledger.execute(FailSettlement(chain=CHAIN, contract=CONTRACT, number=number, reason="it was measured")).unwrap()
     return found | {"snapshot": _timed(ledger.snapshot)}
 
 
@@ -144,8 +145,8 @@ def _reading(ledger: Ledger, scale: Scale, accounts: int) -> dict[str, float]:
     seqs = [entry.seq for entry, _ in zip(_charges(ledger, middle), range(scale.singles), strict=False)]
     some = [subscriber(number * 7919 % accounts) for number in range(scale.singles)]
     return {
-        "balance": median(_timed(lambda name=name: ledger.balance(name, PLAN)) for name in some),
-        "explain": median(_timed(lambda seq=seq: ledger.explain(seq)) for seq in seqs),
+        "balance": median(_timed(partial(ledger.balance, name, PLAN)) for name in some),
+        "explain": median(_timed(partial(ledger.explain, seq)) for seq in seqs),
     }
 
 

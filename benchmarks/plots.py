@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import ceil, floor, log10
 from pathlib import Path
 from typing import Any
 
@@ -35,13 +36,19 @@ def draw(path: Path, axis: str, points: Sequence[Mapping[str, Any]], figures: Ma
                 duration(values[-1]), (sizes[-1], values[-1]), (0, 6), textcoords="offset points", ha="right"
             )
             panel.yaxis.set_major_locator(LogLocator(numticks=4))
-            panel.yaxis.set_major_formatter(FuncFormatter(lambda seconds, _: duration(seconds).replace(".00", "")))
+            panel.yaxis.set_major_formatter(FuncFormatter(lambda seconds, _: _decade(seconds)))
             panel.xaxis.set_minor_locator(NullLocator())
             panel.yaxis.set_minor_locator(NullLocator())
             panel.tick_params(which="both", length=2, colors=_INK)
             panel.spines[["top", "right"]].set_visible(False)
-            panel.margins(x=0.08)
+            panel.set_xlim(10 ** floor(log10(sizes[0])) / 2, 10 ** ceil(log10(sizes[-1])) * 2)
         drawing.supxlabel(f"{axis} in the log" if axis == "events" else axis, fontsize=9, color=_INK)
         path.parent.mkdir(exist_ok=True)
         drawing.savefig(path, metadata={"Date": None})
         pyplot.close(drawing)
+
+
+def _decade(seconds: float) -> str:
+    """`10 µs`: a power of ten, without the digits that it has not."""
+    number, unit = duration(seconds).split()
+    return f"{float(number.replace(',', '')):g} {unit}"

@@ -11,7 +11,6 @@ from chains.leaves import keccak
 from chains.mock import MockChain
 from ledger import Ledger, OpenSettlement
 from ledger.events import SettlementOpened
-from ledger.plugins import chain_plugin
 
 from . import floors
 from .figures import Comparison
@@ -115,7 +114,7 @@ def _commits(load: Load) -> Contender:
             commits = list(ledger.commits(before))
         written[:] = [commit.body for commit in commits]
         with closing(floors.BareSQLite(folder / "bare.db")) as bare:
-            yield Trial(lambda: [bare.append(commit) for commit in commits] and None, bare.bodies)
+            yield Trial(lambda: bare.append_all(commits), bare.bodies)
 
     return Contender("SQLite commits of the same bytes", prepare, lambda: written)
 
@@ -125,7 +124,7 @@ def _sold_on_chain(folder: Path, load: Load) -> Iterator[tuple[Ledger, MockChain
     """A ledger that has heard of the purchases on a mock chain, and has charged the load."""
     with (
         Ledger.open(folder / "shop.db", clock=standing_clock, id="benchmark") as ledger,
-        closing(chain_plugin(CHAIN).connect(CHAIN, CONTRACT, where=folder / "mock")) as chain,
+        closing(MockChain(folder / "mock", name=CHAIN, contract=CONTRACT)) as chain,
     ):
         create_plan(ledger)
         for number in range(load.accounts):

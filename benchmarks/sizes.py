@@ -58,7 +58,7 @@ def _held(accounts: int, requests: int) -> Callable[[Path], float]:
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
         told = json.loads(done.stdout)
         assert (told["accounts"], told["closed"], told["held"]) == (accounts, requests, 0), told
-        return (told["after"] - told["before"]) / MEGABYTE
+        return float(told["after"] - told["before"]) / MEGABYTE
 
     return measure
 

@@ -29,6 +29,7 @@ from ledger import (
     Purchase,
     Request,
 )
+from ledger.events import Funding
 
 AT = 1_700_000_000_000_000
 PLAN, OWNER, ASSET = "pro", "acme", "USD"
@@ -174,7 +175,7 @@ def sell(ledger: Ledger, numbers: range, escrow: bool = False) -> None:
         ledger.execute_many([Purchase(subscriber=subscriber(n), plan=PLAN, funding=_funding(n, escrow)) for n in part])
 
 
-def _funding(number: int, escrow: bool) -> EscrowFunding | str:
+def _funding(number: int, escrow: bool) -> Funding:
     return EscrowFunding(Escrow(CHAIN, CONTRACT, f"purchase-{number}")) if escrow else "none"
 
 

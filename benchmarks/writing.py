@@ -84,12 +84,11 @@ def _crowd(workshop: Workshop, kind: str, callers: int, load: Load, aims: Sequen
     kept = [word for word, holds in (("pairs", load.held), ("keyed", load.keyed), ("hot", load.hot)) if holds]
     name = ".".join(("write", kind, str(callers), *kept))
     subject = _ledger(workshop, load, (_tasks if kind == "asyncio" else _threads)(callers))
-    others = () if load.held else (_groups(workshop, load, callers),)
+    others = [_sqlite(workshop, load) if load.held else _groups(workshop, load, callers)]
     if callers == FEW:
-        others += (postgres.charging(workshop, load, callers),)
-    if load.held:
-        others += (_sqlite(workshop, load),)
-    return Comparison(name, words, "pair" if load.held else "charge", load.charges, subject, others, tuple(aims))
+        others.append(postgres.charging(workshop, load, callers))
+    unit = "pair" if load.held else "charge"
+    return Comparison(name, words, unit, load.charges, subject, tuple(others), tuple(aims))
 
 
 def _hot(workshop: Workshop) -> list[Comparison]:
@@ -215,7 +214,7 @@ def _sync(workshop: Workshop, load: Load) -> Contender:
     def prepare(folder: Path) -> Iterator[Trial]:
         bodies = _bodies(workshop, load)
         with closing(floors.Frames(folder / "frames")) as frames:
-            yield Trial(lambda: [frames.append(body) for body in bodies] and None, frames.bodies)
+            yield Trial(lambda: frames.append_all(bodies), frames.bodies)
 
     return Contender(SYNC, prepare, lambda: _bodies(workshop, load))
 
@@ -225,7 +224,7 @@ def _sqlite(workshop: Workshop, load: Load) -> Contender:
     def prepare(folder: Path) -> Iterator[Trial]:
         commits = workshop.commits(load)
         with closing(floors.BareSQLite(folder / "bare.db")) as bare:
-            yield Trial(lambda: [bare.append(commit) for commit in commits] and None, bare.bodies)
+            yield Trial(lambda: bare.append_all(commits), bare.bodies)
 
     return Contender(SQLITE, prepare, lambda: _bodies(workshop, load))
 
@@ -249,7 +248,7 @@ def _structs(workshop: Workshop, load: Load) -> Contender:
             def answer() -> tuple[str, list[bytes]]:
                 return _left(bare), bare.frames.bodies()
 
-            yield Trial(lambda: [bare.execute_many(batch) for batch in asked] and None, answer)
+            yield Trial(lambda: bare.execute_all(asked), answer)
 
     return Contender(STRUCTS, prepare, lambda: (digest(load.spent()), _bodies(workshop, load)))
 
