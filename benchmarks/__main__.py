@@ -20,7 +20,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run what the arguments say."""
     given = _parser().parse_args(arguments)
     if given.command == "growth":
-        points = growth.run(given.json or GROWTH_JSON, growth.Scale(given.up_to, given.accounts_up_to), given.folder)
+        saved = given.json or GROWTH_JSON
+        if given.again:
+            saved.unlink(missing_ok=True)
+        points = growth.run(saved, growth.Scale(given.up_to, given.accounts_up_to), given.folder)
         if given.write_docs:
             growth.write_docs(points)
         return 0
@@ -43,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     grow.add_argument("--accounts-up-to", type=_number, default=10**5, metavar="ACCOUNTS", help="(default 1e5)")
     grow.add_argument("--folder", type=Path, help="where logs are built, and kept for a later, longer run")
     grow.add_argument("--json", type=Path, help="where points go; those that are there are not measured again")
+    grow.add_argument("--again", action="store_true", help="measure all points again: the code is another")
     grow.add_argument("--write-docs", action="store_true", help="draw the plots, fill the table of docs/performance.md")
     return parser
 

@@ -20,7 +20,7 @@ def draw(path: Path, axis: str, points: Sequence[Mapping[str, Any]], figures: Ma
     from matplotlib import pyplot
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-    style = {"svg.fonttype": "none", "svg.hashsalt": "tollbook", "font.size": 8, "text.color": _INK}
+    style: Any = {"svg.fonttype": "none", "svg.hashsalt": "tollbook", "font.size": 8, "text.color": _INK}
     along = sorted((point for point in points if point["axis"] == axis), key=lambda point: point["size"])
     sizes = [point[axis] for point in along]
     with matplotlib.rc_context(style):

@@ -5,22 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 from ledger import AsyncLedger, Charge, Ledger
 
-from . import floors
+from .bare import ENCODE, GROUPS, SQLITE, STRUCTS, SYNC, batching, committing, encoding, grouping, shares, syncing
 from .figures import Aim, Comparison
 from .peers import eventsourced, postgres
 from .rounds import Contender, Trial
-from .workload import CREDITS, Load, came_to, chain_of, digest, seq_of, writer
+from .workload import Load, came_to, chain_of, digest, seq_of, writer
 from .workshop import Workshop
 
 SUBJECT = "tollbook"
-SYNC, SQLITE = "fdatasync of the same bytes", "SQLite commit of the same bytes"
-ENCODE, STRUCTS, GROUPS = "encode of the same events", "structs, dict, frame, fdatasync", "asyncio group commit"
-
 FEW, MANY = 10, 1_000
 """Callers at once."""
 
@@ -44,24 +41,31 @@ def _alone(workshop: Workshop) -> list[Comparison]:
 
 def _batches(workshop: Workshop) -> list[Comparison]:
     size = workshop.size
-    found = []
-    for batch in size.batches[1:]:
-        load = Load(size.accounts, batch, max(1, size.charges // batch) if batch < size.batches[-1] else 2)
-        largest = batch == size.batches[-1]
-        aims = (
-            Aim(STRUCTS, 1 / 3, "a third of the floor of the same bytes"),
-            Aim(eventsourced.NAME, 6, "6 times eventsourcing"),
-        )
-        beside = [STRUCTS, SQLITE, SYNC, ENCODE] if largest else [STRUCTS, SQLITE]
-        peers = (eventsourced.charging(load), postgres.charging_sets(workshop, load)) if batch > 100 or largest else ()
-        title = f"a charge, {batch:,} a batch"
-        found.append(
-            _comparison(workshop, f"write.batch.{batch}", title, load, beside, peers, *(aims if largest else ()))
-        )
-    keyed = Load(size.accounts, size.batches[-1], 2, keyed=True)
-    name = f"write.batch.{size.batches[-1]}.keyed"
-    title = f"a charge with a key, {size.batches[-1]:,} a batch"
-    return [*found, _comparison(workshop, name, title, keyed, [STRUCTS, SQLITE])]
+    _, few, some, most = size.batches
+    largest = Load(size.accounts, most, 2)
+    aims = (
+        Aim(STRUCTS, 1 / 3, "a third of the floor of the same bytes"),
+        Aim(eventsourced.NAME, 6, "6 times eventsourcing"),
+    )
+    every = [STRUCTS, SQLITE, SYNC, ENCODE]
+    return [
+        _batch(workshop, Load(size.accounts, few, size.charges // few), [STRUCTS, SQLITE]),
+        _batch(workshop, (load := Load(size.accounts, some, size.charges // some)), every, _peers(workshop, load)),
+        _batch(workshop, largest, every, _peers(workshop, largest), *aims),
+        _batch(workshop, Load(size.accounts, most, 2, keyed=True), [STRUCTS, SQLITE]),
+    ]
+
+
+def _batch(
+    workshop: Workshop, load: Load, beside: Sequence[str], peers: Sequence[Contender] = (), *aims: Aim
+) -> Comparison:
+    name = f"write.batch.{load.batch}{'.keyed' if load.keyed else ''}"
+    title = f"a charge{' with a key' if load.keyed else ''}, {load.batch:,} a batch"
+    return _comparison(workshop, name, title, load, beside, peers, *aims)
+
+
+def _peers(workshop: Workshop, load: Load) -> tuple[Contender, Contender]:
+    return eventsourced.charging(load), postgres.charging_sets(workshop, load)
 
 
 def _crowds(workshop: Workshop) -> list[Comparison]:
@@ -84,7 +88,7 @@ def _crowd(workshop: Workshop, kind: str, callers: int, load: Load, aims: Sequen
     kept = [word for word, holds in (("pairs", load.held), ("keyed", load.keyed), ("hot", load.hot)) if holds]
     name = ".".join(("write", kind, str(callers), *kept))
     subject = _ledger(workshop, load, (_tasks if kind == "asyncio" else _threads)(callers))
-    others = [_sqlite(workshop, load) if load.held else _groups(workshop, load, callers)]
+    others = [committing(workshop, load) if load.held else grouping(workshop, load, callers)]
     if callers == FEW:
         others.append(postgres.charging(workshop, load, callers))
     unit = "pair" if load.held else "charge"
@@ -97,10 +101,9 @@ def _hot(workshop: Workshop) -> list[Comparison]:
     callers = min(MANY, size.charges)
     crowd = Load(size.accounts, callers, size.many, hot=True)
     title = f"a charge on one hot account, {size.batches[-1]:,} a batch"
-    peers = (eventsourced.charging(load), postgres.charging_sets(workshop, load))
     few = Load(size.accounts, FEW, size.few, hot=True)
     return [
-        _comparison(workshop, "write.hot", title, load, [STRUCTS], peers),
+        _comparison(workshop, "write.hot", title, load, [STRUCTS], _peers(workshop, load)),
         _crowd(workshop, "asyncio", FEW, few),
         _crowd(workshop, "asyncio", callers, crowd),
     ]
@@ -129,7 +132,7 @@ def _comparison(
     peers: Sequence[Contender] = (),
     *aims: Aim,
 ) -> Comparison:
-    made = {SYNC: _sync, SQLITE: _sqlite, ENCODE: _encode, STRUCTS: _structs}
+    made = {SYNC: syncing, SQLITE: committing, ENCODE: encoding, STRUCTS: batching}
     others = (*(made[each](workshop, load) for each in beside), *peers)
     unit = "pair" if load.held else "charge"
     return Comparison(name, title, unit, load.charges, _ledger(workshop, load), others, aims)
@@ -154,14 +157,9 @@ def _ledger(workshop: Workshop, load: Load, work: Callable[[Ledger, Load], Calla
     return Contender(SUBJECT, prepare, lambda: (digest(load.spent()), "whole", events))
 
 
-def _shares(load: Load, callers: int) -> list[list[int]]:
-    """Which charges each caller makes, one after the other."""
-    return [list(range(caller, load.charges, callers)) for caller in range(callers)]
-
-
 def _tasks(callers: int) -> Callable[[Ledger, Load], Callable[[], None]]:
     def work(ledger: Ledger, load: Load) -> Callable[[], None]:
-        direct = None if load.held else [[load.direct(n) for n in numbers] for numbers in _shares(load, callers)]
+        direct = None if load.held else [[load.direct(n) for n in numbers] for numbers in shares(load, callers)]
         return lambda: asyncio.run(_run_tasks(ledger, load, direct, callers))
 
     return work
@@ -182,12 +180,12 @@ async def _run_tasks(ledger: Ledger, load: Load, direct: list[list[Charge]] | No
     if direct is not None:
         await asyncio.gather(*(charge(charges) for charges in direct))
     else:
-        await asyncio.gather(*(hold_and_charge(numbers) for numbers in _shares(load, callers)))
+        await asyncio.gather(*(hold_and_charge(numbers) for numbers in shares(load, callers)))
 
 
 def _threads(callers: int) -> Callable[[Ledger, Load], Callable[[], None]]:
     def work(ledger: Ledger, load: Load) -> Callable[[], None]:
-        shares = [[load.direct(n) for n in numbers] for numbers in _shares(load, callers)]
+        direct = [[load.direct(n) for n in numbers] for numbers in shares(load, callers)]
 
         def charge(charges: Sequence[Charge]) -> None:
             for each in charges:
@@ -195,84 +193,8 @@ def _threads(callers: int) -> Callable[[Ledger, Load], Callable[[], None]]:
 
         def run() -> None:
             with ThreadPoolExecutor(callers) as pool:
-                list(pool.map(charge, shares))
+                list(pool.map(charge, direct))
 
         return run
 
     return work
-
-
-# -- floors ------------------------------------------------------------------------------------------------------------
-
-
-def _bodies(workshop: Workshop, load: Load) -> list[bytes]:
-    return [commit.body for commit in workshop.commits(load)]
-
-
-def _sync(workshop: Workshop, load: Load) -> Contender:
-    @contextmanager
-    def prepare(folder: Path) -> Iterator[Trial]:
-        bodies = _bodies(workshop, load)
-        with closing(floors.Frames(folder / "frames")) as frames:
-            yield Trial(lambda: frames.append_all(bodies), frames.bodies)
-
-    return Contender(SYNC, prepare, lambda: _bodies(workshop, load))
-
-
-def _sqlite(workshop: Workshop, load: Load) -> Contender:
-    @contextmanager
-    def prepare(folder: Path) -> Iterator[Trial]:
-        commits = workshop.commits(load)
-        with closing(floors.BareSQLite(folder / "bare.db")) as bare:
-            yield Trial(lambda: bare.append_all(commits), bare.bodies)
-
-    return Contender(SQLITE, prepare, lambda: _bodies(workshop, load))
-
-
-def _encode(workshop: Workshop, load: Load) -> Contender:
-    @contextmanager
-    def prepare(folder: Path) -> Iterator[Trial]:
-        batches = floors.events_of(workshop.commits(load))
-        encoded: list[bytes] = []
-        yield Trial(lambda: encoded.extend(floors.encode(events) for events in batches), lambda: encoded)
-
-    return Contender(ENCODE, prepare, lambda: _bodies(workshop, load))
-
-
-def _structs(workshop: Workshop, load: Load) -> Contender:
-    @contextmanager
-    def prepare(folder: Path) -> Iterator[Trial]:
-        asked = floors.asks(workshop.commits(load))
-        with closing(floors.BareLedger(folder / "frames", _full(load))) as bare:
-
-            def answer() -> tuple[str, list[bytes]]:
-                return _left(bare), bare.frames.bodies()
-
-            yield Trial(lambda: bare.execute_all(asked), answer)
-
-    return Contender(STRUCTS, prepare, lambda: (digest(load.spent()), _bodies(workshop, load)))
-
-
-def _groups(workshop: Workshop, load: Load, callers: int) -> Contender:
-    @contextmanager
-    def prepare(folder: Path) -> Iterator[Trial]:
-        asked = [ask for batch in floors.asks(workshop.commits(load)) for ask in batch]
-        shares = [[asked[number] for number in numbers] for numbers in _shares(load, callers)]
-        with closing(floors.BareLedger(folder / "frames", _full(load))) as bare:
-
-            def answer() -> tuple[str, int]:
-                written = [len(floors.plain_decoder().decode(body)) for body in bare.frames.bodies()]
-                return _left(bare), sum(written)
-
-            yield Trial(lambda: asyncio.run(floors.crowd(bare, shares)), answer)
-
-    return Contender(GROUPS, prepare, lambda: (digest(load.spent()), load.charges))
-
-
-def _full(load: Load) -> dict[int, int]:
-    """Every account's balance by its number, which counts from 1."""
-    return {number + 1: CREDITS for number in range(load.accounts)}
-
-
-def _left(bare: floors.BareLedger) -> str:
-    return digest({f"subscriber-{number - 1}": CREDITS - left for number, left in bare.balances.items()})
