@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import time
-from collections.abc import Sequence
+import traceback
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from . import growth, machine, pages, suite, tables
-from .figures import Row
+from .figures import Comparison, Quantity, Row
 from .workshop import FULL, SMALL, Workshop
 
 GROWTH_JSON = pages.ROOT / "docs" / "growth.json"
@@ -58,15 +60,12 @@ def _number(text: str) -> int:
 def _figures(given: argparse.Namespace) -> int:
     begun = time.monotonic()
     workshop = Workshop(FULL if given.size == "full" else SMALL, given.folder)
+    wanted = tuple(given.only) or ("",)
     try:
         where = machine.machine(workshop.folder)
         print(machine.sentence(where), flush=True)
-        rows: list[Row] = []
-        for figure in suite.figures(workshop):
-            if not given.only or figure.name.startswith(tuple(given.only)):
-                for row in figure.measure(workshop.folder, given.rounds):
-                    rows.append(row)
-                    print(tables.text(row), flush=True)
+        figures = [each for each in suite.figures(workshop) if each.name.startswith(wanted)]
+        rows, failed = measured(figures, workshop.folder, given.rounds)
     finally:
         workshop.close()
     minutes = round((time.monotonic() - begun) / 60, 1)
@@ -77,7 +76,24 @@ def _figures(given: argparse.Namespace) -> int:
         print(f"\n{tables.markdown(rows)}")
     if given.write_docs:
         _write_docs(where, given.rounds, rows)
-    return 0
+    return 1 if failed else 0
+
+
+def measured(figures: Iterable[Comparison | Quantity], folder: Path, rounds: int) -> tuple[list[Row], int]:
+    """The rows of all figures, told as they come, and how many figures failed: one must not take the others with it."""
+    rows: list[Row] = []
+    failed = 0
+    for figure in figures:
+        try:
+            found = figure.measure(folder, rounds)
+        except Exception as error:  # noqa: BLE001 - a wrong answer, or whatever a peer raises
+            traceback.print_exc()
+            found = [Row(figure.name, figure.title, figure.unit, failed=f"{type(error).__name__}: {error}")]
+            failed += 1
+        for row in found:
+            print(tables.text(row), flush=True)
+        rows += found
+    return rows, failed
 
 
 def _write_docs(where: dict[str, object], rounds: int, rows: Sequence[Row]) -> None:
@@ -89,4 +105,5 @@ def _write_docs(where: dict[str, object], rounds: int, rows: Sequence[Row]) -> N
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is stopped
     sys.exit(main())

@@ -114,6 +114,7 @@ class Row:
     aim: str = ""
     reached: bool | None = None
     skipped: str = ""
+    failed: str = ""
     counted: bool = False
 
     def as_json(self) -> dict[str, Any]:

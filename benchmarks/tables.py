@@ -34,8 +34,8 @@ def value(row: Row) -> str:
 
 def cells(row: Row) -> tuple[str, ...]:
     """The cells of a row, in the order of the headings."""
-    if row.skipped:
-        return (row.title, value(row) if row.value else "", row.other, "", f"skipped: {row.skipped}", "", "")
+    if missing := _missing(row):
+        return (row.title, value(row) if row.value else "", row.other, "", missing, "", "")
     theirs = ratio = ""
     if row.other:
         theirs = value(Row(row.name, row.title, row.unit, row.other_value))
@@ -48,7 +48,7 @@ def text(row: Row) -> str:
     """A row as a line on a terminal."""
     title, ours, other, theirs, ratio, aim, reached = cells(row)
     beside = f"  beside {other}: {theirs}" if theirs else f"  beside {other}" if other else ""
-    compared = f"  × {ratio}" if ratio else ""
+    compared = f"  {ratio}" if _missing(row) else f"  × {ratio}" if ratio else ""
     aimed = f"  [{aim}: {'reached' if reached == 'yes' else 'NOT reached'}]" if reached else ""
     return f"{title}: {ours}{beside}{compared}{aimed}"
 
@@ -68,6 +68,11 @@ def markdown(rows: Sequence[Row]) -> str:
 def aimed(rows: Sequence[Row]) -> list[Row]:
     """The rows that say whether an aim was reached."""
     return [row for row in rows if row.reached is not None]
+
+
+def _missing(row: Row) -> str:
+    """Why there is no figure, if there is none."""
+    return f"FAILED: {row.failed}" if row.failed else f"skipped: {row.skipped}" if row.skipped else ""
 
 
 def _three(number: float) -> str:

@@ -5,9 +5,10 @@ import json
 import pytest
 
 from . import growth, pages, plots, tables
-from .__main__ import main
-from .figures import Row
+from .__main__ import main, measured
+from .figures import Quantity, Row
 from .growth import FIGURES, Scale
+from .rounds import WrongAnswer
 
 
 @pytest.mark.parametrize(
@@ -68,6 +69,37 @@ def test_one_command_measures_and_writes_json(tmp_path, capsys):
     assert [figure["name"] for figure in told["figures"]] == ["price.time", "size.pair"]
     assert told["machine"]["sync_microseconds"] > 0
     assert "| what | Tollbook | beside |" in capsys.readouterr().out
+
+
+def test_a_figure_that_fails_takes_no_other_with_it(tmp_path, capsys):
+    def wrong(folder):
+        raise WrongAnswer("it came to 2")
+
+    figures = [Quantity("one", "the first", "byte", wrong), Quantity("two", "the second", "byte", lambda folder: 5)]
+    rows, failed = measured(figures, tmp_path, 1)
+    assert (failed, rows[0].failed, rows[1].value) == (1, "WrongAnswer: it came to 2", 5)
+    assert "the first:   FAILED: WrongAnswer: it came to 2\nthe second: 5.00 bytes" in capsys.readouterr().out
+
+
+@pytest.fixture
+def copied_pages(tmp_path, monkeypatch):
+    """The documentation's page and a README with a short table's marks, where they may be written to."""
+    page, readme = tmp_path / "performance.md", tmp_path / "README.md"
+    page.write_text(pages.PAGE.read_text())
+    readme.write_text("<!-- aims -->\n<!-- end of aims -->\n")
+    monkeypatch.setattr(pages, "PAGE", page)
+    monkeypatch.setattr(pages, "README", readme)
+    return page, readme
+
+
+def test_one_command_fills_the_documentation(copied_pages, tmp_path):
+    page, readme = copied_pages
+    only = ["--only", "size.charge.", "--only", "size.charge"]
+    assert main(["--size", "small", "--write-docs", *only, "--json", str(tmp_path / "figures.json")]) == 0
+    assert "| the same with a key |" in page.read_text()
+    assert "a small fdatasync took" in page.read_text()
+    assert readme.read_text().count("150 bytes or less") == 1
+    assert "with a key" not in readme.read_text()
 
 
 TINY = Scale(
