@@ -86,10 +86,12 @@ def run(saved: Path, scale: Scale, folder: Path | None = None) -> list[Point]:
 
 
 def write_docs(points: list[Point]) -> None:
-    """Draw the pictures of the documentation, and fill its table."""
+    """Draw the pictures of the documentation, and put them and the tables into its page."""
+    parts = []
     for axis in (EVENTS, ACCOUNTS):
         plots.draw(pages.PAGE.parent / f"growth-{axis}.svg", axis, points, FIGURES)
-    pages.fill(pages.PAGE, pages.GROWTH, markdown(points))
+        parts.append(f"![Each figure against the number of {axis}](growth-{axis}.svg)\n\n{markdown(points, axis)}")
+    pages.fill(pages.PAGE, pages.GROWTH, "\n\n".join(parts))
 
 
 @contextmanager
@@ -184,16 +186,12 @@ def _line(point: Point) -> str:
     return f"{point['events']:,} events, {point['accounts']:,} accounts: {told}"
 
 
-def markdown(points: list[Point]) -> str:
-    """All points as a table, a column each."""
-    parts = []
-    for axis in (EVENTS, ACCOUNTS):
-        row = sorted((point for point in points if point["axis"] == axis), key=lambda point: point["size"])
-        heads = [f"{point['events']:,} events, {point['accounts']:,} accounts" for point in row]
-        lines = [f"| | {' | '.join(heads)} |", f"|{'---|' * (len(row) + 1)}"]
-        for name, title in FIGURES.items():
-            lines.append(f"| {title} | {' | '.join(tables.duration(point[name]) for point in row)} |")
-        sizes = [f"{point['bytes'] / point['events']:.0f}" for point in row]
-        lines.append(f"| bytes an event on disk | {' | '.join(sizes)} |")
-        parts.append("\n".join(lines))
-    return "\n\n".join(parts)
+def markdown(points: list[Point], axis: str) -> str:
+    """The points of an axis as a table, a column each."""
+    row = sorted((point for point in points if point["axis"] == axis), key=lambda point: point["size"])
+    heads = [f"{point['events']:,} events, {point['accounts']:,} accounts" for point in row]
+    lines = [f"| | {' | '.join(heads)} |", f"|{'---|' * (len(row) + 1)}"]
+    for name, title in FIGURES.items():
+        lines.append(f"| {title} | {' | '.join(tables.duration(point[name]) for point in row)} |")
+    sizes = [f"{point['bytes'] / point['events']:.0f}" for point in row]
+    return "\n".join([*lines, f"| bytes an event on disk | {' | '.join(sizes)} |"])

@@ -1,10 +1,11 @@
 """How figures are told: on a terminal, in Markdown, in the documentation's pages, in pictures."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
-from . import growth, pages, plots, tables
+from . import growth, pages, tables
 from .__main__ import main, measured
 from .figures import Quantity, Row
 from .growth import FIGURES, Scale
@@ -103,33 +104,40 @@ def test_one_command_fills_the_documentation(copied_pages, tmp_path):
 
 
 TINY = Scale(
-    events=1_000, accounts=10, first_events=100, first_accounts=10, fixed_accounts=4, fixed_events=60, batch=20
+    events=100, accounts=9, first_events=100, first_accounts=10, fixed_accounts=4, fixed_events=60, batch=20, singles=3
 )
 
 
 def test_growth_goes_on_where_it_was_stopped(tmp_path, capsys):
     """The first run comes to 100 events; the second measures only what is new, on the same log, grown."""
     saved, folder = tmp_path / "growth.json", tmp_path / "logs"
-    shorter = Scale(100, 9, 100, 10, TINY.fixed_accounts, TINY.fixed_events, TINY.batch, singles=3)
-    (first,) = growth.run(saved, shorter, folder)
-    longer = Scale(1_000, 10, 100, 10, TINY.fixed_accounts, TINY.fixed_events, TINY.batch, singles=3)
-    points = growth.run(saved, longer, folder)
-    assert points[0] == first == json.loads(saved.read_text())[0]
-    assert [(point["axis"], point["size"]) for point in points] == [
+    (first,) = growth.run(saved, TINY, folder)
+    both = growth.run(saved, replace(TINY, events=1_000, accounts=10), folder)
+    assert both[0] == first == json.loads(saved.read_text())[0]
+    assert [(point["axis"], point["size"]) for point in both] == [
         ("events", 100),
         ("events", 1_000),
         ("accounts", 10),
     ]
-    assert points[1]["events"] >= 1_000
-    assert all(point[name] > 0 for point in points for name in FIGURES)
-    assert growth.markdown(points).count("| one durable charge |") == 2
+    assert both[1]["events"] >= 1_000
+    assert all(point[name] > 0 for point in both for name in FIGURES)
+    assert growth.markdown(both, "events").splitlines()[0].count(" accounts |") == 2
     assert capsys.readouterr().out.count("opening a settlement") == 4
 
 
-def test_a_picture_has_a_panel_for_each_figure(tmp_path):
+def points(axis, *sizes):
+    return [
+        {"axis": axis, "size": size, "events": size, "accounts": size, "bytes": size, **dict.fromkeys(FIGURES, 1e-5)}
+        for size in sizes
+    ]
+
+
+def test_growth_is_drawn_with_a_panel_for_each_figure_and_put_into_its_page(copied_pages):
     pytest.importorskip("matplotlib", reason="matplotlib is not installed: pip install -e '.[bench]'")
-    points = [{"axis": "events", "size": 10**n, "events": 10**n, **dict.fromkeys(FIGURES, 1e-5)} for n in (4, 5, 6)]
-    plots.draw(tmp_path / "growth.svg", "events", points, FIGURES)
-    text = (tmp_path / "growth.svg").read_text()
-    assert all(title in text for title in FIGURES.values())
-    assert len(text) < 100_000
+    page, _ = copied_pages
+    growth.write_docs([*points("accounts", 100, 1_000), *points("events", 10**4, 10**5, 10**6)])
+    for axis in ("events", "accounts"):
+        assert f"](growth-{axis}.svg)" in page.read_text()
+        drawn = (page.parent / f"growth-{axis}.svg").read_text()
+        assert all(title in drawn for title in FIGURES.values())
+        assert len(drawn) < 100_000

@@ -118,7 +118,7 @@ class Workshop:
     def log(self, history: History) -> Log:
         """A closed log with that history and a snapshot at its end. Not to be written to: all share it."""
         if history not in self._logs:
-            path = self.folder / f"log-{history.events}.db"
+            path = self.folder / f"log-{len(self._logs)}.db"
             with Ledger.open(path, clock=standing_clock, id="benchmark") as ledger:
                 open_shop(ledger, history.accounts)
                 history.write(ledger)
