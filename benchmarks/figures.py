@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from .rounds import Contender, Times, in_rounds
+from .rounds import Contender, Times, in_rounds, never_missing
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Quantity:
     unit: str
     measure_once: Callable[[Path], float]
     limit: Limit | None = None
-    missing: Callable[[], str | None] = lambda: None
+    missing: Callable[[], str | None] = never_missing
 
     def measure(self, folder: Path, rounds: int) -> list[Row]:
         """Count it once: it does not vary."""
@@ -119,9 +119,8 @@ class Row:
 
     def as_json(self) -> dict[str, Any]:
         """What the JSON has of a row: what does not apply is left out."""
-        return {name: value for name, value in vars(self).items() if value not in ("", 0, None, False, (0, 0))} | (
-            {} if self.reached is None else {"reached": self.reached}
-        )
+        told = {name: value for name, value in vars(self).items() if value not in ("", 0, None, (0, 0))}
+        return told if self.reached is None else told | {"reached": self.reached}
 
 
 def _spread(seconds: Sequence[float]) -> float:
