@@ -1,4 +1,4 @@
-"""The price of one usage under each built-in policy, beside its formula in plain Python, which gives no lines."""
+"""The price of one usage under each built-in policy, with its lines or without, beside its formula in plain Python."""
 
 from __future__ import annotations
 
@@ -76,19 +76,23 @@ def _comparison(name: str, rule: Rule, usages: list[dict[str, int]]) -> Comparis
     def expected() -> list[int]:
         return [rule.formula(usage) for usage in usages]
 
-    @contextmanager
-    def policy(folder: Path) -> Iterator[Trial]:
-        made = policies.get(name)(rule.parameters)
-        prices: list[Any] = []
-        yield Trial(
-            lambda: prices.extend(made.total(usage, LABELS) for usage in usages),
-            lambda: [price.credits for price in prices],
-        )
+    def pricing(made: Any) -> Callable[[Usage], int]:
+        """What a ledger asks a policy for: the credits alone where it offers them, else all that comes with them."""
+        credits = getattr(made, "credits", None)
+        return (lambda usage: credits(usage, LABELS)) if credits is not None else lined(made)
 
-    @contextmanager
-    def formula(folder: Path) -> Iterator[Trial]:
-        credits: list[int] = []
-        yield Trial(lambda: credits.extend(rule.formula(usage) for usage in usages), lambda: credits)
+    def lined(made: Any) -> Callable[[Usage], int]:
+        return lambda usage: made.total(usage, LABELS).credits
 
-    subject, floor = Contender("tollbook", policy, expected), Contender(FORMULA, formula, expected)
-    return Comparison(f"price.{name}", f"a price of `{name}`, with its lines", "price", len(usages), subject, (floor,))
+    def contender(name_: str, make: Callable[[Any], Callable[[Usage], int]]) -> Contender:
+        @contextmanager
+        def prepare(folder: Path) -> Iterator[Trial]:
+            price = make(policies.get(name)(rule.parameters))
+            found: list[int] = []
+            yield Trial(lambda: found.extend(map(price, usages)), lambda: found)
+
+        return Contender(name_, prepare, expected)
+
+    others = contender("tollbook, with its lines", lined), contender(FORMULA, lambda _: rule.formula)
+    subject = contender("tollbook", pricing)
+    return Comparison(f"price.{name}", f"a price of `{name}`", "price", len(usages), subject, others)

@@ -25,7 +25,12 @@ def quantities(workshop: Workshop) -> list[Quantity]:
     loads = [
         ("size.charge", f"a charge on disk, {largest:,} a batch", Load(size.accounts, largest, 2), limit),
         ("size.charge.keyed", "the same with a key", Load(size.accounts, largest, 2, keyed=True), None),
-        ("size.charge.single", "a charge on disk, each in its own commit", Load(size.accounts, 1, size.singles), None),
+        (
+            "size.charge.single",
+            "a charge on disk, each in its own commit",
+            Load(size.accounts, 1, 10 * size.singles),
+            None,
+        ),
         ("size.pair", f"a request and its charge, {largest:,} a batch", Load(size.accounts, largest, held=True), None),
     ]
     accounts, requests = size.holding_accounts, size.holding_requests
