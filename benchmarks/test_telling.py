@@ -67,7 +67,11 @@ def test_one_command_measures_and_writes_json(tmp_path, capsys):
     arguments = ["--size", "small", "--rounds", "1", "--only", "price.time", "--only", "size.pair", "--markdown"]
     assert main([*arguments, "--json", str(saved)]) == 0
     told = json.loads(saved.read_text())
-    assert [figure["name"] for figure in told["figures"]] == ["price.time", "size.pair"]
+    assert [(row["name"], row.get("other", "")) for row in told["figures"]] == [
+        ("price.time", "tollbook, with its lines"),
+        ("price.time", "the formula alone"),
+        ("size.pair", ""),
+    ]
     assert told["machine"]["sync_microseconds"] > 0
     assert "| what | Tollbook | beside |" in capsys.readouterr().out
 
