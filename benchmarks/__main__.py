@@ -1,0 +1,109 @@
+"""`python -m benchmarks` times everything at full size; `python -m benchmarks growth` shows how cost grows."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from . import growth, machine, pages, suite, tables
+from .figures import Comparison, Quantity, Row
+from .workshop import FULL, SMALL, Workshop
+
+GROWTH_JSON = pages.ROOT / "docs" / "growth.json"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what the arguments say."""
+    given = _parser().parse_args(arguments)
+    if given.command == "growth":
+        saved = given.json or GROWTH_JSON
+        if given.again:
+            saved.unlink(missing_ok=True)
+        points = growth.run(saved, growth.Scale(given.up_to, given.accounts_up_to), given.folder)
+        if given.write_docs:
+            growth.write_docs(points)
+        return 0
+    return _figures(given)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.set_defaults(command="figures", json=None)
+    parser.add_argument("--only", action="append", default=[], metavar="NAME", help="figures whose name begins so")
+    parser.add_argument("--size", choices=("full", "small"), default="full")
+    parser.add_argument("--rounds", type=int, default=5, help="how often each contender runs (default 5)")
+    parser.add_argument("--folder", type=Path, help="where to write, on the disk to measure (default: temporary)")
+    parser.add_argument("--json", type=Path, default=Path("benchmarks.json"), help="where the figures go as JSON")
+    parser.add_argument("--markdown", action="store_true", help="print the table in Markdown as well, at the end")
+    parser.add_argument("--write-docs", action="store_true", help="fill the tables of docs/performance.md (and README)")
+    commands = parser.add_subparsers(dest="command", required=False)
+    grow = commands.add_parser("growth", help="the same figures at ever longer logs and ever more accounts")
+    grow.add_argument("--up-to", type=_number, default=10**6, metavar="EVENTS", help="longest log (default 1e6)")
+    grow.add_argument("--accounts-up-to", type=_number, default=10**5, metavar="ACCOUNTS", help="(default 1e5)")
+    grow.add_argument("--folder", type=Path, help="where logs are built, and kept for a later, longer run")
+    grow.add_argument("--json", type=Path, help="where points go; those that are there are not measured again")
+    grow.add_argument("--again", action="store_true", help="measure all points again: the code is another")
+    grow.add_argument("--write-docs", action="store_true", help="draw the plots, fill the table of docs/performance.md")
+    return parser
+
+
+def _number(text: str) -> int:
+    return int(float(text))
+
+
+def _figures(given: argparse.Namespace) -> int:
+    begun = time.monotonic()
+    workshop = Workshop(FULL if given.size == "full" else SMALL, given.folder)
+    wanted = tuple(given.only) or ("",)
+    try:
+        where = machine.machine(workshop.folder)
+        print(machine.sentence(where), flush=True)
+        figures = [each for each in suite.figures(workshop) if each.name.startswith(wanted)]
+        rows, failed = measured(figures, workshop.folder, given.rounds)
+    finally:
+        workshop.close()
+    minutes = round((time.monotonic() - begun) / 60, 1)
+    told = {"machine": where, "size": given.size, "rounds": given.rounds, "minutes": minutes}
+    given.json.write_text(json.dumps(told | {"figures": [row.as_json() for row in rows]}, indent=1) + "\n")
+    print(f"\n{minutes} minutes; {given.json} has the figures.")
+    if given.markdown:
+        print(f"\n{tables.markdown(rows)}")
+    if given.write_docs:
+        _write_docs(where, given.rounds, rows)
+    return 1 if failed else 0
+
+
+def measured(figures: Iterable[Comparison | Quantity], folder: Path, rounds: int) -> tuple[list[Row], int]:
+    """The rows of all figures, told as they come, and how many figures failed: one must not take the others with it."""
+    rows: list[Row] = []
+    failed = 0
+    for figure in figures:
+        try:
+            found = figure.measure(folder, rounds)
+        except Exception as error:  # noqa: BLE001 - a wrong answer, or whatever a peer raises
+            traceback.print_exc()
+            found = [Row(figure.name, figure.title, figure.unit, failed=f"{type(error).__name__}: {error}")]
+            failed += 1
+        for row in found:
+            print(tables.text(row), flush=True)
+        rows += found
+    return rows, failed
+
+
+def _write_docs(where: dict[str, object], rounds: int, rows: Sequence[Row]) -> None:
+    told = f"{machine.sentence(where)} Medians of {rounds} rounds."
+    pages.fill(pages.PAGE, pages.MACHINE, told)
+    pages.fill(pages.PAGE, pages.FIGURES, tables.markdown(rows))
+    for page in (pages.PAGE, pages.README):
+        pages.fill(page, pages.AIMS, tables.markdown(tables.aimed(rows)))
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is stopped
+    sys.exit(main())

@@ -1,0 +1,47 @@
+"""A process of its own: write many accounts and closed requests, go on holding the books, and say what that takes.
+
+`python -m benchmarks.holding FILE ACCOUNTS REQUESTS` prints the resident bytes before and after as JSON.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import sys
+from pathlib import Path
+
+from ledger import Ledger
+
+from .workload import LARGEST, Load, open_shop, runs, standing_clock, write_held
+
+
+def resident() -> int:
+    """The bytes of this process that are in memory."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def main(path: str, accounts: int, requests: int) -> None:
+    """Write, hold, and tell."""
+    with Ledger.open(path, clock=standing_clock) as ledger:
+        before = resident()
+        open_shop(ledger, accounts)
+        load = Load(accounts, LARGEST)
+        for numbers in runs(requests, LARGEST):
+            write_held(ledger, load, [(numbers, [load.hold(number) for number in numbers])])
+        gc.collect()
+        after = resident()
+        balances = ledger.balances()
+        told = {
+            "before": before,
+            "after": after,
+            "accounts": len(balances),
+            "closed": (ledger.head.seq - 1 - 2 * accounts) // 2,
+            "held": sum(balance.held for balance in balances),
+        }
+    print(json.dumps(told))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
