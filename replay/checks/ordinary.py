@@ -15,7 +15,7 @@ from ledger.amounts import SECOND, add_usage
 from ledger.books import Account, OpenRequest, Plan
 from ledger.events import Charged, Draws, Event, Released, Requested, Usage
 from ledger.periods import period
-from ledger.rating import marginal, total
+from ledger.rating import credits, difference, marginal
 
 from .case import Case
 from .times import overdue
@@ -68,7 +68,7 @@ def requested(case: Case, event: Requested) -> bool:
     if policy is None or policy.scope != "request":
         return False
     estimate = _whole(event.estimate)
-    hold = total(policy, estimate, event.labels).credits or (0 if estimate else 1)
+    hold = credits(policy, estimate, event.labels) or (0 if estimate else 1)
     return event.hold == hold and _first(account, event.draws, case.at)
 
 
@@ -114,12 +114,15 @@ def _priced(case: Case, event: Charged) -> bool:
     if meter is not None:
         if event.before != meter.usage or event.continues == bool(meter.usage):
             return False
-        price, lines = marginal(policy, event.before, event.usage, event.labels)
-        return price == event.credits and (event.lines == lines or not event.lines)
-    if event.before or event.continues:
+        before: Usage | None = event.before
+    elif event.before or event.continues:
         return False
-    whole = total(policy, _whole(event.usage), event.labels)
-    return whole.credits == event.credits and (event.lines == whole.lines or not event.lines)
+    else:
+        before = None
+    if not event.lines:
+        return difference(policy, before, event.usage, event.labels) == event.credits
+    price, lines = marginal(policy, before, event.usage, event.labels)
+    return price == event.credits and event.lines == lines
 
 
 def _drawn(account: Account, draws: Draws, hold: Draws, at: int) -> bool:
