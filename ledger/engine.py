@@ -448,9 +448,12 @@ class Ledger:
         if self._stale:
             self._load()
             return True
-        self._crowded = self._store.head().hash != self._head.hash
+        head = self._store.head()
+        self._crowded = head.hash != self._head.hash
         if not self._crowded:
             return False
+        if head.seq <= self._head.seq:  # what was read from it, and may have been acknowledged, is gone
+            raise Damaged(f"the log ends at {head.seq} by now, and this ledger has read it up to {self._head.seq}")
         for commit in self._store.read(self._head.seq):
             _check_follows(self._head.seq, self._head.hash, commit)
             self._fold(commit, unseal(commit))

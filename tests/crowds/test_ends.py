@@ -118,11 +118,10 @@ from ledger import Charge, Ledger
 from ledger.stores.sqlite import SQLiteStore
 
 class Stopping(SQLiteStore):
-    def head(self):
-        if self._connection.in_transaction:  # an append has the write lock, and looks whether the head moved
-            print("inside", flush=True)
-            sys.stdin.readline()
-        return super().head()
+    def _begin(self, connection):
+        super()._begin(connection)
+        print("inside", flush=True)  # an append has the write lock
+        sys.stdin.readline()
 
 with Ledger(Stopping(sys.argv[1])) as ledger:
     ledger.execute_many([Charge(subscriber="ann", plan="pro", usage={"calls": 1}, key=f"dead {n}") for n in range(5)])

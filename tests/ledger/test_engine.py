@@ -45,7 +45,7 @@ from ledger import (
     engine,
 )
 from ledger.books import Books
-from ledger.errors import Closed, Locked, NotWritten, OutcomeUnknown
+from ledger.errors import Closed, Damaged, Locked, NotWritten, OutcomeUnknown
 from ledger.events import Charged, PlanCreated, Purchased, RefusedRequests, Requested, tag
 from ledger.folding import SNAPSHOT_VERSION, refold
 from ledger.log import Commit, Head, Snapshot
@@ -647,6 +647,20 @@ def test_an_interrupt_at_any_line_of_catching_up_leaves_the_books_right(clock: C
         if not where:
             break
     assert spoilt == []
+
+
+def test_a_log_that_lost_its_end_under_an_open_ledger_is_damaged_and_nobody_writes_on(path: Path, clock: Clock) -> None:
+    """It neither waits for ever for a head that nobody has, nor goes on from books that the log does not say."""
+    with Ledger.open(path, clock=clock) as ledger:
+        ledger.execute_many([PRO, BUY])
+        ledger.execute(BUY)
+        change(path, "DROP TRIGGER commits_are_not_deleted")
+        change(path, "DELETE FROM commits WHERE first_seq = (SELECT max(first_seq) FROM commits)")
+        for ask in (lambda: ledger.execute(BUY), lambda: ledger.balance("alice", "pro"), lambda: ledger.head):
+            with pytest.raises(Damaged, match="the log ends at 3 by now"):
+                ask()
+    with closing(SQLiteStore(path)) as store:
+        assert store.head().seq == 3
 
 
 # -- snapshots: a law --------------------------------------------------------------------------------------------------
