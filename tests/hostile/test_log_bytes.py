@@ -60,20 +60,20 @@ def test_a_bit_in_any_byte_of_the_header(small: Original, readers: Readers) -> N
 
 
 def test_bits_in_the_first_pages_of_the_trees(small: Original, readers: Readers) -> None:
-    """Their own headers and the begin of their lists of cells, and one byte in thirty-two of the rest."""
+    """Their own headers and the begin of their lists of cells, and one byte in sixty-four of the rest."""
     shake = random.Random(seed())
     places = [
         place
         for root in roots(small)
         for place in root
-        if place not in HEADER and ((place - max(root.start, 100)) % PAGE < 16 or not shake.randrange(32))
+        if place not in HEADER and ((place - max(root.start, 100)) % PAGE < 16 or not shake.randrange(64))
     ]
     all_answer(small, readers, flips(shake, places))
 
 
 def test_bits_from_anywhere(small: Original, readers: Readers) -> None:
     shake = random.Random(seed())
-    all_answer(small, readers, flips(shake, shake.sample(range(len(small.whole)), 80)))
+    all_answer(small, readers, flips(shake, shake.sample(range(len(small.whole)), 60)))
 
 
 def test_a_page_of_nothing(small: Original, readers: Readers) -> None:

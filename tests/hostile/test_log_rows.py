@@ -236,13 +236,13 @@ TABLES = LOOSE[: LOOSE.index("CREATE TRIGGER")]
 
 @pytest.mark.parametrize("column", ["first_seq", "count", "at", "body", "hash"])
 def test_a_value_of_another_type_in_any_column(small: Original, readers: Readers, column: str) -> None:
-    """In the first commit, one in the middle, and the last, where a writer would go on."""
+    """In a commit in the middle, and in the last, where a writer would go on."""
     places = firsts(small)
     tables = TABLES.replace("first_seq INTEGER PRIMARY KEY", "first_seq ANY")
     harms = [
         reschema(tables, f"UPDATE commits SET {column} = {value} WHERE first_seq = {first}")
         for value in VALUES
-        for first in (places[0], places[9], places[-1])
+        for first in (places[9], places[-1])
     ]
     all_are_named(small, readers, harms)
 
