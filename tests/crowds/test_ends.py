@@ -248,6 +248,7 @@ def in_child(number):
     with Ledger.open(path) as own:
         return own.execute(use(f"child {number}")).unwrap().seq
 
+told.append(ledger.execute(use("first")).unwrap().seq)  # what Python imports meanwhile no fork can take over
 threads = [threading.Thread(target=write, args=(name,)) for name in "abcd"]
 for thread in threads:
     thread.start()
