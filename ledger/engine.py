@@ -29,9 +29,10 @@ from .draft import Draft
 from .errors import BadData, Closed, Conflict, Damaged, LogError
 from .events import Recorded
 from .folding import as_of, fold, latest_snapshot, snapshot_of
+from .forking import know, opening
 from .groups import CommandQueue
 from .log import Commit, Entry, Head, commit_hash, entries, origin, seal, unseal
-from .plugins import HoldingStore, Store, stores
+from .plugins import HoldingStore, PausingStore, Store, stores
 from .readings import Balance, BatchReading, Earned, EscrowedLot, LotReading, Reading, RequestReading
 from .refusal_notes import RefusalNotes
 from .refusals import Refusal, Refused
@@ -140,7 +141,9 @@ class Ledger:
         self._closed = False
         self._crowded = False  # whether another process wrote between the last two looks at the head
         self._last_read: list[Entry] = []
-        self._load()
+        with self._lock:
+            know(self)
+            self._load()
 
     @classmethod
     def open(
@@ -158,7 +161,8 @@ class Ledger:
         Raises NotFound, NotALog, WrongVersion, Locked, Damaged or UnknownPlugin.
         """
         factory = stores.get(store or ("memory" if where is None else "sqlite"))
-        opened = factory(where, id=id, read_only=read_only)
+        with opening:
+            opened = factory(where, id=id, read_only=read_only)
         try:
             return cls(opened, clock, read_only)
         except BaseException:
@@ -519,6 +523,18 @@ class Ledger:
     def _check_open(self) -> None:
         if self._closed:
             raise Closed("the ledger is closed")
+
+    def _hold_for_fork(self, seconds: float) -> bool:
+        """Let no thread in, and the store let go of its file, while this process forks; whether that was so."""
+        if not self._lock.acquire(timeout=seconds):
+            return False
+        if not self._closed and isinstance(self._store, PausingStore):
+            self._store.pause()
+        return True
+
+    def _go_on(self) -> None:
+        """Let others in again, after `_hold_for_fork`."""
+        self._lock.release()
 
     def _check_process(self) -> None:
         if self._process != os.getpid():

@@ -50,7 +50,7 @@ def _credits(*amounts: int) -> None:
 def _money(*amounts: int) -> None:
     for amount in amounts:
         if type(amount) is not int or not 0 <= amount <= MOST_MONEY:
-            raise ValueError("an amount of money is a whole number from 0 to 10^1000")
+            raise ValueError(f"{amount!r:.40} is not an amount of money: a whole number from 0 to 10^1000")
 
 
 def _draws(draws: Draws, total: int) -> None:

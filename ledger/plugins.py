@@ -15,7 +15,9 @@ built-ins come in by the same door.
 
 from __future__ import annotations
 
+import os
 import re
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -127,6 +129,15 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Let go of everything. A second call does nothing."""
+        ...
+
+
+@runtime_checkable
+class PausingStore(Protocol):
+    """A store that lets go of its file while the process forks, since the child must not inherit that it has it."""
+
+    def pause(self) -> None:
+        """Let go, and take it up again when it is next needed. In the middle of an append this does nothing."""
         ...
 
 
@@ -267,6 +278,12 @@ class Hooks:
         """Call `register(name, factory)` for each store."""
 
 
+_loading = threading.RLock()
+if hasattr(os, "register_at_fork"):
+    # A child of a fork never gets a lock of Python's that another thread held for an import, and that module neither.
+    os.register_at_fork(before=_loading.acquire, after_in_parent=_loading.release, after_in_child=_loading.release)
+
+
 class Registry(Generic[F]):
     """The plugins of one kind, by name, loaded when first asked for."""
 
@@ -291,6 +308,12 @@ class Registry(Generic[F]):
 
     def _load(self) -> dict[str, F]:
         if self._found is None:
+            with _loading:
+                self._found = self._find()
+        return self._found
+
+    def _find(self) -> dict[str, F]:
+        if self._found is None:
             # pluggy takes only the first of two entry points of one name, and says nothing: look for that ourselves.
             points = Counter(point.name for point in entry_points(group=self.group))
             if twice := [name for name, times in points.items() if times > 1]:
@@ -304,7 +327,7 @@ class Registry(Generic[F]):
                 except Exception as error:
                     message = f"the plugin {point.name!r} of {self.group} cannot be loaded: {error!r}"
                     raise LedgerError(message, f"mend or uninstall the package that has {point.value}") from error
-            self._found = found
+            return found
         return self._found
 
     def _collect(self, name: str, plugin: object, found: dict[str, F]) -> None:

@@ -110,6 +110,7 @@ class SQLiteStore:
         self._read_only = read_only
         self._connection: sqlite3.Connection | None = None
         self._turnstile = Turnstile(_wal(self.path))
+        self._paused = False
         try:
             self._connect(create=not read_only)
             self.id = self._identify(id)
@@ -219,8 +220,15 @@ class SQLiteStore:
         self._execute("INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?, ?, ?)", *row)
         self._execute("DELETE FROM snapshots WHERE seq NOT IN (SELECT seq FROM snapshots ORDER BY seq DESC LIMIT 2)")
 
+    def pause(self) -> None:
+        """Let go of the file until it is next needed."""
+        if self._connection is not None and not self._connection.in_transaction:
+            self.close()
+            self._paused = True
+
     def close(self) -> None:
         """Close the file. Reading leaves nothing behind."""
+        self._paused = False
         if self._connection is not None:
             self._turnstile.close()
             self._connection.close()
@@ -343,6 +351,12 @@ class SQLiteStore:
             raise Damaged(f"{self.path}: {error}") from error
 
     def _open_connection(self) -> sqlite3.Connection:
+        if self._paused:
+            try:
+                self._connect(create=False)
+            except sqlite3.Error as error:
+                raise _opening_error(self.path, error) from error
+            self._paused = False
         if self._connection is None:
             raise Closed("the ledger is closed")
         return self._connection

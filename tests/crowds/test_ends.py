@@ -2,8 +2,10 @@
 answered stands."""
 
 import asyncio
+import json
 import os
 import random
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -248,7 +250,6 @@ def in_child(number):
     with Ledger.open(path) as own:
         return own.execute(use(f"child {number}")).unwrap().seq
 
-told.append(ledger.execute(use("first")).unwrap().seq)  # what Python imports meanwhile no fork can take over
 threads = [threading.Thread(target=write, args=(name,)) for name in "abcd"]
 for thread in threads:
     thread.start()
@@ -293,3 +294,67 @@ def test_a_fork_in_the_middle_of_a_crowd(path: Path) -> None:
     assert set(said["told"]) == {seq for key, seq in seqs.items() if not key.startswith("child")}
     assert len(set(said["told"])) == len(said["told"]) >= 80
     assert "never" not in seqs
+
+
+CHILD_GOES_ON = """
+import json, os, sys
+from ledger import Charge, Ledger
+
+use = lambda key: Charge(subscriber="ann", plan="pro", usage={"calls": 1}, key=key)
+ledger = Ledger.open(sys.argv[1])
+ledger.execute(use("parent")).unwrap()
+opened, told = os.pipe()
+closed, may_go_on = os.pipe()
+if os.fork() == 0:
+    with Ledger.open(sys.argv[1]) as own:
+        first = own.execute(use("child")).unwrap().seq
+        os.write(told, b"x")
+        os.read(closed, 1)
+        print(json.dumps([first, *(own.execute(use(f"child {n}")).unwrap().seq for n in range(3))]), flush=True)
+        os.read(closed, 1)
+    os._exit(0)
+os.read(opened, 1)
+ledger.close()
+os.write(may_go_on, b"x")
+sys.stdin.readline()
+os.write(may_go_on, b"x")
+os.wait()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a system with fork")
+def test_what_a_child_is_told_stands_though_its_parent_closed_the_log(path: Path) -> None:
+    """SQLite's memory of its parent's locks would have let the parent take the side file away under it."""
+    parent = Child(CHILD_GOES_ON, path)
+    try:
+        told = json.loads(parent.heard())
+        with opened(path) as third:
+            assert third.execute(use("third")).unwrap().seq == told[-1] + 1
+        parent.tell()
+        parent.process.wait(crowds.PATIENCE)
+    finally:
+        parent.kill()
+    log = crowds.holds(path, [])
+    seqs = {event.key: seq for seq, event in log.events.items() if event.key}
+    assert [seqs[key] for key in ("child", "child 0", "child 1", "child 2")] == told
+    assert seqs.keys() == {"parent", "child", "child 0", "child 1", "child 2", "third"}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a system with fork")
+def test_a_ledger_goes_on_after_a_fork_whatever_it_was_in_the_middle_of(path: Path) -> None:
+    """Readings that have begun, and a ledger that is read only, take their file up again."""
+    with opened(path) as ledger, Ledger.open(path, read_only=True) as reader:
+        ledger.execute(use("before")).unwrap()
+        events = ledger.events(), reader.events()
+        first = [next(each).seq for each in events]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # other threads of the test run do not matter here
+            child = os.fork()
+        if child == 0:
+            os._exit(0)
+        os.waitpid(child, 0)
+        assert first == [1, 1]
+        assert [len(list(each)) for each in events] == [ledger.head.seq - 1] * 2
+        assert ledger.execute(use("after"))
+        assert reader.state() == ledger.state()
+    assert keys(path) == {"before", "after"}

@@ -4,12 +4,15 @@ The account is an independent fold of a few lines, from the events alone. Everyt
 nothing here waits for a time.
 """
 
+import os
+import signal
 import subprocess
 import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -234,6 +237,7 @@ class Child:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            start_new_session=True,
         )
 
     def heard(self) -> str:
@@ -256,7 +260,9 @@ class Child:
         return msgspec.json.decode(out.splitlines()[-1])
 
     def kill(self) -> None:
-        self.process.kill()
+        """End it, and its own children, which might wait for ever with its pipes in their hands."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.communicate()
 
 
