@@ -46,6 +46,20 @@ def is_whole(value: object, least: int = 0, most: int | None = MOST_CREDITS) -> 
     return type(value) is int and value >= least and (most is None or value <= most)
 
 
+def check_credits(*amounts: int) -> None:
+    """Raises ValueError for what is not an amount of credits."""
+    for amount in amounts:
+        if type(amount) is not int or not 0 <= amount <= MOST_CREDITS:
+            raise ValueError(f"{amount!r} is not an amount of credits: a whole number from 0 to 2^63-1")
+
+
+def check_money(*amounts: int) -> None:
+    """Raises ValueError for what is not an amount of money."""
+    for amount in amounts:
+        if type(amount) is not int or not 0 <= amount <= MOST_MONEY:
+            raise ValueError(f"{amount!r:.40} is not an amount of money: a whole number from 0 to 10^1000")
+
+
 def add_usage(left: Mapping[str, int], right: Mapping[str, int]) -> dict[str, int]:
     """The sum of two usages, dimension by dimension; dimensions that come to 0 are left out."""
     total = {**left}

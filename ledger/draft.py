@@ -101,7 +101,10 @@ class Draft(Books):
         if isinstance(event, _LATER):
             if event.key is not None:
                 remember_key(self, seq, event)
-            self.waiting.setdefault(number, []).append((seq, event))
+            if number in self.waiting:
+                self.waiting[number].append((seq, event))
+            else:
+                self.waiting[number] = [(seq, event)]
             if isinstance(event, Requested):
                 self.open[seq] = number
         else:

@@ -396,7 +396,8 @@ class Ledger:
         case = group.next_case()
         try:
             admitted = admit(command)
-            case.evidence = self._evidence(case, group, admitted)
+            if admitted.key is not None or type(admitted) is Adjust:
+                case.evidence = self._evidence(case, group, admitted)
             decision = decide(case, admitted)
             if not isinstance(decision, Decision):
                 if isinstance(decision, Refused) and isinstance(admitted, Request):
@@ -413,8 +414,6 @@ class Ledger:
 
     def _evidence(self, case: Case, group: _Group, command: AnyCommand) -> Mapping[int, Entry]:
         """The events of closed things that the command is about, read from the log, or from the group before it."""
-        if command.key is None and not isinstance(command, Adjust):
-            return NO_EVIDENCE
         seq = command_refers(command)
         needed = isinstance(command, Adjust) or seq not in case.books.open
         if not needed or not 0 < seq <= self._head.seq + len(group.events):

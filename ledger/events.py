@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 import msgspec
 
-from .amounts import MOST_CREDITS, MOST_MONEY
+from .amounts import MOST_CREDITS, check_credits, check_money
 
 Draws: TypeAlias = tuple[tuple[int, int], ...]
 """Credits by lot, `((lot, credits), …)`: always positive, in the order in which they were taken."""
@@ -39,18 +39,6 @@ DAY_SECONDS = 86_400
 def _check(holds: bool, rule: str) -> None:
     if not holds:
         raise ValueError(rule)
-
-
-def _credits(*amounts: int) -> None:
-    for amount in amounts:
-        if type(amount) is not int or not 0 <= amount <= MOST_CREDITS:
-            raise ValueError(f"{amount!r} is not an amount of credits: a whole number from 0 to 2^63-1")
-
-
-def _money(*amounts: int) -> None:
-    for amount in amounts:
-        if type(amount) is not int or not 0 <= amount <= MOST_MONEY:
-            raise ValueError(f"{amount!r:.40} is not an amount of money: a whole number from 0 to 10^1000")
 
 
 def _draws(draws: Draws, total: int) -> None:
@@ -76,7 +64,7 @@ class Share(msgspec.Struct, frozen=True, gc=False):
     amount: int
 
     def __post_init__(self) -> None:
-        _money(self.amount)
+        check_money(self.amount)
 
 
 class Tariff(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
@@ -108,7 +96,7 @@ class CreditsLimit(msgspec.Struct, frozen=True, gc=False):
     seconds: int
 
     def __post_init__(self) -> None:
-        _credits(self.credits)
+        check_credits(self.credits)
         _check(0 < self.seconds <= MOST_CREDITS, "a window is at least 1 second")
 
 
@@ -211,7 +199,7 @@ class PlanCreated(Event, frozen=True, kw_only=True, tag="plan_created"):
     record_lines: bool = False
 
     def __post_init__(self) -> None:
-        _credits(self.credits, self.debt_limit, self.seconds, self.late_seconds)
+        check_credits(self.credits, self.debt_limit, self.seconds, self.late_seconds)
         _check(bool(self.plan) and bool(self.owner) and bool(self.asset), "a plan has a name, an owner and an asset")
         _check(self.credits > 0 or self.seconds > 0, "a plan grants credits, a time window, or both")
         _check(not self.trial or self.cost == 0, "a trial has no price")
@@ -296,8 +284,8 @@ class Purchased(Event, frozen=True, kw_only=True, tag="purchased"):
     priority: int = 0
 
     def __post_init__(self) -> None:
-        _credits(self.credits, self.seconds)
-        _money(self.cost)
+        check_credits(self.credits, self.seconds)
+        check_money(self.cost)
         _check(self.account >= 1, "accounts are numbered from 1")
         _check(sum(share.amount for share in self.shares) == self.cost, "the shares sum to the cost")
         _check(len({share.receiver for share in self.shares}) == len(self.shares), "each receiver has one share")
@@ -336,7 +324,7 @@ class Withdrawn(Event, frozen=True, kw_only=True, tag="withdrawn"):
 
     def __post_init__(self) -> None:
         _draws(self.draws, sum(credits for _, credits in self.draws))
-        _money(self.paid, *self.money.values())
+        check_money(self.paid, *self.money.values())
         _check(all(lot > 0 for lot, _ in self.draws), "debt cannot be withdrawn")
 
 
@@ -373,7 +361,7 @@ class Requested(Event, frozen=True, kw_only=True, tag="requested"):
     labels: dict[str, str] = {}
 
     def __post_init__(self) -> None:
-        _credits(self.hold)
+        check_credits(self.hold)
         _draws(self.draws, self.hold)
         _usage(self.estimate)
 
@@ -441,7 +429,7 @@ class Charged(Event, frozen=True, kw_only=True, tag="charged"):
     occurred_at: int | None = None
 
     def __post_init__(self) -> None:
-        _credits(self.credits, self.shortfall)
+        check_credits(self.credits, self.shortfall)
         _draws(self.draws, self.credits)
         _usage(self.usage)
         if self.before:
@@ -477,7 +465,7 @@ class Adjusted(Event, frozen=True, kw_only=True, tag="adjusted"):
 
     def __post_init__(self) -> None:
         _check(type(self.credits) is int and abs(self.credits) <= MOST_CREDITS, "credits are a 64-bit whole number")
-        _credits(self.shortfall)
+        check_credits(self.shortfall)
         _draws(self.draws, abs(self.credits))
         _usage(self.before)
         _usage({name: abs(units) if type(units) is int else units for name, units in self.usage.items()})
@@ -493,7 +481,7 @@ class Lapsed(Event, frozen=True, kw_only=True, tag="lapsed"):
     instant: int
 
     def __post_init__(self) -> None:
-        _credits(self.credits)
+        check_credits(self.credits)
         _check(self.credits > 0 and self.lot > 0, "a lot lapses by at least 1 credit")
 
 
@@ -533,7 +521,7 @@ class Leaf(msgspec.Struct, frozen=True, gc=False):
     credited: int
 
     def __post_init__(self) -> None:
-        _money(self.charged, self.credited)
+        check_money(self.charged, self.credited)
 
 
 class Opening(Settlement, frozen=True, kw_only=True):

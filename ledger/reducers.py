@@ -63,7 +63,10 @@ def reduce(books: Books, seq: int, at: int, event: Recorded) -> None:
     if event.key is not None:
         remember_key(books, seq, event)  # first, while the account of a request that it closes is still known
     match event:
-        case Charged() | Requested():  # nearly all that happens
+        case Charged():  # nearly all that happens
+            account = books.accounts[event.account]
+            _charge_account(books, account, books.plans[account.plan], seq, at, event)
+        case Requested():
             _reduce_account(books, seq, at, event)
         case PlanCreated():
             books.plans[event.plan] = Plan(event, (event.tariff,))
@@ -119,10 +122,9 @@ def account_key(account: int, key: str) -> bytes:
 
 
 def _reduce_account(books: Books, seq: int, at: int, event: Recorded) -> None:
-    account: Account | None = None
     match event:
-        case Charged() | Requested():
-            account = books.accounts[event.account]
+        case Requested():
+            pass
         case Purchased():
             _open_account(books, seq, event)
         case Withdrawn() | Frozen() if event.fact is not None:
@@ -132,20 +134,38 @@ def _reduce_account(books: Books, seq: int, at: int, event: Recorded) -> None:
             if isinstance(funding, EscrowFunding):
                 # What a chain took back for good may come again, signed by the same hand: then it is a purchase again.
                 books.payments.pop(payment_digest(funding, "") or b"", None)
-    if account is None:
-        account = books.accounts[books.account_of(event)]
+    account = books.accounts[books.account_of(event)]
     plan = books.plans[account.plan]
     if account.late:
-        for closed in [name for name, late in account.late.items() if late_until(plan, late) <= at]:
-            del account.late[closed]
-            books.open.pop(closed, None)
+        _forget_late(books, account, plan, at)
     apply(account, plan, seq, at, event)
     match event:
         case Requested():
             books.open[seq] = account.number
-        case Charged() | Released() if event.request and event.request not in account.requests:
-            if event.request not in account.late:
-                books.open.pop(event.request, None)
+        case Released():
+            _forget_closed(books, account, event.request)
+
+
+def _charge_account(books: Books, account: Account, plan: Plan, seq: int, at: int, event: Charged) -> None:
+    if account.late:
+        _forget_late(books, account, plan, at)
+    _charged(account, plan, seq, at, event)
+    if account.next_due is not None and account.next_due <= at:
+        account.next_due = _earliest(account)
+    if event.request:
+        _forget_closed(books, account, event.request)
+
+
+def _forget_late(books: Books, account: Account, plan: Plan, at: int) -> None:
+    """Requests that expired and may no longer be charged are closed."""
+    for closed in [name for name, late in account.late.items() if late_until(plan, late) <= at]:
+        del account.late[closed]
+        books.open.pop(closed, None)
+
+
+def _forget_closed(books: Books, account: Account, request: int) -> None:
+    if request not in account.requests and request not in account.late:
+        books.open.pop(request, None)
 
 
 def _open_account(books: Books, seq: int, event: Purchased) -> None:
@@ -411,8 +431,9 @@ def _charged(account: Account, plan: Plan, seq: int, at: int, event: Charged) ->
     for dimension, units in event.usage.items():
         if units:
             usage[dimension] = usage.get(dimension, 0) + units
+    drawn = meter.drawn
     for name, credits in draws:
-        _draw(meter, name, credits)
+        drawn[name] = drawn.pop(name, 0) + credits  # as `_draw`
 
 
 def _charge_request(account: Account, seq: int, event: Charged) -> Draws:
@@ -539,8 +560,11 @@ def _spend(account: Account, draws: Draws, source: int, period: str) -> None:
     for name, credits in draws:
         if name:
             lot = account.lots[name]
-            _take(account, lot, credits)
             lot.spent += credits
+            lot.left -= credits
+            account.left -= credits
+            if not lot.left:
+                account.burn.remove(name)
         else:
             _owe(account, source, credits, period)
 

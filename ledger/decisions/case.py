@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from ..amounts import MOST_CREDITS
@@ -18,10 +18,20 @@ from ..tariffs import Tariffs
 NO_EVIDENCE: Mapping[int, Entry] = {}
 
 
+@dataclass(slots=True, frozen=True)
+class PriceList:
+    """What a plan's ordinary charges have in common; without `credits_of` none of them is ordinary."""
+
+    plan: Plan
+    credits_of: Callable[[Mapping[str, int], Mapping[str, str]], int] | None = None
+    version: int = 0
+    period: str = ""
+
+
 @dataclass(slots=True)
 class Case:
     """The books as the next command of a group finds them, the commit's time, the log's id and head, and what was read
-    from the log for the command."""
+    from the log for the command. `prices` are those that commands of the group asked for before, by plan."""
 
     books: Books
     at: int
@@ -29,6 +39,7 @@ class Case:
     ledger: str
     head: Head
     evidence: Mapping[int, Entry] = field(default_factory=dict)
+    prices: dict[str, PriceList] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

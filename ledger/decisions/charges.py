@@ -26,13 +26,15 @@ from .case import (
     plan_of,
     take,
 )
+from .ordinary import ordinary_charge
 from .requests import find_open, later_deadline, returned
 
 
 def charge(case: Case, command: Charge) -> Decision:
     """Of an open request, of one that expired a short while ago, or directly of an account."""
     if not command.request:
-        return _charge_directly(case, command)
+        ordinary = ordinary_charge(case, command)
+        return charge_directly(case, command) if ordinary is None else Decision([], [ordinary])
     account, plan, open_request, events = find_open(case, command.request)
     if open_request is not None:
         return _charge_open(case, command, account, plan, open_request, events)
@@ -60,7 +62,7 @@ def _charge_open(
     )
 
 
-def _charge_directly(case: Case, command: Charge) -> Decision:
+def charge_directly(case: Case, command: Charge) -> Decision:
     """A request and its final charge in one: `cap` does not apply, since nothing was admitted."""
     plan = plan_of(case, command.plan)
     agent = agent_of(case, plan, command.agent) if command.agent else 0

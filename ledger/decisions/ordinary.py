@@ -1,0 +1,80 @@
+"""Most direct charges are alike: a plain price, taken whole from one lot. They are decided at a glance.
+
+Invariant, held by a property test: what is decided here is what the rules in `charges` decide. Whatever is not surely
+ordinary is left to them, and so is every refusal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..amounts import MOST_CREDITS
+from ..books import Account, Lot, Plan
+from ..commands import Charge
+from ..events import Charged, Usage
+from ..periods import kept
+from ..rating import PolicyFailed, derivable
+from .case import Case, PriceList
+
+
+def ordinary_charge(case: Case, command: Charge) -> Charged | None:
+    """The event of an ordinary direct charge; None for any other."""
+    plan = case.books.plans.get(command.plan)
+    if plan is None or command.agent or command.occurred_at is not None:
+        return None
+    prices = case.prices.get(command.plan)
+    if prices is None or prices.plan is not plan:
+        prices = case.prices[command.plan] = _prices(case, plan)
+    account = case.books.find(command.subscriber, command.plan)
+    usage = command.usage
+    if prices.credits_of is None or account is None or 0 in usage.values():
+        return None
+    lot = _first_lot(account, case.at)
+    meter = account.meters.get(prices.period)
+    if lot is None or (meter is not None and not _fits(meter.usage, usage)):
+        return None
+    try:
+        price = prices.credits_of({**usage}, {**command.labels})
+    except Exception:  # noqa: BLE001 - the rules say what is wrong with the policy
+        return None
+    if type(price) is not int or not 0 < price <= lot.left or price > account.available:
+        return None
+    return Charged(
+        account=account.number,
+        credits=price,
+        draws=((lot.id, price),),
+        usage=usage,
+        labels=command.labels,
+        tariff=prices.version,
+        period=prices.period,
+    )
+
+
+def _first_lot(account: Account, at: int) -> Lot | None:
+    """The lot that is drawn on first, if nothing is due on the account and nothing keeps it from being charged."""
+    if account.frozen or not account.burn or (account.next_due is not None and account.next_due <= at):
+        return None
+    lot = account.lots[account.burn[0]]
+    return lot if lot.expiry is None or at < lot.expiry else None
+
+
+def _fits(before: Mapping[str, int], usage: Usage) -> bool:
+    """Whether the meter can count on in 64 bits."""
+    for name, units in usage.items():  # noqa: SIM110 - a generator would cost more than the sums
+        if units + before.get(name, 0) > MOST_CREDITS:
+            return False
+    return True
+
+
+def _prices(case: Case, plan: Plan) -> PriceList:
+    """What all ordinary charges of a plan have in common at one time."""
+    terms, version = plan.terms, plan.tariff.version
+    if terms.record_lines or terms.period == "purchase":
+        return PriceList(plan)
+    try:
+        policy = case.tariffs.policy(plan, version)
+    except PolicyFailed:  # what refuses without a price goes before it
+        return PriceList(plan)
+    if policy.scope != "request" or not derivable(policy):
+        return PriceList(plan)
+    return PriceList(plan, policy.credits_of, version, kept(terms.period, (), case.at)[0])
