@@ -6,6 +6,7 @@ One executor job drains the queue. Cancelling a waiting caller does not withdraw
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -22,13 +23,16 @@ from .readings import Balance
 P = ParamSpec("P")
 T = TypeVar("T")
 
+GATHERING_SECONDS = 0.005
+"""So long a leader waits at most for those to come back who have just been answered; a loop may be closed, or busy."""
+
 
 class _AsyncTicket:
     """A caller that awaits a future; its leading is a job of the executor."""
 
     __slots__ = ("_lead", "answered", "commands", "error", "leads", "loop", "outcomes")
 
-    def __init__(self, commands: Sequence[object], lead: Callable[[], None]) -> None:
+    def __init__(self, commands: Sequence[object], lead: Callable[[Callable[[], None]], None]) -> None:
         self.commands = commands
         self.outcomes: list[Outcome | Exception] = []
         self.error: BaseException | None = None
@@ -45,7 +49,19 @@ class _AsyncTicket:
     def lead(self) -> None:
         if not self.leads:  # it may be told twice
             self.leads = True
-            self._lead()
+            self._lead(self._gather)
+
+    def _gather(self) -> None:
+        """Let those who have just been answered ask again, if they want to, so that a whole crowd shares one commit:
+        two halves of it that take turns cost two, and are in each other's way."""
+        back = threading.Event()
+        with suppress(RuntimeError):
+            self.loop.call_soon_threadsafe(self.loop.call_soon, back.set)
+            back.wait(GATHERING_SECONDS)
+
+
+def _at_once() -> None:
+    """Nobody has just been answered."""
 
 
 def _resolve(tickets: Iterable[_AsyncTicket]) -> None:
@@ -76,19 +92,26 @@ class AsyncLedger:
 
     async def execute(self, command: Command) -> Outcome:
         """Do one command, as `Ledger.execute` does."""
-        return (await self._run([command]))[0]
+        ticket = self._ask([command])
+        await ticket.answered
+        outcomes: list[Outcome] = outcomes_of(ticket)
+        return outcomes[0]
 
     async def execute_many(self, commands: Iterable[Command]) -> list[Outcome]:
         """Do several commands in one commit, as `Ledger.execute_many` does."""
         listed = list(commands)
-        return await self._run(listed) if listed else []
+        if not listed:
+            return []
+        ticket = self._ask(listed)
+        await ticket.answered
+        outcomes: list[Outcome] = outcomes_of(ticket)
+        return outcomes
 
-    async def _run(self, commands: list[Command]) -> list[Outcome]:
+    def _ask(self, commands: list[Command]) -> _AsyncTicket:
         ticket = _AsyncTicket(commands, self._submit_lead)
         if self.ledger.queue.enqueue(ticket):
-            self._submit_lead()
-        await ticket.answered
-        return outcomes_of(ticket)
+            self._submit_lead(_at_once)
+        return ticket
 
     def request(self, subscriber: str, plan: str, **terms: Unpack[RequestTerms]) -> AsyncRequestContext:
         """Hold, do the work, charge: `async with ledger.request(…, estimate={…}) as request`, as `Ledger.request`."""
@@ -115,8 +138,14 @@ class AsyncLedger:
     ) -> None:
         await self.close()
 
-    def _submit_lead(self) -> None:
+    def _submit_lead(self, gather: Callable[[], None]) -> None:
         try:
-            self._executor.submit(self.ledger.queue.lead_for_another)
+            self._executor.submit(self._lead, gather)
         except RuntimeError:  # the executor is shut down: the queue must be drained all the same
+            self._lead(_at_once)
+
+    def _lead(self, gather: Callable[[], None]) -> None:
+        try:
+            gather()
+        finally:
             self.ledger.queue.lead_for_another()
