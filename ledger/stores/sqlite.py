@@ -34,6 +34,8 @@ from .turnstile import Turnstile
 
 APPLICATION_ID = 0x546F6C6C  # "Toll"
 LOCK_SECONDS = 30
+MOST_AT_ONCE = 32
+"""Commits that one read takes at most: each may hold thousands of events."""
 
 _APPEND = """
 INSERT INTO commits (first_seq, count, at, body, hash) SELECT ?, ?, ?, ?, ?
@@ -169,17 +171,20 @@ class SQLiteStore:
             self._roll_back()
 
     def read(self, after: int = 0) -> Iterator[Commit]:
-        """All commits with an event after that sequence, a few at a time, so that no read lasts."""
+        """All commits with an event after that sequence: the first alone, since one is often all that is asked for, then
+        ever more at a time, but so few that no read lasts."""
         first = self._execute(
             "SELECT first_seq FROM commits WHERE first_seq <= ? ORDER BY first_seq DESC LIMIT 1", after + 1
         )
-        place = first[0][0] if first else 0
+        place, some = first[0][0] if first else 0, 1
         while True:
             rows = self._execute(
                 "SELECT first_seq, count, at, typeof(body), CAST(body AS BLOB), hash FROM commits "
-                "WHERE first_seq >= ? ORDER BY first_seq LIMIT 32",
+                "WHERE first_seq >= ? ORDER BY first_seq LIMIT ?",
                 place,
+                some,
             )
+            some = min(4 * some, MOST_AT_ONCE)
             for first_seq, count, at, kind, body, hash_ in rows:
                 self._check_row(first_seq, count, at, hash_, body)
                 if first_seq < place:
