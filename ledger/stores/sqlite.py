@@ -171,7 +171,7 @@ class SQLiteStore:
             self._roll_back()
 
     def read(self, after: int = 0) -> Iterator[Commit]:
-        """All commits with an event after that sequence: the first alone, since one is often all that is asked for, then
+        """All commits with an event after that sequence: the first alone, since often it is all that is asked for, then
         ever more at a time, but so few that no read lasts."""
         first = self._execute(
             "SELECT first_seq FROM commits WHERE first_seq <= ? ORDER BY first_seq DESC LIMIT 1", after + 1
