@@ -16,7 +16,7 @@ from typing import get_args
 
 from ledger.amounts import add_usage, split
 from ledger.plugins import Policy, Price, Scope
-from ledger.rating import PolicyFailed, marginal
+from ledger.rating import PolicyFailed, derivable, marginal
 
 from .drift import MOMENTS, elsewhere
 from .trial import Labels, Trial, Usage, answer_of
@@ -133,6 +133,14 @@ def _lines(trial: Trial) -> Iterator[str]:
                 yield f"{said}, with a line of {line.units} {line.dimension} at {line.rate} that says {line.credits}"
 
 
+def _alone(trial: Trial) -> Iterator[str]:
+    policy = trial.policy()
+    if derivable(policy):
+        for usage, labels, price in trial.prices():
+            if (answer := policy.credits_of(usage, labels)) != price.credits:
+                yield f"{usage} {labels} costs {price.credits}, and {answer} without its lines"
+
+
 def _is_exact(text: object) -> bool:
     return isinstance(text, str) and _EXACT.fullmatch(text) is not None
 
@@ -218,6 +226,7 @@ RULES: Mapping[str, Callable[[Trial], Iterator[str]]] = {
     "leaves its arguments alone": _untouched,
     "monotone": _monotone,
     "lines sum to the price": _lines,
+    "the same without its lines": _alone,
     PARTS: _parts,
     SUMS: _sums,
     "parameters make it again": _again,

@@ -18,6 +18,7 @@ from ledger.periods import period
 from ledger.rating import credits, difference, marginal
 
 from .case import Case
+from .prices import lines_recorded
 from .times import overdue
 
 
@@ -119,7 +120,7 @@ def _priced(case: Case, event: Charged) -> bool:
         return False
     else:
         before = None
-    if not event.lines:
+    if not event.lines and not lines_recorded(case.plan, policy):
         return difference(policy, before, event.usage, event.labels) == event.credits
     price, lines = marginal(policy, before, event.usage, event.labels)
     return price == event.credits and event.lines == lines

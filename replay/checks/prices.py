@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from fractions import Fraction
 
 from ledger.amounts import add_usage
-from ledger.books import OpenRequest
+from ledger.books import OpenRequest, Plan
 from ledger.events import Charged, Line, Requested, Usage
 from ledger.periods import kept, period
 from ledger.plugins import Policy
-from ledger.rating import PolicyFailed, PriceTooLarge, marginal, quote
+from ledger.rating import PolicyFailed, PriceTooLarge, derivable, marginal, quote
 
 from .case import Case, Meter
 
@@ -102,10 +102,15 @@ def charged(case: Case) -> None:
     found = event.credits + event.shortfall
     if found != max(0, price):
         case.find("price", "credits", max(0, price), found, f"by its usage, meter and tariff the price is {price}")
-    elif event.lines and event.lines != lines:
+    elif event.lines != lines and (event.lines or lines_recorded(case.plan, policy)):
         _lines(case, event.lines, price)
     if price < 0:
         case.falls[event.account] = (case.seq, event.period, -price)
+
+
+def lines_recorded(plan: Plan | None, policy: Policy) -> bool:
+    """Whether the lines of a charge stand in its event: where the plan asks for them, or nothing else could say them."""
+    return (plan is not None and plan.terms.record_lines) or not derivable(policy)
 
 
 def _labels(case: Case, event: Charged, request: OpenRequest) -> None:

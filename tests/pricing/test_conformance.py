@@ -211,6 +211,11 @@ class NoLines(Honest):
         return Price(usage.get("calls", 0))
 
 
+class DearerAlone(Honest):
+    def credits_of(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> int:
+        return self.total(usage, labels).credits + 1
+
+
 class DecimalLines(Honest):
     def total(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> Price:
         return Price(1, (Line(credits="0.5"), Line(credits="0.5")))
@@ -292,7 +297,7 @@ class NoVersion(Honest):
     version: Any = None
 
 
-ANSWERS, WHOLE, NEGATIVE, ALONE, MONOTONE, LINES, AGAIN = (
+ANSWERS, WHOLE, NEGATIVE, ALONE, MONOTONE, LINES, LINELESS, AGAIN = (
     name for name in RULES if name not in (MADE, SAME, PARTS, SUMS)
 )
 
@@ -321,6 +326,7 @@ PLANTED: list[tuple[PolicyFactory, str]] = [
     (TakesParameters, ALONE),
     (CheaperByTheDozen, MONOTONE),
     (NoLines, LINES),
+    (DearerAlone, LINELESS),
     (DecimalLines, LINES),
     (WrongRate, LINES),
     (RoundsEachPart, PARTS),

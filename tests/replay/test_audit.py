@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 import pytest
 from every_way import audit
+from msgspec.structs import replace
 
 from ledger import (
     Adjust,
@@ -63,8 +64,9 @@ from ledger.events import (
     Withdrawn,
 )
 from ledger.folding import SNAPSHOT_VERSION, refold
-from ledger.log import commit_hash, seal
+from ledger.log import commit_hash, seal, unseal
 from ledger.plugins import stores
+from ledger.stores.memory import MemoryStore
 from ledger.stores.sqlite import SQLiteStore
 from replay import Report
 from replay.checks import DIFFERENCE, KINDS
@@ -813,3 +815,16 @@ def test_what_no_installed_policy_can_reprice_is_counted_and_is_no_finding(log, 
     report = audit(log.path)
     assert report.findings == ()
     assert (report.unverified.charges, report.unverified.policies) == (1, (tariff.policy,))
+
+
+def test_lines_that_a_plan_records_are_missed_where_they_are_not_there():
+    whole, bare = MemoryStore(id="told"), MemoryStore(id="told")
+    with Ledger(whole, lambda: BEGIN) as ledger:
+        ledger.execute_many([CreatePlan(plan="told", owner="acme", credits=9, record_lines=True)])
+        ledger.execute_many([Purchase(subscriber="ann", plan="told"), Charge(subscriber="ann", plan="told")])
+        assert audit(whole).clean
+        for commit in whole.read():
+            events = [replace(each, lines=()) if isinstance(each, Charged) else each for each in unseal(commit)]
+            bare.append(bare.head(), seal(bare.head(), commit.at, events))
+        found = audit(bare).findings
+    assert [(each.kind, each.seq, each.field) for each in found] == [("price", 4, "lines")]

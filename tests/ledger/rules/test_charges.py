@@ -68,6 +68,20 @@ def test_the_price_is_credits_plus_shortfall_and_the_draws_sum_to_the_credits(sh
     assert sum(Fraction(line.credits) for line in event.lines) == 60
 
 
+def test_lines_that_follow_from_the_tariff_are_left_out_and_computed_when_asked_for(shop):
+    """A charge on top of one that was charged before says so, too."""
+    shop.given(shop.plan(parameters={"weights": {"units": "7/2"}}), shop.gift(90))
+    request = shop.given(shop.ask(1))
+    part, last = shop.given(shop.part(request, 3)), shop.given(shop.charge(request, 4))
+    assert [shop.event(each).lines for each in (part, last)] == [(), ()]
+    explained = [shop.ledger.explain(each) for each in (part, last)]
+    assert [[(line.text, line.credits) for line in each.lines] for each in explained] == [
+        [("", "21/2"), ("rounded up", "1/2")],
+        [("", "49/2"), ("rounded up", "1/2"), ("charged before in this scope", "-11")],
+    ]
+    assert [sum(Fraction(line.credits) for line in each.lines) for each in explained] == [11, 14]
+
+
 def test_a_direct_charge_is_a_request_and_its_final_charge_in_one_event(shop):
     lot = shop.given(shop.plan(), shop.buy())
     charge = shop.when(shop.charge_directly(25))
