@@ -19,6 +19,7 @@ from ledger.events import Adjusted, Charged, Event, Recorded, Released, Requeste
 from ledger.movements import Journal
 from ledger.periods import kept, period
 from ledger.plugins import Policy, Price
+from ledger.rating import derivable
 from ledger.reducers import reduce
 from ledger.tariffs import Tariffs
 
@@ -206,7 +207,8 @@ SUMS: dict[type[Event], Callable[[Sums, Case, Any], None]] = {
 
 
 class Remembered:
-    """A policy that remembers its totals: it is pure, and a period's total is the next charge's total before."""
+    """A policy that remembers its totals, lines and all: it is pure, and a period's total is the next charge's total
+    before."""
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
@@ -330,7 +332,7 @@ class Case:
     def _made(self, plan: Plan, version: int) -> Policy | None:
         try:
             policy = self.tariffs.policy(plan, version)
-            return Remembered(policy) if policy.scope == "period" else policy
+            return Remembered(policy) if policy.scope == "period" and not derivable(policy) else policy
         except LedgerError:
             return None
         except Exception:  # noqa: BLE001 - a policy is foreign code; one that cannot be made is not installed

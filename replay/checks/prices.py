@@ -14,7 +14,7 @@ from ledger.books import OpenRequest, Plan
 from ledger.events import Charged, Line, Requested, Usage
 from ledger.periods import kept, period
 from ledger.plugins import Policy
-from ledger.rating import PolicyFailed, PriceTooLarge, derivable, marginal, quote
+from ledger.rating import PolicyFailed, PriceTooLarge, derivable, difference, marginal, quote
 
 from .case import Case, Meter
 
@@ -91,8 +91,12 @@ def charged(case: Case) -> None:
         case.cannot_reprice(event.tariff, charges=1)
         return
     before = event.before if event.before or event.continues else {} if expected == {} else None
+    lines: tuple[Line, ...] = ()
     try:
-        price, lines = marginal(policy, before, event.usage, event.labels)
+        if event.lines or lines_recorded(case.plan, policy):
+            price, lines = marginal(policy, before, event.usage, event.labels)
+        else:
+            price = difference(policy, before, event.usage, event.labels)
     except PolicyFailed:
         case.cannot_reprice(event.tariff, charges=1)
         return
@@ -102,14 +106,14 @@ def charged(case: Case) -> None:
     found = event.credits + event.shortfall
     if found != max(0, price):
         case.find("price", "credits", max(0, price), found, f"by its usage, meter and tariff the price is {price}")
-    elif event.lines != lines and (event.lines or lines_recorded(case.plan, policy)):
+    elif event.lines != lines:
         _lines(case, event.lines, price)
     if price < 0:
         case.falls[event.account] = (case.seq, event.period, -price)
 
 
 def lines_recorded(plan: Plan | None, policy: Policy) -> bool:
-    """Whether the lines of a charge stand in its event: where the plan asks for them, or nothing else could say them."""
+    """Whether a charge has its lines with it: where the plan asks for them, or nothing else could say them."""
     return (plan is not None and plan.terms.record_lines) or not derivable(policy)
 
 
