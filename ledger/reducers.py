@@ -65,7 +65,14 @@ def reduce(books: Books, seq: int, at: int, event: Recorded) -> None:
     match event:
         case Charged():  # nearly all that happens
             account = books.accounts[event.account]
-            _charge_account(books, account, books.plans[account.plan], seq, at, event)
+            plan = books.plans[account.plan]
+            if account.late:
+                _forget_late(books, account, plan, at)
+            _charged(account, plan, seq, at, event)
+            if account.next_due is not None and account.next_due <= at:
+                account.next_due = _earliest(account)
+            if event.request:
+                _forget_closed(books, account, event.request)
         case Requested():
             _reduce_account(books, seq, at, event)
         case PlanCreated():
@@ -144,16 +151,6 @@ def _reduce_account(books: Books, seq: int, at: int, event: Recorded) -> None:
             books.open[seq] = account.number
         case Released():
             _forget_closed(books, account, event.request)
-
-
-def _charge_account(books: Books, account: Account, plan: Plan, seq: int, at: int, event: Charged) -> None:
-    if account.late:
-        _forget_late(books, account, plan, at)
-    _charged(account, plan, seq, at, event)
-    if account.next_due is not None and account.next_due <= at:
-        account.next_due = _earliest(account)
-    if event.request:
-        _forget_closed(books, account, event.request)
 
 
 def _forget_late(books: Books, account: Account, plan: Plan, at: int) -> None:
@@ -426,7 +423,10 @@ def _charged(account: Account, plan: Plan, seq: int, at: int, event: Charged) ->
     _spend(account, _charge_request(account, seq, event) if event.request else draws, seq, event.period)
     if (limit := plan.terms.limits.credits) is not None:
         _count(account, limit, at, event.credits)
-    meter = _meter(account, plan, at, event.period)
+    meters = account.meters
+    meter = (
+        meters[event.period] if len(meters) == 1 and event.period in meters else _meter(account, plan, at, event.period)
+    )
     meter.charged, meter.net, usage = True, meter.net + event.credits, meter.usage
     for dimension, units in event.usage.items():
         if units:
@@ -483,8 +483,6 @@ def _count(account: Account, limit: CreditsLimit, at: int, credits: int) -> None
 def _meter(account: Account, plan: Plan, at: int, period: str) -> Meter:
     """The period's meter; those of periods that are no longer kept are dropped."""
     meters = account.meters
-    if len(meters) == 1 and period in meters:  # it is kept, since it is charged, and there is no other
-        return meters[period]
     periods = kept(plan.terms.period, account.purchases, at)
     for name in [name for name in meters if name not in periods]:
         del meters[name]
