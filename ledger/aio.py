@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import ParamSpec, TypeVar, Unpack
@@ -23,7 +24,7 @@ from .readings import Balance
 P = ParamSpec("P")
 T = TypeVar("T")
 
-GATHERING_SECONDS = 0.005
+GATHERING = timedelta(milliseconds=5)
 """So long a leader waits at most for those to come back who have just been answered; a loop may be closed, or busy."""
 
 
@@ -57,7 +58,7 @@ class _AsyncTicket:
         back = threading.Event()
         with suppress(RuntimeError):
             self.loop.call_soon_threadsafe(self.loop.call_soon, back.set)
-            back.wait(GATHERING_SECONDS)
+            back.wait(GATHERING.total_seconds())
 
 
 def _at_once() -> None:
