@@ -33,7 +33,7 @@ class _AsyncTicket:
 
     __slots__ = ("_lead", "answered", "commands", "error", "leads", "loop", "outcomes")
 
-    def __init__(self, commands: Sequence[object], lead: Callable[[Callable[[], None]], None]) -> None:
+    def __init__(self, commands: Sequence[object], lead: Callable[[_AsyncTicket, Callable[[], None]], None]) -> None:
         self.commands = commands
         self.outcomes: list[Outcome | Exception] = []
         self.error: BaseException | None = None
@@ -50,7 +50,7 @@ class _AsyncTicket:
     def lead(self) -> None:
         if not self.leads:  # it may be told twice
             self.leads = True
-            self._lead(self._gather)
+            self._lead(self, self._gather)
 
     def _gather(self) -> None:
         """Let those who have just been answered ask again, if they want to, so that a whole crowd shares one commit:
@@ -111,7 +111,7 @@ class AsyncLedger:
     def _ask(self, commands: list[Command]) -> _AsyncTicket:
         ticket = _AsyncTicket(commands, self._submit_lead)
         if self.ledger.queue.enqueue(ticket):
-            self._submit_lead(_at_once)
+            self._submit_lead(ticket, _at_once)
         return ticket
 
     def request(self, subscriber: str, plan: str, **terms: Unpack[RequestTerms]) -> AsyncRequestContext:
@@ -139,14 +139,14 @@ class AsyncLedger:
     ) -> None:
         await self.close()
 
-    def _submit_lead(self, gather: Callable[[], None]) -> None:
+    def _submit_lead(self, ticket: _AsyncTicket, gather: Callable[[], None]) -> None:
         try:
-            self._executor.submit(self._lead, gather)
-        except RuntimeError:  # the executor is shut down: the queue must be drained all the same
-            self._lead(_at_once)
+            self._executor.submit(self._lead, ticket, gather)
+        except RuntimeError:  # it is shut down, or no thread can be had: the queue must be drained all the same
+            self._lead(ticket, _at_once)
 
-    def _lead(self, gather: Callable[[], None]) -> None:
+    def _lead(self, ticket: _AsyncTicket, gather: Callable[[], None]) -> None:
         try:
             gather()
         finally:
-            self.ledger.queue.lead_for_another()
+            self.ledger.queue.lead_for(ticket)

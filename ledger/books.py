@@ -166,7 +166,7 @@ class _Nothing(dict[Any, Any]):
     def _refuse(self, *arguments: object, **named: object) -> NoReturn:
         raise TypeError("what all accounts share cannot be changed")
 
-    __setitem__ = setdefault = update = _refuse
+    __setitem__ = setdefault = update = __ior__ = _refuse
 
 
 NOTHING: dict[Any, Any] = _Nothing()
@@ -314,6 +314,18 @@ class Settling(msgspec.Struct, frozen=True, kw_only=True):
     settled: dict[str, dict[str, int]] = {}
     covered: dict[str, tuple[int, int]] = {}
     failed: tuple[str, ...] = ()
+
+
+def copied(settling: Settling) -> Settling:
+    """The same, to give away: what is done with its dicts is no matter of the books."""
+    return replace(
+        settling,
+        open={number: replace(each, covers={**each.covers}) for number, each in settling.open.items()},
+        leaves={**settling.leaves},
+        paid={asset: {**amounts} for asset, amounts in settling.paid.items()},
+        settled={asset: {**amounts} for asset, amounts in settling.settled.items()},
+        covered={**settling.covered},
+    )
 
 
 class Books(msgspec.Struct):

@@ -44,7 +44,9 @@ def know(each: Pausing) -> None:
 
 def _before() -> None:
     opening.acquire()
-    _held[:] = [each for each in list(_known) if each._hold_for_fork(PATIENCE)]
+    for each in list(_known):  # one by one, so that an interrupt leaves none of them held
+        if each._hold_for_fork(PATIENCE):
+            _held.append(each)
 
 
 def _after() -> None:

@@ -86,6 +86,7 @@ class CommandQueue(Generic[T]):
         self._queue: deque[Ticket[T]] = deque()
         self._leader: Ticket[T] | None = None
         self._group: list[Ticket[T]] = []
+        self._begun: Ticket[T] | None = None  # the last one whose job has begun to lead
 
     def run(self, commands: Sequence[object]) -> list[T]:
         """Queue commands, wait, and lead if named: what a thread does."""
@@ -135,14 +136,17 @@ class CommandQueue(Generic[T]):
         for first, *others in loops.values():
             first.wake(others)
 
-    def lead_for_another(self) -> None:
-        """Lead in a job of its own, whose caller waits elsewhere: whatever ends the job, nobody waits for it."""
-        leader = self._leader
+    def lead_for(self, ticket: Ticket[T]) -> None:
+        """Lead in a job of its own for a caller who waits elsewhere, if that one still leads: a job may come twice, or
+        late. Whatever ends the job, nobody waits for it."""
+        with self._mutex:
+            if self._leader is not ticket or self._begun is ticket:
+                return
+            self._begun = ticket
         try:
             self.lead()
         except BaseException:
-            if leader is not None:
-                self._abandon(leader)
+            self._abandon(ticket)
             raise
 
     def _take(self) -> None:

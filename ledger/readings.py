@@ -12,7 +12,7 @@ from html import escape
 import msgspec
 
 from .batches import Attempt, Batch
-from .books import Account, BatchState, Books, Lot, Settling
+from .books import Account, BatchState, Books, Lot, Settling, copied
 from .due import due
 from .events import Escrow, Recorded
 from .settlements import batch, leaf_plan
@@ -235,7 +235,7 @@ class Reading:
 
     def settling(self, chain: str, contract: str) -> Settling:
         """What is settled, and is being settled, in a contract on a chain."""
-        return self._books.settling(chain, contract)
+        return copied(self._books.settling(chain, contract))
 
     def batches(self, chain: str, contract: str, ledger: str) -> list[BatchReading]:
         """The open batches of a contract, in the order of their numbers; `ledger` is this ledger's id."""

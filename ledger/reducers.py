@@ -8,7 +8,7 @@ it carries. Only `decide` chooses draws; here they are applied.
 from __future__ import annotations
 
 from bisect import insort
-from typing import assert_never
+from typing import TypeVar, assert_never, cast
 
 from .amounts import SECOND, add_usage
 from .books import (
@@ -36,6 +36,7 @@ from .events import (
     CreditsLimit,
     Draws,
     EscrowFunding,
+    Event,
     Extended,
     Fact,
     Frozen,
@@ -53,9 +54,13 @@ from .events import (
     Settlement,
     Started,
     Withdrawn,
+    decode_one,
+    encode,
 )
 from .periods import kept
 from .settlements import lots_in, reduce_settlement
+
+E = TypeVar("E", bound=Event)
 
 
 def reduce(books: Books, seq: int, at: int, event: Recorded) -> None:
@@ -76,17 +81,18 @@ def reduce(books: Books, seq: int, at: int, event: Recorded) -> None:
         case Requested():
             _reduce_account(books, seq, at, event)
         case PlanCreated():
+            event = own(event)
             books.plans[event.plan] = Plan(event, (event.tariff,))
             if event.onchain_id:
                 books.onchain[event.onchain_id] = event.plan
         case PlanRepriced():
             plan = books.plans[event.plan]
-            books.plans[event.plan] = Plan(plan.terms, (*plan.tariffs, event.tariff), plan.retired)
+            books.plans[event.plan] = Plan(plan.terms, (*plan.tariffs, own(event).tariff), plan.retired)
         case PlanRetired():
             plan = books.plans[event.plan]
             books.plans[event.plan] = Plan(plan.terms, plan.tariffs, retired=True)
         case AgentUpdated() | AgentRegistered():
-            books.agents[event.agent] = Agent(event)
+            books.agents[event.agent] = Agent(own(event))
             books.agent_names[event.name] = event.agent
             books.registered = max(books.registered, event.agent)
         case AgentRetired():
@@ -98,6 +104,11 @@ def reduce(books: Books, seq: int, at: int, event: Recorded) -> None:
         case _:
             _reduce_account(books, seq, at, event)
     books.seq = seq
+
+
+def own(event: E) -> E:
+    """The event as the books keep it: what its caller does with the parameters of the answer is not their matter."""
+    return cast(E, decode_one(encode(event)))
 
 
 def remember_key(books: Books, seq: int, event: Recorded) -> None:
@@ -203,7 +214,7 @@ def apply(account: Account, plan: Plan, seq: int, at: int, event: Recorded) -> N
             if account.requests is NOTHING:
                 account.requests = {}
             account.requests[seq] = OpenRequest(
-                seq, at, event.deadline, event.agent, event.tariff, event.estimate, event.labels, event.draws
+                seq, at, event.deadline, event.agent, event.tariff, {**event.estimate}, {**event.labels}, event.draws
             )
             _hold(account, event.draws)
             _arrive(account, plan, at)
@@ -455,7 +466,7 @@ def _charge_request(account: Account, seq: int, event: Charged) -> Draws:
             _owe(account, seq, credits, event.period)
     request.draws, request.charged = rest, True
     request.usage = add_usage(request.usage, event.usage)
-    request.labels = event.labels
+    request.labels = {**event.labels}
     if event.deadline is not None:
         request.deadline = event.deadline
         _wake(account, event.deadline)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import get_args
 
 from .books import Plan
@@ -20,7 +21,7 @@ class Tariffs:
 
     def make(self, name: str, parameters: dict[str, object]) -> Policy:
         """A policy by name. Raises UnknownPlugin, or ValueError where the parameters are not right."""
-        return self._registry.get(name)(parameters)
+        return self._registry.get(name)(deepcopy(parameters))  # they are the books' own, or the command's
 
     def policy(self, plan: Plan, version: int) -> Policy:
         """The policy of a plan's tariff version. Raises PolicyFailed where it is not installed in that version."""

@@ -38,7 +38,7 @@ class Case:
     tariffs: Tariffs
     ledger: str
     head: Head
-    evidence: Mapping[int, Entry] = field(default_factory=dict)
+    evidence: Mapping[int, Entry] = field(default_factory=lambda: NO_EVIDENCE)
     prices: dict[str, PriceList] = field(default_factory=dict)
 
 

@@ -133,8 +133,9 @@ def tariff(case: Case, version: int, name: str, parameters: dict[str, object]) -
     except Exception as error:
         raise Refusal(Reason.policy_failed, detail=f"policy {name} raised {type(error).__name__}: {error}") from error
     try:
-        check_kept(said, msgspec.json.decode(msgspec.json.encode(said), type=Tariff), MOST_NESTED)
+        kept = msgspec.json.decode(msgspec.json.encode(said), type=Tariff)
+        check_kept(said, kept, MOST_NESTED)
     except Exception as error:
         detail = f"the version and parameters of policy {name} cannot be written: {error}"
         raise Refusal(Reason.policy_failed, detail=detail) from error
-    return said
+    return kept  # nothing of it is the policy's own

@@ -13,7 +13,7 @@ from ..books import Account, Lot, Plan
 from ..commands import Charge
 from ..events import Charged, Usage
 from ..periods import kept
-from ..rating import PolicyFailed, derivable
+from ..rating import derivable
 from .case import Case, PriceList
 
 
@@ -37,12 +37,12 @@ def ordinary_charge(case: Case, command: Charge) -> Charged | None:
         price = prices.credits_of({**usage}, {**command.labels})
     except Exception:  # noqa: BLE001 - the rules say what is wrong with the policy
         return None
-    if type(price) is not int or not 0 < price <= lot.left or price > account.available:
+    if type(price) is not int or not 0 <= price <= lot.left or price > account.available:
         return None
     return Charged(
         account=account.number,
         credits=price,
-        draws=((lot.id, price),),
+        draws=((lot.id, price),) if price else (),
         usage=usage,
         labels=command.labels,
         tariff=prices.version,
@@ -73,8 +73,8 @@ def _prices(case: Case, plan: Plan) -> PriceList:
         return PriceList(plan)
     try:
         policy = case.tariffs.policy(plan, version)
-    except PolicyFailed:  # what refuses without a price goes before it
-        return PriceList(plan)
-    if policy.scope != "request" or not derivable(policy):
-        return PriceList(plan)
-    return PriceList(plan, policy.credits_of, version, kept(terms.period, (), case.at)[0])
+        if policy.scope == "request" and derivable(policy):
+            return PriceList(plan, policy.credits_of, version, kept(terms.period, (), case.at)[0])
+    except Exception:  # noqa: BLE001 - a policy may do anything; the rules say what is wrong with it, after all else
+        pass
+    return PriceList(plan)

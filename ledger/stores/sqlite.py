@@ -109,9 +109,10 @@ class SQLiteStore:
 
     def __init__(self, where: str | Path, id: str | None = None, read_only: bool = False) -> None:
         self.path = Path(where)
+        self._file = self.path.absolute()  # the process may go to another folder, and the file be opened anew
         self._read_only = read_only
         self._connection: sqlite3.Connection | None = None
-        self._turnstile = Turnstile(_wal(self.path))
+        self._turnstile = Turnstile(_wal(self._file))
         self._paused = False
         try:
             self._connect(create=not read_only)
@@ -239,18 +240,18 @@ class SQLiteStore:
             self._connection.close()
             self._connection = None
             if self._read_only:
-                remove_side_files(self.path)
+                remove_side_files(self._file)
 
     # -- the connection ------------------------------------------------------------------------------------------------
 
     def _connect(self, create: bool) -> None:
-        if not create and not self.path.exists():
+        if not create and not self._file.exists():
             raise NotFound(f"there is no file {self.path}")
-        if self.path.is_dir():
+        if self._file.is_dir():
             raise NotALog(f"{self.path} is a folder")
-        if self.path.exists() and not self.path.is_file():
+        if self._file.exists() and not self._file.is_file():
             raise NotALog(f"{self.path} is not a file")  # opening a pipe would wait for its other end
-        where = reading_uri(self.path) if self._read_only else _uri(self.path, "rwc" if create else "rw")
+        where = reading_uri(self._file) if self._read_only else _uri(self._file, "rwc" if create else "rw")
         self._connection = sqlite3.connect(
             where, uri=True, timeout=LOCK_SECONDS, isolation_level=None, check_same_thread=False
         )
@@ -313,7 +314,7 @@ class SQLiteStore:
             busy = self._execute("PRAGMA wal_checkpoint(TRUNCATE)")[0][0]
             found = self._execute("SELECT hash FROM commits WHERE first_seq = ?", commit.first_seq)
             if not found:
-                _forget_for_good(self.path)
+                _forget_for_good(self._file)
         except (sqlite3.Error, LogError, OSError) as second:
             self.close()
             raise OutcomeUnknown(f"the append failed ({error}), and so did reading the log again ({second})") from error
