@@ -29,11 +29,15 @@ class Pausing(Protocol):
         ...
 
 
+loading = threading.RLock()
+"""Held while plugins are loaded: a child never gets a lock of Python's that another thread held for an import."""
+
 opening = threading.RLock()
 """Held while a store is opened: it is not known yet, and a fork must wait for it too."""
 
 _known: WeakSet[Pausing] = WeakSet()
 _held: list[Pausing] = []
+_locked: list[threading.RLock] = []
 
 
 def know(each: Pausing) -> None:
@@ -43,7 +47,9 @@ def know(each: Pausing) -> None:
 
 
 def _before() -> None:
-    opening.acquire()
+    for lock in (loading, opening):  # in this order, since what is loaded may open a ledger
+        if lock.acquire(timeout=PATIENCE):
+            _locked.append(lock)
     for each in list(_known):  # one by one, so that an interrupt leaves none of them held
         if each._hold_for_fork(PATIENCE):
             _held.append(each)
@@ -53,7 +59,8 @@ def _after() -> None:
     for each in _held:
         each._go_on()
     _held.clear()
-    opening.release()
+    while _locked:
+        _locked.pop().release()
 
 
 def _in_child() -> None:

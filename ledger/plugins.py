@@ -15,9 +15,7 @@ built-ins come in by the same door.
 
 from __future__ import annotations
 
-import os
 import re
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -27,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeAlias, Ty
 import msgspec
 import pluggy
 
+from . import forking
 from .batches import Attempt, Batch, ChainFact, Found, Seal, Standing
 from .errors import LedgerError, UnknownPlugin
 from .events import Line
@@ -278,12 +277,6 @@ class Hooks:
         """Call `register(name, factory)` for each store."""
 
 
-_loading = threading.RLock()
-if hasattr(os, "register_at_fork"):
-    # A child of a fork never gets a lock of Python's that another thread held for an import, and that module neither.
-    os.register_at_fork(before=_loading.acquire, after_in_parent=_loading.release, after_in_child=_loading.release)
-
-
 class Registry(Generic[F]):
     """The plugins of one kind, by name, loaded when first asked for."""
 
@@ -308,7 +301,7 @@ class Registry(Generic[F]):
 
     def _load(self) -> dict[str, F]:
         if self._found is None:
-            with _loading:
+            with forking.loading:
                 self._found = self._find()
         return self._found
 
