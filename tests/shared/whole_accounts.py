@@ -177,8 +177,9 @@ def end_request(account: Account, request: Row, how: str, at: int) -> None:
         move(account, row["lot"], "held", "left", row["credits"])
         if row["lot"] == DEBT:
             no_longer_owe(account, row["credits"], request=request["id"])
-        elif is_over(account["lots"][row["lot"]], at):
-            lapse(account, account["lots"][row["lot"]], row["credits"])
+    for lot in dict.fromkeys(row["lot"] for row in request["draws"] if row["lot"] != DEBT):
+        if is_over(account["lots"][lot], at):
+            lapse(account, account["lots"][lot], total(request["draws"], lot))
     request["draws"], request["ended"] = [], how
 
 
@@ -259,26 +260,31 @@ def write_takes(account: Account, charge: int, period: str, draws: list[Row]) ->
     owe(account, total(draws, DEBT), charge=charge, period=period)
 
 
-def give_back(account: Account, at: int, lot: int, credits: int, expiry: int | None) -> None:
-    """Spent credits return: to the debt, to a lot that lives, or to one that is over, where they lapse at once."""
-    move(account, lot, "spent", "left", credits)
-    if credits and lot != DEBT and is_over(account["lots"][lot], at):
-        if expiry is None:
-            lapse(account, account["lots"][lot], credits)
-        else:
-            account["lots"][lot]["expiry"] = expiry
+def give_back(account: Account, at: int, parts: list[Row], expiry: int | None) -> None:
+    """Spent credits return: to the debt, to a lot that lives, or to one that is over, where they lapse at once: all that
+    one correction gives a lot, together, since money is parted once."""
+    for row in parts:
+        move(account, row["lot"], "spent", "left", row["credits"])
+    for lot in dict.fromkeys(row["lot"] for row in parts if row["credits"] and row["lot"] != DEBT):
+        if is_over(account["lots"][lot], at):
+            if expiry is None:
+                lapse(account, account["lots"][lot], total(parts, lot))
+            else:
+                account["lots"][lot]["expiry"] = expiry
 
 
 def give_back_of_charge(account: Account, at: int, command: Any, metered: str, credits: int) -> None:
     """To the lots that the charge drew on, last drawn first, never more than was drawn."""
+    parts: list[Row] = []
     for row in reversed([row for row in account["takes"] if row["charge"] == command.charge]):
-        part = min(credits, row["credits"], on(account, row["lot"], "spent"))
+        part = min(credits, row["credits"], on(account, row["lot"], "spent") - total(parts, row["lot"]))
         row["credits"] -= part
         credits -= part
         if row["lot"] == DEBT:
             no_longer_owe(account, part, charge=command.charge)
         count_in(account, metered, row["lot"], -part)
-        give_back(account, at, row["lot"], part, command.expiry)
+        parts.append({"lot": row["lot"], "credits": part})
+    give_back(account, at, parts, command.expiry)
     refuse_if(credits > 0, "adjustment_exceeds")
 
 
@@ -291,7 +297,7 @@ def give_back_of_period(account: Account, at: int, period: str, credits: int, ex
         if lot == DEBT:
             no_longer_owe(account, part, period=period)
         count_in(account, period, lot, -part)
-        give_back(account, at, lot, part, expiry)
+        give_back(account, at, [{"lot": lot, "credits": part}], expiry)
     return credits
 
 
