@@ -261,8 +261,8 @@ def write_takes(account: Account, charge: int, period: str, draws: list[Row]) ->
 
 
 def give_back(account: Account, at: int, parts: list[Row], expiry: int | None) -> None:
-    """Spent credits return: to the debt, to a lot that lives, or to one that is over. There they lapse at once: all that
-    one correction gives a lot together, since money is parted once."""
+    """Spent credits return: to the debt, to a lot that lives, or to one that is over. There they lapse at once: all
+    that one correction gives a lot together, since money is parted once."""
     for row in parts:
         move(account, row["lot"], "spent", "left", row["credits"])
     for lot in dict.fromkeys(row["lot"] for row in parts if row["credits"] and row["lot"] != DEBT):
