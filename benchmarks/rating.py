@@ -78,7 +78,7 @@ def _comparison(name: str, rule: Rule, usages: list[dict[str, int]]) -> Comparis
 
     def pricing(made: Any) -> Callable[[Usage], int]:
         """What a ledger asks a policy for: the credits alone where it offers them, else all that comes with them."""
-        credits = getattr(made, "credits", None)
+        credits = getattr(made, "credits_of", None)
         return (lambda usage: credits(usage, LABELS)) if credits is not None else lined(made)
 
     def lined(made: Any) -> Callable[[Usage], int]:
