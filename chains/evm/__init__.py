@@ -1,4 +1,4 @@
-"""Settlement on EVM chains: the contract `UsageSettlement`, and the plugin that speaks to it. See README.md beside this.
+"""Settlement on EVM chains: the contract `UsageSettlement` and the plugin that speaks to it; README.md tells the rest.
 
 Sealing and naming need no Ethereum library. What speaks to a node (`chain`, `wallet`, `local`) needs the extra `evm`.
 """
