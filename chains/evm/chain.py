@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from eth_account.signers.local import LocalAccount
-from hexbytes import HexBytes
+from web3.types import LogReceipt
 
 from chains import leaf_file
 from chains.seals import to_hex
@@ -22,7 +22,8 @@ from ledger.errors import BadData, ChainUnavailable, SettlementStopped
 
 from . import addresses, sealing, transactions
 from .contract import Committed, Record, SettlementContract, Stage
-from .facts import MOST_TRIES, Scan, hash_of
+from .facts import MOST_TRIES, Scan
+from .logs import Logs, hash_of
 from .node import Block, CallReverted, Node, Underpriced
 from .publishing import LeafFiles
 from .reverts import reason
@@ -62,7 +63,8 @@ class EvmChain:
     ) -> None:
         self._node, self._contract, self._files, self._chain_id = node, contract, files, chain_id
         self._key, self._most_fee, self._pause_seconds = account, most_fee, pause_seconds
-        self._scan = Scan(contract, self.name)
+        self._logs = Logs(node, contract.address)
+        self._scan = Scan(contract, self.name, self._logs)
         self._final = 0
         self._unwanted: set[str] = set()  # transactions that the node found too cheap to take in
 
@@ -106,6 +108,7 @@ class EvmChain:
             stage=record.stage.name,
             digest=record.digest,
             data_hash=to_hex(committed.batch.data_hash),
+            root=to_hex(committed.batch.usage_root),
             transaction=moved,
             block=record.moved_block,
             final=record.moved_block <= self.final_block(),
@@ -132,6 +135,20 @@ class EvmChain:
         """What the contract owes a receiver, signed: below 0 later payouts fill it first."""
         return self._contract.due(self._token(asset), addresses.address(receiver))
 
+    def claimed(self, receiver: str, asset: str) -> int:
+        """What the contract has paid to a receiver of what was due to it, so far."""
+        topics = [self._contract.topic("Claimed"), *map(_word, (self._token(asset), receiver))]
+
+        def read(head: Block) -> int:
+            logs = self._logs.between(topics, self._contract.deployed_block, head.number)
+            return sum(int.from_bytes(bytes(log["data"]), "big") for log in logs)
+
+        return self._as_of_one_block(read)
+
+    def escrow(self, asset: str) -> int:
+        """What the contract holds for who bought: what was paid in, less exits and what has moved to dues."""
+        return self._contract.escrow(self._token(asset))
+
     def _token(self, asset: str) -> str:
         if not asset.startswith(f"{self.name}/"):
             raise ValueError(f"{asset!r} is no asset on {self.name}")
@@ -148,18 +165,19 @@ class EvmChain:
         return first == number and head.timestamp >= record.committed_at + self._contract.challenge_window
 
     def _committed(self, number: int, record: Record, head: Block) -> Committed:
-        log = self._contract.read(self._log("BatchCommitted", number, record.committed_block))
-        assert log is not None
-        told = log["args"]
+        found = self._log("BatchCommitted", number, record.committed_block)
+        event = self._contract.read(found)
+        assert event is not None  # its topic was asked for
+        told = event["args"]
         batch = sealing.ContractBatch(*(told["batch"][field] for field in _FIELDS))
         if "0x" + told["digest"].hex() != record.digest:
             raise ChainUnavailable(f"the node's log of batch {number} is not what it has recorded", "ask another node")
-        return Committed(HexBytes(log["transactionHash"]).to_0x_hex(), batch, told["uri"])
+        return Committed(hash_of(found), batch, told["uri"])
 
     def _transaction(self, event: str, number: int, block: int) -> str:
         return hash_of(self._log(event, number, block))
 
-    def _log(self, event: str, number: int, block: int):  # type: ignore[no-untyped-def]
+    def _log(self, event: str, number: int, block: int) -> LogReceipt:
         """The one log of that event of a batch, which the contract says is in that block."""
         topics = [self._contract.topic(event), f"0x{number:064x}"]
         logs = self._node.logs(self.contract, topics, block, block)
@@ -395,3 +413,8 @@ class EvmChain:
 
 
 _FIELDS = ("seq", "periodEnd", "leaves", "token", "prevDigest", "usageRoot", "dataHash", "payoutsHash")
+
+
+def _word(address: str) -> str:
+    """An address as a log's topic."""
+    return f"0x{int(address, 16):064x}"

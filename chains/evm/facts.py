@@ -1,17 +1,16 @@
 """What a contract's logs tell: purchases and exits, each once, in the chain's order.
 
-Logs are read in ranges of blocks, as wide as the node will bear. What is final is kept while the connection lasts, with
-the hash of the block up to which it goes; where a chain has another block there, as much is forgotten as it takes.
+What is final is kept while the connection lasts, with the hash of the block up to which it goes; where the chain has
+another block there, as much is forgotten as it takes.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
-from hexbytes import HexBytes
-from web3.types import EventData, LogReceipt
+from web3.types import EventData
 
 from chains.leaves import abi_encode, keccak
 from chains.seals import to_hex
@@ -20,12 +19,9 @@ from ledger.errors import BadData, ChainUnavailable
 
 from . import addresses
 from .contract import SettlementContract
-from .node import Block, RangeTooWide
+from .logs import Logs
+from .node import Block
 
-FIRST_RANGE = 2_000
-"""Blocks that are asked for at once, to begin with: most providers bear so many."""
-
-WIDEST_RANGE = 50_000
 MOST_TRIES = 8
 """How often a scan begins again because the chain changed under it."""
 
@@ -43,12 +39,11 @@ class _Mark(NamedTuple):
 class Scan:
     """The facts of one contract on the chain of that name."""
 
-    def __init__(self, contract: SettlementContract, chain: str) -> None:
-        self._contract, self._node, self._chain = contract, contract.node, chain
+    def __init__(self, contract: SettlementContract, chain: str, logs: Logs) -> None:
+        self._contract, self._node, self._chain, self._logs = contract, contract.node, chain, logs
         self._lock = threading.Lock()
         self._kept: list[ChainFact] = []
         self._marks: list[_Mark] = []
-        self._range = FIRST_RANGE
 
     def facts(self, after: int, last: int, final: int) -> list[ChainFact]:
         """Those in the blocks after `after`, up to `last`; `final` is the last final block.
@@ -101,26 +96,11 @@ class Scan:
         return found is not None and found.hash == block.hash
 
     def _between(self, first: int, last: int, final: int) -> Iterator[ChainFact]:
-        for log in self._logs(first, last):
+        topics = [[self._contract.topic(name) for name in EVENTS]]
+        for log in self._logs.between(topics, first, last):
             event = self._contract.read(log)
             if event is not None:
                 yield self._fact(event, final)
-
-    def _logs(self, first: int, last: int) -> Iterator[LogReceipt]:
-        """The logs of those blocks, in order. A range that is refused is halved; one that went well grows slowly."""
-        topics = [[self._contract.topic(name) for name in EVENTS]]
-        while first <= last:
-            end = min(first + self._range - 1, last)
-            try:
-                found = self._node.logs(self._contract.address, topics, first, end)
-            except RangeTooWide:
-                if self._range == 1:
-                    raise
-                self._range = max(1, min(self._range, end - first + 1) >> 1)
-                continue
-            yield from sorted(_standing(found), key=lambda log: (log["blockNumber"], log["logIndex"]))
-            self._range = min(WIDEST_RANGE, self._range + (self._range >> 3) + 1)
-            first = end + 1
 
     def _fact(self, event: EventData, final: int) -> ChainFact:
         told, block, is_final = event["args"], event["blockNumber"], event["blockNumber"] <= final
@@ -158,13 +138,3 @@ class Scan:
 def exit_id(event: str, subscriber: str, plan_id: int) -> str:
     """The id of an exit's fact. An account asks and leaves once in a contract's life, so it never changes."""
     return to_hex(keccak(abi_encode(("string", "address", "uint256"), (event, subscriber, plan_id))))
-
-
-def _standing(logs: Iterable[LogReceipt]) -> list[LogReceipt]:
-    """Without those that the node says were taken off the chain."""
-    return [log for log in logs if not log.get("removed", False)]
-
-
-def hash_of(log: LogReceipt) -> str:
-    """The hash of a log's transaction."""
-    return HexBytes(log["transactionHash"]).to_0x_hex()
