@@ -49,6 +49,9 @@ class Anvil(LocalChain):
     `block_time` mines every so many seconds in place of at once, `automine=False` only when told to. `base_fee` (wei)
     is the first block's. `state` is a file that is loaded if it is there and written on close; `timestamp` the first
     block's. Raises ChainUnavailable where anvil is missing or does not start.
+
+    Where it differs from nodes at large: it answers before it mines (see `mined`); a re-organisation puts nothing back
+    into the pool; a transaction whose fee is below the base fee of a block that is mined is thrown out of the pool.
     """
 
     kind = "anvil"

@@ -84,10 +84,10 @@ def test_a_process_that_hangs_is_killed(anvil, monkeypatch):
 
 def test_a_process_that_was_killed_from_outside_can_still_be_closed(anvil):
     os.kill(anvil.pid, signal.SIGKILL)
-    assert gone(anvil.pid)
     with pytest.raises(ChainUnavailable, match="does not answer"):
         anvil.mine()
     anvil.close()
+    assert gone(anvil.pid)
 
 
 def test_what_it_will_not_start_with_is_told(anvil):
@@ -128,25 +128,34 @@ def test_a_variable_that_names_no_program_is_an_error(monkeypatch, tmp_path, nam
 
 def test_without_automine_transactions_wait_in_the_pool(anvil, send):
     anvil.set_automine(False)
-    first, second = send(0), send(1)
+    second, first = send(1), send(0)
     assert anvil.ask("eth_getTransactionReceipt", first) is None
+    anvil.mine()
+    assert anvil.mined(first)["blockNumber"] == anvil.mined(second)["blockNumber"] == "0x1"
+
+
+def test_a_transaction_is_dropped_with_those_that_come_after_it(anvil, send):
+    anvil.set_automine(False)
+    first, second = send(0), send(1)
     assert anvil.drop(first)
     assert not anvil.drop(first)
     anvil.mine()
-    assert anvil.ask("eth_getTransactionReceipt", second) is None  # its nonce is not yet due
-    first = send(0)
+    assert [anvil.ask("eth_getTransactionByHash", hash) for hash in (first, second)] == [None, None]
+    assert (send(0), send(1)) == (first, second)
     anvil.mine()
-    assert anvil.mined(first)["blockNumber"] == anvil.mined(second)["blockNumber"] == "0x2"
+    assert anvil.mined(second)["blockNumber"] == "0x2"
 
 
-def test_a_base_fee_keeps_a_cheap_transaction_waiting(anvil, send):
+def test_a_base_fee_that_rises_beyond_a_transaction_throws_it_out_of_the_pool(anvil, send):
     anvil.set_automine(False)
     cheap = send(0, fee=2 * 10**9)
     anvil.set_base_fee(10 * 10**9)
     anvil.mine()
-    assert anvil.ask("eth_getTransactionReceipt", cheap) is None
     assert anvil.ask("eth_getBlockByNumber", "latest", False)["baseFeePerGas"] == hex(10 * 10**9)
+    assert anvil.ask("eth_getTransactionByHash", cheap) is None
     anvil.set_base_fee(10**9)
+    anvil.mine()
+    assert send(0, fee=2 * 10**9) == cheap
     anvil.mine()
     assert anvil.mined(cheap)["status"] == "0x1"
 
