@@ -1,4 +1,8 @@
-"""Settlement on EVM chains: contracts, a node's client, and the plugin for chains called `eip155:…`.
+"""Settlement on EVM chains: the contract `UsageSettlement` and the plugin that speaks to it; README.md tells the rest.
 
-Nothing here imports web3 until it is used: it comes with the extra `evm`.
+Sealing and naming need no Ethereum library. What speaks to a node (`chain`, `wallet`, `local`) needs the extra `evm`.
 """
+
+from .plugin import EvmPlugin
+
+__all__ = ["EvmPlugin"]
