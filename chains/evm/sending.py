@@ -45,7 +45,7 @@ class Done(NamedTuple):
 
 
 class Quote(NamedTuple):
-    """What a transaction would use and may cost at most, in the coin's smallest unit, its money (`value`) not among it."""
+    """What a transaction would use, and may cost at most in the coin's smallest unit, without the money it sends."""
 
     gas: int
     fees: Fees
@@ -110,7 +110,7 @@ class Sender:
         return Quote(estimate + estimate // GAS_MARGIN, Fees(most, min(priority, most)))
 
     def _transaction(self, to: str | None, data: bytes, value: int) -> TxParams:
-        asked: TxParams = {"from": to_checksum_address(self.address), "data": to_hex(data), "value": Wei(value)}
+        asked: TxParams = {"from": to_checksum_address(self.address), "data": data, "value": Wei(value)}
         return asked if to is None else {**asked, "to": to_checksum_address(to)}
 
     def send(self, to: str | None, data: bytes, value: int = 0, *, wait: bool = True) -> Done:
@@ -145,7 +145,7 @@ class Sender:
             raise ChainUnavailable(message, "send it more, and try again")
 
     def wait(self, transaction: str) -> Done | None:
-        """What became of a transaction: None where it was reverted. Raises SendUnknown where it is in no block in time."""
+        """What became of a transaction; None where it was reverted. Raises SendUnknown where no block has it yet."""
         end, pause = time.monotonic() + self._timeout, _FIRST_PAUSE
         while True:
             receipt = self.node.receipt(transaction)
@@ -184,6 +184,7 @@ def _account(account: LocalAccount | str) -> LocalAccount:
     if isinstance(account, LocalAccount):
         return account
     try:
-        return Account.from_key(account)
+        made: LocalAccount = Account.from_key(account)
     except Exception:  # noqa: BLE001 - what it raises may hold the key, so nothing of it is passed on
         raise BadData("that is no private key", "give 0x and 64 hex digits") from None
+    return made
