@@ -65,12 +65,14 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     """What a chain says of a batch's number.
 
     `final`: no re-organisation can undo the stage. `ready`: the next step can be taken now (a committed batch waits for
-    its challenge window). `data_hash` is that of the leaf file the chain was given.
+    its challenge window). `data_hash` is that of the leaf file the chain was given, `root` that of the leaves, or empty
+    where the chain does not tell it.
     """
 
     stage: Stage
     digest: str = ""
     data_hash: str = ""
+    root: str = ""
     transaction: str = ""
     block: int = 0
     final: bool = False

@@ -216,6 +216,14 @@ class Chain(Protocol):
         """What the contract owes a receiver, signed: below 0 later payouts fill it first."""
         ...
 
+    def claimed(self, receiver: str, asset: str) -> int:
+        """What the contract has paid to a receiver of what was due to it, so far. Exits of subscribers are apart."""
+        ...
+
+    def escrow(self, asset: str) -> int:
+        """What the contract holds for who bought: what was paid in, less exits and what has moved to dues."""
+        ...
+
     def pause(self) -> None:
         """Let a moment pass in which there may be news: a block's time, or (in a mock) a block."""
         ...

@@ -206,6 +206,21 @@ def _what_was_sealed(trial: Trial) -> Iterator[str]:
             yield f"find says {found.transaction!r} brought the batch to {found.stage}; the attempts were {sent}"
 
 
+def _root(trial: Trial) -> Iterator[str]:
+    """At every stage from the pool on; a chain that does not tell the root says nothing in its place."""
+    chain = trial.funded()
+    batch = trial.batch(chain, 300, 30)
+    may_be = ("", trial.bench.plugin.seal(batch).root)
+    own = [trial.prepare(chain, batch)]
+    chain.send(own[0])
+    for step in (lambda: trial.bench.mine(chain), lambda: trial.carry(chain, batch, own), lambda: None):
+        for connection in (chain, trial.again(chain)):
+            found = connection.find(1)
+            if found.root not in may_be:
+                yield f"the root of the {found.stage} batch is {found.root!r}, and {may_be[1]!r} was sealed"
+        step()
+
+
 def _published(trial: Trial) -> Iterator[str]:
     """Also where one connection prepares the batch, and another sends it after a restart."""
     trial.needs(trial.bench.publishes, "the chain leads to no leaf files (`publishes`)")
@@ -383,6 +398,7 @@ RULES: Rules = {
     "a batch only moves on": _moves_on,
     "final is up to the final block": _final_block,
     "the chain has what was sealed": _what_was_sealed,
+    "a root that is told is the sealed one": _root,
     "the leaf file is published": _published,
     "batches go in order": _in_order,
     "batches can stand in line": _in_line,

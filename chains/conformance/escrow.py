@@ -165,6 +165,40 @@ def _claims(trial: Trial) -> Iterator[str]:
         yield from wrong
 
 
+def _told(trial: Trial) -> Iterator[str]:
+    """Purchases bring it up, dues bring it down, and what a refund takes back of them up again: never by what is below
+    zero."""
+    chain, bench = trial.funded(2), trial.bench
+    yield from differ("the escrow after purchases for 2000", chain.escrow(bench.asset), 2000)
+    before: Batch | None = None
+    for amount, left in ((900, 1100), (-400, 1500), (-600, 2000), (250, 1850)):
+        before = trial.batch(chain, amount, after=before)
+        trial.carry(chain, before)
+        for connection in (chain, trial.again(chain)):
+            found = connection.escrow(bench.asset)
+            yield from differ(f"the escrow after a payout of {amount}", found, left)
+    yield from differ("the escrow of an asset that nobody has paid in", chain.escrow(bench.elsewhere.asset), 0)
+
+
+def _told_claims(trial: Trial) -> Iterator[str]:
+    """All claims of a receiver in an asset, and nothing else: not what is due, and not less after a refund."""
+    chain, bench = trial.funded(2), trial.bench
+    one, other = bench.receivers[:2]
+    before: Batch | None = None
+    for amounts, claimed in (((300, 30), 300), ((50, 5), 350), ((-40, 0), 350)):
+        before = trial.batch(chain, *amounts, after=before)
+        trial.carry(chain, before)
+        left = chain.escrow(bench.asset)
+        if amounts[0] > 0:
+            trial.able(bench.claim, chain, one)
+            bench.pass_time(chain)
+        for connection in (chain, trial.again(chain)):
+            found = {each: connection.claimed(each, bench.asset) for each in (one, other)}
+            yield from differ(f"what was claimed after payouts of {amounts}", found, {one: claimed, other: 0})
+        yield from differ("the escrow after a claim", chain.escrow(bench.asset), left)
+    yield from differ("what was claimed of another asset", chain.claimed(one, bench.elsewhere.asset), 0)
+
+
 def _large(trial: Trial) -> Iterator[str]:
     """Amounts beyond 2^64; and what 128 bits cannot hold is paid exactly, or refused."""
     chain = trial.funded(2, plan=1)
@@ -205,5 +239,7 @@ RULES: Rules = {
     "each asset has its own dues": _own_dues,
     "payouts net below zero": _nets,
     "a claim takes what is due": _claims,
+    "the escrow is told": _told,
+    "what was claimed is told": _told_claims,
     "large amounts are paid exactly": _large,
 }

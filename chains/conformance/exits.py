@@ -156,6 +156,8 @@ def _debited(trial: Trial) -> Iterator[str]:
     trial.able(bench.leave, chain, *trial.account, proof.leaf, proof.proof)
     bench.pass_time(chain)
     yield from differ("what a subscriber leaves with", [fact.amount for fact in _exits_paid(chain)], [800])
+    yield from differ("the escrow after an exit", chain.escrow(bench.asset), 900)
+    yield from differ("what a leaver has claimed", chain.claimed(bench.subscribers[0], bench.asset), 0)
     yield from has_left(trial, chain, batch, 900, "after an exit of 800")
 
 

@@ -271,6 +271,8 @@ def _is_closed(trial: Trial) -> Iterator[str]:
         "published": lambda: chain.published(1),
         "access": lambda: chain.access(*account),
         "due": lambda: chain.due(receiver, batch.asset),
+        "claimed": lambda: chain.claimed(receiver, batch.asset),
+        "escrow": lambda: chain.escrow(batch.asset),
     }
     for name, use in uses.items():
         try:

@@ -138,6 +138,8 @@ def _cut_off(trial: Trial) -> Iterator[str]:
         "published": lambda: chain.published(1),
         "access": lambda: chain.access(*account),
         "due": lambda: chain.due(receiver, first.asset),
+        "claimed": lambda: chain.claimed(receiver, first.asset),
+        "escrow": lambda: chain.escrow(first.asset),
     }
     true = {name: ask() for name, ask in asks.items()}
     final = chain.final_block()

@@ -179,6 +179,7 @@ class MockChain:
                     stage="executed",
                     digest=sent.digest,
                     data_hash=sent.data_hash,
+                    root=sent.root,
                     transaction=sent.transaction,
                     block=self._node.height,
                 )
@@ -208,6 +209,16 @@ class MockChain:
         """What the contract owes a receiver, signed: below 0 later payouts fill it first."""
         with self._asked("due"):
             return self._node.state.due[asset].get(receiver, 0)
+
+    def claimed(self, receiver: str, asset: str) -> int:
+        """What the contract has paid to a receiver of what was due to it, so far."""
+        with self._asked("claimed"):
+            return self._node.state.paid_out.get((receiver, asset), 0)
+
+    def escrow(self, asset: str) -> int:
+        """What of the contract's money is nobody's due yet, in the asset's smallest unit."""
+        with self._asked("escrow"):
+            return self._node.state.escrow.get(asset, 0)
 
     def pause(self) -> None:
         """Mine one block."""
@@ -412,10 +423,6 @@ class MockChain:
         """What the contract has paid to a receiver or a subscriber, in the asset's smallest unit."""
         return self._shared.now().state.balances.get((holder, asset), 0)
 
-    def escrow(self, asset: str) -> int:
-        """What of the contract's money is nobody's due yet, in the asset's smallest unit."""
-        return self._shared.now().state.escrow.get(asset, 0)
-
     def holdings(self, asset: str) -> int:
         """All of the contract's money, in the asset's smallest unit."""
         return self._shared.now().state.holdings.get(asset, 0)
@@ -529,7 +536,7 @@ def _sent(transaction: Transaction) -> Sent:
     call = transaction.call
     if not isinstance(call, Commit):
         return Sent(transaction.hash)
-    return Sent(transaction.hash, call.number, call.seal.digest, call.seal.data_hash)
+    return Sent(transaction.hash, call.number, call.seal.digest, call.seal.data_hash, call.seal.root)
 
 
 def _unmined(fact: PurchaseMade) -> PurchaseMade:

@@ -104,6 +104,7 @@ class State:
     escrow: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
     holdings: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
     balances: defaultdict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
+    paid_out: defaultdict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))  # dues, not exits
     facts: list[ChainFact] = field(default_factory=list)
     receipts: dict[str, Receipt] = field(default_factory=dict)
     nonces: list[tuple[str, int]] = field(default_factory=list)  # the operator's: transaction and block
@@ -317,7 +318,9 @@ def _act(state: State, rules: Rules, transaction: Transaction, block: int) -> No
             for account in _refuted(state, call):
                 del state.claimed[account]
         case Claim():
-            _pay(state, call.receiver, call.asset, state.due[call.asset].pop(call.receiver))
+            amount = state.due[call.asset].pop(call.receiver)
+            state.paid_out[call.receiver, call.asset] += amount
+            _pay(state, call.receiver, call.asset, amount)
         case Commit():
             _record(state, call, transaction.hash, block)
             if not rules.window:

@@ -14,7 +14,18 @@ import msgspec
 from ledger.errors import BadData
 
 Call: TypeAlias = Literal[
-    "facts", "final_block", "simulate", "prepare", "send", "find", "confirm", "published", "access", "due"
+    "facts",
+    "final_block",
+    "simulate",
+    "prepare",
+    "send",
+    "find",
+    "confirm",
+    "published",
+    "access",
+    "due",
+    "claimed",
+    "escrow",
 ]
 """The calls that a fault can apply to: those that ask the node of a chain something."""
 

@@ -50,6 +50,7 @@ class Sent(msgspec.Struct, frozen=True):
     number: int = 0
     digest: str = ""
     data_hash: str = ""
+    root: str = ""
 
 
 class Loose(msgspec.Struct, kw_only=True):

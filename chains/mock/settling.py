@@ -66,13 +66,15 @@ def find(node: Node, number: int, final: int) -> Found:
         waiting = node.waiting_commit(number)
         if waiting is None:
             return Found(stage="absent")
-        seal = waiting.call.seal
-        return Found(stage="pending", digest=seal.digest, data_hash=seal.data_hash, transaction=waiting.hash)
+        sent = waiting.call.seal
+        digest, data_hash, root = sent.digest, sent.data_hash, sent.root
+        return Found(stage="pending", digest=digest, data_hash=data_hash, root=root, transaction=waiting.hash)
     over = node.height >= recorded.committed.block + node.deployment.window
     return Found(
         stage=recorded.stage,
         digest=recorded.seal.digest,
         data_hash=recorded.seal.data_hash,
+        root=recorded.seal.root,
         transaction=recorded.transaction,
         block=recorded.block,
         final=recorded.block <= final,

@@ -257,6 +257,14 @@ class AskedChain:
         """What is owed to a receiver."""
         return self._ask("due", lambda: self._chain.due(receiver, asset))
 
+    def claimed(self, receiver: str, asset: str) -> int:
+        """What a receiver was paid of it."""
+        return self._ask("claimed", lambda: self._chain.claimed(receiver, asset))
+
+    def escrow(self, asset: str) -> int:
+        """What the contract holds for who bought."""
+        return self._ask("escrow", lambda: self._chain.escrow(asset))
+
     def pause(self) -> None:
         """Let a moment pass."""
         self._ask("pause", self._chain.pause)

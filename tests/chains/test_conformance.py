@@ -143,6 +143,7 @@ def test_what_a_bench_lacks_is_reported_as_not_tried() -> None:
         "what was claimed is spent": "the bench has no `claim`",
         "each asset has its own dues": "the bench has no `purchase_elsewhere`",
         "a claim takes what is due": "the bench has no `claim`",
+        "what was claimed is told": "the bench has no `claim`",
         "a cancelled batch pays nothing": "the bench has no `cancel`",
         "what is final stays": "the bench cannot re-organise (`depth` is 0)",
         "a re-organised batch pays once": "the bench cannot re-organise (`depth` is 0)",

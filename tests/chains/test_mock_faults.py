@@ -248,7 +248,7 @@ def test_a_fault_waits_for_a_call_that_it_applies_to(chain):
 def test_users_and_readings_meet_no_faults(chain):
     chain.script(NodeDown(9))
     chain.purchase("carol", "gold", "usd", {"bob": 1})
-    assert (chain.escrow("usd"), chain.faults_left) == (101, (NodeDown(9),))
+    assert (chain.holdings("usd"), chain.faults_left) == (101, (NodeDown(9),))
 
 
 @pytest.mark.parametrize(

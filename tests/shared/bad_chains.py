@@ -187,6 +187,14 @@ class FindsAnotherDigest(Bad):
         return found if found.stage == "absent" else replace(found, digest="0x" + "ee" * 32)
 
 
+class FindsAnotherRoot(Bad):
+    breaks: ClassVar = {"a root that is told is the sealed one": "the root of the executed batch is '0xeeee"}
+
+    def find(self, number: int) -> Found:
+        found = super().find(number)
+        return found if found.stage == "absent" else replace(found, root="0x" + "ee" * 32)
+
+
 class KnowsEveryNumber(Bad):
     breaks: ClassVar = {"a number is absent at first": "batch 2 of a new contract: Found(stage='pending'"}
 

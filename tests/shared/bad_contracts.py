@@ -131,6 +131,61 @@ class CountsIn128Bits(Bad):
         return max(-(2**127), min(super().due(receiver, asset), 2**127 - 1))
 
 
+class TellsHoldingsAsEscrow(Bad):
+    """What moved to dues is still counted."""
+
+    breaks: ClassVar = {
+        "the escrow is told": "the escrow after a payout of 900: 2000, not 1100",
+        "what was claimed is told": "the escrow after a claim: 1700, not 2000",
+    }
+
+    def escrow(self, asset: str) -> int:
+        return self.holdings(asset)
+
+
+class CountsReceivablesInEscrow(Bad):
+    breaks: ClassVar = {"the escrow is told": "the escrow after a payout of -600: 1900, not 2000"}
+
+    def escrow(self, asset: str) -> int:
+        return super().escrow(asset) + sum(min(due, 0) for due in self._node.state.due[asset].values())
+
+
+class CountsEscrowOnce(Bad):
+    """All assets together."""
+
+    breaks: ClassVar = {"the escrow is told": "the escrow of an asset that nobody has paid in: 1850, not 0"}
+
+    def escrow(self, asset: str) -> int:
+        return sum(super(CountsEscrowOnce, self).escrow(each) for each in ("USD", "EUR"))
+
+
+class TellsTheLastClaim(Bad):
+    breaks: ClassVar = {"what was claimed is told": "what was claimed after payouts of (50, 5): {'seller': 50,"}
+
+    def claim(self, receiver: str, asset: str) -> int:
+        self.sent[receiver] = super().claim(receiver, asset)
+        return self.sent[receiver]
+
+    def claimed(self, receiver: str, asset: str) -> int:
+        return self.sent.get(receiver, 0) if super().claimed(receiver, asset) else 0
+
+
+class TellsDuesAsClaimed(Bad):
+    breaks: ClassVar = {
+        "what was claimed is told": "{'seller': 300, 'platform': 30}, not {'seller': 300, 'platform': 0}"
+    }
+
+    def claimed(self, receiver: str, asset: str) -> int:
+        return super().claimed(receiver, asset) + max(self.due(receiver, asset), 0)
+
+
+class CountsExitsAsClaims(Bad):
+    breaks: ClassVar = {"what a leaver took is spent": "what a leaver has claimed: 800, not 0"}
+
+    def claimed(self, receiver: str, asset: str) -> int:
+        return self.balance(receiver, asset)
+
+
 # -- leaving -----------------------------------------------------------------------------------------------------------
 
 
