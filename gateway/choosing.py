@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
@@ -61,15 +61,15 @@ def has_chain(file: Path) -> bool:
     return file.exists() and file.stat().st_size > 0
 
 
-def check_writable(file: Path) -> None:
+def check_writable(file: Path, why: str = "settling writes it") -> None:
     """Raises LogError for a file that may only be read."""
     if not os.access(file, os.W_OK):
-        raise LogError(f"{file} cannot be written", "settling writes it: change its permissions, and run again")
+        raise LogError(f"{file} cannot be written", f"{why}: change its permissions, and run again")
 
 
-def chosen(ledger: Ledger, log: Path, asked: str | None) -> tuple[str, ChainPlugin]:
-    """The chain to settle on, and its plugin: the one that was asked for, or the only one on which the log has escrow,
-    or else mock:local. Raises Usage where all of the log's escrow is on others, and UnknownPlugin."""
+def chosen(ledger: Ledger, log: Path, asked: str | None) -> str:
+    """The chain to settle on: the one that was asked for, or the only one on which the log has escrow, or else
+    mock:local. Raises Usage where all of the log's escrow is on others, and UnknownPlugin."""
     there = dict.fromkeys(chain for chain, _, _ in ledger.escrows())
     if asked is None:
         name = next(iter(there)) if len(there) == 1 else MOCK
@@ -79,7 +79,32 @@ def chosen(ledger: Ledger, log: Path, asked: str | None) -> tuple[str, ChainPlug
     if there and name not in there and not _sold(log, name, plugin):
         others = (f"--chain {other}, where {_held(ledger, other)} is" for other in there)
         raise Usage(f"nothing is in escrow on {name}", f"give {', or '.join(others)}")
-    return name, plugin
+    return name
+
+
+def contracts_there(log: Path, name: str, named: Iterable[str]) -> list[str]:
+    """The contracts of a chain: those that the log names, and that of the mock chain beside it, which may have sold
+    something that the log does not know yet."""
+    found = set(named)
+    if is_mock(name) and has_chain(mock_file(log, CONTRACT)):
+        found.add(CONTRACT)
+    return sorted(found)
+
+
+def chosen_to_compare(log: Path, asked: str) -> tuple[str, list[str]]:
+    """The chain to compare a log with, and the contracts there. Raises Usage where the log has nothing on it, and
+    UnknownPlugin."""
+    from replay import onchain
+
+    said = onchain.read(log)
+    there = said.places()
+    name = chain_name(asked, there)
+    plugin_of(name)
+    found = contracts_there(log, name, there.get(name, ()))
+    if not found and said.whole:  # one that is damaged is audited as far as it goes
+        hint = f"give {' or '.join(f'--chain {other}' for other in there)}" if there else "leave --chain out"
+        raise Usage(f"{log} has nothing on {name} to compare", hint)
+    return name, found
 
 
 def _sold(log: Path, name: str, plugin: ChainPlugin) -> bool:

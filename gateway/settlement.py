@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from pathlib import Path
 from time import monotonic
 
 from chains import Outbox, Untaken, Watcher
 from ledger import Ledger, LedgerError, PaymentRequired, PurchaseMade, Reason
-from ledger.errors import BadData, ChainUnavailable, NotWritten, SendUnknown
+from ledger.errors import ChainUnavailable, NotWritten, SendUnknown
 from ledger.events import Settlement
-from ledger.plugins import Chain, ChainPlugin
+from ledger.plugins import Chain
 
 from . import errors
-from .choosing import CONTRACT, check_writable, has_chain, is_mock, mock_file
+from .choosing import contracts_there
+from .connecting import blaming, connect
 from .progress import Progress
 from .settling import Batches, BatchTold
 
@@ -42,8 +43,8 @@ class Run:
     With `as_json`, what is told on the way is JSON too.
     """
 
-    def __init__(self, ledger: Ledger, log: Path, chain: str, plugin: ChainPlugin, as_json: bool = False) -> None:
-        self._ledger, self._log, self._chain, self._plugin, self._as_json = ledger, log, chain, plugin, as_json
+    def __init__(self, ledger: Ledger, log: Path, chain: str, as_json: bool = False) -> None:
+        self._ledger, self._log, self._chain, self._as_json = ledger, log, chain, as_json
         self._read_upto = ledger.head.seq
         self._wrote = False
         self._met = Batches(batch for contract in self._places() for batch in ledger.batches(chain, contract))
@@ -66,7 +67,7 @@ class Run:
                 boxes = self._reach(adopt, stack)
                 wanted = self._wanted(asset)
                 for contract, box in boxes.items():
-                    with self._blaming(contract):
+                    with blaming(self._log, self._chain, contract):
                         box.settle(wanted.get(contract, []), pauses=rests)
         except (ChainUnavailable, SendUnknown, PaymentRequired) as error:
             if not self._is_under_way(error):
@@ -81,17 +82,16 @@ class Run:
         Each must be there, and have what the log calls confirmed, before anything is written.
         """
         chains: dict[str, Chain] = {}
-        for contract in self._contracts():
-            with self._blaming(contract):
-                chains[contract] = stack.enter_context(closing(self._connect(contract)))
+        for contract in contracts_there(self._log, self._chain, self._places()):
+            chains[contract] = stack.enter_context(closing(connect(self._log, self._chain, contract)))
         boxes = {contract: Outbox(self._ledger, chain) for contract, chain in chains.items()}
         watchers = {contract: Watcher(self._ledger, chain) for contract, chain in chains.items()}
         for contract, box in boxes.items():
-            with self._blaming(contract):
+            with blaming(self._log, self._chain, contract):
                 box.check()
                 watchers[contract].check()
         for contract, box in boxes.items():
-            with self._blaming(contract):
+            with blaming(self._log, self._chain, contract):
                 for message, hint in _not_taken(watchers[contract].sync()):
                     self._warn(message, hint)
                 if adopt:
@@ -136,52 +136,6 @@ class Run:
             hint = f"there is {there}" if known else "leave --asset out: nothing is in escrow there"
             raise errors.Usage(f"nothing of an asset {asset!r} is in escrow on {self._chain}", hint)
         return {contract: [asset] for contract, assets in places.items() if asset in assets}
-
-    def _contracts(self) -> list[str]:
-        """Those in which the log has money; and that of the mock chain beside it, which may have sold something."""
-        found = set(self._places())
-        if is_mock(self._chain) and has_chain(mock_file(self._log, CONTRACT)):
-            found.add(CONTRACT)
-        return sorted(found)
-
-    def _connect(self, contract: str) -> Chain:
-        """The contract. Where a mock chain is lost that held the log's money, no new one is made in its place."""
-        if not is_mock(self._chain):
-            return self._plugin.connect(self._chain, contract)
-        where = mock_file(self._log, contract)
-        if not has_chain(where):
-            how = "is empty" if where.exists() else "is not there"
-            message = f"{where} {how}, and the log has money in escrow on the chain that lived in it"
-            raise ChainUnavailable(message, "put it back beside the log, and run again")
-        check_writable(where)
-        return self._plugin.connect(self._chain, contract, where=where)
-
-    @contextmanager
-    def _blaming(self, contract: str) -> Iterator[None]:
-        """What goes wrong with a mock chain's file is told with that file, and with what to do about it."""
-        where = mock_file(self._log, contract)
-        try:
-            yield
-        except BadData as error:
-            if not is_mock(self._chain):
-                raise
-            raise _damaged(error, where, self._chain, contract) from error
-
-
-def _damaged(error: BadData, where: Path, chain: str, contract: str) -> LedgerError:
-    """What is wrong with the file of a mock chain: it is another chain's, or damaged."""
-    from chains.mock import MockChain
-
-    try:
-        with closing(MockChain(where)) as found:
-            if (found.name, found.contract) == (chain, contract):
-                return error
-            there = f"the chain {found.name} with the contract {found.contract}"
-            message = f"{where} has {there}, not {chain} with {contract}"
-            return errors.Usage(message, f"give --chain {found.name}, or put the other chain's file there")
-    except LedgerError:
-        message = str(error) if str(where) in str(error) else f"{where}: {error}"
-        return BadData(message, f"restore {where.name} from a copy")
 
 
 def _not_taken(untaken: Iterable[Untaken]) -> Iterator[tuple[str, str]]:

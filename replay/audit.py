@@ -11,7 +11,7 @@ A commit that cannot be read ends the fold, since nothing after it can be judged
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from multiprocessing import get_context
@@ -19,6 +19,7 @@ from pathlib import Path
 
 import msgspec
 
+from ledger import plugins
 from ledger.errors import LedgerError
 from ledger.events import Charged, Recorded, decode
 from ledger.log import TEXT, Snapshot
@@ -29,7 +30,8 @@ from .checks import BY_EVENT, DIFFERENCE, KINDS, earnings, ordinary, outstanding
 from .checks.adjustments import pending_falls
 from .checks.case import Case
 from .checks.times import KIND, Dues
-from .findings import Findings, Report, ReportHead, Unverified, time_text
+from .findings import Findings, Report, ReportHead, Unverified, in_order, time_text
+from .onchain import compared
 from .parts import TOGETHER, Part, Place, Share, together
 from .rows import FileRows, Row, Source, Unreadable, source
 
@@ -53,6 +55,7 @@ def audit(
     progress: Progress | None = None,
     processes: int | None = 1,
     executor: Executor | None = None,
+    chains: Sequence[plugins.Chain] = (),
 ) -> Report:
     """Audit a log file, or an open store.
 
@@ -62,10 +65,26 @@ def audit(
     store, or a log that is compared with a copy, is audited in this process. The report is the same, however it is
     made: what a log with findings has is found in one process.
 
-    Raises NotFound, NotALog or WrongVersion where there is no log to audit.
+    With `chains`, connections to contracts, the log is also held to what these have (`onchain`): all of those that it
+    has money in should be given (`onchain.read(log).places()` names them). They are read, and nothing is sent.
+
+    Raises NotFound, NotALog or WrongVersion where there is no log to audit, and ChainUnavailable.
     """
     early = checkpoint(since) if isinstance(since, str) else since
     checkpoints = [early] if early is not None else []
+    report = _audited(where, checkpoints, against, progress, processes, executor)
+    return compared(report, where, chains) if chains else report
+
+
+def _audited(
+    where: str | Path | Store,
+    checkpoints: list[Checkpoint],
+    against: str | Path | Store | None,
+    progress: Progress | None,
+    processes: int | None,
+    executor: Executor | None,
+) -> Report:
+    """The report from the log alone."""
     log = source(where)
     try:
         number = _processes(log, processes)
@@ -320,7 +339,7 @@ def _place(chain: Chain) -> Place:
 
 def _report(name: str, end: Place, case: Case, kinds: tuple[str, ...]) -> Report:
     _count(case)
-    found = sorted(case.findings.listed, key=lambda each: (each.seq is None, each.seq or 0))
+    found = in_order(case.findings.listed)
     return Report(
         log=name,
         verdict="findings" if found else "clean",
@@ -337,7 +356,7 @@ def _report(name: str, end: Place, case: Case, kinds: tuple[str, ...]) -> Report
             batches=sum(case.unsealed.values()),
             chains=tuple(sorted(case.unsealed)),
         ),
-        findings=tuple(found),
+        findings=found,
     )
 
 

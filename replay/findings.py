@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
@@ -90,6 +91,11 @@ class Findings:
     def checks(self, kinds: tuple[str, ...]) -> tuple[Check, ...]:
         """The kinds as checks, in their order."""
         return tuple(Check(name=kind, checked=self.checked[kind], findings=self.counts[kind]) for kind in kinds)
+
+
+def in_order(found: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Findings by the sequence that they are about; those about none come last."""
+    return tuple(sorted(found, key=lambda each: (each.seq is None, each.seq or 0)))
 
 
 def time_text(at: int) -> str:

@@ -10,21 +10,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from eth_account.signers.local import LocalAccount
-from web3.types import LogReceipt
+from eth_utils.address import to_checksum_address
+from hexbytes import HexBytes
+from web3.types import LogReceipt, TxParams
 
 from chains import leaf_file
 from chains.seals import to_hex
 from ledger.batches import Attempt, Batch, ChainFact, Found, Standing
+from ledger.batches import Stage as FoundStage
 from ledger.errors import BadData, ChainUnavailable, SettlementStopped
 
 from . import addresses, sealing, transactions
 from .contract import Committed, Record, SettlementContract, Stage
 from .facts import MOST_TRIES, Scan
 from .logs import Logs, hash_of
-from .node import Block, CallReverted, Node, Underpriced
+from .node import Header, Node, NotTaken, Reverted
 from .publishing import LeafFiles
 from .reverts import reason
 from .transactions import Fees, Sent
@@ -42,6 +45,13 @@ RECEIVER_GAS = 23_500
 
 PAUSE_SECONDS = 2.0
 """How long a pause is, unless the settings say otherwise."""
+
+
+class Slot(NamedTuple):
+    """The place of a transaction: its nonce, and what it pays for gas."""
+
+    nonce: int
+    fees: Fees
 
 
 class EvmChain:
@@ -83,7 +93,7 @@ class EvmChain:
     def facts(self, after: int = 0, confirmations: int | None = None) -> Iterable[ChainFact]:
         """Purchases and exits in blocks after `after`, in order: final ones, or those with that many blocks on top."""
         final = self.final_block()
-        last = final if confirmations is None else self._head().number - confirmations
+        last = final if confirmations is None else self._node.head().number - confirmations
         return self._scan.facts(after, last, final)
 
     def final_block(self) -> int:
@@ -95,7 +105,7 @@ class EvmChain:
         """How the chain has the batch of that number."""
         return self._as_of_one_block(lambda head: self._find(number, head))
 
-    def _find(self, number: int, head: Block) -> Found:
+    def _find(self, number: int, head: Header) -> Found:
         record = self._record(number, head)
         if record.stage is Stage.absent:
             return Found(stage="absent")
@@ -105,7 +115,7 @@ class EvmChain:
             event = "BatchExecuted" if record.stage is Stage.executed else "BatchCancelled"
             moved = self._transaction(event, number, record.moved_block)
         return Found(
-            stage=record.stage.name,
+            stage=_STAGES[record.stage],
             digest=record.digest,
             data_hash=to_hex(committed.batch.data_hash),
             root=to_hex(committed.batch.usage_root),
@@ -118,7 +128,7 @@ class EvmChain:
     def published(self, number: int) -> bytes | None:
         """The leaf file that was published with a batch: from the operator's folder, or from where its uri leads."""
 
-        def read(head: Block) -> bytes | None:
+        def read(head: Header) -> bytes | None:
             record = self._record(number, head)
             if record.stage is Stage.absent:
                 return None
@@ -139,7 +149,7 @@ class EvmChain:
         """What the contract has paid to a receiver of what was due to it, so far."""
         topics = [self._contract.topic("Claimed"), *map(_word, (self._token(asset), receiver))]
 
-        def read(head: Block) -> int:
+        def read(head: Header) -> int:
             logs = self._logs.between(topics, self._contract.deployed_block, head.number)
             return sum(int.from_bytes(bytes(log["data"]), "big") for log in logs)
 
@@ -154,17 +164,17 @@ class EvmChain:
             raise ValueError(f"{asset!r} is no asset on {self.name}")
         return addresses.token(asset)
 
-    def _record(self, number: int, head: Block) -> Record:
+    def _record(self, number: int, head: Header) -> Record:
         return self._contract.record(number, head.number)
 
-    def _is_ready(self, number: int, record: Record, head: Block) -> bool:
+    def _is_ready(self, number: int, record: Record, head: Header) -> bool:
         """Whether a batch's window is over, and it is the first that waits."""
         first = self._contract.settled_number(head.number) + 1
         while first < number and self._record(first, head).stage is Stage.cancelled:
             first += 1
         return first == number and head.timestamp >= record.committed_at + self._contract.challenge_window
 
-    def _committed(self, number: int, record: Record, head: Block) -> Committed:
+    def _committed(self, number: int, record: Record, head: Header) -> Committed:
         found = self._log("BatchCommitted", number, record.committed_block)
         event = self._contract.read(found)
         assert event is not None  # its topic was asked for
@@ -180,7 +190,7 @@ class EvmChain:
     def _log(self, event: str, number: int, block: int) -> LogReceipt:
         """The one log of that event of a batch, which the contract says is in that block."""
         topics = [self._contract.topic(event), f"0x{number:064x}"]
-        logs = self._node.logs(self.contract, topics, block, block)
+        logs = self._node.logs(block, block, self.contract, topics)
         if len(logs) != 1:
             raise ChainUnavailable(
                 f"the node has no log {event} of batch {number} in block {block}, where the contract has recorded it",
@@ -188,10 +198,10 @@ class EvmChain:
             )
         return logs[0]
 
-    def _as_of_one_block(self, read: Callable[[Block], T]) -> T:
+    def _as_of_one_block(self, read: Callable[[Header], T]) -> T:
         """What `read` makes of a block that is the chain's before and after. It may be told that it reads nonsense."""
         for _ in range(MOST_TRIES):
-            head, trouble = self._head(), None
+            head, trouble = self._node.head(), None
             try:
                 answer = read(head)
             except ChainUnavailable as error:
@@ -202,12 +212,6 @@ class EvmChain:
                     raise trouble
                 return answer
         raise ChainUnavailable("the chain changes faster than it can be read", "run again, or ask another node")
-
-    def _head(self) -> Block:
-        head = self._node.block("latest")
-        if head is None:
-            raise ChainUnavailable("the node has no last block", "ask another node")
-        return head
 
     # -- what is sent --------------------------------------------------------------------------------------------------
 
@@ -231,8 +235,8 @@ class EvmChain:
 
     def _refusal(self, data: bytes) -> str | None:
         try:
-            self._node.call(self.contract, data, sender=self._account.address)
-        except CallReverted as reverted:
+            self._node.call(self._transaction_of(data))
+        except Reverted as reverted:
             return reason(reverted)
         return None
 
@@ -277,15 +281,16 @@ class EvmChain:
         if data is None:
             return None
         sent = [transactions.check_is_for(each, self._chain_id, self.contract) for each in attempts]
+        mine = [one for one in sent if one.sender == self._account.address]
+        latest, gas_price = self._node.nonce(self._account.address), self._node.fees()
+        free = Slot(max(latest, transactions.first_free(mine)), self._fees(*gas_price))
         own = [one for one, attempt in zip(sent, attempts, strict=True) if attempt.number == batch.number]
-        latest, fees = self._node.nonce(self._account.address), self._fees()
-        nonce: int | None = max(latest, transactions.taken(sent, self._account.address))
-        if own and own[-1].sender == self._account.address:
-            nonce, fees = self._after(own[-1], data, nonce or 0, latest, fees)
-        if nonce is None:
+        follows = own and own[-1] in mine
+        slot = self._after(own[-1], mine, data, latest, gas_price.base, free) if follows else free
+        if slot is None:
             return None
         count = 1 + max((each.attempt for each in attempts if each.number == batch.number), default=0)
-        return self._sign(batch, data, nonce, fees, count)
+        return self._sign(batch, data, slot, count)
 
     def _next_call(self, batch: Batch) -> bytes | None:
         """The step that the chain waits for; None where it waits for none, or has another batch of that number."""
@@ -296,38 +301,37 @@ class EvmChain:
             return self._contract.execute_data(batch)
         return None
 
-    def _after(self, last: Sent, data: bytes, free: int, latest: int, fees: Fees) -> tuple[int | None, Fees]:
-        """The nonce and the fees of what follows a batch's last transaction; no nonce where it is best left alone."""
+    def _after(self, last: Sent, mine: Sequence[Sent], data: bytes, latest: int, base: int, free: Slot) -> Slot | None:
+        """The nonce and the fees of what follows a batch's last transaction; None where that is best left alone."""
         same_step = self._contract.is_execution(last.data) == self._contract.is_execution(data)
         standing = self._standing(last)
         if standing == "pending":
             if self._mined(last) is not None:
-                return (None if same_step else free), fees  # mined: the same step not before that is final
-            if self._is_behind_a_gap(last, latest):
-                return latest, fees  # the same batch once more: the number is taken once, whichever comes first
+                return None if same_step else free  # the same step not before that is final
+            if self._is_behind_a_gap(last, mine, latest):
+                return Slot(latest, free.fees)  # the same batch once more: the number is taken once, by whichever comes
             # Only the lowest open nonce is worth raising: the others wait for it, whatever they pay.
-            if last.nonce != latest or last.fees.most >= self._head_fee():
-                return None, fees
-            return self._replacing(last, fees)
+            stuck = last.nonce == latest and last.fees.most < base
+            return self._replacing(last, free.fees) if stuck else None
         if standing == "gone" and last.nonce >= latest:
-            if same_step and last.hash not in self._unwanted and last.fees.most >= self._head_fee():
-                return None, fees  # it is sent again as it is
-            return self._replacing(last, fees)
-        return free, fees
+            wanted = last.hash not in self._unwanted and last.fees.most >= base
+            # As it is, it is sent again by who has it.
+            return None if same_step and wanted else self._replacing(last, free.fees)
+        return free
 
-    def _replacing(self, last: Sent, fees: Fees) -> tuple[int | None, Fees]:
+    def _replacing(self, last: Sent, fees: Fees) -> Slot | None:
         raised = last.fees.raised().at_least(fees)
-        if self._most_fee is not None and raised.most > self._most_fee:
-            return None, fees
-        return last.nonce, raised
+        return None if self._most_fee is not None and raised.most > self._most_fee else Slot(last.nonce, raised)
 
-    def _is_behind_a_gap(self, last: Sent, latest: int) -> bool:
-        """Whether it waits for a nonce that nobody has: a re-organisation took the transaction that had it."""
-        return last.nonce > latest and self._node.nonce(self._account.address, "pending") == latest
+    def _is_behind_a_gap(self, last: Sent, mine: Sequence[Sent], latest: int) -> bool:
+        """Whether it waits for a nonce that nothing of ours has that the node knows: a re-organisation took that."""
+        return last.nonce > latest and not any(
+            one.nonce == latest and self._node.transaction(one.hash) is not None for one in mine
+        )
 
-    def _sign(self, batch: Batch, data: bytes, nonce: int, fees: Fees, count: int) -> Attempt:
+    def _sign(self, batch: Batch, data: bytes, slot: Slot, count: int) -> Attempt:
         gas = self._gas(batch, data)
-        has, needs = self._node.balance(self._account.address), gas * fees.most
+        has, needs = self._node.balance(self._account.address), gas * slot.fees.most
         if has < needs:
             raise ChainUnavailable(
                 f"the operator {self._account.address} has {has} of the coin's smallest unit, and the batch's gas may "
@@ -335,26 +339,29 @@ class EvmChain:
                 "send it more, and run again",
             )
         raw, made = transactions.sign(
-            self._account, chain_id=self._chain_id, to=self.contract, data=data, nonce=nonce, gas=gas, fees=fees
+            self._account, chain_id=self._chain_id, to=self.contract, data=data, gas=gas, **slot._asdict()
         )
         return Attempt(batch.number, count, raw, made)
 
     def _gas(self, batch: Batch, data: bytes) -> int:
         """As the node estimates it; what stands in line behind another cannot be tried yet, and gets what is enough."""
         try:
-            estimate = self._node.estimate(self.contract, data, sender=self._account.address)
-        except CallReverted:
+            estimate = self._node.estimate_gas(self._transaction_of(data))
+        except Reverted:
             return FIXED_GAS + RECEIVER_GAS * len(batch.payouts)
         return estimate + -(-estimate // GAS_MARGIN)
 
-    def _fees(self) -> Fees:
-        """The suggested fees: room for the base fee to double."""
-        priority = self._node.priority_fee()
-        most = 2 * self._head_fee() + priority
-        return Fees(most if self._most_fee is None else min(most, self._most_fee), priority)
+    def _transaction_of(self, data: bytes) -> TxParams:
+        return {
+            "from": to_checksum_address(self._account.address),
+            "to": to_checksum_address(self.contract),
+            "data": HexBytes(data),
+        }
 
-    def _head_fee(self) -> int:
-        return self._head().base_fee
+    def _fees(self, base: int, priority: int) -> Fees:
+        """The suggested fees: room for the base fee to double."""
+        most = 2 * base + priority
+        return Fees(most if self._most_fee is None else min(most, self._most_fee), priority)
 
     def send(self, attempt: Attempt) -> None:
         """Broadcast it; the same one again is harmless. One that the node does not want is not taken in, silently:
@@ -362,8 +369,11 @@ class EvmChain:
         sent = transactions.check_is_for(attempt, self._chain_id, self.contract)
         try:
             self._node.send(attempt.raw)
-        except Underpriced:
-            self._unwanted.add(sent.hash)
+        except NotTaken as refused:
+            if refused.reason not in ("fee", "nonce"):
+                raise
+            if refused.reason == "fee":
+                self._unwanted.add(sent.hash)
 
     def confirm(self, attempt: Attempt) -> Standing:
         """What became of a transaction."""
@@ -378,7 +388,7 @@ class EvmChain:
             return "final" if block <= final else "pending"
         if spent:
             return "replaced"
-        return "pending" if self._node.knows(sent.hash) else "gone"
+        return "gone" if self._node.transaction(sent.hash) is None else "pending"
 
     def _mined(self, sent: Sent) -> int | None:
         """The block that has a transaction; None where the chain has none. A receipt alone may be of a block that a
@@ -386,8 +396,9 @@ class EvmChain:
         receipt = self._node.receipt(sent.hash)
         if receipt is None:
             return None
-        block = self._node.block(receipt.block)
-        return receipt.block if block is not None and block.hash == receipt.block_hash else None
+        block = self._node.block(receipt["blockNumber"])
+        stands = block is not None and block.hash == HexBytes(receipt["blockHash"]).to_0x_hex()
+        return receipt["blockNumber"] if stands else None
 
     def pause(self) -> None:
         """Sleep for about as long as there may be no news."""
@@ -412,6 +423,11 @@ class EvmChain:
             )
 
 
+_STAGES: dict[Stage, FoundStage] = {
+    Stage.committed: "committed",
+    Stage.executed: "executed",
+    Stage.cancelled: "cancelled",
+}
 _FIELDS = ("seq", "periodEnd", "leaves", "token", "prevDigest", "usageRoot", "dataHash", "payoutsHash")
 
 

@@ -7,13 +7,16 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from eth_abi.abi import decode
+from eth_abi.exceptions import DecodingError
 from eth_utils.abi import get_abi_output_types
+from eth_utils.address import to_checksum_address
 from hexbytes import HexBytes
 from web3 import Web3
 from web3.contract import Contract
-from web3.types import EventData, LogReceipt
+from web3.types import EventData, LogReceipt, TxParams
 
 from ledger.batches import Batch
+from ledger.errors import ChainUnavailable
 from ledger.events import Share
 
 from . import addresses
@@ -68,9 +71,7 @@ class SettlementContract:
     def __init__(self, node: Node, address: str) -> None:
         self.node, self.address = node, address
         self.artifact = load("UsageSettlement")
-        self._functions: Contract = Web3().eth.contract(
-            address=Web3.to_checksum_address(address), abi=self.artifact.abi
-        )
+        self._functions: Contract = Web3().eth.contract(address=to_checksum_address(address), abi=self.artifact.abi)
         self._plans: dict[int, PlanTerms] = {}
 
     # -- what never changes --------------------------------------------------------------------------------------------
@@ -85,13 +86,14 @@ class SettlementContract:
         """Seconds between a batch's commitment and its execution."""
         return int(self._one("challengeWindow"))
 
-    def plan(self, plan_id: int, final: int) -> PlanTerms | None:
-        """A plan's terms; None for one that is not published. `final` is the last final block: what was published up to
-        there is asked for once, since no re-organisation can put other terms in its place."""
+    def plan(self, plan_id: int, final: int | None = None) -> PlanTerms | None:
+        """A plan's terms; None for one that is not published. With `final`, the last final block, what was published up
+        to there is asked for once: no re-organisation can put other terms in its place."""
         if plan_id not in self._plans:
-            if (terms := self._terms(plan_id, max(final, self.deployed_block))) is None:
+            settled = None if final is None else self._terms(plan_id, max(final, self.deployed_block))
+            if settled is None:
                 return self._terms(plan_id, None)
-            self._plans[plan_id] = terms
+            self._plans[plan_id] = settled
         return self._plans[plan_id]
 
     def _terms(self, plan_id: int, block: int | None) -> PlanTerms | None:
@@ -137,7 +139,13 @@ class SettlementContract:
     def _call(self, name: str, *arguments: object, block: int | None = None) -> tuple[Any, ...]:
         function = self._functions.get_function_by_name(name)
         data = self.encode(name, *arguments)
-        return decode(get_abi_output_types(function.abi), self.node.call(self.address, data, block=block))
+        asked: TxParams = {"to": to_checksum_address(self.address), "data": HexBytes(data)}
+        answer = self.node.call(asked, "latest" if block is None else block)
+        try:
+            return decode(get_abi_output_types(function.abi), answer)
+        except DecodingError:
+            message = f"what is at {self.address} does not answer {name} as the contract does"
+            raise ChainUnavailable(message, "check the contract's address and the chain") from None
 
     # -- calls ---------------------------------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ from ledger.errors import BadData, ChainUnavailable
 from . import addresses
 from .contract import SettlementContract
 from .logs import Logs
-from .node import Block
+from .node import Header
 
 MOST_TRIES = 8
 """How often a scan begins again because the chain changed under it."""
@@ -91,7 +91,7 @@ class Scan:
             self._marks.pop()
         del self._kept[self._marks[-1].facts if self._marks else 0 :]
 
-    def _has(self, block: Block) -> bool:
+    def _has(self, block: Header) -> bool:
         found = self._node.block(block.number)
         return found is not None and found.hash == block.hash
 

@@ -28,7 +28,7 @@ class Logs:
         while first <= last:
             end = min(first + self._width - 1, last)
             try:
-                found = self._node.logs(self._address, topics, first, end)
+                found = self._node.logs(first, end, self._address, topics)
             except RangeTooWide:
                 if end == first:
                     raise

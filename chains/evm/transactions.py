@@ -6,13 +6,14 @@ is never trusted for one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
-from eth_account.typed_transactions import TypedTransaction
+from eth_account.typed_transactions.typed_transaction import TypedTransaction
+from eth_utils.address import to_checksum_address
 from hexbytes import HexBytes
 
 from chains.leaves import keccak
@@ -77,7 +78,7 @@ def sign(
         {
             "type": 2,
             "chainId": chain_id,
-            "to": to,
+            "to": to_checksum_address(to),
             "data": data,
             "value": 0,
             "nonce": nonce,
@@ -89,9 +90,9 @@ def sign(
     return to_hex(bytes(signed.raw_transaction)), to_hex(bytes(signed.hash))
 
 
-def taken(attempts: list[Sent] | tuple[Sent, ...], sender: str) -> int:
-    """The first nonce that none of the sender's transactions has, all of those below being taken."""
-    return max((sent.nonce + 1 for sent in attempts if sent.sender == sender), default=0)
+def first_free(sent: Iterable[Sent]) -> int:
+    """The first nonce above all of theirs."""
+    return max((one.nonce + 1 for one in sent), default=0)
 
 
 def check_is_for(attempt: Attempt, chain_id: int, contract: str) -> Sent:

@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
 _Chain = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="Compare with the books of this chain.", show_default=False, hidden=True),
+    typer.Option(
+        metavar="NAME",
+        help="Also compare with this chain: its CAIP-2 name; mock is mock:local.",
+        show_default=False,
+    ),
 ]
 _Against = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Compare with another copy of the log.", show_default=False)
@@ -41,7 +45,7 @@ def audit(
     processes: _Processes = None,
     json: Json = False,
 ) -> int:
-    """Is everything in this log as it must be? From the log alone: hashes, order, every balance, every price.
+    """Is everything in this log as it must be? Hashes, order, every balance, every price; with --chain, the chain too.
 
     \b
     Examples:
@@ -49,31 +53,42 @@ def audit(
       tollbook audit LOG --json
       tollbook audit LOG --against COPY
       tollbook audit LOG --html report.html
+      tollbook audit LOG --chain mock
+      tollbook audit LOG --chain eip155:8453 --json
 
-    Exits 0 where it is clean, 1 where there are findings, 2 where it could not be done. What no installed policy can
+    Without --chain it needs nothing but the log. With it, every contract that LOG has money in on that chain is read
+    too, and held to LOG in both directions: batches with their digests and roots (chain_batch), purchases and exits
+    (chain_purchase), what each receiver was paid and is due (chain_payout), what is in escrow (chain_escrow). Only what
+    is final there is compared, and nothing is sent. What `tollbook settle` has not taken in yet is a finding.
+
+    Exits 0 where it is clean, 1 where there are findings, 2 where it could not be done (the chain does not
+    answer). What no installed policy can
     price again is counted as unverified, which is no finding.
     """
 
-    from ledger.errors import MissingExtra
+    from contextlib import ExitStack, closing
 
-    from .. import render
-    from ..errors import BAD_ANSWER, DONE
-    from ..progress import progress
-
-    if chain is not None:
-        raise MissingExtra(f"this release compares no log with a chain, so not with {chain!r}", "leave --chain out")
     from replay.audit import audit as examine
     from replay.audit import checkpoint
     from replay.page import html as page
 
+    from .. import render
+    from ..choosing import chosen_to_compare
+    from ..connecting import connect
+    from ..errors import BAD_ANSWER, DONE
+    from ..progress import progress
+
     noted = None if since is None else checkpoint(since)
-    with progress(quiet=json) as told:
+    with progress(quiet=json) as told, ExitStack() as stack:
+        name, contracts = ("", []) if chain is None else chosen_to_compare(log, chain)
+        connections = [stack.enter_context(closing(connect(log, name, contract))) for contract in contracts]
         report = examine(
             log,
             since=noted,
             against=against,
             progress=lambda done, total: told("audit", done, total),
             processes=processes,
+            chains=connections,
         )
     if html is not None:
         html.write_text(page(report), encoding="utf-8")

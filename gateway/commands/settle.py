@@ -72,8 +72,8 @@ def settle(
         check_writable(log)  # and this makes no log, and turns no empty file into one
     with progress(quiet=json) as told, Ledger.open(log) as ledger:
         begun, before = ledger.head, ledger.earned()
-        name, plugin = chosen(ledger, log, chain)
-        run = Run(ledger, log, name, plugin, as_json=json)
+        name = chosen(ledger, log, chain)
+        run = Run(ledger, log, name, as_json=json)
         run.settle(asset, adopt, pauses(wait, told))
         met = run.batches
         ran_out = _ran_out(ledger.as_of(seq=begun.seq).earned(), before) if met and not json else []

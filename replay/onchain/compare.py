@@ -1,0 +1,254 @@
+"""Log and chain held against each other: what must be equal, and what is on its way.
+
+Invariants, each of a contract; what is not final on the chain is on its way, and breaks none of them.
+
+- chain_batch: a batch that the log calls confirmed is executed, and one that the log calls cancelled is cancelled, with
+  the log's digest and root. Every batch that the chain has for good stands in the log under its number.
+- chain_purchase: the purchases, requests to leave and paid exits that are final on the chain are those that the log
+  has, one for one and field for field. One that was granted early is on the chain, or its block is not final yet.
+- chain_payout: due + claimed of a receiver == Σ its payouts in the log's batches that the chain has executed.
+- chain_escrow: the contract's money is what came in less what went out,
+  escrow + Σ max(due, 0) == Σ purchases − Σ exits − Σ claimed, by the purchases and exits that the log has. One of which
+  chain_purchase says that the log has it otherwise, or not, counts as the chain has it, so that it is found once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from ledger.batches import ExitPaid, ExitRequested, Found, PurchaseMade
+
+from .chain_side import Look
+from .log_side import LoggedBatch, LoggedContract, LoggedExit, LoggedPurchase, LogSide
+
+BATCH, PURCHASE, PAYOUT, ESCROW = "chain_batch", "chain_purchase", "chain_payout", "chain_escrow"
+
+KINDS = (BATCH, PURCHASE, PAYOUT, ESCROW)
+"""The kinds of findings that join the others where a log is compared with its chain, in the order of the report."""
+
+_TAKEN_IN = "`tollbook settle` takes it in"
+_END = {"confirmed": "executed", "cancelled": "cancelled"}
+_NAMES = {"requests": "exit_requested", "exits": "exit_paid"}
+
+
+class Difference(NamedTuple):
+    """Where log and chain differ. `subject` is a batch's number, a fact's id, or who and what money is of; `by` is how
+    far amounts are apart, which stays as it is while both move."""
+
+    kind: str
+    seq: int | None
+    field: str
+    subject: str
+    expected: Any
+    found: Any
+    message: str
+    by: int | None = None
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What makes it the same difference in two looks."""
+        apart = (repr(self.expected), repr(self.found)) if self.by is None else self.by
+        return self.kind, self.seq, self.field, self.subject, apart
+
+
+class Comparison:
+    """One contract, by the log as it was before the look (`early`) and after it (`late`): what the log had before must
+    be on the chain, and what the chain has must be in the log by now.
+
+    `compared` counts what each kind looked at.
+    """
+
+    def __init__(self, place: tuple[str, str], early: LogSide, late: LogSide, look: Look) -> None:
+        self._log, self._look = late, look
+        self._early, self._late = early.contract(*place), late.contract(*place)
+        self._where = f"{place[1]} on {place[0]}"
+        self.compared = dict.fromkeys(KINDS, 0)
+
+    def differences(self) -> Iterator[Difference]:
+        """All of them, kind by kind."""
+        yield from self._batches()
+        yield from self._purchases()
+        yield from self._leaving("requests", {f.id: f for f in self._look.facts if isinstance(f, ExitRequested)})
+        yield from self._leaving("exits", {f.id: f for f in self._look.facts if isinstance(f, ExitPaid)})
+        yield from self._payouts()
+        yield from self._escrow()
+
+    # -- batches -------------------------------------------------------------------------------------------------------
+
+    def _batches(self) -> Iterator[Difference]:
+        for number in sorted({*self._early.batches, *self._late.batches, *self._look.batches}):
+            found, batch = self._look.batches.get(number), self._late.standing(number)
+            before = self._early.standing(number)
+            self.compared[BATCH] += 1
+            if batch is None:
+                yield from self._unknown(number, found)
+            else:
+                state = before.state if before is not None and before.seq == batch.seq else "open"
+                yield from self._batch(number, batch, state, found)
+
+    def _unknown(self, number: int, found: Found | None) -> Iterator[Difference]:
+        """The log has no batch under the number, or gave it back."""
+        if found is None or not found.final:
+            return
+        if (given_up := self._late.sealed(number, found.digest)) is not None:
+            message = f"{self._where} has batch {number} {found.stage}, and the log gave its number back"
+            yield Difference(BATCH, given_up.seq, "stage", str(number), "absent", found.stage, message)
+        else:
+            message = f"{self._where} has a batch {number}, and the log has none; `tollbook settle --adopt` takes it in"
+            yield Difference(BATCH, None, "number", str(number), None, number, message)
+
+    def _batch(self, number: int, batch: LoggedBatch, state: str, found: Found | None) -> Iterator[Difference]:
+        stage = "absent" if found is None else found.stage
+        expected = _END.get(state, stage)
+        if stage != expected:
+            message = f"the log has batch {number} {state}, and {self._where} has it {stage}"
+            yield Difference(BATCH, batch.seq, "stage", str(number), expected, stage, message)
+        if found is None or not (found.final or state in _END):
+            return
+        for field, due, there in (("digest", batch.digest, found.digest), ("root", batch.root, found.root)):
+            if there != due and (there or field == "digest"):
+                message = f"{self._where} has batch {number} with another {field} than the log"
+                yield Difference(BATCH, batch.seq, field, str(number), due, there, message)
+
+    # -- purchases and exits -------------------------------------------------------------------------------------------
+
+    def _purchases(self) -> Iterator[Difference]:
+        there = {fact.id: fact for fact in self._look.facts if isinstance(fact, PurchaseMade)}
+        for id, fact in there.items():
+            if not fact.final:
+                continue
+            self.compared[PURCHASE] += 1
+            if (lot := self._late.purchases.get(id)) is None:
+                message = f"purchase {id} is final in {self._where}, and the log lacks it; {_TAKEN_IN}"
+                yield Difference(PURCHASE, None, "purchase", id, None, id, message)
+            else:
+                yield from self._purchase(id, lot, fact)
+        for id, lot in self._early.purchases.items():
+            if id in there or id not in self._late.purchases:
+                continue
+            if lot.block > self._look.final:
+                continue  # granted early: it may still come
+            self.compared[PURCHASE] += 1
+            settled = "; it was granted early, and `tollbook settle` reverses it" if lot.block else ""
+            message = f"the log has purchase {id}, and {self._where} does not know it{settled}"
+            yield Difference(PURCHASE, lot.seq, "purchase", id, id, None, message)
+
+    def _purchase(self, id: str, lot: LoggedPurchase, fact: PurchaseMade) -> Iterator[Difference]:
+        shares: dict[str, int] = {}
+        for share in fact.shares:
+            shares[share.receiver] = shares.get(share.receiver, 0) + share.amount
+        pairs = {
+            "subscriber": (lot.subscriber, fact.subscriber),
+            "plan": self._plans(lot.plan, fact.plan),
+            "asset": (lot.asset, fact.asset),
+            "shares": (lot.shares, {receiver: amount for receiver, amount in shares.items() if amount}),
+            "credits": (lot.credits, fact.credits),
+            "seconds": (lot.seconds, fact.seconds),
+        }
+        yield from self._fields(f"purchase {id}", "", id, lot.seq, pairs)
+
+    def _leaving(self, what: str, there: Mapping[str, ExitRequested | ExitPaid]) -> Iterator[Difference]:
+        name = _NAMES[what]
+        said = name.replace("_", " ")
+        before: dict[str, LoggedExit] = getattr(self._early, what)
+        now: dict[str, LoggedExit] = getattr(self._late, what)
+        for id, fact in there.items():
+            if not fact.final:
+                continue
+            self.compared[PURCHASE] += 1
+            if (logged := now.get(id)) is None:
+                where = f"of {fact.subscriber} is final in {self._where}"
+                message = f"{said} {id} {where}, and the log lacks it; {_TAKEN_IN}"
+                yield Difference(PURCHASE, None, name, id, None, id, message)
+                continue
+            pairs: dict[str, tuple[object, object]] = {
+                "subscriber": (logged.subscriber, fact.subscriber),
+                "plan": self._plans(logged.plan, fact.plan),
+            }
+            if isinstance(fact, ExitPaid):
+                pairs |= {"asset": (logged.asset, fact.asset), "amount": (logged.amount, fact.amount)}
+            yield from self._fields(f"{said} {id}", f"{name}.", id, logged.seq, pairs)
+        for id, logged in before.items():
+            if id not in there:
+                self.compared[PURCHASE] += 1
+                message = f"the log has {said} {id} of {logged.subscriber}, and {self._where} does not know it"
+                yield Difference(PURCHASE, logged.seq, name, id, id, None, message)
+
+    def _fields(
+        self, what: str, prefix: str, id: str, seq: int, pairs: Mapping[str, tuple[object, object]]
+    ) -> Iterator[Difference]:
+        for field, (expected, found) in pairs.items():
+            if expected != found:
+                message = f"{what} has another {field} in {self._where} than in the log"
+                yield Difference(PURCHASE, seq, f"{prefix}{field}", id, expected, found, message)
+
+    def _plans(self, logged: str, there: str) -> tuple[str, str]:
+        """A plan as the log and as the chain name it; equal where they mean the same."""
+        return (there if self._log.plan_of(there) == logged else self._log.chain_name(logged)), there
+
+    # -- money ---------------------------------------------------------------------------------------------------------
+
+    def _payouts(self) -> Iterator[Difference]:
+        paid: dict[tuple[str, str], int] = {}
+        for number, found in self._look.batches.items():
+            batch = self._late.sealed(number, found.digest) or self._late.standing(number)
+            if found.stage == "executed" and batch is not None:
+                for payout in batch.payouts:
+                    place = batch.asset, payout.receiver
+                    paid[place] = paid.get(place, 0) + payout.amount
+        for asset, receivers in self._look.balances.items():
+            for receiver, (due, claimed) in receivers.items():
+                self.compared[PAYOUT] += 1
+                amount = paid.get((asset, receiver), 0)
+                if due + claimed != amount:
+                    who = {"receiver": receiver, "asset": asset}
+                    message = (
+                        f"{receiver} has {due + claimed} {asset} of {self._where} ({due} due, {claimed} claimed), and "
+                        f"the log's batches that it has executed pay {amount}"
+                    )
+                    yield Difference(
+                        PAYOUT,
+                        None,
+                        "amount",
+                        f"{asset} {receiver}",
+                        {**who, "amount": amount},
+                        {**who, "amount": due + claimed, "due": due, "claimed": claimed},
+                        message,
+                        by=due + claimed - amount,
+                    )
+
+    def _escrow(self) -> Iterator[Difference]:
+        for asset, found in self._look.escrow.items():
+            self.compared[ESCROW] += 1
+            expected = self._came_in(asset)
+            for balance in self._look.balances.get(asset, {}).values():
+                expected -= balance.claimed + max(balance.due, 0)
+            if found != expected:
+                message = (
+                    f"{self._where} has {found} {asset} in escrow, and what came in and went out leaves {expected}"
+                )
+                due, there = ({"asset": asset, "amount": amount} for amount in (expected, found))
+                yield Difference(ESCROW, None, "escrow", asset, due, there, message, by=found - expected)
+
+    def _came_in(self, asset: str) -> int:
+        """What purchases brought in, less what exits took out."""
+        money = 0
+        for fact in self._look.facts:
+            if isinstance(fact, PurchaseMade) and fact.asset == asset:
+                money += sum(share.amount for share in fact.shares)
+            elif isinstance(fact, ExitPaid) and fact.asset == asset:
+                money -= fact.amount
+        return money
+
+
+def receivers(*sides: LoggedContract) -> dict[str, set[str]]:
+    """All receivers that a log has in a contract, by asset."""
+    named: dict[str, set[str]] = {}
+    for contract in sides:
+        for lot in contract.purchases.values():
+            named.setdefault(lot.asset, set()).update(lot.shares)
+        for batches in contract.batches.values():
+            for batch in batches:
+                named.setdefault(batch.asset, set()).update(payout.receiver for payout in batch.payouts)
+    return named
