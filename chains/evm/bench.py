@@ -1,7 +1,7 @@
 """The conformance benches of EVM chains: one contract after the other, on a chain of this machine.
 
-    python -m chains.conformance chains.evm.bench:TesterBench        # eth-tester: from PyPI alone
-    python -m chains.conformance chains.evm.bench:AnvilBench         # anvil, which mines when it is told to
+python -m chains.conformance chains.evm.bench:TesterBench        # eth-tester: from PyPI alone
+python -m chains.conformance chains.evm.bench:AnvilBench         # anvil, which mines when it is told to
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from eth_account import Account
-from eth_account.typed_transactions import TypedTransaction
+from eth_account.typed_transactions.typed_transaction import TypedTransaction
+from eth_utils.address import to_checksum_address
 from hexbytes import HexBytes
 
 from chains.conformance import Bench, Elsewhere
@@ -77,7 +78,7 @@ class LocalBench(Bench):
         """End the chain. A second call does nothing."""
         self._stack.close()
 
-    # -- what a kind of local chain says ---------------------------------------------------------------------------------
+    # -- what a kind of local chain says -------------------------------------------------------------------------------
 
     @abstractmethod
     def start(self, chain_id: int) -> LocalChain:
@@ -87,7 +88,7 @@ class LocalBench(Bench):
         """While the context lasts, what is sent is mined at once."""
         return nullcontext()
 
-    # -- the chain and its contracts -------------------------------------------------------------------------------------
+    # -- the chain and its contracts -----------------------------------------------------------------------------------
 
     @cached_property
     def _local(self) -> LocalChain:
@@ -118,7 +119,7 @@ class LocalBench(Bench):
             return deploy_token(self._sender(FUNDER)).contract
 
     @cached_property
-    def asset(self) -> str:  # type: ignore[override] - the token is made when the chain is
+    def asset(self) -> str:  # type: ignore[override]  # the token is made when the chain is
         """The test token."""
         return addresses.asset_name(addresses.chain_name(CHAIN_ID), self._token)
 
@@ -154,11 +155,11 @@ class LocalBench(Bench):
     def _connect(self, name: str, contract: str, url: str) -> Chain:
         return self.plugin.connect(name, contract, url=url, key=OPERATOR.key, leaves=self._leaves)
 
-    # -- blocks and time -------------------------------------------------------------------------------------------------
+    # -- blocks and time -----------------------------------------------------------------------------------------------
 
     def now(self, chain: Chain) -> int:
         """The last block's time; a re-organisation does not turn it back."""
-        self._time = max(self._time, self._local.time)
+        self._time = max(self._time, self._local.now)
         return self._time * SECOND
 
     def mine(self, chain: Chain) -> None:
@@ -171,7 +172,7 @@ class LocalBench(Bench):
         self._local.advance(max(WINDOW, FREEZE_DELAY) + 1)
         self._local.mine(_FINALITY)
 
-    # -- who buys, leaves and is paid ------------------------------------------------------------------------------------
+    # -- who buys, leaves and is paid ----------------------------------------------------------------------------------
 
     def purchase(self, chain: Chain, subscriber: str, plan: str, shares: Mapping[str, int], credits: int) -> str:
         """The subscriber buys for itself, with the tokens that it has approved."""
@@ -204,7 +205,7 @@ class LocalBench(Bench):
             address, topics = contract.address, [contract.topic("Claimed"), _topic(token), _topic(receiver)]
         else:
             address, topics = token, [_TRANSFER, _topic(contract.address), _topic(receiver)]
-        logs = self._node.logs(address, topics, contract.deployed_block, self._local.height)
+        logs = self._node.logs(contract.deployed_block, self._local.height, address, topics)
         return sum(int.from_bytes(log["data"]) for log in logs)
 
     def claim(self, chain: Chain, receiver: str) -> None:
@@ -224,7 +225,7 @@ class LocalBench(Bench):
         """The guardian calls a batch off."""
         self._wallet(chain, GUARDIAN.address).cancel(number, "for a trial", wait=False)
 
-    # -- trouble ---------------------------------------------------------------------------------------------------------
+    # -- trouble -------------------------------------------------------------------------------------------------------
 
     def namesake(self, chain: Chain) -> Chain:
         """The same account makes its first contract on another chain, too."""
@@ -256,9 +257,8 @@ class LocalBench(Bench):
         """The signed transactions of the last blocks, in order."""
         height = self._local.height
         for number in range(height - depth + 1, height + 1):
-            block = self._local.ask("eth_getBlockByNumber", hex(number), True)
-            for told in block["transactions"]:
-                yield _signed(told)
+            for hash in self._local.ask("eth_getBlockByNumber", hex(number), False)["transactions"]:
+                yield _signed(self._local.ask("eth_getTransactionByHash", hash))
 
     def lose(self, chain: Chain, attempt: Attempt) -> None:
         """The chain goes back to what it was before it was sent."""
@@ -322,7 +322,8 @@ def _topic(address: str) -> str:
 
 def _signed(told: Mapping[str, Any]) -> str:
     """A mined transaction (EIP-1559) as its sender signed it, from what a node tells of it."""
-    numbers = ("chainId", "nonce", "maxPriorityFeePerGas", "maxFeePerGas", "gas", "value", "v", "r", "s")
-    fields = {name: int(told[name], 16) for name in numbers}
-    fields |= {"type": 2, "to": told["to"] or b"", "data": told["input"], "accessList": ()}
+    numbers = ("nonce", "maxPriorityFeePerGas", "maxFeePerGas", "gas", "value", "v", "r", "s")
+    fields: dict[str, Any] = {name: int(told[name], 16) for name in numbers}
+    to = to_checksum_address(told["to"]) if told["to"] else b""
+    fields |= {"type": 2, "chainId": CHAIN_ID, "to": to, "data": told["input"], "accessList": ()}
     return HexBytes(TypedTransaction.from_dict(fields).encode()).to_0x_hex()

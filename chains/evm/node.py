@@ -39,7 +39,7 @@ try:
 except ModuleNotFoundError as error:
     raise missing(error) from error
 
-BlockId: TypeAlias = int | Literal["latest", "safe", "finalized", "earliest"]
+BlockId: TypeAlias = int | Literal["latest", "safe", "finalized", "earliest", "pending"]
 """A block: its number, or a tag."""
 
 Reason: TypeAlias = Literal["funds", "fee", "nonce", "other"]
@@ -256,7 +256,7 @@ class Node:
         return self._quantity("eth_getBalance", address, _block(block))
 
     def nonce(self, address: str, block: BlockId = "latest") -> int:
-        """The nonce of an address's next transaction, as of mined blocks alone."""
+        """The nonce of an address's next transaction: as of mined blocks, or with `pending` of the pool as well."""
         return self._quantity("eth_getTransactionCount", address, _block(block))
 
     def code(self, address: str, block: BlockId = "latest") -> bytes:

@@ -19,7 +19,8 @@ class Gate:
 
     def __init__(self, url: str) -> None:
         node = urlsplit(url)
-        assert node.hostname is not None and node.port is not None
+        assert node.hostname is not None
+        assert node.port is not None
         self._node = (node.hostname, node.port)
         self._door = _bound(0)
         self._port = self._door.getsockname()[1]
