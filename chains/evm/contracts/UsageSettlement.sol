@@ -104,7 +104,8 @@ contract UsageSettlement is Ownable2Step, ReentrancyGuardTransient {
         Stage stage;
     }
 
-    /// @notice The root of the last executed batch of a token, the end of its period, and its number.
+    /// @notice The root of the last executed batch of a token, the time up to which it counts, and the batch's number.
+    /// @dev `periodEnd` is the batch's own, but no later than its commitment: what is not yet used cannot be counted.
     struct FinalRoot {
         bytes32 root;
         uint64 periodEnd;
@@ -120,6 +121,7 @@ contract UsageSettlement is Ownable2Step, ReentrancyGuardTransient {
         bool left;
     }
 
+    /// @notice A plan without its shares, as it is kept; `price` is the sum of the shares, and 0 for no plan.
     struct Terms {
         address token;
         uint64 credits;
@@ -128,43 +130,84 @@ contract UsageSettlement is Ownable2Step, ReentrancyGuardTransient {
         bool retired;
     }
 
+    /// @notice The caller has published a plan under that salt.
     error PlanExists(uint256 planId);
+    /// @notice Nobody has published that plan.
     error PlanUnknown(uint256 planId);
+    /// @notice The plan is no longer sold.
     error PlanIsRetired(uint256 planId);
+    /// @notice The shares of a plan's price sum to 0.
     error NoPrice();
+    /// @notice A plan grants credits, a time, or both.
+    error GrantsNothing();
+    /// @notice A plan's price is parted among more receivers than one purchase can be told of.
     error TooManyShares(uint256 shares, uint256 most);
+    /// @notice An address is missing.
     error ZeroAddress();
+    /// @notice That order has bought already.
     error PurchaseExists(bytes32 purchaseId);
+    /// @notice The coin that was sent along is not what the purchase takes.
     error WrongValue(uint256 sent, uint256 price);
+    /// @notice The token did not bring exactly the price: it takes a fee, or its balances change by themselves.
     error NotExact(address token, uint256 received, uint256 price);
+    /// @notice Only tokens have EIP-3009: a plan in the chain's own coin is bought by `purchase`.
     error CoinCannotBeAuthorized();
+    /// @notice The subscriber has asked to leave the plan; an account that leaves cannot be filled again.
     error Leaving(address subscriber, uint256 planId);
+    /// @notice Only the operator may do that.
     error NotOperator(address caller);
+    /// @notice Only the guardian and the owner may do that.
     error NotGuardian(address caller);
+    /// @notice That number is taken, by a batch of that digest: the caller's own means that it is done already.
     error BatchExists(uint64 seq, bytes32 digest);
+    /// @notice Batches are recorded, and executed, in the order of their numbers.
     error BatchOutOfOrder(uint64 seq, uint64 expected);
+    /// @notice The batch names another digest than that of the batch before it.
     error WrongPrevious(bytes32 previous, bytes32 expected);
+    /// @notice A batch has leaves, and a root over them.
     error EmptyRoot();
+    /// @notice No batch of that number and digest is recorded.
     error BatchUnknown(uint64 seq, bytes32 digest);
+    /// @notice The batch is executed or cancelled already.
     error BatchNotOpen(uint64 seq);
+    /// @notice The batch may still be challenged.
     error WindowOpen(uint256 until);
+    /// @notice This contract has a challenge window: commit the batch, and execute it when that is over.
     error WindowRequired(uint256 window);
+    /// @notice These are not the payouts that the batch committed to.
     error WrongPayouts(bytes32 payoutsHash);
+    /// @notice Escrow holds less than what should leave it.
     error EscrowShort(address token, uint256 needed, uint256 escrow);
+    /// @notice The proof does not lead from that leaf to the root.
     error ProofInvalid();
+    /// @notice The leaf charges no more than the account paid in.
     error NotOverdrawn(uint256 net, uint256 paid);
+    /// @notice The caller has bought nothing on that plan.
     error NothingBought(address subscriber, uint256 planId);
+    /// @notice The caller has asked to leave the plan already.
     error ExitAlreadyRequested(uint256 since);
+    /// @notice The caller has not asked to leave the plan.
     error ExitNotRequested();
+    /// @notice The caller has left the plan.
     error ExitAlreadyPaid();
+    /// @notice It is too early.
     error ExitDelay(uint256 until);
+    /// @notice Batches wait to be executed; the last final root may not be the last word.
     error BatchAwaitsExecution(uint256 waiting);
+    /// @notice The caller claims already to have been charged nothing.
     error UnchargedAlreadyClaimed(uint256 since);
+    /// @notice Nobody claims, or nobody claims any longer, that this account was charged nothing.
     error UnchargedNotClaimed();
+    /// @notice The leaf has no charge and no credit, as was claimed.
     error NothingRefuted();
+    /// @notice What is due is not above 0; below 0, the receiver owes.
     error NothingDue(int256 due);
+    /// @notice Money cannot be paid to nobody, nor to this contract, where nobody could take it out again.
+    error CannotReceive(address receiver);
+    /// @notice The receiver did not take the coin.
     error CoinNotSent(address to, uint256 amount);
 
+    /// @notice A plan is published; its terms never change.
     event PlanSet(
         uint256 indexed planId,
         address indexed owner,
@@ -173,7 +216,9 @@ contract UsageSettlement is Ownable2Step, ReentrancyGuardTransient {
         uint32 duration,
         Share[] shares
     );
+    /// @notice A plan is no longer sold.
     event PlanRetired(uint256 indexed planId);
+    /// @notice A subscriber has bought a plan, at the price of the plan; the money is in escrow.
     event Purchased(
         bytes32 indexed purchaseId,
         address indexed subscriber,
@@ -181,15 +226,25 @@ contract UsageSettlement is Ownable2Step, ReentrancyGuardTransient {
         address token,
         uint96 amount
     );
+    /// @notice A batch is recorded; `uri` is where its leaf file is published.
     event BatchCommitted(uint64 indexed seq, bytes32 digest, Batch batch, string uri);
+    /// @notice What a batch pays is due, and its root is final.
     event BatchExecuted(uint64 indexed seq, bytes32 digest);
+    /// @notice A batch will never be executed.
     event BatchCancelled(uint64 indexed seq, bytes32 digest, string reason);
+    /// @notice A receiver was paid all that was due to it.
     event Claimed(address indexed token, address indexed receiver, uint256 amount);
+    /// @notice A subscriber has asked to leave a plan; the ledger freezes the account.
     event ExitRequested(address indexed subscriber, uint256 indexed planId);
+    /// @notice A subscriber that leaves claims to have been charged nothing.
     event UnchargedClaimed(address indexed subscriber, uint256 indexed planId);
+    /// @notice A leaf has shown the claim to have been charged nothing to be wrong.
     event UnchargedRefuted(address indexed subscriber, uint256 indexed planId, address by);
+    /// @notice A subscriber has left a plan, with so much of what it paid in.
     event Exited(address indexed subscriber, uint256 indexed planId, address token, uint256 amount);
+    /// @notice Another operator is named.
     event OperatorSet(address operator);
+    /// @notice Another guardian is named, or nobody.
     event GuardianSet(address guardian);
 
     /// @notice Which contract this is. Another interface or another meaning has another version.
@@ -217,8 +272,11 @@ contract UsageSettlement is Ownable2Step, ReentrancyGuardTransient {
     /// @notice Who, besides the owner, may cancel a batch before it is executed.
     address public guardian;
 
-    /// @notice The number of the last batch, and of the last one before which all are executed or cancelled.
+    /// @notice The number of the last batch; 0 where there is none.
     uint64 public lastSeq;
+
+    /// @notice The number of the last batch up to which all are executed or cancelled: the one after it is the next
+    /// to be executed.
     uint64 public settledSeq;
 
     /// @notice How many batches are committed, and neither executed nor cancelled.
@@ -236,9 +294,16 @@ contract UsageSettlement is Ownable2Step, ReentrancyGuardTransient {
     /// @notice The last final root by token.
     mapping(address token => FinalRoot) public finalRoot;
 
+    /// @dev Plans, without their shares.
     mapping(uint256 planId => Terms) private _terms;
+
+    /// @dev How the prices of plans are parted.
     mapping(uint256 planId => Share[]) private _shares;
+
+    /// @dev Who bought what.
     mapping(uint256 planId => mapping(address subscriber => Account)) private _accounts;
+
+    /// @dev All batches, by number. There is none with number 0, so the first one follows a digest of 0.
     mapping(uint64 seq => Record) private _batches;
 
     /// @notice Make a contract. Its delays are fixed for ever.
@@ -267,6 +332,7 @@ contract UsageSettlement is Ownable2Step, ReentrancyGuardTransient {
         emit GuardianSet(guardian_);
     }
 
+    /// @dev Refuses all but the operator.
     modifier onlyOperator() {
         require(msg.sender == operator, NotOperator(msg.sender));
         _;
@@ -281,10 +347,11 @@ contract UsageSettlement is Ownable2Step, ReentrancyGuardTransient {
     function setPlan(bytes32 salt, Plan calldata plan) external returns (uint256 planId) {
         planId = planIdOf(msg.sender, salt);
         require(_terms[planId].price == 0, PlanExists(planId));
+        require(plan.credits > 0 || plan.duration > 0, GrantsNothing());
         require(plan.shares.length <= MOST_SHARES, TooManyShares(plan.shares.length, MOST_SHARES));
         uint256 price;
         for (uint256 i = 0; i < plan.shares.length; i++) {
-            require(plan.shares[i].receiver != address(0), ZeroAddress());
+            _checkReceiver(plan.shares[i].receiver);
             price += plan.shares[i].amount;
             _shares[planId].push(plan.shares[i]);
         }
@@ -312,12 +379,16 @@ contract UsageSettlement is Ownable2Step, ReentrancyGuardTransient {
     /// @notice The id of a plan, whether it is published or not.
     /// @param owner who publishes it
     /// @param salt what tells that owner's plans apart
+    /// @return the plan's id
     function planIdOf(address owner, bytes32 salt) public pure returns (uint256) {
         return uint256(keccak256(abi.encode(owner, salt)));
     }
 
     /// @notice A plan's terms and whether it is retired; all empty for one that is not published.
     /// @param planId the plan's id
+    /// @return plan the terms, as they were published
+    /// @return price the sum of the shares; 0 where the plan is not published
+    /// @return retired whether it is no longer sold
     function getPlan(uint256 planId) external view returns (Plan memory plan, uint96 price, bool retired) {
         Terms memory terms = _terms[planId];
         plan = Plan(terms.token, terms.credits, terms.duration, _shares[planId]);
@@ -328,6 +399,7 @@ contract UsageSettlement is Ownable2Step, ReentrancyGuardTransient {
 
     /// @notice The id of an order on this contract: its EIP-3009 nonce.
     /// @param order plan, subscriber and salt
+    /// @return the purchase's id
     function purchaseId(Order calldata order) public view returns (bytes32) {
         return keccak256(abi.encode(block.chainid, address(this), order));
     }
@@ -376,6 +448,9 @@ contract UsageSettlement is Ownable2Step, ReentrancyGuardTransient {
     }
 
     /// @dev All of a purchase but its money, which must come in before the call ends.
+    /// @param order plan, subscriber and salt
+    /// @return id the purchase's id
+    /// @return terms of the plan
     function _enter(Order calldata order) private returns (bytes32 id, Terms memory terms) {
         terms = _terms[order.planId];
         require(terms.price > 0, PlanUnknown(order.planId));
@@ -393,8 +468,11 @@ contract UsageSettlement is Ownable2Step, ReentrancyGuardTransient {
     }
 
     /// @dev A token that keeps a part of each transfer would leave escrow with less than it says.
+    /// @param terms of the plan that is bought
+    /// @param before what this contract had of the token before the transfer
     function _checkExact(Terms memory terms, uint256 before) private view {
-        uint256 received = IERC20(terms.token).balanceOf(address(this)) - before;
+        uint256 held = IERC20(terms.token).balanceOf(address(this));
+        uint256 received = held > before ? held - before : 0;
         require(received == terms.price, NotExact(terms.token, received, terms.price));
     }
 
@@ -404,6 +482,7 @@ contract UsageSettlement is Ownable2Step, ReentrancyGuardTransient {
     /// ledger knows.
     /// @param subscriber who bought
     /// @param planId what was bought
+    /// @return whether it bought, and has not asked to leave
     function hasAccess(address subscriber, uint256 planId) external view returns (bool) {
         Account storage account = _accounts[planId][subscriber];
         return account.paid > 0 && account.exitRequestedAt == 0;
@@ -415,6 +494,7 @@ contract UsageSettlement is Ownable2Step, ReentrancyGuardTransient {
     /// @param charged as its leaf says
     /// @param credited as its leaf says
     /// @param proof the leaf's siblings, up to the last final root of the plan's token
+    /// @return what it paid in and was not charged; 0 once it has left
     function spendable(
         address subscriber,
         uint256 planId,
@@ -431,6 +511,7 @@ contract UsageSettlement is Ownable2Step, ReentrancyGuardTransient {
     /// @notice What is known of a subscriber on a plan.
     /// @param subscriber who bought
     /// @param planId what was bought
+    /// @return what it paid in, and how far it is on its way out; all empty where it bought nothing
     function getAccount(address subscriber, uint256 planId) external view returns (Account memory) {
         return _accounts[planId][subscriber];
     }
@@ -439,12 +520,14 @@ contract UsageSettlement is Ownable2Step, ReentrancyGuardTransient {
 
     /// @notice A batch as it is recorded; all empty for a number that is not taken.
     /// @param seq the batch's number
+    /// @return digest, times and stage
     function getBatch(uint64 seq) external view returns (Record memory) {
         return _batches[seq];
     }
 
     /// @notice The digest of a batch on this contract: what the next batch names, and what is recorded.
     /// @param batch the batch
+    /// @return the digest, which covers chain and contract as well
     function digestOf(Batch calldata batch) public view returns (bytes32) {
         return keccak256(abi.encode(block.chainid, address(this), batch));
     }
@@ -476,9 +559,8 @@ contract UsageSettlement is Ownable2Step, ReentrancyGuardTransient {
         Record storage record = _open(batch.seq, digest);
         uint256 until = uint256(record.committedAt) + challengeWindow;
         require(block.timestamp >= until, WindowOpen(until));
-        uint64 settled = settledSeq;
-        while (_batches[settled + 1].stage == Stage.Cancelled) settled++;
-        require(batch.seq == settled + 1, BatchOutOfOrder(batch.seq, settled + 1));
+        uint64 next = settledSeq + 1;
+        require(batch.seq == next, BatchOutOfOrder(batch.seq, next));
         record.stage = Stage.Executed;
         record.movedBlock = uint64(block.number);
         waiting -= 1;
@@ -509,6 +591,11 @@ contract UsageSettlement is Ownable2Step, ReentrancyGuardTransient {
         _cancel(batch.seq, digest, "challenged: a leaf is overdrawn");
     }
 
+    /// @dev Records a batch: the next number, the digest of the one before it, and a root.
+    /// @param batch the batch
+    /// @param uri where its leaf file is published
+    /// @param stage committed, or executed where that follows at once
+    /// @return digest the batch's
     function _commit(Batch calldata batch, string calldata uri, Stage stage) private returns (bytes32 digest) {
         uint64 last = lastSeq;
         require(batch.seq == 0 || batch.seq > last, BatchExists(batch.seq, _batches[batch.seq].digest));
@@ -523,10 +610,17 @@ contract UsageSettlement is Ownable2Step, ReentrancyGuardTransient {
         emit BatchCommitted(batch.seq, digest, batch, uri);
     }
 
+    /// @dev Makes the root final, and moves what the payouts say from escrow to what is due, or back. No receiver's
+    /// own state can make it fail.
+    /// @param batch the next one in order
+    /// @param payouts those that it committed to
+    /// @param digest the batch's
     function _execute(Batch calldata batch, Payout[] calldata payouts, bytes32 digest) private {
         require(keccak256(abi.encode(payouts)) == batch.payoutsHash, WrongPayouts(batch.payoutsHash));
-        settledSeq = batch.seq;
-        finalRoot[batch.token] = FinalRoot(batch.usageRoot, batch.periodEnd, batch.seq);
+        _settledUpTo(batch.seq);
+        uint64 committedAt = _batches[batch.seq].committedAt;
+        uint64 periodEnd = batch.periodEnd < committedAt ? batch.periodEnd : committedAt;
+        finalRoot[batch.token] = FinalRoot(batch.usageRoot, periodEnd, batch.seq);
         mapping(address => int256) storage owed = due[batch.token];
         int256 moved; // what leaves escrow: the change of the sum of what is due above 0
         for (uint256 i = 0; i < payouts.length; i++) {
@@ -545,15 +639,31 @@ contract UsageSettlement is Ownable2Step, ReentrancyGuardTransient {
         emit BatchExecuted(batch.seq, digest);
     }
 
+    /// @dev Calls a batch off that is committed, and neither executed nor cancelled.
+    /// @param seq the batch's number
+    /// @param digest the batch's
+    /// @param reason for the record
     function _cancel(uint64 seq, bytes32 digest, string memory reason) private {
         Record storage record = _open(seq, digest);
         record.stage = Stage.Cancelled;
         record.movedBlock = uint64(block.number);
         waiting -= 1;
+        uint64 settled = settledSeq;
+        if (seq == settled + 1) _settledUpTo(seq);
         emit BatchCancelled(seq, digest, reason);
     }
 
+    /// @dev Takes note that all is executed or cancelled up to that batch, and to the cancelled ones right after it.
+    /// @param seq the batch's number
+    function _settledUpTo(uint64 seq) private {
+        while (_batches[seq + 1].stage == Stage.Cancelled) seq++;
+        settledSeq = seq;
+    }
+
     /// @dev The record of a batch that is committed, and neither executed nor cancelled.
+    /// @param seq the batch's number
+    /// @param digest the batch's
+    /// @return record as it is stored
     function _open(uint64 seq, bytes32 digest) private view returns (Record storage record) {
         record = _batches[seq];
         require(record.stage != Stage.Absent && record.digest == digest, BatchUnknown(seq, digest));
@@ -567,6 +677,7 @@ contract UsageSettlement is Ownable2Step, ReentrancyGuardTransient {
     /// @param token what is due; 0 for the chain's own coin
     /// @param receiver who is paid
     function claim(address token, address receiver) external nonReentrant {
+        _checkReceiver(receiver);
         int256 owed = due[token][receiver];
         require(owed > 0, NothingDue(owed));
         due[token][receiver] = 0;
@@ -588,6 +699,9 @@ contract UsageSettlement is Ownable2Step, ReentrancyGuardTransient {
 
     /// @notice Leave with the unspent rest, by proof against the last final root: at once where its period ends
     /// `freezeDelay` or more after the request; else `exitDelay` after it, while no batch awaits execution.
+    /// @dev A batch that nobody can execute (its payouts are not published, or escrow is short) must not keep money
+    /// here for ever, nor may ever new ones: two `exitDelay` and a `challengeWindow` after the request, none is waited
+    /// for.
     /// @param planId what the caller bought
     /// @param charged as its leaf says
     /// @param credited as its leaf says
@@ -607,7 +721,8 @@ contract UsageSettlement is Ownable2Step, ReentrancyGuardTransient {
         if (last.periodEnd < uint256(account.exitRequestedAt) + freezeDelay) {
             uint256 until = uint256(account.exitRequestedAt) + exitDelay;
             require(block.timestamp >= until, ExitDelay(until));
-            require(waiting == 0, BatchAwaitsExecution(waiting));
+            until += uint256(exitDelay) + challengeWindow;
+            require(waiting == 0 || block.timestamp >= until, BatchAwaitsExecution(waiting));
         }
         amount = _leave(account, planId, terms.token, _rest(account.paid, leaf));
     }
@@ -649,12 +764,20 @@ contract UsageSettlement is Ownable2Step, ReentrancyGuardTransient {
     }
 
     /// @dev The caller's account, which has asked to leave and has not left.
+    /// @param planId what the caller bought
+    /// @return account as it is stored
     function _leaving(uint256 planId) private view returns (Account storage account) {
         account = _accounts[planId][msg.sender];
         require(account.exitRequestedAt != 0, ExitNotRequested());
         require(!account.left, ExitAlreadyPaid());
     }
 
+    /// @dev Closes the caller's account for good, and pays it.
+    /// @param account the caller's, as it is stored
+    /// @param planId what the caller bought
+    /// @param token the plan's
+    /// @param rest what is paid
+    /// @return the same
     function _leave(Account storage account, uint256 planId, address token, uint256 rest) private returns (uint256) {
         uint256 held = escrow[token];
         require(rest <= held, EscrowShort(token, rest, held));
@@ -685,22 +808,41 @@ contract UsageSettlement is Ownable2Step, ReentrancyGuardTransient {
     // -- leaves and money ---------------------------------------------------------------------------------------------
 
     /// @dev OpenZeppelin's standard leaf: hashed twice, so that no inner node of a tree can pass for one.
+    /// @param root of the tree; 0 where there is none, which has no leaves
+    /// @param leaf an account's counters
+    /// @param proof the leaf's siblings
+    /// @return whether the tree has the leaf
     function _proves(bytes32 root, Leaf memory leaf, bytes32[] calldata proof) private pure returns (bool) {
         bytes32 hashed = keccak256(bytes.concat(keccak256(abi.encode(leaf))));
         return root != bytes32(0) && MerkleProof.verifyCalldata(proof, root, hashed);
     }
 
     /// @dev What an account was charged and not given back.
+    /// @param leaf the account's counters
+    /// @return charged less credited, and never below 0
     function _net(Leaf memory leaf) private pure returns (uint256) {
         return leaf.charged > leaf.credited ? leaf.charged - leaf.credited : 0;
     }
 
     /// @dev What is left of what was paid in: never below 0, nor more, whatever counters an operator committed to.
+    /// @param paid what was paid in
+    /// @param leaf the account's counters
+    /// @return paid less what was charged and not given back
     function _rest(uint256 paid, Leaf memory leaf) private pure returns (uint256) {
         uint256 net = _net(leaf);
         return net < paid ? paid - net : 0;
     }
 
+    /// @dev Refuses who cannot be paid.
+    /// @param receiver of a share, or of what is due
+    function _checkReceiver(address receiver) private view {
+        require(receiver != address(0) && receiver != address(this), CannotReceive(receiver));
+    }
+
+    /// @dev Pays out. It comes last in each call, when all is written.
+    /// @param token what is paid; 0 for the chain's own coin
+    /// @param to who is paid
+    /// @param amount in the token's smallest unit; 0 does nothing
     function _pay(address token, address to, uint256 amount) private {
         if (amount == 0) return;
         if (token != address(0)) {
