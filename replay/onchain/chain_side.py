@@ -86,7 +86,7 @@ class ChainSide:
         """Those that the chain has, which numbers them one by one; a log may have any numbers."""
         batches: dict[int, Found] = {}
         number = 1
-        while self._find(number, batches) or number in numbers:
+        while self._find(number, batches):
             number += 1
         for each in numbers:
             if each > number:
