@@ -106,12 +106,12 @@ def _address(value: str | int | bytes) -> bytes:
     if not isinstance(value, str) or not _ADDRESS.fullmatch(value):
         raise ValueError(f"{value!r} is not an address: 0x and 40 hex digits")
     digits = value[2:]
-    if digits not in (digits.lower(), digits.upper(), _checksummed(digits)):
+    if digits not in (digits.lower(), digits.upper(), checksummed(digits)):
         raise ValueError(f"{value!r} has a wrong checksum (EIP-55): a letter is mistyped, or in the wrong case")
     return bytes.fromhex(digits)
 
 
-def _checksummed(digits: str) -> str:
+def checksummed(digits: str) -> str:
     """An address's hex digits in the case that EIP-55 gives them: upper where the digit of the hash is 8 or more."""
     low = digits.lower()
     return "".join(

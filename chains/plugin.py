@@ -2,6 +2,7 @@
 
 from ledger.plugins import ChainPlugin, Register, hookimpl
 
+from .evm import EvmPlugin
 from .mock import MockPlugin
 
 
@@ -9,3 +10,4 @@ from .mock import MockPlugin
 def register_chains(register: Register[ChainPlugin]) -> None:
     """Register each built-in kind of chain under its namespace."""
     register("mock", MockPlugin())
+    register("eip155", EvmPlugin())

@@ -1,0 +1,8 @@
+"""Settlement on EVM chains: the contract `UsageSettlement` and the plugin that speaks to it; README.md tells the rest.
+
+Sealing and naming need no Ethereum library. What speaks to a node (`chain`, `wallet`, `local`) needs the extra `evm`.
+"""
+
+from .plugin import EvmPlugin
+
+__all__ = ["EvmPlugin"]

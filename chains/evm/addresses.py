@@ -1,0 +1,84 @@
+"""How things on EVM chains are named here: each in one spelling, so that one thing never has two accounts.
+
+chain     eip155:8453                                      CAIP-2
+address   0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed        EIP-55: a subscriber, a receiver, a contract
+plan      0x and 64 lower-case hex digits                  the id that the contract gave it
+asset     eip155:8453/erc20:0x…, eip155:8453/slip44:60     CAIP-19: a token, the chain's own coin
+"""
+
+from __future__ import annotations
+
+import re
+
+from chains.leaves import checksummed
+
+NAMESPACE = "eip155"
+
+COIN = "0x0000000000000000000000000000000000000000"
+"""The token's address that stands for the chain's own coin."""
+
+_SLIP44 = "slip44:60"
+_CHAIN = re.compile(rf"{NAMESPACE}:([1-9][0-9]{{0,19}})")
+_ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
+_PLAN = re.compile(r"0x[0-9a-f]{64}")
+
+
+def chain_name(chain_id: int) -> str:
+    """The CAIP-2 name of a chain."""
+    return f"{NAMESPACE}:{chain_id}"
+
+
+def chain_id(chain: str) -> int:
+    """The number of a chain. Raises ValueError for another kind of chain."""
+    found = _CHAIN.fullmatch(chain)
+    if found is None:
+        raise ValueError(f"{chain!r} is not the name of an EVM chain: {NAMESPACE}: and its number")
+    return int(found[1])
+
+
+def address(text: str) -> str:
+    """The one spelling of an address (EIP-55), from any. Raises ValueError for what is none, or is mistyped."""
+    if not isinstance(text, str) or not _ADDRESS.fullmatch(text):
+        raise ValueError(f"{text!r} is not an address: 0x and 40 hex digits")
+    digits = text[2:]
+    spelled = checksummed(digits)
+    if digits not in (digits.lower(), digits.upper(), spelled):
+        raise ValueError(f"{text!r} has a wrong checksum (EIP-55): a letter is mistyped, or in the wrong case")
+    return f"0x{spelled}"
+
+
+def check_address(text: str) -> None:
+    """Raises ValueError for anything but an address in its one spelling."""
+    if (spelled := address(text)) != text:
+        raise ValueError(f"{text!r} is not how that address is spelled here: write {spelled} (EIP-55)")
+
+
+def plan_name(plan_id: int) -> str:
+    """How a plan of the contract is named in the ledger: as `onchain_id`, and in leaves."""
+    return f"0x{plan_id:064x}"
+
+
+def plan_id(name: str) -> int:
+    """The number of a plan of the contract. Raises ValueError for anything but its one spelling."""
+    if not isinstance(name, str) or not _PLAN.fullmatch(name):
+        raise ValueError(f"{name!r} is not a plan of the contract: its id is 0x and 64 lower-case hex digits")
+    return int(name, 16)
+
+
+def asset_name(chain: str, token: str) -> str:
+    """The asset that a token's address stands for, or the chain's own coin."""
+    return f"{chain}/{_SLIP44}" if int(token, 16) == 0 else f"{chain}/erc20:{address(token)}"
+
+
+def token(asset: str) -> str:
+    """The address of an asset's token, `COIN` for a chain's own coin. Raises ValueError for what is no such asset."""
+    chain, _, name = asset.partition("/")
+    kind, _, where = name.partition(":")
+    chain_id(chain)
+    if name == _SLIP44:
+        return COIN
+    if kind != "erc20" or address(where) != where or where == COIN:
+        raise ValueError(
+            f"{asset!r} is no asset on an EVM chain: write {chain}/erc20:0x… (EIP-55) or {chain}/{_SLIP44}"
+        )
+    return where

@@ -1,0 +1,193 @@
+"""The settlement contract as it stands on a chain: its functions as typed reads, its calls as bytes, its logs."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from eth_abi.abi import decode
+from eth_abi.exceptions import DecodingError
+from eth_utils.abi import get_abi_output_types
+from eth_utils.address import to_checksum_address
+from hexbytes import HexBytes
+from web3 import Web3
+from web3.contract import Contract
+from web3.types import EventData, LogReceipt, TxParams
+
+from ledger.batches import Batch
+from ledger.errors import ChainUnavailable
+from ledger.events import Share
+
+from . import addresses
+from .artifacts import load
+from .node import Node
+from .sealing import ContractBatch, contract_batch
+
+
+class Stage(IntEnum):
+    """Where a batch is: the contract's enum of that name."""
+
+    absent = 0
+    committed = 1
+    executed = 2
+    cancelled = 3
+
+
+class Record(NamedTuple):
+    """A batch as the contract has it: `committed_at` in Unix seconds; the blocks in which it was committed, and in
+    which it came to its stage."""
+
+    digest: str
+    committed_at: int
+    committed_block: int
+    moved_block: int
+    stage: Stage
+
+
+class PlanTerms(NamedTuple):
+    """What a plan sells for what: it never changes once it is set."""
+
+    token: str
+    credits: int
+    seconds: int
+    shares: tuple[Share, ...]
+
+
+class Committed(NamedTuple):
+    """What the log of a batch's commitment says: the transaction, the batch, and where its leaf file is."""
+
+    transaction: str
+    batch: ContractBatch
+    uri: str
+
+
+class SettlementContract:
+    """The contract at one address, spoken to over a node. `block` is the one as of which is read; None is the head.
+
+    Reads raise ChainUnavailable. What never changes is asked for once.
+    """
+
+    def __init__(self, node: Node, address: str) -> None:
+        self.node, self.address = node, address
+        self.artifact = load("UsageSettlement")
+        self._functions: Contract = Web3().eth.contract(address=to_checksum_address(address), abi=self.artifact.abi)
+        self._plans: dict[int, PlanTerms] = {}
+
+    # -- what never changes --------------------------------------------------------------------------------------------
+
+    @cached_property
+    def deployed_block(self) -> int:
+        """The block that made it: nothing of it is in an earlier one."""
+        return int(self._one("deployedBlock"))
+
+    @cached_property
+    def challenge_window(self) -> int:
+        """Seconds between a batch's commitment and its execution."""
+        return int(self._one("challengeWindow"))
+
+    def plan(self, plan_id: int, final: int | None = None) -> PlanTerms | None:
+        """A plan's terms; None for one that is not published. With `final`, the last final block, what was published up
+        to there is asked for once: no re-organisation can put other terms in its place."""
+        if plan_id not in self._plans:
+            settled = None if final is None else self._terms(plan_id, max(final, self.deployed_block))
+            if settled is None:
+                return self._terms(plan_id, None)
+            self._plans[plan_id] = settled
+        return self._plans[plan_id]
+
+    def plan_now(self, plan_id: int) -> PlanTerms | None:
+        """The same as of the head: a re-organisation may still change it."""
+        return self._terms(plan_id, None)
+
+    def _terms(self, plan_id: int, block: int | None) -> PlanTerms | None:
+        (token, credits, seconds, shares), price, _ = self._call("getPlan", plan_id, block=block)
+        parts = tuple(Share(addresses.address(receiver), amount) for receiver, amount in shares)
+        return PlanTerms(addresses.address(token), credits, seconds, parts) if price else None
+
+    # -- what is there now ---------------------------------------------------------------------------------------------
+
+    def operator(self, block: int | None = None) -> str:
+        """Who may commit batches."""
+        return addresses.address(self._one("operator", block=block))
+
+    def record(self, number: int, block: int | None = None) -> Record:
+        """The batch of that number; absent where it is not taken."""
+        (found,) = self._call("getBatch", number, block=block)
+        digest, committed_at, committed_block, moved_block, stage = found
+        return Record("0x" + digest.hex(), committed_at, committed_block, moved_block, Stage(stage))
+
+    def last_number(self, block: int | None = None) -> int:
+        """The number of the last batch; 0 for none."""
+        return int(self._one("lastSeq", block=block))
+
+    def settled_number(self, block: int | None = None) -> int:
+        """The number up to which all batches are executed, or cancelled before one that is executed."""
+        return int(self._one("settledSeq", block=block))
+
+    def escrow(self, token: str, block: int | None = None) -> int:
+        """What is held for those who bought, in the token's smallest unit."""
+        return int(self._one("escrow", token, block=block))
+
+    def due(self, token: str, receiver: str, block: int | None = None) -> int:
+        """What is owed to a receiver, signed."""
+        return int(self._one("due", token, receiver, block=block))
+
+    def has_access(self, subscriber: str, plan_id: int, block: int | None = None) -> bool:
+        """Whether a subscriber has bought a plan and not asked to leave."""
+        return bool(self._one("hasAccess", subscriber, plan_id, block=block))
+
+    def _one(self, name: str, *arguments: object, block: int | None = None) -> Any:  # noqa: ANN401 - as the ABI has it
+        return self._call(name, *arguments, block=block)[0]
+
+    def _call(self, name: str, *arguments: object, block: int | None = None) -> tuple[Any, ...]:
+        function = self._functions.get_function_by_name(name)
+        data = self.encode(name, *arguments)
+        asked: TxParams = {"to": to_checksum_address(self.address), "data": HexBytes(data)}
+        answer = self.node.call(asked, "latest" if block is None else block)
+        try:
+            return decode(get_abi_output_types(function.abi), answer)
+        except DecodingError:
+            message = f"what is at {self.address} does not answer {name} as the contract does"
+            raise ChainUnavailable(message, "check the contract's address and the chain") from None
+
+    # -- calls ---------------------------------------------------------------------------------------------------------
+
+    def encode(self, name: str, *arguments: object) -> bytes:
+        """The data of a call."""
+        return bytes(HexBytes(self._functions.encode_abi(name, args=list(arguments))))
+
+    def settle_data(self, batch: Batch, uri: str) -> bytes:
+        """The call that records a batch, and where there is no window executes it as well. Raises ValueError."""
+        made = tuple(contract_batch(batch))
+        if self.challenge_window:
+            return self.encode("commitBatch", made, uri)
+        return self.encode("settleBatch", made, _payouts(batch), uri)
+
+    def execute_data(self, batch: Batch) -> bytes:
+        """The call that executes a batch that is recorded. Raises ValueError."""
+        return self.encode("executeBatch", tuple(contract_batch(batch)), _payouts(batch))
+
+    def is_execution(self, data: bytes) -> bool:
+        """Whether a call is that of `execute_data`."""
+        return data[:4] == bytes(HexBytes(self._functions.get_function_by_name("executeBatch").selector))
+
+    # -- logs ----------------------------------------------------------------------------------------------------------
+
+    def topic(self, event: str) -> str:
+        """The first topic of an event's logs."""
+        return self._functions.events[event]().topic
+
+    def read(self, log: LogReceipt) -> EventData | None:
+        """A log as its event; None for one of which nothing is known."""
+        name = self._names.get(HexBytes(log["topics"][0]).to_0x_hex()) if log["topics"] else None
+        return None if name is None else self._functions.events[name]().process_log(log)
+
+    @cached_property
+    def _names(self) -> dict[str, str]:
+        names = [each["name"] for each in self.artifact.abi if each["type"] == "event"]
+        return {self.topic(name): name for name in names}
+
+
+def _payouts(batch: Batch) -> list[tuple[str, int]]:
+    return [(payout.receiver, payout.amount) for payout in batch.payouts]

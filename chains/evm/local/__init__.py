@@ -1,0 +1,34 @@
+"""Chains on this machine, with accounts that have money, to test and to show the way of the money with.
+
+    from chains.evm.local import local_chain
+
+    with local_chain() as chain:                  # anvil where it is installed, else eth-tester in this process
+        node = Node(chain.url)
+        operator = chain.accounts[0].key          # a public key: everybody knows it
+        chain.mine(3)
+
+Both kinds are asked over HTTP, as any node is, and answer alike. What eth-tester (pure Python, from PyPI) cannot do:
+keep transactions waiting. It mines each as it comes, and refuses one whose nonce is ahead.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from .chain import CHAIN_ID, DEV_ACCOUNTS, DevAccount, LocalChain
+
+__all__ = ["CHAIN_ID", "DEV_ACCOUNTS", "DevAccount", "LocalChain", "local_chain"]
+
+
+def local_chain(kind: Literal["anvil", "eth-tester"] | None = None, **options: Any) -> LocalChain:  # noqa: ANN401
+    """A new chain of that kind, or of the best that is installed; `options` are those of its class.
+
+    Raises ChainUnavailable where anvil was asked for and is not installed, MissingExtra where eth-tester is not.
+    """
+    from .anvil import Anvil, find_anvil
+
+    if kind == "anvil" or (kind is None and find_anvil() is not None):
+        return Anvil(**options)
+    from .tester import Tester
+
+    return Tester(**options)

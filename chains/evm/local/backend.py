@@ -1,0 +1,167 @@
+"""eth-tester's chain, made to answer as a node does.
+
+What it does otherwise by itself: it keeps the bytes that a call reverted with as a printed string, wants the caller of
+a call to own the gas, takes transactions that were signed for another chain, and looks through all blocks for a
+transaction.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import eth_tester.backends.pyevm.main as pyevm
+from eth.exceptions import Revert, VMError
+from eth.exceptions import TransactionNotFound as NotIndexed
+from eth.vm.spoof import SpoofTransaction
+from eth_abi.abi import decode
+from eth_abi.exceptions import DecodingError
+from eth_tester.exceptions import TransactionNotFound
+from eth_utils.exceptions import ValidationError
+from rlp.exceptions import DecodingError as NotATransaction
+
+from .chain import DERIVATION, MNEMONIC
+
+_ERROR = bytes.fromhex("08c379a0")  # Error(string), what `require` and `revert("...")` give
+
+_REFUSALS = (
+    ("max fee per gas", "max fee per gas less than block base fee"),
+    ("enough balance|cannot afford", "insufficient funds for gas * price + value"),
+    ("exceeds gas limit", "exceeds block gas limit"),
+    ("[Ii]nsufficient gas|intrinsic|gas cannot be negative", "intrinsic gas too low"),
+)
+"""What py-evm says of a transaction that it does not take, and how nodes put it."""
+
+
+class RpcError(Exception):
+    """What a JSON-RPC answer says in place of a result."""
+
+    def __init__(self, code: int, message: str, data: str | None = None) -> None:
+        super().__init__(message)
+        self.code, self.message, self.data = code, message, data
+
+
+def reverted(data: bytes) -> RpcError:
+    """The error of a call that the contract reverted with these bytes."""
+    why = ""
+    if data[:4] == _ERROR:
+        try:
+            why = f": {decode(['string'], data[4:])[0]}"
+        except DecodingError:
+            why = ""
+    return RpcError(3, f"execution reverted{why}", f"0x{data.hex()}")
+
+
+class Backend(pyevm.PyEVMBackend):  # type: ignore[misc]  # eth-tester has no types
+    """A chain in memory: the accounts of the development mnemonic, Prague's rules, any chain id."""
+
+    def __init__(self, chain_id: int, timestamp: int | None = None) -> None:
+        parameters = {} if timestamp is None else {"timestamp": timestamp}
+        state = self.generate_genesis_state(mnemonic=MNEMONIC, hd_path=DERIVATION)
+        genesis = self.generate_genesis_params(parameters)
+        super().__init__(genesis, state, mnemonic=MNEMONIC, hd_path=DERIVATION)
+        type(self.chain).chain_id = chain_id  # the class is made anew for each chain
+
+    def call(self, transaction: dict[str, Any], block_number: int | str = "latest") -> bytes:
+        """Run a call on the state after that block, and forget it."""
+        header = pyevm._get_block_by_number(self.chain, block_number).header
+        state = self.chain.get_vm(header.copy(base_fee_per_gas=0)).state
+        try:
+            done = state.apply_transaction(self._unpaid({"gas": state.gas_limit, **transaction}, block_number))
+        except ValidationError as error:
+            raise refusal(error) from error
+        if done.is_error:
+            raise _failure(done.error)
+        return bytes(done.output)
+
+    def estimate_gas(self, transaction: dict[str, Any], block_number: int | str = "latest") -> int:
+        """The gas that a transaction needs, with some to spare."""
+        unpaid = self._unpaid({**transaction, "gas": 21_000}, block_number)
+        try:
+            header = pyevm._get_block_by_number(self.chain, block_number).header
+            return int(self.chain.estimate_gas(unpaid, header))
+        except VMError as error:
+            raise _failure(error) from error
+        except ValidationError as error:
+            raise refusal(error) from error
+
+    def _unpaid(self, transaction: dict[str, Any], block_number: int | str) -> SpoofTransaction:
+        paid = {"gas_price", "max_fee_per_gas", "max_priority_fee_per_gas", "nonce"}
+        fields = {name: value for name, value in transaction.items() if name not in paid}
+        fields |= {"max_fee_per_gas": 0, "max_priority_fee_per_gas": 0}
+        unsigned = self._get_normalized_and_unsigned_evm_transaction(fields, block_number)
+        return SpoofTransaction(unsigned, from_=transaction["from"])
+
+    def send_raw_transaction(self, raw_transaction: bytes) -> bytes:
+        """Apply a signed transaction to the block in the making."""
+        builder = self.chain.get_vm().get_transaction_builder()
+        try:
+            transaction = builder.decode(raw_transaction)
+            transaction.check_signature_validity()
+        except (NotATransaction, ValidationError, IndexError, TypeError, ValueError) as error:
+            raise RpcError(-32602, "Failed to decode transaction") from error
+        if transaction.chain_id is not None and transaction.chain_id != self.chain.chain_id:
+            raise RpcError(-32000, "invalid chain id for signer")
+        try:
+            self.chain.apply_transaction(transaction)
+        except ValidationError as error:
+            raise refusal(error) from error
+        return bytes(transaction.hash)
+
+    def get_transaction_by_hash(self, transaction_hash: bytes) -> Any:  # noqa: ANN401 - eth-tester's own shape
+        """A mined transaction, by the chain's index."""
+        block, transaction, index = self._mined(transaction_hash)
+        return pyevm.serialize_transaction(block, transaction, index, is_pending=False)
+
+    def get_transaction_receipt(self, transaction_hash: bytes) -> Any:  # noqa: ANN401
+        """A mined transaction's receipt, by the chain's index."""
+        block, transaction, index = self._mined(transaction_hash)
+        receipts = block.get_receipts(self.chain.chaindb)
+        return pyevm.serialize_transaction_receipt(block, receipts, transaction, index, False, self.chain.get_vm())
+
+    def _mined(self, hash: bytes) -> tuple[Any, Any, int]:
+        try:
+            number, index = self.chain.get_canonical_transaction_index(hash)
+        except NotIndexed as error:
+            raise TransactionNotFound(f"no transaction {hash.hex()}") from error
+        if number < self.chain.get_block().number:
+            block = self.chain.get_canonical_block_by_number(number)
+            # The index still holds what a re-organisation took away.
+            if index < len(block.transactions) and block.transactions[index].hash == hash:
+                return block, block.transactions[index], index
+        raise TransactionNotFound(f"no transaction {hash.hex()}")
+
+    # -- time and the past ---------------------------------------------------------------------------------------------
+
+    def set_next_time(self, timestamp: int) -> None:
+        """The block in the making gets this timestamp."""
+        parent = pyevm._get_block_by_number(self.chain, "latest").header
+        if timestamp <= parent.timestamp:
+            raise RpcError(-32602, f"Timestamp error: {timestamp} is not later than the previous block's timestamp")
+        self.chain.header = self.chain.header.copy(timestamp=timestamp)
+
+    def reorganise(self, depth: int) -> None:
+        """Replace the last blocks by empty ones."""
+        height = self.chain.get_block().number - 1
+        if not 0 < depth <= height:
+            raise RpcError(-32602, f"Reorg depth must be from 1 to the height, {height}")
+        self.revert_to_snapshot(self.chain.get_canonical_block_by_number(height - depth).hash)
+        for _ in self.mine_blocks(depth):  # their randomness, and so their hashes, are new
+            pass
+
+
+def refusal(error: ValidationError) -> RpcError:
+    """How a node would say that it does not take a transaction."""
+    said = str(error)
+    if nonces := re.search(r"Expected (\d+), but got (\d+)", said):
+        expected, got = map(int, nonces.groups())
+        return RpcError(-32000, "nonce too low" if got < expected else "nonce too high")
+    words = next((words for pattern, words in _REFUSALS if re.search(pattern, said)), said)
+    return RpcError(-32000, words)
+
+
+def _failure(error: VMError) -> RpcError:
+    if isinstance(error, Revert):
+        data = error.args[0] if error.args else b""
+        return reverted(data if isinstance(data, bytes) else b"")
+    return RpcError(-32603, f"EVM error {type(error).__name__}")

@@ -1,0 +1,235 @@
+"""A local chain that is eth-tester (py-evm), in this process, asked over HTTP as a node is."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, cast
+
+from pydantic_core import from_json
+
+from ..extra import missing
+from .chain import CHAIN_ID, LocalChain
+
+try:
+    from eth_tester import EthereumTester
+    from eth_tester.exceptions import BlockNotFound, SnapshotNotFound
+    from eth_tester.exceptions import ValidationError as BadRequest
+    from web3 import EthereumTesterProvider, Web3
+    from web3.exceptions import Web3Exception
+    from web3.types import RPCEndpoint
+
+    from .backend import Backend, RpcError
+except ModuleNotFoundError as error:
+    raise missing(error) from error
+
+_NOBODY = "0x" + "00" * 20
+
+
+class Tester(LocalChain):
+    """A chain in this process's memory, on a free port of this machine, by Prague's rules.
+
+    Raises MissingExtra where the packages of the extra `evm` are not installed.
+    """
+
+    kind = "eth-tester"
+
+    def __init__(self, *, chain_id: int = CHAIN_ID, slots: int = 1, timestamp: int | None = None) -> None:
+        super().__init__()
+        self.chain_id, self.slots = chain_id, slots
+        self._server = _Server(_Rpc(Backend(chain_id, timestamp), slots))
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop answering. What the chain held is gone."""
+        if self._thread.is_alive():
+            self._server.shutdown()
+            self._thread.join()
+            self._server.server_close()
+
+
+class _Rpc:
+    """JSON-RPC methods over eth-tester: one request at a time."""
+
+    def __init__(self, backend: Backend, slots: int) -> None:
+        self._backend, self._slots = backend, slots
+        self._tester = EthereumTester(backend)
+        provider = EthereumTesterProvider(self._tester)
+        web3 = Web3(provider, middleware=[])
+        self._request = provider.request_func(web3, web3.middleware_onion)
+        self._lock = threading.Lock()
+        self._own: dict[str, Callable[..., object]] = {
+            "eth_chainId": lambda: hex(backend.chain.chain_id),
+            "net_version": lambda: str(backend.chain.chain_id),
+            "eth_feeHistory": self._fee_history,
+            "eth_getLogs": self._logs,
+            "evm_mine": self._mine,
+            "anvil_mine": self._mine,
+            "evm_setNextBlockTimestamp": lambda timestamp: backend.set_next_time(_integer(timestamp)),
+            "evm_revert": self._revert,
+            "anvil_reorg": lambda depth, _: backend.reorganise(_integer(depth)),
+        }
+
+    def answer(self, request: object) -> dict[str, Any]:
+        """The answer to one request."""
+        if not isinstance(request, dict) or not isinstance(request.get("method"), str):
+            return {"jsonrpc": "2.0", "id": None, "error": {"code": -32600, "message": "Invalid request"}}
+        head = {"jsonrpc": "2.0", "id": request.get("id")}
+        try:
+            with self._lock:
+                return {**head, "result": _plain(self._result(request["method"], request.get("params") or []))}
+        except RpcError as error:
+            data = {} if error.data is None else {"data": error.data}
+            return {**head, "error": {"code": error.code, "message": error.message, **data}}
+
+    def _result(self, method: str, params: list[Any]) -> object:
+        params = [self._block(param) for param in params]
+        if method in ("eth_call", "eth_estimateGas") and params:
+            params[0] = {"from": _NOBODY, **params[0]}
+        try:
+            own = self._own.get(method)
+            return own(*params) if own else self._told(method, *params)
+        except BlockNotFound as error:
+            raise RpcError(-32602, f"BlockOutOfRangeError: {error}") from error
+        except (BadRequest, Web3Exception, TypeError, ValueError, KeyError, IndexError) as error:
+            raise RpcError(-32602, f"invalid params: {error}") from error
+
+    def _told(self, method: str, *params: object) -> Any:  # noqa: ANN401 - JSON, of any shape
+        told = cast(dict[str, Any], self._request(cast(RPCEndpoint, method), params))
+        if "error" in told:
+            raise RpcError(told["error"]["code"], told["error"]["message"])
+        return _as_a_node_has_it(told["result"])
+
+    def _block(self, param: object) -> object:
+        """Block tags that eth-tester has otherwise: nothing is pending here, and finality lags behind."""
+        if isinstance(param, dict):
+            return {name: self._block(value) for name, value in param.items()}
+        lag = {"pending": 0, "safe": self._slots, "finalized": 2 * self._slots}
+        if isinstance(param, str) and param in lag:
+            return "latest" if param == "pending" else hex(max(self._height() - lag[param], 0))
+        return param
+
+    def _height(self) -> int:
+        return int(self._backend.chain.get_block().number) - 1
+
+    def _logs(self, asked: dict[str, Any]) -> list[Any]:
+        """Only the blocks that have logs are looked into: eth-tester would read every transaction of every block."""
+        asked = dict(asked)
+        if hash := asked.pop("blockHash", None):
+            block = self._told("eth_getBlockByHash", hash)
+            if block is None:
+                raise RpcError(-32000, "unknown block")
+            first = last = block["number"]
+        else:
+            first, last = (self._number(asked.pop(name, "latest")) for name in ("fromBlock", "toBlock"))
+        headers = map(
+            self._backend.chain.get_canonical_block_header_by_number, range(first, min(last, self._height()) + 1)
+        )
+        numbers = [header.block_number for header in headers if header.bloom]
+        ranges = ({**asked, "fromBlock": hex(number), "toBlock": hex(number)} for number in numbers)
+        return [log for range in ranges for log in self._told("eth_getLogs", range)]
+
+    def _number(self, block: object) -> int:
+        if block == "latest":
+            return self._height()
+        return 0 if block == "earliest" else _integer(block)
+
+    def _mine(self, blocks: object = 1) -> None:
+        self._tester.mine_blocks(_integer(blocks))
+
+    def _revert(self, snapshot: object) -> bool:
+        try:
+            self._tester.revert_to_snapshot(_integer(snapshot))
+        except SnapshotNotFound:
+            return False
+        kept = self._tester._snapshots
+        for later in [name for name in kept if name >= _integer(snapshot)]:
+            del kept[later]
+        return True
+
+    def _fee_history(self, blocks: object, newest: object, percentiles: object = None) -> dict[str, Any]:
+        last = self._number(newest)
+        chain = self._backend.chain
+        headers = [
+            chain.get_canonical_block_header_by_number(number)
+            for number in range(max(last - _integer(blocks) + 1, 0), last + 1)
+        ]
+        following = chain.create_header_from_parent(headers[-1]).base_fee_per_gas
+        history = {
+            "oldestBlock": headers[0].block_number,
+            "baseFeePerGas": [*(header.base_fee_per_gas for header in headers), following],
+            "gasUsedRatio": [header.gas_used / header.gas_limit for header in headers],
+        }
+        if isinstance(percentiles, list):
+            history["reward"] = [[10**9] * len(percentiles) for _ in headers]
+        return history
+
+
+def _integer(value: object) -> int:
+    return int(value, 16) if isinstance(value, str) else int(cast(int, value))
+
+
+def _as_a_node_has_it(result: object) -> object:
+    if isinstance(result, dict):
+        told = {name: _as_a_node_has_it(value) for name, value in result.items() if name != "state_root"}
+        if isinstance(told.get("logsBloom"), int):
+            told["logsBloom"] = f"0x{told['logsBloom']:0512x}"
+        if told.get("to") == "":  # what makes a contract goes to nobody
+            told["to"] = None
+        if "logIndex" in told:
+            told.pop("type", None)
+            told["removed"] = False
+        return told
+    return [_as_a_node_has_it(each) for each in result] if isinstance(result, list | tuple) else result
+
+
+def _plain(value: object) -> object:
+    """As JSON-RPC writes it: numbers and bytes as 0x hex."""
+    if isinstance(value, dict):
+        return {name: _plain(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    if isinstance(value, bytes):
+        return f"0x{value.hex()}"
+    return hex(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """One POST a connection (HTTP/1.0), so that closing the chain leaves no connection behind."""
+
+    server: _Server
+    timeout = 10
+
+    def do_POST(self) -> None:
+        """Answer a request, or a batch of them."""
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        try:
+            asked = from_json(body)
+        except ValueError:
+            asked = None
+        if isinstance(asked, list) and asked:
+            told: object = [self.server.rpc.answer(request) for request in asked]
+        else:
+            told = self.server.rpc.answer(asked)
+        said = json.dumps(told).encode()
+        self.send_response(HTTPStatus.OK)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(said)))
+        self.end_headers()
+        self.wfile.write(said)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing: the requests are the caller's own."""
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = False  # closing waits for what is being answered
+
+    def __init__(self, rpc: _Rpc) -> None:
+        self.rpc = rpc
+        super().__init__(("127.0.0.1", 0), _Handler)

@@ -1,0 +1,61 @@
+"""EVM chains as a kind of chain: names that are addresses, the contract's digest, and how to connect to one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from chains.leaves import EVM_LEAF, LeafTypes
+from ledger.batches import Batch, Seal
+from ledger.errors import MissingExtra
+
+from . import addresses, sealing
+
+if TYPE_CHECKING:
+    from .chain import EvmChain
+
+MOST_RECEIVERS = 600
+"""Osaka lets one transaction use 16,777,216 gas, and a receiver that was never paid before takes about 22,300."""
+
+
+class EvmPlugin:
+    """EVM chains: registered under the namespace `eip155`."""
+
+    @property
+    def leaf_types(self) -> LeafTypes:
+        """The ABI types of a leaf: subscriber, plan, charged, credited."""
+        return EVM_LEAF
+
+    @property
+    def most_receivers(self) -> int:
+        """How many receivers one batch may pay."""
+        return MOST_RECEIVERS
+
+    def check(self, subscriber: str, plan: str) -> None:
+        """Raises ValueError for a subscriber that is no address in its one spelling (EIP-55), so that no address has
+        two accounts, and for a plan that is no id of the contract's."""
+        addresses.check_address(subscriber)
+        addresses.plan_id(plan)
+
+    def seal(self, batch: Batch) -> Seal:
+        """The root, the leaf file's hash and the digest. Raises ValueError for leaves that cannot be committed to."""
+        return sealing.seal(batch)
+
+    def connect(self, chain: str, contract: str, **options: Any) -> EvmChain:  # noqa: ANN401 - see settings.Settings
+        """The contract at that address on the chain of that CAIP-2 name.
+
+        Where the node is and which key signs comes from the environment (`TOLLBOOK_EVM_*`, see README.md beside this);
+        options of the names in `settings.Settings` come before it. Raises ChainUnavailable, MissingExtra, BadData for a
+        wrong option, and SettlementStopped where the contract is not there or is another.
+        """
+        try:
+            from .connecting import connect
+        except ImportError as error:
+            if (error.name or "").partition(".")[0] not in _EXTRA:
+                raise
+            hint = "install it: pip install 'tollbook[evm]'"
+            raise MissingExtra(f"settling on {chain} needs {error.name}, which is not installed", hint) from error
+        return connect(chain, contract, **options)
+
+
+_EXTRA = ("web3", "eth_account", "eth_abi", "eth_utils", "eth_typing", "hexbytes", "coincurve", "requests")
+"""What the extra `evm` brings."""

@@ -1,0 +1,105 @@
+"""Leaf files: where they are kept, how a batch's `uri` leads to them, and how they are found again.
+
+A file is kept in a folder of the operator's under the name of its hash. What the chain is told is that name, after the
+public place (`leaves_uri`) where the operator serves the folder; without one the name alone, which says nothing of the
+operator's machine. Whoever has a file can check it against the hash that the contract has.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from urllib.parse import urlsplit
+
+import requests
+
+from chains.leaves import keccak
+from chains.seals import to_hex
+from ledger.errors import ChainUnavailable
+
+MOST_BYTES = 1 << 30
+"""A file that is longer is not read: a wrong or hostile place must not fill the memory."""
+
+_CHUNK = 1 << 16
+
+
+class LeafFiles:
+    """The leaf files of one operator: in `folder`, and served under `uri` where there is one."""
+
+    def __init__(self, folder: Path | None, uri: str | None = None, *, timeout: float = 30) -> None:
+        self._folder, self._uri, self._timeout = folder, uri, timeout
+
+    def publish(self, data: bytes) -> str:
+        """Keep a leaf file, durably; returns the uri that leads to it. Raises ChainUnavailable where it cannot be."""
+        name = _name(to_hex(keccak(data)))
+        if self._folder is not None:
+            try:
+                self._keep(self._folder, name, data)
+            except OSError as error:
+                message = f"the leaf file cannot be kept in {self._folder}: {error.strerror or error}"
+                raise ChainUnavailable(message, "make that folder writable, and run again") from error
+        return name if self._uri is None else f"{self._uri.rstrip('/')}/{name}"
+
+    def find(self, data_hash: str, uri: str) -> bytes | None:
+        """The leaf file of that hash: from the folder, else from where the batch's uri leads; None where neither has
+        it. Raises ChainUnavailable for a place that cannot be asked now."""
+        for read in (self._kept, self._served):
+            data = read(data_hash, uri)
+            if data is not None and to_hex(keccak(data)) == data_hash:
+                return data
+        return None
+
+    def _kept(self, data_hash: str, uri: str) -> bytes | None:
+        if self._folder is None:
+            return None
+        with suppress(FileNotFoundError):
+            return (self._folder / _name(data_hash)).read_bytes()
+        return None
+
+    def _served(self, data_hash: str, uri: str) -> bytes | None:
+        place = uri
+        if not urlsplit(uri).scheme and self._uri is not None:
+            place = f"{self._uri.rstrip('/')}/{_name(data_hash)}"
+        if urlsplit(place).scheme not in ("http", "https"):
+            return None
+        try:
+            with requests.get(place, timeout=self._timeout, stream=True) as answer:
+                if answer.status_code in (404, 410):
+                    return None
+                answer.raise_for_status()
+                return _read(answer)
+        except requests.RequestException as error:
+            message = f"the leaf file at {place} cannot be read: {type(error).__name__}"
+            raise ChainUnavailable(message, "see that it is served there, and run again") from error
+
+    @staticmethod
+    def _keep(folder: Path, name: str, data: bytes) -> None:
+        """The file is whole under its name, or not there: it is written beside it and moved."""
+        folder.mkdir(parents=True, exist_ok=True)
+        if (folder / name).exists():
+            return
+        with NamedTemporaryFile(dir=folder, prefix=f".{name}.", delete=False) as file:
+            try:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+                os.replace(file.name, folder / name)
+            except BaseException:
+                with suppress(OSError):
+                    os.unlink(file.name)
+                raise
+
+
+def _name(data_hash: str) -> str:
+    return f"{data_hash.removeprefix('0x')}.json"
+
+
+def _read(answer: requests.Response) -> bytes | None:
+    data = bytearray()
+    for chunk in answer.iter_content(_CHUNK):
+        data += chunk
+        if len(data) > MOST_BYTES:
+            return None
+    return bytes(data)

@@ -1,0 +1,175 @@
+"""Why a contract refused a call, from what a node says of it: `BatchExists(seq=3, digest=0x…)`.
+
+Nodes hand over the bytes that the contract reverted with: its own error or a token's (EIP-6093), a text (`require`
+with a sentence), a panic of the compiler's. How they hand them over, each has a way of its own.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from typing import Any, NamedTuple
+
+from eth_abi.abi import decode
+from eth_abi.exceptions import DecodingError
+
+from chains.leaves import keccak
+
+from .addresses import address, plan_name
+from .artifacts import load
+
+_SELECTOR = 4
+_BARE = "reverted without a reason"
+_HEX = re.compile(r"0x((?:[0-9a-fA-F]{2})*)")
+_PYTHON_BYTES = re.compile(r"""execution reverted: (b'.*'|b".*")\Z""", re.DOTALL)
+_SAYS_NOTHING = re.compile(r"""[^:]*revert[^:]*(: *(b''|b""|0x))?|0x|b''|""")
+_PANICS = {
+    0x01: "an assertion failed",
+    0x11: "a number is too large, or below zero",
+    0x12: "a division by zero",
+    0x21: "a value that its enum does not have",
+    0x32: "a place beyond the end of a list",
+    0x41: "too much memory is asked for",
+}
+"""What Solidity means by the numbers of its panics."""
+
+
+class Revert(NamedTuple):
+    """An error of a contract's, by its name, with its arguments by theirs."""
+
+    name: str
+    arguments: dict[str, Any]
+
+    def __str__(self) -> str:
+        said = ", ".join(f"{name}={_shown(value)}" for name, value in self.arguments.items())
+        return f"{self.name}({said})"
+
+
+def reason(error: object, abi: Iterable[Mapping[str, Any]] | None = None) -> str:
+    """Why a call was refused, on one line.
+
+    `error` is the exception of a web3 provider, the `error` of a JSON-RPC answer, or the bytes that a contract reverted
+    with. `abi` says which errors are known: those of the contract and its test token unless it is given. What is no
+    revert says what it says by itself.
+    """
+    data = revert_data(error)
+    if data is None:
+        return " ".join(_message(error).split()) or type(error).__name__
+    if not data:
+        return _unexplained(error)
+    found = read(data, abi)
+    if found is None:
+        return f"reverted with {_shown(data)}, an error of another contract's"
+    if found.name == "Error":
+        return " ".join(str(found.arguments["message"]).split())
+    if found.name == "Panic":
+        code = found.arguments["code"]
+        return f"Panic({code:#04x}): {_PANICS.get(code, 'see the panics of Solidity')}"
+    return str(found)
+
+
+def read(data: bytes, abi: Iterable[Mapping[str, Any]] | None = None) -> Revert | None:
+    """The bytes that a contract reverted with as one of its errors; None for what is none of them.
+
+    `require` with a sentence is `Error(message)`, a panic of the compiler's `Panic(code)`.
+    """
+    known = _known() if abi is None else _errors(abi)
+    shape = known.get(data[:_SELECTOR])
+    if shape is None:
+        return None
+    try:
+        values = decode([kind for _, kind in shape.inputs], data[_SELECTOR:])
+    except DecodingError:
+        return None
+    given = zip(shape.inputs, values, strict=True)
+    return Revert(shape.name, {name: _spelled(name, kind, value) for (name, kind), value in given})
+
+
+def _spelled(name: str, kind: str, value: Any) -> Any:  # noqa: ANN401 - of that kind
+    """As the room spells it, see `addresses`."""
+    if kind == "address":
+        return address(value)
+    return plan_name(value) if name == "planId" else value
+
+
+def revert_data(error: object) -> bytes | None:
+    """The bytes that a contract reverted with; empty where it gave none, None where nothing says that one did."""
+    for part in _parts(error):
+        if isinstance(part, bytes | bytearray):
+            return bytes(part)
+        if isinstance(part, str) and (found := _HEX.fullmatch(part)):
+            return bytes.fromhex(found[1])
+    return b"" if "revert" in _message(error).lower() else None
+
+
+def _parts(error: object) -> Iterator[object]:
+    """Where the bytes may be, the surest place first. Some nodes put them one object deeper."""
+    if isinstance(error, bytes | bytearray | str):
+        yield error
+    elif isinstance(error, Mapping):
+        yield from _parts(error.get("data"))
+        yield from _parts(error.get("error"))
+        yield from _in_text(error.get("message"))
+    elif isinstance(error, BaseException):
+        yield from _parts(getattr(error, "data", None))
+        yield from _parts(getattr(error, "rpc_response", None))
+        for argument in error.args:
+            yield from _in_text(argument)
+
+
+def _in_text(text: object) -> Iterator[object]:
+    """eth-tester writes the bytes into its message, as Python does."""
+    if isinstance(text, str) and (found := _PYTHON_BYTES.search(text)):
+        yield ast.literal_eval(found[1])
+
+
+def _unexplained(error: object) -> str:
+    """A node may say more than the contract did, such as that the gas ran out."""
+    said = " ".join(_message(error).split())
+    return _BARE if _SAYS_NOTHING.fullmatch(said) else said
+
+
+def _message(error: object) -> str:
+    if isinstance(error, Mapping):
+        within = error.get("error")
+        return _message(within) if isinstance(within, Mapping) else str(error.get("message", ""))
+    if isinstance(error, BaseException):
+        answer = getattr(error, "rpc_response", None)
+        return _message(answer) if isinstance(answer, Mapping) else str(error.args[0] if error.args else "")
+    return str(error)
+
+
+# -- the errors that contracts have ------------------------------------------------------------------------------------
+
+
+class _Shape(NamedTuple):
+    name: str
+    inputs: tuple[tuple[str, str], ...]
+
+
+_SOLIDITYS = (_Shape("Error", (("message", "string"),)), _Shape("Panic", (("code", "uint256"),)))
+
+
+@cache
+def _known() -> dict[bytes, _Shape]:
+    return _errors([*load("UsageSettlement").abi, *load("TestToken").abi])
+
+
+def _errors(abi: Iterable[Mapping[str, Any]]) -> dict[bytes, _Shape]:
+    shapes = [
+        _Shape(entry["name"], tuple((each["name"], each["type"]) for each in entry["inputs"]))
+        for entry in abi
+        if entry["type"] == "error"
+    ]
+    return {_selector(shape): shape for shape in (*_SOLIDITYS, *shapes)}
+
+
+def _selector(shape: _Shape) -> bytes:
+    kinds = ",".join(kind for _, kind in shape.inputs)
+    return keccak(f"{shape.name}({kinds})".encode())[:_SELECTOR]
+
+
+def _shown(value: object) -> str:
+    return f"0x{value.hex()}" if isinstance(value, bytes) else str(value)

@@ -1,0 +1,139 @@
+"""How bytes get to a node and back: web3's HTTP provider, with our rules on what may be tried again, and what it means
+that no answer came."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import requests
+from pydantic_core import from_json
+from requests.adapters import HTTPAdapter
+from requests.exceptions import InvalidURL, SSLError
+from urllib3 import BaseHTTPResponse
+from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError, ReadTimeoutError
+from urllib3.util import Retry
+from web3 import HTTPProvider
+from web3.types import RPCEndpoint, RPCResponse
+
+from ledger.errors import ChainUnavailable, LedgerError, SendUnknown
+
+_SEND = "eth_sendRawTransaction"
+_BUSY = (408, 425, 429, 500, 502, 503, 504)
+_CLOSED_DOORS = (401, 403, 404, 405, 407, 410)
+_LONGEST_PAUSE = 10
+"""Seconds: a node may ask for hours, but a caller is waiting."""
+
+
+class Patience(Retry):
+    """urllib3's retries, which honour Retry-After, but not for longer than a caller would wait."""
+
+    def get_retry_after(self, response: BaseHTTPResponse) -> float | None:
+        """Seconds to wait, or None where the node does not say."""
+        asked = super().get_retry_after(response)
+        return None if asked is None else min(asked, _LONGEST_PAUSE)
+
+
+class Transport(HTTPProvider):
+    """JSON-RPC over HTTP, for one node. `shown` is the part of the URL that may be seen.
+
+    Reads are tried up to `tries` times; `eth_sendRawTransaction` is tried once, and raises SendUnknown where the node
+    may have got it.
+    """
+
+    def __init__(self, url: str, shown: str, *, timeout: float, tries: int, backoff: float) -> None:
+        self._reads, self._sends = requests.Session(), requests.Session()
+        again = Patience(
+            total=tries - 1,
+            read=min(tries - 1, 2),  # each costs a whole timeout
+            backoff_factor=backoff,
+            status_forcelist=_BUSY,
+            allowed_methods=None,
+            raise_on_status=False,
+        )
+        for prefix in ("http://", "https://"):
+            self._reads.mount(prefix, HTTPAdapter(max_retries=again, pool_maxsize=16))
+        # web3's own retries name an error that requests does not raise, and would repeat what must not be repeated.
+        super().__init__(url, session=self._reads, exception_retry_configuration=None)
+        self.global_ccip_read_enabled = False  # a contract's answer sends us to no other server
+        self._url, self._shown, self._timeout, self._closed = url, shown, timeout, False
+
+    def __str__(self) -> str:
+        return f"JSON-RPC at {self._shown}"
+
+    def close(self) -> None:
+        """End all connections."""
+        self._closed = True
+        for session in (self._reads, self._sends):
+            session.close()
+
+    def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:  # noqa: ANN401 - web3's signature
+        """One request and its answer: a JSON object with a result or an error."""
+        if self._closed:
+            raise ChainUnavailable(f"the connection to the node at {self._shown} was closed", "connect again")
+        body = self.encode_rpc_request(method, params)
+        session = self._sends if method == _SEND else self._reads
+        headers = cast(Mapping[str, str], self.get_request_headers())
+        try:
+            with session.post(
+                self._url, data=body, headers=headers, timeout=self._timeout, allow_redirects=False
+            ) as answer:
+                return self._read(method, answer)
+        except requests.RequestException as error:
+            failure = self._failure(method, error)
+        raise failure  # not from the library's error, which holds the URL
+
+    def _read(self, method: str, answer: requests.Response) -> RPCResponse:
+        status = answer.status_code
+        if status == 429:
+            raise ChainUnavailable(
+                f"the node at {self._shown} is asked too much (HTTP 429)", "wait, or use another node"
+            )
+        if status in _CLOSED_DOORS:
+            raise ChainUnavailable(f"the node at {self._shown} lets nobody in (HTTP {status})", "check the node's URL")
+        told = _decode(answer.content)
+        if told is not None:
+            return told
+        if status == 413:
+            return {
+                "jsonrpc": "2.0",
+                "id": 0,
+                "error": {"code": status, "message": "the answer is too large (HTTP 413)"},
+            }
+        what = f"answers HTTP {status}" if status >= 300 else "does not speak JSON-RPC"
+        raise self._lost(method, what, undone=300 <= status < 500)
+
+    def _failure(self, method: str, error: requests.RequestException) -> LedgerError:
+        cause = error.args[0] if error.args else None
+        cause = cause.reason if isinstance(cause, MaxRetryError) else cause
+        if isinstance(cause, ConnectTimeoutError | NewConnectionError) or isinstance(error, InvalidURL):
+            return self._lost(method, "cannot be reached", undone=True)
+        if isinstance(error, requests.Timeout) or isinstance(cause, ReadTimeoutError):
+            return self._lost(method, f"gives no answer in {self._timeout:g} seconds", undone=False)
+        what = "cannot be spoken to securely" if isinstance(error, SSLError) else "broke off"
+        return self._lost(method, what, undone=False)
+
+    def _lost(self, method: str, what: str, undone: bool) -> LedgerError:
+        """What it means that no answer came. `undone`: the node cannot have got the request."""
+        message = f"the node at {self._shown} {what}"
+        if method == _SEND and not undone:
+            return SendUnknown(f"{message}; it may have got a transaction, or not")
+        return ChainUnavailable(message)
+
+
+def _decode(body: bytes) -> RPCResponse | None:
+    """A JSON-RPC answer; None for anything else."""
+    try:
+        told = from_json(body)  # the standard library's parser crashes on deep nesting once py-evm is imported
+    except ValueError:
+        return None
+    if not isinstance(told, dict):
+        return None
+    error = told.get("error")
+    if isinstance(error, dict):
+        code, message = error.get("code"), error.get("message")
+        fit = {"code": code if isinstance(code, int) else 0, "message": message if isinstance(message, str) else ""}
+        return cast(RPCResponse, {"jsonrpc": "2.0", "id": 0, "error": error | fit})
+    if error is None and "result" in told:
+        return cast(RPCResponse, {"jsonrpc": "2.0", "id": 0, "result": told["result"]})
+    return None

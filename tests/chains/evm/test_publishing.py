@@ -1,0 +1,97 @@
+"""Leaf files are kept for good before anything is signed, and found by their hash."""
+
+import os
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from chains.leaves import keccak
+from chains.seals import to_hex
+from ledger.errors import ChainUnavailable
+
+publishing = pytest.importorskip("chains.evm.publishing", reason="needs the extra: pip install 'tollbook[evm]'")
+
+DATA = b'{"leaves": []}\n'
+HASH = to_hex(keccak(DATA))
+NAME = f"{HASH[2:]}.json"
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def served(tmp_path):
+    """A folder that is served over HTTP, and where."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=folder)) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield folder, f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+def test_a_file_is_found_again_by_its_hash(tmp_path):
+    files = publishing.LeafFiles(tmp_path / "leaves")
+    assert files.publish(DATA) == NAME
+    assert files.find(HASH, NAME) == DATA
+    assert sorted(os.listdir(tmp_path / "leaves")) == [NAME]
+
+
+def test_what_the_chain_is_told_says_nothing_of_the_operators_machine(tmp_path):
+    assert str(tmp_path) not in publishing.LeafFiles(tmp_path).publish(DATA)
+
+
+def test_a_public_place_stands_before_the_name(tmp_path):
+    files = publishing.LeafFiles(tmp_path, "https://leaves.example/acme/")
+    assert files.publish(DATA) == f"https://leaves.example/acme/{NAME}"
+
+
+def test_publishing_twice_is_publishing_once(tmp_path):
+    files = publishing.LeafFiles(tmp_path)
+    assert files.publish(DATA) == files.publish(DATA)
+    assert os.listdir(tmp_path) == [NAME]
+
+
+def test_a_file_that_is_not_what_its_name_says_is_not_taken(tmp_path):
+    (tmp_path / NAME).write_bytes(b"something else")
+    assert publishing.LeafFiles(tmp_path).find(HASH, NAME) is None
+
+
+def test_a_stranger_finds_it_where_the_batch_says(served):
+    folder, uri = served
+    told = publishing.LeafFiles(folder, uri).publish(DATA)
+    assert publishing.LeafFiles(None).find(HASH, told) == DATA
+
+
+def test_a_file_that_is_lost_here_is_found_where_it_is_served(tmp_path, served):
+    folder, uri = served
+    publishing.LeafFiles(folder).publish(DATA)
+    assert publishing.LeafFiles(tmp_path / "new", uri).find(HASH, NAME) == DATA
+
+
+def test_a_file_that_is_nowhere_is_not_found(tmp_path, served):
+    _, uri = served
+    assert publishing.LeafFiles(tmp_path).find(HASH, NAME) is None
+    assert publishing.LeafFiles(tmp_path, uri).find(HASH, NAME) is None
+
+
+def test_a_place_that_does_not_answer_is_told_apart_from_one_without_the_file(tmp_path):
+    with pytest.raises(ChainUnavailable, match="cannot be read"):
+        publishing.LeafFiles(tmp_path).find(HASH, "http://127.0.0.1:9/leaves.json")
+
+
+def test_other_schemes_are_not_followed(tmp_path):
+    (tmp_path / NAME).write_bytes(DATA)
+    assert publishing.LeafFiles(None).find(HASH, (tmp_path / NAME).as_uri()) is None
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_anything_is_signed(tmp_path):
+    (tmp_path / "leaves").write_text("a file")
+    with pytest.raises(ChainUnavailable, match="cannot be kept"):
+        publishing.LeafFiles(tmp_path / "leaves").publish(DATA)
