@@ -105,7 +105,7 @@ class ChainSide:
     def _balance(self, receiver: str, asset: str) -> Balance:
         try:
             return Balance(self.chain.due(receiver, asset), self.chain.claimed(receiver, asset))
-        except BadData:  # no name that this chain could pay
+        except (BadData, ValueError):  # no name that this chain could pay
             return Balance(0, 0)
 
     def _escrow(self, assets: Iterable[str]) -> tuple[list[ChainFact], dict[str, int]]:
@@ -121,7 +121,7 @@ class ChainSide:
     def _held(self, asset: str) -> int:
         try:
             return self.chain.escrow(asset)
-        except BadData:  # no asset that this chain could hold
+        except (BadData, ValueError):  # no asset that this chain could hold
             return 0
 
     def _moving(self) -> ChainUnavailable:
