@@ -120,9 +120,7 @@ def _deployed(code: Artifact, window: int, freeze: int, delay: int) -> tuple[Mac
 class World:
     """A contract with that challenge window, freeze delay and exit delay, in seconds; a fresh one each time."""
 
-    def __init__(
-        self, window: int = 0, freeze: int = DAY, delay: int = 7 * DAY, code: Artifact | None = None
-    ) -> None:
+    def __init__(self, window: int = 0, freeze: int = DAY, delay: int = 7 * DAY, code: Artifact | None = None) -> None:
         machine, settlement = _deployed(code or artifact("UsageSettlement"), window, freeze, delay)
         self.machine = machine.fork()
         self.settlement = settlement.on(self.machine)
