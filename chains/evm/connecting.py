@@ -29,9 +29,9 @@ def connect(
     `options` are fields of `Settings`, and come before what the environment says. Leaf files are published in
     `default_leaves` where the settings name no folder. A connection that is `read_only` needs no key, and cannot send.
 
-    Raises BadData for a wrong name, address or setting and for a node of another chain, ChainUnavailable for a node that
-    does not answer or is not to be trusted now, SettlementStopped where the address has no code, or another contract's,
-    or where the key is not its operator's.
+    Raises BadData for a wrong name, address or setting, and for a node of another chain; ChainUnavailable for a node
+    that does not answer or is not to be trusted now; SettlementStopped where the address has no code, or another
+    contract's, or where the key is not its operator's.
     """
     try:
         chain_id, address = addresses.chain_id(chain), addresses.address(contract)
@@ -69,6 +69,6 @@ def _check_code(contract: SettlementContract, code: bytes, chain: str) -> None:
         raise SettlementStopped(message, "check the address and the chain; nothing was sent")
     if not contract.artifact.is_code(code):
         raise SettlementStopped(
-            f"the contract at {contract.address} on {chain} is not the {contract.artifact.name} that this release knows",
+            f"the contract at {contract.address} on {chain} is not the {contract.artifact.name} of this release",
             "check the address, or install the release of Tollbook that deployed it; nothing was sent",
         )
