@@ -157,7 +157,7 @@ class LocalBench(Bench):
         return self._connect(chain.name, chain.contract, self._gate.url)
 
     def _connect(self, name: str, contract: str, url: str) -> Chain:
-        return self.plugin.connect(name, contract, url=url, key=OPERATOR.key, leaves=self._leaves)
+        return self.plugin.connect(name, contract, url=url, key=OPERATOR.key, leaves=self._leaves, tries=1)
 
     # -- blocks and time -----------------------------------------------------------------------------------------------
 
