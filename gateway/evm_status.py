@@ -109,7 +109,11 @@ def asking(chain: str, **options: Any) -> Iterator[tuple[Node, LocalAccount | No
     settings = Settings.read(number, **options)
     account = operator(settings) if settings.key or settings.keystore else None
     with Node(
-        settings.node_url, finality=settings.finality, fallback=settings.finality_fallback, timeout=settings.timeout
+        settings.node_url,
+        tries=settings.tries,
+        finality=settings.finality,
+        fallback=settings.finality_fallback,
+        timeout=settings.timeout,
     ) as node:
         if (told := node.chain_id()) != number:
             hint = f"set TOLLBOOK_EVM_URL_{number} to a node of that chain"

@@ -133,7 +133,7 @@ def _show_running(told: Running, window: int) -> None:
         ("coin", told.coin),
         ("window", f"{window} s"),
     ]
-    table(("", "what runs here"), facts)
+    table(("local chain", "where it is"), facts)
     line()
     rows = [
         (each.role, each.address, amount(each.coins // 10**18), amount(each.tokens, 6), each.key)
@@ -226,7 +226,7 @@ def _show_deployed(chain: str, roles: Roles, delays: Delays, done: Done, token: 
     line()
     named = [(name, address) for name, address in roles._asdict().items()]
     seconds = [(name.replace("_", " "), f"{delay} s") for name, delay in delays._asdict().items()]
-    table(("", "set for ever, but the roles"), [*named, *seconds])
+    table(("role or delay", "who, or how long"), [*named, *seconds])
     line()
     if token is not None:
         line(f"the token is {asset_name(chain, token.contract)}: anyone may mint it, so it is worth nothing")
@@ -266,7 +266,7 @@ def _show_status(found: Status) -> None:
         role = "the operator" if found.key.is_operator else "not the operator"
         facts += [("key", f"{found.key.address}, {role}")]
         facts += [("key's balance", f"{amount(found.key.balance)} of the coin's smallest unit")]
-    table(("", "how it is"), facts)
+    table(("status", "what there is"), facts)
     if found.found is not None and found.found.waiting:
         line()
         table(
