@@ -27,7 +27,7 @@ BATCH, PURCHASE, PAYOUT, ESCROW = "chain_batch", "chain_purchase", "chain_payout
 KINDS = (BATCH, PURCHASE, PAYOUT, ESCROW)
 """The kinds of findings that join the others where a log is compared with its chain, in the order of the report."""
 
-_TAKEN_IN = "`tollbook settle` takes it in"
+_TAKEN_IN = "`tollbook settle` takes it in, or says why not"
 _END = {"confirmed": "executed", "cancelled": "cancelled"}
 _NAMES = {"requests": "exit_requested", "exits": "exit_paid"}
 
