@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from eth_abi.abi import decode
 from eth_abi.exceptions import DecodingError
-from eth_utils.abi import get_abi_output_types
+from eth_utils.abi import function_abi_to_4byte_selector, get_abi_output_types
 from eth_utils.address import to_checksum_address
 from hexbytes import HexBytes
 from web3 import Web3
@@ -170,7 +170,7 @@ class SettlementContract:
 
     def is_execution(self, data: bytes) -> bool:
         """Whether a call is that of `execute_data`."""
-        return data[:4] == bytes(HexBytes(self._functions.get_function_by_name("executeBatch").selector))
+        return data[:4] == function_abi_to_4byte_selector(self._functions.get_function_by_name("executeBatch").abi)
 
     # -- logs ----------------------------------------------------------------------------------------------------------
 

@@ -69,6 +69,12 @@ class Token:
         """The call that gives somebody so much of a `TestToken`, out of nothing."""
         return self.address, _call("mint(address,uint256)", holder, amount)
 
+    def transfer(self, receiver: str, amount: int) -> tuple[str, bytes]:
+        """The call that sends somebody so much. Raises BadData for the coin."""
+        if self.address == COIN:
+            raise BadData("the chain's own coin is sent along with a transaction", "send it as that")
+        return self.address, _call("transfer(address,uint256)", receiver, amount)
+
     # -- EIP-3009 ------------------------------------------------------------------------------------------------------
 
     def authorize(

@@ -229,6 +229,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = False  # closing waits for what is being answered
+    request_queue_size = 128  # many threads may ask at once; one that is not let in waits for a second
 
     def __init__(self, rpc: _Rpc) -> None:
         self.rpc = rpc

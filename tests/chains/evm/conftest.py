@@ -24,3 +24,29 @@ def anvil():
     """A new anvil, for what only it can do."""
     with started("anvil") as chain:
         yield chain
+
+
+@pytest.fixture
+def shops(tmp_path):
+    """Makes shops on anvils of their own."""
+    if find_anvil() is None:
+        pytest.skip(f"needs anvil: {INSTALL}")
+    from evm_shop import Shop
+
+    made = []
+
+    def shop(**options) -> Shop:
+        folder = tmp_path / f"shop {len(made)}"
+        folder.mkdir()
+        made.append(Shop(folder, **options))
+        return made[-1]
+
+    yield shop
+    for each in made:
+        each.close()
+
+
+@pytest.fixture
+def shop(shops):
+    """A shop where alice has bought."""
+    return shops()
