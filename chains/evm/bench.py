@@ -71,6 +71,7 @@ class LocalBench(Bench):
         self.window = window
         self._stack = ExitStack()
         self._makers: dict[str, str] = {}
+        self._wallets: dict[tuple[str, str], Wallet] = {}
         self._time = 0
         self._keys = {each.address: each.key for each in DEV_ACCOUNTS}
 
@@ -127,8 +128,11 @@ class LocalBench(Bench):
         key = account if isinstance(account, str) else account.key
         return Sender(node or self._node, key, chain_id=chain_id)
 
-    def _wallet(self, chain: Chain, address: str) -> Wallet:
-        return Wallet(self._node, self._keys[address], chain.contract, chain_id=CHAIN_ID)
+    def _wallet(self, contract: str, address: str) -> Wallet:
+        if (contract, address) not in self._wallets:
+            made = Wallet(self._node, self._keys[address], contract, chain_id=CHAIN_ID)
+            self._wallets[contract, address] = made
+        return self._wallets[contract, address]
 
     def _deploy(self, maker: str, node: Node, chain_id: int) -> str:
         """A contract by an account that has never sent anything: its address follows from the account."""
@@ -144,7 +148,7 @@ class LocalBench(Bench):
             contract = self._deploy(maker, self._node, CHAIN_ID)
             for subscriber in self.subscribers:
                 self._sender(FUNDER).send(*token.mint(subscriber, self.purse))
-                Wallet(self._node, self._keys[subscriber], contract, chain_id=CHAIN_ID).approve(self.asset, self.purse)
+                self._wallet(contract, subscriber).approve(self.asset, self.purse)
         self._makers[contract] = maker
         return self._connect(addresses.chain_name(CHAIN_ID), contract, self._gate.url)
 
@@ -153,7 +157,7 @@ class LocalBench(Bench):
         return self._connect(chain.name, chain.contract, self._gate.url)
 
     def _connect(self, name: str, contract: str, url: str) -> Chain:
-        return self.plugin.connect(name, contract, url=url, key=OPERATOR.key, leaves=self._leaves)
+        return self.plugin.connect(name, contract, url=url, key=OPERATOR.key, leaves=self._leaves, tries=1)
 
     # -- blocks and time -----------------------------------------------------------------------------------------------
 
@@ -190,14 +194,14 @@ class LocalBench(Bench):
 
     def _buy(self, chain: Chain, subscriber: str, plan: str, **terms: Any) -> str:  # noqa: ANN401
         with self.at_once():  # a re-organisation may have taken the plan away, so it is looked for each time
-            contract = SettlementContract(self._node, chain.contract)
+            contract = self._wallet(chain.contract, subscriber).contract
             publish_plan(self._sender(PUBLISHER), contract, _NAMES[plan], **terms)
-        return self._wallet(chain, subscriber).purchase(plan, wait=False).id
+        return self._wallet(chain.contract, subscriber).purchase(plan, wait=False).id
 
     def paid(self, chain: Chain, receiver: str, asset: str) -> int:
         """What the token moved from the contract to the receiver (for the coin: what the contract says), and what is
         due."""
-        contract, token = SettlementContract(self._node, chain.contract), addresses.token(asset)
+        contract, token = self._wallet(chain.contract, FUNDER.address).contract, addresses.token(asset)
         return self._moved(contract, token, receiver) + contract.due(token, receiver)
 
     def _moved(self, contract: SettlementContract, token: str, receiver: str) -> int:
@@ -210,20 +214,20 @@ class LocalBench(Bench):
 
     def claim(self, chain: Chain, receiver: str) -> None:
         """Anyone may claim for anyone."""
-        self._wallet(chain, FUNDER.address).claim(self.asset, receiver, wait=False)
+        self._wallet(chain.contract, FUNDER.address).claim(self.asset, receiver, wait=False)
 
     def request_exit(self, chain: Chain, subscriber: str, plan: str) -> None:
         """The subscriber asks."""
-        self._wallet(chain, subscriber).request_exit(plan, wait=False)
+        self._wallet(chain.contract, subscriber).request_exit(plan, wait=False)
 
     def leave(self, chain: Chain, subscriber: str, plan: str, leaf: Leaf, proof: Sequence[str]) -> None:
         """The contract takes the leaf's names from who calls and from the plan."""
         own = Leaf(subscriber, plan, leaf.charged, leaf.credited)
-        self._wallet(chain, subscriber).exit(own, proof, wait=False)
+        self._wallet(chain.contract, subscriber).exit(own, proof, wait=False)
 
     def cancel(self, chain: Chain, number: int) -> None:
         """The guardian calls a batch off."""
-        self._wallet(chain, GUARDIAN.address).cancel(number, "for a trial", wait=False)
+        self._wallet(chain.contract, GUARDIAN.address).cancel(number, "for a trial", wait=False)
 
     # -- trouble -------------------------------------------------------------------------------------------------------
 

@@ -40,7 +40,11 @@ def connect(
     settings = Settings.read(chain_id, **options)
     key = None if read_only else operator(settings)
     node = Node(
-        settings.node_url, finality=settings.finality, fallback=settings.finality_fallback, timeout=settings.timeout
+        settings.node_url,
+        tries=settings.tries,
+        finality=settings.finality,
+        fallback=settings.finality_fallback,
+        timeout=settings.timeout,
     )
     try:
         node.check(chain_id)

@@ -10,16 +10,16 @@ import threading
 import time
 from typing import NamedTuple, NoReturn
 
-from eth_account import Account
 from eth_account.signers.local import LocalAccount
 from eth_utils.address import to_checksum_address
 from web3.types import TxParams, TxReceipt, Wei
 
 from chains.seals import to_hex
-from ledger.errors import BadData, ChainUnavailable, SendUnknown
+from ledger.errors import ChainUnavailable, SendUnknown
 
 from . import transactions
 from .addresses import address
+from .keys import from_key
 from .node import Node, Reverted
 from .reverts import reason
 from .transactions import Fees
@@ -73,7 +73,7 @@ class Sender:
         timeout: float = 120,
     ) -> None:
         self.node, self._most_fee, self._timeout = node, most_fee, timeout
-        self._account = _account(account)
+        self._account = from_key(account) if isinstance(account, str) else account
         self._chain_id = node.chain_id() if chain_id is None else chain_id
         self._sending = threading.Lock()
 
@@ -178,13 +178,3 @@ def _done(transaction: str, receipt: TxReceipt) -> Done:
     gas, contract = int(receipt["gasUsed"]), receipt["contractAddress"]
     cost = gas * int(receipt["effectiveGasPrice"])
     return Done(transaction, int(receipt["blockNumber"]), gas, cost, address(contract) if contract else "")
-
-
-def _account(account: LocalAccount | str) -> LocalAccount:
-    if isinstance(account, LocalAccount):
-        return account
-    try:
-        made: LocalAccount = Account.from_key(account)
-    except Exception:  # noqa: BLE001 - what it raises may hold the key, so nothing of it is passed on
-        raise BadData("that is no private key", "give 0x and 64 hex digits") from None
-    return made

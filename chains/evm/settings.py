@@ -9,6 +9,7 @@
     TOLLBOOK_EVM_FINALITY_FALLBACK      how many blocks do where the node does not know the word `finalized`
     TOLLBOOK_EVM_MAX_FEE                the most that a unit of gas may cost, in wei
     TOLLBOOK_EVM_TIMEOUT                seconds that a node may take to answer
+    TOLLBOOK_EVM_TRIES                  how often a node is asked that is busy, or cannot be reached
     TOLLBOOK_EVM_PAUSE                  seconds between two looks at the chain
     TOLLBOOK_EVM_LEAVES                 the folder where leaf files are published
     TOLLBOOK_EVM_LEAVES_URI             where others find that folder
@@ -54,6 +55,7 @@ class Settings(BaseModel):
     finality_fallback: Annotated[int, Field(ge=1)] | None = None
     max_fee: Annotated[int, Field(gt=0)] | None = None
     timeout: Annotated[float, Field(gt=0, le=600)] = 10
+    tries: Annotated[int, Field(ge=1, le=20)] = 5
     pause: Annotated[float, Field(ge=0, le=3600)] = 2
     leaves: Path | None = None
     leaves_uri: str | None = None

@@ -95,6 +95,11 @@ class Wallet:
         """The account's address."""
         return self._sender.address
 
+    @property
+    def contract(self) -> SettlementContract:
+        """The contract, to read it."""
+        return self._contract
+
     def wait(self, transaction: str) -> Done | None:
         """What became of a transaction that was not waited for; None where it was reverted."""
         return self._sender.wait(transaction)

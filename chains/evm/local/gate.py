@@ -74,6 +74,8 @@ class Gate:
             except OSError:
                 asker.close()
                 continue
+            for end in (asker, node):
+                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # an answer in two pieces does not wait
             leading = threading.Thread(target=_lead, args=(asker, node), name="gate", daemon=True)
             self._through = {each: ends for each, ends in self._through.items() if each.is_alive()}
             self._through[leading] = (asker, node)

@@ -273,7 +273,7 @@ def test_a_fee_that_is_too_high_is_not_paid(shop):
 
 @pytest.mark.parametrize("key", ["0x12", "secret words", ""])
 def test_a_key_that_is_none_is_refused_without_being_shown(shop, key):
-    with pytest.raises(BadData, match="no private key") as refused:
+    with pytest.raises(BadData, match="the key is not a private key") as refused:
         Wallet(shop.node, key, shop.address)
     assert refused.value.__cause__ is None
     assert key not in str(refused.value) or not key
