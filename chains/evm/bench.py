@@ -43,7 +43,7 @@ from .wallet import Wallet
 
 OPERATOR, GUARDIAN, PUBLISHER, FUNDER, ALICE, BOB, SELLER, PLATFORM, *_ = DEV_ACCOUNTS
 
-WINDOW, FREEZE_DELAY, EXIT_DELAY = 60, 30, 10**9
+BLOCK_TIME, WINDOW, FREEZE_DELAY, EXIT_DELAY = 5, 60, 30, 10**9
 """Seconds. The exit delay is one that no rule waits for."""
 
 _NAMES = {plan_id(PUBLISHER.address, name): name for name in ("small", "large")}
@@ -167,8 +167,11 @@ class LocalBench(Bench):
         return self._time * SECOND
 
     def mine(self, chain: Chain) -> None:
-        """One block."""
-        self._local.mine()
+        """One block, some seconds after the last: a window does not last for ever."""
+        if self.window:
+            self._local.advance(BLOCK_TIME)
+        else:
+            self._local.mine()
 
     def pass_time(self, chain: Chain) -> None:
         """A block, the waits, and so many blocks that all of it is final."""

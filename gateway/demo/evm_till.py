@@ -77,7 +77,13 @@ def evm_till(
         contract = deploy_settlement(sender, roles, delays).contract
         name = addresses.chain_name(local.chain_id)
         place = Place(local, node, sender, contract, addresses.asset_name(name, token))
-        settings: dict[str, Any] = {"url": local.url, "key": operator.key, "finality": 0, "leaves": leaves, "pause": _PAUSE}
+        settings: dict[str, Any] = {
+            "url": local.url,
+            "key": operator.key,
+            "finality": 0,
+            "leaves": leaves,
+            "pause": _PAUSE,
+        }
         with closing(connect(name, contract, **settings)) as chain:
             yield EvmTill(ledger, clock, chain, place)
 
