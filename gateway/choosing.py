@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
+from chains.evm.addresses import NAMESPACE
 from ledger import Ledger
 from ledger.errors import BadData, LogError, UnknownPlugin
 from ledger.plugins import ChainPlugin, chain_plugin, chains
@@ -50,6 +51,11 @@ def is_mock(chain: str) -> bool:
     return chain.startswith("mock:")
 
 
+def is_evm(chain: str) -> bool:
+    """Whether it is an EVM chain, which is spoken to by our own plugin."""
+    return chain.startswith(f"{NAMESPACE}:")
+
+
 def mock_file(log: Path, contract: str) -> Path:
     """Where the mock chain of a log with that contract lives: such a file has one contract."""
     other = "" if contract == CONTRACT else f".{quote(contract, safe='')}"
@@ -67,16 +73,22 @@ def check_writable(file: Path, why: str = "settling writes it") -> None:
         raise LogError(f"{file} cannot be written", f"{why}: change its permissions, and run again")
 
 
-def chosen(ledger: Ledger, log: Path, asked: str | None) -> str:
+def chosen(ledger: Ledger, log: Path, asked: str | None, contract: str | None = None) -> str:
     """The chain to settle on: the one that was asked for, or the only one on which the log has escrow, or else
-    mock:local. Raises Usage where all of the log's escrow is on others, and UnknownPlugin."""
+    mock:local. A `contract` that was asked for may have sold what the log does not know yet.
+
+    Raises Usage where all of the log's escrow is on others, and UnknownPlugin.
+    """
     there = dict.fromkeys(chain for chain, _, _ in ledger.escrows())
     if asked is None:
         name = next(iter(there)) if len(there) == 1 else MOCK
     else:
         name = chain_name(asked, there)
     plugin = plugin_of(name)
-    if there and name not in there and not _sold(log, name, plugin):
+    if contract is None and name not in there and is_evm(name):
+        hint = "give --contract and the address of the contract that sells the log's plans there"
+        raise Usage(f"the log has nothing on {name} yet", hint)
+    if contract is None and there and name not in there and not _sold(log, name, plugin):
         others = (f"--chain {other}, where {_held(ledger, other)} is" for other in there)
         raise Usage(f"nothing is in escrow on {name}", f"give {', or '.join(others)}")
     return name

@@ -9,19 +9,29 @@ from pathlib import Path
 from ledger.errors import BadData, ChainUnavailable, LedgerError
 from ledger.plugins import Chain
 
-from .choosing import check_writable, has_chain, is_mock, mock_file, plugin_of
+from .choosing import check_writable, has_chain, is_evm, is_mock, mock_file, plugin_of
 from .errors import Usage
 
 
-def connect(log: Path, chain: str, contract: str) -> Chain:
-    """A contract of the log, on the chain of that name. Raises ChainUnavailable, Usage for another chain's file, and
-    UnknownPlugin. Where a mock chain is lost that held the log's money, no new one is made in its place."""
+def connect(log: Path, chain: str, contract: str, *, read_only: bool = False) -> Chain:
+    """A contract of the log, on the chain of that name; `read_only` needs no operator's key where there are keys.
+
+    Raises ChainUnavailable, Usage for another chain's file, and UnknownPlugin. Where a mock chain is lost that held the
+    log's money, no new one is made in its place.
+    """
     with blaming(log, chain, contract):
-        return plugin_of(chain).connect(chain, contract, **_options(log, chain, contract))
+        return plugin_of(chain).connect(chain, contract, **_options(log, chain, contract, read_only))
 
 
-def _options(log: Path, chain: str, contract: str) -> dict[str, object]:
-    """What a chain's plugin must know of the log to connect."""
+def leaves_folder(log: Path) -> Path:
+    """Where the leaf files of a log's batches are published, unless the settings name another place."""
+    return log.with_name(f"{log.name}.leaves")
+
+
+def _options(log: Path, chain: str, contract: str, read_only: bool) -> dict[str, object]:
+    """What a chain's plugin must know of the log to connect: other people's plugins nothing."""
+    if is_evm(chain):
+        return {"default_leaves": leaves_folder(log), "read_only": read_only}
     if not is_mock(chain):
         return {}
     where = mock_file(log, contract)

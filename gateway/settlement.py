@@ -40,11 +40,15 @@ def pauses(wait: int, told: Progress) -> Iterator[int]:
 class Run:
     """A run on one chain. `batches` are those that it met, ended by now or still open, in the order of their openings.
 
-    With `as_json`, what is told on the way is JSON too.
+    A `contract` that the log knows nothing of yet is settled in as well. With `as_json`, what is told on the way is
+    JSON too.
     """
 
-    def __init__(self, ledger: Ledger, log: Path, chain: str, as_json: bool = False) -> None:
+    def __init__(
+        self, ledger: Ledger, log: Path, chain: str, contract: str | None = None, as_json: bool = False
+    ) -> None:
         self._ledger, self._log, self._chain, self._as_json = ledger, log, chain, as_json
+        self._contract = contract
         self._read_upto = ledger.head.seq
         self._wrote = False
         self._met = Batches(batch for contract in self._places() for batch in ledger.batches(chain, contract))
@@ -82,8 +86,10 @@ class Run:
         Each must be there, and have what the log calls confirmed, before anything is written.
         """
         chains: dict[str, Chain] = {}
-        for contract in contracts_there(self._log, self._chain, self._places()):
-            chains[contract] = stack.enter_context(closing(connect(self._log, self._chain, contract)))
+        asked = [] if self._contract is None else [self._contract]
+        for contract in contracts_there(self._log, self._chain, [*self._places(), *asked]):
+            chain = stack.enter_context(closing(connect(self._log, self._chain, contract)))
+            chains[chain.contract] = chain  # which may be spelled otherwise than what was asked for
         boxes = {contract: Outbox(self._ledger, chain) for contract, chain in chains.items()}
         watchers = {contract: Watcher(self._ledger, chain) for contract, chain in chains.items()}
         for contract, box in boxes.items():

@@ -41,6 +41,14 @@ def test_every_room_is_typed_and_whole(wheel):
 
 
 @in_checkout
+def test_the_wheel_brings_the_contracts_and_nothing_that_npm_installed(wheel):
+    names = set(wheel.namelist())
+    for file in ("artifacts/UsageSettlement.json", "artifacts/TestToken.json", "contracts/UsageSettlement.sol"):
+        assert f"chains/evm/{file}" in names
+    assert [name for name in names if "node_modules" in name] == []
+
+
+@in_checkout
 def test_the_core_depends_on_few_things():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     names = {requirement.split(">")[0] for requirement in project["dependencies"]}
@@ -50,6 +58,15 @@ def test_the_core_depends_on_few_things():
 @pytest.mark.smoke
 def test_importing_the_core_imports_nothing_heavy():
     program = f"import sys, ledger; print([name for name in {HEAVY!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+@pytest.mark.smoke
+def test_the_room_of_evm_chains_is_imported_without_what_it_needs_to_reach_one():
+    program = (
+        "import sys, chains.evm.plugin; print([name for name in ('web3', 'eth_account', 'eth') if name in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stdout.strip() == "[]", done.stderr
 

@@ -1,7 +1,7 @@
 """The conformance benches of EVM chains: one contract after the other, on a chain of this machine.
 
-    python -m chains.conformance chains.evm.bench:TesterBench        # eth-tester: from PyPI alone
-    python -m chains.conformance chains.evm.bench:AnvilBench         # anvil, which mines when it is told to
+python -m chains.conformance chains.evm.bench:TesterBench        # eth-tester: from PyPI alone
+python -m chains.conformance chains.evm.bench:AnvilBench         # anvil, which mines when it is told to
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from eth_account import Account
-from eth_account.typed_transactions import TypedTransaction
+from eth_account.typed_transactions.typed_transaction import TypedTransaction
+from eth_utils.address import to_checksum_address
 from hexbytes import HexBytes
 
 from chains.conformance import Bench, Elsewhere
@@ -70,6 +71,7 @@ class LocalBench(Bench):
         self.window = window
         self._stack = ExitStack()
         self._makers: dict[str, str] = {}
+        self._wallets: dict[tuple[str, str], Wallet] = {}
         self._time = 0
         self._keys = {each.address: each.key for each in DEV_ACCOUNTS}
 
@@ -77,7 +79,7 @@ class LocalBench(Bench):
         """End the chain. A second call does nothing."""
         self._stack.close()
 
-    # -- what a kind of local chain says ---------------------------------------------------------------------------------
+    # -- what a kind of local chain says -------------------------------------------------------------------------------
 
     @abstractmethod
     def start(self, chain_id: int) -> LocalChain:
@@ -87,7 +89,7 @@ class LocalBench(Bench):
         """While the context lasts, what is sent is mined at once."""
         return nullcontext()
 
-    # -- the chain and its contracts -------------------------------------------------------------------------------------
+    # -- the chain and its contracts -----------------------------------------------------------------------------------
 
     @cached_property
     def _local(self) -> LocalChain:
@@ -118,7 +120,7 @@ class LocalBench(Bench):
             return deploy_token(self._sender(FUNDER)).contract
 
     @cached_property
-    def asset(self) -> str:  # type: ignore[override] - the token is made when the chain is
+    def asset(self) -> str:  # type: ignore[override]  # the token is made when the chain is
         """The test token."""
         return addresses.asset_name(addresses.chain_name(CHAIN_ID), self._token)
 
@@ -126,8 +128,11 @@ class LocalBench(Bench):
         key = account if isinstance(account, str) else account.key
         return Sender(node or self._node, key, chain_id=chain_id)
 
-    def _wallet(self, chain: Chain, address: str) -> Wallet:
-        return Wallet(self._node, self._keys[address], chain.contract, chain_id=CHAIN_ID)
+    def _wallet(self, contract: str, address: str) -> Wallet:
+        if (contract, address) not in self._wallets:
+            made = Wallet(self._node, self._keys[address], contract, chain_id=CHAIN_ID)
+            self._wallets[contract, address] = made
+        return self._wallets[contract, address]
 
     def _deploy(self, maker: str, node: Node, chain_id: int) -> str:
         """A contract by an account that has never sent anything: its address follows from the account."""
@@ -143,7 +148,7 @@ class LocalBench(Bench):
             contract = self._deploy(maker, self._node, CHAIN_ID)
             for subscriber in self.subscribers:
                 self._sender(FUNDER).send(*token.mint(subscriber, self.purse))
-                Wallet(self._node, self._keys[subscriber], contract, chain_id=CHAIN_ID).approve(self.asset, self.purse)
+                self._wallet(contract, subscriber).approve(self.asset, self.purse)
         self._makers[contract] = maker
         return self._connect(addresses.chain_name(CHAIN_ID), contract, self._gate.url)
 
@@ -152,13 +157,13 @@ class LocalBench(Bench):
         return self._connect(chain.name, chain.contract, self._gate.url)
 
     def _connect(self, name: str, contract: str, url: str) -> Chain:
-        return self.plugin.connect(name, contract, url=url, key=OPERATOR.key, leaves=self._leaves)
+        return self.plugin.connect(name, contract, url=url, key=OPERATOR.key, leaves=self._leaves, tries=1)
 
-    # -- blocks and time -------------------------------------------------------------------------------------------------
+    # -- blocks and time -----------------------------------------------------------------------------------------------
 
     def now(self, chain: Chain) -> int:
         """The last block's time; a re-organisation does not turn it back."""
-        self._time = max(self._time, self._local.time)
+        self._time = max(self._time, self._local.now)
         return self._time * SECOND
 
     def mine(self, chain: Chain) -> None:
@@ -171,7 +176,7 @@ class LocalBench(Bench):
         self._local.advance(max(WINDOW, FREEZE_DELAY) + 1)
         self._local.mine(_FINALITY)
 
-    # -- who buys, leaves and is paid ------------------------------------------------------------------------------------
+    # -- who buys, leaves and is paid ----------------------------------------------------------------------------------
 
     def purchase(self, chain: Chain, subscriber: str, plan: str, shares: Mapping[str, int], credits: int) -> str:
         """The subscriber buys for itself, with the tokens that it has approved."""
@@ -189,14 +194,14 @@ class LocalBench(Bench):
 
     def _buy(self, chain: Chain, subscriber: str, plan: str, **terms: Any) -> str:  # noqa: ANN401
         with self.at_once():  # a re-organisation may have taken the plan away, so it is looked for each time
-            contract = SettlementContract(self._node, chain.contract)
+            contract = self._wallet(chain.contract, subscriber).contract
             publish_plan(self._sender(PUBLISHER), contract, _NAMES[plan], **terms)
-        return self._wallet(chain, subscriber).purchase(plan, wait=False).id
+        return self._wallet(chain.contract, subscriber).purchase(plan, wait=False).id
 
     def paid(self, chain: Chain, receiver: str, asset: str) -> int:
         """What the token moved from the contract to the receiver (for the coin: what the contract says), and what is
         due."""
-        contract, token = SettlementContract(self._node, chain.contract), addresses.token(asset)
+        contract, token = self._wallet(chain.contract, FUNDER.address).contract, addresses.token(asset)
         return self._moved(contract, token, receiver) + contract.due(token, receiver)
 
     def _moved(self, contract: SettlementContract, token: str, receiver: str) -> int:
@@ -204,27 +209,27 @@ class LocalBench(Bench):
             address, topics = contract.address, [contract.topic("Claimed"), _topic(token), _topic(receiver)]
         else:
             address, topics = token, [_TRANSFER, _topic(contract.address), _topic(receiver)]
-        logs = self._node.logs(address, topics, contract.deployed_block, self._local.height)
+        logs = self._node.logs(contract.deployed_block, self._local.height, address, topics)
         return sum(int.from_bytes(log["data"]) for log in logs)
 
     def claim(self, chain: Chain, receiver: str) -> None:
         """Anyone may claim for anyone."""
-        self._wallet(chain, FUNDER.address).claim(self.asset, receiver, wait=False)
+        self._wallet(chain.contract, FUNDER.address).claim(self.asset, receiver, wait=False)
 
     def request_exit(self, chain: Chain, subscriber: str, plan: str) -> None:
         """The subscriber asks."""
-        self._wallet(chain, subscriber).request_exit(plan, wait=False)
+        self._wallet(chain.contract, subscriber).request_exit(plan, wait=False)
 
     def leave(self, chain: Chain, subscriber: str, plan: str, leaf: Leaf, proof: Sequence[str]) -> None:
         """The contract takes the leaf's names from who calls and from the plan."""
         own = Leaf(subscriber, plan, leaf.charged, leaf.credited)
-        self._wallet(chain, subscriber).exit(own, proof, wait=False)
+        self._wallet(chain.contract, subscriber).exit(own, proof, wait=False)
 
     def cancel(self, chain: Chain, number: int) -> None:
         """The guardian calls a batch off."""
-        self._wallet(chain, GUARDIAN.address).cancel(number, "for a trial", wait=False)
+        self._wallet(chain.contract, GUARDIAN.address).cancel(number, "for a trial", wait=False)
 
-    # -- trouble ---------------------------------------------------------------------------------------------------------
+    # -- trouble -------------------------------------------------------------------------------------------------------
 
     def namesake(self, chain: Chain) -> Chain:
         """The same account makes its first contract on another chain, too."""
@@ -256,9 +261,8 @@ class LocalBench(Bench):
         """The signed transactions of the last blocks, in order."""
         height = self._local.height
         for number in range(height - depth + 1, height + 1):
-            block = self._local.ask("eth_getBlockByNumber", hex(number), True)
-            for told in block["transactions"]:
-                yield _signed(told)
+            for hash in self._local.ask("eth_getBlockByNumber", hex(number), False)["transactions"]:
+                yield _signed(self._local.ask("eth_getTransactionByHash", hash))
 
     def lose(self, chain: Chain, attempt: Attempt) -> None:
         """The chain goes back to what it was before it was sent."""
@@ -322,7 +326,8 @@ def _topic(address: str) -> str:
 
 def _signed(told: Mapping[str, Any]) -> str:
     """A mined transaction (EIP-1559) as its sender signed it, from what a node tells of it."""
-    numbers = ("chainId", "nonce", "maxPriorityFeePerGas", "maxFeePerGas", "gas", "value", "v", "r", "s")
-    fields = {name: int(told[name], 16) for name in numbers}
-    fields |= {"type": 2, "to": told["to"] or b"", "data": told["input"], "accessList": ()}
+    numbers = ("nonce", "maxPriorityFeePerGas", "maxFeePerGas", "gas", "value", "v", "r", "s")
+    fields: dict[str, Any] = {name: int(told[name], 16) for name in numbers}
+    to = to_checksum_address(told["to"]) if told["to"] else b""
+    fields |= {"type": 2, "chainId": CHAIN_ID, "to": to, "data": told["input"], "accessList": ()}
     return HexBytes(TypedTransaction.from_dict(fields).encode()).to_0x_hex()

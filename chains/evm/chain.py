@@ -150,11 +150,14 @@ class EvmChain:
 
     def due(self, receiver: str, asset: str) -> int:
         """What the contract owes a receiver, signed: below 0 later payouts fill it first."""
-        return self._contract.due(self._token(asset), addresses.address(receiver))
+        token = self._token(asset)
+        return 0 if token is None else self._contract.due(token, addresses.address(receiver))
 
     def claimed(self, receiver: str, asset: str) -> int:
         """What the contract has paid to a receiver of what was due to it, so far."""
-        topics = [self._contract.topic("Claimed"), *map(_word, (self._token(asset), receiver))]
+        if (token := self._token(asset)) is None:
+            return 0
+        topics = [self._contract.topic("Claimed"), *map(_word, (token, receiver))]
 
         def read(_: int, head: Header) -> int:
             logs = self._logs.between(topics, self._contract.deployed_block, head.number)
@@ -164,12 +167,13 @@ class EvmChain:
 
     def escrow(self, asset: str) -> int:
         """What the contract holds for who bought: what was paid in, less exits and what has moved to dues."""
-        return self._contract.escrow(self._token(asset))
+        token = self._token(asset)
+        return 0 if token is None else self._contract.escrow(token)
 
-    def _token(self, asset: str) -> str:
-        if not asset.startswith(f"{self.name}/"):
-            raise ValueError(f"{asset!r} is no asset on {self.name}")
-        return addresses.token(asset)
+    def _token(self, asset: str) -> str | None:
+        """The asset's token; None for an asset of another chain, of which nothing can be here."""
+        token = addresses.token(asset)
+        return token if asset.startswith(f"{self.name}/") else None
 
     def _record(self, number: int, head: Header) -> Record:
         return self._contract.record(number, head.number)
@@ -249,10 +253,7 @@ class EvmChain:
         the key is not the operator's.
         """
         try:
-            digest = sealing.seal(batch).digest
-            if (batch.chain, batch.contract) != (self.name, self.contract):
-                return f"WrongContract({batch.chain}, {batch.contract})"
-            self._token(batch.asset)
+            digest = self._digest(batch)
         except ValueError as error:
             return f"BatchMalformed({error})"
         record = self._contract.record(batch.number)
@@ -262,6 +263,14 @@ class EvmChain:
         if refused is not None and refused.startswith("NotOperator("):
             self.check_operator()  # the batch is right, and stays open for who may send it
         return refused or self._overspends(batch)
+
+    def _digest(self, batch: Batch) -> str:
+        """A batch's digest. Raises ValueError for one that is not for this contract: its calls would be taken here."""
+        if (batch.chain, batch.contract) != (self.name, self.contract):
+            raise ValueError(f"it is for {batch.contract} on {batch.chain}, not for {self.contract} on {self.name}")
+        if self._token(batch.asset) is None:
+            raise ValueError(f"{batch.asset} is not on {self.name}")
+        return sealing.seal(batch).digest
 
     def _refusal(self, data: bytes) -> str | None:
         try:
@@ -279,7 +288,7 @@ class EvmChain:
         for number in range(self._contract.settled_number() + 1, batch.number):
             moved += self._moved(self._waiting(number, batch.asset), batch.asset, owed)
         moved += self._moved(batch, batch.asset, owed)
-        held = self._contract.escrow(self._token(batch.asset))
+        held = self.escrow(batch.asset)
         return f"EscrowShort({batch.asset}, {moved}, {held})" if moved > held else None
 
     def _waiting(self, number: int, asset: str) -> Batch | None:
@@ -324,7 +333,7 @@ class EvmChain:
 
     def _next_call(self, batch: Batch) -> bytes | None:
         """The step that the chain waits for; None where it waits for none, or has another batch of that number."""
-        digest, found = sealing.seal(batch).digest, self.find(batch.number)
+        digest, found = self._digest(batch), self.find(batch.number)
         if found.stage == "absent":
             return self._contract.settle_data(batch, self._files.publish(leaf_file.encode(batch)))
         if found.stage == "committed" and found.digest == digest and found.ready:

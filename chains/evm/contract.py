@@ -96,6 +96,10 @@ class SettlementContract:
             self._plans[plan_id] = settled
         return self._plans[plan_id]
 
+    def plan_now(self, plan_id: int) -> PlanTerms | None:
+        """The same as of the head: a re-organisation may still change it."""
+        return self._terms(plan_id, None)
+
     def _terms(self, plan_id: int, block: int | None) -> PlanTerms | None:
         (token, credits, seconds, shares), price, _ = self._call("getPlan", plan_id, block=block)
         parts = tuple(Share(addresses.address(receiver), amount) for receiver, amount in shares)

@@ -18,7 +18,8 @@ from ledger.events import Share
 from . import addresses
 from .artifacts import Artifact, load
 from .contract import PlanTerms, SettlementContract
-from .sending import Done, Quote, Reverted, Sender
+from .node import Reverted
+from .sending import Done, Quote, Sender
 
 DAY = 86_400
 
@@ -84,7 +85,7 @@ def deploy_settlement(sender: Sender, roles: Roles, delays: Delays = Delays()) -
 
 
 def deploy_token(sender: Sender) -> Done:
-    """Put a `TestToken` on the chain: anyone may mint it, so it is worth nothing. Raises as `deploy_settlement` does."""
+    """Put a `TestToken` on the chain: anyone may mint it, so it is worth nothing. Raises as above."""
     return _deploy(sender, load("TestToken"), token_code())
 
 
@@ -190,7 +191,9 @@ def _address(what: str, text: str) -> str:
 
 def _fits(what: str, number: int, bits: int) -> None:
     if not 0 <= number < 1 << bits:
-        raise BadData(f"{what} is from 0 to {(1 << bits) - 1}, not {number}", "give a number that the contract can hold")
+        raise BadData(
+            f"{what} is from 0 to {(1 << bits) - 1}, not {number}", "give a number that the contract can hold"
+        )
 
 
 def quote_settlement(sender: Sender, roles: Roles, delays: Delays) -> Quote:

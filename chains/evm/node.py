@@ -40,7 +40,7 @@ try:
 except ModuleNotFoundError as error:
     raise missing(error) from error
 
-BlockId: TypeAlias = int | Literal["latest", "safe", "finalized", "earliest"]
+BlockId: TypeAlias = int | Literal["latest", "safe", "finalized", "earliest", "pending"]
 """A block: its number, or a tag."""
 
 Reason: TypeAlias = Literal["funds", "fee", "nonce", "other"]
@@ -218,7 +218,10 @@ class Node:
         """A block; None where there is none yet."""
         with self._answering("eth_getBlockByNumber"):
             told = self._result("eth_getBlockByNumber", _block(block), False)
-            return None if told is None else self._header(told)
+            header = None if told is None else self._header(told)
+        if header is not None and isinstance(block, int) and header.number != block:
+            raise self._contradiction(f"asked for block {block}, it tells of block {header.number}")
+        return header
 
     def final_block(self) -> int:
         """The number of the last block that nothing can undo. It never goes back."""
@@ -261,7 +264,7 @@ class Node:
         return self._quantity("eth_getBalance", address, _block(block))
 
     def nonce(self, address: str, block: BlockId = "latest") -> int:
-        """The nonce of an address's next transaction, as of mined blocks alone."""
+        """The nonce of an address's next transaction: as of mined blocks, or with `pending` of the pool as well."""
         return self._quantity("eth_getTransactionCount", address, _block(block))
 
     def code(self, address: str, block: BlockId = "latest") -> bytes:
@@ -315,6 +318,7 @@ class Node:
             except TransactionNotFound:
                 return None
             _whole(told, "blockHash", "blockNumber", "logs", "status", "transactionHash")
+            self._same(transaction, told["transactionHash"])
             return told
 
     def transaction(self, transaction: str) -> TxData | None:
@@ -325,7 +329,12 @@ class Node:
             except TransactionNotFound:
                 return None
             _whole(told, "hash")
+            self._same(transaction, told["hash"])
             return told
+
+    def _same(self, asked: str, told: bytes) -> None:
+        if bytes.fromhex(_hex(asked)) != bytes(told):
+            raise self._contradiction(f"asked for the transaction {asked}, it tells of another")
 
     def logs(
         self,
@@ -347,7 +356,16 @@ class Node:
                 raise self._unusable("eth_getLogs")
             for log in found:
                 _whole(log, "address", "blockHash", "blockNumber", "data", "logIndex", "topics", "transactionHash")
+                self._asked_for(log, first, last, address)
             return found
+
+    def _asked_for(self, log: LogReceipt, first: int, last: int, address: str | Sequence[str] | None) -> None:
+        """A node that overlooks the filter must not pass off another contract's logs."""
+        wanted = [address] if isinstance(address, str) else address
+        if wanted is not None and log["address"].lower() not in {each.lower() for each in wanted}:
+            raise self._contradiction(f"asked for the logs of {wanted}, it tells one of {log['address']}")
+        if not first <= log["blockNumber"] <= last:
+            raise self._contradiction(f"asked for the logs of blocks {first} to {last}, it tells one of another")
 
     def send(self, raw: str | bytes) -> str:
         """Broadcast a signed transaction, and give its hash. One that the chain has already is done.

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from chains.leaves import EVM_LEAF, LeafTypes
 from ledger.batches import Batch, Seal
-from ledger.errors import MissingExtra
 
 from . import addresses, sealing
+from .extra import missing
 
 if TYPE_CHECKING:
     from .chain import EvmChain
@@ -49,13 +49,6 @@ class EvmPlugin:
         """
         try:
             from .connecting import connect
-        except ImportError as error:
-            if (error.name or "").partition(".")[0] not in _EXTRA:
-                raise
-            hint = "install it: pip install 'tollbook[evm]'"
-            raise MissingExtra(f"settling on {chain} needs {error.name}, which is not installed", hint) from error
+        except ModuleNotFoundError as error:
+            raise missing(error) from error
         return connect(chain, contract, **options)
-
-
-_EXTRA = ("web3", "eth_account", "eth_abi", "eth_utils", "eth_typing", "hexbytes", "coincurve", "requests")
-"""What the extra `evm` brings."""

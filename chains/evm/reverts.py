@@ -17,7 +17,7 @@ from eth_abi.exceptions import DecodingError
 
 from chains.leaves import keccak
 
-from .addresses import address
+from .addresses import address, plan_name
 from .artifacts import load
 
 _SELECTOR = 4
@@ -83,11 +83,15 @@ def read(data: bytes, abi: Iterable[Mapping[str, Any]] | None = None) -> Revert 
         values = decode([kind for _, kind in shape.inputs], data[_SELECTOR:])
     except DecodingError:
         return None
-    names = [name or str(place) for place, (name, _) in enumerate(shape.inputs)]
-    spelled = [
-        address(value) if kind == "address" else value for value, (_, kind) in zip(values, shape.inputs, strict=True)
-    ]
-    return Revert(shape.name, dict(zip(names, spelled, strict=True)))
+    given = zip(shape.inputs, values, strict=True)
+    return Revert(shape.name, {name: _spelled(name, kind, value) for (name, kind), value in given})
+
+
+def _spelled(name: str, kind: str, value: Any) -> Any:  # noqa: ANN401 - of that kind
+    """As the room spells it, see `addresses`."""
+    if kind == "address":
+        return address(value)
+    return plan_name(value) if name == "planId" else value
 
 
 def revert_data(error: object) -> bytes | None:

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
-from eth_account import Account
 from eth_account.signers.local import LocalAccount
+from eth_utils.address import to_checksum_address
+from web3.types import TxParams, TxReceipt, Wei
 
-from ledger.errors import BadData, ChainUnavailable, LedgerError, SendUnknown
+from chains.seals import to_hex
+from ledger.errors import ChainUnavailable, SendUnknown
 
 from . import transactions
-from .node import Block, CallReverted, Node, Receipt
+from .addresses import address
+from .keys import from_key
+from .node import Node, Reverted
 from .reverts import reason
 from .transactions import Fees
 
@@ -24,13 +28,6 @@ GAS_MARGIN = 4
 """A quarter more gas than was estimated: the state may have changed by then. What is not used is not paid."""
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 2.0
-
-
-class Reverted(LedgerError):
-    """The contract refuses a call. The message is its own error; nothing was done."""
-
-    code = "refused"
-    hint = "the contract's rules are in chains/evm/README.md"
 
 
 class Done(NamedTuple):
@@ -48,7 +45,7 @@ class Done(NamedTuple):
 
 
 class Quote(NamedTuple):
-    """What a transaction would use and may cost at most, in the coin's smallest unit, its money (`value`) not among it."""
+    """What a transaction would use, and may cost at most in the coin's smallest unit, without the money it sends."""
 
     gas: int
     fees: Fees
@@ -76,7 +73,7 @@ class Sender:
         timeout: float = 120,
     ) -> None:
         self.node, self._most_fee, self._timeout = node, most_fee, timeout
-        self._account = _account(account)
+        self._account = from_key(account) if isinstance(account, str) else account
         self._chain_id = node.chain_id() if chain_id is None else chain_id
         self._sending = threading.Lock()
 
@@ -95,30 +92,26 @@ class Sender:
         """The chain's id, which is signed with every transaction."""
         return self._chain_id
 
-    def head(self) -> Block:
-        """The chain's last block."""
-        head = self.node.block("latest")
-        if head is None:
-            raise ChainUnavailable("the node has no last block", "ask another node")
-        return head
-
     def quote(self, to: str | None, data: bytes, value: int = 0) -> Quote:
         """What a transaction would cost now. Raises Reverted where it would be refused."""
         try:
-            estimate = self.node.estimate(to, data, sender=self.address, value=value)
-        except CallReverted as refused:
-            raise Reverted(reason(refused)) from refused
-        head = self.head()
-        priority = self.node.priority_fee()
-        most = 2 * head.base_fee + priority
+            estimate = self.node.estimate_gas(self._transaction(to, data, value))
+        except Reverted as refused:
+            raise Reverted(reason(refused), refused.data) from None
+        base, priority = self.node.fees()
+        most = 2 * base + priority
         if self._most_fee is not None and self._most_fee < most:
             most = self._most_fee
-            if most < head.base_fee:
+            if most < base:
                 raise ChainUnavailable(
-                    f"a unit of gas costs {head.base_fee} now, and may cost {most} at most",
+                    f"a unit of gas costs {base} now, and may cost {most} at most",
                     "wait until it is cheaper, or allow more",
                 )
         return Quote(estimate + estimate // GAS_MARGIN, Fees(most, min(priority, most)))
+
+    def _transaction(self, to: str | None, data: bytes, value: int) -> TxParams:
+        asked: TxParams = {"from": to_checksum_address(self.address), "data": data, "value": Wei(value)}
+        return asked if to is None else {**asked, "to": to_checksum_address(to)}
 
     def send(self, to: str | None, data: bytes, value: int = 0, *, wait: bool = True) -> Done:
         """Call a contract, or make one (`to` None). Unless it is to `wait`, only what was sent is told.
@@ -143,9 +136,7 @@ class Sender:
         if not wait:
             return Done(made)
         done = self.wait(made)
-        if done is None:
-            self._refuse(to, data, value, made)
-        return done
+        return done or self._refuse(to, data, value, made)
 
     def _check_can_pay(self, most: int, value: int) -> None:
         has, needs = self.node.balance(self.address), most + value
@@ -154,15 +145,12 @@ class Sender:
             raise ChainUnavailable(message, "send it more, and try again")
 
     def wait(self, transaction: str) -> Done | None:
-        """What became of a transaction: None where it was reverted. Raises SendUnknown where it is in no block in time."""
+        """What became of a transaction; None where it was reverted. Raises SendUnknown where no block has it yet."""
         end, pause = time.monotonic() + self._timeout, _FIRST_PAUSE
         while True:
             receipt = self.node.receipt(transaction)
             if receipt is not None and self._stands(receipt):
-                if not receipt.succeeded:
-                    return None
-                cost = receipt.gas_used * receipt.gas_price
-                return Done(transaction, receipt.block, receipt.gas_used, cost, receipt.contract or "")
+                return _done(transaction, receipt) if receipt["status"] else None
             if time.monotonic() >= end:
                 raise SendUnknown(
                     f"the transaction {transaction} was sent, and is in no block yet",
@@ -171,25 +159,22 @@ class Sender:
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
-    def _stands(self, receipt: Receipt) -> bool:
+    def _stands(self, receipt: TxReceipt) -> bool:
         """Whether the block of a receipt is still the chain's."""
-        block = self.node.block(receipt.block)
-        return block is not None and block.hash == receipt.block_hash
+        block = self.node.block(receipt["blockNumber"])
+        return block is not None and block.hash == to_hex(bytes(receipt["blockHash"]))
 
-    def _refuse(self, to: str | None, data: bytes, value: int, transaction: str) -> None:
+    def _refuse(self, to: str | None, data: bytes, value: int, transaction: str) -> NoReturn:
         """Why a mined transaction was reverted: the contract is asked once more."""
-        why = "the reason is not known any more"
+        why, given = "the reason is not known any more", b""
         try:
-            self.node.estimate(to, data, sender=self.address, value=value)
-        except CallReverted as refused:
-            why = reason(refused)
-        raise Reverted(f"{why} (the transaction {transaction} was reverted, and its gas is spent)")
+            self.node.estimate_gas(self._transaction(to, data, value))
+        except Reverted as refused:
+            why, given = reason(refused), refused.data
+        raise Reverted(f"{why} (the transaction {transaction} was reverted, and its gas is spent)", given)
 
 
-def _account(account: LocalAccount | str) -> LocalAccount:
-    if isinstance(account, LocalAccount):
-        return account
-    try:
-        return Account.from_key(account)
-    except Exception:  # noqa: BLE001 - what it raises may hold the key, so nothing of it is passed on
-        raise BadData("that is no private key", "give 0x and 64 hex digits") from None
+def _done(transaction: str, receipt: TxReceipt) -> Done:
+    gas, contract = int(receipt["gasUsed"]), receipt["contractAddress"]
+    cost = gas * int(receipt["effectiveGasPrice"])
+    return Done(transaction, int(receipt["blockNumber"]), gas, cost, address(contract) if contract else "")

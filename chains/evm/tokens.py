@@ -8,12 +8,14 @@ from eth_abi.abi import decode
 from eth_abi.exceptions import DecodingError
 from eth_account.messages import encode_typed_data
 from eth_account.signers.local import LocalAccount
+from eth_utils.address import to_checksum_address
+from web3.types import TxParams
 
 from chains.leaves import abi_encode, keccak
 from ledger.errors import BadData
 
 from .addresses import COIN
-from .node import CallReverted, Node
+from .node import Node, Reverted
 
 _WORD = 32
 _AUTHORIZATION = {
@@ -67,6 +69,12 @@ class Token:
         """The call that gives somebody so much of a `TestToken`, out of nothing."""
         return self.address, _call("mint(address,uint256)", holder, amount)
 
+    def transfer(self, receiver: str, amount: int) -> tuple[str, bytes]:
+        """The call that sends somebody so much. Raises BadData for the coin."""
+        if self.address == COIN:
+            raise BadData("the chain's own coin is sent along with a transaction", "send it as that")
+        return self.address, _call("transfer(address,uint256)", receiver, amount)
+
     # -- EIP-3009 ------------------------------------------------------------------------------------------------------
 
     def authorize(
@@ -103,7 +111,7 @@ class Token:
         separator = keccak(abi_encode(("bytes32", "bytes32", "bytes32", "uint256", "address"), parts))
         if self._read("bytes32", "DOMAIN_SEPARATOR()") != separator:
             raise BadData(
-                f"the token {self.address} checks signatures by another domain than that of {name!r}, version {version!r}",
+                f"the token {self.address} checks signatures by another domain than that of {name!r} {version!r}",
                 "approve the price and call `purchase` instead",
             )
         return domain
@@ -116,7 +124,9 @@ class Token:
         except BadData:
             return str(self._read("string", "name()")), str(self._read("string", "version()"))
         if fields[0] != _DOMAIN_FIELDS:
-            raise BadData(f"the token {self.address} has an EIP-712 domain of other fields", "approve the price instead")
+            raise BadData(
+                f"the token {self.address} has an EIP-712 domain of other fields", "approve the price instead"
+            )
         return name, version
 
     def _read(self, kind: str, signature: str, *arguments: str) -> Any:  # noqa: ANN401 - of the kind that is asked for
@@ -124,8 +134,9 @@ class Token:
 
     def _read_all(self, kinds: tuple[str, ...], signature: str, *arguments: str) -> tuple[Any, ...]:
         try:
-            return decode(kinds, self._node.call(self.address, _call(signature, *arguments)))
-        except (CallReverted, DecodingError) as error:
+            asked: TxParams = {"to": to_checksum_address(self.address), "data": _call(signature, *arguments)}
+            return decode(kinds, self._node.call(asked))
+        except (Reverted, DecodingError) as error:
             raise BadData(
                 f"what is at {self.address} does not answer {signature}", "check that it is the token's address"
             ) from error

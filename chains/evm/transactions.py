@@ -77,16 +77,24 @@ def read(raw: str) -> Sent:
 
 
 def sign(
-    account: LocalAccount, *, chain_id: int, to: str, data: bytes, nonce: int, gas: int, fees: Fees
+    account: LocalAccount,
+    *,
+    chain_id: int,
+    to: str | None,
+    data: bytes,
+    nonce: int,
+    gas: int,
+    fees: Fees,
+    value: int = 0,
 ) -> tuple[str, str]:
-    """A signed transaction that calls a contract: its bytes and its hash, both as 0x hex."""
+    """A signed transaction that calls a contract, or makes one (`to` None): its bytes and its hash, both as 0x hex."""
     signed = account.sign_transaction(
         {
             "type": 2,
             "chainId": chain_id,
-            "to": to_checksum_address(to),
+            "to": to_checksum_address(to) if to else b"",
             "data": data,
-            "value": 0,
+            "value": value,
             "nonce": nonce,
             "gas": gas,
             "maxFeePerGas": fees.most,

@@ -1,12 +1,12 @@
 """The side of everybody but the operator: who buys, pays for others, leaves, claims, guards.
 
-    with Wallet("http://127.0.0.1:8545", key, contract) as alice:
-        alice.approve(asset, 1_000_000)
-        bought = alice.purchase(plan)                     # plan: the id that `publish_plan` gave it
-        signed = alice.sign_purchase(alice.order(plan))   # or without gas: somebody else relays it
+with Wallet("http://127.0.0.1:8545", key, contract) as alice:
+    alice.approve(asset, 1_000_000)
+    bought = alice.purchase(plan)                     # plan: the id that `publish_plan` gave it
+    signed = alice.sign_purchase(alice.order(plan))   # or without gas: somebody else relays it
 
-    with Wallet(url, other_key, contract) as relayer:
-        relayer.relay(signed)
+with Wallet(url, other_key, contract) as relayer:
+    relayer.relay(signed)
 """
 
 from __future__ import annotations
@@ -65,16 +65,15 @@ class Bought(NamedTuple):
 class Wallet:
     """One account, over a node, at one settlement contract.
 
-    `node` is its URL or a `Node`, `account` its private key (0x hex) or an eth-account's; `options` are `Sender`'s. Every
-    call is tried before it is sent, waits for its block unless it is told not to, and raises `Reverted` with the
+    `node` is its URL or a `Node`, `account` its private key (0x hex) or an eth-account's; `options` are `Sender`'s.
+    Every call is tried before it is sent, waits for its block unless it is told not to, and raises `Reverted` with the
     contract's own error where that refuses, ChainUnavailable where nothing was sent, SendUnknown where that cannot be
     told, and BadData or ValueError for what no contract could be asked.
     """
 
     def __init__(self, node: Node | str, account: LocalAccount | str, contract: str, **options: Any) -> None:  # noqa: ANN401
-        self._own = Node(node) if isinstance(node, str) else None
-        self._node = node if isinstance(node, Node) else self._own
-        assert self._node is not None
+        self._is_own = isinstance(node, str)
+        self._node = Node(node) if isinstance(node, str) else node
         self._contract = SettlementContract(self._node, addresses.address(contract))
         self._sender = Sender(self._node, account, **options)
 
@@ -88,13 +87,18 @@ class Wallet:
 
     def close(self) -> None:
         """Let go of the node, if it was opened here. A second call does nothing."""
-        if self._own is not None:
-            self._own.close()
+        if self._is_own:
+            self._node.close()
 
     @property
     def address(self) -> str:
         """The account's address."""
         return self._sender.address
+
+    @property
+    def contract(self) -> SettlementContract:
+        """The contract, to read it."""
+        return self._contract
 
     def wait(self, transaction: str) -> Done | None:
         """What became of a transaction that was not waited for; None where it was reverted."""
@@ -113,7 +117,9 @@ class Wallet:
     def _token(self, asset: str) -> Token:
         chain, _, _ = asset.partition("/")
         if chain != addresses.chain_name(self._sender.chain_id):
-            raise BadData(f"{asset} is not on {addresses.chain_name(self._sender.chain_id)}", "give an asset of this chain")
+            raise BadData(
+                f"{asset} is not on {addresses.chain_name(self._sender.chain_id)}", "give an asset of this chain"
+            )
         return Token(self._node, addresses.token(asset))
 
     # -- purchases -----------------------------------------------------------------------------------------------------
@@ -144,7 +150,7 @@ class Wallet:
         terms = self._terms(order.plan)
         if terms.token == addresses.COIN:
             raise BadData("the chain's own coin cannot be authorized", "call `purchase`, which sends it along")
-        before = self._sender.head().timestamp + _HOUR if valid_before is None else valid_before
+        before = self._node.head().timestamp + _HOUR if valid_before is None else valid_before
         signed = Token(self._node, terms.token).authorize(
             self._sender.account,
             chain_id=self._sender.chain_id,
@@ -172,7 +178,9 @@ class Wallet:
     def _terms(self, plan: str) -> PlanTerms:
         terms = self._contract.plan_now(addresses.plan_id(plan))
         if terms is None:
-            raise BadData(f"no plan {plan} is published on {self._contract.address}", "check the contract and the plan's id")
+            raise BadData(
+                f"no plan {plan} is published on {self._contract.address}", "check the contract and the plan's id"
+            )
         return terms
 
     # -- leaving -------------------------------------------------------------------------------------------------------
@@ -184,7 +192,9 @@ class Wallet:
     def exit(self, leaf: Leaf, proof: Sequence[str], *, wait: bool = True) -> Done:
         """Leave with the unspent rest, by this account's leaf in the last final root. See `chains.prove`."""
         if leaf.subscriber != self.address:
-            raise BadData(f"the leaf is of {leaf.subscriber}, and the wallet of {self.address}", "prove the own account")
+            raise BadData(
+                f"the leaf is of {leaf.subscriber}, and the wallet of {self.address}", "prove the own account"
+            )
         counters = addresses.plan_id(leaf.plan), leaf.charged, leaf.credited
         return self._call("exit", *counters, _proof(proof), wait=wait)
 
@@ -209,7 +219,9 @@ class Wallet:
 
     def challenge(self, batch: Batch, leaf: Leaf, proof: Sequence[str], *, wait: bool = True) -> Done:
         """Call off a batch in its window, by a leaf of it that charges an account more than it ever paid in."""
-        return self._call("challengeOverdraw", tuple(sealing.contract_batch(batch)), _leaf(leaf), _proof(proof), wait=wait)
+        return self._call(
+            "challengeOverdraw", tuple(sealing.contract_batch(batch)), _leaf(leaf), _proof(proof), wait=wait
+        )
 
     def cancel(self, number: int, reason: str, *, wait: bool = True) -> Done:
         """Call off a batch in its window, as guardian or owner."""
@@ -235,7 +247,9 @@ def _encodable(name: str) -> Iterator[None]:
     try:
         yield
     except (EncodingError, MismatchedABI, TypeError, OverflowError) as error:
-        raise BadData(f"{name} cannot be called with that: {str(error).splitlines()[0]}", "see the contract's types") from error
+        raise BadData(
+            f"{name} cannot be called with that: {str(error).splitlines()[0]}", "see the contract's types"
+        ) from error
 
 
 def _price(terms: PlanTerms) -> int:

@@ -81,7 +81,9 @@ def audit(
     noted = None if since is None else checkpoint(since)
     with progress(quiet=json) as told, ExitStack() as stack:
         name, contracts = ("", []) if chain is None else chosen_to_compare(log, chain)
-        connections = [stack.enter_context(closing(connect(log, name, contract))) for contract in contracts]
+        connections = [
+            stack.enter_context(closing(connect(log, name, contract, read_only=True))) for contract in contracts
+        ]
         report = examine(
             log,
             since=noted,

@@ -28,7 +28,10 @@ _Policy = Annotated[
 _Subscribers = Annotated[int, typer.Option(metavar="N", min=1, help="Customers, where the trace names none.")]
 _Requests = Annotated[int, typer.Option(metavar="N", min=1, help="Requests, where usage is generated or drawn.")]
 _Seed = Annotated[int, typer.Option(metavar="N", help="What is drawn is drawn from this.")]
-_Chain = Annotated[str, typer.Option(metavar="NAME", help="Where to settle: mock, a chain in a file beside the log.")]
+_Chain = Annotated[
+    str,
+    typer.Option(metavar="NAME", help="Where to settle: mock, in a file beside the log; evm, on a local EVM chain."),
+]
 _SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out lines of the trace that cannot be read.")]
 
 
@@ -51,10 +54,14 @@ def demo(
       tollbook demo --trace AzureLLMInferenceTrace_conv.csv --db toll.db
       tollbook demo --policy 'complexity:weights.input_tokens=1/1000,weights.output_tokens=3/1000'
       tollbook demo --policy 'graduated:dimension=calls,tiers=100@0/1000@2/inf@1' --requests 5000
+      tollbook demo --chain evm
 
     The clock is the trace's: the same trace, options and version give the same head. What is paid for is held, and what
-    is earned is settled, on a mock chain in LOG.mock beside the log. Exits 1 where the audit has findings, 3 where a
-    batch's outcome is unknown.
+    is earned is settled, on a mock chain in LOG.mock beside the log. With --chain evm it is a local EVM chain that
+    lives as long as the demo (anvil where it is installed, else eth-tester: pip install 'tollbook[evm]'). Customers pay
+    in tokens there, and the gas of all of it is shown, beside that of one transfer a charge.
+
+    Exits 1 where the audit has findings, 3 where a batch's outcome is unknown.
     """
     from .. import render
     from ..demo import run, show

@@ -24,6 +24,10 @@ _Chain = Annotated[
     ),
 ]
 _Asset = Annotated[str | None, typer.Option(metavar="A", help="Open a batch of this one only.", show_default=False)]
+_Contract = Annotated[
+    str | None,
+    typer.Option(metavar="ADDRESS", help="A contract of the chain that LOG knows nothing of yet.", show_default=False),
+]
 _Wait = Annotated[int, typer.Option(metavar="SECONDS", min=0, help="Wait for the chain at most so long.")]
 _Adopt = Annotated[bool, typer.Option("--adopt", help="First take in the batches that the chain has and LOG lacks.")]
 
@@ -31,6 +35,7 @@ _Adopt = Annotated[bool, typer.Option("--adopt", help="First take in the batches
 def settle(
     log: Log,
     chain: _Chain = None,
+    contract: _Contract = None,
     asset: _Asset = None,
     wait: _Wait = 60,
     adopt: _Adopt = False,
@@ -44,6 +49,7 @@ def settle(
       tollbook settle LOG
       tollbook settle LOG --asset USD --wait 300 --json
       tollbook settle LOG --chain mock:local --adopt
+      tollbook settle LOG --chain eip155:8453 --contract 0x…
 
     What the chain has seen (purchases, exits) is taken into LOG, and batches that are still open are finished. Then
     what was earned since is netted into one batch an asset: a payout for each receiver, a leaf for each account, one
@@ -53,6 +59,11 @@ def settle(
     Without --chain it is the one chain on which LOG has money in escrow, else mock:local. The mock chain of LOG lives
     in LOG.mock, beside it, with the contract tollbook; where purchases in LOG name another contract, that one's lives
     in LOG.CONTRACT.mock. A file that is lost is never made anew where LOG has money in it.
+
+    On an EVM chain (eip155:…) the node's URL and the operator's key come from the environment: TOLLBOOK_EVM_URL, and
+    TOLLBOOK_EVM_KEY or TOLLBOOK_EVM_KEYSTORE. The first time --contract names the contract that sells LOG's plans.
+    Leaf files are published in LOG.leaves, or where TOLLBOOK_EVM_LEAVES says. `tollbook chain` starts, deploys and
+    shows such chains.
 
     A LOG that was restored from a backup may lack batches that the chain has. Nothing is settled then, until --adopt
     takes them in from the leaf files that were published with them.
@@ -72,8 +83,8 @@ def settle(
         check_writable(log)  # and this makes no log, and turns no empty file into one
     with progress(quiet=json) as told, Ledger.open(log) as ledger:
         begun, before = ledger.head, ledger.earned()
-        name = chosen(ledger, log, chain)
-        run = Run(ledger, log, name, as_json=json)
+        name = chosen(ledger, log, chain, contract)
+        run = Run(ledger, log, name, contract, as_json=json)
         run.settle(asset, adopt, pauses(wait, told))
         met = run.batches
         ran_out = _ran_out(ledger.as_of(seq=begun.seq).earned(), before) if met and not json else []

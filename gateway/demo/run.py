@@ -4,39 +4,48 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from importlib.metadata import version
 from itertools import count
 from pathlib import Path
 from random import Random
+from typing import Literal
 
 import msgspec
 
+from chains.evm.extra import missing
 from chains.mock import MockChain
 from ledger import Ledger
 from ledger.commands import LONGEST_NAME
 from ledger.errors import AlreadyExists, BadData, UnknownPlugin
-from ledger.plugins import policies, stores
+from ledger.plugins import Chain, policies, stores
 from pricing.notation import parse
 from replay.customers import demand
 from replay.findings import Report
 from replay.traces import Trace
 
 from ..choosing import CONTRACT, MOCK, mock_file
+from ..connecting import leaves_folder
 from ..errors import Usage
 from .shop import Tariff, open_shop
 from .story import Progress, Story, TraceClock, slice_length
 from .summary import PolicyShown, Summary, figures
-from .till import Till
+from .till import MockTill, Till
 
 POLICY = "complexity:weights.input_tokens=1/100,weights.output_tokens=3/100"
 """What the plans price by, unless told: 1 credit for 100 input tokens, 3 for 100 output tokens."""
 
-CHAINS = {"mock": MOCK, MOCK: MOCK}
-"""The chains that the demo settles on, by what they may be called."""
+EVM = "evm"
+"""A local EVM chain, of the best kind that is installed."""
 
-SIDE_FILES = ("-wal", "-shm", ".mock", ".mock-wal", ".mock-shm", ".mock-journal")
-"""What may lie beside a log: SQLite's files, and the mock chain with those of its own."""
+CHAINS = {"mock": MOCK, MOCK: MOCK, "evm": EVM, "anvil": EVM, "eth-tester": EVM}
+"""The chains that the demo settles on, by what they may be called; `evm` is anvil where it is installed."""
+
+KINDS: dict[str, Literal["anvil", "eth-tester"] | None] = {EVM: None, "anvil": "anvil", "eth-tester": "eth-tester"}
+"""The kinds of local EVM chains."""
+
+SIDE_FILES = ("-wal", "-shm", ".mock", ".mock-wal", ".mock-shm", ".mock-journal", ".leaves")
+"""What may lie beside a log: SQLite's files, the mock chain with those of its own, and published leaf files."""
 
 
 def _quietly(phase: str, done: int, total: int) -> None:
@@ -57,50 +66,64 @@ def run(
 ) -> Summary:
     """Sell, admit, charge, correct, settle and audit what a trace tells (or what is generated, without one).
 
-    It makes a new log, and a new mock chain beside it. The same trace, options and version give the same log, hash for
-    hash. `progress` gets a phase (`requests`, then `audit`), what is done and the whole. Nothing is left behind where
-    the input cannot be read; an interrupt leaves the log and the chain with all that was acknowledged, and says so in a
-    note. Raises BadData, NotFound, UnknownPlugin or AlreadyExists.
+    It makes a new log, and a new chain: a mock chain beside it, or a local EVM chain that ends with the run. On a mock
+    chain the same trace, options and version give the same log, hash for hash. `progress` gets a phase (`requests`,
+    then `audit`), what is done and the whole. Nothing is left behind where the input cannot be read; an interrupt
+    leaves the log and the chain with all that was acknowledged, and says so in a note. Raises BadData, NotFound,
+    UnknownPlugin, AlreadyExists, MissingExtra or ChainUnavailable.
     """
     if chain not in CHAINS:
-        raise UnknownPlugin(f"the demo does not settle on {chain!r}", "give mock: a chain in a file beside the log")
-    chain = CHAINS[chain]
+        hint = "give mock, a chain in a file beside the log, or evm, a local EVM chain"
+        raise UnknownPlugin(f"the demo does not settle on {chain!r}", hint)
     if db is not None:
         _check_free(db)
     tariff = _tariff(policy or POLICY)
     demanded = demand(trace, requests=requests, subscribers=subscribers, seed=seed, skip_bad=skip_bad)
     _check_names(demanded)
     shop = open_shop(demanded, tariff, slice_length(demanded))
-    name = f"demo-{_digest(demanded, tariff, seed, chain)}"
+    name = f"demo-{_digest(demanded, tariff, seed, CHAINS[chain])}"
     path = _claim(db)
     try:
-        clock, where = TraceClock(demanded.rows[0].at), mock_file(path, CONTRACT)
-        with (
-            closing(MockChain(where, name=chain, contract=CONTRACT)) as held,
-            Ledger.open(path, clock=clock, id=name) as ledger,
-        ):
-            Story(ledger, Till(ledger, held), clock, demanded, shop, Random(seed)).play(progress)
-            summary = figures(ledger)
-        report = _audit(path, progress)
+        clock = TraceClock(demanded.rows[0].at)
+        with Ledger.open(path, clock=clock, id=name) as ledger, _till(chain, ledger, clock, path) as till:
+            Story(ledger, till, clock, demanded, till.open(shop), Random(seed)).play(progress)
+            summary, onchain = figures(ledger), till.told()
+            report = _audit(path, till.chain, progress)
+        sweep(path)
     except KeyboardInterrupt as interrupt:
-        interrupt.add_note(f"what was done so far is in {path} and {mock_file(path, CONTRACT)}")
+        places = [path] if CHAINS[chain] == EVM else [path, mock_file(path, CONTRACT)]
+        interrupt.add_note(f"what was done so far is in {' and '.join(map(str, places))}")
         raise
     return summary(
         log=str(path),
-        chain=chain,
+        chain=till.chain.name,
         source=demanded.source,
         policy=PolicyShown(tariff.name, tariff.policy.parameters, tariff.policy.version),
         head=report.head,
         audit=report,
+        onchain=onchain,
     )
 
 
-def _audit(path: Path, progress: Progress) -> Report:
+@contextmanager
+def _till(chain: str, ledger: Ledger, clock: TraceClock, log: Path) -> Iterator[Till]:
+    """A till at a new chain of that kind."""
+    if CHAINS[chain] == MOCK:
+        with closing(MockChain(mock_file(log, CONTRACT), name=MOCK, contract=CONTRACT)) as held:
+            yield MockTill(ledger, held)
+        return
+    try:
+        from .evm_till import evm_till
+    except ModuleNotFoundError as error:
+        raise missing(error) from error
+    with evm_till(ledger, clock, leaves_folder(log), KINDS[chain]) as till:
+        yield till
+
+
+def _audit(path: Path, chain: Chain, progress: Progress) -> Report:
     from replay.audit import audit
 
-    report = audit(path, progress=lambda done, total: progress("audit", done, total))
-    sweep(path)
-    return report
+    return audit(path, chains=[chain], progress=lambda done, total: progress("audit", done, total))
 
 
 def sweep(log: Path) -> None:

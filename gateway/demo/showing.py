@@ -11,7 +11,7 @@ from rich.text import Text
 
 from .shop import ASSET
 from .steps import next_steps
-from .summary import Summary
+from .summary import OnChain, Summary
 
 _CENTS = 2
 
@@ -30,6 +30,8 @@ def show(summary: Summary, console: Console) -> None:
     console.print()
     console.print(_figures(summary))
     console.print()
+    if summary.onchain is not None:
+        _gas(summary, summary.onchain, console)
     _verdict(summary, console)
     _next(summary, console)
 
@@ -48,7 +50,7 @@ def _figures(summary: Summary) -> Table:
 def _lines(summary: Summary) -> Iterator[tuple[str, str, str, str]]:
     asked, sold, charged, adjusted = summary.requests, summary.sold, summary.charged, summary.adjusted
     parties = f"{summary.plans:,} plans, {summary.subscribers:,} subscribers"
-    yield f"sold ({parties})", f"{sold.purchases:,}", f"{sold.credits:,}", _money(sold.money)
+    yield f"sold ({parties})", f"{sold.purchases:,}", f"{sold.credits:,}", _money(summary, sold.money)
     yield "requests offered", f"{asked.offered:,}", "", ""
     yield "  admitted", f"{asked.admitted:,}", "", ""
     yield "  refused", f"{asked.refused:,}", "", ""
@@ -59,26 +61,62 @@ def _lines(summary: Summary) -> Iterator[tuple[str, str, str, str]]:
         yield "  beyond the balance, not charged", "", f"{charged.shortfall:,}", ""
     yield "corrected", f"{adjusted.count:,}", f"{adjusted.added - adjusted.returned:+,}", ""
     yield "lapsed unused", "", f"{summary.lapsed:,}", ""
-    yield "earned", "", "", _money(summary.earned)
-    yield f"  settled on {summary.chain}, in batches", f"{summary.batches:,}", "", _money(summary.settled)
+    yield "earned", "", "", _money(summary, summary.earned)
+    yield f"  settled on {summary.chain}, in batches", f"{summary.batches:,}", "", _money(summary, summary.settled)
     for asset, receivers in summary.receivers.items():
         for name, receiver in receivers.items():
-            yield f"    paid to {name}", "", "", _money({asset: receiver.paid})
-    yield "  outstanding", "", "", _money(summary.outstanding)
+            yield f"    paid to {_name(summary, name)}", "", "", _money(summary, {asset: receiver.paid})
+    yield "  outstanding", "", "", _money(summary, summary.outstanding)
     for asset, receivers in summary.receivers.items():
         for name, receiver in receivers.items():
-            yield f"    outstanding to {name}", "", "", _money({asset: receiver.outstanding})
+            yield f"    outstanding to {_name(summary, name)}", "", "", _money(summary, {asset: receiver.outstanding})
 
 
-def _money(amounts: dict[str, int]) -> str:
-    return "\n".join(_amount(asset, amount) for asset, amount in amounts.items())
+def _name(summary: Summary, receiver: str) -> str:
+    """A receiver, by its name in the shop where the chain knows it by an address."""
+    return receiver if summary.onchain is None else summary.onchain.names.get(receiver, receiver)
 
 
-def _amount(asset: str, amount: int) -> str:
-    if asset != ASSET:
+def _money(summary: Summary, amounts: dict[str, int]) -> str:
+    return "\n".join(_amount(summary, asset, amount) for asset, amount in amounts.items())
+
+
+def _amount(summary: Summary, asset: str, amount: int) -> str:
+    coins = {ASSET: (_CENTS, ASSET)}
+    if summary.onchain is not None:
+        coins[summary.onchain.asset] = summary.onchain.decimals, summary.onchain.symbol
+    if asset not in coins:
         return f"{amount:,} {asset}"
-    whole, cents = divmod(abs(amount), 10**_CENTS)
-    return f"{'-' if amount < 0 else ''}{whole:,}.{cents:02} {asset}"
+    decimals, symbol = coins[asset]
+    whole, rest = divmod(abs(amount), 10**decimals)
+    return f"{'-' if amount < 0 else ''}{whole:,}.{rest:0{decimals}} {symbol}"
+
+
+def _gas(summary: Summary, onchain: OnChain, console: Console) -> None:
+    """The gas that the chain has used, next to that of a transfer for each charge."""
+    gas, charges = onchain.gas, summary.charged.charges
+    rows = [
+        ("purchases", gas.purchases, gas.purchases_gas, gas.purchases),
+        ("batches", gas.batches, gas.batches_gas, gas.batches),
+        ("  for each charge", charges, gas.batches_gas, charges),
+        ("in place of one transfer a charge", charges, charges * gas.transfer, charges),
+    ]
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    table.add_column(f"gas on {onchain.kind}")
+    for title in ("", "in all", "each"):
+        table.add_column(title, justify="right")
+    for name, number, total, parts in rows:
+        table.add_row(name, f"{number:,}", f"{total:,}", _each(total, parts))
+    console.print(table)
+    console.print()
+
+
+def _each(total: int, parts: int) -> str:
+    """A mean, with one decimal where it is small."""
+    if not parts:
+        return ""
+    tenths = (20 * total + parts) // (2 * parts)
+    return f"{tenths // 10:,}" if tenths >= 10_000 else f"{tenths // 10:,}.{tenths % 10}"
 
 
 def _verdict(summary: Summary, console: Console) -> None:

@@ -37,7 +37,8 @@ def next_steps(summary: Summary) -> list[tuple[str, str]]:
         (f"tollbook balance {log}", "what every subscriber has left"),
         (f"tollbook audit {log}", "the same audit again, from the file alone"),
         (f'sqlite3 {log} "{sql}"', "charges in the log itself, with nothing of ours installed"),
-        *([(f"tollbook settle {log}", _LATER)] if summary.batches else []),
+        *([(f"tollbook settle {log}", _LATER)] if summary.batches and summary.onchain is None else []),
+        *([("tollbook chain up", "a local EVM chain that stays, to sell and settle on")] if summary.onchain else []),
     ]
 
 

@@ -26,7 +26,7 @@ from ledger.readings import Earned
 from replay.findings import Report, ReportHead
 from replay.traces import Source
 
-# The contract's keys of `tollbook demo --json`, in its order; `receivers` and `open_batches` are added.
+# The contract's keys of `tollbook demo --json`, in its order; `receivers`, `open_batches` and `onchain` are added.
 
 
 class PolicyShown(msgspec.Struct, frozen=True):
@@ -77,6 +77,30 @@ class Receiver(msgspec.Struct, frozen=True):
     outstanding: int
 
 
+class Gas(msgspec.Struct, frozen=True):
+    """The gas that the chain has used: for all purchases, for all batches, and for one `transfer` of the token to
+    somebody who has some already, which is what paying one charge by itself would take at least."""
+
+    purchases: int
+    purchases_gas: int
+    batches: int
+    batches_gas: int
+    transfer: int
+
+
+class OnChain(msgspec.Struct, frozen=True, kw_only=True):
+    """The chain that the demo made: of which kind, its contract, the token that was paid with, and who has which name
+    in the shop, by address."""
+
+    kind: str
+    contract: str
+    asset: str
+    symbol: str
+    decimals: int
+    names: dict[str, str]
+    gas: Gas
+
+
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """One run of the demo. earned = settled + outstanding, by asset; `audit` is the auditor's report.
 
@@ -102,6 +126,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     open_batches: int
     head: ReportHead
     audit: Report
+    onchain: OnChain | None = None
 
 
 class _Tally:

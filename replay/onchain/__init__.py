@@ -5,13 +5,14 @@
     report = audit("toll.db", chains=[chain])
 
 `compare` says which invariants hold between the two, `log_side` and `chain_side` read them. Both move while they are
-read. The log is read before the chain and after it, so that what was there before is looked for on the chain, and what
-the chain has is looked for in what the log came to. And what differs at one look counts only if it does so at the next.
+read, so a difference counts only if two looks in a row show it. Whatever the log had after the first look, the chain
+had before the second; and whatever the chain had at the second, of what the log itself brought there, the log had when
+it was read after that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -20,7 +21,7 @@ from ledger.plugins import Chain, Store
 
 from ..findings import Findings, Report, in_order
 from .chain_side import ChainSide
-from .compare import KINDS, Comparison, Difference, receivers
+from .compare import KINDS, Comparison, receivers
 from .log_side import LogSide, read
 
 __all__ = ["KINDS", "LogSide", "compared", "read"]
@@ -45,27 +46,22 @@ def compared(report: Report, where: str | Path | Store, chains: Sequence[Chain])
     )
 
 
-def _compare(where: str | Path | Store, early: LogSide, chain: Chain, findings: Findings) -> LogSide:
+def _compare(where: str | Path | Store, log: LogSide, chain: Chain, findings: Findings) -> LogSide:
     """Compare one contract; the log as it was read last."""
     side, place = ChainSide(chain), (chain.name, chain.contract)
     suspected: set[tuple[object, ...]] | None = None
     while True:
-        known = early.contract(*place)
+        known = log.contract(*place)
         look = side.look(receivers(known), known.batches)
-        late = read(where, early)
-        if not late.whole:
-            return late
-        comparison = Comparison(place, early, late, look)
+        log = read(where, log)
+        if not log.whole:
+            return log
+        comparison = Comparison(place, log, look)
         differences = list(comparison.differences())
         if suspected is not None or not differences:
             findings.checked.update(comparison.compared)
-            for each in _both(differences, suspected or ()):
-                findings.add(each.kind, each.seq, each.field, each.expected, each.found, each.message)
-            return late
+            for each in differences:
+                if each.key in (suspected or ()):
+                    findings.add(each.kind, each.seq, each.field, each.expected, each.found, each.message)
+            return log
         suspected = {each.key for each in differences}
-        early = late
-
-
-def _both(differences: Iterable[Difference], suspected: Iterable[tuple[object, ...]]) -> Iterator[Difference]:
-    known = set(suspected)
-    return (each for each in differences if each.key in known)

@@ -74,8 +74,8 @@ class ChainSide:
     def _keep_final(self) -> None:
         """Read the facts that have become final."""
         final = self.chain.final_block()
-        if final > self._upto:
-            self._final_facts += [fact for fact in self.chain.facts(self._upto) if fact.block <= final]
+        if final > self._upto:  # by that block alone, since a node that knew it may not know it at the next question
+            self._final_facts += [replace(fact, final=True) for fact in self._tail() if fact.block <= final]
             self._upto = final
 
     def _tail(self) -> list[ChainFact]:
@@ -86,7 +86,7 @@ class ChainSide:
         """Those that the chain has, which numbers them one by one; a log may have any numbers."""
         batches: dict[int, Found] = {}
         number = 1
-        while self._find(number, batches) or number in numbers:
+        while self._find(number, batches):
             number += 1
         for each in numbers:
             if each > number:
@@ -105,7 +105,7 @@ class ChainSide:
     def _balance(self, receiver: str, asset: str) -> Balance:
         try:
             return Balance(self.chain.due(receiver, asset), self.chain.claimed(receiver, asset))
-        except BadData:  # no name that this chain could pay
+        except (BadData, ValueError):  # no name that this chain could pay
             return Balance(0, 0)
 
     def _escrow(self, assets: Iterable[str]) -> tuple[list[ChainFact], dict[str, int]]:
@@ -121,7 +121,7 @@ class ChainSide:
     def _held(self, asset: str) -> int:
         try:
             return self.chain.escrow(asset)
-        except BadData:  # no asset that this chain could hold
+        except (BadData, ValueError):  # no asset that this chain could hold
             return 0
 
     def _moving(self) -> ChainUnavailable:

@@ -8,8 +8,8 @@ Invariants, each of a contract; what is not final on the chain is on its way, an
   has, one for one and field for field. One that was granted early is on the chain, or its block is not final yet.
 - chain_payout: due + claimed of a receiver == Σ its payouts in the log's batches that the chain has executed.
 - chain_escrow: the contract's money is what came in less what went out,
-  escrow + Σ max(due, 0) == Σ purchases − Σ exits − Σ claimed, by the purchases and exits that the log has. One of which
-  chain_purchase says that the log has it otherwise, or not, counts as the chain has it, so that it is found once.
+  escrow + Σ max(due, 0) == Σ purchases − Σ exits − Σ claimed, by the purchases and exits that the log has. Where
+  chain_purchase finds that the log has one otherwise, or not, the chain's counts here, so that it is found once.
 """
 
 from __future__ import annotations
@@ -27,9 +27,8 @@ BATCH, PURCHASE, PAYOUT, ESCROW = "chain_batch", "chain_purchase", "chain_payout
 KINDS = (BATCH, PURCHASE, PAYOUT, ESCROW)
 """The kinds of findings that join the others where a log is compared with its chain, in the order of the report."""
 
-_TAKEN_IN = "`tollbook settle` takes it in"
+_TAKEN_IN = "`tollbook settle` takes it in, or says why not"
 _END = {"confirmed": "executed", "cancelled": "cancelled"}
-_NAMES = {"requests": "exit_requested", "exits": "exit_paid"}
 
 
 class Difference(NamedTuple):
@@ -53,15 +52,10 @@ class Difference(NamedTuple):
 
 
 class Comparison:
-    """One contract, by the log as it was before the look (`early`) and after it (`late`): what the log had before must
-    be on the chain, and what the chain has must be in the log by now.
+    """One contract, by a look at it and what the log says after that. `compared` counts what each kind looked at."""
 
-    `compared` counts what each kind looked at.
-    """
-
-    def __init__(self, place: tuple[str, str], early: LogSide, late: LogSide, look: Look) -> None:
-        self._log, self._look = late, look
-        self._early, self._late = early.contract(*place), late.contract(*place)
+    def __init__(self, place: tuple[str, str], log: LogSide, look: Look) -> None:
+        self._log, self._look, self._own = log, look, log.contract(*place)
         self._where = f"{place[1]} on {place[0]}"
         self.compared = dict.fromkeys(KINDS, 0)
 
@@ -69,42 +63,40 @@ class Comparison:
         """All of them, kind by kind."""
         yield from self._batches()
         yield from self._purchases()
-        yield from self._leaving("requests", {f.id: f for f in self._look.facts if isinstance(f, ExitRequested)})
-        yield from self._leaving("exits", {f.id: f for f in self._look.facts if isinstance(f, ExitPaid)})
+        yield from self._leaving("exit_requested", self._own.requests, ExitRequested)
+        yield from self._leaving("exit_paid", self._own.exits, ExitPaid)
         yield from self._payouts()
         yield from self._escrow()
 
     # -- batches -------------------------------------------------------------------------------------------------------
 
     def _batches(self) -> Iterator[Difference]:
-        for number in sorted({*self._early.batches, *self._late.batches, *self._look.batches}):
-            found, batch = self._look.batches.get(number), self._late.standing(number)
-            before = self._early.standing(number)
+        for number in sorted({*self._own.batches, *self._look.batches}):
+            found, batch = self._look.batches.get(number), self._own.standing(number)
             self.compared[BATCH] += 1
             if batch is None:
                 yield from self._unknown(number, found)
             else:
-                state = before.state if before is not None and before.seq == batch.seq else "open"
-                yield from self._batch(number, batch, state, found)
+                yield from self._batch(number, batch, found)
 
     def _unknown(self, number: int, found: Found | None) -> Iterator[Difference]:
         """The log has no batch under the number, or gave it back."""
         if found is None or not found.final:
             return
-        if (given_up := self._late.sealed(number, found.digest)) is not None:
+        if (given_up := self._own.sealed(number, found.digest)) is not None:
             message = f"{self._where} has batch {number} {found.stage}, and the log gave its number back"
             yield Difference(BATCH, given_up.seq, "stage", str(number), "absent", found.stage, message)
         else:
             message = f"{self._where} has a batch {number}, and the log has none; `tollbook settle --adopt` takes it in"
             yield Difference(BATCH, None, "number", str(number), None, number, message)
 
-    def _batch(self, number: int, batch: LoggedBatch, state: str, found: Found | None) -> Iterator[Difference]:
+    def _batch(self, number: int, batch: LoggedBatch, found: Found | None) -> Iterator[Difference]:
         stage = "absent" if found is None else found.stage
-        expected = _END.get(state, stage)
+        expected = _END.get(batch.state, stage)
         if stage != expected:
-            message = f"the log has batch {number} {state}, and {self._where} has it {stage}"
+            message = f"the log has batch {number} {batch.state}, and {self._where} has it {stage}"
             yield Difference(BATCH, batch.seq, "stage", str(number), expected, stage, message)
-        if found is None or not (found.final or state in _END):
+        if found is None or not found.final:
             return
         for field, due, there in (("digest", batch.digest, found.digest), ("root", batch.root, found.root)):
             if there != due and (there or field == "digest"):
@@ -119,16 +111,14 @@ class Comparison:
             if not fact.final:
                 continue
             self.compared[PURCHASE] += 1
-            if (lot := self._late.purchases.get(id)) is None:
+            if (lot := self._own.purchases.get(id)) is None:
                 message = f"purchase {id} is final in {self._where}, and the log lacks it; {_TAKEN_IN}"
                 yield Difference(PURCHASE, None, "purchase", id, None, id, message)
             else:
                 yield from self._purchase(id, lot, fact)
-        for id, lot in self._early.purchases.items():
-            if id in there or id not in self._late.purchases:
-                continue
-            if lot.block > self._look.final:
-                continue  # granted early: it may still come
+        for id, lot in self._own.purchases.items():
+            if id in there or lot.block > self._look.final:
+                continue  # one that was granted early may still come
             self.compared[PURCHASE] += 1
             settled = "; it was granted early, and `tollbook settle` reverses it" if lot.block else ""
             message = f"the log has purchase {id}, and {self._where} does not know it{settled}"
@@ -148,16 +138,16 @@ class Comparison:
         }
         yield from self._fields(f"purchase {id}", "", id, lot.seq, pairs)
 
-    def _leaving(self, what: str, there: Mapping[str, ExitRequested | ExitPaid]) -> Iterator[Difference]:
-        name = _NAMES[what]
+    def _leaving(
+        self, name: str, own: Mapping[str, LoggedExit], kind: type[ExitRequested | ExitPaid]
+    ) -> Iterator[Difference]:
         said = name.replace("_", " ")
-        before: dict[str, LoggedExit] = getattr(self._early, what)
-        now: dict[str, LoggedExit] = getattr(self._late, what)
+        there = {fact.id: fact for fact in self._look.facts if isinstance(fact, kind)}
         for id, fact in there.items():
             if not fact.final:
                 continue
             self.compared[PURCHASE] += 1
-            if (logged := now.get(id)) is None:
+            if (logged := own.get(id)) is None:
                 where = f"of {fact.subscriber} is final in {self._where}"
                 message = f"{said} {id} {where}, and the log lacks it; {_TAKEN_IN}"
                 yield Difference(PURCHASE, None, name, id, None, id, message)
@@ -169,7 +159,7 @@ class Comparison:
             if isinstance(fact, ExitPaid):
                 pairs |= {"asset": (logged.asset, fact.asset), "amount": (logged.amount, fact.amount)}
             yield from self._fields(f"{said} {id}", f"{name}.", id, logged.seq, pairs)
-        for id, logged in before.items():
+        for id, logged in own.items():
             if id not in there:
                 self.compared[PURCHASE] += 1
                 message = f"the log has {said} {id} of {logged.subscriber}, and {self._where} does not know it"
@@ -192,7 +182,7 @@ class Comparison:
     def _payouts(self) -> Iterator[Difference]:
         paid: dict[tuple[str, str], int] = {}
         for number, found in self._look.batches.items():
-            batch = self._late.sealed(number, found.digest) or self._late.standing(number)
+            batch = self._own.sealed(number, found.digest) or self._own.standing(number)
             if found.stage == "executed" and batch is not None:
                 for payout in batch.payouts:
                     place = batch.asset, payout.receiver
@@ -242,13 +232,12 @@ class Comparison:
         return money
 
 
-def receivers(*sides: LoggedContract) -> dict[str, set[str]]:
+def receivers(contract: LoggedContract) -> dict[str, set[str]]:
     """All receivers that a log has in a contract, by asset."""
     named: dict[str, set[str]] = {}
-    for contract in sides:
-        for lot in contract.purchases.values():
-            named.setdefault(lot.asset, set()).update(lot.shares)
-        for batches in contract.batches.values():
-            for batch in batches:
-                named.setdefault(batch.asset, set()).update(payout.receiver for payout in batch.payouts)
+    for lot in contract.purchases.values():
+        named.setdefault(lot.asset, set()).update(lot.shares)
+    for batches in contract.batches.values():
+        for batch in batches:
+            named.setdefault(batch.asset, set()).update(payout.receiver for payout in batch.payouts)
     return named

@@ -45,12 +45,6 @@ def test_the_page_is_written(tollbook, told, tmp_path):
     assert "<html" in (tmp_path / "report.html").read_text()
 
 
-def test_settlement_is_not_part_of_this_release(tollbook, told):
-    error = tollbook("audit", told.log, "--chain", "mock", "--json").error
-    assert (error["code"], "mock" in error["message"]) == ("missing_extra", True)
-    assert "--chain" not in tollbook("audit", "--help").out
-
-
 def test_two_processes_say_what_one_says(tollbook, told, shop, spoil):
     one, two = (tollbook("audit", told.log, "--processes", number, "--json") for number in ("1", "2"))
     assert (two.code, two.json) == (0, one.json)

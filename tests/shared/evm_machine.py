@@ -166,6 +166,10 @@ class Machine:
         """What an address has of the chain's own coin."""
         return self._state.get_balance(to_canonical_address(address))
 
+    def slot(self, address: str, place: bytes) -> int:
+        """What a contract has in one slot of its storage."""
+        return self._state.get_storage(to_canonical_address(address), int.from_bytes(place, "big"))
+
     def deploy(self, artifact: Artifact, *arguments: Any, by: str) -> Contract:
         """A new contract, made by that address."""
         computation = self._transact(by, b"", artifact.creation(*arguments), 0)

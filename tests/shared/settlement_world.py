@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -19,12 +20,17 @@ from chains.leaves import EVM_LEAF, abi_encode, leaf_hash
 from chains.merkle import Tree
 from ledger.events import Leaf
 
-OURS = Path(chains.evm.__file__).parent / "artifacts"
+OURS = Path(os.environ.get("TOLLBOOK_ARTIFACTS", Path(chains.evm.__file__).parent / "artifacts"))
+"""Where our contracts are; elsewhere where faults are planted in them."""
+
 HOSTILE = Path(__file__).parent.parent / "chains" / "evm" / "artifacts"
 
 DAY = 24 * 60 * 60
 PURSE = 10**24
 """What everybody has of each token and of the coin, in the beginning."""
+
+BALANCES = 0
+"""The slot of the mapping of balances in OpenZeppelin's tokens: read past the contract, which takes a while."""
 
 NO_DIGEST = bytes(32)
 Shares = Sequence[tuple[str, int]]
@@ -102,6 +108,8 @@ def _pristine() -> tuple[Machine, Contract, Contract]:
     for token in (dollar, odd):
         for person in EVERYBODY:
             token.do("mint", person.address, PURSE, by=OWNER.address)
+            slot = keccak(abi_encode(("address", "uint256"), (person.address, BALANCES)))
+            assert machine.slot(token.address, slot) == token.read("balanceOf", person.address) == PURSE
     return machine, dollar, odd
 
 
@@ -120,9 +128,7 @@ def _deployed(code: Artifact, window: int, freeze: int, delay: int) -> tuple[Mac
 class World:
     """A contract with that challenge window, freeze delay and exit delay, in seconds; a fresh one each time."""
 
-    def __init__(
-        self, window: int = 0, freeze: int = DAY, delay: int = 7 * DAY, code: Artifact | None = None
-    ) -> None:
+    def __init__(self, window: int = 0, freeze: int = DAY, delay: int = 7 * DAY, code: Artifact | None = None) -> None:
         machine, settlement = _deployed(code or artifact("UsageSettlement"), window, freeze, delay)
         self.machine = machine.fork()
         self.settlement = settlement.on(self.machine)
@@ -256,7 +262,7 @@ class World:
         address = who if isinstance(who, str) else who.address
         if token == COIN:
             return self.machine.coins(address)
-        return int(Contract(self.machine, token, self.dollar.artifact).read("balanceOf", address))
+        return self.machine.slot(token, keccak(abi_encode(("address", "uint256"), (address, BALANCES))))
 
     def surplus(self, token: str, receivers: Iterable[str]) -> int:
         """What the contract holds above escrow and dues: 0, unless somebody forced money on it."""

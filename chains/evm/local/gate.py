@@ -19,7 +19,8 @@ class Gate:
 
     def __init__(self, url: str) -> None:
         node = urlsplit(url)
-        assert node.hostname is not None and node.port is not None
+        assert node.hostname is not None
+        assert node.port is not None
         self._node = (node.hostname, node.port)
         self._door = _bound(0)
         self._port = self._door.getsockname()[1]
@@ -73,6 +74,8 @@ class Gate:
             except OSError:
                 asker.close()
                 continue
+            for end in (asker, node):
+                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # an answer in two pieces does not wait
             leading = threading.Thread(target=_lead, args=(asker, node), name="gate", daemon=True)
             self._through = {each: ends for each, ends in self._through.items() if each.is_alive()}
             self._through[leading] = (asker, node)

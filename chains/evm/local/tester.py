@@ -9,6 +9,8 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, cast
 
+from pydantic_core import from_json
+
 from ..extra import missing
 from .chain import CHAIN_ID, LocalChain
 
@@ -207,7 +209,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Answer a request, or a batch of them."""
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         try:
-            asked = json.loads(body)
+            asked = from_json(body)
         except ValueError:
             asked = None
         if isinstance(asked, list) and asked:
@@ -227,6 +229,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = False  # closing waits for what is being answered
+    request_queue_size = 128  # many threads may ask at once; one that is not let in waits for a second
 
     def __init__(self, rpc: _Rpc) -> None:
         self.rpc = rpc

@@ -31,9 +31,7 @@ def test_a_contract_says_who_and_what_it_is(world):
 
 def test_a_contract_has_an_owner_and_an_operator_and_may_have_no_guardian(world):
     def made(owner: str, operator: str, guardian: str):
-        return world.machine.deploy(
-            world.settlement.artifact, owner, operator, guardian, 0, 0, 0, by=MALLORY.address
-        )
+        return world.machine.deploy(world.settlement.artifact, owner, operator, guardian, 0, 0, 0, by=MALLORY.address)
 
     with refused("OwnableInvalidOwner", COIN):
         made(COIN, OPERATOR.address, GUARDIAN.address)

@@ -6,9 +6,11 @@ from types import SimpleNamespace
 import pytest
 from eth_account import Account
 from scripted_node import Broken, Error, Http, ScriptedNode, Silent, block
+from urllib3 import HTTPResponse
 
 from chains.evm.local import DEV_ACCOUNTS
 from chains.evm.node import Fees, Node, NotTaken, RangeTooWide, Reverted
+from chains.evm.transport import Patience
 from ledger.errors import BadData, ChainUnavailable, LedgerError, SendUnknown
 
 ALICE = DEV_ACCOUNTS[0]
@@ -48,11 +50,11 @@ def script():
     """A scripted node, and a client of it that waits for nothing; its URL has secrets everywhere."""
     opened = []
 
-    def start(**answers):
+    def start(timeout=10, **answers):
         node = ScriptedNode(**{"eth_chainId": "0x7a69", "eth_getBlockByNumber": block(9)} | answers)
         host = node.url.removeprefix("http://")
         url = f"http://user-secret:pass-secret@{host}/v3/path-secret?key=query-secret"
-        client = Node(url, timeout=0.3, backoff=0)
+        client = Node(url, timeout=timeout, backoff=0)
         opened.extend((client, node))
         return SimpleNamespace(node=node, client=client, url=node.url)
 
@@ -208,8 +210,9 @@ def test_a_read_is_tried_again_until_the_node_recovers(script, failure, times):
 
 @pytest.mark.parametrize("failure", [Broken(), Silent()])
 def test_a_read_that_got_no_answer_is_tried_again(script, failure):
-    scripted = script(eth_chainId=[failure, "0x7a69"])
+    scripted = script(timeout=0.3 if failure == Silent() else 10, eth_chainId=[failure, "0x7a69"])
     assert scripted.client.chain_id() == 31337
+    assert scripted.node.asked == ["eth_chainId"] * 2
 
 
 @pytest.mark.parametrize(
@@ -237,12 +240,19 @@ def test_a_read_that_got_no_answer_is_tried_again(script, failure):
     ],
 )
 def test_a_read_without_a_usable_answer_says_which_node_and_shows_no_secret(script, failure, words):
-    scripted = script(eth_chainId=failure)
+    scripted = script(timeout=0.3 if failure == Silent() else 10, eth_chainId=failure)
     error = failing(scripted.client.chain_id)
     assert isinstance(error, ChainUnavailable)
     assert words in str(error)
+    assert len(str(error)) < 300
     assert scripted.url in str(error)
     assert "secret" not in f"{scripted.client!r} {scripted.client.web3.provider}"
+
+
+def test_a_node_that_asks_for_an_hour_is_given_seconds():
+    for asked, given in (("3600", 10), ("3", 3), (None, None)):
+        headers = {} if asked is None else {"Retry-After": asked}
+        assert Patience().get_retry_after(HTTPResponse(headers=headers)) == given
 
 
 def test_a_node_that_is_down_is_unavailable_and_nothing_was_sent(script):
@@ -371,6 +381,27 @@ def test_a_node_that_is_asked_too_much_does_not_lack_the_tag(script):
         assert "asked too much" in str(failing(client.final_block))
 
 
+def test_an_answer_about_something_else_is_a_contradiction(script):
+    log = {"address": NOBODY, "blockHash": UNKNOWN, "blockNumber": "0x5", "data": "0x", "logIndex": "0x0"}
+    log |= {"topics": [], "transactionHash": UNKNOWN}
+    receipt = {"blockHash": UNKNOWN, "blockNumber": "0x5", "logs": [], "status": "0x1", "transactionHash": UNKNOWN}
+    answers = {"eth_getLogs": [[log]], "eth_getTransactionReceipt": receipt}
+    client = script(**answers, eth_getTransactionByHash={"hash": UNKNOWN}).client
+    assert (
+        len(client.logs(5, 5, NOBODY)) == len(client.logs(0, 9, [ALICE.address, NOBODY])) == len(client.logs(5, 5)) == 1
+    )
+    assert client.receipt(UNKNOWN).blockNumber == 5
+    assert client.transaction(UNKNOWN) is not None
+    for ask in (
+        lambda: client.logs(5, 5, ALICE.address),
+        lambda: client.logs(6, 9),
+        lambda: client.receipt(HASH),
+        lambda: client.transaction(HASH),
+        lambda: client.block(8),
+    ):
+        assert "contradicts itself" in str(failing(ask))
+
+
 # -- fees --------------------------------------------------------------------------------------------------------------
 
 
@@ -408,7 +439,7 @@ def test_a_chain_without_a_base_fee_is_refused(script):
     ],
 )
 def test_a_send_without_a_usable_answer_is_unknown_and_is_not_repeated(script, answer):
-    scripted = script(eth_sendRawTransaction=answer)
+    scripted = script(timeout=0.3 if answer == Silent() else 10, eth_sendRawTransaction=answer)
     assert isinstance(failing(scripted.client.send, RAW), SendUnknown)
     assert scripted.node.asked == [SEND]
 

@@ -60,7 +60,7 @@ def refusal(call, caller, **more):
 def test_a_refusal_by_the_contract_is_said_with_its_arguments(chain, contract):
     caller = chain.eth.accounts[5]
     assert reason(refusal(contract.functions.requestExit(7), caller)) == (
-        f"NothingBought(subscriber={caller}, planId=7)"
+        f"NothingBought(subscriber={caller}, planId=0x{7:064x})"
     )
     assert reason(refusal(contract.functions.cancelBatch(1, "no"), caller)) == f"NotGuardian(caller={caller})"
 

@@ -1,0 +1,78 @@
+"""A connection to the contract, checked before any money moves: the chain, its node, the contract, the key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ledger.errors import BadData, SettlementStopped
+
+from . import addresses
+from .chain import EvmChain
+from .contract import SettlementContract
+from .keys import operator
+from .node import Node
+from .publishing import LeafFiles
+from .settings import Settings
+
+
+def connect(
+    chain: str,
+    contract: str,
+    *,
+    default_leaves: Path | None = None,
+    read_only: bool = False,
+    **options: Any,  # noqa: ANN401
+) -> EvmChain:
+    """The contract at that address on the chain of that CAIP-2 name.
+
+    `options` are fields of `Settings`, and come before what the environment says. Leaf files are published in
+    `default_leaves` where the settings name no folder. A connection that is `read_only` needs no key, and cannot send.
+
+    Raises BadData for a wrong name, address or setting, and for a node of another chain; ChainUnavailable for a node
+    that does not answer or is not to be trusted now; SettlementStopped where the address has no code, or another
+    contract's, or where the key is not its operator's.
+    """
+    try:
+        chain_id, address = addresses.chain_id(chain), addresses.address(contract)
+    except ValueError as error:
+        raise BadData(str(error), "correct the name of the chain, or the contract's address") from error
+    settings = Settings.read(chain_id, **options)
+    key = None if read_only else operator(settings)
+    node = Node(
+        settings.node_url,
+        tries=settings.tries,
+        finality=settings.finality,
+        fallback=settings.finality_fallback,
+        timeout=settings.timeout,
+    )
+    try:
+        node.check(chain_id)
+        found = SettlementContract(node, address)
+        _check_code(found, node.code(address), chain)
+        made = EvmChain(
+            node,
+            found,
+            LeafFiles(settings.leaves or default_leaves, settings.leaves_uri, timeout=settings.timeout),
+            chain_id=chain_id,
+            account=key,
+            most_fee=settings.max_fee,
+            pause_seconds=settings.pause,
+        )
+        if not read_only:
+            made.check_operator()
+    except BaseException:
+        node.close()
+        raise
+    return made
+
+
+def _check_code(contract: SettlementContract, code: bytes, chain: str) -> None:
+    if not code:
+        message = f"there is no contract at {contract.address} on {chain}"
+        raise SettlementStopped(message, "check the address and the chain; nothing was sent")
+    if not contract.artifact.is_code(code):
+        raise SettlementStopped(
+            f"the contract at {contract.address} on {chain} is not the {contract.artifact.name} of this release",
+            "check the address, or install the release of Tollbook that deployed it; nothing was sent",
+        )

@@ -1,0 +1,104 @@
+"""What is set for EVM chains, by environment variables: they are seen by less than a command line is, and by no log.
+
+    TOLLBOOK_EVM_URL                    the node's URL; TOLLBOOK_EVM_URL_8453 is for that chain alone, and comes first
+    TOLLBOOK_EVM_KEY                    the operator's private key, 64 hex digits; or
+    TOLLBOOK_EVM_KEYSTORE               a keystore file, with
+    TOLLBOOK_EVM_KEYSTORE_PASSWORD      its password, or
+    TOLLBOOK_EVM_KEYSTORE_PASSWORD_FILE   a file that has it
+    TOLLBOOK_EVM_FINALITY               `finalized` (the node's word), or how many blocks make one final
+    TOLLBOOK_EVM_FINALITY_FALLBACK      how many blocks do where the node does not know the word `finalized`
+    TOLLBOOK_EVM_MAX_FEE                the most that a unit of gas may cost, in wei
+    TOLLBOOK_EVM_TIMEOUT                seconds that a node may take to answer
+    TOLLBOOK_EVM_TRIES                  how often a node is asked that is busy, or cannot be reached
+    TOLLBOOK_EVM_PAUSE                  seconds between two looks at the chain
+    TOLLBOOK_EVM_LEAVES                 the folder where leaf files are published
+    TOLLBOOK_EVM_LEAVES_URI             where others find that folder
+
+A variable that is empty is not set.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from ledger.errors import BadData
+
+PREFIX = "TOLLBOOK_EVM_"
+
+_KEYS = {"key", "keystore", "keystore_password", "keystore_password_file"}
+
+
+def _http(url: SecretStr) -> SecretStr:
+    parts = urlsplit(url.get_secret_value())
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("not a URL of http or https")
+    return url
+
+
+class Settings(BaseModel):
+    """What is set; None where a thing is not. `max_fee` is in wei, `timeout` and `pause` in seconds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    url: Annotated[SecretStr, AfterValidator(_http)] | None = None
+    key: SecretStr | None = None
+    keystore: Path | None = None
+    keystore_password: SecretStr | None = None
+    keystore_password_file: Path | None = None
+    finality: Literal["finalized"] | Annotated[int, Field(ge=0)] = "finalized"
+    finality_fallback: Annotated[int, Field(ge=1)] | None = None
+    max_fee: Annotated[int, Field(gt=0)] | None = None
+    timeout: Annotated[float, Field(gt=0, le=600)] = 10
+    tries: Annotated[int, Field(ge=1, le=20)] = 5
+    pause: Annotated[float, Field(ge=0, le=3600)] = 2
+    leaves: Path | None = None
+    leaves_uri: str | None = None
+
+    @classmethod
+    def read(cls, chain_id: int, environment: Mapping[str, str] | None = None, **options: Any) -> Self:  # noqa: ANN401
+        """The settings for one chain: `options`, then the environment. Raises BadData, which names the variable or the
+        option that is wrong, and never shows its value."""
+        given = os.environ if environment is None else environment
+        names = {field: PREFIX + field.upper() for field in cls.model_fields}
+        if given.get(own := f"{PREFIX}URL_{chain_id}"):
+            names["url"] = own
+        if _KEYS & options.keys():  # one way to the key must not be mixed with another
+            names = {field: name for field, name in names.items() if field not in _KEYS}
+        found = {field: given[name] for field, name in names.items() if given.get(name)}
+        try:
+            settings = cls(**found | options)
+        except ValidationError as error:
+            first = error.errors(include_input=False, include_url=False)[0]
+            field = str(first["loc"][0])
+            called = f"the option {field}" if field in options else names[field]
+            message = f"{called} is wrong: {_say(field, first['msg'])}"
+        else:
+            return settings._consistent()
+        raise BadData(message, "correct it") from None
+
+    def _consistent(self) -> Self:
+        if self.key and self.keystore:
+            raise BadData("both a key and a keystore are set", f"unset {PREFIX}KEY or {PREFIX}KEYSTORE")
+        if self.keystore_password and self.keystore_password_file:
+            message = "both a keystore's password and a file with one are set"
+            raise BadData(message, f"unset {PREFIX}KEYSTORE_PASSWORD or {PREFIX}KEYSTORE_PASSWORD_FILE")
+        return self
+
+    @property
+    def node_url(self) -> str:
+        """The node's URL, secrets and all. Raises BadData where none is set."""
+        if self.url is None:
+            raise BadData("no node is set", f"set {PREFIX}URL to the URL of a node of the chain")
+        return self.url.get_secret_value()
+
+
+def _say(field: str, message: str) -> str:
+    if field == "finality":
+        return "it is neither `finalized` nor a number of blocks"
+    return message[:1].lower() + message[1:]

