@@ -1,4 +1,4 @@
-"""`python -m benchmarks` times everything at full size; `python -m benchmarks growth` shows how cost grows."""
+"""`python -m benchmarks` times everything at full size; `growth` after it shows how cost grows, `gas` what a chain asks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from . import growth, machine, pages, suite, tables
+from . import gas, growth, machine, pages, suite, tables
 from .figures import Comparison, Quantity, Row
 from .workshop import FULL, SMALL, Workshop
 
@@ -29,6 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if given.write_docs:
             growth.write_docs(points)
         return 0
+    if given.command == "gas":
+        return gas.run(given.write_docs)
     return _figures(given)
 
 
@@ -50,6 +52,8 @@ def _parser() -> argparse.ArgumentParser:
     grow.add_argument("--json", type=Path, help="where points go; those that are there are not measured again")
     grow.add_argument("--again", action="store_true", help="measure all points again: the code is another")
     grow.add_argument("--write-docs", action="store_true", help="draw the plots, fill the table of docs/performance.md")
+    paid = commands.add_parser("gas", help="what the settlement contract costs on an EVM chain (needs the extra evm)")
+    paid.add_argument("--write-docs", action="store_true", help="fill the table of docs/performance.md")
     return parser
 
 

@@ -224,6 +224,8 @@ class Outbox:
                 return self._send(batch, attempt)  # mined and reverted, it can do no harm any more
             if standing == "pending":
                 return Step.waiting
+        if self._chain.find(batch.batch.number) != found:
+            return Step.waiting  # a node that answered before knew less than the one that answers now
         return self._fail(batch, reason, used=False)
 
     def _submit(self, batch: BatchReading, line: Sequence[BatchReading]) -> Step:

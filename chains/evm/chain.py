@@ -27,7 +27,7 @@ from . import addresses, sealing, transactions
 from .contract import Committed, Record, SettlementContract, Stage
 from .facts import MOST_TRIES, Scan
 from .logs import Logs, hash_of
-from .node import Header, Node, NotTaken, Reverted
+from .node import Contradiction, Header, Node, NotTaken, Reverted
 from .publishing import LeafFiles
 from .reverts import reason
 from .transactions import Fees, Sent
@@ -42,6 +42,13 @@ FIXED_GAS = 300_000
 
 RECEIVER_GAS = 23_500
 """What one receiver may use: its due is stored, often for the first time, and its payout is two words of data."""
+
+CLAIMED_GAS = 17_100
+"""What one receiver uses more if it is paid all that it is owed between the estimate and the block: anyone may do that,
+and its due is stored anew."""
+
+MOST_GAS = 1 << 24
+"""Osaka's limit for one transaction."""
 
 PAUSE_SECONDS = 2.0
 """How long a pause is, unless the settings say otherwise."""
@@ -75,7 +82,7 @@ class EvmChain:
         self._key, self._most_fee, self._pause_seconds = account, most_fee, pause_seconds
         self._logs = Logs(node, contract.address)
         self._scan = Scan(contract, self.name, self._logs)
-        self._final = 0
+        self._final = self._height = 0
         self._unwanted: set[str] = set()  # transactions that the node found too cheap to take in
 
     @property
@@ -93,7 +100,7 @@ class EvmChain:
     def facts(self, after: int = 0, confirmations: int | None = None) -> Iterable[ChainFact]:
         """Purchases and exits in blocks after `after`, in order: final ones, or those with that many blocks on top."""
         final = self.final_block()
-        last = final if confirmations is None else self._node.head().number - confirmations
+        last = final if confirmations is None else max(final, self._head().number - confirmations)
         return self._scan.facts(after, last, final)
 
     def final_block(self) -> int:
@@ -103,9 +110,9 @@ class EvmChain:
 
     def find(self, number: int) -> Found:
         """How the chain has the batch of that number."""
-        return self._as_of_one_block(lambda head: self._find(number, head))
+        return self._as_of_one_block(lambda final, head: self._find(number, final, head))
 
-    def _find(self, number: int, head: Header) -> Found:
+    def _find(self, number: int, final: int, head: Header) -> Found:
         record = self._record(number, head)
         if record.stage is Stage.absent:
             return Found(stage="absent")
@@ -121,14 +128,14 @@ class EvmChain:
             root=to_hex(committed.batch.usage_root),
             transaction=moved,
             block=record.moved_block,
-            final=record.moved_block <= self.final_block(),
+            final=record.moved_block <= final,
             ready=record.stage is not Stage.committed or self._is_ready(number, record, head),
         )
 
     def published(self, number: int) -> bytes | None:
         """The leaf file that was published with a batch: from the operator's folder, or from where its uri leads."""
 
-        def read(head: Header) -> bytes | None:
+        def read(_: int, head: Header) -> bytes | None:
             record = self._record(number, head)
             if record.stage is Stage.absent:
                 return None
@@ -152,7 +159,7 @@ class EvmChain:
             return 0
         topics = [self._contract.topic("Claimed"), *map(_word, (token, receiver))]
 
-        def read(head: Header) -> int:
+        def read(_: int, head: Header) -> int:
             logs = self._logs.between(topics, self._contract.deployed_block, head.number)
             return sum(int.from_bytes(bytes(log["data"]), "big") for log in logs)
 
@@ -202,27 +209,48 @@ class EvmChain:
             )
         return logs[0]
 
-    def _as_of_one_block(self, read: Callable[[Header], T]) -> T:
-        """What `read` makes of a block that is the chain's before and after. It may be told that it reads nonsense."""
+    def _as_of_one_block(self, read: Callable[[int, Header], T]) -> T:
+        """What `read` makes of the last final block's number and of a block that is the chain's before and after.
+
+        It may be told that it reads nonsense, or that a block is not there: one node behind a load balancer knows less
+        than another. So it is done again.
+        """
+        trouble = ChainUnavailable("the chain changes faster than it can be read", "run again, or ask another node")
         for _ in range(MOST_TRIES):
-            head, trouble = self._node.head(), None
+            final = self.final_block()  # first, so that a head below it shows a node that contradicts itself
+            head = self._head()
             try:
-                answer = read(head)
+                answer = read(final, head)
             except ChainUnavailable as error:
-                trouble = error  # the state of a block that is gone cannot be read
+                trouble = error
+                continue
             found = self._node.block(head.number)
             if found is not None and found.hash == head.hash:
-                if trouble is not None:
-                    raise trouble
                 return answer
-        raise ChainUnavailable("the chain changes faster than it can be read", "run again, or ask another node")
+        raise trouble
+
+    def _head(self) -> Header:
+        """The last block. One that is below the last one seen is believed when the node has said so again and again:
+        behind a load balancer there are nodes that lag."""
+        for left in reversed(range(MOST_TRIES)):
+            try:
+                head = self._node.head()
+            except Contradiction:
+                if not left:
+                    raise
+                continue
+            if head.number >= self._height:
+                break
+        self._height = head.number
+        return head
 
     # -- what is sent --------------------------------------------------------------------------------------------------
 
     def simulate(self, batch: Batch) -> str | None:
         """Why the contract would refuse the batch's next step now; None where it would take it.
 
-        Where batches wait in a challenge window, they are taken as having been paid out.
+        Where batches wait in a challenge window, they are taken as having been paid out. Raises SettlementStopped where
+        the key is not the operator's.
         """
         try:
             digest = self._digest(batch)
@@ -232,6 +260,8 @@ class EvmChain:
         if record.stage is Stage.committed and record.digest == digest:
             return self._refusal(self._contract.execute_data(batch))
         refused = self._refusal(self._contract.settle_data(batch, ""))
+        if refused is not None and refused.startswith("NotOperator("):
+            self.check_operator()  # the batch is right, and stays open for who may send it
         return refused or self._overspends(batch)
 
     def _digest(self, batch: Batch) -> str:
@@ -320,7 +350,7 @@ class EvmChain:
             if self._is_behind_a_gap(last, mine, latest):
                 return Slot(latest, free.fees)  # the same batch once more: the number is taken once, by whichever comes
             # Only the lowest open nonce is worth raising: the others wait for it, whatever they pay.
-            stuck = last.nonce == latest and last.fees.most < base
+            stuck = last.nonce == latest and last.fees.are_low(base, free.fees.priority)
             return self._replacing(last, free.fees) if stuck else None
         if standing == "gone" and last.nonce >= latest:
             wanted = last.hash not in self._unwanted and last.fees.most >= base
@@ -358,7 +388,8 @@ class EvmChain:
             estimate = self._node.estimate_gas(self._transaction_of(data))
         except Reverted:
             return FIXED_GAS + RECEIVER_GAS * len(batch.payouts)
-        return estimate + -(-estimate // GAS_MARGIN)
+        margin = -(-estimate // GAS_MARGIN) + CLAIMED_GAS * len(batch.payouts)
+        return min(estimate + margin, MOST_GAS)
 
     def _transaction_of(self, data: bytes) -> TxParams:
         return {
@@ -370,7 +401,9 @@ class EvmChain:
     def _fees(self, base: int, priority: int) -> Fees:
         """The suggested fees: room for the base fee to double."""
         most = 2 * base + priority
-        return Fees(most if self._most_fee is None else min(most, self._most_fee), priority)
+        if self._most_fee is not None:
+            most = min(most, self._most_fee)
+        return Fees(most, min(priority, most))
 
     def send(self, attempt: Attempt) -> None:
         """Broadcast it; the same one again is harmless. One that the node does not want is not taken in, silently:
@@ -379,25 +412,30 @@ class EvmChain:
         try:
             self._node.send(attempt.raw)
         except NotTaken as refused:
-            if refused.reason not in ("fee", "nonce"):
-                raise
             if refused.reason == "fee":
                 self._unwanted.add(sent.hash)
+            elif refused.reason != "nonce" and self._is_own(sent):
+                raise
 
     def confirm(self, attempt: Attempt) -> Standing:
         """What became of a transaction."""
         return self._standing(transactions.check_is_for(attempt, self._chain_id, self.contract))
 
+    def _is_own(self, sent: Sent) -> bool:
+        """Whether it can be mended with this key: that of an operator before may be out of money for ever."""
+        return self._key is None or sent.sender == self._key.address
+
     def _standing(self, sent: Sent) -> Standing:
-        # The nonce is read before the receipt: were it the other way round, one that is mined in between was replaced.
+        # What is final is asked for first: were it later, one that is mined in between might pass for replaced.
         final = self.final_block()
-        spent = self._node.nonce(sent.sender, final) > sent.nonce
         block = self._mined(sent)
         if block is not None:
             return "final" if block <= final else "pending"
-        if spent:
-            return "replaced"
-        return "gone" if self._node.transaction(sent.hash) is None else "pending"
+        if self._node.transaction(sent.hash) is not None:
+            return "pending"
+        # The state of an old block is asked for only where it matters: not every node keeps it for long.
+        spent = self._node.nonce(sent.sender) > sent.nonce and self._node.nonce(sent.sender, final) > sent.nonce
+        return "replaced" if spent else "gone"
 
     def _mined(self, sent: Sent) -> int | None:
         """The block that has a transaction; None where the chain has none. A receipt alone may be of a block that a

@@ -55,14 +55,14 @@ class Scan:
         with self._lock:
             for _ in range(MOST_TRIES):
                 end = self._node.block(last)
-                if end is None:
-                    return []
+                if end is None:  # a node that lags: it would tell of no logs in blocks that it does not have
+                    continue
                 facts = self._read(last, final)
                 if self._has(end):
                     return [fact for fact in facts if after < fact.block <= last]
                 self._forget()
         raise ChainUnavailable(
-            f"the chain changes faster than its logs can be read: block {last} has another hash each time",
+            f"the chain changes faster than its logs can be read: block {last} is another each time, or none",
             "run again, or ask another node",
         )
 

@@ -7,6 +7,7 @@ broken connection whether the node has the transaction, and the one who sent it 
 What is raised is from `ledger.errors`, with the node's address but never the secret parts of its URL:
 
 ChainUnavailable      it could not be asked, or gave no usable answer; nothing was sent
+├── Contradiction     its answers do not go together: it lies, or several nodes answer by turns
 ├── RangeTooWide      it will not look through so many blocks at once
 └── NotTaken          it refuses a transaction for good: `reason` says why
 SendUnknown           a transaction was sent, and no usable answer came
@@ -67,6 +68,10 @@ class RangeTooWide(ChainUnavailable):
     """The node will not look for logs in so many blocks at once: ask for half."""
 
     hint = "ask for fewer blocks at once"
+
+
+class Contradiction(ChainUnavailable):
+    """Two answers of the node cannot both be right."""
 
 
 class NotTaken(ChainUnavailable):
@@ -195,8 +200,8 @@ class Node:
             return f"at block {current} of {highest}" if current is not None and highest else "it does not say how far"
         return "it does not say how far" if told else ""
 
-    def _contradiction(self, what: str) -> ChainUnavailable:
-        return ChainUnavailable(f"the node at {self.shown} contradicts itself: {what}", "use another node")
+    def _contradiction(self, what: str) -> Contradiction:
+        return Contradiction(f"the node at {self.shown} contradicts itself: {what}", "use another node")
 
     # -- blocks --------------------------------------------------------------------------------------------------------
 

@@ -34,6 +34,12 @@ class Fees(NamedTuple):
         """An eighth more of both, rounded up: nodes take a replacement from a tenth more on."""
         return Fees(*(fee + -(-fee // 8) for fee in self))
 
+    def are_low(self, base: int, priority: int) -> bool:
+        """Whether a block with that base fee leaves its maker so little that an eighth more would be below what others
+        give, if it can be in that block at all."""
+        left = min(self.priority, self.most - base)
+        return left < 0 or 9 * left < 8 * priority
+
     def at_least(self, other: Fees) -> Fees:
         """The higher of both, one by one."""
         return Fees(max(self.most, other.most), max(self.priority, other.priority))

@@ -74,8 +74,8 @@ class ChainSide:
     def _keep_final(self) -> None:
         """Read the facts that have become final."""
         final = self.chain.final_block()
-        if final > self._upto:
-            self._final_facts += [fact for fact in self.chain.facts(self._upto) if fact.block <= final]
+        if final > self._upto:  # by that block alone, since a node that knew it may not know it at the next question
+            self._final_facts += [replace(fact, final=True) for fact in self._tail() if fact.block <= final]
             self._upto = final
 
     def _tail(self) -> list[ChainFact]:

@@ -8,8 +8,8 @@ Invariants, each of a contract; what is not final on the chain is on its way, an
   has, one for one and field for field. One that was granted early is on the chain, or its block is not final yet.
 - chain_payout: due + claimed of a receiver == Σ its payouts in the log's batches that the chain has executed.
 - chain_escrow: the contract's money is what came in less what went out,
-  escrow + Σ max(due, 0) == Σ purchases − Σ exits − Σ claimed, by the purchases and exits that the log has. One of which
-  chain_purchase says that the log has it otherwise, or not, counts as the chain has it, so that it is found once.
+  escrow + Σ max(due, 0) == Σ purchases − Σ exits − Σ claimed, by the purchases and exits that the log has. Where
+  chain_purchase finds that the log has one otherwise, or not, the chain's counts here, so that it is found once.
 """
 
 from __future__ import annotations
@@ -27,9 +27,8 @@ BATCH, PURCHASE, PAYOUT, ESCROW = "chain_batch", "chain_purchase", "chain_payout
 KINDS = (BATCH, PURCHASE, PAYOUT, ESCROW)
 """The kinds of findings that join the others where a log is compared with its chain, in the order of the report."""
 
-_TAKEN_IN = "`tollbook settle` takes it in"
+_TAKEN_IN = "`tollbook settle` takes it in, or says why not"
 _END = {"confirmed": "executed", "cancelled": "cancelled"}
-_NAMES = {"requests": "exit_requested", "exits": "exit_paid"}
 
 
 class Difference(NamedTuple):
@@ -64,8 +63,8 @@ class Comparison:
         """All of them, kind by kind."""
         yield from self._batches()
         yield from self._purchases()
-        yield from self._leaving("requests", {f.id: f for f in self._look.facts if isinstance(f, ExitRequested)})
-        yield from self._leaving("exits", {f.id: f for f in self._look.facts if isinstance(f, ExitPaid)})
+        yield from self._leaving("exit_requested", self._own.requests, ExitRequested)
+        yield from self._leaving("exit_paid", self._own.exits, ExitPaid)
         yield from self._payouts()
         yield from self._escrow()
 
@@ -139,10 +138,11 @@ class Comparison:
         }
         yield from self._fields(f"purchase {id}", "", id, lot.seq, pairs)
 
-    def _leaving(self, what: str, there: Mapping[str, ExitRequested | ExitPaid]) -> Iterator[Difference]:
-        name = _NAMES[what]
+    def _leaving(
+        self, name: str, own: Mapping[str, LoggedExit], kind: type[ExitRequested | ExitPaid]
+    ) -> Iterator[Difference]:
         said = name.replace("_", " ")
-        own: dict[str, LoggedExit] = getattr(self._own, what)
+        there = {fact.id: fact for fact in self._look.facts if isinstance(fact, kind)}
         for id, fact in there.items():
             if not fact.final:
                 continue

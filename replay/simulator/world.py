@@ -150,7 +150,7 @@ class World:
         process = self.processes[0]
         self.market.calm()
         ledger = self._open(process)
-        self._finish(process)
+        untaken = self._finish(process)
         self.oracle.follow()
         self.oracle.money()
         if not self.market.owing():
@@ -162,7 +162,7 @@ class World:
         self._project(process)
         for name in self._projections:
             self._check_projection(name)
-        self.oracle.is_clean()
+        self.oracle.is_clean(untaken)
         process.stop()
 
     # -- a process does something, and may not come to its end ---------------------------------------------------------
@@ -409,8 +409,8 @@ class World:
         settled = process.outbox.settle([self.market.bench.asset], pauses=range(self.random.randint(0, 12)))
         self._tell(process.name, "settles", settled)
 
-    def _finish(self, process: Process) -> None:
-        """Take in what the chain says and settle until nothing is left."""
+    def _finish(self, process: Process) -> set[str]:
+        """Take in what the chain says and settle until nothing is left; the ids of what the ledger has no room for."""
         untaken: Sequence[Untaken] = ()
         for _ in range(60):
             self.market.pass_time()
@@ -424,6 +424,7 @@ class World:
             require(self.market.owing(), "all is settled in the end", "there is always one more batch")
         refused = [each for each in untaken if "it waits for" not in each.reason and "overflow" not in each.reason]
         require(not refused, "all that the chain says is taken in", f"{refused}")
+        return {each.fact.id for each in untaken}
 
     # -- the chain and the clock ---------------------------------------------------------------------------------------
 

@@ -504,8 +504,9 @@ def test_a_chain_that_cannot_be_asked_is_an_error(shop: SettledShop) -> None:
         replay.audit(shop.log, chains=[shop.chain])
 
 
-def test_a_chain_that_cannot_say_what_is_final_contradicts_nothing(shop: SettledShop) -> None:
-    shop.chain.script(NoFinality(calls=1000))
+@pytest.mark.parametrize(("skip", "calls"), [(0, 1000), *((skip, 1) for skip in range(12))])
+def test_a_chain_that_cannot_say_what_is_final_contradicts_nothing(skip: int, calls: int, shop: SettledShop) -> None:
+    shop.chain.script(NoFinality(calls=calls, skip=skip))
     assert differences(shop) == []
 
 

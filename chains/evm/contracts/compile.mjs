@@ -1,8 +1,8 @@
 // Compiles the contracts and writes an artifact for each: interface, bytecode, compiler and settings. Run it by
 //
-//     npm ci --ignore-scripts && node compile.mjs [FOLDER OF SOURCES] [FOLDER OF ARTIFACTS]
+//     npm ci --ignore-scripts && node compile.mjs [FOLDER OF SOURCES] [FOLDER OF ARTIFACTS] [FOLDER OF NATSPEC]
 //
-// The bytes depend on the sources, the compiler and the settings alone, not on the machine: no metadata is appended.
+// The third folder is for what the comments say, as the compiler reads them. The bytes depend on the sources, the compiler and the settings alone, not on the machine: no metadata is appended.
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
@@ -11,7 +11,7 @@ import { fileURLToPath } from "node:url";
 const require = createRequire(import.meta.url);
 const solc = require("solc");
 const here = dirname(fileURLToPath(import.meta.url));
-const [sourcesFolder = here, artifactsFolder = join(here, "..", "artifacts")] = process.argv.slice(2);
+const [sourcesFolder = here, artifactsFolder = join(here, "..", "artifacts"), natspecFolder] = process.argv.slice(2);
 
 const settings = {
   optimizer: { enabled: true, runs: 1_000_000 },
@@ -19,7 +19,8 @@ const settings = {
   evmVersion: "cancun",
   metadata: { bytecodeHash: "none", appendCBOR: false },
 };
-const wanted = ["abi", "evm.bytecode.object", "evm.deployedBytecode.object", "evm.deployedBytecode.immutableReferences"];
+const code = ["evm.bytecode.object", "evm.deployedBytecode.object", "evm.deployedBytecode.immutableReferences"];
+const wanted = ["abi", "devdoc", "userdoc", ...code];
 
 const files = readdirSync(sourcesFolder).filter((file) => file.endsWith(".sol")).sort();
 const sources = Object.fromEntries(
@@ -37,7 +38,10 @@ const complaints = (output.errors ?? []).filter((each) => each.sourceLocation?.f
 for (const each of complaints) console.error(each.formattedMessage);
 if (complaints.length > 0) process.exit(1);
 
-mkdirSync(artifactsFolder, { recursive: true });
+const write = (folder, name, value) => {
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, `${name}.json`), `${JSON.stringify(value, null, 1)}\n`);
+};
 for (const file of files) {
   for (const [name, contract] of Object.entries(output.contracts[file])) {
     const { bytecode, deployedBytecode } = contract.evm;
@@ -50,6 +54,7 @@ for (const file of files) {
       runtime: `0x${deployedBytecode.object}`,
       immutables: Object.values(deployedBytecode.immutableReferences ?? {}).flat(),
     };
-    writeFileSync(join(artifactsFolder, `${name}.json`), `${JSON.stringify(artifact, null, 1)}\n`);
+    write(artifactsFolder, name, artifact);
+    if (natspecFolder) write(natspecFolder, name, { devdoc: contract.devdoc, userdoc: contract.userdoc });
   }
 }

@@ -94,7 +94,8 @@ class Anvil(LocalChain):
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             start_new_session=True,  # Ctrl-C is for us; we end it in order
         )
         assert self._process.stdout is not None

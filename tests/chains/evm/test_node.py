@@ -244,6 +244,7 @@ def test_a_read_without_a_usable_answer_says_which_node_and_shows_no_secret(scri
     error = failing(scripted.client.chain_id)
     assert isinstance(error, ChainUnavailable)
     assert words in str(error)
+    assert len(str(error)) < 300
     assert scripted.url in str(error)
     assert "secret" not in f"{scripted.client!r} {scripted.client.web3.provider}"
 

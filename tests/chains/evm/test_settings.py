@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from chains.evm import settings as described
 from chains.evm.settings import Settings
@@ -87,6 +88,12 @@ def test_a_wrong_value_is_named_and_not_shown(name, value):
     assert "secret" not in str(caught.value)
     assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__
+
+
+def test_pydantics_own_error_does_not_show_the_value_either():
+    with pytest.raises(ValidationError) as caught:
+        Settings(url="secret", timeout="secret")
+    assert "secret" not in str(caught.value)
 
 
 def test_a_wrong_option_is_named():
