@@ -26,6 +26,7 @@ from chains.evm.publishing import LeafFiles
 from chains.evm.transactions import Sent, read
 from chains.leaves import abi_encode, keccak
 from ledger import Charge, CreatePlan, Ledger
+from ledger.amounts import split
 from ledger.events import SettlementOpened, SettlementSubmitted, tag
 from ledger.stores.sqlite import SQLiteStore
 from replay.audit import audit
@@ -81,14 +82,14 @@ class Shop:
         self._open.append(ledger)
         return ledger
 
-    def connect(self, key: str = OPERATOR.key, **options: Any) -> EvmChain:
-        """One more process's connection, through the node that may fail."""
-        node = Node(self.faulty.url, timeout=5, tries=1)
+    def connect(self, key: str = OPERATOR.key, node: dict[str, Any] | None = None, **options: Any) -> EvmChain:
+        """One more process's connection, through the node that may fail; `node` are options of `Node`."""
+        asked = Node(self.faulty.url, timeout=5, tries=1, **(node or {}))
         files = LeafFiles(self.folder / "leaves")
-        contract = SettlementContract(node, self.contract)
+        contract = SettlementContract(asked, self.contract)
         account = Account.from_key(key)
         chain = EvmChain(
-            node, contract, files, chain_id=self.anvil.chain_id, account=account, pause_seconds=0, **options
+            asked, contract, files, chain_id=self.anvil.chain_id, account=account, pause_seconds=0, **options
         )
         self._chains.append(chain)
         return chain
@@ -263,6 +264,12 @@ class Shop:
         assert not self.ledger.settling(self.chain.name, self.chain.contract).open
         report = audit(self.log)
         assert report.clean, report.findings
+
+    @staticmethod
+    def parts(units: int) -> dict[str, int]:
+        """What receivers get for so many units that alice used."""
+        acme, fee = split(1_000 * units // 100, [950, 50])
+        return {"acme": acme, "fee": fee}
 
     def leaves(self, number: int) -> Any:
         """The leaf file of a batch, as it was published."""
