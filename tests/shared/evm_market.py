@@ -11,8 +11,8 @@ from chains.evm.deploying import Delays, Roles, deploy_settlement, deploy_token,
 from chains.evm.local import DEV_ACCOUNTS
 from chains.evm.node import Node
 from chains.evm.publishing import LeafFiles
-from chains.evm.sending import Sender
 from chains.evm.sealing import seal
+from chains.evm.sending import Sender
 from chains.evm.tokens import Token
 from chains.evm.wallet import Wallet
 from chains.leaves import EVM_LEAF
