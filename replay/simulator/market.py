@@ -161,6 +161,8 @@ class Market:
         if isinstance(self.chain, MockChain):
             found = self.chain.batches()
         else:
+            with suppress(NotImplementedError):
+                return dict(self.bench.executed(self.chain))
             found = {number: self.chain.find(number) for number in {event.number for event in opened.values()}}
         return {number: each.digest for number, each in sorted(found.items()) if each.stage == "executed"}
 

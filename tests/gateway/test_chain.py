@@ -7,7 +7,7 @@ import socket
 import subprocess
 
 import pytest
-from evm_market import ALICE, OPERATOR, OWNER, SELLER, market
+from evm_street import ALICE, OPERATOR, OWNER, SELLER, market
 
 from chains.evm.artifacts import load
 from chains.evm.contract import SettlementContract

@@ -1,89 +1,95 @@
-"""A settlement contract on a local chain, with a token, two plans and people: for tests of the EVM room."""
+"""EVM chains on this machine for the simulator: three of each who takes part, and a block for each pause."""
 
-from __future__ import annotations
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from contextlib import ExitStack, contextmanager
-
-from chains import prove
-from chains.evm.addresses import asset_name, chain_name
 from chains.evm.contract import SettlementContract
-from chains.evm.deploying import Delays, Roles, deploy_settlement, deploy_token, publish_plan
-from chains.evm.local import DEV_ACCOUNTS
-from chains.evm.node import Node
-from chains.evm.publishing import LeafFiles
-from chains.evm.sealing import seal
-from chains.evm.sending import Sender
-from chains.evm.tokens import Token
-from chains.evm.wallet import Wallet
-from chains.leaves import EVM_LEAF
-from ledger.amounts import SECOND
-from ledger.batches import Batch
-from ledger.events import Leaf, Payout
-
-OWNER, OPERATOR, GUARDIAN, PUBLISHER, ALICE, BOB, SELLER, PLATFORM, CAROL, _ = DEV_ACCOUNTS
-PEOPLE = {"owner": OWNER, "operator": OPERATOR, "guardian": GUARDIAN, "alice": ALICE, "bob": BOB, "carol": CAROL}
-PURSE = 1_000_000
-PRICE = {SELLER.address: 900, PLATFORM.address: 100}
+from chains.evm.local import CHAIN_ID, DEV_ACCOUNTS, LocalChain
+from chains.evm.local.anvil import Anvil
+from chains.evm.local.tester import Tester
+from chains.evm import addresses
+from chains.evm.bench import AnvilBench, LocalBench, TesterBench
+from ledger import CreatePlan
+from ledger.plugins import Chain
+from replay.simulator.world import BEGIN
 
 
-class Market:
-    """Alice, Bob and Carol have a purse of the token each. A plan of 100 credits costs 1000 of it, one 1000 wei."""
+class _Market(LocalBench):
+    subscribers: Sequence[str] = tuple(account.address for account in DEV_ACCOUNTS[4:7])
+    receivers: Sequence[str] = tuple(account.address for account in DEV_ACCOUNTS[7:10])
 
-    def __init__(self, chain, stack, *, window=0, freeze=60, exit=3600):
-        self.chain, self.window, self.freeze, self.exit = chain, window, freeze, exit
-        self.node = stack.enter_context(Node(chain.url))
-        self.name = chain_name(chain.chain_id)
-        owner, publisher = self.sender(OWNER), self.sender(PUBLISHER)
-        self.token = Token(self.node, deploy_token(owner).contract)
-        self.asset, self.coin = asset_name(self.name, self.token.address), asset_name(self.name, "0x0")
-        for person in (ALICE, BOB, CAROL):
-            owner.send(*self.token.mint(person.address, PURSE))
-        roles = Roles(OWNER.address, OPERATOR.address, GUARDIAN.address)
-        self.deployed = deploy_settlement(owner, roles, Delays(window, freeze, exit))
-        self.address = self.deployed.contract
-        self.contract = SettlementContract(self.node, self.address)
-        self.plan = publish_plan(publisher, self.contract, "pro", asset=self.asset, price=PRICE, credits=100).id
-        self.coins = publish_plan(publisher, self.contract, "coins", asset=self.coin, price=PRICE, credits=100).id
-        for name, person in PEOPLE.items():
-            setattr(self, name, Wallet(self.node, person.key, self.address))
+    def __init__(self, *, window: bool = False) -> None:
+        super().__init__(window=window)
+        self._chains: list[Any] = []
+        self._contracts: dict[str, SettlementContract] = {}
 
-    def sender(self, account):
-        return Sender(self.node, account.key)
+    def close(self) -> None:
+        """All connections end, and then the chain does."""
+        for chain in self._chains:
+            chain.close()
+        super().close()
 
-    def buys(self, wallet, plan=None):
-        """A purchase, approved first; its id."""
-        if plan != self.coins:
-            wallet.approve(self.asset, 1000)
-        return wallet.purchase(plan or self.plan).id
+    def _connect(self, name: str, contract: str, url: str) -> Chain:
+        """A block comes when the outbox pauses."""
+        chain = super()._connect(name, contract, url)
+        self._chains.append(chain)
+        chain.pause = self._local.mine
+        return chain
 
-    def batch(self, leaves, payouts, after=None, number=None):
-        """A batch in the token; `leaves` are (wallet, charged, credited)."""
-        made = [Leaf(wallet.address, self.plan, charged, credited) for wallet, charged, credited in leaves]
-        return Batch(
-            ledger="market",
-            chain=self.name,
-            contract=self.address,
-            number=number or (after.number + 1 if after else 1),
-            asset=self.asset,
-            at=self.chain.now * SECOND,
-            covers={"main": 1},
-            head_seq=1,
-            head_hash="ab" * 32,
-            previous=seal(after).digest if after else "",
-            leaves=tuple(sorted(made, key=lambda leaf: (leaf.subscriber, leaf.plan))),
-            payouts=tuple(Payout(receiver, amount) for receiver, amount in sorted(payouts.items())),
-        )
+    def _buy(self, chain: Chain, subscriber: str, plan: str, **terms: Any) -> str:
+        """Whoever gets a part of a price here gets 1 or more."""
+        price = {receiver: amount or 1 for receiver, amount in terms.pop("price").items()}
+        return super()._buy(chain, subscriber, plan, price=price, **terms)
 
-    def commits(self, batch):
-        """The operator records it, and where there is no window pays it out."""
-        uri = LeafFiles(None).publish(b"")
-        return self.sender(OPERATOR).send(self.address, self.contract.settle_data(batch, uri))
+    def executed(self, chain: Chain) -> Mapping[int, str]:
+        """From the contract's logs, past the plugin."""
+        contract = self._contract(chain)
+        topics = [contract.topic("BatchExecuted")]
+        logs = self._node.logs(contract.deployed_block, self._local.height, chain.contract, topics)
+        told = [contract.read(log)["args"] for log in logs]
+        return {each["seq"]: "0x" + each["digest"].hex() for each in told}
 
-    def proof(self, batch, wallet):
-        return prove(batch, EVM_LEAF, wallet.address, self.plan)
+    def paid(self, chain: Chain, receiver: str, asset: str) -> int:
+        """What the token has moved there, and what is due."""
+        token = addresses.token(asset)
+        return self._moved(self._contract(chain), token, receiver) + self._contract(chain).due(token, receiver)
+
+    def _contract(self, chain: Chain) -> SettlementContract:
+        """It is asked after each step, so what never changes is asked for once."""
+        if chain.contract not in self._contracts:
+            self._contracts[chain.contract] = SettlementContract(self._node, chain.contract)
+        return self._contracts[chain.contract]
+
+    def plans_on_sale(self) -> list[CreatePlan]:
+        """Plans that are used up soon, so that there is much to settle."""
+        return [
+            CreatePlan(
+                plan=f"plan {number}",
+                owner="acme",
+                onchain_id=id,
+                asset=self.asset,
+                price={"acme": 7},
+                credits=credits,
+                policy="complexity",
+                parameters={"weights": {"tokens": "1", "calls": "1"}},
+                hold_seconds=20,
+                longest_seconds=40,
+                overrun=overrun,
+                debt_limit=9 if overrun == "debt" else 0,
+            )
+            for number, (id, credits, overrun) in enumerate(zip(self.plans, (9, 20), ("debt", "cap"), strict=True), 1)
+        ]
 
 
-@contextmanager
-def market(chain, **options):
-    with ExitStack() as stack:
-        yield Market(chain, stack, **options)
+class MarketOnAnvil(_Market, AnvilBench):
+    """anvil, whose clock begins where the simulator's does."""
+
+    def start(self, chain_id: int) -> LocalChain:
+        return Anvil(chain_id=chain_id, automine=chain_id != CHAIN_ID, timestamp=BEGIN // 1_000_000)
+
+
+class MarketOnTester(_Market, TesterBench):
+    """eth-tester, which mines at once."""
+
+    def start(self, chain_id: int) -> LocalChain:
+        return Tester(chain_id=chain_id, timestamp=BEGIN // 1_000_000)

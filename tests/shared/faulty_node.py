@@ -54,12 +54,17 @@ class FaultyNode:
         """The next requests of a method meet these, one each; `*` is any method."""
         self._faults[method].extend(faults)
 
-    def always(self, method: str, fault: Fault | None) -> None:
-        """All requests of a method meet this, from now on; None ends it."""
-        if fault is None:
-            self._always.pop(method, None)
-        else:
+    def always(self, method: str, fault: Fault | None) -> Fault | None:
+        """All requests of a method meet this, from now on; None ends it. What they met before."""
+        before = self._always.pop(method, None)
+        if fault is not None:
             self._always[method] = fault
+        return before
+
+    def calm(self) -> None:
+        """Nothing goes wrong any more."""
+        self._faults.clear()
+        self._always.clear()
 
     def watch(self, look: Callable[[dict[str, Any]], None]) -> None:
         """`look` at each request before it is passed on."""

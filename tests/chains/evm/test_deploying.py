@@ -1,7 +1,7 @@
 """Putting the contract and plans on a chain: what is wrong is said before anything is sent."""
 
 import pytest
-from evm_market import ALICE, GUARDIAN, OPERATOR, OWNER, PLATFORM, PRICE, PUBLISHER, SELLER, market
+from evm_street import ALICE, GUARDIAN, OPERATOR, OWNER, PLATFORM, PRICE, PUBLISHER, SELLER, market
 
 from chains.evm import deploying
 from chains.evm.addresses import COIN

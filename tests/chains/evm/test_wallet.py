@@ -1,7 +1,7 @@
 """Buying, paying for others, leaving, claiming, guarding: the wallet of everybody but the operator, on real chains."""
 
 import pytest
-from evm_market import ALICE, BOB, OWNER, PLATFORM, PRICE, PURSE, SELLER, market
+from evm_street import ALICE, BOB, OWNER, PLATFORM, PRICE, PURSE, SELLER, market
 
 from chains.evm.deploying import plan_id
 from chains.evm.local import local_chain
