@@ -7,7 +7,7 @@ import socket
 import subprocess
 
 import pytest
-from evm_market import ALICE, OPERATOR, OWNER, SELLER, market
+from evm_street import ALICE, OPERATOR, OWNER, SELLER, market
 
 from chains.evm.artifacts import load
 from chains.evm.contract import SettlementContract
@@ -63,8 +63,7 @@ def answers(url):
         return asker.connect_ex((host, int(port))) == 0
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(("kind", "told"), [("anvil", signal.SIGTERM), ("eth-tester", signal.SIGINT)])
 def test_a_local_chain_has_all_that_is_told_and_ends_when_it_is_told_to(up, kind, told):
     needs(kind)
     process = up("--kind", kind, "--window", "60", "--json")
@@ -124,10 +123,12 @@ def test_anvil_that_is_asked_for_and_missing_is_told_how_to_get(tollbook, monkey
     assert (error["message"], "npm install" in error["hint"]) == ("anvil is not installed", True)
 
 
-def test_what_was_earned_is_settled_there_with_the_lines_that_were_printed(up, process, tmp_path):
-    """A customer buys, the ledger charges, and `settle` pays the builder, in other processes."""
+def test_what_was_earned_is_settled_there_with_the_lines_that_were_printed(up, tollbook, tmp_path, monkeypatch):
+    """A customer buys, the ledger charges, and `settle` pays the builder, beside the process that has the chain."""
     said = json.loads(up("--kind", "eth-tester", "--json").stdout.readline())
-    builder, customer = (next(one for one in said["accounts"] if one["role"] == role) for role in ("builder", "customer"))
+    builder, customer = (
+        next(one for one in said["accounts"] if one["role"] == role) for role in ("builder", "customer")
+    )
     log = tmp_path / "toll.db"
     with Node(said["url"]) as node:
         price = {builder["address"]: 1000}
@@ -141,16 +142,17 @@ def test_what_was_earned_is_settled_there_with_the_lines_that_were_printed(up, p
             ledger.execute(
                 CreatePlan(plan="pro", owner="acme", policy="per_credit", parameters={"per": "call"}, **terms)
             ).unwrap()
-        environment = {**os.environ, **said["environment"]}
+        for name, value in said["environment"].items():
+            monkeypatch.setenv(name, value)
         words = (log, "--chain", said["chain"], "--contract", said["contract"], "--json")
-        assert process("settle", *words, env=environment).json["batches"] == []
+        assert tollbook("settle", *words).json["batches"] == []
         with Ledger.open(log) as ledger:
             ledger.execute(Charge(subscriber=customer["address"], plan="pro", usage={"calls": 30})).unwrap()
-        (batch,) = process("settle", *words, env=environment).json["batches"]
+        (batch,) = tollbook("settle", *words).json["batches"]
         assert (batch["state"], batch["payouts"]) == ("confirmed", [{"receiver": builder["address"], "amount": 300}])
         token = said["token"].rpartition(":")[2]
         assert contract.due(token, builder["address"]) == 300
-        status = process("chain", "status", "--chain", CHAIN, "--contract", said["contract"], "--json", env=environment)
+        status = tollbook("chain", "status", "--chain", CHAIN, "--contract", said["contract"], "--json")
         assert (status.code, status.json["found"]["last"]) == (0, 1)
         (held,) = status.json["found"]["assets"]
         assert (held["asset"], held["symbol"], held["holds"], held["escrow"]) == (said["token"], "TUSD", 1000, 700)
@@ -293,7 +295,10 @@ def test_an_operator_without_money_for_gas_is_a_problem(with_key, status):
 
 def test_an_address_without_code_or_with_another_contract_is_a_problem(place, with_key, status):
     with_key(OPERATOR.key)
-    for address, message in ((SELLER.address, "there is no contract at"), (place.token.address, "is not the UsageSettle")):
+    for address, message in (
+        (SELLER.address, "there is no contract at"),
+        (place.token.address, "is not the UsageSettle"),
+    ):
         found = status(address, "--json")
         assert (found.code, found.json["found"]) == (1, None)
         assert message in found.json["problems"][0]["message"]

@@ -1,7 +1,7 @@
-"""Buying, paying for others, leaving, claiming, guarding: on real chains, by the wallet of everybody but the operator."""
+"""Buying, paying for others, leaving, claiming, guarding: the wallet of everybody but the operator, on real chains."""
 
 import pytest
-from evm_market import ALICE, BOB, OWNER, PLATFORM, PRICE, PURSE, SELLER, market
+from evm_street import ALICE, BOB, OWNER, PLATFORM, PRICE, PURSE, SELLER, market
 
 from chains.evm.deploying import plan_id
 from chains.evm.local import local_chain
@@ -129,7 +129,7 @@ def test_somebody_without_coin_buys_by_a_signature_that_another_relays(shop):
 def test_a_relayer_cannot_turn_the_money_to_another_order(shop):
     signed = shop.alice.sign_purchase(shop.alice.order(shop.plan))
     other = Order(signed.order.plan, BOB.address, signed.order.salt)
-    with pytest.raises(Reverted, match="ERC3009InvalidSignature|InvalidSigner|Invalid"):
+    with pytest.raises(Reverted, match="ERC3009InvalidSignature"):
         shop.bob.relay(signed._replace(order=other))
     assert shop.alice.balance(shop.asset) == PURSE
 
@@ -257,12 +257,12 @@ def test_a_counter_that_the_contract_has_no_room_for_is_bad_data(shop):
 
 def test_an_account_that_cannot_pay_for_it_is_told_before_anything_is_sent(shop):
     poor = Wallet(shop.node, "0x" + "77" * 32, shop.address)
-    with pytest.raises(ChainUnavailable, match="has 0 of the coin|funds"):
+    with pytest.raises(ChainUnavailable, match="has 0 of the coin"):
         poor.approve(shop.asset, 1)
 
 
 def test_a_fee_that_is_too_high_is_not_paid(shop):
-    base, priority = shop.node.fees()
+    base = shop.node.fees().base
     miser = Wallet(shop.node, ALICE.key, shop.address, most_fee=base - 1)
     with pytest.raises(ChainUnavailable, match=f"may cost {base - 1} at most"):
         miser.approve(shop.asset, 1)
