@@ -9,6 +9,7 @@ import typer
 from .commands.audit import audit
 from .commands.balance import balance
 from .commands.batches import batches
+from .commands.chain import chain
 from .commands.demo import demo
 from .commands.events import events
 from .commands.explain import explain
@@ -37,6 +38,7 @@ app.command(short_help="What happened, one event a line.")(events)
 app.command(short_help="Why a charge cost what it cost.")(explain)
 app.command(short_help="The events as csv or ndjson.")(export)
 app.command(short_help="Run the engine through crashes and faults.")(simulate)
+app.add_typer(chain, name="chain", short_help="The settlement contract on EVM chains: try it, deploy it, look at it.")
 
 
 def _version(wanted: bool) -> None:
@@ -67,6 +69,7 @@ def tollbook(
       tollbook events toll.db --type charged --limit 5 --json
       tollbook explain toll.db 1234
       tollbook simulate --seeds 100
+      tollbook chain up
 
     LOG is an SQLite file. The commands that read it never change it, and work while another process writes.
     A MOMENT is a sequence number, a time such as 2023-11-16T18:15:46.680590Z, or the word now.

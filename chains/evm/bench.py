@@ -43,13 +43,16 @@ from .wallet import Wallet
 
 OPERATOR, GUARDIAN, PUBLISHER, FUNDER, ALICE, BOB, SELLER, PLATFORM, *_ = DEV_ACCOUNTS
 
-WINDOW, FREEZE_DELAY, EXIT_DELAY = 60, 30, 10**9
+BLOCK_TIME, WINDOW, FREEZE_DELAY, EXIT_DELAY = 5, 60, 30, 10**9
 """Seconds. The exit delay is one that no rule waits for."""
 
 _NAMES = {plan_id(PUBLISHER.address, name): name for name in ("small", "large")}
 _ELSEWHERE = CHAIN_ID + 1
 _FINALITY = 2
 _COIN = 10**18
+_CONTRACTS = 1 << 20
+"""For so many contracts subscribers have a purse."""
+
 _DEAR = Fees(most=10**11, priority=10**10)
 
 
@@ -116,8 +119,12 @@ class LocalBench(Bench):
 
     @cached_property
     def _token(self) -> str:
+        sender = self._sender(FUNDER)
         with self.at_once():
-            return deploy_token(self._sender(FUNDER)).contract
+            token = Token(self._node, deploy_token(sender).contract)
+            for subscriber in self.subscribers:
+                sender.send(*token.mint(subscriber, _CONTRACTS * self.purse))
+        return token.address
 
     @cached_property
     def asset(self) -> str:  # type: ignore[override]  # the token is made when the chain is
@@ -143,12 +150,11 @@ class LocalBench(Bench):
 
     def fresh(self) -> Chain:
         """A new contract, for which subscribers have approved all that they have."""
-        maker, token = to_hex(bytes(Account.create().key)), Token(self._node, self._token)
+        maker, asset = to_hex(bytes(Account.create().key)), self.asset
         with self.at_once():
             contract = self._deploy(maker, self._node, CHAIN_ID)
             for subscriber in self.subscribers:
-                self._sender(FUNDER).send(*token.mint(subscriber, self.purse))
-                self._wallet(contract, subscriber).approve(self.asset, self.purse)
+                self._wallet(contract, subscriber).approve(asset, self.purse)
         self._makers[contract] = maker
         return self._connect(addresses.chain_name(CHAIN_ID), contract, self._gate.url)
 
@@ -167,8 +173,11 @@ class LocalBench(Bench):
         return self._time * SECOND
 
     def mine(self, chain: Chain) -> None:
-        """One block."""
-        self._local.mine()
+        """One block, some seconds after the last: a window does not last for ever."""
+        if self.window:
+            self._local.advance(BLOCK_TIME)
+        else:
+            self._local.mine()
 
     def pass_time(self, chain: Chain) -> None:
         """A block, the waits, and so many blocks that all of it is final."""

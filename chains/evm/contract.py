@@ -86,6 +86,16 @@ class SettlementContract:
         """Seconds between a batch's commitment and its execution."""
         return int(self._one("challengeWindow"))
 
+    @cached_property
+    def freeze_delay(self) -> int:
+        """Seconds after a request to leave until a batch that ends then serves it."""
+        return int(self._one("freezeDelay"))
+
+    @cached_property
+    def exit_delay(self) -> int:
+        """Seconds after a request to leave until a subscriber may leave without a new batch."""
+        return int(self._one("exitDelay"))
+
     def plan(self, plan_id: int, final: int | None = None) -> PlanTerms | None:
         """A plan's terms; None for one that is not published. With `final`, the last final block, what was published up
         to there is asked for once: no re-organisation can put other terms in its place."""
@@ -95,10 +105,6 @@ class SettlementContract:
                 return self._terms(plan_id, None)
             self._plans[plan_id] = settled
         return self._plans[plan_id]
-
-    def plan_now(self, plan_id: int) -> PlanTerms | None:
-        """The same as of the head: a re-organisation may still change it."""
-        return self._terms(plan_id, None)
 
     def _terms(self, plan_id: int, block: int | None) -> PlanTerms | None:
         (token, credits, seconds, shares), price, _ = self._call("getPlan", plan_id, block=block)
@@ -110,6 +116,14 @@ class SettlementContract:
     def operator(self, block: int | None = None) -> str:
         """Who may commit batches."""
         return addresses.address(self._one("operator", block=block))
+
+    def owner(self, block: int | None = None) -> str:
+        """Who names operator and guardian."""
+        return addresses.address(self._one("owner", block=block))
+
+    def guardian(self, block: int | None = None) -> str:
+        """Who, besides the owner, may cancel batches; the address 0 for nobody."""
+        return addresses.address(self._one("guardian", block=block))
 
     def record(self, number: int, block: int | None = None) -> Record:
         """The batch of that number; absent where it is not taken."""

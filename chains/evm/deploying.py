@@ -19,7 +19,7 @@ from . import addresses
 from .artifacts import Artifact, load
 from .contract import PlanTerms, SettlementContract
 from .node import Reverted
-from .sending import Done, Quote, Sender
+from .sending import Done, Sender
 
 DAY = 86_400
 
@@ -77,6 +77,18 @@ def settlement_code(roles: Roles, delays: Delays) -> bytes:
 def token_code() -> bytes:
     """What makes a `TestToken` when it is sent."""
     return _code(load("TestToken"))
+
+
+def check_settlement(sender: Sender, roles: Roles, delays: Delays, *, with_token: bool = False) -> int:
+    """What a `UsageSettlement`, and with it a `TestToken`, may cost at most, in the coin's smallest unit.
+
+    Nothing is sent. Raises BadData for roles and delays that it cannot have, ChainUnavailable where the account cannot
+    pay for it all.
+    """
+    codes = [settlement_code(roles, delays), *([token_code()] if with_token else [])]
+    most = sum(sender.quote(None, code).most for code in codes)
+    sender.check_can_pay(most)
+    return most
 
 
 def deploy_settlement(sender: Sender, roles: Roles, delays: Delays = Delays()) -> Done:  # noqa: B008 - it is frozen
@@ -147,7 +159,7 @@ def publish_plan(
 
 
 def _is_published(contract: SettlementContract, id: str, name: str, terms: PlanTerms) -> bool:
-    found = contract.plan_now(addresses.plan_id(id))
+    found = contract.plan(addresses.plan_id(id))
     if found is not None and found != terms:
         raise BadData(
             f"the plan {name!r} is published as {id} with other terms: {_said(found)}, not {_said(terms)}",
@@ -194,8 +206,3 @@ def _fits(what: str, number: int, bits: int) -> None:
         raise BadData(
             f"{what} is from 0 to {(1 << bits) - 1}, not {number}", "give a number that the contract can hold"
         )
-
-
-def quote_settlement(sender: Sender, roles: Roles, delays: Delays) -> Quote:
-    """What deploying a `UsageSettlement` would cost at most now. Nothing is sent."""
-    return sender.quote(None, settlement_code(roles, delays))

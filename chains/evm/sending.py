@@ -121,7 +121,7 @@ class Sender:
         """
         with self._sending:
             quote = self.quote(to, data, value)
-            self._check_can_pay(quote.most, value)
+            self.check_can_pay(quote.most + value)
             raw, made = transactions.sign(
                 self._account,
                 chain_id=self._chain_id,
@@ -138,10 +138,10 @@ class Sender:
         done = self.wait(made)
         return done or self._refuse(to, data, value, made)
 
-    def _check_can_pay(self, most: int, value: int) -> None:
-        has, needs = self.node.balance(self.address), most + value
-        if has < needs:
-            message = f"{self.address} has {has} of the coin's smallest unit, and this may take {needs}"
+    def check_can_pay(self, most: int) -> None:
+        """Raises ChainUnavailable where the account has less than so much of the coin's smallest unit."""
+        if (has := self.node.balance(self.address)) < most:
+            message = f"{self.address} has {has} of the coin's smallest unit, and this may take {most}"
             raise ChainUnavailable(message, "send it more, and try again")
 
     def wait(self, transaction: str) -> Done | None:

@@ -176,7 +176,7 @@ class Wallet:
         return Bought(self.purchase_id(signed.order), done)
 
     def _terms(self, plan: str) -> PlanTerms:
-        terms = self._contract.plan_now(addresses.plan_id(plan))
+        terms = self._contract.plan(addresses.plan_id(plan))
         if terms is None:
             raise BadData(
                 f"no plan {plan} is published on {self._contract.address}", "check the contract and the plan's id"

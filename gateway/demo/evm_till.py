@@ -70,14 +70,21 @@ def evm_till(
     start = clock.now // SECOND
     with local_chain(kind, timestamp=start - EXIT_DELAY) as local, closing(Node(local.url, finality=0)) as node:
         operator, seller = local.accounts[_OPERATOR], local.accounts[_SELLER]
-        local.set_next_time(start - FREEZE_DELAY)
         sender = Sender(node, seller.key)
+        local.set_next_time(start - EXIT_DELAY // 2)
         token = deploy_token(sender).contract
+        local.set_next_time(start - FREEZE_DELAY)
         roles, delays = Roles(seller.address, operator.address), Delays(freeze=FREEZE_DELAY, exit=EXIT_DELAY)
         contract = deploy_settlement(sender, roles, delays).contract
         name = addresses.chain_name(local.chain_id)
         place = Place(local, node, sender, contract, addresses.asset_name(name, token))
-        settings: dict[str, Any] = {"url": local.url, "key": operator.key, "finality": 0, "leaves": leaves, "pause": _PAUSE}
+        settings: dict[str, Any] = {
+            "url": local.url,
+            "key": operator.key,
+            "finality": 0,
+            "leaves": leaves,
+            "pause": _PAUSE,
+        }
         with closing(connect(name, contract, **settings)) as chain:
             yield EvmTill(ledger, clock, chain, place)
 
@@ -159,15 +166,17 @@ class EvmTill(Till):
         )
 
     def _request_exit(self, subscriber: str, plan: CreatePlan) -> int:
+        wallet = self._wallet(subscriber)
         self._do(subscriber, b"", _COIN)  # who asks to leave sends that by itself
         self._turn()
-        block = self._wallet(subscriber).request_exit(plan.onchain_id).block
+        block = wallet.request_exit(plan.onchain_id).block
         self._asked[subscriber, plan.plan] = self._local.now
         return block
 
     def _exit(self, subscriber: str, plan: CreatePlan, proof: Proof) -> int:
+        wallet = self._wallet(subscriber)
         self._turn()
-        return self._wallet(subscriber).exit(proof.leaf, proof.proof).block
+        return wallet.exit(proof.leaf, proof.proof).block
 
     def _may_leave(self, subscriber: str, plan: CreatePlan, batch: int) -> bool:
         return self._clock.now // SECOND >= self._asked[subscriber, plan.plan] + FREEZE_DELAY

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from importlib.metadata import version
 from itertools import count
@@ -88,7 +88,7 @@ def run(
         with Ledger.open(path, clock=clock, id=name) as ledger, _till(chain, ledger, clock, path) as till:
             Story(ledger, till, clock, demanded, till.open(shop), Random(seed)).play(progress)
             summary, onchain = figures(ledger), till.told()
-            report = _audit(path, till.chain, progress)
+            report = _audit(path, [till.chain] if onchain else [], progress)
         sweep(path)
     except KeyboardInterrupt as interrupt:
         places = [path] if CHAINS[chain] == EVM else [path, mock_file(path, CONTRACT)]
@@ -120,10 +120,11 @@ def _till(chain: str, ledger: Ledger, clock: TraceClock, log: Path) -> Iterator[
         yield till
 
 
-def _audit(path: Path, chain: Chain, progress: Progress) -> Report:
+def _audit(path: Path, chains: Sequence[Chain], progress: Progress) -> Report:
+    """The audit from the file alone; and held to a chain that ends with the run, as long as it can be asked."""
     from replay.audit import audit
 
-    return audit(path, chains=[chain], progress=lambda done, total: progress("audit", done, total))
+    return audit(path, chains=chains, progress=lambda done, total: progress("audit", done, total))
 
 
 def sweep(log: Path) -> None:

@@ -24,7 +24,7 @@ from replay.audit import audit
 
 KEYS = [
     *("log", "chain", "source", "policy", "plans", "subscribers", "requests", "sold", "charged", "adjusted", "lapsed"),
-    *("earned", "settled", "outstanding", "batches", "receivers", "open_batches", "head", "audit"),
+    *("earned", "settled", "outstanding", "batches", "receivers", "open_batches", "head", "audit", "onchain"),
 ]
 POLICIES = {
     "time": "time:credits_per_second=1/2",
@@ -289,7 +289,7 @@ def test_a_file_that_is_there_is_not_touched(tmp_path, name):
         ({"policy": "unheard_of"}, UnknownPlugin),
         ({"policy": "time:credits_per_second=fast"}, Usage),
         ({"policy": "time:"}, Usage),
-        ({"chain": "evm"}, UnknownPlugin),
+        ({"chain": "eip155:1"}, UnknownPlugin),
         ({"chain": "mock:other"}, UnknownPlugin),
     ],
     ids=lambda value: str(value) if isinstance(value, dict) else "",

@@ -44,11 +44,11 @@ def find_anvil() -> Path | None:
 
 
 class Anvil(LocalChain):
-    """One anvil process on a free port of this machine, which ends when this object is closed or this process dies.
+    """One anvil process at a port of this machine, which ends when this object is closed or this process dies.
 
     `block_time` mines every so many seconds in place of at once, `automine=False` only when told to. `base_fee` (wei)
     is the first block's. `state` is a file that is loaded if it is there and written on close; `timestamp` the first
-    block's. Raises ChainUnavailable where anvil is missing or does not start.
+    block's; `port` 0 is a free one. Raises ChainUnavailable where anvil is missing or does not start.
 
     Where it differs from nodes at large: it answers before it mines (see `mined`); a re-organisation puts nothing back
     into the pool; a transaction whose fee is below the base fee of a block that is mined is thrown out of the pool.
@@ -67,11 +67,12 @@ class Anvil(LocalChain):
         slots: int = 1,
         state: Path | None = None,
         timestamp: int | None = None,
+        port: int = 0,
     ) -> None:
         super().__init__()
         self.chain_id, self.slots = chain_id, slots
         options: dict[str, object] = {
-            "--port": 0,
+            "--port": port,
             "--chain-id": chain_id,
             "--hardfork": hardfork,
             "--mnemonic": MNEMONIC,

@@ -11,6 +11,8 @@ from typing import Any, cast
 
 from pydantic_core import from_json
 
+from ledger.errors import ChainUnavailable
+
 from ..extra import missing
 from .chain import CHAIN_ID, LocalChain
 
@@ -30,17 +32,23 @@ _NOBODY = "0x" + "00" * 20
 
 
 class Tester(LocalChain):
-    """A chain in this process's memory, on a free port of this machine, by Prague's rules.
+    """A chain in this process's memory, at a port of this machine (0: a free one), by Prague's rules.
 
     Raises MissingExtra where the packages of the extra `evm` are not installed.
     """
 
     kind = "eth-tester"
 
-    def __init__(self, *, chain_id: int = CHAIN_ID, slots: int = 1, timestamp: int | None = None) -> None:
+    def __init__(
+        self, *, chain_id: int = CHAIN_ID, slots: int = 1, timestamp: int | None = None, port: int = 0
+    ) -> None:
         super().__init__()
         self.chain_id, self.slots = chain_id, slots
-        self._server = _Server(_Rpc(Backend(chain_id, timestamp), slots))
+        try:
+            self._server = _Server(_Rpc(Backend(chain_id, timestamp), slots), port)
+        except OSError as error:
+            message = f"eth-tester did not start at port {port}: {error.strerror}"
+            raise ChainUnavailable(message, "choose another port") from error
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         self._thread.start()
@@ -231,6 +239,6 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = False  # closing waits for what is being answered
     request_queue_size = 128  # many threads may ask at once; one that is not let in waits for a second
 
-    def __init__(self, rpc: _Rpc) -> None:
+    def __init__(self, rpc: _Rpc, port: int) -> None:
         self.rpc = rpc
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(("127.0.0.1", port), _Handler)

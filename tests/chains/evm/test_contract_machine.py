@@ -8,7 +8,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from settlement_steps import SettlementSteps
 
 QUICK = settings(
-    max_examples=12, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
+    max_examples=8, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
 )
 LONG = settings(max_examples=int(os.environ.get("TOLLBOOK_EXAMPLES", "300")), stateful_step_count=80, parent=QUICK)
 

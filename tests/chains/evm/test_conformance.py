@@ -1,0 +1,81 @@
+"""The conformance suite over EVM chains: eth-tester, which comes from PyPI, and anvil; with a challenge window or not."""
+
+from __future__ import annotations
+
+import pytest
+
+from chains.conformance import RULES, ConformanceError, check
+from chains.evm import bench as benches
+from chains.evm.local.anvil import INSTALL, find_anvil
+
+FEW = (
+    "facts are exact",
+    "a batch pays once",
+    "batches can stand in line",
+    "a batch is for one contract",
+    "a cancelled batch pays nothing",
+    "a batch that overspends pays nothing",
+    "a batch that comes back pays once",
+    "a stolen nonce is given up for good",
+    "a chain that is cut off says so",
+    "what was earned is paid",
+)
+"""Rules that are tried in every run; all of them are in the sweep, since they take a minute or more for each bench."""
+
+
+def bench(kind: type[benches.LocalBench], window: bool) -> benches.LocalBench:
+    if kind is benches.AnvilBench and find_anvil() is None:
+        pytest.skip(f"needs anvil: {INSTALL}")
+    return kind(window=window)
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["at once", "with a window"])
+def tester(request):
+    made = bench(benches.TesterBench, request.param)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["at once", "with a window"])
+def anvil_bench(request):
+    made = bench(benches.AnvilBench, request.param)
+    yield made
+    made.close()
+
+
+def conforms(bench: benches.LocalBench, rule: str) -> None:
+    for _, reason in check(bench, rule):
+        pytest.skip(reason)
+
+
+def rules():
+    return [pytest.param(rule, marks=() if rule in FEW else pytest.mark.sweep) for rule in RULES]
+
+
+def test_the_few_are_rules():
+    assert set(FEW) <= set(RULES)
+
+
+@pytest.mark.parametrize("rule", rules())
+def test_a_chain_on_eth_tester_conforms(tester, rule):
+    conforms(tester, rule)
+
+
+@pytest.mark.parametrize("rule", rules())
+def test_a_chain_on_anvil_conforms(anvil_bench, rule):
+    conforms(anvil_bench, rule)
+
+
+@pytest.mark.parametrize("kind", [benches.TesterBench, benches.AnvilBench])
+def test_a_fault_in_the_chain_is_found(kind, monkeypatch):
+    """The bench shows what the contract has, and not what the plugin says of it."""
+    from chains.evm.chain import EvmChain
+
+    made = bench(kind, window=False)
+    truth = EvmChain.due
+    monkeypatch.setattr(EvmChain, "due", lambda chain, receiver, asset: truth(chain, receiver, asset) + 1)
+    try:
+        with pytest.raises(ConformanceError, match="what is due"):
+            check(made, "what is due is signed")
+    finally:
+        made.close()

@@ -1,0 +1,107 @@
+"""The demo on a local EVM chain: customers pay in tokens there, batches settle there, and log and chain agree."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from chains import leaf_file
+from chains.evm import addresses
+from chains.evm.local.anvil import INSTALL, find_anvil
+from gateway.cli import main
+from gateway.demo import Summary, run
+from gateway.demo.summary import OnChain
+from ledger.events import EscrowFunding, Frozen, Purchased, SettlementConfirmed, Withdrawn
+from ledger.log import entries
+from ledger.plugins import stores
+
+KINDS = [
+    "eth-tester",
+    pytest.param("anvil", marks=pytest.mark.skipif(find_anvil() is None, reason=f"needs anvil: {INSTALL}")),
+]
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def told(request, tmp_path_factory) -> Summary:
+    db = tmp_path_factory.mktemp("evm") / "demo.db"
+    return run(chain=request.param, requests=250, subscribers=8, db=db)
+
+
+@pytest.fixture
+def onchain(told) -> OnChain:
+    assert told.onchain is not None
+    return told.onchain
+
+
+def entries_of(told: Summary, *types: type) -> list:
+    store = stores.get("sqlite")(Path(told.log), read_only=True)
+    try:
+        return [entry for entry in entries(store.read()) if isinstance(entry.event, types)]
+    finally:
+        store.close()
+
+
+def events(told: Summary, *types: type) -> list:
+    return [entry.event for entry in entries_of(told, *types)]
+
+
+def test_the_audit_holds_log_and_chain_to_each_other_and_finds_nothing(told):
+    assert told.audit.verdict == "clean"
+    checked = {check.name: check.checked for check in told.audit.checks}
+    assert all(checked[kind] > 0 for kind in ("chain_batch", "chain_purchase", "chain_payout", "chain_escrow"))
+
+
+def test_what_costs_money_is_bought_on_the_chain_by_addresses(told):
+    bought = [event for event in events(told, Purchased) if event.cost]
+    assert bought
+    for event in bought:
+        assert isinstance(event.funding, EscrowFunding)
+        assert event.funding.escrow.contract == told.onchain.contract
+        addresses.check_address(event.subscriber)
+
+
+def test_all_that_was_earned_is_settled_there(told, onchain):
+    assert told.settled == told.earned
+    assert told.settled[onchain.asset] > 0
+    assert set(told.outstanding.values()) == {0}
+    assert len(events(told, SettlementConfirmed)) == told.batches > 1
+
+
+def test_a_customer_leaves_by_proof_with_the_rest(told):
+    assert len(events(told, Frozen)) == 1
+    (left,) = events(told, Withdrawn)
+    assert left.paid > 0
+
+
+def test_the_leaf_files_are_published_beside_the_log(told):
+    files = list(Path(f"{told.log}.leaves").iterdir())
+    assert len(files) == told.batches
+    assert {leaf_file.decode(file.read_bytes()).number for file in files} == set(range(1, told.batches + 1))
+
+
+def test_the_gas_of_batches_is_far_below_that_of_a_transfer_a_charge(told, onchain):
+    gas = onchain.gas
+    assert gas.batches == told.batches
+    assert gas.batches_gas >= 60_000 * gas.batches
+    assert 30_000 < gas.transfer < 60_000
+    assert gas.batches_gas < gas.transfer * told.charged.charges
+    assert gas.purchases_gas >= 100_000 * gas.purchases > 0
+
+
+def test_who_is_who_is_told(told, onchain):
+    assert {"acme", "platform"} <= set(onchain.names.values())
+    assert set(told.receivers[onchain.asset]) <= set(onchain.names)
+
+
+def test_it_is_shown_and_goes_as_json(tmp_path, capsys):
+    words = ["demo", "--chain", "eth-tester", "--requests", "60", "--subscribers", "4"]
+    assert main([*words, "--db", str(tmp_path / "one.db")]) == 0
+    shown = capsys.readouterr().out
+    for part in ("settled on eip155:31337", "TUSD", "paid to acme", "gas on eth-tester", "in place of one transfer"):
+        assert part in shown
+    assert main([*words, "--db", str(tmp_path / "two.db"), "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["chain"] == "eip155:31337"
+    assert answer["onchain"]["gas"]["batches"] == answer["batches"]
