@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from chains import Outbox, Watcher, leaf_file, prove
@@ -119,6 +120,19 @@ def test_a_refund_after_settlement_is_netted_by_the_next_batch_and_owed_until_la
     shop.relayer.claim(shop.asset, shop.builder)
     assert shop.token.balance(shop.builder) == share(300 - 200 + 100 + 250)
     assert shop.audit().clean
+
+
+def test_access_and_what_is_spendable_are_read_from_the_chain(shop):
+    assert shop.wallet.has_access(shop.plan)
+    assert not shop.relayer.has_access(shop.plan)
+    shop.use(300)
+    assert shop.outbox.settle() == [1]
+    proof = shop.proof(1)
+    assert shop.wallet.spendable(proof.leaf, proof.proof) == 700 * A_CREDIT
+    with pytest.raises(Reverted, match="ProofInvalid"):
+        shop.wallet.spendable(msgspec.structs.replace(proof.leaf, charged=1), proof.proof)
+    shop.wallet.request_exit(shop.plan)
+    assert not shop.wallet.has_access(shop.plan)
 
 
 def test_a_subscriber_leaves_by_the_next_root_with_what_is_unspent(shop):
