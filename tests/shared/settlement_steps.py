@@ -299,6 +299,25 @@ class SettlementSteps(RuleBasedStateMachine):
                 self.be_patient(self.model.leaving[subscriber, plan].asked + until[patience], slip)
                 self.exit(self.subscriber(subscriber), leaf, executed[-1].batch.proof(leaf), True)
 
+    def proven(self) -> list[tuple[Leaf, list[bytes]]]:
+        """The leaves under final roots, of those who bought."""
+        last = [executed[-1].batch for executed in self.model.executed.values() if executed]
+        leaves = [(leaf, batch) for batch in last for leaf in batch.leaves]
+        return [
+            (leaf, batch.proof(leaf)) for leaf, batch in leaves if self.model.paid((leaf.subscriber, int(leaf.plan)))
+        ]
+
+    @precondition(lambda self: any(self.model.executed.values()))
+    @rule(which=FEW)
+    def ask_and_leave_at_once(self, which: int) -> None:
+        """Before the ledger can have heard of it."""
+        if proven := self.proven():
+            leaf, proof = proven[which % len(proven)]
+            by, plan = self.subscriber(leaf.subscriber), int(leaf.plan)
+            refusal = self.model.request_exit(by.address, plan, self.now)
+            self.agrees(refusal, self.call(by, "requestExit", plan))
+            self.exit(by, leaf, proof, True)
+
     def exit(self, by: Person | Contract, leaf: Leaf, proof: list[bytes], proven: bool) -> None:
         plan = int(leaf.plan)
         refusal = self.model.exit(by.address, plan, leaf, proven, self.now)

@@ -29,6 +29,7 @@ def made(tmp_path_factory) -> dict[str, tuple[Path, Path]]:
     return folders
 
 
+@pytest.mark.sweep  # the compiler takes half a minute
 @pytest.mark.parametrize("kind", FOLDERS)
 def test_the_artifacts_are_what_the_compiler_makes_of_the_sources(made, kind):
     checked_in = FOLDERS[kind].parent / "artifacts"
@@ -38,6 +39,7 @@ def test_the_artifacts_are_what_the_compiler_makes_of_the_sources(made, kind):
     assert [name for name in new if new[name] != old[name]] == []
 
 
+@pytest.mark.sweep
 def test_every_function_of_ours_tells_users_what_it_does_and_names_all_that_it_takes_and_returns(made):
     natspec = json.loads((made["ours"][1] / "UsageSettlement.json").read_text())
     for entry in load("UsageSettlement").abi:
