@@ -59,7 +59,7 @@ class Watcher:
         """
         self.check()
         final = self._chain.final_block()
-        new = [fact for fact in self._chain.facts(self._after, self._confirmations) if _may_be_taken(fact)]
+        new = [fact for fact in self._facts() if _may_be_taken(fact)]
         self._early = self._early or not all(fact.final for fact in new)
         untaken = self._take_in([*self._waiting, *new])
         if self._early:
@@ -67,6 +67,15 @@ class Watcher:
         self._waiting = [each.fact for each in untaken if each.fact.final]
         self._after = final
         return untaken
+
+    def _facts(self) -> list[ChainFact]:
+        """Those that are final, then those that are to be taken in before that, which may be fewer: a watcher that
+        asks for more confirmations than finality takes must not go past what it has not been told."""
+        facts = list(self._chain.facts(self._after))
+        if self._confirmations is not None:
+            told = {fact.id for fact in facts}
+            facts += [fact for fact in self._chain.facts(self._after, self._confirmations) if fact.id not in told]
+        return facts
 
     def _take_in(self, facts: list[ChainFact]) -> list[Untaken]:
         untaken: list[Untaken] = []

@@ -27,12 +27,12 @@ def test_the_python_blocks_run_in_order(tmp_path, monkeypatch):
         exec(compile(block, "README.md", "exec"), session)
 
 
-def test_the_mock_chains_page_runs():
-    page = (ROOT / "chains" / "mock" / "README.md").read_text()
-    found = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+@pytest.mark.parametrize("path", ["chains/mock/README.md", "chains/evm/README.md"])
+def test_the_pages_of_chains_run(path):
+    found = re.findall(r"```python\n(.*?)```", (ROOT / path).read_text(), re.DOTALL)
     assert found
     for block in found:
-        exec(compile(block, "chains/mock/README.md", "exec"), {})
+        exec(compile(block, path, "exec"), {})
 
 
 def test_the_tollbook_commands_run_in_order(tmp_path):

@@ -126,11 +126,6 @@ class Bench(Protocol):
         Needs `depth`."""
         raise NotImplementedError
 
-    def executed(self, chain: Chain) -> Mapping[int, str]:
-        """The digests of all batches that the contract has paid out, by number, where it can be asked for them all at
-        once: the simulator asks after each of its steps. No rule of the suite does."""
-        raise NotImplementedError
-
     def lose(self, chain: Chain, attempt: Attempt) -> None:
         """Do what `chain.send(attempt)` does, and have the transaction vanish before it is mined."""
         raise NotImplementedError

@@ -100,7 +100,7 @@ class EvmChain:
     def facts(self, after: int = 0, confirmations: int | None = None) -> Iterable[ChainFact]:
         """Purchases and exits in blocks after `after`, in order: final ones, or those with that many blocks on top."""
         final = self.final_block()
-        last = final if confirmations is None else max(final, self._head().number - confirmations)
+        last = final if confirmations is None else self._head().number - confirmations
         return self._scan.facts(after, last, final)
 
     def final_block(self) -> int:

@@ -415,6 +415,18 @@ def test_a_purchase_granted_early_that_stays_is_not_reversed_whoever_watches() -
     assert shop.ledger.balance("bob", "pro").available == 100
 
 
+def test_more_confirmations_than_finality_needs_miss_nothing() -> None:
+    """What is final is told in any case: a watcher goes on from there."""
+    shop = Shop(MockChain(finality=2))
+    early = Watcher(shop.ledger, shop.chain, confirmations=5)
+    for _ in range(8):
+        shop.chain.purchase("bob", "pro", "USD", SHARES, credits=100)
+        assert early.sync() == []
+    shop.chain.mine(2)
+    assert early.sync() == []
+    assert shop.ledger.balance("bob", "pro").issued == 800
+
+
 def test_a_plain_watcher_reverses_what_another_granted_early_and_is_gone() -> None:
     shop = Shop(MockChain(finality=4))
     shop.chain.purchase("bob", "pro", "USD", SHARES, credits=100)

@@ -171,7 +171,7 @@ class Shop:
         """Another program with the operator's key sends a transaction of no use with its next nonce."""
         nonce = self.anvil.ask("eth_getTransactionCount", OPERATOR.address, "latest")
         fees = {"maxFeePerGas": hex(10**12), "maxPriorityFeePerGas": hex(10**11)}
-        done = self.send(OPERATOR.address, b"", to=OTHER.address, nonce=nonce, **fees)
+        done = self.send(OPERATOR.address, b"", to=OTHER.address, value=next(self._salts), nonce=nonce, **fees)
         if mine:
             self.mine()
         return done

@@ -7,8 +7,9 @@ After every step, whatever was called and by whom: everybody has what the model 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from evm_machine import COIN, Contract, Reverted
 from hypothesis import strategies as st
@@ -52,6 +53,8 @@ class SettlementSteps(RuleBasedStateMachine):
     """A contract in the hands of everybody. `world` makes it: faults are planted there."""
 
     world: Callable[..., World] = World
+    seen: ClassVar[Counter[tuple[str, str | None]]] = Counter()
+    """What was called, and how often it passed (None) or was refused, by what."""
 
     @initialize(
         window=st.sampled_from([0, HOUR]),
@@ -82,10 +85,12 @@ class SettlementSteps(RuleBasedStateMachine):
         except Reverted as reverted:
             found = reverted.error
         assert found == refusal
+        self.seen[self.called, found] += 1
         return found is None
 
     def call(self, by: Person | Contract, function: str, *arguments: Any, value: int = 0) -> Callable[[], object]:
         """A call of the settlement contract by a person, or by the puppet, which anyone moves."""
+        self.called = function
         if isinstance(by, Person):
             return lambda: self.on.do(by, function, *arguments, value=value)
         data = self.on.calldata(function, *arguments)

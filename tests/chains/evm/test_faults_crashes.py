@@ -45,7 +45,9 @@ def test_signed_bytes_are_in_the_log_before_they_are_sent(shop):
     def look(request):
         if request["method"] == "eth_sendRawTransaction":
             with sqlite3.connect(f"file:{shop.log}?mode=ro", uri=True) as log:
-                rows = log.execute("SELECT json_extract(event, '$.raw') FROM events WHERE type = 'settlement_submitted'")
+                rows = log.execute(
+                    "SELECT json_extract(event, '$.raw') FROM events WHERE type = 'settlement_submitted'"
+                )
                 seen.append(request["params"][0] in [raw for (raw,) in rows])
             log.close()
 
@@ -102,7 +104,7 @@ def test_a_crash_after_the_chain_has_paid_is_only_read_and_written_down(shop):
     shop.receives(acme=95, fee=5)
 
 
-# -- a real process, killed ------------------------------------------------------------------------------------------------
+# -- a real process, killed --------------------------------------------------------------------------------------------
 
 SETTLES = """
 import sys
@@ -153,7 +155,7 @@ def test_a_process_that_is_killed_while_it_sends_is_followed_by_one_that_pays_on
     shop.receives(acme=95, fee=5)
 
 
-# -- at every instant ------------------------------------------------------------------------------------------------------
+# -- at every instant --------------------------------------------------------------------------------------------------
 
 
 class Dies:
@@ -212,7 +214,7 @@ def test_a_death_at_every_single_request_ends_with_the_same_money_in_the_same_pl
     assert dies_everywhere(shops, step=1, window=window) > 100
 
 
-# -- two processes at once -------------------------------------------------------------------------------------------------
+# -- two processes at once ---------------------------------------------------------------------------------------------
 
 
 def test_two_outboxes_with_one_key_over_one_log_pay_once(shop):

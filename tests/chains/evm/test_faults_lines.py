@@ -27,7 +27,7 @@ def line(shop, batches: int) -> None:
         shop.outbox.step()
 
 
-# -- lines -----------------------------------------------------------------------------------------------------------------
+# -- lines -------------------------------------------------------------------------------------------------------------
 
 
 def test_ten_batches_in_line_are_paid_in_order_and_an_eleventh_waits(shop):
@@ -77,7 +77,7 @@ def test_batches_in_line_wait_for_their_windows_and_are_paid_in_order(shops, bat
     shop.receives(**shop.parts(3 * batches))
 
 
-# -- refused ---------------------------------------------------------------------------------------------------------------
+# -- refused -----------------------------------------------------------------------------------------------------------
 
 
 def leave_with_everything(shop) -> None:
@@ -150,7 +150,7 @@ def test_when_a_batch_in_line_can_never_be_mined_those_behind_it_are_opened_anew
     shop.receives(acme=950, fee=50)
 
 
-# -- cancelled and challenged ----------------------------------------------------------------------------------------------
+# -- cancelled and challenged ------------------------------------------------------------------------------------------
 
 
 def test_a_batch_that_is_cancelled_while_the_next_is_open_is_paid_by_the_one_after(shops):
@@ -227,7 +227,7 @@ def test_a_challenged_batch_fails_and_what_was_right_in_it_is_in_the_next(shops)
     shop.receives(acme=95, fee=5)
 
 
-# -- restored backups ------------------------------------------------------------------------------------------------------
+# -- restored backups --------------------------------------------------------------------------------------------------
 
 
 def test_a_log_restored_from_before_the_send_finds_its_batch_on_the_chain(shop):

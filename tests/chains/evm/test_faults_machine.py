@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import pytest
 from evm_shop import ACME, ALICE, BOB, COIN, FEE, OTHER, OWNER, SHARES, Shop
 from faulty_node import HungUp, behind, lost, refuses, straight, swallowed, to_and_fro, unanswered
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
@@ -160,7 +160,11 @@ class Machine(RuleBasedStateMachine):
             self.shop.anvil.ask("eth_getBlockByNumber", hex(number), False)
             for number in range(height - depth + 1, height + 1)
         ]
-        taken = [self.shop.anvil.ask("eth_getRawTransactionByHash", hash) for block in blocks for hash in block["transactions"]]
+        taken = [
+            self.shop.anvil.ask("eth_getRawTransactionByHash", hash)
+            for block in blocks
+            for hash in block["transactions"]
+        ]
         self.shop.anvil.reorganise(depth)
         for raw in taken if keep else ():
             with suppress(BadData):
@@ -204,7 +208,11 @@ class Machine(RuleBasedStateMachine):
 
     def executed(self) -> dict[int, str]:
         """The digests of the batches that the contract has paid out."""
-        asked = {"fromBlock": "0x0", "address": self.shop.contract, "topics": [self.shop.functions.topic("BatchExecuted")]}
+        asked = {
+            "fromBlock": "0x0",
+            "address": self.shop.contract,
+            "topics": [self.shop.functions.topic("BatchExecuted")],
+        }
         return {int(log["topics"][1], 16): log["data"] for log in self.shop.anvil.ask("eth_getLogs", asked)}
 
     @invariant()
@@ -282,6 +290,7 @@ def run(examples: int, steps: int) -> None:
         max_examples=examples,
         stateful_step_count=steps,
         deadline=None,
+        phases=[Phase.generate],  # each step is some dozen requests: to look for a shorter run would take an hour
         suppress_health_check=list(HealthCheck),
     )
     run_state_machine_as_test(Machine, settings=settings_)

@@ -1,6 +1,5 @@
 """Nodes that are down, late, limited, forgetful, or not honest: nothing is lost, and nobody is paid twice."""
 
-
 import pytest
 from evm_shop import BOB, OPERATOR, OTHER
 from faulty_node import (
@@ -21,7 +20,7 @@ from chains.evm.local.anvil import Anvil
 from ledger.errors import ChainUnavailable, SettlementStopped
 from ledger.events import Purchased, Reversed
 
-# -- down ------------------------------------------------------------------------------------------------------------------
+# -- down --------------------------------------------------------------------------------------------------------------
 
 
 def test_a_node_that_is_down_is_said_to_be_down_and_nothing_is_lost(shop):
@@ -58,7 +57,7 @@ def test_a_node_that_is_killed_and_started_again_with_its_state_goes_on(shop, wo
     shop.receives(acme=95, fee=5)
 
 
-# -- answers that do not come ----------------------------------------------------------------------------------------------
+# -- answers that do not come ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("fault", [unanswered, lost], ids=["it arrived", "it did not"])
@@ -127,10 +126,12 @@ def test_a_node_that_fails_now_and_then_is_asked_again_until_all_is_settled(shop
     shop.receives(acme=95, fee=5)
 
 
-# -- logs in ranges --------------------------------------------------------------------------------------------------------
+# -- logs in ranges ----------------------------------------------------------------------------------------------------
 
 REFUSALS = {
-    "alchemy": refuses("Log response size exceeded. You can make eth_getLogs requests with up to a 2K block range", -32602),
+    "alchemy": refuses(
+        "Log response size exceeded. You can make eth_getLogs requests with up to a 2K block range", -32602
+    ),
     "infura": refuses("query returned more than 10000 results. Try with this block range [0x1, 0x2].", -32005),
     "quicknode": refuses("eth_getLogs is limited to a 5 range", -32614),
     "ankr": refuses("block range is too wide", -32600),
@@ -183,7 +184,7 @@ def test_logs_that_a_node_calls_removed_are_not_taken_in(shop):
     assert shop.ledger.balance(BOB.address, "pro") is None
 
 
-# -- finality --------------------------------------------------------------------------------------------------------------
+# -- finality ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("fault", [refuses("unknown block"), refuses("invalid block tag", -32602), says(None)])
@@ -226,7 +227,7 @@ def test_while_finality_does_not_come_nothing_is_confirmed(shop):
     shop.receives(acme=95, fee=5)
 
 
-# -- nodes that lie, or lag ------------------------------------------------------------------------------------------------
+# -- nodes that lie, or lag --------------------------------------------------------------------------------------------
 
 
 def test_a_block_that_is_called_final_and_is_beyond_the_head_confirms_nothing(shop):
@@ -349,7 +350,7 @@ def test_a_batch_that_a_lagging_node_does_not_know_does_not_fail(shop):
 
 
 class KnowsLess:
-    """The chain, whose first two readings of a batch and whose answers on transactions are those of a node that lags."""
+    """The chain, whose first two readings of a batch and answers on transactions are those of a node that lags."""
 
     def __init__(self, shop) -> None:
         self._chain, self._shop, self._left = shop.chain, shop, 2

@@ -19,7 +19,7 @@ def raised_enough(shop) -> bool:
     return all(8 * new >= 9 * old for one, other in same for old, new in zip(one.fees, other.fees, strict=True))
 
 
-# -- fees ------------------------------------------------------------------------------------------------------------------
+# -- fees --------------------------------------------------------------------------------------------------------------
 
 
 def test_a_transaction_that_the_base_fee_has_thrown_out_is_replaced_by_one_that_pays_more(shop):
@@ -140,7 +140,7 @@ def test_receivers_who_are_paid_in_between_do_not_starve_a_batch_of_gas(shop):
     shop.receives(acme=190, fee=10)
 
 
-# -- money for gas ---------------------------------------------------------------------------------------------------------
+# -- money for gas -----------------------------------------------------------------------------------------------------
 
 
 def test_with_too_little_money_for_gas_nothing_is_signed_until_it_comes(shop):
@@ -168,7 +168,7 @@ def test_money_that_has_gone_between_signing_and_sending_is_asked_for_and_the_sa
     shop.receives(acme=95, fee=5)
 
 
-# -- nonces ----------------------------------------------------------------------------------------------------------------
+# -- nonces ------------------------------------------------------------------------------------------------------------
 
 
 def test_a_nonce_that_is_stolen_before_it_is_sent_is_noticed_and_the_batch_signed_again(shop):
@@ -302,7 +302,7 @@ def test_a_log_that_forgot_a_better_paid_transaction_of_the_batch_pays_once(shop
     shop.receives(acme=95, fee=5)
 
 
-# -- roles -----------------------------------------------------------------------------------------------------------------
+# -- roles -------------------------------------------------------------------------------------------------------------
 
 
 def test_a_key_without_the_role_is_told_before_anything_is_sent_and_the_right_one_goes_on(shop):

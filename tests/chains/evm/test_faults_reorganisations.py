@@ -26,7 +26,7 @@ def raw(shop, transaction: str) -> str:
     return shop.anvil.ask("eth_getRawTransactionByHash", transaction)
 
 
-# -- of the batch ----------------------------------------------------------------------------------------------------------
+# -- of the batch ------------------------------------------------------------------------------------------------------
 
 
 def test_a_re_organisation_four_deep_after_the_commitment_sends_the_same_bytes_again(shops):
@@ -136,7 +136,7 @@ def test_a_cancellation_that_a_re_organisation_undoes_ends_nothing(shops):
     shop.receives(acme=95, fee=5)
 
 
-# -- of purchases ----------------------------------------------------------------------------------------------------------
+# -- of purchases ------------------------------------------------------------------------------------------------------
 
 
 def test_a_purchase_that_a_re_organisation_moves_is_taken_in_once(shops):
@@ -192,7 +192,7 @@ def test_a_re_organisation_between_two_ranges_of_a_scan_loses_and_doubles_nothin
     assert len(purchases(shop)) == len(set(purchases(shop)))
 
 
-# -- of purchases that were granted early ----------------------------------------------------------------------------------
+# -- of purchases that were granted early ------------------------------------------------------------------------------
 
 
 def test_a_purchase_granted_early_is_reversed_when_it_is_gone_for_good_and_once(shops):
