@@ -5,6 +5,8 @@ import os
 import signal
 import socket
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from evm_street import ALICE, OPERATOR, OWNER, SELLER, market
@@ -55,6 +57,12 @@ def up(program):
     for process in running:
         process.kill()
         process.communicate()
+
+
+def children(pid):
+    """The processes that a process has started, as Linux tells them."""
+    told = [Path(f"/proc/{pid}/task/{task}/children").read_text() for task in os.listdir(f"/proc/{pid}/task")]
+    return [int(child) for each in told for child in each.split()]
 
 
 def answers(url):
@@ -319,6 +327,31 @@ def test_a_node_that_does_not_answer_is_2(place, with_key, status, monkeypatch):
         monkeypatch.setenv("TOLLBOOK_EVM_URL", f"http://127.0.0.1:{nobody.getsockname()[1]}")
         monkeypatch.setenv("TOLLBOOK_EVM_TRIES", "1")
         assert status(None, "--json").error["code"] == "io"
+
+
+@pytest.mark.parametrize(
+    "words", [("up",), ("deploy", "--chain", CHAIN), ("status", "--chain", CHAIN, "--contract", "0x")]
+)
+def test_without_the_extra_it_says_what_to_install(words):
+    program = "import sys; sys.modules['web3'] = None; from gateway.cli import main; sys.exit(main())"
+    done = subprocess.run([sys.executable, "-c", program, "chain", *words], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert "need the package web3, which is not installed" in done.stderr
+    assert 'pip install "tollbook[evm]"' in done.stderr
+
+
+def test_a_chain_that_dies_ends_the_command_with_an_error(up):
+    needs("anvil")
+    if not Path("/proc/self/task").exists():
+        pytest.skip("the processes of a process are found on Linux alone")
+    process = up("--kind", "anvil", "--json")
+    process.stdout.readline()
+    (shell,) = children(process.pid)
+    (anvil,) = children(shell)
+    os.kill(anvil, signal.SIGKILL)
+    out, error = process.communicate(timeout=30)
+    assert (process.returncode, out) == (2, "")
+    assert "does not answer" in json.loads(error)["error"]["message"]
 
 
 @pytest.mark.parametrize("command", ["up", "deploy", "status"])

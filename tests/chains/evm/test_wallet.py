@@ -2,11 +2,12 @@
 
 import pytest
 from evm_street import ALICE, BOB, OWNER, PLATFORM, PRICE, PURSE, SELLER, market
+from scripted_node import ScriptedNode, block
 
 from chains.evm.deploying import plan_id
 from chains.evm.local import local_chain
 from chains.evm.local.anvil import INSTALL, find_anvil
-from chains.evm.node import Reverted
+from chains.evm.node import Node, Reverted
 from chains.evm.sending import Done, Sender
 from chains.evm.wallet import Order, Wallet
 from ledger.errors import BadData, ChainUnavailable, SendUnknown
@@ -314,7 +315,26 @@ def test_what_is_reverted_when_it_is_mined_says_why(anvil):
         assert shop.token.balance(SELLER.address) == 300
 
 
-def test_a_receipt_in_a_block_that_a_reorganisation_took_is_not_believed(anvil):
+def test_a_receipt_of_a_block_that_the_chain_has_no_more_is_not_believed():
+    """A node may give one that it kept: block 5 has another hash by now."""
+    transaction = "0x" + "77" * 32
+    receipt = {"blockHash": "0x" + "99" * 32, "blockNumber": "0x5", "logs": [], "status": "0x1"}
+    receipt |= {
+        "transactionHash": transaction,
+        "gasUsed": "0x5208",
+        "effectiveGasPrice": "0x7",
+        "contractAddress": None,
+    }
+    told = {"eth_chainId": "0x7a69", "eth_getTransactionReceipt": receipt, "eth_getBlockByNumber": block(5)}
+    with ScriptedNode(**told) as scripted, Node(scripted.url) as node:
+        sender = Sender(node, ALICE.key, timeout=0)
+        with pytest.raises(SendUnknown, match="in no block yet"):
+            sender.wait(transaction)
+        receipt["blockHash"] = block(5)["hash"]
+        assert sender.wait(transaction) == Done(transaction, 5, 21_000, 147_000)
+
+
+def test_what_a_reorganisation_took_is_sent_anew(anvil):
     with market(anvil) as shop:
         done = shop.alice.approve(shop.asset, 1000)
         anvil.reorganise(1)
