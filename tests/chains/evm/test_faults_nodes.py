@@ -1,5 +1,7 @@
 """Nodes that are down, late, limited, forgetful, or not honest: nothing is lost, and nobody is paid twice."""
 
+from contextlib import suppress
+
 import pytest
 from evm_shop import BOB, OPERATOR, OTHER
 from faulty_node import (
@@ -308,6 +310,22 @@ def test_answers_that_go_to_and_fro_between_two_heads_pay_once_and_do_not_fill_t
     assert "failed" not in shop.story()
     assert len(shop.story()) < 40
     shop.receives(acme=285, fee=15)
+
+
+@pytest.mark.parametrize("turns", ["ab", "aab", "abb"])
+def test_a_batch_that_one_of_two_nodes_has_not_heard_of_yet_is_not_taken_for_gone(shops, turns):
+    shop = shops(finality=6)
+    shop.use(10)
+    shop.open()
+    shop.until("committed")
+    shop.faulty.always("*", to_and_fro(*(straight if turn == "a" else behind(2) for turn in turns)))
+    for _ in range(20):
+        with suppress(ChainUnavailable):
+            shop.outbox.step()
+    assert shop.story() == ["opened", "submitted", "committed"]
+    shop.faulty.always("*", None)
+    shop.finish()
+    shop.receives(acme=95, fee=5)
 
 
 @pytest.mark.parametrize("lag", [1, 3, 5])
