@@ -312,6 +312,25 @@ def test_answers_that_go_to_and_fro_between_two_heads_pay_once_and_do_not_fill_t
     shop.receives(acme=285, fee=15)
 
 
+@pytest.mark.parametrize("turns", ["ab", "aab", "aaab"])
+def test_a_window_that_is_over_for_one_of_two_nodes_alone_is_no_alarm(shops, turns):
+    """The other would refuse to pay the batch out: it has not heard of the last blocks."""
+    shop = shops(window=600)
+    shop.mine(4)
+    shop.use(10)
+    shop.open()
+    shop.until("committed")
+    shop.mine(3)
+    shop.faulty.always("*", to_and_fro(*(straight if turn == "a" else behind(1) for turn in turns)))
+    shop.anvil.advance(601)
+    for _ in range(12):
+        with suppress(ChainUnavailable):
+            shop.outbox.step()
+    shop.faulty.always("*", None)
+    shop.finish()
+    shop.receives(acme=95, fee=5)
+
+
 @pytest.mark.parametrize("turns", ["ab", "aab", "abb"])
 def test_a_batch_that_one_of_two_nodes_has_not_heard_of_yet_is_not_taken_for_gone(shops, turns):
     shop = shops(finality=6)
