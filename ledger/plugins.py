@@ -180,7 +180,8 @@ class Chain(Protocol):
         ...
 
     def simulate(self, batch: Batch) -> str | None:
-        """Why the chain would refuse the batch's next step now; None where it would take it."""
+        """Why the chain would refuse the batch's next step now; None where it would take it. Raises SettlementStopped
+        where this connection's key may not send it, which is no fault of the batch's."""
         ...
 
     def prepare(self, batch: Batch, attempts: Sequence[Attempt]) -> Attempt | None:

@@ -135,14 +135,13 @@ class EvmChain:
     def published(self, number: int) -> bytes | None:
         """The leaf file that was published with a batch: from the operator's folder, or from where its uri leads."""
 
-        def read(_: int, head: Header) -> bytes | None:
-            record = self._record(number, head)
-            if record.stage is Stage.absent:
-                return None
-            committed = self._committed(number, record, head)
-            return self._files.find(to_hex(committed.batch.data_hash), committed.uri)
+        return self._as_of_one_block(lambda _, head: self._published(number, self._record(number, head), head))
 
-        return self._as_of_one_block(read)
+    def _published(self, number: int, record: Record, head: Header) -> bytes | None:
+        if record.stage is Stage.absent:
+            return None
+        committed = self._committed(number, record, head)
+        return self._files.find(to_hex(committed.batch.data_hash), committed.uri)
 
     def access(self, subscriber: str, plan: str) -> bool:
         """Whether the subscriber has bought the plan and not asked to leave. Time windows are the ledger's."""
@@ -256,13 +255,16 @@ class EvmChain:
             digest = self._digest(batch)
         except ValueError as error:
             return f"BatchMalformed({error})"
-        record = self._contract.record(batch.number)
-        if record.stage is Stage.committed and record.digest == digest:
-            return self._refusal(self._contract.execute_data(batch))
-        refused = self._refusal(self._contract.settle_data(batch, ""))
+        refused = self._as_of_one_block(lambda _, head: self._refused(batch, digest, head))
         if refused is not None and refused.startswith("NotOperator("):
             self.check_operator()  # the batch is right, and stays open for who may send it
-        return refused or self._overspends(batch)
+        return refused
+
+    def _refused(self, batch: Batch, digest: str, head: Header) -> str | None:
+        record = self._record(batch.number, head)
+        if record.stage is Stage.committed and record.digest == digest:
+            return self._refusal(self._contract.execute_data(batch), head)
+        return self._refusal(self._contract.settle_data(batch, ""), head) or self._overspends(batch, head)
 
     def _digest(self, batch: Batch) -> str:
         """A batch's digest. Raises ValueError for one that is not for this contract: its calls would be taken here."""
@@ -272,39 +274,39 @@ class EvmChain:
             raise ValueError(f"{batch.asset} is not on {self.name}")
         return sealing.seal(batch).digest
 
-    def _refusal(self, data: bytes) -> str | None:
+    def _refusal(self, data: bytes, head: Header) -> str | None:
         try:
-            self._node.call(self._transaction_of(data))
+            self._node.call(self._transaction_of(data), head.number)
         except Reverted as reverted:
             return reason(reverted)
         return None
 
-    def _overspends(self, batch: Batch) -> str | None:
+    def _overspends(self, batch: Batch, head: Header) -> str | None:
         """Why a windowed batch could not be paid out: a contract without a window finds that out by itself."""
         if not self._contract.challenge_window:
             return None
+        token = addresses.token(batch.asset)
         owed: dict[str, int] = {}
         moved = 0
-        for number in range(self._contract.settled_number() + 1, batch.number):
-            moved += self._moved(self._waiting(number, batch.asset), batch.asset, owed)
-        moved += self._moved(batch, batch.asset, owed)
-        held = self.escrow(batch.asset)
+        for number in range(self._contract.settled_number(head.number) + 1, batch.number):
+            moved += self._moved(self._waiting(number, batch.asset, head), token, owed, head)
+        moved += self._moved(batch, token, owed, head)
+        held = self._contract.escrow(token, head.number)
         return f"EscrowShort({batch.asset}, {moved}, {held})" if moved > held else None
 
-    def _waiting(self, number: int, asset: str) -> Batch | None:
+    def _waiting(self, number: int, asset: str, head: Header) -> Batch | None:
         """A batch of that asset that waits to be paid out; None where there is none, or its leaf file is not found."""
-        if self._contract.record(number).stage is not Stage.committed:
-            return None
-        data = self.published(number)
+        record = self._record(number, head)
+        data = self._published(number, record, head) if record.stage is Stage.committed else None
         batch = None if data is None else leaf_file.decode(data)
         return batch if batch is not None and batch.asset == asset else None
 
-    def _moved(self, batch: Batch | None, asset: str, owed: dict[str, int]) -> int:
+    def _moved(self, batch: Batch | None, token: str, owed: dict[str, int], head: Header) -> int:
         """What a batch takes out of escrow: the change of what is due above 0. `owed` goes on from batch to batch."""
         moved = 0
         for payout in batch.payouts if batch is not None else ():
             if payout.receiver not in owed:
-                owed[payout.receiver] = self.due(payout.receiver, asset)
+                owed[payout.receiver] = self._contract.due(token, payout.receiver, head.number)
             before = owed[payout.receiver]
             owed[payout.receiver] = before + payout.amount
             moved += max(before + payout.amount, 0) - max(before, 0)
