@@ -34,7 +34,7 @@ class Shop:
     """A contract on a new chain, a plan on it, a ledger; builders get 95 %, a fee is 5 %. Blocks are final at once."""
 
     def __init__(self, local: LocalChain, node: Node, folder: Path) -> None:
-        self.local, self.log, self.folder = local, folder / "shop.db", folder
+        self.local, self.node, self.log = local, node, folder / "shop.db"
         self.operator, owner, builder, self.customer, relayer = local.accounts[:5]
         self.builder, self.owner = builder.address, owner.address
         self.sender, self.chain = Sender(node, owner.key), addresses.chain_name(local.chain_id)
@@ -202,6 +202,22 @@ def test_who_was_charged_cannot_leave_as_if_it_was_not(shop):
     with pytest.raises(Reverted, match="UnchargedNotClaimed"):
         shop.wallet.exit_uncharged(shop.plan)
     assert shop.token.balance(shop.customer.address) == 0
+
+
+def test_a_stranger_who_sells_on_the_same_contract_spoils_no_audit(shop):
+    # Given a plan that the ledger does not know, for the same token, and somebody who buys it
+    stranger = Sender(shop.node, shop.local.accounts[5].key)
+    contract = SettlementContract(shop.node, shop.contract)
+    plan = publish_plan(stranger, contract, "theirs", asset=shop.asset, price={stranger.address: 777}, credits=1).id
+    shop.sender.send(*shop.token.mint(shop.customer.address, 777))
+    shop.relayer.relay(shop.wallet.sign_purchase(shop.wallet.order(plan), valid_before=2**40))
+
+    # When the log is settled, then the purchase is told and left alone, and the audit counts it apart
+    shop.use(300)
+    assert [(each.fact.plan, "no plan" in each.reason) for each in shop.watcher.sync()] == [(plan, True)]
+    assert shop.outbox.settle() == [1]
+    report = shop.audit()
+    assert (report.verdict, report.unverified.facts) == ("clean", 1)
 
 
 def test_an_event_loop_goes_on_while_a_thread_settles(shop):
