@@ -105,6 +105,7 @@ def test_it_is_shown_and_goes_as_json(tmp_path, capsys):
     shown = capsys.readouterr().out
     for part in ("settled on eip155:31337", "TUSD", "paid to acme", "gas on eth-tester", "in place of one transfer"):
         assert part in shown
+    assert "events, held to the chain" in shown
     assert main([*words, "--db", str(tmp_path / "two.db"), "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
     assert answer["chain"] == "eip155:31337"
