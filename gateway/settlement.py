@@ -76,7 +76,7 @@ class Run:
         except (ChainUnavailable, SendUnknown, PaymentRequired) as error:
             if not self._is_under_way(error):
                 raise
-            self._warn(str(error), "run again: what the chain has is read before anything is sent")
+            self._warn(str(error), SendUnknown.hint if isinstance(error, PaymentRequired) else error.hint)
         except NotWritten as error:
             raise NotWritten(f"{self._log}: {error}", error.hint) from error
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from evm_street import ALICE, OPERATOR, OWNER, SELLER, market
+from faulty_node import FaultyNode, says
 
 from chains.evm.artifacts import load
 from chains.evm.contract import SettlementContract
@@ -132,7 +133,8 @@ def test_anvil_that_is_asked_for_and_missing_is_told_how_to_get(tollbook, monkey
 
 
 def test_what_was_earned_is_settled_there_with_the_lines_that_were_printed(up, tollbook, tmp_path, monkeypatch):
-    """A customer buys, the ledger charges, and `settle` pays the builder, beside the process that has the chain."""
+    """A customer buys, the ledger charges, and `settle` pays the builder, beside the process that has the chain; as
+    soon as the operator has the money for it."""
     said = json.loads(up("--kind", "eth-tester", "--json").stdout.readline())
     builder, customer = (
         next(one for one in said["accounts"] if one["role"] == role) for role in ("builder", "customer")
@@ -156,6 +158,14 @@ def test_what_was_earned_is_settled_there_with_the_lines_that_were_printed(up, t
         assert tollbook("settle", *words).json["batches"] == []
         with Ledger.open(log) as ledger:
             ledger.execute(Charge(subscriber=customer["address"], plan="pro", usage={"calls": 30})).unwrap()
+        with FaultyNode(said["url"]) as poor, monkeypatch.context() as patched:
+            poor.always("eth_getBalance", says("0x0"))
+            patched.setenv("TOLLBOOK_EVM_URL", poor.url)
+            waiting = tollbook("settle", *words)
+        told = json.loads(waiting.err)["warning"]
+        assert (waiting.code, [batch["state"] for batch in json.loads(waiting.out)["batches"]]) == (3, ["opened"])
+        assert ("has 0 of the coin" in told["message"], poor.sent) == (True, [])
+        assert told["hint"] == "send it more, and run again"
         (batch,) = tollbook("settle", *words).json["batches"]
         assert (batch["state"], batch["payouts"]) == ("confirmed", [{"receiver": builder["address"], "amount": 300}])
         token = said["token"].rpartition(":")[2]
