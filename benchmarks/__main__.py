@@ -1,4 +1,4 @@
-"""`python -m benchmarks` times everything at full size; `growth` after it shows how cost grows, `gas` what a chain asks."""
+"""`python -m benchmarks` times everything at full size; `growth` shows how cost grows, `gas` what a chain takes."""
 
 from __future__ import annotations
 

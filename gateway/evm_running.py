@@ -97,6 +97,7 @@ def until_stopped() -> Iterator[None]:
     try:
         yield
     except Stopped:
-        return
-    for each, handler in before.items():
-        signal.signal(each, handler)
+        pass
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)

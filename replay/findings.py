@@ -47,12 +47,13 @@ class ReportHead(msgspec.Struct, frozen=True, kw_only=True):
 
 class Unverified(msgspec.Struct, frozen=True, kw_only=True):
     """Charges that no installed policy can compute again, and the policies that these would need; batches whose roots
-    no installed plugin can, and their chains."""
+    no installed plugin can, and their chains; purchases and exits on a chain of plans that the log lacks."""
 
     charges: int
     policies: tuple[str, ...]
     batches: int = 0
     chains: tuple[str, ...] = ()
+    facts: int = 0
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):

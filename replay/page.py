@@ -30,6 +30,8 @@ def html(report: Report) -> str:
     if report.unverified.batches:
         named = ", ".join(report.unverified.chains)
         facts.append(("not sealed again", f"{report.unverified.batches} batches; not installed: {named}"))
+    if report.unverified.facts:
+        facts.append(("not compared", f"{report.unverified.facts} purchases or exits, of plans that the log lacks"))
     checks = [(_text(check.name), _number(check.checked), _number(check.findings)) for check in report.checks]
     return (
         "<!DOCTYPE html>\n"

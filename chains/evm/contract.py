@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import IntEnum
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -150,6 +151,11 @@ class SettlementContract:
     def has_access(self, subscriber: str, plan_id: int, block: int | None = None) -> bool:
         """Whether a subscriber has bought a plan and not asked to leave."""
         return bool(self._one("hasAccess", subscriber, plan_id, block=block))
+
+    def spendable(self, leaf: tuple[str, int, int, int], proof: Sequence[bytes], block: int | None = None) -> int:
+        """What an account has left as of the last final root, by its leaf there. Raises Reverted for a proof that does
+        not hold."""
+        return int(self._one("spendable", *leaf, list(proof), block=block))
 
     def _one(self, name: str, *arguments: object, block: int | None = None) -> Any:  # noqa: ANN401 - as the ABI has it
         return self._call(name, *arguments, block=block)[0]

@@ -181,11 +181,11 @@ def _terms(sender: Sender, asset: str, price: Mapping[str, int], credits: int, s
         raise BadData(str(error)) from error
     if not asset.startswith(f"{chain}/"):
         raise BadData(f"{asset} is not on {chain}", "give an asset of the chain that the plan is published on")
+    if any(amount < 1 for amount in price.values()):
+        raise BadData("each receiver of a price gets 1 or more", "leave those out who get nothing")
     shares = tuple(Share(_address("receiver", receiver), amount) for receiver, amount in sorted(price.items()))
     if not 1 <= len(shares) <= MOST_SHARES:
         raise BadData(f"a price has 1 to {MOST_SHARES} receivers, not {len(shares)}", "share it among fewer")
-    if any(share.amount < 1 for share in shares):
-        raise BadData("each receiver of a price gets 1 or more", "leave those out who get nothing")
     _fits("the price", sum(share.amount for share in shares), _PRICE_BITS)
     _fits("the number of credits", credits, _CREDIT_BITS)
     _fits("the number of seconds", seconds, _DURATION_BITS)

@@ -28,6 +28,7 @@ GAS_MARGIN = 4
 """A quarter more gas than was estimated: the state may have changed by then. What is not used is not paid."""
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 2.0
+_LOOK_FIRST = "see what became of it before you send another"
 
 
 class Done(NamedTuple):
@@ -132,7 +133,10 @@ class Sender:
                 gas=quote.gas,
                 fees=quote.fees,
             )
-            self.node.send(raw)
+            try:
+                self.node.send(raw)
+            except SendUnknown as error:
+                raise SendUnknown(f"{error} (it is {made})", _LOOK_FIRST) from error
         if not wait:
             return Done(made)
         done = self.wait(made)
@@ -154,7 +158,7 @@ class Sender:
             if time.monotonic() >= end:
                 raise SendUnknown(
                     f"the transaction {transaction} was sent, and is in no block yet",
-                    "see what became of it before you send another",
+                    _LOOK_FIRST,
                 )
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)

@@ -27,7 +27,8 @@ from ledger.events import Leaf
 
 from . import addresses, sealing
 from .contract import PlanTerms, SettlementContract
-from .node import Node
+from .node import Node, Reverted
+from .reverts import reason
 from .sending import Done, Sender
 from .tokens import Token
 
@@ -182,6 +183,20 @@ class Wallet:
                 f"no plan {plan} is published on {self._contract.address}", "check the contract and the plan's id"
             )
         return terms
+
+    # -- what was bought -----------------------------------------------------------------------------------------------
+
+    def has_access(self, plan: str) -> bool:
+        """Whether this account has bought a plan and not asked to leave. What is left of it, the ledger knows."""
+        return self._contract.has_access(self.address, addresses.plan_id(plan))
+
+    def spendable(self, leaf: Leaf, proof: Sequence[str]) -> int:
+        """What an account has left of its money as of the last final root, in the asset's smallest unit, by its leaf
+        there. Raises Reverted where the proof does not hold."""
+        try:
+            return self._contract.spendable(_leaf(leaf), _proof(proof))
+        except Reverted as refused:
+            raise Reverted(reason(refused), refused.data) from None
 
     # -- leaving -------------------------------------------------------------------------------------------------------
 

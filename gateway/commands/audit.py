@@ -112,6 +112,9 @@ def _show(report: Report) -> None:
         line()
         policies = ", ".join(report.unverified.policies)
         line(f"unverified: {report.unverified.charges} charges, priced by what is not installed here: {policies}")
+    if report.unverified.facts:
+        line()
+        line(f"unverified: {report.unverified.facts} purchases or exits on the chain, of plans that the log lacks")
     for finding in report.findings[:MOST_SHOWN]:
         line()
         line(f"{finding.kind} at {'-' if finding.seq is None else finding.seq}: {finding.message}")

@@ -94,6 +94,8 @@ def up(port: _Port = 8545, kind: _Kind = None, window: _Window = 0, json: Json =
 
     from .. import render
     from ..errors import DONE
+
+    _check_extra()
     from ..evm_running import running, until_stopped
 
     with until_stopped(), running(None if kind is None else kind.value, port, window) as told:
@@ -106,6 +108,11 @@ def up(port: _Port = 8545, kind: _Kind = None, window: _Window = 0, json: Json =
             time.sleep(_LOOK)
             told.local.height  # noqa: B018 - it raises where the chain has died
     return DONE
+
+
+def _check_extra() -> None:
+    """Raises MissingExtra where the packages that speak to a node are not installed."""
+    import chains.evm.node  # noqa: F401 - it says what is missing
 
 
 def _running_answer(told: Running, window: int) -> dict[str, object]:
@@ -175,6 +182,7 @@ def deploy(
     money for the gas, roles and delays that the contract cannot have. Where no answer comes (exit 3), look what became
     of the transaction that is named before you run it again.
     """
+    _check_extra()
     from chains.evm.deploying import Delays, Roles, check_settlement, deploy_settlement, deploy_token
     from chains.evm.sending import Sender
     from ledger.errors import BadData
@@ -245,6 +253,7 @@ def status(chain: _Chain, contract: _Contract, json: Json = False) -> int:
     Nothing is sent, and no key is needed. Exits 0 where nothing is wrong; 1 where something is that would stop a
     settlement, each with what to do about it; 2 where the chain cannot be asked.
     """
+    _check_extra()
     from .. import evm_status, render
     from ..errors import BAD_ANSWER, DONE
 

@@ -32,22 +32,24 @@ def compared(report: Report, where: str | Path | Store, chains: Sequence[Chain])
 
     A log that cannot be read to its end, which the report says, is not compared. Raises ChainUnavailable.
     """
-    findings = Findings()
+    findings, foreign = Findings(), 0
     log = read(where)
     for chain in chains:
         if log.whole:
-            log = _compare(where, log, chain, findings)
+            log, more = _compare(where, log, chain, findings)
+            foreign += more
     found = in_order([*report.findings, *findings.listed])
     return replace(
         report,
         verdict="findings" if found else "clean",
+        unverified=replace(report.unverified, facts=foreign),
         checks=(*report.checks, *findings.checks(KINDS)),
         findings=found,
     )
 
 
-def _compare(where: str | Path | Store, log: LogSide, chain: Chain, findings: Findings) -> LogSide:
-    """Compare one contract; the log as it was read last."""
+def _compare(where: str | Path | Store, log: LogSide, chain: Chain, findings: Findings) -> tuple[LogSide, int]:
+    """Compare one contract; the log as it was read last, and how many facts are of plans that it lacks."""
     side, place = ChainSide(chain), (chain.name, chain.contract)
     suspected: set[tuple[object, ...]] | None = None
     while True:
@@ -55,7 +57,7 @@ def _compare(where: str | Path | Store, log: LogSide, chain: Chain, findings: Fi
         look = side.look(receivers(known), known.batches)
         log = read(where, log)
         if not log.whole:
-            return log
+            return log, 0
         comparison = Comparison(place, log, look)
         differences = list(comparison.differences())
         if suspected is not None or not differences:
@@ -63,5 +65,5 @@ def _compare(where: str | Path | Store, log: LogSide, chain: Chain, findings: Fi
             for each in differences:
                 if each.key in (suspected or ()):
                     findings.add(each.kind, each.seq, each.field, each.expected, each.found, each.message)
-            return log
+            return log, comparison.foreign
         suspected = {each.key for each in differences}

@@ -4,8 +4,10 @@ Invariants, each of a contract; what is not final on the chain is on its way, an
 
 - chain_batch: a batch that the log calls confirmed is executed, and one that the log calls cancelled is cancelled, with
   the log's digest and root. Every batch that the chain has for good stands in the log under its number.
-- chain_purchase: the purchases, requests to leave and paid exits that are final on the chain are those that the log
-  has, one for one and field for field. One that was granted early is on the chain, or its block is not final yet.
+- chain_purchase: the purchases, requests to leave and paid exits that are final on the chain, of plans that the log
+  has, are those that the log has, one for one and field for field. One that was granted early is on the chain, or its
+  block is not final yet. Of plans that the log lacks they are not the log's: on some chains anybody may publish plans
+  on a contract, and must not be able to spoil an audit. They are counted as unverified.
 - chain_payout: due + claimed of a receiver == Σ its payouts in the log's batches that the chain has executed.
 - chain_escrow: the contract's money is what came in less what went out,
   escrow + Σ max(due, 0) == Σ purchases − Σ exits − Σ claimed, by the purchases and exits that the log has. Where
@@ -14,10 +16,10 @@ Invariants, each of a contract; what is not final on the chain is on its way, an
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from ledger.batches import ExitPaid, ExitRequested, Found, PurchaseMade
+from ledger.batches import ChainFact, ExitPaid, ExitRequested, Found, PurchaseMade
 
 from .chain_side import Look
 from .log_side import LoggedBatch, LoggedContract, LoggedExit, LoggedPurchase, LogSide
@@ -52,12 +54,16 @@ class Difference(NamedTuple):
 
 
 class Comparison:
-    """One contract, by a look at it and what the log says after that. `compared` counts what each kind looked at."""
+    """One contract, by a look at it and what the log says after that.
+
+    `compared` counts what each kind looked at, `foreign` the facts of plans that the log lacks.
+    """
 
     def __init__(self, place: tuple[str, str], log: LogSide, look: Look) -> None:
         self._log, self._look, self._own = log, look, log.contract(*place)
         self._where = f"{place[1]} on {place[0]}"
         self.compared = dict.fromkeys(KINDS, 0)
+        self.foreign = 0
 
     def differences(self) -> Iterator[Difference]:
         """All of them, kind by kind."""
@@ -108,7 +114,7 @@ class Comparison:
     def _purchases(self) -> Iterator[Difference]:
         there = {fact.id: fact for fact in self._look.facts if isinstance(fact, PurchaseMade)}
         for id, fact in there.items():
-            if not fact.final:
+            if not fact.final or self._is_foreign(fact, self._own.purchases):
                 continue
             self.compared[PURCHASE] += 1
             if (lot := self._own.purchases.get(id)) is None:
@@ -144,7 +150,7 @@ class Comparison:
         said = name.replace("_", " ")
         there = {fact.id: fact for fact in self._look.facts if isinstance(fact, kind)}
         for id, fact in there.items():
-            if not fact.final:
+            if not fact.final or self._is_foreign(fact, own):
                 continue
             self.compared[PURCHASE] += 1
             if (logged := own.get(id)) is None:
@@ -164,6 +170,12 @@ class Comparison:
                 self.compared[PURCHASE] += 1
                 message = f"the log has {said} {id} of {logged.subscriber}, and {self._where} does not know it"
                 yield Difference(PURCHASE, logged.seq, name, id, id, None, message)
+
+    def _is_foreign(self, fact: ChainFact, own: Collection[str]) -> bool:
+        """Whether a fact is of a plan that the log lacks, and so not its own; counts it."""
+        foreign = fact.id not in own and self._log.plan_of(fact.plan) is None
+        self.foreign += foreign
+        return foreign
 
     def _fields(
         self, what: str, prefix: str, id: str, seq: int, pairs: Mapping[str, tuple[object, object]]

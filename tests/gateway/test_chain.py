@@ -5,9 +5,11 @@ import os
 import signal
 import socket
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
-from evm_market import ALICE, OPERATOR, OWNER, SELLER, market
+from evm_street import ALICE, OPERATOR, OWNER, SELLER, market
 
 from chains.evm.artifacts import load
 from chains.evm.contract import SettlementContract
@@ -57,14 +59,19 @@ def up(program):
         process.communicate()
 
 
+def children(pid):
+    """The processes that a process has started, as Linux tells them."""
+    told = [Path(f"/proc/{pid}/task/{task}/children").read_text() for task in os.listdir(f"/proc/{pid}/task")]
+    return [int(child) for each in told for child in each.split()]
+
+
 def answers(url):
     host, port = url.removeprefix("http://").split(":")
     with socket.socket() as asker:
         return asker.connect_ex((host, int(port))) == 0
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(("kind", "told"), [("anvil", signal.SIGTERM), ("eth-tester", signal.SIGINT)])
 def test_a_local_chain_has_all_that_is_told_and_ends_when_it_is_told_to(up, kind, told):
     needs(kind)
     process = up("--kind", kind, "--window", "60", "--json")
@@ -124,10 +131,12 @@ def test_anvil_that_is_asked_for_and_missing_is_told_how_to_get(tollbook, monkey
     assert (error["message"], "npm install" in error["hint"]) == ("anvil is not installed", True)
 
 
-def test_what_was_earned_is_settled_there_with_the_lines_that_were_printed(up, process, tmp_path):
-    """A customer buys, the ledger charges, and `settle` pays the builder, in other processes."""
+def test_what_was_earned_is_settled_there_with_the_lines_that_were_printed(up, tollbook, tmp_path, monkeypatch):
+    """A customer buys, the ledger charges, and `settle` pays the builder, beside the process that has the chain."""
     said = json.loads(up("--kind", "eth-tester", "--json").stdout.readline())
-    builder, customer = (next(one for one in said["accounts"] if one["role"] == role) for role in ("builder", "customer"))
+    builder, customer = (
+        next(one for one in said["accounts"] if one["role"] == role) for role in ("builder", "customer")
+    )
     log = tmp_path / "toll.db"
     with Node(said["url"]) as node:
         price = {builder["address"]: 1000}
@@ -141,16 +150,17 @@ def test_what_was_earned_is_settled_there_with_the_lines_that_were_printed(up, p
             ledger.execute(
                 CreatePlan(plan="pro", owner="acme", policy="per_credit", parameters={"per": "call"}, **terms)
             ).unwrap()
-        environment = {**os.environ, **said["environment"]}
+        for name, value in said["environment"].items():
+            monkeypatch.setenv(name, value)
         words = (log, "--chain", said["chain"], "--contract", said["contract"], "--json")
-        assert process("settle", *words, env=environment).json["batches"] == []
+        assert tollbook("settle", *words).json["batches"] == []
         with Ledger.open(log) as ledger:
             ledger.execute(Charge(subscriber=customer["address"], plan="pro", usage={"calls": 30})).unwrap()
-        (batch,) = process("settle", *words, env=environment).json["batches"]
+        (batch,) = tollbook("settle", *words).json["batches"]
         assert (batch["state"], batch["payouts"]) == ("confirmed", [{"receiver": builder["address"], "amount": 300}])
         token = said["token"].rpartition(":")[2]
         assert contract.due(token, builder["address"]) == 300
-        status = process("chain", "status", "--chain", CHAIN, "--contract", said["contract"], "--json", env=environment)
+        status = tollbook("chain", "status", "--chain", CHAIN, "--contract", said["contract"], "--json")
         assert (status.code, status.json["found"]["last"]) == (0, 1)
         (held,) = status.json["found"]["assets"]
         assert (held["asset"], held["symbol"], held["holds"], held["escrow"]) == (said["token"], "TUSD", 1000, 700)
@@ -293,7 +303,10 @@ def test_an_operator_without_money_for_gas_is_a_problem(with_key, status):
 
 def test_an_address_without_code_or_with_another_contract_is_a_problem(place, with_key, status):
     with_key(OPERATOR.key)
-    for address, message in ((SELLER.address, "there is no contract at"), (place.token.address, "is not the UsageSettle")):
+    for address, message in (
+        (SELLER.address, "there is no contract at"),
+        (place.token.address, "is not the UsageSettle"),
+    ):
         found = status(address, "--json")
         assert (found.code, found.json["found"]) == (1, None)
         assert message in found.json["problems"][0]["message"]
@@ -314,6 +327,31 @@ def test_a_node_that_does_not_answer_is_2(place, with_key, status, monkeypatch):
         monkeypatch.setenv("TOLLBOOK_EVM_URL", f"http://127.0.0.1:{nobody.getsockname()[1]}")
         monkeypatch.setenv("TOLLBOOK_EVM_TRIES", "1")
         assert status(None, "--json").error["code"] == "io"
+
+
+@pytest.mark.parametrize(
+    "words", [("up",), ("deploy", "--chain", CHAIN), ("status", "--chain", CHAIN, "--contract", "0x")]
+)
+def test_without_the_extra_it_says_what_to_install(words):
+    program = "import sys; sys.modules['web3'] = None; from gateway.cli import main; sys.exit(main())"
+    done = subprocess.run([sys.executable, "-c", program, "chain", *words], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert "need the package web3, which is not installed" in done.stderr
+    assert 'pip install "tollbook[evm]"' in done.stderr
+
+
+def test_a_chain_that_dies_ends_the_command_with_an_error(up):
+    needs("anvil")
+    if not Path("/proc/self/task").exists():
+        pytest.skip("the processes of a process are found on Linux alone")
+    process = up("--kind", "anvil", "--json")
+    process.stdout.readline()
+    (shell,) = children(process.pid)
+    (anvil,) = children(shell)
+    os.kill(anvil, signal.SIGKILL)
+    out, error = process.communicate(timeout=30)
+    assert (process.returncode, out) == (2, "")
+    assert "does not answer" in json.loads(error)["error"]["message"]
 
 
 @pytest.mark.parametrize("command", ["up", "deploy", "status"])

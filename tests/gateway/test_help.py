@@ -10,7 +10,19 @@ import typer
 
 from gateway.app import app
 
-COMMANDS = ["demo", "audit", "balance", "statement", "settle", "batches", "events", "explain", "export", "simulate", "chain"]
+COMMANDS = [
+    "demo",
+    "audit",
+    "balance",
+    "statement",
+    "settle",
+    "batches",
+    "events",
+    "explain",
+    "export",
+    "simulate",
+    "chain",
+]
 
 
 def test_the_help_names_every_command_and_the_bare_command_is_the_help(tollbook):

@@ -303,11 +303,17 @@ def test_no_log_is_made(tollbook, tmp_path):
     assert tollbook("settle", tmp_path / "text.db", "--json").error["code"] == "not_a_log"
 
 
-@pytest.mark.parametrize("chain", ["solana:1", "eip155:8453"])
+@pytest.mark.parametrize("chain", ["solana:1", "cosmos:hub"])
 def test_a_chain_that_nothing_installed_knows(earned, settle, chain):
     error = settle("--chain", chain).error
-    assert (error["code"], error["hint"]) == ("unknown_plugin", "installed are: mock")
+    assert (error["code"], error["hint"]) == ("unknown_plugin", "installed are: eip155, mock")
     assert error["message"] == f"no plugin that is installed settles on {chain}"
+
+
+def test_on_an_evm_chain_of_which_the_log_knows_nothing_the_contract_must_be_named(earned, settle):
+    error = settle("--chain", "eip155:8453").error
+    assert (error["code"], "--contract" in error["hint"]) == ("usage", True)
+    assert earned.paid() == 0
 
 
 def test_an_asset_that_is_not_there_is_a_usage_error_that_names_those_that_are(earned, settle):

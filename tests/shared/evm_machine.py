@@ -96,7 +96,10 @@ class Artifact:
         if entry is None:
             return None
         indexed = [each for each in entry["inputs"] if each["indexed"]]
-        words = [decode([each["type"]], topic.to_bytes(32, "big"))[0] for each, topic in zip(indexed, topics[1:])]
+        words = [
+            decode([each["type"]], topic.to_bytes(32, "big"))[0]
+            for each, topic in zip(indexed, topics[1:], strict=True)
+        ]
         rest = [each for each in entry["inputs"] if not each["indexed"]]
         told = dict(zip([each["name"] for each in indexed], words, strict=True))
         values = decode(get_abi_input_types({**entry, "inputs": rest}), data)

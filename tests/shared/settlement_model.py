@@ -80,9 +80,7 @@ class Model:
 
     def due(self, token: str, receiver: str) -> int:
         """All payouts less all claims."""
-        earned = sum(
-            amount for each in self.executed[token] for name, amount in each.batch.payouts if name == receiver
-        )
+        earned = sum(amount for each in self.executed[token] for name, amount in each.batch.payouts if name == receiver)
         return earned - self.claims[token, receiver]
 
     def receivers(self, token: str) -> set[str]:

@@ -7,8 +7,9 @@ After every step, whatever was called and by whom: everybody has what the model 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from evm_machine import COIN, Contract, Reverted
 from hypothesis import strategies as st
@@ -52,6 +53,8 @@ class SettlementSteps(RuleBasedStateMachine):
     """A contract in the hands of everybody. `world` makes it: faults are planted there."""
 
     world: Callable[..., World] = World
+    seen: ClassVar[Counter[tuple[str, str | None]]] = Counter()
+    """What was called, and how often it passed (None) or was refused, by what."""
 
     @initialize(
         window=st.sampled_from([0, HOUR]),
@@ -82,10 +85,12 @@ class SettlementSteps(RuleBasedStateMachine):
         except Reverted as reverted:
             found = reverted.error
         assert found == refusal
+        self.seen[self.called, found] += 1
         return found is None
 
     def call(self, by: Person | Contract, function: str, *arguments: Any, value: int = 0) -> Callable[[], object]:
         """A call of the settlement contract by a person, or by the puppet, which anyone moves."""
+        self.called = function
         if isinstance(by, Person):
             return lambda: self.on.do(by, function, *arguments, value=value)
         data = self.on.calldata(function, *arguments)
@@ -293,6 +298,25 @@ class SettlementSteps(RuleBasedStateMachine):
                 until = {"none": 0, "exit": self.model.delay, "twice": 2 * self.model.delay + self.model.window}
                 self.be_patient(self.model.leaving[subscriber, plan].asked + until[patience], slip)
                 self.exit(self.subscriber(subscriber), leaf, executed[-1].batch.proof(leaf), True)
+
+    def proven(self) -> list[tuple[Leaf, list[bytes]]]:
+        """The leaves under final roots, of those who bought."""
+        last = [executed[-1].batch for executed in self.model.executed.values() if executed]
+        leaves = [(leaf, batch) for batch in last for leaf in batch.leaves]
+        return [
+            (leaf, batch.proof(leaf)) for leaf, batch in leaves if self.model.paid((leaf.subscriber, int(leaf.plan)))
+        ]
+
+    @precondition(lambda self: any(self.model.executed.values()))
+    @rule(which=FEW)
+    def ask_and_leave_at_once(self, which: int) -> None:
+        """Before the ledger can have heard of it."""
+        if proven := self.proven():
+            leaf, proof = proven[which % len(proven)]
+            by, plan = self.subscriber(leaf.subscriber), int(leaf.plan)
+            refusal = self.model.request_exit(by.address, plan, self.now)
+            self.agrees(refusal, self.call(by, "requestExit", plan))
+            self.exit(by, leaf, proof, True)
 
     def exit(self, by: Person | Contract, leaf: Leaf, proof: list[bytes], proven: bool) -> None:
         plan = int(leaf.plan)

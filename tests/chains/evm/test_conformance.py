@@ -1,4 +1,4 @@
-"""The conformance suite over EVM chains: eth-tester, which comes from PyPI, and anvil; with a challenge window or not."""
+"""The conformance suite over EVM chains: eth-tester (from PyPI alone) and anvil, with a challenge window or not."""
 
 from __future__ import annotations
 

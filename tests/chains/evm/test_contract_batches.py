@@ -449,7 +449,7 @@ def test_a_claim_pays_all_that_is_due_to_the_receiver_whoever_asks(world):
 def test_what_is_due_to_nobody_or_to_the_contract_is_not_burnt_and_can_be_taken_back(world):
     plan = sold(world)
     nobodies = (COIN, world.settlement.address)
-    world.settle(world.batch([(ALICE, plan, 40, 0)], {each: 20 for each in nobodies}))
+    world.settle(world.batch([(ALICE, plan, 40, 0)], dict.fromkeys(nobodies, 20)))
     for nobody in nobodies:
         with refused("CannotReceive", nobody.lower()):
             world.do(MALLORY, "claim", COIN, nobody)

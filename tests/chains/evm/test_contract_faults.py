@@ -11,7 +11,7 @@ import pytest
 from contract_compiler import SOURCES, run_node
 
 HERE = Path(__file__).parent
-RULES = ("plans", "purchases", "batches", "exits", "hostile")
+RULES = ("plans", "purchases", "batches", "exits", "roles", "hostile")
 
 
 class Fault(NamedTuple):

@@ -1,12 +1,13 @@
-"""Buying, paying for others, leaving, claiming, guarding: on real chains, by the wallet of everybody but the operator."""
+"""Buying, paying for others, leaving, claiming, guarding: the wallet of everybody but the operator, on real chains."""
 
 import pytest
-from evm_market import ALICE, BOB, OWNER, PLATFORM, PRICE, PURSE, SELLER, market
+from evm_street import ALICE, BOB, OWNER, PLATFORM, PRICE, PURSE, SELLER, market
+from scripted_node import ScriptedNode, block
 
 from chains.evm.deploying import plan_id
 from chains.evm.local import local_chain
 from chains.evm.local.anvil import INSTALL, find_anvil
-from chains.evm.node import Reverted
+from chains.evm.node import Node, Reverted
 from chains.evm.sending import Done, Sender
 from chains.evm.wallet import Order, Wallet
 from ledger.errors import BadData, ChainUnavailable, SendUnknown
@@ -129,7 +130,7 @@ def test_somebody_without_coin_buys_by_a_signature_that_another_relays(shop):
 def test_a_relayer_cannot_turn_the_money_to_another_order(shop):
     signed = shop.alice.sign_purchase(shop.alice.order(shop.plan))
     other = Order(signed.order.plan, BOB.address, signed.order.salt)
-    with pytest.raises(Reverted, match="ERC3009InvalidSignature|InvalidSigner|Invalid"):
+    with pytest.raises(Reverted, match="ERC3009InvalidSignature"):
         shop.bob.relay(signed._replace(order=other))
     assert shop.alice.balance(shop.asset) == PURSE
 
@@ -257,12 +258,12 @@ def test_a_counter_that_the_contract_has_no_room_for_is_bad_data(shop):
 
 def test_an_account_that_cannot_pay_for_it_is_told_before_anything_is_sent(shop):
     poor = Wallet(shop.node, "0x" + "77" * 32, shop.address)
-    with pytest.raises(ChainUnavailable, match="has 0 of the coin|funds"):
+    with pytest.raises(ChainUnavailable, match="has 0 of the coin"):
         poor.approve(shop.asset, 1)
 
 
 def test_a_fee_that_is_too_high_is_not_paid(shop):
-    base, priority = shop.node.fees()
+    base = shop.node.fees().base
     miser = Wallet(shop.node, ALICE.key, shop.address, most_fee=base - 1)
     with pytest.raises(ChainUnavailable, match=f"may cost {base - 1} at most"):
         miser.approve(shop.asset, 1)
@@ -314,7 +315,26 @@ def test_what_is_reverted_when_it_is_mined_says_why(anvil):
         assert shop.token.balance(SELLER.address) == 300
 
 
-def test_a_receipt_in_a_block_that_a_reorganisation_took_is_not_believed(anvil):
+def test_a_receipt_of_a_block_that_the_chain_has_no_more_is_not_believed():
+    """A node may give one that it kept: block 5 has another hash by now."""
+    transaction = "0x" + "77" * 32
+    receipt = {"blockHash": "0x" + "99" * 32, "blockNumber": "0x5", "logs": [], "status": "0x1"}
+    receipt |= {
+        "transactionHash": transaction,
+        "gasUsed": "0x5208",
+        "effectiveGasPrice": "0x7",
+        "contractAddress": None,
+    }
+    told = {"eth_chainId": "0x7a69", "eth_getTransactionReceipt": receipt, "eth_getBlockByNumber": block(5)}
+    with ScriptedNode(**told) as scripted, Node(scripted.url) as node:
+        sender = Sender(node, ALICE.key, timeout=0)
+        with pytest.raises(SendUnknown, match="in no block yet"):
+            sender.wait(transaction)
+        receipt["blockHash"] = block(5)["hash"]
+        assert sender.wait(transaction) == Done(transaction, 5, 21_000, 147_000)
+
+
+def test_what_a_reorganisation_took_is_sent_anew(anvil):
     with market(anvil) as shop:
         done = shop.alice.approve(shop.asset, 1000)
         anvil.reorganise(1)
