@@ -1,6 +1,8 @@
 """Both kinds of local chain answer as one node does: over HTTP, and with the same errors."""
 
 import json
+import subprocess
+import sys
 import urllib.request
 from types import SimpleNamespace
 
@@ -286,3 +288,18 @@ def test_the_best_that_is_installed_is_taken(monkeypatch, tmp_path):
         assert chain.kind == "eth-tester"
     with pytest.raises(ChainUnavailable, match="anvil is not installed"):
         local_chain("anvil")
+
+
+def test_a_local_chain_leaves_the_depth_of_the_process_as_it_was(tmp_path):
+    """JSON that is nested too deep stays an error: py-evm would let it run over the end of the stack."""
+    deep = tmp_path / "deep.json"
+    deep.write_bytes(b"[" * 100_000)
+    program = (
+        "import sys; before = sys.getrecursionlimit(); from chains.evm.local import local_chain;"
+        " chain = local_chain('eth-tester'); assert sys.getrecursionlimit() == before;"
+        f" from gateway.cli import main; code = main(['demo', '--policy', 'complexity:@{deep}']);"
+        " chain.close(); sys.exit(code)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "deep.json" in done.stderr
