@@ -171,7 +171,7 @@ def _failure(error: VMError) -> RpcError:
     return RpcError(-32603, f"EVM error {type(error).__name__}")
 
 
-def _needed(state: Any, transaction: SpoofTransaction) -> int:  # noqa: ANN401 - py-evm's shapes
+def _needed(state: Any, transaction: Any) -> int:  # noqa: ANN401 - py-evm's shapes
     """The gas with which a transaction does not run out: what it uses when it has plenty, and what calls keep back.
 
     py-evm tries a dozen limits, each a run of its own. That is left for where the guess is too low. Raises VMError for
@@ -182,11 +182,11 @@ def _needed(state: Any, transaction: SpoofTransaction) -> int:  # noqa: ANN401 -
     guess = (state.gas_limit - plenty.get_gas_remaining() + _STIPEND) * 64 // 63
     for limit in (transaction.intrinsic_gas, guess):
         if not _run(state, transaction, limit).is_error:
-            return limit
+            return int(limit)
     return int(get_gas_estimator()(state, transaction))
 
 
-def _run(state: Any, transaction: SpoofTransaction, limit: int) -> Any:  # noqa: ANN401
+def _run(state: Any, transaction: Any, limit: int) -> Any:  # noqa: ANN401
     """What comes of a transaction with that gas limit; the state stays as it is."""
     before = state.snapshot()
     try:
