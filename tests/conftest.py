@@ -2,17 +2,16 @@
 on luck. With TOLLBOOK_EXPLORE=1 each run tries something new, and shrinks what it finds."""
 
 import os
-import sys
 
 from hypothesis import Phase, settings
+
+from chains.evm.extra import keep_depth  # imported before any test that imports what raises the limit
 
 settings.register_profile("repeatable", derandomize=True, phases=(Phase.explicit, Phase.generate))
 if not os.environ.get("TOLLBOOK_EXPLORE"):
     settings.load_profile("repeatable")
 
-_DEPTH = sys.getrecursionlimit()
-
 
 def pytest_collection_finish() -> None:
-    """Take back what py-evm did when test modules imported it: with its limit, deep recursion ends the process."""
-    sys.setrecursionlimit(_DEPTH)
+    """Tests import Ethereum's packages themselves, and so let Python recurse too deep for all others."""
+    keep_depth()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import threading
 from collections.abc import Callable
 from http import HTTPStatus
@@ -14,10 +13,8 @@ from pydantic_core import from_json
 
 from ledger.errors import ChainUnavailable
 
-from ..extra import missing
+from ..extra import keep_depth, missing
 from .chain import CHAIN_ID, LocalChain
-
-_DEPTH = sys.getrecursionlimit()
 
 try:
     from eth_tester import EthereumTester
@@ -30,10 +27,7 @@ try:
     from .backend import Backend, RpcError
 except ModuleNotFoundError as error:
     raise missing(error) from error
-finally:
-    # What comes with it lets the whole process recurse a hundred times as deep as its stack may be: a damaged file
-    # with JSON nested that deep would end the process, where it has to be an error. Contracts call a few levels deep.
-    sys.setrecursionlimit(_DEPTH)
+keep_depth()
 
 _NOBODY = "0x" + "00" * 20
 
