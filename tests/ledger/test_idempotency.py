@@ -416,10 +416,10 @@ def test_an_escrows_purchase_is_used_once_for_ever(ledger: Ledger, clock: Clock)
     def on_chain(chain: str, contract: str, purchase: str) -> Purchase:
         return replace(BUY, funding=EscrowFunding(Escrow(chain, contract, purchase)))
 
-    first = ledger.execute(on_chain("eip155:1", "0xa", "7")).unwrap()
+    first = ledger.execute(on_chain("other:1", "0xa", "7")).unwrap()
     clock.now += 3 * KEY_WINDOW
-    assert ledger.execute(on_chain("eip155:1", "0xa", "7")) == first
-    others = [on_chain("eip155:2", "0xa", "7"), on_chain("eip155:1", "0xb", "7"), on_chain("eip155:1", "0xa", "8")]
+    assert ledger.execute(on_chain("other:1", "0xa", "7")) == first
+    others = [on_chain("other:2", "0xa", "7"), on_chain("other:1", "0xb", "7"), on_chain("other:1", "0xa", "8")]
     assert len({first.seq, *(ledger.execute(other).unwrap().seq for other in others)}) == 4
 
 

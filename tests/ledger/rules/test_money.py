@@ -142,7 +142,7 @@ def test_a_float_is_refused_at_the_door(shop, amount):
 
 @pytest.mark.parametrize(
     ("funding", "place"),
-    [("none", "deferred"), ("direct", "settled"), (EscrowFunding(Escrow("eip155:1", "0xE", "7")), "deferred")],
+    [("none", "deferred"), ("direct", "settled"), (EscrowFunding(Escrow("other:1", "0xE", "7")), "deferred")],
     ids=["none", "direct", "escrow"],
 )
 def test_a_sales_money_lies_where_its_funding_says(shop, funding, place):

@@ -77,12 +77,12 @@ def test_a_charge_of_nothing_has_no_draws(shop):
 
 def test_funding_is_none_direct_or_an_escrow(shop):
     shop.given(shop.plan())
-    escrow = EscrowFunding(Escrow(chain="eip155:1", contract="0xE", purchase="7"))
+    escrow = EscrowFunding(Escrow(chain="other:1", contract="0xE", purchase="7"))
     stored = [shop.stored(shop.given(shop.buy(funding=funding))) for funding in ("none", "direct", escrow)]
     assert [event.get("funding") for event in stored] == [
         None,
         "direct",
-        {"escrow": {"chain": "eip155:1", "contract": "0xE", "purchase": "7"}},
+        {"escrow": {"chain": "other:1", "contract": "0xE", "purchase": "7"}},
     ]
 
 
