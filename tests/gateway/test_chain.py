@@ -128,6 +128,7 @@ def test_anvil_that_is_asked_for_and_missing_is_told_how_to_get(tollbook, monkey
     monkeypatch.delenv("TOLLBOOK_ANVIL", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("chains.evm.local.anvil.__file__", str(tmp_path / "anvil.py"))  # npm may have put it there
     error = tollbook("chain", "up", "--kind", "anvil", "--json").error
     assert (error["message"], "npm install" in error["hint"]) == ("anvil is not installed", True)
 
