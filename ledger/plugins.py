@@ -254,6 +254,11 @@ class ChainPlugin(Protocol):
         """Raises ValueError where no leaf of this kind of chain can name that subscriber or plan."""
         ...
 
+    def check_money(self, chain: str, contract: str, asset: str, shares: Mapping[str, int]) -> None:
+        """Raises ValueError for a sale's money that no batch of that contract could pay to its receivers: an asset, a
+        contract or a receiver that has no such name there, an amount beyond what there is room for."""
+        ...
+
     def seal(self, batch: Batch) -> Seal:
         """The root, the leaf file's hash and the digest. Raises ValueError for leaves that cannot be committed to."""
         ...

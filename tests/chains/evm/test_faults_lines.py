@@ -1,13 +1,22 @@
 """Batches in line, refused, cancelled, challenged; and logs that were restored from a backup."""
 
 import pytest
-from evm_shop import ALICE, BOB, COIN, OTHER, OWNER
+from evm_shop import ACME, ALICE, BOB, COIN, OTHER, OWNER
 
 from chains import prove
 from chains.evm import addresses
 from chains.evm.sealing import contract_batch
 from chains.leaves import EVM_LEAF
-from ledger import Charge, OpenSettlement, Reason
+from ledger import (
+    Charge,
+    CreatePlan,
+    Escrow,
+    EscrowFunding,
+    OpenSettlement,
+    PaymentRequired,
+    Purchase,
+    Reason,
+)
 from ledger.errors import SettlementStopped
 from ledger.events import SettlementFailed
 
@@ -25,6 +34,23 @@ def line(shop, batches: int) -> None:
         shop.open()
         shop.until("submitted", mine=False)
         shop.outbox.step()
+
+
+def test_an_asset_of_which_no_batch_can_be_opened_keeps_no_other_from_being_settled(shop):
+    """A token without any limit: two sales earn one receiver more than one payout can say."""
+    token, id = f"{shop.chain.name}/erc20:{OTHER.address}", f"0x{7:064x}"
+    words = {"policy": "complexity", "parameters": {"weights": {"units": 1}}}
+    most = {ACME: 2**95 - 1}
+    shop.ledger.execute(CreatePlan(plan="dear", owner="x", onchain_id=id, asset=token, price=most, credits=1, **words))
+    for order in ("1", "2"):
+        funding = EscrowFunding(Escrow(shop.chain.name, shop.contract, order))
+        shop.ledger.execute(Purchase(subscriber=BOB.address, plan="dear", funding=funding)).unwrap()
+    shop.ledger.execute(Charge(subscriber=BOB.address, plan="dear", usage={"units": 2})).unwrap()
+    shop.use(10)
+    assert list(shop.outbox._assets()) == [token, COIN]
+    with pytest.raises(PaymentRequired, match="int96"):
+        shop.settle()
+    shop.receives(**shop.parts(10))
 
 
 # -- lines -------------------------------------------------------------------------------------------------------------
