@@ -185,14 +185,10 @@ class EvmChain:
         return first == number and head.timestamp >= record.committed_at + self._contract.challenge_window
 
     def _committed(self, number: int, record: Record, head: Header) -> Committed:
-        found = self._log("BatchCommitted", number, record.committed_block)
-        event = self._contract.read(found)
-        assert event is not None  # its topic was asked for
-        told = event["args"]
-        batch = sealing.ContractBatch(*(told["batch"][field] for field in _FIELDS))
-        if "0x" + told["digest"].hex() != record.digest:
+        digest, committed = self._contract.committed(self._log("BatchCommitted", number, record.committed_block))
+        if digest != record.digest:
             raise ChainUnavailable(f"the node's log of batch {number} is not what it has recorded", "ask another node")
-        return Committed(hash_of(found), batch, told["uri"])
+        return committed
 
     def _transaction(self, event: str, number: int, block: int) -> str:
         return hash_of(self._log(event, number, block))
@@ -477,7 +473,6 @@ _STAGES: dict[Stage, FoundStage] = {
     Stage.executed: "executed",
     Stage.cancelled: "cancelled",
 }
-_FIELDS = ("seq", "periodEnd", "leaves", "token", "prevDigest", "usageRoot", "dataHash", "payoutsHash")
 
 
 def _word(address: str) -> str:
