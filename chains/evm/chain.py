@@ -41,7 +41,10 @@ FIXED_GAS = 300_000
 """What a batch may use besides its receivers and its bytes, where the node cannot estimate it: it stands in line."""
 
 RECEIVER_GAS = 23_500
-"""What one receiver may use: its due is stored, often for the first time, and its payout is two words of data."""
+"""What one receiver may use besides its bytes: its due is stored, often for the first time."""
+
+ZERO_GAS, BYTE_GAS = 4, 16
+"""What a byte of a call's data uses: one that is 0, and any other. A payout has 64, and most are 0 of a small one."""
 
 CLAIMED_GAS = 17_100
 """What one receiver uses more if it is paid all that it is owed between the estimate and the block: anyone may do that,
@@ -385,7 +388,9 @@ class EvmChain:
         try:
             estimate = self._node.estimate_gas(self._transaction_of(data))
         except Reverted:
-            return FIXED_GAS + RECEIVER_GAS * len(batch.payouts)
+            zeros = data.count(0)
+            given = ZERO_GAS * zeros + BYTE_GAS * (len(data) - zeros)
+            return min(FIXED_GAS + given + RECEIVER_GAS * len(batch.payouts), MOST_GAS)
         margin = -(-estimate // GAS_MARGIN) + CLAIMED_GAS * len(batch.payouts)
         return min(estimate + margin, MOST_GAS)
 

@@ -1,12 +1,13 @@
 """Batches in line, refused, cancelled, challenged; and logs that were restored from a backup."""
 
 import pytest
-from evm_shop import ACME, ALICE, BOB, COIN, OTHER, OWNER
+from evm_shop import ACME, ALICE, BOB, COIN, OTHER, OWNER, encode_and_hash
 
 from chains import prove
 from chains.evm import addresses
 from chains.evm.sealing import contract_batch
-from chains.leaves import EVM_LEAF
+from chains.leaves import EVM_LEAF, keccak
+from chains.seals import to_hex
 from ledger import (
     Charge,
     CreatePlan,
@@ -51,6 +52,31 @@ def test_an_asset_of_which_no_batch_can_be_opened_keeps_no_other_from_being_sett
     with pytest.raises(PaymentRequired, match="int96"):
         shop.settle()
     shop.receives(**shop.parts(10))
+
+
+def test_as_many_receivers_as_may_be_have_gas_enough_while_their_batch_stands_in_line(shop):
+    """It cannot be tried before the one ahead of it is mined. Amounts of eleven bytes cost more than small ones."""
+    salt = (1).to_bytes(32)
+    plan = int.from_bytes(encode_and_hash(OWNER.address, salt))
+    price = {
+        addresses.address(to_hex(keccak(bytes([1, *number.to_bytes(2)]))[:20])): 2**86 - 1 for number in range(600)
+    }
+    held = sum(price.values())
+    shop.anvil.ask("anvil_setBalance", BOB.address, hex(2 * held))
+    shop.transact(OWNER.address, "setPlan", salt, (addresses.COIN, 1, 0, [(ACME, held)]))
+    shop.transact(BOB.address, "purchase", (plan, BOB.address, salt), value=held)
+    words = {"credits": 1, "policy": "complexity", "parameters": {"weights": {"units": 1}}}
+    many = CreatePlan(plan="many", owner="x", onchain_id=f"0x{7:064x}", asset=COIN, price=price, **words)
+    shop.ledger.execute(many).unwrap()
+    funding = EscrowFunding(Escrow(shop.chain.name, shop.contract, "of the same escrow"))
+    shop.ledger.execute(Purchase(subscriber=BOB.address, plan="many", funding=funding)).unwrap()
+    line(shop, 1)
+    shop.ledger.execute(Charge(subscriber=BOB.address, plan="many", usage={"units": 1})).unwrap()
+    line(shop, 1)
+    shop.finish()
+    used = [int(shop.anvil.mined(each.hash)["gasUsed"], 16) for each in shop.attempts()]
+    assert max(used) > 14_000_000
+    assert {shop.anvil.mined(each.hash)["status"] for each in shop.attempts()} == {"0x1"}
 
 
 # -- lines -------------------------------------------------------------------------------------------------------------
