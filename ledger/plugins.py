@@ -225,6 +225,10 @@ class Chain(Protocol):
         """What the contract holds for who bought: what was paid in, less exits and what has moved to dues."""
         ...
 
+    def holdings(self, asset: str) -> int:
+        """What the contract has of an asset, in escrow or not: as who keeps that asset says, not as it says itself."""
+        ...
+
     def pause(self) -> None:
         """Let a moment pass in which there may be news: a block's time, or (in a mock) a block."""
         ...

@@ -30,6 +30,7 @@ from .logs import Logs, hash_of
 from .node import Contradiction, Header, Node, NotTaken, Reverted
 from .publishing import LeafFiles
 from .reverts import reason
+from .tokens import Token
 from .transactions import Fees, Sent
 
 T = TypeVar("T")
@@ -171,6 +172,11 @@ class EvmChain:
         """What the contract holds for who bought: what was paid in, less exits and what has moved to dues."""
         token = self._token(asset)
         return 0 if token is None else self._contract.escrow(token)
+
+    def holdings(self, asset: str) -> int:
+        """What the contract has of a token, as the token says, or of the chain's own coin."""
+        token = self._token(asset)
+        return 0 if token is None else Token(self._node, token).balance(self.contract)
 
     def _token(self, asset: str) -> str | None:
         """The asset's token; None for an asset of another chain, of which nothing can be here."""

@@ -20,6 +20,7 @@ from ledger import (
 )
 from ledger.errors import SettlementStopped
 from ledger.events import SettlementFailed
+from replay import audit
 
 
 def failed(shop) -> list[tuple[int, bool]]:
@@ -405,3 +406,19 @@ def test_charges_go_on_while_settling_stands_still(shop):
     assert shop.ledger.execute(Charge(subscriber=ALICE.address, plan="pro", usage={"units": 5})).accepted
     shop.settle()
     shop.receives(acme=142, fee=8)
+
+
+# -- money that is taken behind the contract's back --------------------------------------------------------------------
+
+
+def test_money_that_the_contract_no_longer_has_is_found(shop):
+    """Its own books do not know: an issuer may take its token back, or let balances change by themselves."""
+    shop.use(10)
+    shop.settle()
+    shop.transact(OTHER.address, "claim", addresses.COIN, ACME)
+    assert shop.has(shop.contract) == shop.chain.holdings(COIN) == 1000 - 95
+    assert audit(shop.log, chains=[shop.chain]).clean
+    for has, found in ((1000, []), (904, [("chain_escrow", "holdings", 904)])):
+        shop.anvil.ask("anvil_setBalance", shop.contract, hex(has))
+        findings = audit(shop.log, chains=[shop.chain]).findings
+        assert [(each.kind, each.field, each.found["amount"]) for each in findings] == found
