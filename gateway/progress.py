@@ -12,7 +12,8 @@ Progress: TypeAlias = Callable[[str, int, int], None]
 
 @contextmanager
 def progress(quiet: bool) -> Iterator[Progress]:
-    """A bar that is told the stage, what is done and how much there is; none with `quiet`, or off terminals."""
+    """A bar that is told the stage, what is done and how much there is (0: nobody knows, and the bar moves by itself);
+    none with `quiet`, or off terminals."""
     if quiet or sys.stderr is None or not sys.stderr.isatty():
         yield lambda stage, done, total: None
         return
@@ -25,7 +26,7 @@ def progress(quiet: bool) -> Iterator[Progress]:
 
         def told(stage: str, done: int, total: int) -> None:
             if stage not in stages:
-                stages[stage] = bar.add_task(stage)
+                stages[stage] = bar.add_task(stage, total=total or None)
             bar.update(stages[stage], completed=done, total=total or None)
 
         yield told

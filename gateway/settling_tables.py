@@ -12,6 +12,9 @@ from .money import Money
 from .settling import BatchTold
 
 _MOST_SHOWN = 2
+_ONE_LINE = 32
+"""How long a batch's payouts may be to stand in one line."""
+
 _OURS = ("it was called off on the chain", "the chain has another batch", "batch ")
 """How the reasons of failed batches begin that the outbox and the ledger give; all others are the chain's own words."""
 
@@ -71,13 +74,13 @@ def _wait(money: Money, end: int) -> str:
 
 
 def show_batches(told: Sequence[BatchTold], title: str, hashes: bool = False) -> None:
-    """A line a batch, and why those that failed or are in doubt did; with `hashes`, what the chain has in full."""
+    """A row a batch, and why those that failed or are in doubt did; with `hashes`, what the chain has in full."""
     places = {(batch.chain, batch.contract) for batch in told}
     several = len(places) > 1
     where = f"{title}, all of contract {told[0].contract} on {told[0].chain}" if not several else title
     names = ("chain", "contract") * several
     columns = ("batch", *names, "asset", "state", ">accounts", "payouts", "opened", "took", "root", "transaction")
-    render.table(columns, [_row(batch, several) for batch in told], where)
+    render.table(columns, [row for batch in told for row in _rows(batch, several)], where)
     for line in _reasons(told):
         render.line(line)
     if hashes:
@@ -85,15 +88,19 @@ def show_batches(told: Sequence[BatchTold], title: str, hashes: bool = False) ->
         render.table(("batch", ">block", ">attempts", "what", "hash"), _hashes(told), "hashes")
 
 
-def _row(batch: BatchTold, several: bool) -> tuple[object, ...]:
+def _rows(batch: BatchTold, several: bool) -> Iterator[tuple[object, ...]]:
+    """A batch's row; where its payouts are long, as addresses make them, each further one has a row of its own."""
     payouts = [f"{short(each.receiver)} {render.amount(each.amount, signed=True)}" for each in batch.payouts]
     more = [f"{len(payouts) - _MOST_SHOWN} more"] * (len(payouts) > _MOST_SHOWN)
-    paid = ", ".join(payouts[:_MOST_SHOWN] + more) or "-"
+    shown = payouts[:_MOST_SHOWN] + more or ["-"]
+    first, *others = [joined] if len(joined := ", ".join(shown)) <= _ONE_LINE else shown
     where = (batch.chain, short(batch.contract)) * several
+    asset = short(batch.asset.removeprefix(f"{batch.chain}/").removeprefix("erc20:"))
     took = "-" if batch.ended is None else span(batch.ended - batch.opened)
-    hashes = short(batch.root), short(batch.transaction) or "-"
-    times = seconds_text(batch.opened), took
-    return (batch.number, *where, short(batch.asset), batch.state, batch.accounts, paid, *times, *hashes)
+    rest = seconds_text(batch.opened), took, short(batch.root), short(batch.transaction) or "-"
+    yield batch.number, *where, asset, batch.state, batch.accounts, first, *rest
+    for other in others:
+        yield "", *("" for _ in where), "", "", "", other, *("" for _ in rest)
 
 
 def _hashes(told: Sequence[BatchTold]) -> Iterator[tuple[object, ...]]:

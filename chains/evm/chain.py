@@ -9,6 +9,7 @@ Nothing here is asynchronous: in an event loop, let a thread ask (`asyncio.to_th
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, TypeVar
 
@@ -65,6 +66,13 @@ class Slot(NamedTuple):
     fees: Fees
 
 
+class Claims(NamedTuple):
+    """What receivers have claimed of a token as of a block: the token and the block's hash, and amounts by receiver."""
+
+    block: tuple[str, str]
+    amounts: Counter[str]
+
+
 class EvmChain:
     """One `UsageSettlement`. `account` is the operator's; without one nothing can be simulated, signed or sent.
 
@@ -87,6 +95,7 @@ class EvmChain:
         self._logs = Logs(node, contract.address)
         self._scan = Scan(contract, self.name, self._logs)
         self._final = self._height = 0
+        self._claims = Claims(("", ""), Counter())
         self._unwanted: set[str] = set()  # transactions that the node found too cheap to take in
 
     @property
@@ -160,13 +169,22 @@ class EvmChain:
         """What the contract has paid to a receiver of what was due to it, so far."""
         if (token := self._token(asset)) is None:
             return 0
-        topics = [self._contract.topic("Claimed"), *map(_word, (token, receiver))]
 
         def read(_: int, head: Header) -> int:
-            logs = self._logs.between(topics, self._contract.deployed_block, head.number)
-            return sum(int.from_bytes(bytes(log["data"]), "big") for log in logs)
+            if self._claims.block != (token, head.hash):
+                self._claims = Claims((token, head.hash), self._claimed_by_all(token, head))
+            return self._claims.amounts[addresses.address(receiver)]
 
         return self._as_of_one_block(read)
+
+    def _claimed_by_all(self, token: str, head: Header) -> Counter[str]:
+        """What every receiver has claimed of a token: who asks for one mostly asks for all."""
+        amounts: Counter[str] = Counter()
+        topics = [self._contract.topic("Claimed"), _word(token)]
+        for log in self._logs.between(topics, self._contract.deployed_block, head.number):
+            receiver = addresses.address(to_hex(bytes(log["topics"][2][-20:])))
+            amounts[receiver] += int.from_bytes(bytes(log["data"]), "big")
+        return amounts
 
     def escrow(self, asset: str) -> int:
         """What the contract holds for who bought: what was paid in, less exits and what has moved to dues."""

@@ -7,6 +7,7 @@ another block there, as much is forgotten as it takes.
 from __future__ import annotations
 
 import threading
+from bisect import bisect_right
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -24,6 +25,9 @@ from .node import Header
 
 MOST_TRIES = 8
 """How often a scan begins again because the chain changed under it."""
+
+MOST_MARKS = 100
+"""How many marks are kept: a chain that goes back before the first of them is read from its beginning."""
 
 EVENTS = ("Purchased", "ExitRequested", "Exited")
 
@@ -57,7 +61,7 @@ class Scan:
                 end = self._node.block(last)
                 if end is None:  # a node that lags: it would tell of no logs in blocks that it does not have
                     continue
-                facts = self._read(last, final)
+                facts = self._read(after, last, final)
                 if self._has(end):
                     return [fact for fact in facts if after < fact.block <= last]
                 self._forget()
@@ -66,8 +70,8 @@ class Scan:
             "run again, or ask another node",
         )
 
-    def _read(self, last: int, final: int) -> list[ChainFact]:
-        """The facts up to a block, those that are kept and those that are read now."""
+    def _read(self, after: int, last: int, final: int) -> list[ChainFact]:
+        """The facts up to a block: those that are kept of what comes after `after`, and those that are read now."""
         self._forget()
         start = self._marks[-1].block + 1 if self._marks else self._contract.deployed_block
         upto = min(final, last)
@@ -76,10 +80,13 @@ class Scan:
             new = list(self._between(start, upto, final))
             if mark is not None and self._has(mark):
                 self._kept += new
-                self._marks.append(_Mark(upto, mark.hash, len(self._kept)))
+                self._marks = [*self._marks[1 - MOST_MARKS :], _Mark(upto, mark.hash, len(self._kept))]
                 start, new = upto + 1, []
-            return [*self._kept, *new, *self._between(max(start, upto + 1), last, final)]
-        return [*self._kept, *self._between(start, last, final)]
+            return [*self._kept_after(after), *new, *self._between(max(start, upto + 1), last, final)]
+        return [*self._kept_after(after), *self._between(start, last, final)]
+
+    def _kept_after(self, block: int) -> list[ChainFact]:
+        return self._kept[bisect_right(self._kept, block, key=lambda fact: fact.block) :]
 
     def _forget(self) -> None:
         """Go back to the last mark that the chain still has."""

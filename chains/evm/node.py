@@ -27,7 +27,7 @@ from urllib.parse import unquote, urlsplit
 
 from ledger.errors import BadData, ChainUnavailable, LedgerError, SendUnknown
 
-from .extra import missing
+from .extra import keep_depth, missing
 
 try:
     from eth_hash.auto import keccak
@@ -39,6 +39,7 @@ try:
     from .transport import Transport
 except ModuleNotFoundError as error:
     raise missing(error) from error
+keep_depth()
 
 BlockId: TypeAlias = int | Literal["latest", "safe", "finalized", "earliest", "pending"]
 """A block: its number, or a tag."""

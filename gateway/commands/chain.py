@@ -233,12 +233,14 @@ def _show_deployed(chain: str, roles: Roles, delays: Delays, done: Done, token: 
     table(("made", "address", ">block", ">gas", ">cost in the coin's smallest unit"), rows, f"on {chain}")
     line()
     named = [(name, address) for name, address in roles._asdict().items()]
-    seconds = [(name.replace("_", " "), f"{delay} s") for name, delay in delays._asdict().items()]
+    names = ("challenge window", "freeze delay", "exit delay")
+    seconds = [(name, f"{delay} s") for name, delay in zip(names, delays, strict=True)]
     table(("role or delay", "who, or how long"), [*named, *seconds])
     line()
     if token is not None:
         line(f"the token is {asset_name(chain, token.contract)}: anyone may mint it, so it is worth nothing")
     line(f"it could have cost {amount(most)} of the coin's smallest unit at most")
+    line(f"to settle there: tollbook settle LOG --chain {chain} --contract {done.contract}")
 
 
 @chain.command(short_help="How the settlement contract is, and whether it can be settled on.")
@@ -272,8 +274,8 @@ def _show_status(found: Status) -> None:
     facts = [("chain", found.chain), ("node", found.node), ("head", str(found.head.number)), ("final block", final)]
     facts += [("contract", found.contract), *_contract_facts(found)]
     if found.key is not None:
-        role = "the operator" if found.key.is_operator else "not the operator"
-        facts += [("key", f"{found.key.address}, {role}")]
+        role = ", the operator" if found.key.is_operator else ", not the operator"
+        facts += [("key", found.key.address + role * (found.found is not None))]
         facts += [("key's balance", f"{amount(found.key.balance)} of the coin's smallest unit")]
     table(("status", "what there is"), facts)
     if found.found is not None and found.found.waiting:

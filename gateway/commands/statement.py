@@ -77,6 +77,7 @@ def _proven(store: Store, batch: int, subscriber: str, plan: str) -> Proven:
 
 def _rows(found: Statement, times: list[str], decimals: int) -> Iterator[tuple[object, ...]]:
     from ..render import amount
+    from ..settling_tables import short
 
     def after(balance: Amounts) -> tuple[str, str]:
         return amount(balance.available, decimals), amount(balance.held, decimals)
@@ -84,5 +85,5 @@ def _rows(found: Statement, times: list[str], decimals: int) -> Iterator[tuple[o
     yield ("", "", "opening", "", "", "", *after(found.opening))
     for line, at in zip(found.lines, times, strict=True):
         change = (amount(part, decimals, True) for part in (line.change.available, line.change.held, line.change.spent))
-        yield (line.seq or "", at, line.text, *change, *after(line.balance))
+        yield (line.seq or "", at, short(line.text), *change, *after(line.balance))
     yield ("", "", "closing", "", "", "", *after(found.closing))

@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 from eth_account import Account
 from msgspec.structs import replace
 
-from chains import Proof
+from chains import Proof, leaf_file
 from chains.evm import addresses
 from chains.evm.connecting import connect
 from chains.evm.contract import SettlementContract
@@ -212,9 +212,15 @@ class EvmTill(Till):
                 purchases_gas=sum(done.gas for done in self._sold),
                 batches=len(confirmed),
                 batches_gas=sum(receipt["gasUsed"] for receipt in receipts if receipt is not None),
+                accounts=sum(self._accounts(event.number) for event in confirmed),
                 transfer=self._transfer_gas(),
             ),
         )
+
+    def _accounts(self, batch: int) -> int:
+        """How many accounts a batch has a leaf of, by what was published."""
+        published = self.chain.published(batch)
+        return 0 if published is None else len(leaf_file.decode(published).leaves)
 
     def _transfer_gas(self) -> int:
         """What a transfer of the token uses, between two who have some: the cheapest there is."""

@@ -67,10 +67,11 @@ def run(
     """Sell, admit, charge, correct, settle and audit what a trace tells (or what is generated, without one).
 
     It makes a new log, and a new chain: a mock chain beside it, or a local EVM chain that ends with the run. On a mock
-    chain the same trace, options and version give the same log, hash for hash. `progress` gets a phase (`requests`,
-    then `audit`), what is done and the whole. Nothing is left behind where the input cannot be read; an interrupt
-    leaves the log and the chain with all that was acknowledged, and says so in a note. Raises BadData, NotFound,
-    UnknownPlugin, AlreadyExists, MissingExtra or ChainUnavailable.
+    chain the same trace, options and version give the same log, hash for hash. `progress` gets a phase (`chain` for a
+    local EVM chain, `requests`, `audit`), what is done and the whole, 0 where that is not known. Nothing is left behind
+    where the input cannot be read or the chain does not start; an interrupt leaves the log and the chain with all that
+    was acknowledged, and says so in a note. Raises BadData, NotFound, UnknownPlugin, AlreadyExists, MissingExtra or
+    ChainUnavailable.
     """
     if chain not in CHAINS:
         hint = "give mock, a chain in a file beside the log, or evm, a local EVM chain"
@@ -82,17 +83,24 @@ def run(
     _check_names(demanded)
     shop = open_shop(demanded, tariff, slice_length(demanded))
     name = f"demo-{_digest(demanded, tariff, seed, CHAINS[chain])}"
-    path = _claim(db)
+    path, begun = _claim(db), False
     try:
         clock = TraceClock(demanded.rows[0].at)
-        with Ledger.open(path, clock=clock, id=name) as ledger, _till(chain, ledger, clock, path) as till:
-            Story(ledger, till, clock, demanded, till.open(shop), Random(seed)).play(progress)
+        with Ledger.open(path, clock=clock, id=name) as ledger, _till(chain, ledger, clock, path, progress) as till:
+            story = Story(ledger, till, clock, demanded, till.open(shop), Random(seed))
+            if CHAINS[chain] == EVM:
+                progress("chain", 1, 1)
+            begun = True
+            story.play(progress)
             summary, onchain = figures(ledger), till.told()
             report = _audit(path, [till.chain] if onchain else [], progress)
         sweep(path)
-    except KeyboardInterrupt as interrupt:
-        places = [path] if CHAINS[chain] == EVM else [path, mock_file(path, CONTRACT)]
-        interrupt.add_note(f"what was done so far is in {' and '.join(map(str, places))}")
+    except BaseException as error:
+        if not begun:
+            _take_away(path)
+        elif isinstance(error, KeyboardInterrupt):
+            places = [path] if CHAINS[chain] == EVM else [path, mock_file(path, CONTRACT)]
+            error.add_note(f"what was done so far is in {' and '.join(map(str, places))}")
         raise
     return summary(
         log=str(path),
@@ -106,12 +114,13 @@ def run(
 
 
 @contextmanager
-def _till(chain: str, ledger: Ledger, clock: TraceClock, log: Path) -> Iterator[Till]:
+def _till(chain: str, ledger: Ledger, clock: TraceClock, log: Path, progress: Progress) -> Iterator[Till]:
     """A till at a new chain of that kind."""
     if CHAINS[chain] == MOCK:
         with closing(MockChain(mock_file(log, CONTRACT), name=MOCK, contract=CONTRACT)) as held:
             yield MockTill(ledger, held)
         return
+    progress("chain", 0, 0)
     try:
         from .evm_till import evm_till
     except ModuleNotFoundError as error:
@@ -130,6 +139,15 @@ def _audit(path: Path, chains: Sequence[Chain], progress: Progress) -> Report:
 def sweep(log: Path) -> None:
     """Take away the side files that reading leaves: SQLite does so when the last connection that may write closes."""
     stores.get("sqlite")(log).close()
+
+
+def _take_away(log: Path) -> None:
+    """Take away a new log, and whatever was made beside it."""
+    for path in (log, *(log.with_name(log.name + side) for side in SIDE_FILES)):
+        if path.is_dir():
+            path.rmdir()
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _tariff(text: str) -> Tariff:

@@ -96,14 +96,15 @@ def _gas(summary: Summary, onchain: OnChain, console: Console) -> None:
     """The gas that the chain has used, next to that of a transfer for each charge."""
     gas, charges = onchain.gas, summary.charged.charges
     rows = [
-        ("purchases", gas.purchases, gas.purchases_gas, gas.purchases),
+        ("purchases on the chain", gas.purchases, gas.purchases_gas, gas.purchases),
         ("batches", gas.batches, gas.batches_gas, gas.batches),
-        ("  for each charge", charges, gas.batches_gas, charges),
+        ("  by account in each of them", gas.accounts, gas.batches_gas, gas.accounts),
+        ("  by charge", charges, gas.batches_gas, charges),
         ("in place of one transfer a charge", charges, charges * gas.transfer, charges),
     ]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     table.add_column(f"gas on {onchain.kind}")
-    for title in ("", "in all", "each"):
+    for title in ("number", "gas in all", "gas each"):
         table.add_column(title, justify="right")
     for name, number, total, parts in rows:
         table.add_row(name, f"{number:,}", f"{total:,}", _each(total, parts))
@@ -122,6 +123,8 @@ def _each(total: int, parts: int) -> str:
 def _verdict(summary: Summary, console: Console) -> None:
     audit = summary.audit
     checked = f"{sum(check.checked for check in audit.checks):,} checks of {summary.head.seq:,} events"
+    if any(check.name.startswith("chain_") for check in audit.checks):
+        checked += ", held to the chain"
     if audit.clean:
         console.print(Text.assemble(("audit: clean", "bold green"), f", {checked}"))
     else:

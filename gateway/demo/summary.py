@@ -78,13 +78,15 @@ class Receiver(msgspec.Struct, frozen=True):
 
 
 class Gas(msgspec.Struct, frozen=True):
-    """The gas that the chain has used: for all purchases, for all batches, and for one `transfer` of the token to
-    somebody who has some already, which is what paying one charge by itself would take at least."""
+    """The gas that the chain has used: for all purchases, for all batches (`accounts` says how many accounts stand in
+    all of them together), and for one `transfer` of the token to somebody who has some already, which is what paying
+    one charge by itself would take at least."""
 
     purchases: int
     purchases_gas: int
     batches: int
     batches_gas: int
+    accounts: int
     transfer: int
 
 

@@ -310,6 +310,7 @@ def test_an_address_without_code_or_with_another_contract_is_a_problem(place, wi
         found = status(address, "--json")
         assert (found.code, found.json["found"]) == (1, None)
         assert message in found.json["problems"][0]["message"]
+        assert "operator" not in status(address).out
     assert status("0x12", "--json").error["code"] == "bad_data"
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,10 +15,13 @@ from chains.evm.local.anvil import INSTALL, find_anvil
 from gateway.cli import main
 from gateway.demo import Summary, run
 from gateway.demo.summary import OnChain
+from gateway.settling_tables import short
+from ledger.errors import ChainUnavailable
 from ledger.events import EscrowFunding, Frozen, Purchased, SettlementConfirmed, Withdrawn
 from ledger.log import entries
 from ledger.plugins import stores
 
+PHASES = ["chain", "requests", "audit"]
 KINDS = [
     "eth-tester",
     pytest.param("anvil", marks=pytest.mark.skipif(find_anvil() is None, reason=f"needs anvil: {INSTALL}")),
@@ -87,6 +92,7 @@ def test_the_gas_of_batches_is_far_below_that_of_a_transfer_a_charge(told, oncha
     assert gas.batches_gas >= 60_000 * gas.batches
     assert 30_000 < gas.transfer < 60_000
     assert gas.batches_gas < gas.transfer * told.charged.charges
+    assert gas.batches < gas.accounts <= gas.batches * len(onchain.names)
     assert gas.purchases_gas >= 100_000 * gas.purchases > 0
 
 
@@ -101,7 +107,63 @@ def test_it_is_shown_and_goes_as_json(tmp_path, capsys):
     shown = capsys.readouterr().out
     for part in ("settled on eip155:31337", "TUSD", "paid to acme", "gas on eth-tester", "in place of one transfer"):
         assert part in shown
+    assert "events, held to the chain" in shown
     assert main([*words, "--db", str(tmp_path / "two.db"), "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
     assert answer["chain"] == "eip155:31337"
     assert answer["onchain"]["gas"]["batches"] == answer["batches"]
+
+
+def test_the_batches_of_its_log_are_shown_with_a_line_for_each_receiver(told, onchain, capsys):
+    assert main(["batches", told.log]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines[1:])) <= 120
+    title = lines.index(f"batches, all of contract {onchain.contract} on {told.chain}")
+    first, second = (line.split() for line in lines[title + 2 : title + 4])
+    assert first[:3] == ["1", short(onchain.asset.split(":")[-1]), "confirmed"]
+    paid = {first[4]: first[5], second[0]: second[1]}
+    assert set(paid) == {short(receiver) for receiver in told.receivers[onchain.asset]}
+    assert all(amount.startswith("+") for amount in paid.values())
+
+
+def test_a_statement_of_its_log_shortens_addresses_for_eyes_alone(told, onchain, capsys):
+    sold = next(event for event in events(told, Purchased) if event.asset == onchain.asset and event.cost)
+    words = ["statement", told.log, "--subscriber", sold.subscriber, "--plan", sold.plan]
+    assert main(words) == 0
+    _, *table = capsys.readouterr().out.splitlines()
+    assert any(short(onchain.asset) in line for line in table)
+    assert onchain.asset not in "".join(table)
+    assert main([*words, "--json"]) == 0
+    assert onchain.asset in capsys.readouterr().out
+
+
+def test_a_chain_that_does_not_start_leaves_no_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("TOLLBOOK_ANVIL", raising=False)
+    monkeypatch.setattr("chains.evm.local.anvil.__file__", str(tmp_path / "anvil.py"))
+    with pytest.raises(ChainUnavailable, match="anvil is not installed"):
+        run(chain="anvil", requests=1)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_the_extra_it_says_what_to_install_and_leaves_no_file(tmp_path):
+    program = "import sys; sys.modules['web3'] = None; from gateway.cli import main; sys.exit(main())"
+    words = [sys.executable, "-c", program, "demo", "--chain", "evm", "--requests", "1"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert 'pip install "tollbook[evm]"' in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_progress_tells_of_the_chain_first(tmp_path):
+    told: list[tuple[str, int, int]] = []
+    run(
+        chain="eth-tester",
+        requests=20,
+        subscribers=2,
+        db=tmp_path / "demo.db",
+        progress=lambda *news: told.append(news),
+    )
+    assert told[:2] == [("chain", 0, 0), ("chain", 1, 1)]
+    assert [phase for phase, _, _ in told] == sorted((phase for phase, _, _ in told), key=PHASES.index)

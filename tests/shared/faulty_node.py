@@ -83,7 +83,7 @@ class FaultyNode:
         """Listen (again, on the same port)."""
         self._server = _Server(self._port, self)
         self._port = self._server.server_address[1]
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         self._thread.start()
 
     @contextmanager
@@ -232,7 +232,7 @@ def _number(param: Any) -> int:
 
 
 class _Server(ThreadingHTTPServer):
-    daemon_threads = False  # ending it waits for what is being answered
+    daemon_threads = True  # a run that is broken off ends
     allow_reuse_address = True
 
     def __init__(self, port: int, node: FaultyNode) -> None:

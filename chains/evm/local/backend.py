@@ -11,6 +11,7 @@ import re
 from typing import Any
 
 import eth_tester.backends.pyevm.main as pyevm
+from eth.estimators import get_gas_estimator
 from eth.exceptions import Revert, VMError
 from eth.exceptions import TransactionNotFound as NotIndexed
 from eth.vm.spoof import SpoofTransaction
@@ -23,6 +24,8 @@ from rlp.exceptions import DecodingError as NotATransaction
 from .chain import DERIVATION, MNEMONIC
 
 _ERROR = bytes.fromhex("08c379a0")  # Error(string), what `require` and `revert("...")` give
+
+_STIPEND = 2_300  # what a call that sends coins is given on top, and must be there before it
 
 _REFUSALS = (
     ("max fee per gas", "max fee per gas less than block base fee"),
@@ -61,6 +64,7 @@ class Backend(pyevm.PyEVMBackend):  # type: ignore[misc]  # eth-tester has no ty
         genesis = self.generate_genesis_params(parameters)
         super().__init__(genesis, state, mnemonic=MNEMONIC, hd_path=DERIVATION)
         type(self.chain).chain_id = chain_id  # the class is made anew for each chain
+        self.chain.gas_estimator = _needed
 
     def call(self, transaction: dict[str, Any], block_number: int | str = "latest") -> bytes:
         """Run a call on the state after that block, and forget it."""
@@ -165,3 +169,27 @@ def _failure(error: VMError) -> RpcError:
         data = error.args[0] if error.args else b""
         return reverted(data if isinstance(data, bytes) else b"")
     return RpcError(-32603, f"EVM error {type(error).__name__}")
+
+
+def _needed(state: Any, transaction: Any) -> int:  # noqa: ANN401 - py-evm's shapes
+    """The gas with which a transaction does not run out: what it uses when it has plenty, and what calls keep back.
+
+    py-evm tries a dozen limits, each a run of its own. That is left for where the guess is too low. Raises VMError for
+    a transaction that fails with all the gas of a block.
+    """
+    plenty = _run(state, transaction, state.gas_limit)
+    plenty.raise_if_error()
+    guess = (state.gas_limit - plenty.get_gas_remaining() + _STIPEND) * 64 // 63
+    for limit in (transaction.intrinsic_gas, guess):
+        if not _run(state, transaction, limit).is_error:
+            return int(limit)
+    return int(get_gas_estimator()(state, transaction))
+
+
+def _run(state: Any, transaction: Any, limit: int) -> Any:  # noqa: ANN401
+    """What comes of a transaction with that gas limit; the state stays as it is."""
+    before = state.snapshot()
+    try:
+        return state.apply_transaction(SpoofTransaction(transaction, gas=limit))
+    finally:
+        state.revert(before)

@@ -13,7 +13,7 @@ from pydantic_core import from_json
 
 from ledger.errors import ChainUnavailable
 
-from ..extra import missing
+from ..extra import keep_depth, missing
 from .chain import CHAIN_ID, LocalChain
 
 try:
@@ -27,6 +27,7 @@ try:
     from .backend import Backend, RpcError
 except ModuleNotFoundError as error:
     raise missing(error) from error
+keep_depth()
 
 _NOBODY = "0x" + "00" * 20
 

@@ -1,6 +1,8 @@
 """Both kinds of local chain answer as one node does: over HTTP, and with the same errors."""
 
 import json
+import subprocess
+import sys
 import urllib.request
 from types import SimpleNamespace
 
@@ -286,3 +288,15 @@ def test_the_best_that_is_installed_is_taken(monkeypatch, tmp_path):
         assert chain.kind == "eth-tester"
     with pytest.raises(ChainUnavailable, match="anvil is not installed"):
         local_chain("anvil")
+
+
+@pytest.mark.parametrize("module", ["connecting", "wallet", "local.tester", "bench"])
+def test_python_recurses_no_deeper_for_a_chain_in_its_process(module):
+    """py-evm and py_ecc raise the limit, and the standard json then crashes the process on deeply nested input."""
+    lines = [
+        "import sys",
+        "before = sys.getrecursionlimit()",
+        f"import chains.evm.{module}",
+        "assert sys.getrecursionlimit() == before",
+    ]
+    assert subprocess.run([sys.executable, "-c", "\n".join(lines)]).returncode == 0
