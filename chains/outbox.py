@@ -89,19 +89,27 @@ class Outbox:
         """Finish what is open, open what was earned since, and carry that to its end; returns the numbers it met.
 
         Without `assets`, all that this contract holds. It lets the chain pause once for each of `pauses`, and gives up
-        after the last one: what is open then is finished by the next call. Raises SettlementStopped.
+        after the last one: what is open then is finished by the next call. Raises SettlementStopped; and
+        PaymentRequired where no batch of an asset can be opened, when the others are settled.
         """
         rests = iter(pauses)
         met = set(self._open_numbers())
         done = self.carry(rests)
+        refused: PaymentRequired | None = None
         for asset in self._assets() if assets is None else assets:
             more = True  # receivers beyond those that one batch may pay
             while done and more:
-                opened = self._open(asset)
+                try:
+                    opened = self._open(asset)
+                except PaymentRequired as error:
+                    refused = refused or error
+                    break
                 met |= opened
                 more = any(self._is_full(each) for each in self._batches() if each.batch.number in opened)
                 done = self.carry(rests)
                 more = more and asset not in self._settling().failed
+        if refused is not None:
+            raise refused
         return sorted(met)
 
     def _open(self, asset: str) -> set[int]:

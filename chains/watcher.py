@@ -22,12 +22,15 @@ from ledger import (
     Ledger,
     Purchase,
     PurchaseMade,
+    Reason,
+    Refused,
     Reverse,
     Terms,
 )
 from ledger.batches import ChainFact
 from ledger.errors import SettlementStopped
 from ledger.plugins import Chain
+from ledger.readings import EscrowedLot
 
 MOST_TOGETHER = 500
 """Facts that are taken in in one commit."""
@@ -49,6 +52,7 @@ class Watcher:
         self._after, self._checked = 0, False
         self._waiting: list[ChainFact] = []
         self._final: set[str] = set()
+        self._otherwise: set[str] = set()  # final purchases that the ledger has, and has otherwise
         self._early = True  # there may be purchases that were granted before they were final
 
     def sync(self) -> list[Untaken]:
@@ -62,6 +66,8 @@ class Watcher:
         new = [fact for fact in self._facts() if _may_be_taken(fact)]
         self._early = self._early or not all(fact.final for fact in new)
         untaken = self._take_in([*self._waiting, *new])
+        if self._reverse_changed():
+            untaken = self._take_in([each.fact for each in untaken])
         if self._early:
             self._early = self._reverse_lost(final)
         self._waiting = [each.fact for each in untaken if each.fact.final]
@@ -104,6 +110,8 @@ class Watcher:
         for (fact, _), outcome in zip(commands, outcomes, strict=True):
             if not outcome.accepted:
                 refused.append(Untaken(fact, str(outcome)))
+            if isinstance(outcome, Refused) and outcome.reason is Reason.key_reused and fact.final:
+                self._otherwise.add(fact.id)
         return refused
 
     def check(self) -> None:
@@ -112,8 +120,9 @@ class Watcher:
         if self._checked:
             return
         known = {fact.id for fact in self._chain.facts(0, 0)}
-        lots = self._ledger.escrowed(self._chain.name, self._chain.contract)
-        lost = [lot.escrow.purchase for lot in lots if not lot.escrow.block and lot.escrow.purchase not in known]
+        lost = [
+            lot.escrow.purchase for lot in self._lots() if not lot.escrow.block and lot.escrow.purchase not in known
+        ]
         if lost:
             raise SettlementStopped(
                 f"{self._chain.name} does not know {len(lost)} of the purchases that the log has from it, such as "
@@ -122,14 +131,20 @@ class Watcher:
             )
         self._checked = True
 
+    def _reverse_changed(self) -> bool:
+        """Reverse what was granted before it was final on other terms than it was bought on for good: a
+        re-organisation lets a plan be published anew, under the same id. Returns whether there was any."""
+        changed, self._otherwise = self._otherwise, set()
+        lots = self._lots() if changed else []
+        early = [lot for lot in lots if lot.escrow.block and lot.escrow.purchase in changed]
+        for lot in early:
+            self._ledger.execute(Reverse(subscriber=lot.subscriber, plan=lot.plan, lot=lot.id))
+        return bool(early)
+
     def _reverse_lost(self, final: int) -> bool:
         """Reverse what was granted before it was final and is nowhere on the chain now that its block is. Returns
         whether anything is left that was granted early and is not known to be final."""
-        early = [
-            lot
-            for lot in self._ledger.escrowed(self._chain.name, self._chain.contract)
-            if lot.escrow.block and lot.escrow.purchase not in self._final
-        ]
+        early = [lot for lot in self._lots() if lot.escrow.block and lot.escrow.purchase not in self._final]
         settled = [lot for lot in early if lot.escrow.block <= final]
         if not settled:
             return bool(early)
@@ -140,6 +155,9 @@ class Watcher:
                 # Refused where another watcher was quicker: a lot is reversed once.
                 self._ledger.execute(Reverse(subscriber=lot.subscriber, plan=lot.plan, lot=lot.id))
         return True
+
+    def _lots(self) -> list[EscrowedLot]:
+        return self._ledger.escrowed(self._chain.name, self._chain.contract)
 
 
 def _may_be_taken(fact: ChainFact) -> bool:

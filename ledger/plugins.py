@@ -225,6 +225,10 @@ class Chain(Protocol):
         """What the contract holds for who bought: what was paid in, less exits and what has moved to dues."""
         ...
 
+    def holdings(self, asset: str) -> int:
+        """What the contract has of an asset, in escrow or not: as who keeps that asset says, not as it says itself."""
+        ...
+
     def pause(self) -> None:
         """Let a moment pass in which there may be news: a block's time, or (in a mock) a block."""
         ...
@@ -252,6 +256,11 @@ class ChainPlugin(Protocol):
 
     def check(self, subscriber: str, plan: str) -> None:
         """Raises ValueError where no leaf of this kind of chain can name that subscriber or plan."""
+        ...
+
+    def check_money(self, chain: str, contract: str, asset: str, shares: Mapping[str, int]) -> None:
+        """Raises ValueError for a sale's money that no batch of that contract could pay to its receivers: an asset, a
+        contract or a receiver that has no such name there, an amount beyond what there is room for."""
         ...
 
     def seal(self, batch: Batch) -> Seal:

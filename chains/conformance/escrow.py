@@ -177,6 +177,7 @@ def _told(trial: Trial) -> Iterator[str]:
         for connection in (chain, trial.again(chain)):
             found = connection.escrow(bench.asset)
             yield from differ(f"the escrow after a payout of {amount}", found, left)
+            yield from differ(f"what it has after a payout of {amount}", connection.holdings(bench.asset), 2000)
     yield from differ("the escrow of an asset that nobody has paid in", chain.escrow(bench.elsewhere.asset), 0)
 
 
@@ -196,6 +197,7 @@ def _told_claims(trial: Trial) -> Iterator[str]:
             found = {each: connection.claimed(each, bench.asset) for each in (one, other)}
             yield from differ(f"what was claimed after payouts of {amounts}", found, {one: claimed, other: 0})
         yield from differ("the escrow after a claim", chain.escrow(bench.asset), left)
+        yield from differ("what it has after a claim", chain.holdings(bench.asset), 2000 - claimed)
     yield from differ("what was claimed of another asset", chain.claimed(one, bench.elsewhere.asset), 0)
 
 

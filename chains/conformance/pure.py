@@ -178,6 +178,27 @@ def _check(trial: Trial) -> Iterator[str]:
             yield f"check lets {subscriber!r} on {plan!r} pass, and no leaf can name it: {error}"
 
 
+def _check_money(trial: Trial) -> Iterator[str]:
+    """What `check_money` lets pass can be charged and paid by a batch; what the bench names passes."""
+    bench, plugin, chain = trial.bench, trial.bench.plugin, trial.fresh()
+    name, contract, receiver = chain.name, chain.contract, bench.receivers[0]
+    plugin.check_money(name, contract, bench.asset, dict.fromkeys(bench.receivers, 1))
+    cases = [(bench.asset, each, 1) for each in _NAMES]
+    cases += [(each, receiver, 1) for each in _NAMES]
+    cases += [(bench.asset, receiver, 2**bits + less) for bits in (95, 96, 128, 192, 255, 256) for less in (-1, 0)]
+    batch = replace(_sample(trial), chain=name, contract=contract)
+    for asset, paid, amount in cases:
+        try:
+            plugin.check_money(name, contract, asset, {paid: amount})
+        except ValueError:
+            continue
+        leaf = replace(batch.leaves[0], charged=amount, credited=0)
+        try:
+            plugin.seal(replace(batch, asset=asset, leaves=(leaf,), payouts=(Payout(paid, amount),)))
+        except ValueError as error:
+            yield f"check_money lets {amount} {asset!r} for {paid!r} pass, and no batch can pay it: {error}"
+
+
 RULES: Rules = {
     "a seal follows from its batch": _follows,
     "a root is OpenZeppelin's": _root,
@@ -186,4 +207,5 @@ RULES: Rules = {
     "a data hash is the leaf file's": _data_hash,
     "a seal refuses bad leaves": _refuses,
     "check refuses what no leaf can name": _check,
+    "check_money refuses what no batch can pay": _check_money,
 }

@@ -31,6 +31,7 @@ from .logs import Logs, hash_of
 from .node import Contradiction, Header, Node, NotTaken, Reverted
 from .publishing import LeafFiles
 from .reverts import reason
+from .tokens import Token
 from .transactions import Fees, Sent
 
 T = TypeVar("T")
@@ -42,7 +43,10 @@ FIXED_GAS = 300_000
 """What a batch may use besides its receivers and its bytes, where the node cannot estimate it: it stands in line."""
 
 RECEIVER_GAS = 23_500
-"""What one receiver may use: its due is stored, often for the first time, and its payout is two words of data."""
+"""What one receiver may use besides its bytes: its due is stored, often for the first time."""
+
+ZERO_GAS, BYTE_GAS = 4, 16
+"""What a byte of a call's data uses: one that is 0, and any other. A payout has 64, and most are 0 of a small one."""
 
 CLAIMED_GAS = 17_100
 """What one receiver uses more if it is paid all that it is owed between the estimate and the block: anyone may do that,
@@ -187,6 +191,11 @@ class EvmChain:
         token = self._token(asset)
         return 0 if token is None else self._contract.escrow(token)
 
+    def holdings(self, asset: str) -> int:
+        """What the contract has of a token, as the token says, or of the chain's own coin."""
+        token = self._token(asset)
+        return 0 if token is None else Token(self._node, token).balance(self.contract)
+
     def _token(self, asset: str) -> str | None:
         """The asset's token; None for an asset of another chain, of which nothing can be here."""
         token = addresses.token(asset)
@@ -203,14 +212,10 @@ class EvmChain:
         return first == number and head.timestamp >= record.committed_at + self._contract.challenge_window
 
     def _committed(self, number: int, record: Record, head: Header) -> Committed:
-        found = self._log("BatchCommitted", number, record.committed_block)
-        event = self._contract.read(found)
-        assert event is not None  # its topic was asked for
-        told = event["args"]
-        batch = sealing.ContractBatch(*(told["batch"][field] for field in _FIELDS))
-        if "0x" + told["digest"].hex() != record.digest:
+        digest, committed = self._contract.committed(self._log("BatchCommitted", number, record.committed_block))
+        if digest != record.digest:
             raise ChainUnavailable(f"the node's log of batch {number} is not what it has recorded", "ask another node")
-        return Committed(hash_of(found), batch, told["uri"])
+        return committed
 
     def _transaction(self, event: str, number: int, block: int) -> str:
         return hash_of(self._log(event, number, block))
@@ -407,7 +412,9 @@ class EvmChain:
         try:
             estimate = self._node.estimate_gas(self._transaction_of(data))
         except Reverted:
-            return FIXED_GAS + RECEIVER_GAS * len(batch.payouts)
+            zeros = data.count(0)
+            given = ZERO_GAS * zeros + BYTE_GAS * (len(data) - zeros)
+            return min(FIXED_GAS + given + RECEIVER_GAS * len(batch.payouts), MOST_GAS)
         margin = -(-estimate // GAS_MARGIN) + CLAIMED_GAS * len(batch.payouts)
         return min(estimate + margin, MOST_GAS)
 
@@ -495,7 +502,6 @@ _STAGES: dict[Stage, FoundStage] = {
     Stage.executed: "executed",
     Stage.cancelled: "cancelled",
 }
-_FIELDS = ("seq", "periodEnd", "leaves", "token", "prevDigest", "usageRoot", "dataHash", "payoutsHash")
 
 
 def _word(address: str) -> str:

@@ -14,6 +14,7 @@ from eth_utils.address import to_checksum_address
 from hexbytes import HexBytes
 from web3 import Web3
 from web3.contract import Contract
+from web3.exceptions import Web3Exception
 from web3.types import EventData, LogReceipt, TxParams
 
 from ledger.batches import Batch
@@ -22,8 +23,9 @@ from ledger.events import Share
 
 from . import addresses
 from .artifacts import load
+from .logs import hash_of
 from .node import Node
-from .sealing import ContractBatch, contract_batch
+from .sealing import BATCH_TYPES, ContractBatch, contract_batch
 
 
 class Stage(IntEnum):
@@ -97,13 +99,13 @@ class SettlementContract:
         """Seconds after a request to leave until a subscriber may leave without a new batch."""
         return int(self._one("exitDelay"))
 
-    def plan(self, plan_id: int, final: int | None = None) -> PlanTerms | None:
+    def plan(self, plan_id: int, final: int | None = None, block: int | None = None) -> PlanTerms | None:
         """A plan's terms; None for one that is not published. With `final`, the last final block, what was published up
         to there is asked for once: no re-organisation can put other terms in its place."""
         if plan_id not in self._plans:
             settled = None if final is None else self._terms(plan_id, max(final, self.deployed_block))
             if settled is None:
-                return self._terms(plan_id, None)
+                return self._terms(plan_id, block)
             self._plans[plan_id] = settled
         return self._plans[plan_id]
 
@@ -201,12 +203,35 @@ class SettlementContract:
     def read(self, log: LogReceipt) -> EventData | None:
         """A log as its event; None for one of which nothing is known."""
         name = self._names.get(HexBytes(log["topics"][0]).to_0x_hex()) if log["topics"] else None
-        return None if name is None else self._functions.events[name]().process_log(log)
+        if name is None:
+            return None
+        try:
+            event: EventData = self._functions.events[name]().process_log(log)
+        except (Web3Exception, DecodingError, ValueError):
+            raise self._no_log(name) from None
+        return event
+
+    def committed(self, log: LogReceipt) -> tuple[str, Committed]:
+        """The log of a batch's commitment: its digest, and what else it says. An operator may have given any bytes for
+        the uri, which leads nowhere then."""
+        try:
+            digest, made, uri = decode(_COMMITTED, bytes(log["data"]))
+        except DecodingError:
+            raise self._no_log("BatchCommitted") from None
+        batch = ContractBatch(*made)._replace(token=addresses.address(made[3]))
+        return "0x" + digest.hex(), Committed(hash_of(log), batch, uri.decode(errors="replace"))
+
+    def _no_log(self, event: str) -> ChainUnavailable:
+        return ChainUnavailable(f"the node's log {event} is not as {self.address} writes it", "ask another node")
 
     @cached_property
     def _names(self) -> dict[str, str]:
         names = [each["name"] for each in self.artifact.abi if each["type"] == "event"]
         return {self.topic(name): name for name in names}
+
+
+_COMMITTED = ("bytes32", f"({','.join(BATCH_TYPES)})", "bytes")
+"""The data of `BatchCommitted`; a string is encoded as bytes are."""
 
 
 def _payouts(batch: Batch) -> list[tuple[str, int]]:

@@ -16,7 +16,7 @@ from web3.types import EventData
 from chains.leaves import abi_encode, keccak
 from chains.seals import to_hex
 from ledger.batches import ChainFact, ExitPaid, ExitRequested, PurchaseMade
-from ledger.errors import BadData, ChainUnavailable
+from ledger.errors import ChainUnavailable
 
 from . import addresses
 from .contract import SettlementContract
@@ -106,7 +106,7 @@ class Scan:
         topics = [[self._contract.topic(name) for name in EVENTS]]
         for log in self._logs.between(topics, first, last):
             event = self._contract.read(log)
-            if event is not None:
+            if event is not None and event["event"] in EVENTS:
                 yield self._fact(event, final)
 
     def _fact(self, event: EventData, final: int) -> ChainFact:
@@ -114,9 +114,10 @@ class Scan:
         subscriber, plan_id = addresses.address(told["subscriber"]), int(told["planId"])
         plan = addresses.plan_name(plan_id)
         if event["event"] == "Purchased":
-            terms = self._contract.plan(plan_id, final)
+            terms = self._contract.plan(plan_id, final, block)
             if terms is None:
-                raise BadData(f"the contract sold the plan {plan} and does not know it", "ask another node")
+                message = f"the contract sold the plan {plan} and does not know it"
+                raise ChainUnavailable(message, "ask another node: this one tells of blocks that it does not have")
             return PurchaseMade(
                 id=to_hex(bytes(told["purchaseId"])),
                 block=block,

@@ -150,7 +150,9 @@ class Node:
         self._finality, self._fallback = finality, fallback
         self._final = 0
         self._lock = threading.Lock()
-        self._transport = Transport(url, self.shown, timeout=timeout, tries=tries, backoff=backoff)
+        self._transport = Transport(
+            url, self.shown, secrets=self._secrets, timeout=timeout, tries=tries, backoff=backoff
+        )
         self.web3 = Web3(self._transport, middleware=[(AttributeDictMiddleware, "attrdict")])
 
     def __repr__(self) -> str:

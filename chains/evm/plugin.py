@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from chains.leaves import EVM_LEAF, LeafTypes
@@ -15,6 +16,12 @@ if TYPE_CHECKING:
 
 MOST_RECEIVERS = 600
 """Osaka lets one transaction use 16,777,216 gas, and a receiver that was never paid before takes about 22,300."""
+
+MOST_PRICE = 2**96 - 1
+"""What a plan of the contract may cost, in the asset's smallest unit."""
+
+MOST_PAYOUT = 2**95 - 1
+"""What one batch may pay one receiver."""
 
 
 class EvmPlugin:
@@ -35,6 +42,20 @@ class EvmPlugin:
         two accounts, and for a plan that is no id of the contract's."""
         addresses.check_address(subscriber)
         addresses.plan_id(plan)
+
+    def check_money(self, chain: str, contract: str, asset: str, shares: Mapping[str, int]) -> None:
+        """Raises ValueError for a contract, an asset or a receiver that is not spelled as here, an asset of another
+        chain, and amounts for which a plan of the contract, or one payout, has no room."""
+        addresses.check_address(contract)
+        addresses.token(asset)
+        if not asset.startswith(f"{chain}/"):
+            raise ValueError(f"{asset} is not on {chain}, where its money should be")
+        for receiver, amount in shares.items():
+            addresses.check_address(receiver)
+            if amount > MOST_PAYOUT:
+                raise ValueError(f"one payout is {MOST_PAYOUT} at most (int96), not {amount}")
+        if sum(shares.values()) > MOST_PRICE:
+            raise ValueError(f"a price is {MOST_PRICE} at most (uint96), not {sum(shares.values())}")
 
     def seal(self, batch: Batch) -> Seal:
         """The root, the leaf file's hash and the digest. Raises ValueError for leaves that cannot be committed to."""

@@ -8,12 +8,14 @@ operator's machine. Whoever has a file can check it against the hash that the co
 from __future__ import annotations
 
 import os
+import secrets
 from contextlib import suppress
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from time import monotonic
 from urllib.parse import urlsplit
 
 import requests
+from urllib3.exceptions import HTTPError
 
 from chains.leaves import keccak
 from chains.seals import to_hex
@@ -21,6 +23,9 @@ from ledger.errors import ChainUnavailable
 
 MOST_BYTES = 1 << 30
 """A file that is longer is not read: a wrong or hostile place must not fill the memory."""
+
+MOST_SECONDS = 600
+"""Nor is one that comes slower than that: such a place must not keep anybody waiting for ever."""
 
 _CHUNK = 1 << 16
 
@@ -54,9 +59,13 @@ class LeafFiles:
     def _kept(self, data_hash: str, uri: str) -> bytes | None:
         if self._folder is None:
             return None
-        with suppress(FileNotFoundError):
+        try:
             return (self._folder / _name(data_hash)).read_bytes()
-        return None
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            message = f"the leaf file {error.filename} cannot be read: {error.strerror or error}"
+            raise ChainUnavailable(message, "mend its permissions, and run again") from error
 
     def _served(self, data_hash: str, uri: str) -> bytes | None:
         place = uri
@@ -70,26 +79,40 @@ class LeafFiles:
                     return None
                 answer.raise_for_status()
                 return _read(answer)
-        except requests.RequestException as error:
+        except (requests.RequestException, HTTPError) as error:
             message = f"the leaf file at {place} cannot be read: {type(error).__name__}"
             raise ChainUnavailable(message, "see that it is served there, and run again") from error
 
     @staticmethod
     def _keep(folder: Path, name: str, data: bytes) -> None:
-        """The file is whole under its name, or not there: it is written beside it and moved."""
+        """The file is whole under its name, or not there: it is written beside it and moved. Others may read it, as
+        far as this process lets them read its files: it is there to be served."""
         folder.mkdir(parents=True, exist_ok=True)
-        if (folder / name).exists():
+        place = folder / name
+        if place.exists() and place.read_bytes() == data:
             return
-        with NamedTemporaryFile(dir=folder, prefix=f".{name}.", delete=False) as file:
-            try:
+        beside = folder / f".{name}.{secrets.token_hex(8)}"
+        try:
+            with beside.open("xb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-                os.replace(file.name, folder / name)
-            except BaseException:
-                with suppress(OSError):
-                    os.unlink(file.name)
-                raise
+            os.replace(beside, place)
+        except BaseException:
+            with suppress(OSError):
+                beside.unlink(missing_ok=True)
+            raise
+        _sync_names(folder)
+
+
+def _sync_names(folder: Path) -> None:
+    """A file that was moved to its name is there after a power cut once the folder itself is on the disk."""
+    if os.name == "posix":
+        opened = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)
 
 
 def _name(data_hash: str) -> str:
@@ -97,9 +120,12 @@ def _name(data_hash: str) -> str:
 
 
 def _read(answer: requests.Response) -> bytes | None:
-    data = bytearray()
-    for chunk in answer.iter_content(_CHUNK):
+    """What a place answers. Raises requests' Timeout for one that drips, and urllib3's errors."""
+    data, end = bytearray(), monotonic() + MOST_SECONDS
+    while chunk := answer.raw.read1(_CHUNK, decode_content=True):  # what has come: a whole chunk may take for ever
         data += chunk
         if len(data) > MOST_BYTES:
             return None
+        if monotonic() > end:
+            raise requests.Timeout
     return bytes(data)

@@ -16,7 +16,8 @@ NO_DIGEST = bytes(WORD)
 """What the first batch names as the one before it."""
 
 _PAYOUT = ("address", "int96")
-_BATCH = ("uint64", "uint64", "uint32", "address", "bytes32", "bytes32", "bytes32", "bytes32")
+BATCH_TYPES = ("uint64", "uint64", "uint32", "address", "bytes32", "bytes32", "bytes32", "bytes32")
+"""The ABI types of the contract's struct `Batch`."""
 
 
 class ContractBatch(NamedTuple):
@@ -58,7 +59,7 @@ def payouts_hash(payouts: tuple[Payout, ...]) -> bytes:
 
 def digest(chain: str, contract: str, batch: ContractBatch) -> bytes:
     """Keccak of Solidity's `abi.encode(block.chainid, address(this), batch)`."""
-    return keccak(abi_encode(("uint256", "address", *_BATCH), (addresses.chain_id(chain), contract, *batch)))
+    return keccak(abi_encode(("uint256", "address", *BATCH_TYPES), (addresses.chain_id(chain), contract, *batch)))
 
 
 def seal(batch: Batch) -> Seal:

@@ -3,7 +3,8 @@ that no answer came."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 import requests
@@ -21,6 +22,7 @@ from ledger.errors import ChainUnavailable, LedgerError, SendUnknown
 _SEND = "eth_sendRawTransaction"
 _BUSY = (408, 425, 429, 500, 502, 503, 504)
 _CLOSED_DOORS = (401, 403, 404, 405, 407, 410)
+_TALKERS = ("urllib3.connectionpool", "urllib3.util.retry")
 _LONGEST_PAUSE = 10
 """Seconds: a node may ask for hours, but a caller is waiting."""
 
@@ -34,14 +36,33 @@ class Patience(Retry):
         return None if asked is None else min(asked, _LONGEST_PAUSE)
 
 
+class Discretion(logging.Filter):
+    """Takes a URL's secrets out of what the library below writes into the log: it tells paths and queries whole."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        super().__init__()
+        self._secrets = tuple(secrets)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Every record passes, washed."""
+        said = record.getMessage()
+        if any(secret in said for secret in self._secrets):
+            for secret in self._secrets:
+                said = said.replace(secret, "…")
+            record.msg, record.args = said, ()
+        return True
+
+
 class Transport(HTTPProvider):
-    """JSON-RPC over HTTP, for one node. `shown` is the part of the URL that may be seen.
+    """JSON-RPC over HTTP, for one node. `shown` is the part of the URL that may be seen, `secrets` are other parts.
 
     Reads are tried up to `tries` times; `eth_sendRawTransaction` is tried once, and raises SendUnknown where the node
     may have got it.
     """
 
-    def __init__(self, url: str, shown: str, *, timeout: float, tries: int, backoff: float) -> None:
+    def __init__(
+        self, url: str, shown: str, *, secrets: Iterable[str] = (), timeout: float, tries: int, backoff: float
+    ) -> None:
         self._reads, self._sends = requests.Session(), requests.Session()
         again = Patience(
             total=tries - 1,
@@ -54,9 +75,13 @@ class Transport(HTTPProvider):
         for prefix in ("http://", "https://"):
             self._reads.mount(prefix, HTTPAdapter(max_retries=again, pool_maxsize=16))
         # web3's own retries name an error that requests does not raise, and would repeat what must not be repeated.
-        super().__init__(url, session=self._reads, exception_retry_configuration=None)
+        # Nor has it to know the URL: its log would tell it.
+        super().__init__(shown, session=self._reads, exception_retry_configuration=None)
         self.global_ccip_read_enabled = False  # a contract's answer sends us to no other server
         self._url, self._shown, self._timeout, self._closed = url, shown, timeout, False
+        self._discretion = Discretion(secrets)
+        for name in _TALKERS:
+            logging.getLogger(name).addFilter(self._discretion)
 
     def __str__(self) -> str:
         return f"JSON-RPC at {self._shown}"
@@ -66,6 +91,8 @@ class Transport(HTTPProvider):
         self._closed = True
         for session in (self._reads, self._sends):
             session.close()
+        for name in _TALKERS:
+            logging.getLogger(name).removeFilter(self._discretion)
 
     def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:  # noqa: ANN401 - web3's signature
         """One request and its answer: a JSON object with a result or an error."""

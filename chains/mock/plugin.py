@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from chains.leaves import TEXT_LEAF, LeafTypes, account_key
+from chains.leaves import TEXT_LEAF, LeafTypes, abi_encode, account_key
 from chains.seals import seal
 from ledger.batches import Batch, Seal
 from ledger.errors import BadData
 
 from .chain import MockChain
 from .faults import Fault
+
+MOST_PRICE = 2**192
+"""The most that a sale may cost, in the asset's smallest unit: a leaf has room for 2^63 of them."""
 
 
 class _Options(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -46,6 +49,14 @@ class MockPlugin:
             if not isinstance(name, str) or not name:
                 raise ValueError(f"a name is text that is not empty, not {name!r}")
         account_key(subscriber, plan, TEXT_LEAF)
+
+    def check_money(self, chain: str, contract: str, asset: str, shares: Mapping[str, int]) -> None:
+        """Raises ValueError for a name that is no text, and for a price of which many sales would not fit the 256 bits
+        of a leaf."""
+        names = (chain, contract, asset, *shares)
+        abi_encode(("string",) * len(names), names)
+        if sum(shares.values()) > MOST_PRICE:
+            raise ValueError("a price on a mock chain is 2^192 at most")
 
     def seal(self, batch: Batch) -> Seal:
         """The root, the leaf file's hash and the digest. Raises ValueError for leaves that cannot be committed to."""

@@ -6,7 +6,19 @@ from ..amounts import MOST_CREDITS, SECOND, split
 from ..books import Account, Lot, Plan, digest
 from ..commands import LATEST, Exit, Freeze, Give, Purchase, Reverse, Terms, Withdraw
 from ..due import refund
-from ..events import EscrowFunding, Frozen, Funding, Kind, Purchased, Recorded, Reversed, Share, Started, Withdrawn
+from ..events import (
+    Escrow,
+    EscrowFunding,
+    Frozen,
+    Funding,
+    Kind,
+    Purchased,
+    Recorded,
+    Reversed,
+    Share,
+    Started,
+    Withdrawn,
+)
 from ..plugins import chain_plugin, chains
 from ..reducers import unpaid_name
 from ..refusals import Reason, Refusal
@@ -18,7 +30,7 @@ def purchase(case: Case, command: Purchase) -> Decision:
     """A sale at the plan's price; of a trial, once a subscriber."""
     plan = plan_of(case, command.plan)
     if isinstance(command.funding, EscrowFunding):
-        _check_leaf(command, plan, command.funding.escrow.chain)
+        _check_escrow(command, plan, command.funding.escrow)
     if command.terms is not None:
         return _bought_on_chain(case, command, plan, command.terms)
     if plan.retired:
@@ -41,13 +53,20 @@ def purchase(case: Case, command: Purchase) -> Decision:
     )
 
 
-def _check_leaf(command: Purchase, plan: Plan, chain: str) -> None:
-    """Refuse to sell for a chain's money what that chain's leaves cannot name; it could never be settled."""
-    if chain.partition(":")[0] in chains.names():
-        try:
-            chain_plugin(chain).check(command.subscriber, leaf_plan(plan))
-        except ValueError as error:
-            raise Refusal(Reason.malformed, detail=str(error)) from error
+def _check_escrow(command: Purchase, plan: Plan, escrow: Escrow) -> None:
+    """Refuse to sell for a chain's money what that chain's leaves cannot name, or its batches not pay: it could never
+    be settled, nor could anything else of its asset."""
+    chain, terms = escrow.chain, command.terms
+    if chain.partition(":")[0] not in chains.names():
+        return
+    asset = plan.terms.asset if terms is None else terms.asset
+    shares = {share.receiver: share.amount for share in plan.terms.price} if terms is None else terms.shares
+    plugin = chain_plugin(chain)
+    try:
+        plugin.check(command.subscriber, leaf_plan(plan))
+        plugin.check_money(chain, escrow.contract, asset, shares)
+    except ValueError as error:
+        raise Refusal(Reason.malformed, detail=str(error)) from error
 
 
 def _bought_on_chain(case: Case, command: Purchase, plan: Plan, terms: Terms) -> Decision:

@@ -6,7 +6,7 @@ that it belongs together: nothing of it moved between a reading before and a rea
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
@@ -37,13 +37,14 @@ Balances: TypeAlias = Mapping[str, Mapping[str, Balance]]
 @dataclass(slots=True)
 class Look:
     """A contract at one moment. `facts` are all that are mined, `final` a block that was final before they were read.
-    `batches` are those that it has recorded, by number, `escrow` is by asset."""
+    `batches` are those that it has recorded, by number, `escrow` and `holdings` are by asset."""
 
     final: int
     facts: list[ChainFact]
     batches: dict[int, Found]
     balances: Balances
     escrow: dict[str, int]
+    holdings: dict[str, int]
 
 
 class ChainSide:
@@ -67,8 +68,10 @@ class ChainSide:
                 for asset, each in named.items()
             }
             facts, escrow = self._escrow(named)
+            # What came in since then makes it more, which is no difference; what went out makes none in two looks.
+            holdings = {asset: self._held(self.chain.holdings, asset) for asset in named}
             if _stages(before) == _stages(self._batches(numbers)):
-                return Look(self._upto, facts, before, balances, escrow)
+                return Look(self._upto, facts, before, balances, escrow, holdings)
         raise self._moving()
 
     def _keep_final(self) -> None:
@@ -112,15 +115,16 @@ class ChainSide:
         """The escrow of each asset, and the facts that it follows from: no purchase or exit came between."""
         for _ in range(MOST_READINGS):
             before = self._tail()
-            escrow = {asset: self._held(asset) for asset in assets}
+            escrow = {asset: self._held(self.chain.escrow, asset) for asset in assets}
             after = self._tail()
             if _what(before) == _what(after):
                 return [*self._final_facts, *before], escrow
         raise self._moving()
 
-    def _held(self, asset: str) -> int:
+    @staticmethod
+    def _held(what: Callable[[str], int], asset: str) -> int:
         try:
-            return self.chain.escrow(asset)
+            return what(asset)
         except (BadData, ValueError):  # no asset that this chain could hold
             return 0
 

@@ -12,6 +12,7 @@ Invariants, each of a contract; what is not final on the chain is on its way, an
 - chain_escrow: the contract's money is what came in less what went out,
   escrow + Σ max(due, 0) == Σ purchases − Σ exits − Σ claimed, by the purchases and exits that the log has. Where
   chain_purchase finds that the log has one otherwise, or not, the chain's counts here, so that it is found once.
+  And what it has of the asset, as who keeps that says, is not less than Σ purchases − Σ exits − Σ claimed.
 """
 
 from __future__ import annotations
@@ -232,6 +233,16 @@ class Comparison:
                 )
                 due, there = ({"asset": asset, "amount": amount} for amount in (expected, found))
                 yield Difference(ESCROW, None, "escrow", asset, due, there, message, by=found - expected)
+            yield from self._holdings(asset)
+
+    def _holdings(self, asset: str) -> Iterator[Difference]:
+        """A token may be taken from the contract behind its back; what is sent there unasked belongs to nobody."""
+        found, claims = self._look.holdings[asset], self._look.balances.get(asset, {}).values()
+        expected = self._came_in(asset) - sum(balance.claimed for balance in claims)
+        if found < expected:
+            message = f"{self._where} has {found} {asset}, and what came in and went out leaves {expected}"
+            due, there = ({"asset": asset, "amount": amount} for amount in (expected, found))
+            yield Difference(ESCROW, None, "holdings", asset, due, there, message, by=found - expected)
 
     def _came_in(self, asset: str) -> int:
         """What purchases brought in, less what exits took out."""

@@ -265,6 +265,10 @@ class AskedChain:
         """What the contract holds for who bought."""
         return self._ask("escrow", lambda: self._chain.escrow(asset))
 
+    def holdings(self, asset: str) -> int:
+        """What the contract has."""
+        return self._ask("holdings", lambda: self._chain.holdings(asset))
+
     def pause(self) -> None:
         """Let a moment pass."""
         self._ask("pause", self._chain.pause)

@@ -405,6 +405,27 @@ def test_a_purchase_that_was_reversed_and_is_mined_after_all_is_granted_after_al
     assert audit(shop.store).clean
 
 
+@pytest.mark.parametrize("again", [False, True])
+def test_a_purchase_granted_early_that_comes_to_stand_on_other_terms_is_granted_on_those(again: bool) -> None:
+    """Its plan was published anew in the blocks that replaced the first ones: the order's id is the same."""
+    shop = Shop(MockChain(finality=4))
+    early = Watcher(shop.ledger, shop.chain, confirmations=0)
+    shop.chain.purchase("bob", "pro", "USD", {"acme": 500}, credits=100, id="order 7")
+    early.sync()
+    shop.chain.reorganise(1)
+    shop.chain.purchase("bob", "pro", "USD", {"acme": 1}, credits=100, id="order 7")
+    shop.chain.mine(2)
+    assert len(early.sync()) == 1, "the first ones may still come back"
+    shop.chain.mine(4)
+    watcher = Watcher(shop.ledger, shop.chain) if again else early
+    assert watcher.sync() == []
+    assert shop.ledger.balance("bob", "pro").available == 100
+    assert shop.use(100, "bob")
+    shop.outbox.settle()
+    assert shop.chain.due("acme", "USD") == 1
+    assert audit(shop.store, chains=[shop.chain]).clean
+
+
 def test_a_purchase_granted_early_that_stays_is_not_reversed_whoever_watches() -> None:
     shop = Shop(MockChain(finality=4))
     shop.chain.purchase("bob", "pro", "USD", SHARES, credits=100)

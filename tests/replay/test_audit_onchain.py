@@ -332,7 +332,7 @@ def test_a_batch_that_the_log_gave_up_and_the_chain_executed_is_found(shop: Sett
 class Says(MockChain):
     """A chain whose money or batches are not what its transactions made them."""
 
-    more_due = more_claimed = more_escrow = 0
+    more_due = more_claimed = more_escrow = more_holdings = 0
     other: ClassVar[dict[str, Any]] = {}
 
     def due(self, receiver: str, asset: str) -> int:
@@ -343,6 +343,9 @@ class Says(MockChain):
 
     def escrow(self, asset: str) -> int:
         return super().escrow(asset) + (self.more_escrow if asset == "USD" else 0)
+
+    def holdings(self, asset: str) -> int:
+        return super().holdings(asset) + (self.more_holdings if asset == "USD" else 0)
 
     def find(self, number: int) -> Found:
         found = super().find(number)
@@ -355,6 +358,8 @@ class Says(MockChain):
         ({}, []),
         ({"more_escrow": -5}, [(ESCROW, "escrow")]),
         ({"more_escrow": 5}, [(ESCROW, "escrow")]),
+        ({"more_holdings": -1}, [(ESCROW, "holdings")]),
+        ({"more_holdings": 7}, []),  # what is sent there unasked
         ({"more_claimed": 5, "more_escrow": -5}, [(PAYOUT, "amount")]),
         ({"more_due": -5, "more_claimed": 5}, []),  # a claim does just that
         ({"more_due": -5}, [(PAYOUT, "amount"), (ESCROW, "escrow")]),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from typing import Any, ClassVar
 
@@ -610,6 +610,15 @@ class ChecksNothing(BadPlugin):
     breaks: ClassVar = {"check refuses what no leaf can name": "check lets '\\ud800' on 'small' pass"}
 
     def check(self, subscriber: str, plan: str) -> None:
+        pass
+
+
+class ChecksNoMoney(BadPlugin):
+    breaks: ClassVar = {
+        "check_money refuses what no batch can pay": "check_money lets 1 'USD' for '\\ud800' pass, and no batch can"
+    }
+
+    def check_money(self, chain: str, contract: str, asset: str, shares: Mapping[str, int]) -> None:
         pass
 
 

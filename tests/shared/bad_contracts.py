@@ -143,6 +143,16 @@ class TellsHoldingsAsEscrow(Bad):
         return self.holdings(asset)
 
 
+class HoldsOnlyEscrow(Bad):
+    breaks: ClassVar = {
+        "the escrow is told": "what it has after a payout of 900: 1100, not 2000",
+        "what was claimed is told": "what it has after a claim: ",
+    }
+
+    def holdings(self, asset: str) -> int:
+        return super().escrow(asset)
+
+
 class CountsReceivablesInEscrow(Bad):
     breaks: ClassVar = {"the escrow is told": "the escrow after a payout of -600: 1900, not 2000"}
 

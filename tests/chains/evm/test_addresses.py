@@ -5,6 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chains.evm import EvmPlugin, addresses
+from ledger import CreatePlan, Escrow, EscrowFunding, Ledger, Purchase, Reason, Terms
+from ledger.stores.memory import MemoryStore
 
 GOOD = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"  # from EIP-55
 PLAN = "0x" + "0" * 62 + "2a"
@@ -32,6 +34,37 @@ def test_a_subscriber_has_one_spelling_so_that_no_address_has_two_accounts():
 def test_a_plan_has_one_spelling(plan):
     with pytest.raises(ValueError, match="plan"):
         EvmPlugin().check(GOOD, plan)
+
+
+CHAIN = "eip155:31337"
+COINS = f"{CHAIN}/slip44:60"
+MONEY = {
+    "an asset of no chain": (GOOD, "USD", {GOOD: 1}),
+    "an asset of another chain": (GOOD, "eip155:1/slip44:60", {GOOD: 1}),
+    "a token in another spelling": (GOOD, f"{CHAIN}/erc20:{GOOD.lower()}", {GOOD: 1}),
+    "a contract in another spelling": (GOOD.lower(), COINS, {GOOD: 1}),
+    "a receiver that is no address": (GOOD, COINS, {"acme": 1}),
+    "a receiver in another spelling": (GOOD, COINS, {GOOD.lower(): 1}),
+    "more than one payout may be": (GOOD, COINS, {GOOD: 2**95}),
+    "more than a price may be": (GOOD, COINS, {"0x" + "1" * 40: 2**95 - 1, "0x" + "2" * 40: 2**95 - 1, GOOD: 2}),
+}
+
+
+@pytest.mark.parametrize("money", MONEY)
+def test_money_that_no_batch_could_pay_is_not_sold_for(money):
+    """One such sale would keep all that is sold for that asset from being settled, for ever."""
+    EvmPlugin().check_money(CHAIN, GOOD, COINS, {GOOD: 2**95 - 1})
+    with pytest.raises(ValueError, match=r"asset|address|spelled|at most|not on|name of"):
+        EvmPlugin().check_money(CHAIN, *MONEY[money])
+    ledger = Ledger(MemoryStore(id="toll"))
+    contract, asset, price = MONEY[money]
+    plan = CreatePlan(plan="pro", owner="acme", onchain_id=PLAN, asset=asset, price=price, credits=100)
+    ledger.execute(plan).unwrap()
+    funding = EscrowFunding(Escrow(CHAIN, contract, "order 7"))
+    refused = ledger.execute(Purchase(subscriber=GOOD, plan="pro", funding=funding))
+    assert refused.reason is Reason.malformed
+    terms = Terms(asset=asset, shares=price, credits=100)
+    assert ledger.execute(Purchase(subscriber=GOOD, plan="pro", funding=funding, terms=terms)).reason == refused.reason
 
 
 @given(st.integers(0, 2**256 - 1))

@@ -1,15 +1,26 @@
 """Batches in line, refused, cancelled, challenged; and logs that were restored from a backup."""
 
 import pytest
-from evm_shop import ALICE, BOB, COIN, OTHER, OWNER
+from evm_shop import ACME, ALICE, BOB, COIN, OTHER, OWNER, encode_and_hash
 
 from chains import prove
 from chains.evm import addresses
 from chains.evm.sealing import contract_batch
-from chains.leaves import EVM_LEAF
-from ledger import Charge, OpenSettlement, Reason
+from chains.leaves import EVM_LEAF, keccak
+from chains.seals import to_hex
+from ledger import (
+    Charge,
+    CreatePlan,
+    Escrow,
+    EscrowFunding,
+    OpenSettlement,
+    PaymentRequired,
+    Purchase,
+    Reason,
+)
 from ledger.errors import SettlementStopped
 from ledger.events import SettlementFailed
+from replay import audit
 
 
 def failed(shop) -> list[tuple[int, bool]]:
@@ -25,6 +36,48 @@ def line(shop, batches: int) -> None:
         shop.open()
         shop.until("submitted", mine=False)
         shop.outbox.step()
+
+
+def test_an_asset_of_which_no_batch_can_be_opened_keeps_no_other_from_being_settled(shop):
+    """A token without any limit: two sales earn one receiver more than one payout can say."""
+    token, id = f"{shop.chain.name}/erc20:{OTHER.address}", f"0x{7:064x}"
+    words = {"policy": "complexity", "parameters": {"weights": {"units": 1}}}
+    most = {ACME: 2**95 - 1}
+    shop.ledger.execute(CreatePlan(plan="dear", owner="x", onchain_id=id, asset=token, price=most, credits=1, **words))
+    for order in ("1", "2"):
+        funding = EscrowFunding(Escrow(shop.chain.name, shop.contract, order))
+        shop.ledger.execute(Purchase(subscriber=BOB.address, plan="dear", funding=funding)).unwrap()
+    shop.ledger.execute(Charge(subscriber=BOB.address, plan="dear", usage={"units": 2})).unwrap()
+    shop.use(10)
+    assert list(shop.outbox._assets()) == [token, COIN]
+    with pytest.raises(PaymentRequired, match="int96"):
+        shop.settle()
+    shop.receives(**shop.parts(10))
+
+
+def test_as_many_receivers_as_may_be_have_gas_enough_while_their_batch_stands_in_line(shop):
+    """It cannot be tried before the one ahead of it is mined. Amounts of eleven bytes cost more than small ones."""
+    salt = (1).to_bytes(32)
+    plan = int.from_bytes(encode_and_hash(OWNER.address, salt))
+    price = {
+        addresses.address(to_hex(keccak(bytes([1, *number.to_bytes(2)]))[:20])): 2**86 - 1 for number in range(600)
+    }
+    held = sum(price.values())
+    shop.anvil.ask("anvil_setBalance", BOB.address, hex(2 * held))
+    shop.transact(OWNER.address, "setPlan", salt, (addresses.COIN, 1, 0, [(ACME, held)]))
+    shop.transact(BOB.address, "purchase", (plan, BOB.address, salt), value=held)
+    words = {"credits": 1, "policy": "complexity", "parameters": {"weights": {"units": 1}}}
+    many = CreatePlan(plan="many", owner="x", onchain_id=f"0x{7:064x}", asset=COIN, price=price, **words)
+    shop.ledger.execute(many).unwrap()
+    funding = EscrowFunding(Escrow(shop.chain.name, shop.contract, "of the same escrow"))
+    shop.ledger.execute(Purchase(subscriber=BOB.address, plan="many", funding=funding)).unwrap()
+    line(shop, 1)
+    shop.ledger.execute(Charge(subscriber=BOB.address, plan="many", usage={"units": 1})).unwrap()
+    line(shop, 1)
+    shop.finish()
+    used = [int(shop.anvil.mined(each.hash)["gasUsed"], 16) for each in shop.attempts()]
+    assert max(used) > 14_000_000
+    assert {shop.anvil.mined(each.hash)["status"] for each in shop.attempts()} == {"0x1"}
 
 
 # -- lines -------------------------------------------------------------------------------------------------------------
@@ -353,3 +406,19 @@ def test_charges_go_on_while_settling_stands_still(shop):
     assert shop.ledger.execute(Charge(subscriber=ALICE.address, plan="pro", usage={"units": 5})).accepted
     shop.settle()
     shop.receives(acme=142, fee=8)
+
+
+# -- money that is taken behind the contract's back --------------------------------------------------------------------
+
+
+def test_money_that_the_contract_no_longer_has_is_found(shop):
+    """Its own books do not know: an issuer may take its token back, or let balances change by themselves."""
+    shop.use(10)
+    shop.settle()
+    shop.transact(OTHER.address, "claim", addresses.COIN, ACME)
+    assert shop.has(shop.contract) == shop.chain.holdings(COIN) == 1000 - 95
+    assert audit(shop.log, chains=[shop.chain]).clean
+    for has, found in ((1000, []), (904, [("chain_escrow", "holdings", 904)])):
+        shop.anvil.ask("anvil_setBalance", shop.contract, hex(has))
+        findings = audit(shop.log, chains=[shop.chain]).findings
+        assert [(each.kind, each.field, each.found["amount"]) for each in findings] == found

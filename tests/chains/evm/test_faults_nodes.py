@@ -3,7 +3,7 @@
 from contextlib import suppress
 
 import pytest
-from evm_shop import BOB, OPERATOR, OTHER
+from evm_shop import BOB, OPERATOR, OTHER, OWNER, encode_and_hash
 from faulty_node import (
     behind,
     changed,
@@ -18,7 +18,9 @@ from faulty_node import (
 )
 
 from chains import Outbox, Step, Watcher
+from chains.evm import addresses
 from chains.evm.local.anvil import Anvil
+from chains.evm.sealing import payouts_hash
 from ledger.errors import ChainUnavailable, SettlementStopped
 from ledger.events import Purchased, Reversed
 
@@ -438,3 +440,42 @@ def test_the_state_of_old_blocks_is_not_needed_where_all_goes_well(shop):
     shop.settle()
     assert shop.anvil.ask("eth_getTransactionCount", OPERATOR.address, "latest") == "0x1"
     shop.receives(acme=95, fee=5)
+
+
+@pytest.mark.parametrize("method", ["eth_call", "*"])
+def test_a_plan_that_a_lagging_node_has_not_heard_of_yet_is_asked_for_again(shops, method):
+    """It is published and sold in blocks that are not final, and of which one node knows less than the other."""
+    shop = shops(finality=8, confirmations=0)
+    salt = (1).to_bytes(32)
+    plan = int.from_bytes(encode_and_hash(OWNER.address, salt))
+    shop.transact(OWNER.address, "setPlan", salt, (addresses.COIN, 100, 0, [(OTHER.address, 7)]))
+    shop.transact(BOB.address, "purchase", (plan, BOB.address, salt), value=7)
+    shop.faulty.always(method, to_and_fro(straight, behind(2)) if method == "*" else behind(2))
+    for _ in range(4):
+        with suppress(ChainUnavailable):
+            list(shop.chain.facts(0, 0))
+    shop.faulty.always(method, None)
+    assert [fact.shares[0].amount for fact in shop.chain.facts(0, 0)] == [950, 7]
+
+
+@pytest.mark.parametrize("data", ["0x", f"0x{'ff' * 32}", f"0x{'ff' * 320}"], ids=len)
+def test_logs_that_the_contract_cannot_have_written_are_no_usable_answer(shop, data):
+    shop.use(10)
+    shop.settle()
+    shop.faulty.always("eth_getLogs", changed(lambda logs: [log | {"data": data} for log in logs]))
+    for ask in (lambda: shop.connect().find(1), lambda: list(shop.connect().facts(0, 0))):
+        with pytest.raises(ChainUnavailable):
+            ask()
+
+
+def test_a_commitment_whose_uri_is_no_text_is_read_as_any_other(shop):
+    """Whoever has the operator's key may have sent it: it must be told of as a batch that the log lacks."""
+    batch = (1, 1, 1, addresses.COIN, bytes(32), b"\1" * 32, b"\2" * 32, payouts_hash(()))
+    data = shop.functions.encode("settleBatch", batch, [], "uri").replace(b"uri", b"\xff\xfe\xfd")
+    sent = shop.send(OPERATOR.address, data, to=shop.contract)
+    shop.mine(3)
+    assert shop.anvil.mined(sent)["status"] == "0x1"
+    assert shop.chain.find(1).root == "0x" + "01" * 32
+    assert shop.chain.published(1) is None
+    with pytest.raises(SettlementStopped, match="the log lacks"):
+        shop.settle()

@@ -1,13 +1,16 @@
 """Blocks are replaced, four deep and at any time: what is final stands, the rest is read, sent and taken in again."""
 
 import pytest
-from evm_shop import ALICE, BOB, COIN, OTHER, OWNER
+from evm_shop import ACME, ALICE, BOB, COIN, OTHER, OWNER, encode_and_hash
 from faulty_node import straight
 
 from chains import Outbox, Watcher
+from chains.evm import addresses
 from chains.evm.transactions import read
-from ledger import PurchaseMade
+from chains.seals import to_hex
+from ledger import Charge, CreatePlan, PurchaseMade
 from ledger.events import Purchased, Reversed
+from replay import audit
 
 
 def purchases(shop) -> list[str]:
@@ -247,6 +250,40 @@ def test_early_grants_over_re_organisations_are_each_purchase_once(shops, confir
     assert len(purchases(shop)) == len(on_chain(shop)) + reversed_
     issued = sum(balance.issued - balance.withdrawn for balance in shop.ledger.balances())
     assert issued == 100 * len(on_chain(shop))
+
+
+def test_a_plan_that_is_published_anew_on_other_terms_sells_on_those(shops):
+    """The contract gives plan and purchase the ids that they had: what was granted early was never paid for."""
+    shop = shops(finality=4, confirmations=0)
+    shop.buy(BOB.address)
+    salt = (1).to_bytes(32)
+    id = to_hex(encode_and_hash(OWNER.address, salt))
+    plan = CreatePlan(
+        plan="other",
+        owner="acme",
+        onchain_id=id,
+        asset=COIN,
+        price={ACME: 500},
+        credits=100,
+        policy="complexity",
+        parameters={"weights": {"units": 1}},
+    )
+    shop.ledger.execute(plan).unwrap()
+
+    def sell(price: int) -> None:
+        shop.transact(OWNER.address, "setPlan", salt, (addresses.COIN, 100, 0, [(ACME, price)]))
+        shop.transact(OTHER.address, "purchase", (int(id, 16), OTHER.address, salt), value=price)
+
+    sell(500)
+    assert shop.watcher.sync() == []
+    shop.anvil.reorganise(2)
+    sell(1)
+    shop.mine(4)
+    assert shop.watcher.sync() == []
+    shop.ledger.execute(Charge(subscriber=OTHER.address, plan="other", usage={"units": 100})).unwrap()
+    assert shop.settle() == [1]
+    shop.receives(acme=1, fee=0)
+    assert audit(shop.log, chains=[shop.chain]).clean
 
 
 def test_more_confirmations_than_finality_needs_miss_nothing(shops):

@@ -1,5 +1,6 @@
 """The client of a node: what it reads from real chains, and what it makes of nodes that fail, refuse and lie."""
 
+import logging
 import threading
 from types import SimpleNamespace
 
@@ -247,6 +248,21 @@ def test_a_read_without_a_usable_answer_says_which_node_and_shows_no_secret(scri
     assert len(str(error)) < 300
     assert scripted.url in str(error)
     assert "secret" not in f"{scripted.client!r} {scripted.client.web3.provider}"
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_no_secret_of_the_url_gets_into_the_log_of_whoever_logs(script, caplog, is_there):
+    """urllib3 warns of each try with the whole path and query."""
+    caplog.set_level(logging.DEBUG)
+    scripted = script()
+    if is_there:
+        assert scripted.client.chain_id() == 31337
+    else:
+        scripted.node.__exit__(None, None, None)
+        failing(scripted.client.chain_id)
+        assert "Retrying" in caplog.text
+    assert "/v3/…?key=…" in caplog.text
+    assert "secret" not in caplog.text
 
 
 def test_a_node_that_asks_for_an_hour_is_given_seconds():

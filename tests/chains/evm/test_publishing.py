@@ -2,6 +2,7 @@
 
 import os
 import threading
+from contextlib import suppress
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
@@ -84,6 +85,48 @@ def test_a_file_that_is_nowhere_is_not_found(tmp_path, served):
 def test_a_place_that_does_not_answer_is_told_apart_from_one_without_the_file(tmp_path):
     with pytest.raises(ChainUnavailable, match="cannot be read"):
         publishing.LeafFiles(tmp_path).find(HASH, "http://127.0.0.1:9/leaves.json")
+
+
+class _Drips(_Quiet):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        with suppress(OSError):  # until the reader has gone
+            while True:
+                self.wfile.write(b" ")
+
+
+def test_a_place_that_drips_for_ever_is_left(tmp_path, monkeypatch):
+    monkeypatch.setattr(publishing, "MOST_SECONDS", 0)
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Drips) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        with pytest.raises(ChainUnavailable, match="Timeout"):
+            publishing.LeafFiles(None).find(HASH, f"http://127.0.0.1:{server.server_address[1]}/leaves.json")
+        server.shutdown()
+        thread.join()
+
+
+def test_a_long_file_is_read_whole(tmp_path, served):
+    folder, uri = served
+    data = b"[" + b"0, " * 100_000 + b"0]\n"
+    told = publishing.LeafFiles(folder, uri).publish(data)
+    assert publishing.LeafFiles(None).find(to_hex(keccak(data)), told) == data
+
+
+@pytest.mark.skipif(os.name != "posix", reason="has no such permissions")
+def test_a_file_may_be_read_by_whoever_may_read_what_this_process_writes(tmp_path):
+    """It is there to be served, by another user as a rule."""
+    (tmp_path / "other").write_bytes(DATA)
+    publishing.LeafFiles(tmp_path).publish(DATA)
+    assert (tmp_path / NAME).stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
+def test_a_file_that_was_spoiled_is_published_anew(tmp_path):
+    (tmp_path / NAME).write_bytes(DATA[:3])
+    files = publishing.LeafFiles(tmp_path)
+    files.publish(DATA)
+    assert files.find(HASH, NAME) == DATA
 
 
 def test_other_schemes_are_not_followed(tmp_path):
