@@ -166,9 +166,10 @@ import json, sys
 from ledger import Charge, Ledger
 
 with Ledger.open(sys.argv[1]) as ledger:
+    use = Charge(subscriber="ann", plan="pro", usage={"calls": 1}, labels={"by": sys.argv[2]})
+    ledger.execute(use).unwrap()  # finds the plan's policy, which takes longer than a hundred commands do
     print("ready", flush=True)
     sys.stdin.readline()
-    use = Charge(subscriber="ann", plan="pro", usage={"calls": 1}, labels={"by": sys.argv[2]})
     print(json.dumps([ledger.execute(use).unwrap().seq for _ in range(100)]))
 """
 
