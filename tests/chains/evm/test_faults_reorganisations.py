@@ -83,7 +83,7 @@ def test_a_re_organisation_between_any_two_questions_pays_once(shops, request_nu
 @pytest.mark.parametrize("window", [0, 1])
 @pytest.mark.parametrize("depth", [1, 2, 4])
 def test_a_re_organisation_between_all_two_questions_pays_once(shops, depth, window):
-    for number in range(1, 90):
+    for number in range(1 + depth, 90, 5):  # a part of them; each depth and window begins elsewhere
         between_two_questions(shops, number, depth, window)
 
 
