@@ -38,9 +38,8 @@ def test_every_law_holds_on_eth_tester() -> None:
 
 
 @pytest.mark.sweep
-@pytest.mark.parametrize("kind", ["anvil", "eth-tester"])
-def test_every_law_holds_by_more_seeds(kind: str) -> None:
-    """From TOLLBOOK_SEED on. A seed draws the same faults, but not the same accounts."""
+def test_every_law_holds_on_anvil_by_more_seeds() -> None:
+    """From TOLLBOOK_SEED on. A seed draws the same faults, but not the same accounts. eth-tester takes too long."""
     first = int(os.environ.get("TOLLBOOK_SEED") or 1000)
-    reports = [simulated(kind, seed, steps=150) for seed in range(first, first + MORE)]
+    reports = [simulated("anvil", seed, steps=150) for seed in range(first, first + MORE)]
     assert sum(report.batches for report in reports) > 0
