@@ -164,10 +164,18 @@ class Outbox:
         follows = True
         for batch in batches:
             found = self._chain.find(batch.batch.number)
+            recorded = found.stage in ("committed", "executed", "cancelled")
+            if recorded and found.digest != batch.digest:
+                if not found.final:
+                    return Step.waiting  # the node may be wrong about it, or a re-organisation undo it
+                raise SettlementStopped(
+                    f"{self._chain.name} has another batch {batch.batch.number}: {found.digest}, not {batch.digest}",
+                    _ADOPT,
+                )
             step = self._step(batch, found, batches, follows)
             if step is not Step.waiting:
                 return step
-            follows = follows and found.stage in ("committed", "executed", "cancelled")
+            follows = follows and recorded
         return Step.waiting if batches else Step.idle
 
     def _step(self, batch: BatchReading, found: Found, line: Sequence[BatchReading], follows: bool) -> Step:
@@ -176,11 +184,6 @@ class Outbox:
             if batch.state == "committed":
                 return self._doubt(batch, "a re-organisation took it off the chain")
             return self._advance(batch, found, line, follows)
-        if found.digest != batch.digest:
-            raise SettlementStopped(
-                f"{self._chain.name} has another batch {batch.batch.number}: {found.digest}, not {batch.digest}",
-                _ADOPT,
-            )
         if found.stage == "cancelled" and found.final:
             return self._fail(batch, "it was called off on the chain", used=True)
         if found.stage == "executed" and found.final and batch is line[0]:

@@ -674,6 +674,30 @@ def test_another_batch_under_our_number_is_an_alarm_and_not_a_retry(shop: Shop) 
     shop.receives(acme=237, platform=13)
 
 
+def test_a_node_that_says_that_a_failed_batch_was_paid_is_waited_for(shop: Shop) -> None:
+    """Only what is final is an alarm; and nothing of the line goes on meanwhile, which would follow the wrong batch."""
+    shop.use(10)
+    shop.open()
+    shop.until("submitted")
+    shop.chain.script(Drop())
+    shop.outbox.step()
+    shop.chain.steal_nonce()
+    shop.chain.mine(3)
+    shop.chain.script(Refuse(reason="EscrowTooLow"))
+    shop.until("failed")
+    shop.use(10)
+    shop.open()
+    shop.until("submitted")
+    shop.use(10)
+    shop.open()
+    before = shop.store.head()
+    shop.chain.script(Lie(on="find"))
+    assert shop.outbox.step() is Step.waiting
+    assert shop.store.head() == before
+    shop.finish()
+    shop.receives(acme=285, platform=15)
+
+
 def test_a_forged_or_missing_leaf_file_is_not_adopted(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     backup = shop.ledger.head.seq
     shop.use(10)

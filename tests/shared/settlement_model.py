@@ -196,12 +196,16 @@ class Model:
             return record
         if not proven:
             return "ProofInvalid"
-        plan = self.plans[int(leaf.plan)]
-        paid = self.paid((leaf.subscriber, int(leaf.plan))) if plan.token == batch.fields[3] else 0
-        if max(0, leaf.charged - leaf.credited) <= paid:
+        if not self.overdraws(batch, leaf):
             return "NotOverdrawn"
         record.stage = Stage.CANCELLED
         return None
+
+    def overdraws(self, batch: Batch, leaf: Leaf) -> bool:
+        """Whether a leaf of the batch charges its account more than was paid in of the batch's token."""
+        plan = self.plans[int(leaf.plan)]
+        paid = self.paid((leaf.subscriber, int(leaf.plan))) if plan.token == batch.fields[3] else 0
+        return max(0, leaf.charged - leaf.credited) > paid
 
     def _refuses(self, caller: str, batch: Batch, previous: bool) -> str | None:
         if caller != OPERATOR.address:

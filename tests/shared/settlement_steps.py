@@ -114,7 +114,7 @@ class SettlementSteps(RuleBasedStateMachine):
     def leaf(self, batch: Batch, which: int, forged: int) -> tuple[Leaf, list[bytes]]:
         leaf = batch.leaves[which % len(batch.leaves)]
         proof = batch.proof(leaf)
-        return Leaf(leaf.subscriber, leaf.plan, leaf.charged + forged, leaf.credited), proof
+        return Leaf(leaf.subscriber, leaf.plan, abs(leaf.charged + forged), leaf.credited), proof
 
     def final(self, batch: Batch, plan: int, forged: bool) -> bool:
         """Whether a leaf of that batch is one under the last final root of the plan's token."""
@@ -168,7 +168,7 @@ class SettlementSteps(RuleBasedStateMachine):
 
     @rule(
         place=st.integers(0, 1),
-        counters=st.lists(st.tuples(st.integers(0, 120), st.integers(0, 40)), min_size=1, max_size=6),
+        counters=st.lists(st.tuples(st.integers(0, 150), st.integers(0, 40)), min_size=1, max_size=6),
         payouts=st.lists(st.tuples(FEW, st.integers(-50, 60)), max_size=4),
         slip=slips("caller", "number", "before", "previous", "payouts", "at once"),
         early=st.sampled_from([0, 0, HOUR // 2, -HOUR]),
@@ -233,8 +233,15 @@ class SettlementSteps(RuleBasedStateMachine):
         self.on.machine.at(max(self.now, until - (1 if slip == "early" else 0)))
 
     @rule(number=FEW, by=st.sampled_from([OWNER, GUARDIAN, OPERATOR, MALLORY]))
+    def cancel_any(self, number: int, by: Person) -> None:
+        self.cancel(max(0, len(self.model.records) + 1 - number), by)
+
+    @precondition(lambda self: self.model.waiting)
+    @rule(by=st.sampled_from([OWNER, GUARDIAN]))
+    def cancel_the_next(self, by: Person) -> None:
+        self.cancel(self.model.settled + 1, by)
+
     def cancel(self, number: int, by: Person) -> None:
-        number = max(0, len(self.model.records) + 1 - number)
         refusal = self.model.cancel(by.address, number)
         self.agrees(refusal, self.call(by, "cancelBatch", number, ""))
 
@@ -243,7 +250,9 @@ class SettlementSteps(RuleBasedStateMachine):
     def challenge(self, back: int, which: int, forged: bool, by: Person) -> None:
         waiting = [each.batch for each in self.model.records if each.stage == Stage.COMMITTED]
         batch = waiting[back % len(waiting)] if waiting else self.batch(back)
-        leaf, proof = self.leaf(batch, which, 200 * forged)
+        overdrawn = [place for place, leaf in enumerate(batch.leaves) if self.model.overdraws(batch, leaf)]
+        place = overdrawn[which % len(overdrawn)] if overdrawn else which
+        leaf, proof = self.leaf(batch, place, 200 * forged)
         refusal = self.model.challenge(batch, leaf, not forged)
         self.agrees(refusal, self.call(by, "challengeOverdraw", batch.fields, counted(leaf), proof))
 
@@ -283,9 +292,8 @@ class SettlementSteps(RuleBasedStateMachine):
         """By the leaf's own subscriber, or by another one."""
         batch = self.batch(back)
         leaf, proof = self.leaf(batch, which, -1 if forged else 0)
-        if leaf.charged >= 0:
-            by = MALLORY if stolen else self.subscriber(leaf.subscriber)
-            self.exit(by, leaf, proof, self.final(batch, int(leaf.plan), forged) and not stolen)
+        by = MALLORY if stolen else self.subscriber(leaf.subscriber)
+        self.exit(by, leaf, proof, self.final(batch, int(leaf.plan), forged) and not stolen)
 
     @precondition(lambda self: self.model.leaving)
     @rule(which=FEW, patience=st.sampled_from(["none", "exit", "twice"]), slip=slips("early"))
@@ -351,7 +359,26 @@ class SettlementSteps(RuleBasedStateMachine):
         claimed = [account for account, each in self.model.leaving.items() if each.claimed]
         meant = [place for place, each in enumerate(batch.leaves) if (each.subscriber, int(each.plan)) in claimed]
         leaf, proof = self.leaf(batch, meant[which % len(meant)] if meant else which, int(forged))
-        refusal = self.model.refute(leaf, self.final(batch, int(leaf.plan), forged))
+        self.refute_by(by, leaf, proof, self.final(batch, int(leaf.plan), forged))
+
+    @precondition(lambda self: any(self.model.executed.values()))
+    @rule(which=FEW, by=PEOPLE)
+    def claim_falsely_and_be_refuted(self, which: int, by: Person) -> None:
+        """By anybody, with the leaf that the claim denies."""
+        if proven := self.proven():
+            leaf, proof = proven[which % len(proven)]
+            account, subscriber = (leaf.subscriber, int(leaf.plan)), self.subscriber(leaf.subscriber)
+            if account not in self.model.leaving:
+                refusal = self.model.request_exit(*account, self.now)
+                self.agrees(refusal, self.call(subscriber, "requestExit", account[1]))
+            if account in self.model.leaving:
+                self.be_patient(self.model.leaving[account].asked + self.model.delay, "nothing")
+                refusal = self.model.claim_uncharged(*account, self.now)
+                self.agrees(refusal, self.call(subscriber, "claimUncharged", account[1]))
+            self.refute_by(by, leaf, proof, True)
+
+    def refute_by(self, by: Person, leaf: Leaf, proof: list[bytes], proven: bool) -> None:
+        refusal = self.model.refute(leaf, proven)
         self.agrees(refusal, self.call(by, "refuteUncharged", counted(leaf), proof))
 
     # -- the world around ---------------------------------------------------------------------------------------------

@@ -141,9 +141,13 @@ class Machine(RuleBasedStateMachine):
         except ChainUnavailable:
             self.seen["unavailable"] += 1
         except SettlementStopped as stopped:
-            if "will not pay it out" not in str(stopped):
+            if "that the log lacks" in str(stopped):
+                assert {found.digest for found in self.chain.batches().values()} <= self.opened().keys()
+                self.seen["lied to"] += 1  # of a batch that failed
+            elif "will not pay it out" in str(stopped):
+                self.seen["stopped"] += 1
+            else:
                 raise
-            self.seen["stopped"] += 1
         except Crash:
             self.seen["crashes"] += 1
             self.start()
