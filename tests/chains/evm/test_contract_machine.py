@@ -1,7 +1,5 @@
 """Random calls of everybody against a model of the settlement contract: see settlement_steps."""
 
-import os
-
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
@@ -12,10 +10,8 @@ CALLS = {
     *("commitBatch", "settleBatch", "executeBatch", "cancelBatch", "challengeOverdraw"),
     *("requestExit", "exit", "claimUncharged", "exitUncharged", "refuteUncharged"),
 }
-QUICK = settings(
-    max_examples=8, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
-)
-LONG = settings(max_examples=int(os.environ.get("TOLLBOOK_EXAMPLES", "150")), stateful_step_count=80, parent=QUICK)
+QUICK = settings(max_examples=8, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck))
+LONG = settings(max_examples=150, stateful_step_count=80, parent=QUICK)
 
 
 def test_the_contract_does_what_its_model_says_and_its_money_adds_up_after_every_step():
@@ -25,6 +21,6 @@ def test_the_contract_does_what_its_model_says_and_its_money_adds_up_after_every
 @pytest.mark.sweep
 def test_the_contract_does_what_its_model_says_over_long_ways():
     SettlementSteps.seen.clear()
-    run_state_machine_as_test(SettlementSteps, settings=settings(LONG, derandomize=False))
+    run_state_machine_as_test(SettlementSteps, settings=LONG)
     passed = {function for function, refusal in SettlementSteps.seen if refusal is None}
     assert passed == CALLS, "what never passes is not tried"

@@ -107,7 +107,7 @@ def agree_on_what_is_wrong(case: Case) -> None:
     assert case.proves(leaf, proof)
 
 
-@settings(max_examples=8, deadline=None, derandomize=True)
+@settings(max_examples=8, deadline=None)
 @given(trees(200))
 def test_what_python_does_not_take_for_a_proof_the_contract_does_not_either(tree):
     agree_on_what_is_wrong(Case(*tree))
