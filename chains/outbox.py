@@ -164,8 +164,7 @@ class Outbox:
         follows = True
         for batch in batches:
             found = self._chain.find(batch.batch.number)
-            recorded = found.stage in ("committed", "executed", "cancelled")
-            if recorded and found.digest != batch.digest:
+            if found.is_recorded and found.digest != batch.digest:
                 if not found.final:
                     return Step.waiting  # the node may be wrong about it, or a re-organisation undo it
                 raise SettlementStopped(
@@ -175,12 +174,12 @@ class Outbox:
             step = self._step(batch, found, batches, follows)
             if step is not Step.waiting:
                 return step
-            follows = follows and recorded
+            follows = follows and found.is_recorded
         return Step.waiting if batches else Step.idle
 
     def _step(self, batch: BatchReading, found: Found, line: Sequence[BatchReading], follows: bool) -> Step:
         """`follows`: the chain has all batches before this one, so that what a simulation of it says is final."""
-        if found.stage in ("absent", "pending"):
+        if not found.is_recorded:
             if batch.state == "committed":
                 return self._doubt(batch, "a re-organisation took it off the chain")
             return self._advance(batch, found, line, follows)
@@ -286,14 +285,14 @@ class Outbox:
         self.check()
         for batch in self._batches():
             found = self._chain.find(batch.batch.number)
-            if found.stage not in ("absent", "pending") and found.digest != batch.digest and self._is_final(found):
+            if found.is_recorded and found.digest != batch.digest and self._is_final(found):
                 self._fail(batch, "the chain has another batch under its number", used=False)
                 break  # those after it have failed with it
         adopted: list[int] = []
         while True:
             number = self._next_number()
             found = self._chain.find(number)
-            if found.stage in ("absent", "pending") or not self._is_final(found):
+            if not found.is_recorded or not self._is_final(found):
                 return adopted
             self._adopt(number, found)
             adopted.append(number)

@@ -78,6 +78,11 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     final: bool = False
     ready: bool = True
 
+    @property
+    def is_recorded(self) -> bool:
+        """Whether a block has a batch of that number."""
+        return self.stage not in ("absent", "pending")
+
 
 class PurchaseMade(msgspec.Struct, frozen=True, kw_only=True, tag="purchase_made", tag_field="fact"):
     """A purchase whose money a chain holds. Amount and terms are the chain's, whatever the ledger's plan says.

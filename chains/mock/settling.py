@@ -97,7 +97,7 @@ def _next_call(node: Node, batch: Batch) -> Call | None:
     """The step that the chain waits for; None where it waits for none, or has another batch of that number."""
     call = transactions.commit(batch)
     found = find(node, batch.number, node.final)
-    if found.stage in ("absent", "pending"):
+    if not found.is_recorded:
         return call
     if found.stage == "committed" and found.digest == call.seal.digest and found.ready:
         return Execute(number=batch.number, digest=found.digest)

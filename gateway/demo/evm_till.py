@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 from eth_account import Account
 from msgspec.structs import replace
 
-from chains import Proof, leaf_file
+from chains import Proof
 from chains.evm import addresses
 from chains.evm.connecting import connect
 from chains.evm.contract import SettlementContract
@@ -28,7 +28,7 @@ from chains.seals import to_hex
 from ledger import CreatePlan, Ledger
 from ledger.amounts import SECOND
 from ledger.batches import PurchaseMade
-from ledger.events import SettlementConfirmed, Share
+from ledger.events import SettlementConfirmed, SettlementOpened, Share
 from ledger.plugins import Chain
 
 from .shop import Shop
@@ -198,7 +198,9 @@ class EvmTill(Till):
 
     def told(self) -> OnChain:
         """Who is who on the chain, and the gas that was used."""
-        confirmed = [e.event for e in self.ledger.events() if isinstance(e.event, SettlementConfirmed)]
+        ours = [e.event for e in self.ledger.events() if isinstance(e.event, SettlementOpened | SettlementConfirmed)]
+        confirmed = [event for event in ours if isinstance(event, SettlementConfirmed)]
+        accounts = {event.number: event.accounts for event in ours if isinstance(event, SettlementOpened)}
         receipts = [self._place.node.receipt(event.transaction) for event in confirmed]
         return OnChain(
             kind=self._local.kind,
@@ -212,15 +214,10 @@ class EvmTill(Till):
                 purchases_gas=sum(done.gas for done in self._sold),
                 batches=len(confirmed),
                 batches_gas=sum(receipt["gasUsed"] for receipt in receipts if receipt is not None),
-                accounts=sum(self._accounts(event.number) for event in confirmed),
+                accounts=sum(accounts[event.number] for event in confirmed),
                 transfer=self._transfer_gas(),
             ),
         )
-
-    def _accounts(self, batch: int) -> int:
-        """How many accounts a batch has a leaf of, by what was published."""
-        published = self.chain.published(batch)
-        return 0 if published is None else len(leaf_file.decode(published).leaves)
 
     def _transfer_gas(self) -> int:
         """What a transfer of the token uses, between two who have some: the cheapest there is."""

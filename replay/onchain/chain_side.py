@@ -19,9 +19,6 @@ from ledger.plugins import Chain
 MOST_READINGS = 20
 """How often what moves while it is read is read again."""
 
-RECORDED = ("committed", "executed", "cancelled")
-"""The stages in which a chain has a batch; before them it is on its way at most."""
-
 
 class Balance(NamedTuple):
     """What the contract owes a receiver in an asset, signed, and what it has paid to it so far."""
@@ -98,7 +95,7 @@ class ChainSide:
 
     def _find(self, number: int, batches: dict[int, Found]) -> bool:
         found = self._final_batches.get(number) or self.chain.find(number)
-        if found.stage not in RECORDED:
+        if not found.is_recorded:
             return False
         batches[number] = found
         if found.final and found.stage != "committed":
