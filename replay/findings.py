@@ -57,7 +57,8 @@ class Unverified(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """An audit's answer. `warnings` say what is no fault of the log, and is yet not what anybody audits."""
+    """An audit's answer. `warnings`, where there are any, say what is no fault of the log, and is yet not what anybody
+    audits."""
 
     log: str
     verdict: Literal["clean", "findings"]
@@ -65,7 +66,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     checks: tuple[Check, ...]
     unverified: Unverified
     findings: tuple[Finding, ...]
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def clean(self) -> bool:
