@@ -88,6 +88,22 @@ class DerivablePolicy(Policy, Protocol):
         ...
 
 
+@runtime_checkable
+class ReadingPolicy(Protocol):
+    """A policy may offer this too: then usage that no rate of its tariff reads is known to be unpriced.
+
+    It stands apart from `Policy`, so that `isinstance` asks for this method alone.
+    """
+
+    def reads(self, labels: Mapping[str, str]) -> frozenset[str] | None:
+        """The dimensions of usage that some rate of the tariff reads for these labels, also where that rate is 0.
+
+        None: nothing is unpriced, because the price does not depend on dimensions (so much a request), or because the
+        tariff charges nothing by intent. No other dimension changes the total. Asked at every charge: it must be fast.
+        """
+        ...
+
+
 PolicyFactory: TypeAlias = Callable[[Mapping[str, Any]], Policy]
 """Makes a policy from its parameters. Raises ValueError where they are not right."""
 

@@ -61,12 +61,16 @@ P = TypeVar("P", bound=Parameters)
 
 
 class BuiltIn(Generic[P]):
-    """A policy and the parameters it was made with. Two are equal if they are of one kind with equal parameters."""
+    """A policy and the parameters it was made with. Two are equal if they are of one kind with equal parameters.
+
+    Every built-in offers `credits_of`, `reads` and `by_label` too (`ledger.plugins`).
+    """
 
     name: ClassVar[str]
     version = 1
     scope: Scope
     monotone = True
+    by_label = False
     accepts: type[P]
 
     def __init__(self, parameters: Mapping[str, Any]) -> None:

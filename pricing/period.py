@@ -54,6 +54,11 @@ class _Tiered(BuiltIn[TieredParameters]):
         self._tiers = self.given.tiers
         self._bounds = _bounds(self._tiers)
         self._denominator, self._numerators = common([tier.unit for tier in self._tiers])
+        self._reads = frozenset({self.given.dimension})
+
+    def reads(self, labels: Mapping[str, str]) -> frozenset[str] | None:
+        """The one dimension that is counted."""
+        return self._reads
 
     def _reached(self, units: int) -> int:
         """The index of the tier in which the last of `units` falls; of the first for none."""
@@ -140,6 +145,14 @@ class Package(BuiltIn[PackageParameters]):
     name = "package"
     scope: Scope = "period"
     accepts = PackageParameters
+
+    def __init__(self, parameters: Mapping[str, Any]) -> None:
+        super().__init__(parameters)
+        self._reads = frozenset({self.given.dimension})
+
+    def reads(self, labels: Mapping[str, str]) -> frozenset[str] | None:
+        """The one dimension that is counted."""
+        return self._reads
 
     def credits_of(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> int:
         """The credits of the period's units so far."""

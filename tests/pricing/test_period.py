@@ -142,3 +142,9 @@ def test_volume_says_that_it_is_monotone_exactly_where_it_is(parameters: dict[st
     policy = Volume(parameters)
     totals = [policy.total({"calls": units}, {}).credits for units in range(70)]
     assert policy.monotone is (totals == sorted(totals))
+
+
+def test_a_policy_about_a_period_reads_the_dimension_that_it_counts_and_no_label() -> None:
+    tiers = {"dimension": "calls", "tiers": [{"up_to": None, "unit": 0}]}
+    for policy in (Graduated(tiers), Volume(tiers), Package({"dimension": "calls", "size": 1, "credits": 0})):
+        assert policy.reads({}) == {"calls"} and not policy.by_label
