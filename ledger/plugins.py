@@ -104,6 +104,25 @@ class ReadingPolicy(Protocol):
         ...
 
 
+@runtime_checkable
+class PeakingPolicy(Protocol):
+    """A policy may offer these too, so that what is held covers usage that comes in parts under a total that may fall.
+
+    They stand apart from `Policy`, so that `isinstance` asks for them alone.
+    """
+
+    @property
+    def by_label(self) -> bool:
+        """Whether labels can change a total."""
+        ...
+
+    def peak(self, before: Mapping[str, int], usage: Mapping[str, int], labels: Mapping[str, str]) -> int:
+        """The largest total, in credits, that any usage comes to from `before` to `before` + `usage`, both included:
+        dimension by dimension, every whole number of units between. Where more usage never costs less, that is the
+        total of `before` + `usage`."""
+        ...
+
+
 PolicyFactory: TypeAlias = Callable[[Mapping[str, Any]], Policy]
 """Makes a policy from its parameters. Raises ValueError where they are not right."""
 

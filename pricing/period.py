@@ -121,7 +121,16 @@ class Volume(_Tiered):
     def __init__(self, parameters: Mapping[str, Any]) -> None:
         super().__init__(parameters)
         # Within a tier no total falls, so only the step over each bound can.
-        self.monotone = all(self._at(bound) <= self._at(bound + 1) for bound in self._bounds)
+        self._tops = [self._at(bound) for bound in self._bounds]
+        self.monotone = all(top <= self._at(bound + 1) for top, bound in zip(self._tops, self._bounds, strict=True))
+
+    def peak(self, before: Mapping[str, int], usage: Mapping[str, int], labels: Mapping[str, str]) -> int:
+        """The largest total from `before` to `before` + `usage`: at the end, or at a bound on the way, before the step
+        to the next tier."""
+        start = before.get(self.given.dimension, 0)
+        end = start + usage.get(self.given.dimension, 0)
+        passed = slice(bisect_left(self._bounds, start), bisect_left(self._bounds, end))
+        return max([self._at(end), *self._tops[passed]])
 
     def _parts(self, units: int) -> list[tuple[int, int]]:
         return [(self._reached(units), units)]

@@ -123,6 +123,12 @@ def tiered(draw: st.DrawFn) -> dict[str, Any]:
     }
 
 
+@st.composite
+def packages(draw: st.DrawFn) -> dict[str, Any]:
+    size, credits, free = draw(st.tuples(st.integers(1, 12), st.integers(0, 9), st.integers(0, 20)))
+    return {"dimension": "calls", "size": size, "credits": credits, "free": free}
+
+
 def tier_of(tiers: list[dict[str, Any]], unit: int) -> int:
     """The tier of the `unit`-th unit, found by looking at one after the other."""
     return next(at for at, tier in enumerate(tiers) if tier["up_to"] is None or unit <= tier["up_to"])
@@ -144,7 +150,43 @@ def test_volume_says_that_it_is_monotone_exactly_where_it_is(parameters: dict[st
     assert policy.monotone is (totals == sorted(totals))
 
 
+@pytest.mark.parametrize(
+    ("before", "more", "credits"),
+    [
+        (0, 50, 10 + 150),  # the end
+        (0, 100, 10 + 300),  # the bound is the end
+        (0, 101, 10 + 300),  # 253 at the end
+        (100, 1, 10 + 300),  # 310 before, 253 after
+        (101, 9, 275),  # 110 × 5/2: the bound is behind
+        (50, 2000, 2500),  # at 1000; 2100 at the end
+        (2000, 0, 2050),
+    ],
+)
+def test_the_peak_of_volume_is_at_the_end_or_at_a_bound_before_the_step_down(
+    before: int, more: int, credits: int
+) -> None:
+    policy = Volume({"dimension": "calls", "tiers": TIERS})
+    assert policy.peak({"calls": before}, {"calls": more}, {}) == credits
+
+
+@given(st.sampled_from([Graduated, Volume]), tiered(), st.integers(0, 70), st.integers(0, 70))
+def test_the_peak_is_the_largest_total_on_the_way(
+    kind: type[Graduated | Volume], parameters: dict[str, Any], before: int, more: int
+) -> None:
+    policy = kind(parameters)
+    totals = [policy.total({"calls": units}, {}).credits for units in range(before, before + more + 1)]
+    assert policy.peak({"calls": before}, {"calls": more}, {}) == max(totals)
+
+
+@given(packages(), st.integers(0, 40), st.integers(0, 40))
+def test_the_peak_of_packages_is_the_last_total(parameters: dict[str, Any], before: int, more: int) -> None:
+    policy = Package(parameters)
+    totals = [policy.total({"calls": units}, {}).credits for units in range(before, before + more + 1)]
+    assert policy.peak({"calls": before}, {"calls": more}, {}) == max(totals)
+
+
 def test_a_policy_about_a_period_reads_the_dimension_that_it_counts_and_no_label() -> None:
     tiers = {"dimension": "calls", "tiers": [{"up_to": None, "unit": 0}]}
     for policy in (Graduated(tiers), Volume(tiers), Package({"dimension": "calls", "size": 1, "credits": 0})):
-        assert policy.reads({}) == {"calls"} and not policy.by_label
+        assert policy.reads({}) == frozenset({"calls"})
+        assert not policy.by_label

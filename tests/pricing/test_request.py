@@ -191,3 +191,11 @@ def test_labels_count_only_where_a_model_has_rates_of_its_own() -> None:
     assert CostPlus({"models": {"large": {"calls": 3}}, "margin": 0}).by_label
     assert not Complexity({"weights": {"calls": 1}, "models": {"large": {}}}).by_label
     assert not any(policy.by_label for policy in (Time({}), PerCredit({}), Complexity({}), CostPlus({"margin": 0})))
+
+
+def test_the_peak_of_a_request_is_its_price_at_the_end() -> None:
+    """Two parts of 1000 tokens: 6, also where the first was already charged with the minimum of 5."""
+    policy = Complexity({"weights": {"input_tokens": "3/1000"}, "minimum": 5})
+    assert policy.peak({}, {"input_tokens": 2000}, {}) == 6
+    assert policy.peak({"input_tokens": 1000}, {"input_tokens": 1000}, {}) == 6
+    assert policy.peak({}, {}, {}) == 5
