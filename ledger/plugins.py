@@ -123,6 +123,26 @@ class PeakingPolicy(Protocol):
         ...
 
 
+@runtime_checkable
+class SharingPolicy(PeakingPolicy, Protocol):
+    """A policy about a period may offer this too, so that what is held covers usage on a meter that others move too.
+
+    Those are requests that were admitted under another version of the tariff, and charge their units in between.
+    """
+
+    def dearest(
+        self, before: Mapping[str, int], usage: Mapping[str, int], among: Mapping[str, int], labels: Mapping[str, str]
+    ) -> int:
+        """The most, in credits, that `usage` can be charged while the meter moves from `before` to `before` + `among`.
+
+        `among` is at least `usage`, dimension by dimension; its other units are charged by somebody else. However the
+        usage is parted, and wherever in that range its parts lie, what they add to the total comes to no more; a part
+        that lowers the total counts 0. Where `usage` is all of `among`, nobody else charges, and it is the peak less
+        the total of `before`: what a part gives back pays for the next.
+        """
+        ...
+
+
 PolicyFactory: TypeAlias = Callable[[Mapping[str, Any]], Policy]
 """Makes a policy from its parameters. Raises ValueError where they are not right."""
 

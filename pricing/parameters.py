@@ -63,7 +63,8 @@ P = TypeVar("P", bound=Parameters)
 class BuiltIn(Generic[P]):
     """A policy and the parameters it was made with. Two are equal if they are of one kind with equal parameters.
 
-    Every built-in offers `credits_of`, `reads`, `by_label` and `peak` too (`ledger.plugins`).
+    Every built-in offers `credits_of`, `reads`, `by_label` and `peak` too, and those about a period `dearest`
+    (`ledger.plugins`).
     """
 
     name: ClassVar[str]
