@@ -10,6 +10,10 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from contextlib import suppress
+from functools import partial
 from typing import TypeAlias
 
 from .errors import ClockMoved
@@ -21,12 +25,7 @@ MOST_MOVED = 60_000_000_000
 """Nanoseconds by which a wall clock may move between two readings against the time that passed, and is believed."""
 
 
-def wall_time() -> int:
-    """The system's wall clock: UTC nanoseconds, which a person or a daemon may set at any moment."""
-    return time.time_ns()
-
-
-def elapsed_time() -> int:
+def _elapsed_source() -> Clock:
     """Nanoseconds since some fixed moment of this system's run, its sleep included; nobody can set them.
 
     Sleep must count: otherwise a machine that wakes up would look like one whose clock was set ahead. Linux has
@@ -34,12 +33,15 @@ def elapsed_time() -> int:
     not in `time.monotonic`; elsewhere `time.monotonic` is what there is, and on Windows it counts sleep. A virtual
     machine that its host paused or restored cannot be told from a clock that was set ahead: there an operator accepts.
     """
-    return time.clock_gettime_ns(_ELAPSED) if _ELAPSED is not None else time.monotonic_ns()
+    name = {"linux": "CLOCK_BOOTTIME", "darwin": "CLOCK_MONOTONIC"}.get(sys.platform, "")
+    with suppress(AttributeError, OSError):  # it is not in this build of Python, or not in this kernel
+        source = partial(time.clock_gettime_ns, getattr(time, name))
+        source()
+        return source
+    return time.monotonic_ns
 
 
-_ELAPSED: int | None = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
-if sys.platform not in ("linux", "darwin"):
-    _ELAPSED = None
+elapsed_time = _elapsed_source()
 
 
 class WallClock:
@@ -53,49 +55,48 @@ class WallClock:
 
     __slots__ = ("_believed", "_elapsed", "_wall")
 
-    def __init__(self, wall: Clock = wall_time, elapsed: Clock = elapsed_time) -> None:
+    def __init__(self, wall: Clock = time.time_ns, elapsed: Clock = elapsed_time) -> None:
         self._wall, self._elapsed = wall, elapsed
         self._believed: tuple[int, int] | None = None  # wall and elapsed time, at the last reading that was believed
 
     def __call__(self) -> int:
         """The wall clock's time, in UTC microseconds.
 
-        Raises ClockMoved where it moved by more than `MOST_MOVED` against the time that passed, also when asked again:
-        a process that was stopped between the looks at its two sources sees such a move once.
+        Raises ClockMoved where it moved by more than `MOST_MOVED` against the time that passed.
         """
         now, moved = self._look()
         if moved:
-            now, moved = self._look()
-        if moved:
             way = "ahead of" if moved > 0 else "behind"
-            raise ClockMoved(
-                f"the clock is {abs(moved) / 1e9:,.0f} s {way} the time that passed since it was last read"
-            )
-        return now
+            seconds = f"{abs(moved) // 1_000_000_000:,} s"
+            raise ClockMoved(f"the machine's clock is {seconds} {way} what has passed since it was last believed")
+        return now // 1000
 
     def estimate(self) -> int:
         """The time in UTC microseconds as far as it is known: while the clock is not believed, the last time that was,
-        and what passed since. Never raises; good for readings, which write nothing."""
+        and what has passed since. Never raises ClockMoved; good for readings, which write nothing."""
         now, moved = self._look()
-        if moved:
-            now, moved = self._look()
-        return now - moved // 1000
+        return (now - moved) // 1000
 
     def accept(self) -> None:
         """Believe the clock as it is now."""
         self._believed = self._wall(), self._elapsed()
 
     def _look(self) -> tuple[int, int]:
-        """What the wall clock says, in microseconds, and by how many nanoseconds it moved too far: 0 if believed."""
-        believed = self._believed
-        wall, elapsed = self._wall(), self._elapsed()
-        if believed is not None:
-            moved = (wall - believed[0]) - (elapsed - believed[1])
-            if not -MOST_MOVED <= moved <= MOST_MOVED:
-                return wall // 1000, moved
-        if self._believed is believed:  # nobody accepted it meanwhile
-            self._believed = wall, elapsed
-        return wall // 1000, 0
+        """What the wall clock says, and by how much it moved too far, in nanoseconds; 0 where it is believed.
+
+        It is asked twice: a process that was stopped between the looks at its two sources sees such a move once.
+        """
+        wall = moved = 0
+        for _ in range(2):
+            believed = self._believed
+            wall, elapsed = self._wall(), self._elapsed()
+            if believed is not None:
+                moved = wall - believed[0] - (elapsed - believed[1])
+            if -MOST_MOVED <= moved <= MOST_MOVED:
+                if self._believed is believed:  # nobody accepted another one meanwhile
+                    self._believed = wall, elapsed
+                return wall, 0
+        return wall, moved
 
 
 system_clock = WallClock()
