@@ -12,8 +12,6 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from contextlib import suppress
-from functools import partial
 from typing import TypeAlias
 
 from .errors import ClockMoved
@@ -81,22 +79,21 @@ class WallClock:
         """Believe the clock as it is now."""
         self._believed = self._wall(), self._elapsed()
 
-    def _look(self) -> tuple[int, int]:
+    def _look(self, again: bool = True) -> tuple[int, int]:
         """What the wall clock says, and by how much it moved too far, in nanoseconds; 0 where it is believed.
 
-        It is asked twice: a process that was stopped between the looks at its two sources sees such a move once.
+        It is asked `again` before it is doubted: a process that was stopped between the looks at its two sources sees
+        such a move once.
         """
-        wall = moved = 0
-        for _ in range(2):
-            believed = self._believed
-            wall, elapsed = self._wall(), self._elapsed()
-            if believed is not None:
-                moved = wall - believed[0] - (elapsed - believed[1])
-            if -MOST_MOVED <= moved <= MOST_MOVED:
-                if self._believed is believed:  # nobody accepted another one meanwhile
-                    self._believed = wall, elapsed
-                return wall, 0
-        return wall, moved
+        believed = self._believed
+        wall, elapsed = self._wall(), self._elapsed()
+        if believed is not None:
+            moved = wall - believed[0] - elapsed + believed[1]
+            if moved > MOST_MOVED or moved < -MOST_MOVED:
+                return self._look(False) if again else (wall, moved)
+        if self._believed is believed:  # nobody accepted another one meanwhile
+            self._believed = wall, elapsed
+        return wall, 0
 
 
 system_clock = WallClock()
