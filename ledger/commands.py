@@ -28,6 +28,7 @@ from .events import (
     Metering,
     OnLapse,
     Overrun,
+    Unpriced,
 )
 from .refusals import Reason, Refusal
 
@@ -60,7 +61,11 @@ class Command(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults
 
 
 class CreatePlan(Command, frozen=True, kw_only=True, tag="create_plan"):
-    """Put a plan on sale. `price` is money by receiver; `policy` and `parameters` are its first tariff."""
+    """Put a plan on sale. `price` is money by receiver; `policy` and `parameters` are its first tariff.
+
+    Without a policy a request costs 1 credit (`per_credit`), and nothing on a plan that sells only time (`time`).
+    With `unpriced` = `free`, units that no rate of the tariff reads cost nothing; else such a request is refused.
+    """
 
     plan: Name
     owner: Name
@@ -68,7 +73,7 @@ class CreatePlan(Command, frozen=True, kw_only=True, tag="create_plan"):
     price: dict[Name, Annotated[int, Meta(ge=0)]] = {}
     credits: Credits = 0
     seconds: Seconds = 0
-    policy: Name = "per_credit"
+    policy: Name | None = None
     parameters: dict[str, Any] = {}
     decimals: Annotated[int, Meta(ge=0, le=36)] = 0
     priority: Priority = 0
@@ -83,6 +88,7 @@ class CreatePlan(Command, frozen=True, kw_only=True, tag="create_plan"):
     period: Metering = "month"
     record_refusals: bool = False
     record_lines: bool = False
+    unpriced: Unpriced = "refuse"
     onchain_id: Text = ""
 
 
@@ -176,7 +182,18 @@ class Withdraw(Command, frozen=True, kw_only=True, tag="withdraw"):
 
 
 class Reverse(Command, frozen=True, kw_only=True, tag="reverse"):
-    """Undo a purchase whose payment turned out void, by lot or by payment id."""
+    """Undo a purchase whose payment turned out void, by lot or by payment id: all that is left of its money, or
+    `amount` of it (in the asset's smallest unit), with as large a part of its credits."""
+
+    subscriber: Name
+    plan: Name
+    lot: Number = 0
+    payment: Text = ""
+    amount: Annotated[int, Meta(ge=1)] | None = None
+
+
+class Reinstate(Command, frozen=True, kw_only=True, tag="reinstate"):
+    """Undo the reversals of a purchase, by lot or by payment id: the dispute was won, the money is there again."""
 
     subscriber: Name
     plan: Name
@@ -185,11 +202,19 @@ class Reverse(Command, frozen=True, kw_only=True, tag="reverse"):
 
 
 class Freeze(Command, frozen=True, kw_only=True, tag="freeze"):
-    """Admit no new requests of this account. `fact` is the exit request that a chain has seen, if that is why."""
+    """Admit no new requests of this account, and sell it nothing. `fact` is the exit request that a chain has seen, if
+    that is why."""
 
     subscriber: Name
     plan: Name
     fact: Fact | None = None
+
+
+class Unfreeze(Command, frozen=True, kw_only=True, tag="unfreeze"):
+    """Undo a freeze that no chain asked for."""
+
+    subscriber: Name
+    plan: Name
 
 
 class Exit(Command, frozen=True, kw_only=True, tag="exit"):
@@ -364,7 +389,9 @@ AnyCommand: TypeAlias = (
     | Give
     | Withdraw
     | Reverse
+    | Reinstate
     | Freeze
+    | Unfreeze
     | Request
     | Extend
     | Release

@@ -32,6 +32,7 @@ OnLapse: TypeAlias = Literal["earn", "refund"]
 Metering: TypeAlias = Literal["month", "day", "purchase", "forever"]
 ReleaseReason: TypeAlias = Literal["voided", "failed", "expired"]
 AdjustReason: TypeAlias = Literal["correction", "refund", "true_up", "late", "tier"]
+Unpriced: TypeAlias = Literal["refuse", "free"]
 
 DAY_SECONDS = 86_400
 
@@ -55,6 +56,23 @@ def _usage(usage: Usage) -> None:
     for units in usage.values():
         if type(units) is not int or not 0 <= units <= MOST_CREDITS:
             raise ValueError("usage is whole numbers from 0 to 2^63-1")
+
+
+def _meter(usage: Usage) -> None:
+    """A meter may have counted for a lifetime: it has no upper bound."""
+    for units in usage.values():
+        if type(units) is not int or units < 0:
+            raise ValueError("a meter is whole numbers from 0")
+
+
+def _signed(*amounts: int) -> None:
+    for amount in amounts:
+        _check(type(amount) is int and abs(amount) <= MOST_CREDITS, "what moves is a 64-bit whole number")
+
+
+def _repaid(draws: Draws) -> None:
+    _draws(draws, sum(credits for _, credits in draws))
+    _check(all(lot > 0 for lot, _ in draws), "debt is paid by lots")
 
 
 class Share(msgspec.Struct, frozen=True, gc=False):
@@ -173,7 +191,9 @@ class PlanCreated(Event, frozen=True, kw_only=True, tag="plan_created"):
 
     With `record_lines` every charge has the lines of its computation, otherwise only where they cannot be derived.
     `price` is parted among receivers, a fee among them. `hold_seconds` is how long a request holds before it expires,
-    `longest_seconds` how long it may be made to last, `late_seconds` how long after expiring it may still be charged.
+    `longest_seconds` how long it may be made to last, `late_seconds` how long after expiring it may still be charged,
+    and how long after the end of access a direct charge may still come. `unpriced` says what becomes of a request whose
+    estimate has units that no rate of the tariff reads.
     """
 
     plan: str
@@ -197,6 +217,7 @@ class PlanCreated(Event, frozen=True, kw_only=True, tag="plan_created"):
     period: Metering
     record_refusals: bool = False
     record_lines: bool = False
+    unpriced: Unpriced = "refuse"
 
     def __post_init__(self) -> None:
         check_credits(self.credits, self.debt_limit, self.seconds, self.late_seconds)
@@ -329,18 +350,57 @@ class Withdrawn(Event, frozen=True, kw_only=True, tag="withdrawn"):
 
 
 class Reversed(Event, frozen=True, kw_only=True, tag="reversed"):
-    """A payment was void: the lot's rest is withdrawn, what was spent or held becomes debt, its cost becomes 0."""
+    """A payment, or a part of it, was void: `money` goes back to the payer and `credits` of the lot are withdrawn.
+
+    They are taken from what is left, then from what was spent, then from what is held; what was spent or held becomes
+    debt, whatever the plan's rule. `expiry` is the new end of a window without credits that was reversed in part.
+    `repaid` is what other lots pay of that debt at once.
+    """
 
     account: int
     lot: int
     payment: str = ""
+    credits: int = 0
+    money: int = 0
+    expiry: int | None = None
+    repaid: Draws = ()
+
+    def __post_init__(self) -> None:
+        check_credits(self.credits)
+        check_money(self.money)
+        _repaid(self.repaid)
+
+
+class Reinstated(Event, frozen=True, kw_only=True, tag="reinstated"):
+    """A dispute was won: the lot stands again with what its reversals had taken, `credits` and `money`.
+
+    The credits return to the lot as unused, and pay what is owed by then: `repaid`.
+    """
+
+    account: int
+    lot: int
+    payment: str = ""
+    credits: int = 0
+    money: int = 0
+    repaid: Draws = ()
+
+    def __post_init__(self) -> None:
+        check_credits(self.credits)
+        check_money(self.money)
+        _repaid(self.repaid)
 
 
 class Frozen(Event, frozen=True, kw_only=True, tag="frozen"):
-    """The account takes no new requests; open ones end as usual."""
+    """The account takes no new requests and buys nothing; open requests end as usual."""
 
     account: int
     fact: Fact | None = None
+
+
+class Unfrozen(Event, frozen=True, kw_only=True, tag="unfrozen"):
+    """The account takes requests and buys again."""
+
+    account: int
 
 
 # -- requests ----------------------------------------------------------------------------------------------------------
@@ -373,14 +433,31 @@ class Extended(Event, frozen=True, kw_only=True, tag="extended"):
     deadline: int
 
 
+class Reheld(Event, frozen=True, kw_only=True, tag="reheld"):
+    """An open request holds these draws from now on, and no others: what it and its neighbours may still cost has
+    changed. What it held and does not hold any more returns to its lots."""
+
+    account: int
+    request: int
+    draws: Draws = ()
+
+    def __post_init__(self) -> None:
+        _draws(self.draws, sum(credits for _, credits in self.draws))
+
+
 class Released(Event, frozen=True, kw_only=True, tag="released"):
-    """The request ends without a charge; what it held returns to its lots. `instant` is set where it expired."""
+    """The request ends without a charge; what it held returns to its lots, which pay `repaid` of the account's debt.
+
+    `instant` is set where it expired.
+    """
 
     request: int
     reason: ReleaseReason
     instant: int | None = None
+    repaid: Draws = ()
 
     def __post_init__(self) -> None:
+        _repaid(self.repaid)
         _check((self.reason == "expired") == (self.instant is not None), "an expiry, and only it, has an instant")
 
 
@@ -408,6 +485,8 @@ class Charged(Event, frozen=True, kw_only=True, tag="charged"):
     `continues` tells an empty meter that was already charged from one that was not. `request` 0 is a direct charge: a
     request and its final charge in one. A partial charge moves its request's `deadline`. `lines` say how the price came
     about, where that does not follow from the tariff, the usage and the meter, or where the plan records them.
+    `unpriced` are the units of the usage that no rate of the tariff reads. `repaid` is what the rest of the hold, which
+    returns at the final charge, pays of the account's debt.
     """
 
     account: int
@@ -427,13 +506,19 @@ class Charged(Event, frozen=True, kw_only=True, tag="charged"):
     deadline: int | None = None
     late: bool = False
     occurred_at: int | None = None
+    unpriced: Usage = {}
+    repaid: Draws = ()
 
     def __post_init__(self) -> None:
         check_credits(self.credits, self.shortfall)
         _draws(self.draws, self.credits)
         _usage(self.usage)
         if self.before:
-            _usage(self.before)
+            _meter(self.before)
+        if self.unpriced:
+            _usage(self.unpriced)
+        if self.repaid:
+            _repaid(self.repaid)
         if not self.final and self.request <= 0:
             raise ValueError("a direct charge is final")
 
@@ -441,10 +526,12 @@ class Charged(Event, frozen=True, kw_only=True, tag="charged"):
 class Adjusted(Event, frozen=True, kw_only=True, tag="adjusted"):
     """A signed correction of one charge, or of one account's period: `credits` > 0 takes more, < 0 gives back.
 
-    The draws sum to |credits|: lots taken from, or given back to. With a `usage` delta the meter moves by it, and
-    `credits + shortfall` is total(before + usage) − total(before) under `tariff`. `metered` is the period whose meter
-    and net a correction of a charge moves, `request` the open request whose meter it moves. `expiry` is a new expiry
-    for expired lots that credits return to.
+    The draws sum to |credits|: lots taken from, or given back to. What is corrected owes `credits + shortfall` more: a
+    correction downwards lowers what was never paid first, so its shortfall is negative. With a `usage` delta the meter
+    moves by it, and that sum is total(before + usage) − total(before) under `tariff`. `metered` is the period whose
+    meter and net a correction of a charge moves, `request` the open request whose meter it moves. `expiry` is a new
+    expiry for expired lots that credits return to. `unpriced` are the units of the delta that no rate reads, `repaid`
+    is what the credits that return pay of the account's debt.
     """
 
     account: int
@@ -462,13 +549,14 @@ class Adjusted(Event, frozen=True, kw_only=True, tag="adjusted"):
     request: int = 0
     expiry: int | None = None
     note: str = ""
+    unpriced: Usage = {}
+    repaid: Draws = ()
 
     def __post_init__(self) -> None:
-        _check(type(self.credits) is int and abs(self.credits) <= MOST_CREDITS, "credits are a 64-bit whole number")
-        check_credits(self.shortfall)
+        _signed(self.credits, self.shortfall, *self.usage.values(), *self.unpriced.values())
         _draws(self.draws, abs(self.credits))
-        _usage(self.before)
-        _usage({name: abs(units) if type(units) is int else units for name, units in self.usage.items()})
+        _meter(self.before)
+        _repaid(self.repaid)
         _check(bool(self.charge) != bool(self.period), "an adjustment corrects a charge or a period")
 
 
@@ -598,9 +686,12 @@ Recorded: TypeAlias = (
     | Started
     | Withdrawn
     | Reversed
+    | Reinstated
     | Frozen
+    | Unfrozen
     | Requested
     | Extended
+    | Reheld
     | Released
     | RefusedRequests
     | Charged

@@ -16,6 +16,7 @@ class Reason(StrEnum):
     malformed = auto()
     key_reused = auto()
     key_too_old = auto()
+    payment_reversed = auto()
     plan_unknown = auto()
     plan_retired = auto()
     agent_unknown = auto()
@@ -30,6 +31,7 @@ class Reason(StrEnum):
     request_closed = auto()
     charge_unknown = auto()
     adjustment_exceeds = auto()
+    unpriced = auto()
     in_debt = auto()
     rate_limited = auto()
     window_exhausted = auto()
@@ -45,6 +47,7 @@ _STATUS = {
     Reason.malformed: _BAD_REQUEST,
     Reason.adjustment_exceeds: _BAD_REQUEST,
     Reason.overflow: _BAD_REQUEST,
+    Reason.unpriced: _BAD_REQUEST,
     Reason.plan_unknown: 404,
     Reason.agent_unknown: 404,
     Reason.request_unknown: 404,
@@ -54,6 +57,7 @@ _STATUS = {
     Reason.frozen: 403,
     Reason.key_reused: _CONFLICT,
     Reason.key_too_old: _CONFLICT,
+    Reason.payment_reversed: _CONFLICT,
     Reason.trial_used: _CONFLICT,
     Reason.request_closed: _CONFLICT,
     Reason.batch_open: _CONFLICT,
@@ -69,8 +73,9 @@ _STATUS = {
 class Refused(msgspec.Struct, frozen=True, gc=False):
     """The answer to a command that was refused: nothing changed, nothing was written.
 
-    `facts` has what is known, by name: `needed` and `available` (credits, requests), `retry_after_us`, `top_up` (the
-    fewest credits whose purchase would let the same command pass), `detail` (text).
+    `facts` has what is known, by name: `needed` and `available` (credits, requests); `top_up`, the fewest credits whose
+    purchase now lets the same command pass; `retry_after_us`, the least wait (microseconds) after which it passes if
+    nobody else acts, counted from the clock; `clock_behind_us`, how far that clock is behind the log; `detail` (text).
     """
 
     reason: Reason
