@@ -362,7 +362,7 @@ def _report(name: str, end: Place, case: Case, kinds: tuple[str, ...]) -> Report
             chains=tuple(sorted(case.unsealed)),
         ),
         findings=found,
-        warnings=msgspec.UNSET if end.seq or found else (_EMPTY,),
+        warnings=() if end.seq or found else (_EMPTY,),
     )
 
 

@@ -57,8 +57,7 @@ class Unverified(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """An audit's answer. `warnings`, where there are any, say what is no fault of the log, and is yet not what anybody
-    audits."""
+    """An audit's answer. `warnings` say what is no fault of the log, and is yet not what anybody audits."""
 
     log: str
     verdict: Literal["clean", "findings"]
@@ -66,7 +65,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     checks: tuple[Check, ...]
     unverified: Unverified
     findings: tuple[Finding, ...]
-    warnings: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
+    warnings: tuple[str, ...] = ()
 
     @property
     def clean(self) -> bool:

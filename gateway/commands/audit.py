@@ -94,7 +94,7 @@ def audit(
             processes=processes,
             chains=connections,
         )
-    for text in report.warnings or ():
+    for text in report.warnings:
         message, _, hint = text.partition("; ")
         sys.stderr.write(warning(f"{log}: {message}", hint, json) + "\n")
     if html is not None:
