@@ -50,9 +50,9 @@ def moment(text: str) -> Moment:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Store]:
-    """The log at `path`, to be read."""
-    with closing(stores.get("sqlite")(path, read_only=True)) as store:
+def opened(path: Path, warn: bool = True) -> Iterator[Store]:
+    """The log at `path`, to be read. Without `warn` one that lacks its write-ahead file is opened without a word."""
+    with closing(stores.get("sqlite")(path, read_only=True, warn=warn)) as store:
         yield store
 
 

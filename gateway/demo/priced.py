@@ -1,8 +1,8 @@
 """Which of a trace's dimensions the policies of the shop read: only those are reported to the ledger.
 
-The demo's usage has dimensions beside those that a policy prices (a trace's tokens under a price by the call); a ledger
-refuses a request with units that no rate reads. A dimension that the policy reads for another model stays: that this
-model has no price is for the ledger to say.
+The demo's usage has dimensions beside those that a policy prices (a trace's tokens under a price by the call), and a
+ledger refuses a request with units that no rate reads. What is left out is counted. A request of which nothing is read
+keeps what the policy reads for other models: that its own has no price is for the ledger to say.
 """
 
 from __future__ import annotations
@@ -58,15 +58,18 @@ class Priced:
     """What the plans' policies read of a trace, by the plans' names."""
 
     def __init__(self, policies: Mapping[str, Policy], trace: Trace) -> None:
-        self._policies = policies
-        self._reads = {plan: reads(policy, models(trace)) for plan, policy in policies.items()}
+        named = models(trace)
+        self._any = {plan: reads(policy, named) for plan, policy in policies.items()}
+        self._own = {(plan, model): reads(policy, [model]) for plan, policy in policies.items() for model in named}
 
-    def given(self, plan: str, usage: Mapping[str, int]) -> dict[str, int]:
-        """The usage that is reported to the ledger: of dimensions that the plan's policy reads for some model."""
-        read = self._reads[plan]
+    def given(self, plan: str, model: str | None, usage: Mapping[str, int]) -> dict[str, int]:
+        """The usage that is reported to the ledger: of dimensions that the plan's policy reads for the model."""
+        read = self._own[plan, model]
+        if read is not None and not any(usage.get(name) for name in read):
+            read = self._any[plan]
         return {name: units for name, units in usage.items() if read is None or name in read}
 
     def unread(self, plan: str, model: str | None, usage: Mapping[str, int]) -> dict[str, int]:
         """The units of a request that no rate reads, reported or not."""
-        read = reads(self._policies[plan], [model])
+        read = self._own[plan, model]
         return {name: units for name, units in usage.items() if read is not None and name not in read}

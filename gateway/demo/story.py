@@ -167,7 +167,7 @@ class Story:
             agent=name,
             method="POST",
             url=self._shop.agents[name].endpoints[0].url.replace(":action", "complete"),
-            estimate=self._shop.priced.given(account.plan.plan, self._guess.estimate(row)),
+            estimate=self._shop.priced.given(account.plan.plan, row.model, self._guess.estimate(row)),
             labels=labels(row.model),
         )
         self._do(request, lambda outcome: self._answered(account, row, outcome))
@@ -242,7 +242,8 @@ class Story:
         if account.customer.habit is Habit.before_it_runs_out and not account.plan.seconds:
             self._asked[account.customer.subscriber, account.plan.plan] = account
         request, (work, duration), fate = outcome.seq, work_of(row), self._rng.random()
-        plan, usage = account.plan.plan, self._shop.priced.given(account.plan.plan, work)
+        plan = account.plan.plan
+        usage = self._shop.priced.given(plan, row.model, work)
         if fate >= VOIDED + LOST:
             self.unread.update(self._shop.priced.unread(plan, row.model, row.usage))
         if fate < VOIDED:

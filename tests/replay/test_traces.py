@@ -565,10 +565,9 @@ def test_the_azure_trace_of_2023():
 
 PUBLISHED = {
     "Azure 2024": "TIMESTAMP,ContextTokens,GeneratedTokens",
-    "Vidur": ",arrived_at,num_prefill_tokens,num_decode_tokens"[1:],
+    "Vidur": "arrived_at,num_prefill_tokens,num_decode_tokens",
     "Splitwise": "request_id,request_type,application_id,arrival_timestamp,batch_size,prompt_size,token_size",
-    "OpenAI's usage": "start_time_iso,created_at,model,input_tokens,output_tokens,input_cached_tokens,num_model_requests",
-    "LiteLLM's spend log": "request_id,api_key,startTime,endTime,model,spend,total_tokens,prompt_tokens,completion_tokens",
+    "LiteLLM's spend log": "request_id,startTime,endTime,model,spend,total_tokens,prompt_tokens,completion_tokens",
     "Helicone": "request_id,request_created_at,model,prompt_tokens,completion_tokens,cost_usd",
 }
 
