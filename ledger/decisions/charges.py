@@ -81,8 +81,10 @@ def _borrow(
 
 
 def charge_directly(case: Case, command: Charge) -> Decision:
-    """A request and its final charge in one: `cap` does not apply, since nothing was admitted. It may come after the end
-    of access, for as long as a request may be charged late."""
+    """A request and its final charge in one: `cap` does not apply, since nothing was admitted.
+
+    It may come after the end of access, for as long as a request may be charged late.
+    """
     plan = plan_of(case, command.plan)
     agent = agent_of(case, plan, command.agent) if command.agent else 0
     direct = _Direct(case, command, plan)
