@@ -60,7 +60,7 @@ def _charge_open(
     decision = _settle(
         case, command, account, plan, events, rated, draws, request=request, deadline=deadline, returning=lots
     )
-    return Decision(decision.due, [*lent, *decision.own]) if lent else decision
+    return Decision([*decision.due, *lent], decision.own)  # the charge is the command's own first event, and its name
 
 
 def _borrow(
