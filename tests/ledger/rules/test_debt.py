@@ -41,14 +41,19 @@ def test_a_lot_smaller_than_the_debt_pays_what_it_has(shop):
 
 
 def test_the_oldest_debt_is_paid_first(shop):
-    """Debts of 20, then of 30. A gift of 25 pays the 20 and 5 of the 30, as shown by where refunds go:
-    those of the first charge to the gift, those of the second to the debt of 25 and then to the gift."""
+    """Debts of 20, then of 30. A gift of 25 pays the 20 and 5 of the 30, as shown by where refunds go: those of the
+    first charge to the gift, where they pay 20 of what is owed for the second; those of the second to the debt of 5
+    that is left, and to the gift."""
     shop.given(shop.plan(**OWING), shop.gift(1))
     first, second = shop.given(shop.charge_directly(21)), shop.given(shop.charge_directly(30))
     gift = shop.given(shop.gift(25))
     shop.leaves(debt=25)
-    assert shop.draws(shop.when(shop.correct(first, -20))) == [(gift, 20)]
-    assert shop.draws(shop.when(shop.correct(second, -30))) in ([(0, 25), (gift, 5)], [(gift, 5), (0, 25)])
+    back = shop.when(shop.correct(first, -20))
+    assert (shop.draws(back), shop.event(back).repaid) == ([(gift, 20)], ((gift, 20),))
+    shop.leaves(available=-5, debt=5)
+    back = shop.when(shop.correct(second, -30))
+    assert (sorted(shop.draws(back)), shop.event(back).repaid) == ([(0, 5), (gift, 25)], ())
+    shop.leaves(available=25, debt=0)
 
 
 def test_a_lot_that_starts_later_pays_when_it_starts(shop):
@@ -74,16 +79,23 @@ def test_while_there_is_debt_no_request_is_admitted(shop):
     shop.given(shop.gift(1), shop.ask(10))
 
 
-def test_the_smallest_top_up_pays_the_whole_debt(shop):
-    """30 left and 20 owed: 10 are available, and a request of 5 still waits until a lot has paid the 20."""
-    shop.given(shop.plan(**OWING), shop.gift(100))
-    request = shop.given(shop.ask(30))
-    shop.given(shop.charge_directly(90), shop.release(request))
-    shop.leaves(available=10, debt=20)
-    shop.refuses(shop.ask(5), Reason.in_debt, available=10, top_up=20)
+@pytest.mark.parametrize(("units", "top_up"), [(5, 25), (None, 21), ({"units": 0}, 21)])
+def test_the_smallest_top_up_pays_the_whole_debt(shop, units, top_up):
+    """20 are owed: a request of 5 waits until a lot has paid the 20 and has 5 left, one of nothing for one of 1."""
+    shop.given(shop.plan(**OWING), shop.gift(100), shop.charge_directly(120))
+    shop.refuses(shop.ask(units), Reason.in_debt, available=-20, top_up=top_up)
     shop.given(shop.gift(19))
-    shop.refuses(shop.ask(5), Reason.in_debt, top_up=1)
-    shop.given(shop.gift(1), shop.ask(5))
+    shop.refuses(shop.ask(units), Reason.in_debt, available=-1, top_up=top_up - 19)
+    shop.given(shop.gift(top_up - 20))
+    shop.refuses(shop.ask(units), Reason.insufficient_credits, top_up=1)
+    shop.given(shop.gift(1), shop.ask(units))
+
+
+def test_a_request_that_is_free_still_waits_until_the_debt_is_paid(shop):
+    free = {"policy": "per_credit", "credits": 0}
+    shop.given(shop.plan(**OWING), shop.gift(100), shop.charge_directly(120), shop.reprice(**free))
+    shop.refuses(shop.ask({"calls": 1}), Reason.in_debt, available=-20, top_up=20)
+    shop.given(shop.gift(20), shop.ask({"calls": 1}))
 
 
 def test_open_requests_end_as_usual_in_debt(shop):
@@ -97,13 +109,15 @@ def test_open_requests_end_as_usual_in_debt(shop):
 
 
 def test_available_is_what_the_lots_have_left_less_the_debt(shop):
-    """A hold of 30 returns to a lot while 10 are owed: 30 left, 20 available, and 20 is all a charge can take."""
+    """A hold of 30 returns to a lot while 10 are owed: it pays them, and the 20 are all that a charge can take."""
     shop.given(shop.plan(**OWING), shop.gift(100))
     request = shop.given(shop.ask(30))
-    shop.given(shop.charge_directly(80), shop.release(request))
-    shop.leaves(available=20, debt=10)
-    shop.when(shop.charge_directly(60))  # 20 and a debt of 40 more
-    shop.leaves(available=-40, debt=50, spent=140)
+    shop.given(shop.charge_directly(80))
+    shop.leaves(available=-10, held=30, debt=10)
+    shop.given(shop.release(request))
+    shop.leaves(available=20, held=0, debt=0, spent=80)
+    shop.when(shop.charge_directly(60))  # 20, and a debt of 40
+    shop.leaves(available=-40, debt=40, spent=140)
 
 
 def test_the_limit_is_of_all_debt_together(shop):
