@@ -400,7 +400,6 @@ PAIRS = {
     "key_too_old, request_unknown": lambda s: s.charge(999, 1, key="k", issued_at=LONG_AGO),
     "key_too_old, charge_unknown": lambda s: s.correct(999, 1, key="k", issued_at=LONG_AGO),
     "key_reused, payment_reversed": lambda s: paid_and_reversed(s, s.buy(payment="7", start=5)),
-    "key_too_old, payment_reversed": lambda s: paid_and_reversed(s, s.buy(payment="7", key="k", issued_at=LONG_AGO)),
     "payment_reversed, plan_retired": lambda s: paid_and_reversed(s, s.buy(payment="7"), RetirePlan(plan="pro")),
     "payment_reversed, frozen": lambda s: paid_and_reversed(s, s.buy(payment="7"), s.freeze()),
     "plan_unknown, agent_unknown": lambda s: s.ask(1, plan="nowhere", agent="nobody"),
