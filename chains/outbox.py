@@ -97,7 +97,7 @@ class Outbox:
         done = self.carry(rests)
         refused: PaymentRequired | None = None
         for asset in self._assets() if assets is None else assets:
-            more = True  # receivers beyond those that one batch may pay
+            more = True  # payouts beyond what one batch may pay
             while done and more:
                 try:
                     opened = self._open(asset)
@@ -123,7 +123,10 @@ class Outbox:
         return set() if opened is None else {opened}
 
     def _is_full(self, batch: BatchReading) -> bool:
-        return len(batch.batch.payouts) >= chain_plugin(self._chain.name).most_receivers
+        """Whether there may be payouts that it could not take."""
+        plugin, payouts = chain_plugin(self._chain.name), batch.batch.payouts
+        most = plugin.most_payout
+        return len(payouts) >= plugin.most_receivers or any(abs(payout.amount) == most for payout in payouts)
 
     def carry(self, pauses: Iterable[object]) -> bool:
         """Step until no batch is open, or until there are no `pauses` left. Returns whether all have ended."""

@@ -106,9 +106,25 @@ class Lot(msgspec.Struct, array_like=True, gc=False):
         elapsed = min(max(at - self.start, 0), duration)
         return split(cost, [elapsed, duration - elapsed])[0] if duration else cost
 
-    def shares_of(self, earned: int) -> dict[str, int]:
-        """What each receiver has of the running total `earned`; the parts sum to it."""
-        parts = split(earned, [share.amount for share in self.shares]) if self.shares else []
+    def is_used_up(self, at: int) -> bool:
+        """Whether nothing is unused any more: of a lot of credits all are used or withdrawn, a window is over."""
+        if not self.started:
+            return False
+        if self.credits:
+            return self.credits == self.withdrawn + self.used
+        return self.expiry is not None and at >= self.expiry
+
+    def shares_earned(self, at: int) -> dict[str, int]:
+        """What each receiver has earned: ⌊earned · share / cost⌋, and once the lot is used up exactly its share.
+
+        Invariant: no part falls while `earned` grows, and the parts never sum to more than it. What the floors leave
+        stays deferred until the lot is used up; then `split` parts all of it, by parts that are no less than the floors.
+        """
+        earned, shares = self.earned(at), [share.amount for share in self.shares]
+        if self.is_used_up(at):
+            parts = split(earned, shares) if shares else []
+        else:
+            parts = [earned * amount // self.cost if self.cost else 0 for amount in shares]
         return {share.receiver: part for share, part in zip(self.shares, parts, strict=True)}
 
 

@@ -89,6 +89,7 @@ class RequestReading(Shown, frozen=True, kw_only=True):
 class Earned(Shown, frozen=True, kw_only=True):
     """What an asset's lots have earned so far, in its smallest unit: in all, and by receiver.
 
+    `earned` is the sum of the receivers' shares: what their floors leave of a lot stays deferred until it is used up.
     `settled` is what receivers have: confirmed payouts, and what directly funded lots have earned. `outstanding` is
     the rest, earned − settled; `due` is that by receiver, below 0 for one that has too much by now.
     """
@@ -183,7 +184,7 @@ class Reading:
             for lot in self._due(account)[0].lots.values():
                 if lot.cost:
                     sold[lot.asset] += lot.cost - lot.refunded
-                    shares = lot.shares_of(lot.earned(self.at))
+                    shares = lot.shares_earned(self.at)
                     earned[lot.asset].update(shares)
                     if lot.funding == "direct":
                         settled[lot.asset].update(shares)
@@ -323,5 +324,5 @@ class Reading:
             cost=lot.cost,
             refunded=lot.refunded,
             earned=earned,
-            shares_earned=lot.shares_of(earned),
+            shares_earned=lot.shares_earned(self.at),
         )

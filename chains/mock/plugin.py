@@ -43,6 +43,11 @@ class MockPlugin:
         """As many as one transaction can pay on an EVM chain, in round figures."""
         return 1_500
 
+    @property
+    def most_payout(self) -> None:
+        """A payout may be of any size."""
+        return None
+
     def check(self, subscriber: str, plan: str) -> None:
         """Raises ValueError for an empty name, or one that is no text: any other will do."""
         for name in (subscriber, plan):
