@@ -69,8 +69,9 @@ def test_batch_boundaries_change_nothing(open_shop, price, parts):
         if settle:
             reading = read(shop, lot)
             payouts = {receiver: reading.shares_earned[receiver] - paid[receiver] for receiver in price}
+            assert min(payouts.values()) >= 0, "nobody's share of a growing total falls"
             paid = {receiver: paid[receiver] + payouts[receiver] for receiver in price}
-            assert sum(paid.values()) == reading.earned
+            assert sum(paid.values()) <= reading.earned
     assert paid == price
     shop.close()
 
