@@ -148,12 +148,12 @@ class Outbox:
         Raises SettlementStopped where the chain has a batch under the next number already, and PaymentRequired
         (`batch_open`) where too much is in line.
 
-        Nothing stands in line behind a batch that takes back more than it pays: were it cancelled, what the next one
+        Nothing stands in line behind a batch that takes anything back: were it cancelled, what the next one
         gives to subscribers or receivers would be out of others' escrow.
         """
         self.check()
         for each in self._batches():
-            if each.batch.asset == asset and sum(payout.amount for payout in each.batch.payouts) < 0:
+            if each.batch.asset == asset and any(payout.amount < 0 for payout in each.batch.payouts):
                 detail = f"batch {each.batch.number} takes back what was refunded, and must be final before the next"
                 raise PaymentRequired(Refused(Reason.batch_open, {"detail": detail}))
         number = self._next_number()
