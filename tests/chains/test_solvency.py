@@ -3,10 +3,11 @@
 import pytest
 from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
-from settlement_honest import HonestSteps
+from settlement_honest import HonestSteps, the_last_customer_leaves, what_does_not_fit_is_in_the_next_batch
 
 from chains.mock import MockChain
 from chains.mock.chain import Reverted
+from ledger.plugins import chain_plugin
 
 BEGIN = 1_700_000_000_000_000
 SECOND = 1_000_000
@@ -57,6 +58,16 @@ class OnTheMock(HonestSteps):
 
 TestSolvency = OnTheMock.TestCase
 TestSolvency.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+
+
+@pytest.mark.parametrize("window", [False, True])
+def test_the_last_customer_leaves_though_shares_were_rounded(window):
+    the_last_customer_leaves(MockPlace(window))
+
+
+def test_a_payout_beyond_what_one_batch_can_pay_is_in_several(monkeypatch):
+    monkeypatch.setattr(type(chain_plugin("mock:local")), "most_payout", 1000)
+    what_does_not_fit_is_in_the_next_batch(MockPlace(False), 1000)
 
 
 @pytest.mark.sweep
