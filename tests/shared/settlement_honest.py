@@ -370,7 +370,7 @@ class HonestSteps(RuleBasedStateMachine):
             paid = {payout.receiver: payout.amount for payout in opened.payouts}
             rest = {name: amount - paid.get(name, 0) for name, amount in due.items()}
             self.not_taken_back[number] = back = -sum(amount for amount in rest.values() if amount < 0)
-            most = self.plugin.most_payout or max(map(abs, due.values()), default=0)
+            most = self.plugin.most_payout
             assert len(paid) <= self.plugin.most_receivers
             assert all(abs(amount) <= most for amount in paid.values())
             assert all(paid[name] in (due[name], most, -most) for name in paid), "less than is due, only where it must be"
