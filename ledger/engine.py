@@ -53,7 +53,8 @@ reads 1, 4, 16 and 32 at a time."""
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):
-    """What an accepted command came to: its first event, in its place. A repeated key gets the very same answer.
+    """What an accepted command came to: its first event, in its place. A repeated key or payment gets the same answer,
+    which says that it is `repeated`.
 
     A `Tick` has no event of its own; its `seq` is that of the last event before its answer.
     """
@@ -61,6 +62,7 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     seq: int
     at: int
     event: Recorded | None
+    repeated: bool = False
 
     accepted = True
 
@@ -382,8 +384,8 @@ class Ledger:
             with self._alone() if overtaken >= MOST_OVERTAKEN else _NOT_ALONE:
                 if overtaken or self._crowded or self._stale:
                     self._catch_up()
-                at, _ = self._moment()
-                group = _Group(Case(self._books, at, self._tariffs, self._store.id, self._head))
+                at, behind = self._moment()
+                group = _Group(Case(self._books, at, self._tariffs, self._store.id, self._head, behind=behind))
                 outcomes = [self._decide(group, command) for command in commands]
                 if group.events:
                     noted = self._notes.ready(at)
@@ -445,7 +447,8 @@ class Ledger:
             entry = self._entry(replay.seq)
         except Exception as error:  # noqa: BLE001 - the rest of the group is written, and must hear so
             return error
-        return Answer(entry.seq, entry.at, decode_one(encode(entry.event)))  # the one that was read may be needed again
+        event = decode_one(encode(entry.event))  # the one that was read may be needed again
+        return Answer(entry.seq, entry.at, event, repeated=True)
 
     # -- the books and the log -----------------------------------------------------------------------------------------
 
@@ -522,7 +525,7 @@ class Ledger:
     @contextmanager
     def _now(self) -> Iterator[Reading]:
         with self._current():
-            yield Reading(self._books, self._moment(writes=False)[0])
+            yield Reading(self._books, self._moment(writes=False)[0], self._tariffs)
 
     def _moment(self, writes: bool = True) -> tuple[int, int]:
         """The clock's time, never before the head's, and by how much the clock is behind that (0 where it is not).

@@ -26,7 +26,20 @@ from ledger.log import TEXT, Snapshot
 from ledger.plugins import Store
 
 from .chain import Chain, Checkpoint, checkpoint, compare
-from .checks import BY_EVENT, DIFFERENCE, KINDS, earnings, ordinary, outstanding, references, snapshots, totals, whole
+from .checks import (
+    BY_EVENT,
+    DIFFERENCE,
+    KINDS,
+    earnings,
+    holds,
+    ordinary,
+    outstanding,
+    references,
+    snapshots,
+    standing,
+    totals,
+    whole,
+)
 from .checks.adjustments import pending_falls
 from .checks.case import Case
 from .checks.times import KIND, Dues
@@ -271,8 +284,16 @@ class _Audit:
         if self._share is not None:
             case.books.seq = case.seq
         self._guarded("time", lambda: self._dues.end(case))
+        self._guarded("books", lambda: self._laws(case))
         if case.falls:
             self._guarded("price", lambda: pending_falls(case))
+
+    def _laws(self, case: Case) -> None:
+        """What holds of an account after every commit."""
+        for number in self._dues.touched(case):
+            account = case.books.accounts[number]
+            standing.end(case, account)
+            holds.end(case, account)
 
     def _events(self, row: Row) -> list[Recorded] | None:
         """The events of a commit, or a finding."""
@@ -304,6 +325,7 @@ class _Audit:
         try:
             case.fold()
             totals.after(case)
+            holds.after(case)
         except Exception as error:  # noqa: BLE001 - reducers and journal expect what decide would write
             self._folds = False
             case.find("books", "event", None, None, f"this cannot be folded: {type(error).__name__}: {error}{_END}")

@@ -51,9 +51,7 @@ def closed(case: Case, account: Account, plan: Plan, event: Recorded, returned: 
     `returned` are the lots to which credits may return.
     """
     returned = [name for name in returned if name]
-    expired = any(
-        (expiry := account.lots[name].expiry) is not None and expiry <= case.at for name in returned
-    )
+    expired = any((expiry := account.lots[name].expiry) is not None and expiry <= case.at for name in returned)
     others = account.requests and shares_meters(plan, case.tariffs)
     if not account.debt and not expired and not others and not isinstance(event, Reversed | Adjusted):
         return [event]

@@ -233,9 +233,7 @@ def _event(
     if rated.before is not None:
         rare.update(before=rated.before, continues=not rated.before)
     if shortfall or rated.lines or command.occurred_at is not None or rated.unpriced:
-        rare.update(
-            shortfall=shortfall, lines=rated.lines, occurred_at=command.occurred_at, unpriced=rated.unpriced
-        )
+        rare.update(shortfall=shortfall, lines=rated.lines, occurred_at=command.occurred_at, unpriced=rated.unpriced)
     return Charged(
         account=account.number,
         credits=total(draws),

@@ -6,7 +6,6 @@ Law, held by a property test: `top_up` is the fewest credits whose purchase now 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -15,7 +14,7 @@ from ..amounts import MOST_CREDITS
 from ..books import Account, Plan
 from ..commands import LATEST
 from ..due import due
-from ..events import Purchased, Started
+from ..events import Kind, Purchased, Started
 from ..holds import covering
 from ..rating import PolicyFailed, PriceTooLarge
 from ..reducers import EXPIRY_OF_LOT, apply
@@ -87,7 +86,7 @@ class Passing:
         """The account with so many credits that were bought just now."""
         ahead, plan, at = account.clone(), self.plan, self.case.at
         lot = self.case.books.seq + len(account.lots) + 1  # no lot has that name yet
-        kind = "trial" if plan.terms.trial else "sale"
+        kind: Kind = "trial" if plan.terms.trial else "sale"
         number = max(1, account.number)
         bought = Purchased(account=number, subscriber=account.subscriber, plan=account.plan, kind=kind, credits=credits)
         paid = min(credits, account.debt)
@@ -123,7 +122,9 @@ def _end_of_period(metering: str, at: int) -> int | None:
         return None
     day = (_EPOCH + timedelta(microseconds=at)).replace(hour=0, minute=0, second=0, microsecond=0)
     try:
-        following = day + timedelta(days=1) if metering == "day" else (day.replace(day=1) + timedelta(days=32)).replace(day=1)
+        following = (
+            day + timedelta(days=1) if metering == "day" else (day.replace(day=1) + timedelta(days=32)).replace(day=1)
+        )
     except OverflowError:
         return None
     return (following - _EPOCH) // timedelta(microseconds=1)

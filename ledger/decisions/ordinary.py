@@ -30,7 +30,11 @@ def ordinary_charge(case: Case, command: Charge) -> Charged | None:
     if lot is None:
         return None
     try:
-        if prices.reads is not None and (read := prices.reads(command.labels)) is not None and not read.issuperset(usage):
+        if (
+            prices.reads is not None
+            and (read := prices.reads(command.labels)) is not None
+            and not read.issuperset(usage)
+        ):
             return None
         price = prices.credits_of({**usage}, {**command.labels})
     except Exception:  # noqa: BLE001 - the rules say what is wrong with the policy

@@ -219,9 +219,7 @@ def reverse(case: Case, command: Reverse) -> Decision:
         expiry = _shortened(lot, kept, amount, case.at)
     ahead = Ahead(case, account, plan)
     ahead.add(
-        Reversed(
-            account=account.number, lot=lot.id, payment=lot.payment, credits=credits, money=amount, expiry=expiry
-        )
+        Reversed(account=account.number, lot=lot.id, payment=lot.payment, credits=credits, money=amount, expiry=expiry)
     )
     return Decision(events, ahead.close())
 

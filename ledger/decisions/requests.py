@@ -23,7 +23,7 @@ from .case import (
     refusal_of,
     take,
 )
-from .facts import Passing, with_facts
+from .facts import Passing
 
 
 def request(case: Case, command: Request) -> Decision:

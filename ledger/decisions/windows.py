@@ -10,7 +10,9 @@ from ..books import Account, Lot
 
 def last_end(account: Account, at: int) -> int:
     """When the last window of an account ends that still gives access after `at`; else `at`."""
-    return max([at, *(lot.expiry for lot in account.lots.values() if _gives_access(lot, at) and lot.expiry is not None)])
+    return max(
+        [at, *(lot.expiry for lot in account.lots.values() if _gives_access(lot, at) and lot.expiry is not None)]
+    )
 
 
 def _gives_access(lot: Lot, at: int) -> bool:
