@@ -43,7 +43,7 @@ from .checks import (
 from .checks.adjustments import pending_falls
 from .checks.case import Case
 from .checks.times import KIND, Dues
-from .findings import Findings, Report, ReportHead, Unverified, in_order, time_text
+from .findings import Findings, Leap, Report, ReportHead, Unverified, in_order, time_text
 from .onchain import compared
 from .parts import TOGETHER, Part, Place, Share, together
 from .rows import FileRows, Row, Source, Unreadable, source
@@ -153,7 +153,7 @@ def _in_parts(log: FileRows, checkpoints: list[Checkpoint], number: int, workers
             return None
     except Exception:  # noqa: BLE001 - a log in which the parts do not fit together is not clean
         return None
-    return _report(log.name, proofs[0].end, case, KINDS)
+    return _report(log.name, proofs[0].end, case, KINDS, proofs[0].leaps)
 
 
 def audit_part(path: str, upto: int, checkpoints: list[Checkpoint], of: int, index: int) -> Part | None:
@@ -198,7 +198,7 @@ class _Audit:
         if self._folds:
             self._end()
             self._guarded("books", self._whole)
-        return _report(self._log.name, _place(chain), self._case, kinds)
+        return _report(self._log.name, _place(chain), self._case, kinds, tuple(chain.leaps))
 
     def part(self, share: Share) -> Part | None:
         """Audit a share of the accounts. None where anything is found, or cannot be judged alone."""
@@ -227,6 +227,7 @@ class _Audit:
             earnings=share.earnings,
             settlings=case.books.settlings,
             snapshots=share.snapshots,
+            leaps=tuple(chain.leaps),
         )
 
     def _end(self) -> None:
@@ -359,7 +360,7 @@ def _place(chain: Chain) -> Place:
     return Place(chain.seq, chain.commits, chain.at, chain.hash)
 
 
-def _report(name: str, end: Place, case: Case, kinds: tuple[str, ...]) -> Report:
+def _report(name: str, end: Place, case: Case, kinds: tuple[str, ...], leaps: tuple[Leap, ...]) -> Report:
     _count(case)
     found = in_order(case.findings.listed)
     return Report(
@@ -379,6 +380,7 @@ def _report(name: str, end: Place, case: Case, kinds: tuple[str, ...]) -> Report
             chains=tuple(sorted(case.unsealed)),
         ),
         findings=found,
+        leaps=leaps,
     )
 
 

@@ -37,8 +37,9 @@ from .checks.case import ELSEWHERE, Case
 from .checks.settled import MOVES
 from .checks.snapshots import KIND as SNAPSHOT
 from .checks.whole import Counted
+from .findings import Leap
 
-TOGETHER = (settlements.PAYOUTS, settlements.ROOT)
+TOGETHER = (settlements.PAYOUTS, settlements.SOLVENCY, settlements.ROOT)
 """Kinds of checks that look at all accounts at once."""
 
 Earnings = tuple[dict[tuple[str, str], int], Counter[str]]
@@ -74,7 +75,7 @@ class Part:
 
     `events` counts what it judged, `taken` are the digests of what may be taken in only once, `earnings` what its
     accounts had earned at each batch, by leaf (those that changed since the one before) and by receiver. `snapshots`
-    are the books without their accounts, which were compared, as stored.
+    are the books without their accounts, which were compared, as stored; `leaps` those of the clock.
     """
 
     end: Place
@@ -87,6 +88,7 @@ class Part:
     earnings: dict[int, Earnings] = field(default_factory=dict)
     settlings: dict[tuple[str, str], Settling] = field(default_factory=dict)
     snapshots: list[bytes] = field(default_factory=list)
+    leaps: tuple[Leap, ...] = ()
 
 
 class Share:

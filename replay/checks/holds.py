@@ -9,6 +9,7 @@ only what these do not need, so that no charge has a shortfall while another req
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from ledger.amounts import add_usage
 from ledger.books import Account, total
@@ -72,55 +73,60 @@ def exposure(case: Case, account: Account, asked: Requested | None = None) -> in
     Raises NotPriced, or PriceTooLarge.
     """
     own, requests = case.sums.account(account.number), case.sums.requests
-    alone = 0
-    together: dict[str, list[tuple[int, Mapping[str, str], Policy, Usage]]] = {}
     rows = [
         (each.tariff, each.labels, each.estimate, requests.get(name), own.periods.get(name, ""))
         for name, each in account.requests.items()
     ]
     if asked is not None:
-        assert case.plan is not None
         current = case.sums.kept(case, account.number)[0]
         rows.append((asked.tariff, asked.labels, asked.estimate, None, current))
-    for tariff, labels, estimate, meter, period in rows:
-        policy = _policy(case, tariff)
-        used: Mapping[str, int] = meter.usage if meter is not None else {}
-        rest = {name: units - used.get(name, 0) for name, units in estimate.items() if units > used.get(name, 0)}
-        try:
+    alone, together = 0, dict[str, list[_Rest]]()
+    try:
+        for tariff, labels, estimate, meter, period in rows:
+            policy = _policy(case, tariff)
+            used: Mapping[str, int] = meter.usage if meter is not None else {}
+            rest = {name: units - used.get(name, 0) for name, units in estimate.items() if units > used.get(name, 0)}
+            together.setdefault(period, []).append(_Rest(tariff, policy, labels, rest))
             if policy.scope == "request":
                 paid = credits(policy, used, labels) if meter is not None and meter.charged else 0
                 alone += max(0, credits(policy, add_usage(used, rest), labels) - paid)
-            else:
-                together.setdefault(period, []).append((tariff, labels, policy, rest))
-        except PolicyFailed as error:
-            case.cannot_reprice(tariff)
-            raise NotPriced from error
-    try:
         return alone + sum(_together(case, account.number, period, parts) for period, parts in together.items())
     except PolicyFailed as error:
         raise NotPriced from error
 
 
-def _together(
-    case: Case, account: int, period: str, parts: list[tuple[int, Mapping[str, str], Policy, Usage]]
-) -> int:
-    """What the requests of one period may cost: under one tariff and its labels exactly, else at most."""
-    kinds: dict[tuple[object, ...], tuple[Policy, Mapping[str, str], Usage]] = {}
+class _Rest(NamedTuple):
+    """What is left of the estimate of an open request, and by what it is priced."""
+
+    tariff: int
+    policy: Policy
+    labels: Mapping[str, str]
+    usage: Usage
+
+
+def _together(case: Case, account: int, period: str, rests: list[_Rest]) -> int:
+    """What the requests that are priced by a period's meter may cost: exactly, where they are all of one kind and all
+    that moves it, and what was charged of it was paid; else at most, each kind by its dearest units."""
+    kinds: dict[tuple[object, ...], _Rest] = {}
     among: Usage = {}
-    for tariff, labels, policy, rest in parts:
-        name = (tariff, *sorted(labels.items())) if reads_labels(policy) else (tariff,)
-        before = kinds[name][2] if name in kinds else {}
-        kinds[name] = policy, labels, add_usage(before, rest)
-        among = add_usage(among, rest)
+    for each in rests:
+        among = add_usage(among, each.usage)
+        if each.policy.scope == "period":
+            name = (each.tariff, *sorted(each.labels.items())) if reads_labels(each.policy) else (each.tariff,)
+            known = kinds[name].usage if name in kinds else {}
+            kinds[name] = each._replace(usage=add_usage(known, each.usage))
     meter = case.sums.period(account, period)
     stands: Mapping[str, int] = meter.usage if meter is not None else {}
     begun = meter is not None and meter.charged
-    if len(kinds) == 1:
-        ((policy, labels, rest),) = kinds.values()
-        return max(0, peak(policy, stands, rest, labels) - (credits(policy, stands, labels) if begun else 0))
+    if len(kinds) == 1 and all(each.policy.scope == "period" for each in rests):
+        ((_, policy, labels, usage),) = kinds.values()
+        paid = credits(policy, stands, labels) if begun else 0
+        if policy.monotone or meter is None or (not meter.shortfall and meter.net >= paid):
+            return max(0, peak(policy, stands, usage, labels) - paid)
+        among = {name: units + 1 for name, units in usage.items()}  # a fall that was never paid pays for no rise
     return sum(
-        dearest(policy, stands, rest, among, labels) + (0 if begun else credits(policy, {}, labels))
-        for policy, labels, rest in kinds.values()
+        dearest(policy, stands, usage, among, labels) + (0 if begun else credits(policy, {}, labels))
+        for _, policy, labels, usage in kinds.values()
     )
 
 

@@ -33,6 +33,8 @@ def recognised(case: Case) -> bool:
             return False
     except Exception:  # noqa: BLE001 - whatever is so wrong that it cannot be judged is for the checks to say
         return False
+    assert case.account is not None
+    case.acted.add(case.account.number)
     case.recognised[type(event)] += 1
     return True
 
@@ -46,7 +48,6 @@ def _quiet(case: Case, account: Account, event: Event) -> Plan:
         raise ValueError("a key without a fingerprint")
     case.account = account
     plan = case.plan = case.books.plans[account.plan]
-    case.acted.add(account.number)
     return plan
 
 

@@ -83,10 +83,15 @@ class OwnAsset:
 
 @dataclass(slots=True)
 class Expected:
-    """What the batch that is being opened must say, once it is computed; `digest` where its chain's plugin is here."""
+    """What the batch that is being opened must say, once it is computed; `digest` where its chain's plugin is here.
+
+    `earned` is what all lots have earned there, `due` each receiver's part of it.
+    """
 
     leaves: tuple[Leaf, ...]
     payouts: tuple[Payout, ...]
+    earned: int = 0
+    due: Counter[str] = field(default_factory=Counter)
     digest: str = ""
 
 

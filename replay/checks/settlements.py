@@ -1,6 +1,6 @@
 """Batches: what each must pay and say by all that was folded before it, and the order in which they come and end.
 
-Money earned by lot is computed as in `earnings`, shares by prefix sums; running totals and counters are the auditor's.
+Money earned by lot, and each receiver's part of it, is computed as in `earnings`; running totals and counters are the auditor's.
 A root is computed again by its chain's plugin, which is pure; where none is installed, the batch is unverified.
 """
 
@@ -32,11 +32,10 @@ from ledger.events import (
 from ledger.plugins import chain_plugin
 
 from .case import Case
-from .earnings import earned
-from .exits import parts
+from .earnings import earned, shares
 from .settled import Expected, OwnBatch, Settled
 
-PAYOUTS, ROOT, ORDER = "payouts", "root", "batch_order"
+PAYOUTS, ROOT, ORDER, SOLVENCY = "payouts", "root", "batch_order", "solvency"
 
 MOST_IN_LINE = 10
 """Batches of one chain, contract and asset that may be open at once."""
@@ -84,7 +83,7 @@ def expected(
     rest = Counter(due)
     rest.subtract(own.paid)
     payouts = tuple(Payout(receiver, amount) for receiver, amount in sorted(rest.items()) if amount)
-    return Expected(tuple(leaves), payouts[: _most_receivers(event)])
+    return Expected(tuple(leaves), payouts[: _most_receivers(event)], sum(totals.values()), due)
 
 
 def _most_receivers(event: SettlementOpened) -> int:
@@ -102,8 +101,7 @@ def _earned(account: Account, lots: Iterable[int], at: int, due: Counter[str]) -
         if (lot := account.lots.get(name)) is not None:
             amount = earned(lot, at)
             total += amount
-            shares = parts(amount, [share.amount for share in lot.shares])
-            for share, part in zip(lot.shares, shares, strict=True):
+            for share, part in zip(lot.shares, shares(lot, at), strict=True):
                 due[share.receiver] += part
     return total
 
@@ -120,6 +118,26 @@ def paid(case: Case) -> None:
     unchanged = own.leaves == expected.leaves and not own.failed
     if not event.payouts and (unchanged or not any(leaf.charged or leaf.credited for leaf in expected.leaves)):
         case.find(PAYOUTS, "payouts", "something to settle", [], "there is nothing to settle, and a batch is opened")
+
+
+def solvent(case: Case) -> None:
+    """Escrow is never less than what subscribers have unspent, unless a refund is owed by a receiver who was paid.
+
+    It is so as long as the batches that stand pay no more than was earned. What receivers have earned falls only with a
+    refund: so nobody who was not refunded from is asked to give anything back either.
+    """
+    event, expected = case.event, case.settled.expected
+    assert isinstance(event, SettlementOpened)
+    paid = case.settled.asset((event.chain, event.contract, event.asset)).paid
+    owed = sum(max(0, amount - expected.due[receiver]) for receiver, amount in paid.items())
+    after = sum(paid.values()) + sum(payout.amount for payout in event.payouts)
+    if after > expected.earned + owed:
+        message = "the batches pay more than was earned, out of what subscribers have unspent"
+        case.find(SOLVENCY, "payouts", f"at most {expected.earned + owed} in all", after, message)
+    for payout in event.payouts:
+        if payout.amount < 0 and expected.due[payout.receiver] >= paid[payout.receiver]:
+            message = f"{payout.receiver} gives back what it has earned, though nothing was refunded of it"
+            case.find(SOLVENCY, "payouts", "0 or more", payout.amount, message)
 
 
 def misordered(payouts: tuple[Payout, ...]) -> str:

@@ -98,7 +98,7 @@ def queued(case: Case) -> None:
     earliest = max([case.at, *ends])
     if start < earliest:
         case.find(WINDOW, "start", earliest, start, "the window starts before the one before it ends")
-    elif start > earliest and start in {lot.expiry for lot in lots}:
+    elif start > earliest and start in {end for lot in lots for end in (lot.expiry, lot.start + lot.seconds * SECOND)}:
         case.find(WINDOW, "start", earliest, start, "the window queues behind one that gives no access")
 
 
