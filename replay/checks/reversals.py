@@ -33,8 +33,8 @@ def refunded(case: Case) -> None:
     assert account is not None
     lot = account.lots[event.lot]
     money = lot.cost - lot.refunded
-    if event.money > money or (lot.escrow is not None and event.money < money):
-        of = "all that a chain holds" if lot.escrow is not None else f"at most the {money} that are there"
+    if event.money > money or (not event.money and money) or (lot.escrow is not None and event.money < money):
+        of = "all that a chain holds" if lot.escrow is not None else f"some of the {money} that are there"
         case.find("earned", "money", money, event.money, f"of lot {lot.id} is reversed {of}")
         return
     expected = _shortened(lot, money, event.money, case.at) if event.money < money else None

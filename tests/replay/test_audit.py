@@ -239,8 +239,6 @@ def ending(do: Callable[[Any], int], clock: Any) -> dict[str, int]:
     names["package"] = do(Purchase(**at))
     names["metered"] = do(Request(**at, estimate={"tokens": 3}))
     at = {"subscriber": "jo", "plan": "window"}
-    names["void"] = do(Purchase(**at))
-    do(Reverse(**at, lot=names["void"]))
     names["month"] = do(Purchase(**at))
     at = {"subscriber": "kay", "plan": "limited"}
     names["limited"] = do(Purchase(**at))
@@ -710,7 +708,10 @@ MORE: list[tuple[str, str, Callable[[Any], list[Event]]]] = [
     (
         "schema",
         "a lot reversed twice",
-        lambda log: [Reversed(account=log.hal, lot=log.low), Reversed(account=log.hal, lot=log.low)],
+        lambda log: [
+            Reversed(account=log.hal, lot=log.low, credits=100, money=100),
+            Reversed(account=log.hal, lot=log.low),
+        ],
     ),
     ("schema", "a fingerprint of no digits", lambda log: [direct(log, key="k", fingerprint="xyz")]),
     (
@@ -746,7 +747,10 @@ MORE: list[tuple[str, str, Callable[[Any], list[Event]]]] = [
     (
         "window",
         "a window behind one that was reversed",
-        lambda log: [*window_of(log, ends(log, log.void) + 3_600 * SECOND)],
+        lambda log: [
+            Reversed(account=log.jo, lot=log.month, money=100),
+            *window_of(log, ends(log, log.month)),
+        ],
     ),
     (
         "window",
@@ -781,6 +785,7 @@ MORE: list[tuple[str, str, Callable[[Any], list[Event]]]] = [
         "a part of a payment that takes all credits",
         lambda log: [Reversed(account=log.hal, lot=log.low, credits=100, money=50)],
     ),
+    ("earned", "nothing reversed of a payment", lambda log: [Reversed(account=log.hal, lot=log.low)]),
     ("earned", "more reversed than was paid", lambda log: [Reversed(account=log.hal, lot=log.low, money=101)]),
     (
         "draws",
