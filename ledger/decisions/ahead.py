@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ..books import Account, Plan
 from ..due import lapses
@@ -45,16 +45,22 @@ class Ahead:
         return self.events
 
 
-def closed(case: Case, account: Account, plan: Plan, event: Recorded, returned: Iterable[int]) -> list[Recorded]:
+def closed(case: Case, account: Account, plan: Plan, event: Recorded, returned: Sequence[int]) -> list[Recorded]:
     """An event with what follows from it. Most often nothing does, which is seen without a copy of the account.
 
     `returned` are the lots to which credits may return.
     """
-    returned = [name for name in returned if name]
-    expired = any((expiry := account.lots[name].expiry) is not None and expiry <= case.at for name in returned)
-    others = account.requests and shares_meters(plan, case.tariffs)
-    if not account.debt and not expired and not others and not isinstance(event, Reversed | Adjusted):
+    if _stands_alone(case, account, plan, event, returned):
         return [event]
     ahead = Ahead(case, account, plan)
     ahead.add(event)
     return ahead.close(returned)
+
+
+def _stands_alone(case: Case, account: Account, plan: Plan, event: Recorded, returned: Sequence[int]) -> bool:
+    if account.debt or isinstance(event, Adjusted):
+        return False
+    for name in returned:
+        if name and (expiry := account.lots[name].expiry) is not None and expiry <= case.at:
+            return False
+    return not (account.requests and shares_meters(plan, case.tariffs))

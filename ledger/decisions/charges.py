@@ -60,7 +60,7 @@ def _charge_open(
     decision = _settle(
         case, command, account, plan, events, rated, draws, request=request, deadline=deadline, returning=lots
     )
-    return Decision(decision.due, [*lent, *decision.own]) if lent else decision
+    return Decision([*decision.due, *lent], decision.own)  # the charge is the command's own first event, and its name
 
 
 def _borrow(
@@ -81,8 +81,10 @@ def _borrow(
 
 
 def charge_directly(case: Case, command: Charge) -> Decision:
-    """A request and its final charge in one: `cap` does not apply, since nothing was admitted; only where access has
-    ended, for as long as a request may be charged late, it does."""
+    """A request and its final charge in one: `cap` does not apply, since nothing was admitted.
+
+    It may come after the end of access, for as long as a request may be charged late.
+    """
     plan = plan_of(case, command.plan)
     agent = agent_of(case, plan, command.agent) if command.agent else 0
     direct = _Direct(case, command, plan)
@@ -112,12 +114,11 @@ class _Direct(Passing):
 
     def judge(self, account: Account, at: int) -> int:
         """The price. Raises Refusal."""
-        late = self.is_late(account, at)
-        if not late:
+        if not self.is_late(account, at):
             check_standing(account, self.plan, at)
         price = self._price(account, at)
         beyond = price - max(0, account.available)
-        if beyond > 0 and not late and overrun(account, self.plan, beyond)[1]:
+        if beyond > 0 and overrun(account, self.plan, beyond)[1]:
             raise Refusal(Reason.insufficient_credits, needed=price, available=account.available)
         return price
 
