@@ -337,7 +337,10 @@ class Shop:
         paid = -journal.totals.get((lot.asset, "payer", account, lot.id, ""), 0)
         assert paid == lot.cost - lot.refunded, lot
         assert 0 <= lot.earned <= paid, lot
-        assert sum(lot.shares_earned.values()) == (lot.earned if lot.shares_earned else 0)
+        deferred = lot.earned - sum(lot.shares_earned.values()) if lot.shares_earned else 0
+        assert 0 <= deferred < max(1, len(lot.shares_earned)), lot
+        used_up = lot.started and lot.credits and lot.credits == lot.spent + lot.lapsed + lot.withdrawn
+        assert not (used_up and deferred), lot
 
 
 def total(journal, unit, place, account):
