@@ -92,7 +92,7 @@ def _owed(case: Case, account: Account, event: Adjusted, charge: Charged | None)
         return  # held to the fall that it belongs to
     due = event.credits + event.shortfall
     if not event.usage:
-        if event.shortfall and event.credits <= 0:
+        if event.shortfall < 0 or (event.shortfall and event.credits < 0):
             message = "credits that are given back leave the shortfall as it is"
             case.find(KIND, "shortfall", 0, event.shortfall, message)
         return

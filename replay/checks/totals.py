@@ -68,8 +68,8 @@ def _lot(case: Case, account: Account, name: int) -> None:
     number, lot = account.number, account.lots.get(name)
     issued, *found = case.journal.places(number, name)
     due, expected = 0, [0, 0, 0, 0, 0]
-    if lot is not None:
-        due, expected = (-lot.credits if lot.started else 0), [lot.left, lot.held, lot.spent, lot.lapsed, lot.withdrawn]
+    if lot is not None and lot.started:  # what leaves a lot before its start is issued with it, and is gone at once
+        due, expected = -lot.credits, [lot.left, lot.held, lot.spent, lot.lapsed, lot.withdrawn]
     if found != expected:
         message = f"lot {name} of account {number} is otherwise by its movements"
         _tell(case, "books", number, name, "lots", _places(expected), _places(found), message)
