@@ -401,6 +401,7 @@ def _withdrawn(account: Account, at: int, event: Withdrawn) -> None:
         elif not lot.credits:
             lot.expiry = _ended(lot, at)
     if event.fact is not None:
+        account.leaving = True
         place = event.fact.chain, event.fact.contract, event.asset
         _keep_unpaid(account, unpaid_name(*place), -event.paid)
         for lot in lots_in(account, *place):
