@@ -57,8 +57,11 @@ class Unverified(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Leap(msgspec.Struct, frozen=True, kw_only=True):
-    """A place where the log's time jumped ahead and then stood still: the clock was behind its log. `seq` is that of the
-    commit at which it jumped, to `at`, by `ahead_us` microseconds; so many later `commits` have exactly that time."""
+    """A place where the log's time jumped ahead and then stood still: the clock was behind its log.
+
+    `seq` is that of the commit at which it jumped, to `at`, by `ahead_us` microseconds; so many later `commits` have
+    exactly that time.
+    """
 
     seq: int
     at: str

@@ -1,7 +1,7 @@
 """Adjustments: no net falls below 0, and what is given back goes to the lots drawn on, last drawn first.
 
-What is corrected owes its price and has paid its credits; the rest is its shortfall. A correction of usage moves what is
-owed: downwards the shortfall shrinks first, and only what was paid beyond goes back. One in credits alone leaves it.
+What is corrected owes its price and has paid its credits; the rest is its shortfall. A correction of usage moves what
+is owed: downwards the shortfall shrinks first, and only what was paid beyond goes back. One in credits alone leaves it.
 
 What was drawn on a lot that was reversed since, or a part of it, is debt, or with the lots that paid that debt.
 """

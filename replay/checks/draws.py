@@ -3,7 +3,8 @@
 A charge takes its own hold's draws first, in their order, then available lots in burn order (priority, expiry with none
 last, start, id), none skipped, then what the plan's debt rule allows. What is missing then is the shortfall.
 
-Credits that return to lots pay what is owed first: those of lots past their expiry, which would lapse, then in burn order.
+Credits that return to lots pay what is owed first: those of lots past their expiry, which would lapse, then the others,
+each in burn order.
 """
 
 from __future__ import annotations

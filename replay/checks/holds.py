@@ -161,7 +161,9 @@ def reheld(case: Case) -> None:
         _takes(case, account, lent)
         return
     if event.request != min(account.requests):
-        case.find(COVERAGE, "request", min(account.requests), event.request, "the oldest request takes on what is missing")
+        case.find(
+            COVERAGE, "request", min(account.requests), event.request, "the oldest request takes on what is missing"
+        )
     try:
         missing = exposure(case, account) - case.sums.account(account.number).held
     except (NotPriced, PriceTooLarge):
@@ -241,7 +243,9 @@ def end(case: Case, account: Account) -> None:
     """After a commit holds cover what open requests may cost, as far as there are credits."""
     if account.number in case.lent:
         del case.lent[account.number]
-        case.tell(COVERAGE, account.number, "draws", "held by another request", None, "what a request gave up is held by none")
+        case.tell(
+            COVERAGE, account.number, "draws", "held by another request", None, "what a request gave up is held by none"
+        )
     if account.left <= 0 or not account.requests:
         return
     case.plan = case.books.plans[account.plan]

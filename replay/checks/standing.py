@@ -158,4 +158,3 @@ def end(case: Case, account: Account) -> None:
         case.tell(DEBT, account.number, "account", 0, min(account.debt, account.left), message)
     else:
         case.told.discard((DEBT, account.number, 0))
-

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from ledger.amounts import SECOND
 from ledger.books import Account, Lot, OpenRequest
-from ledger.events import Adjusted, Charged, Extended, Lapsed, Reheld, Released, Requested, SettlementOpened, Started, Withdrawn
+from ledger.events import (
+    Adjusted,
+    Charged,
+    Extended,
+    Lapsed,
+    Reheld,
+    Released,
+    Requested,
+    SettlementOpened,
+    Started,
+    Withdrawn,
+)
 from ledger.reducers import late_until
 
 from ..findings import time_text
@@ -171,5 +182,7 @@ def _late_directly(case: Case, event: Charged) -> None:
     end = max((lot.expiry for lot in lots if lot.expiry is not None), default=0)
     until = end + case.plan.terms.late_seconds * SECOND
     if late and (case.at >= until or (event.occurred_at is not None and event.occurred_at >= end)):
-        message = f"access ended at {time_text(end)}, and what was done by then could be charged until {time_text(until)}"
+        message = (
+            f"access ended at {time_text(end)}, and what was done by then could be charged until {time_text(until)}"
+        )
         case.find(KIND, "late", until, case.at, message)
