@@ -2,7 +2,8 @@
 
 Their leaves stand in the event. They must be sorted, each account's once, and not below those of a batch that stands;
 they have the root and, with all that the event says, the digest; and, where all earlier payouts are known, payouts come
-to no more than what the leaves say was earned (what rounding down leaves of it is paid later). What they cover, their head and each receiver's part cannot be judged.
+to no more than what the leaves say was earned (what rounding down leaves of it is paid later). What they cover, their
+head and each receiver's part cannot be judged.
 """
 
 from __future__ import annotations

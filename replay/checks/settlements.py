@@ -1,7 +1,8 @@
 """Batches: what each must pay and say by all that was folded before it, and the order in which they come and end.
 
 Money earned by lot, and each receiver's part of it, is computed as in `earnings`; running totals and counters are the
-auditor's. A root is computed again by its chain's plugin, which is pure; where none is installed, the batch is unverified.
+auditor's. A root is computed again by its chain's plugin, which is pure; where none is installed, the batch is
+unverified.
 """
 
 from __future__ import annotations
