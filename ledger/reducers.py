@@ -240,7 +240,9 @@ def apply(account: Account, plan: Plan, seq: int, at: int, event: Recorded) -> N
             _close(account, request)
             if event.reason == "expired":
                 request.draws = ()
-                account.late = {**account.late, request.id: request}
+                if account.late is NOTHING:
+                    account.late = {}
+                account.late[request.id] = request
             pay_debts(account, event.repaid)
         case Purchased():
             _purchased(account, plan, seq, at, event)
