@@ -1,9 +1,10 @@
 """Holds: what open requests may still cost within their estimates, computed again, and that it is covered.
 
 Under a tariff about single requests, a request holds what its own estimate costs. Where a tariff of the plan is about a
-period, the requests of a period are metered together: there the holds of an account count together. They come to what
-its open requests may cost, or to all that there is; and they move from one request to another (`reheld`), of others
-only what these do not need, so that no charge has a shortfall while another request holds more than it may cost.
+period, the requests of a period are metered together: there a request holds what is missing beside what others hold.
+The holds of an account come to what its open requests may cost, or to all that there is; and they move from one request
+to another (`reheld`), of others only what these do not need, so that no charge has a shortfall while another request
+holds more than it may cost.
 """
 
 from __future__ import annotations
@@ -68,7 +69,8 @@ def shared(case: Case) -> bool:
 
 
 def exposure(case: Case, account: Account, asked: Requested | None = None) -> int:
-    """The most that the account's open requests, and one that is asked for, may still cost within their estimates.
+    """The most that the account's open requests, and one that is asked for, may still cost within their estimates; at
+    least 1 for one that estimates nothing, as long as nothing was charged of it.
 
     Raises NotPriced, or PriceTooLarge.
     """
@@ -86,22 +88,25 @@ def exposure(case: Case, account: Account, asked: Requested | None = None) -> in
             policy = _policy(case, tariff)
             used: Mapping[str, int] = meter.usage if meter is not None else {}
             rest = {name: units - used.get(name, 0) for name, units in estimate.items() if units > used.get(name, 0)}
-            together.setdefault(period, []).append(_Rest(tariff, policy, labels, rest))
+            begun = meter is not None and meter.charged
+            least = 0 if begun or any(estimate.values()) else 1
+            together.setdefault(period, []).append(_Rest(tariff, policy, labels, rest, least))
             if policy.scope == "request":
-                paid = credits(policy, used, labels) if meter is not None and meter.charged else 0
-                alone += max(0, credits(policy, add_usage(used, rest), labels) - paid)
+                paid = credits(policy, used, labels) if begun else 0
+                alone += max(least, credits(policy, add_usage(used, rest), labels) - paid)
         return alone + sum(_together(case, account.number, period, parts) for period, parts in together.items())
     except PolicyFailed as error:
         raise NotPriced from error
 
 
 class _Rest(NamedTuple):
-    """What is left of the estimate of an open request, and by what it is priced."""
+    """What is left of the estimate of an open request, by what it is priced, and what it costs at least."""
 
     tariff: int
     policy: Policy
     labels: Mapping[str, str]
     usage: Usage
+    least: int
 
 
 def _together(case: Case, account: int, period: str, rests: list[_Rest]) -> int:
@@ -109,25 +114,27 @@ def _together(case: Case, account: int, period: str, rests: list[_Rest]) -> int:
     that moves it, and what was charged of it was paid; else at most, each kind by its dearest units."""
     kinds: dict[tuple[object, ...], _Rest] = {}
     among: Usage = {}
+    least = 0
     for each in rests:
         among = add_usage(among, each.usage)
         if each.policy.scope == "period":
             name = (each.tariff, *sorted(each.labels.items())) if reads_labels(each.policy) else (each.tariff,)
             known = kinds[name].usage if name in kinds else {}
             kinds[name] = each._replace(usage=add_usage(known, each.usage))
+            least += each.least
     meter = case.sums.period(account, period)
     stands: Mapping[str, int] = meter.usage if meter is not None else {}
     begun = meter is not None and meter.charged
+    first = 0 if begun else sum(credits(policy, {}, labels) for _, policy, labels, *_ in kinds.values())
+    least = max(0, least - first)
     if len(kinds) == 1 and all(each.policy.scope == "period" for each in rests):
-        ((_, policy, labels, usage),) = kinds.values()
+        ((_, policy, labels, usage, _),) = kinds.values()
         paid = credits(policy, stands, labels) if begun else 0
         if policy.monotone or meter is None or (not meter.shortfall and meter.net >= paid):
-            return max(0, peak(policy, stands, usage, labels) - paid)
+            return max(0, peak(policy, stands, usage, labels) - paid) + least
         among = {name: units + 1 for name, units in usage.items()}  # a fall that was never paid pays for no rise
-    return sum(
-        dearest(policy, stands, usage, among, labels) + (0 if begun else credits(policy, {}, labels))
-        for _, policy, labels, usage in kinds.values()
-    )
+    rises = (dearest(policy, stands, usage, among, labels) for _, policy, labels, usage, _ in kinds.values())
+    return first + least + sum(rises)
 
 
 def _policy(case: Case, version: int) -> Policy:
@@ -147,9 +154,6 @@ def reheld(case: Case) -> None:
     assert isinstance(event, Reheld)
     assert account is not None
     assert request is not None
-    if not shared(case):
-        case.find(COVERAGE, "request", "a plan whose requests are metered together", event.request, "holds do not move")
-        return
     change = total(event.draws) - total(request.draws)
     lent = case.lent.get(account.number, [])
     if change <= 0:
@@ -221,7 +225,7 @@ def after(case: Case) -> None:
         return
     borrowed = case.borrowed.pop(account.number, None)
     owes = event.request and (event.shortfall or any(lot == 0 for lot, _ in event.draws))
-    if (borrowed is None and not owes) or not account.requests or not shared(case):
+    if (borrowed is None and not owes) or not account.requests:
         return
     try:
         needed, held = exposure(case, account), _movable(account)
@@ -249,8 +253,8 @@ def end(case: Case, account: Account) -> None:
     if account.left <= 0 or not account.requests:
         return
     case.plan = case.books.plans[account.plan]
-    if not shared(case):
-        return
+    if not case.plan.terms.grants_credits or not (shared(case) or case.sums.account(account.number).corrected):
+        return  # each request holds its own, and nothing has changed what it may cost
     case.findings.checked[COVERAGE] += 1
     try:
         needed = exposure(case, account)

@@ -774,7 +774,7 @@ MORE: list[tuple[str, str, Callable[[Any], list[Event]]]] = [
         "a hold that grows beyond what is needed",
         lambda log: [Reheld(account=log.ida, request=log.metered, draws=((log.package, 5),))],
     ),
-    ("coverage", "a hold that moves where none does", lambda log: [Reheld(account=log.hal, request=log.open)]),
+    ("coverage", "a hold that is given up", lambda log: [Reheld(account=log.hal, request=log.open)]),
     (
         "draws",
         "a released hold that pays a debt that is not there",
