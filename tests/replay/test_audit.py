@@ -240,6 +240,9 @@ def ending(do: Callable[[Any], int], clock: Any) -> dict[str, int]:
     names["metered"] = do(Request(**at, estimate={"tokens": 3}))
     at = {"subscriber": "jo", "plan": "window"}
     names["month"] = do(Purchase(**at))
+    at = {"subscriber": "lea", "plan": "plain"}
+    names["five"] = do(Give(**at, credits=5))
+    names["short"] = do(Charge(request=do(Request(**at, estimate={"calls": 5})), usage={"calls": 8}))
     at = {"subscriber": "kay", "plan": "limited"}
     names["limited"] = do(Purchase(**at))
     names["counted"] = do(Request(**at, estimate={"calls": 4}))
@@ -260,7 +263,7 @@ def log(written: SimpleNamespace, tmp_path: Path) -> SimpleNamespace:
     shutil.copy(written.path, path)
     with closing(SQLiteStore(path, read_only=True)) as store:
         books, head = refold(store.read()), store.head()
-    who = {name: number for (name, _), number in books.names.items() if name in ("hal", "ida", "jo", "kay")}
+    who = {name: number for (name, _), number in books.names.items() if name in ("hal", "ida", "jo", "kay", "lea")}
     return SimpleNamespace(**{**vars(written), **who, "path": path, "at": head.at, "seq": head.seq})
 
 
@@ -640,6 +643,14 @@ def correct(log: Any, credits: int, *lots: tuple[int, int], **fields: Any) -> Ad
     )
 
 
+def less(log: Any, calls: int, paid: int) -> Adjusted:
+    """lea paid 5 of 8 calls; it was so many fewer, and of what was paid so much is given back."""
+    draws = ((log.five, paid),) if paid else ()
+    usage = {"calls": -calls} if calls else {}
+    said = {"charge": log.short, "credits": -paid, "draws": draws, "shortfall": paid - calls if calls else 0}
+    return Adjusted(account=log.lea, usage=usage, reason="correction", metered="2023-12", **said)
+
+
 def ends(log: Any, lot: int) -> int:
     """When a lot of jo's ends."""
     expiry = books_of(log.path).accounts[log.jo].lots[lot].expiry
@@ -884,6 +895,21 @@ MORE: list[tuple[str, str, Callable[[Any], list[Event]]]] = [
         lambda log: [correct(log, -2, (log.high, 2), metered="2023-12")],
     ),
     (
+        "adjustment",
+        "what was never paid is given back",
+        lambda log: [less(log, 2, paid=2)],
+    ),
+    (
+        "adjustment",
+        "more was never paid than is said",
+        lambda log: [less(log, 4, paid=0)],
+    ),
+    (
+        "adjustment",
+        "credits that are given back lower what was never paid",
+        lambda log: [replace(less(log, 0, paid=2), shortfall=-1)],
+    ),
+    (
         "earned",
         "unused credits leave without their money",
         lambda log: [Withdrawn(account=log.hal, draws=((log.low, 10),))],
@@ -897,6 +923,78 @@ def test_it_is_also_found(kind, what, events, log):
     seq = forge(log, *forged)
     report = audit(log.path)
     assert kind in kinds_at(report, seq + len(forged) - 1), report.findings
+
+
+@pytest.mark.parametrize(("calls", "paid"), [(2, 0), (3, 0), (4, 1), (8, 5)])
+def test_what_was_never_paid_is_owed_no_more_before_anything_goes_back(calls, paid, log):
+    forge(log, less(log, calls, paid))
+    assert audit(log.path).findings == ()
+
+
+def test_a_tier_that_gives_back_what_was_never_paid_is_found():
+    """7 tokens cost 21, of which 14 are paid; the eighth makes the period 13 cheaper: 7 of that nobody paid."""
+    tiers = [{"up_to": 7, "unit": 3}, {"up_to": None, "unit": 1}]
+    plan = {"policy": "volume", "parameters": {"dimension": "tokens", "tiers": tiers}}
+    at = {"subscriber": "ann", "plan": "p"}
+    store = MemoryStore(id="tiers")
+    with Ledger(store, lambda: BEGIN) as ledger:
+        do = Story(ledger).do
+        do(CreatePlan(plan="p", owner="o", credits=14, **plan))
+        lot = do(Purchase(**at))
+        do(Charge(request=do(Request(**at, estimate={"tokens": 1})), usage={"tokens": 7}))
+        seq = do(Charge(**at, usage={"tokens": 1})) + 1
+        fall = next(each.event for each in ledger.events() if each.seq == seq)
+        assert isinstance(fall, Adjusted)
+        assert (fall.credits, fall.shortfall) == (-6, -7)
+        assert audit(store).findings == ()
+        wrong = replace(fall, credits=-13, shortfall=0, draws=((lot, 13),))
+        found = audit(changed(store, fall, wrong)).findings
+        assert [(each.kind, each.seq, each.field) for each in found][:2] == [
+            ("price", seq, "credits"),
+            ("adjustment", seq, "shortfall"),
+        ]
+
+
+def changed(store: MemoryStore, event: Event, instead: Event) -> MemoryStore:
+    """The log with one event instead of another, and every hash as it must be."""
+    other = MemoryStore(id=store.id)
+    for commit in store.read():
+        events = [instead if each == event else each for each in unseal(commit)]
+        other.append(other.head(), seal(other.head(), commit.at, events))
+    return other
+
+
+# -- leaps of the clock ------------------------------------------------------------------------------------------------
+
+
+def leaps(*times: int) -> list[tuple[int, int, int]]:
+    """What the audit says of a log whose commits, after the first, are so many seconds after its begin."""
+    store = MemoryStore(id="clock")
+    clock = SimpleNamespace(now=BEGIN)
+    with Ledger(store, lambda: clock.now) as ledger:
+        Story(ledger).do(CreatePlan(plan="p", owner="o", credits=9))
+        for seconds in times:
+            clock.now = BEGIN + seconds * SECOND
+            Story(ledger).do(Give(subscriber="s", plan="p", credits=1))
+        report = audit(store)
+    assert report.verdict == "clean"
+    return [(each.seq, each.ahead_us // SECOND, each.commits) for each in report.leaps]
+
+
+@pytest.mark.parametrize(
+    ("times", "told"),
+    [
+        ((1, 2, 3, 4), []),
+        ((1, 86_400, 86_401, 86_402), []),  # a quiet day
+        ((1, 61, 61, 61), []),  # no more than a minute
+        ((1, 86_401, 2, 3, 4), [(4, 86_400, 3)]),
+        ((1, 86_401, 2, 3, 86_402), [(4, 86_400, 2)]),
+        ((1, 86_401, 2), []),
+        ((90, 2, 3, 200, 95, 96), [(2, 90, 2), (8, 110, 2)]),
+    ],
+)
+def test_a_clock_that_leapt_ahead_and_stood_still_is_told_and_is_no_finding(times, told):
+    assert leaps(*times) == told
 
 
 def test_each_limit_is_judged_by_itself(log):
