@@ -10,6 +10,7 @@ from collections import defaultdict
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ledger import Reinstate
 from ledger.events import (
     Adjusted,
     Charged,
@@ -66,7 +67,8 @@ commands = st.one_of(
     st.tuples(st.just("correct_usage"), few, corrections),
     st.tuples(st.just("correct_period"), corrections),
     st.tuples(st.just("withdraw"), few),
-    st.tuples(st.just("reverse"), few),
+    st.tuples(st.just("reverse"), few, st.none() | st.integers(1, 10**9)),
+    st.tuples(st.just("reinstate"), few),
     st.tuples(st.just("wait"), st.integers(1, 12)),
 )
 
@@ -125,8 +127,11 @@ class Run:
     def withdraw(self, credits):
         self.say(self.shop.withdraw(credits=credits))
 
-    def reverse(self, back):
-        self.say(self.shop.reverse(nth_back(self.lots, back)))
+    def reverse(self, back, amount):
+        self.say(self.shop.reverse(nth_back(self.lots, back), amount=amount))
+
+    def reinstate(self, back):
+        self.say(Reinstate(subscriber="alice", plan="pro", lot=nth_back(self.lots, back)))
 
     def wait(self, seconds):
         self.time += seconds
