@@ -43,7 +43,12 @@ ENDPOINT = "https://bot.example/ask"
 TIERS = [{"up_to": 5, "unit": "3/2", "flat": 2}, {"up_to": None, "unit": "1/2", "flat": 1}]
 RISING = [{"up_to": 6, "unit": "1/2"}, {"up_to": 14, "unit": "1", "flat": 1}, {"up_to": None, "unit": "5/2"}]
 CHEAPER = [{"up_to": 6, "unit": "2", "flat": 0}, {"up_to": None, "unit": "1/2", "flat": 1}]
-UP_AND_DOWN = [{"up_to": 4, "unit": "1"}, {"up_to": 8, "unit": "3"}, {"up_to": 12, "unit": "1"}, {"up_to": None, "unit": "2"}]
+UP_AND_DOWN = [
+    {"up_to": 4, "unit": "1"},
+    {"up_to": 8, "unit": "3"},
+    {"up_to": 12, "unit": "1"},
+    {"up_to": None, "unit": "2"},
+]
 BY_MODEL = {"weights": {"tokens": "1"}, "models": {"big": {"tokens": "3", "calls": "1/2"}}}
 TARIFFS: list[tuple[str, dict[str, Any]]] = [
     ("per_credit", {"credits": 2}),

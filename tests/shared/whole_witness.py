@@ -100,7 +100,9 @@ class Witness:
             request.hold = max(0, request.hold - event.credits)
             if event.final:
                 del seen.open[event.request]
-        assert not (seen.is_covered and event.shortfall), f"{seq}: within all estimates, {event.shortfall} are not there"
+        assert not (seen.is_covered and event.shortfall), (
+            f"{seq}: within all estimates, {event.shortfall} are not there"
+        )
 
     def adjusted(self, at: int, event: Adjusted, seen: Seen) -> None:
         seen.counted.append((at, seen.charged_at[event.charge] if event.charge else at, event.credits))
