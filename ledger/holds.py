@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from .amounts import add_usage
-from .books import Account, OpenRequest, Plan, total
+from .books import Account, Meter, OpenRequest, Plan, total
 from .events import Draws, Reheld, Usage
 from .plugins import Policy
 from .rating import PolicyFailed, PriceTooLarge, credits, dearest, peak, reads_labels
@@ -33,17 +33,34 @@ def exposure(account: Account, plan: Plan, tariffs: Tariffs, more: Sequence[Open
     Raises PolicyFailed or PriceTooLarge as prices do.
     """
     alone = 0
-    shared: dict[str, dict[tuple[int, tuple[tuple[str, str], ...]], tuple[Policy, OpenRequest, Usage]]] = {}
+    shared: dict[str, _Shared] = {}
     for request in (*account.requests.values(), *more):
-        policy = tariffs.policy(plan, request.tariff)
+        policy, rest = tariffs.policy(plan, request.tariff), _rest(request)
+        together = shared.setdefault(request.period, _Shared())
+        together.among = add_usage(together.among, rest)
         if policy.scope == "request":
-            alone += _alone(policy, request)
-            continue
+            together.others = True
+            alone += _alone(policy, request, rest)
+        else:
+            together.add(policy, request, rest)
+    return alone + sum(_together(account.meters.get(period), each) for period, each in shared.items())
+
+
+class _Shared:
+    """Open requests that move one meter: what they may still use in all (`among`); the part of those under each tariff
+    that is priced by that meter; and whether there are `others`, which are not."""
+
+    def __init__(self) -> None:
+        self.among: Usage = {}
+        self.parts: dict[tuple[int, tuple[tuple[str, str], ...]], tuple[Policy, dict[str, str], Usage]] = {}
+        self.others = False
+
+    def add(self, policy: Policy, request: OpenRequest, rest: Usage) -> None:
+        """Count a request under its tariff, and under its labels where they may change the price."""
         labels = tuple(sorted(request.labels.items())) if reads_labels(policy) else ()
-        group = shared.setdefault(request.period, {})
-        rest = group[request.tariff, labels][2] if (request.tariff, labels) in group else {}
-        group[request.tariff, labels] = (policy, request, add_usage(rest, _rest(request)))
-    return alone + sum(_together(account, period, list(group.values())) for period, group in shared.items())
+        known = self.parts.get((request.tariff, labels))
+        sum_ = rest if known is None else add_usage(known[2], rest)
+        self.parts[request.tariff, labels] = (policy, request.labels, sum_)
 
 
 def _rest(request: OpenRequest) -> Usage:
@@ -52,27 +69,26 @@ def _rest(request: OpenRequest) -> Usage:
     return {name: units - used.get(name, 0) for name, units in request.estimate.items() if units > used.get(name, 0)}
 
 
-def _alone(policy: Policy, request: OpenRequest) -> int:
-    whole = add_usage(request.usage, _rest(request))
+def _alone(policy: Policy, request: OpenRequest, rest: Usage) -> int:
     paid = credits(policy, request.usage, request.labels) if request.charged else 0
-    return max(0, credits(policy, whole, request.labels) - paid)
+    return max(0, credits(policy, add_usage(request.usage, rest), request.labels) - paid)
 
 
-def _together(account: Account, period: str, parts: list[tuple[Policy, OpenRequest, Usage]]) -> int:
+def _together(meter: Meter | None, shared: _Shared) -> int:
     """What requests that share a period's meter may cost; under one tariff exactly, under several at most."""
-    meter = account.meters.get(period)
     before: Mapping[str, int] = meter.usage if meter is not None else {}
     begun = meter is not None and meter.charged
-    if len(parts) == 1:
-        policy, request, rest = parts[0]
-        paid = credits(policy, before, request.labels) if begun else 0
-        return max(0, peak(policy, before, rest, request.labels) - paid)
-    among: Usage = {}
-    for _, _, rest in parts:
-        among = add_usage(among, rest)
+    parts = list(shared.parts.values())
+    if len(parts) == 1 and not shared.others:
+        policy, labels, rest = parts[0]
+        paid = credits(policy, before, labels) if begun else 0
+        if policy.monotone or meter is None or (not meter.shortfall and meter.net >= paid):
+            return max(0, peak(policy, before, rest, labels) - paid)
+        # A total that falls pays for its next rise only as far as it was paid, so here each rise counts.
+        shared.among = {name: units + 1 for name, units in rest.items()}
     return sum(
-        dearest(policy, before, rest, among, request.labels) + (0 if begun else credits(policy, {}, request.labels))
-        for policy, request, rest in parts
+        dearest(policy, before, rest, shared.among, labels) + (0 if begun else credits(policy, {}, labels))
+        for policy, labels, rest in parts
     )
 
 

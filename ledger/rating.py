@@ -147,11 +147,13 @@ def reads_labels(policy: Policy) -> bool:
 
 def unpriced(policy: Policy, usage: Mapping[str, int], labels: Mapping[str, str]) -> dict[str, int]:
     """The units that no rate of the policy reads. A policy that does not say what it reads, reads everything."""
-    if not usage or not _says_what_it_reads(policy):
+    if not usage or not says_what_it_reads(policy):
         return {}
     try:
         read = policy.reads({**labels})
-        return {} if read is None else {name: units for name, units in usage.items() if units and name not in read}
+        if read is None or read.issuperset(usage):
+            return {}
+        return {name: units for name, units in usage.items() if units and name not in read}
     except Exception as error:
         raise PolicyFailed(f"the pricing policy raised {type(error).__name__}: {error}") from error
 
@@ -164,7 +166,8 @@ def _shares(policy: Policy) -> TypeGuard[SharingPolicy]:
     return hasattr(type(policy), "dearest")
 
 
-def _says_what_it_reads(policy: Policy) -> TypeGuard[ReadingPolicy]:
+def says_what_it_reads(policy: Policy) -> TypeGuard[ReadingPolicy]:
+    """Whether a policy tells priced units from others."""
     return hasattr(type(policy), "reads")
 
 

@@ -13,7 +13,7 @@ from .books import Account, Plan
 from .events import Adjusted, Charged, Draws, Reinstated, Released, Reversed
 from .reducers import apply
 
-R = TypeVar("R", Adjusted, Charged, Reinstated, Released, Reversed)
+R = TypeVar("R", bound=Adjusted | Charged | Reinstated | Released | Reversed)
 
 
 def repaying(account: Account, plan: Plan, seq: int, at: int, instant: int, event: R) -> R:

@@ -83,7 +83,7 @@ def payouts(settling: Settling, asset: str, accounts: Iterable[Account], at: int
     due: Counter[str] = Counter()
     for account in accounts:
         for lot in lots_in(account, settling.chain, settling.contract, asset):
-            due.update(lot.shares_of(lot.earned(at)))
+            due.update(lot.shares_earned(at))
     due.subtract(settling.paid.get(asset, {}))
     return tuple(Payout(receiver, amount) for receiver, amount in sorted(due.items()) if amount)
 

@@ -983,6 +983,7 @@ USES: dict[str, Callable[[Ledger], object]] = {
     "snapshot": lambda ledger: ledger.snapshot(),
     "request": lambda ledger: ledger.request("ann", "pro").__enter__(),
     "head": lambda ledger: ledger.head,
+    "clock_behind": lambda ledger: ledger.clock_behind,
     "balance": lambda ledger: ledger.balance("ann", "pro"),
     "balances": lambda ledger: ledger.balances(),
     "lots": lambda ledger: ledger.lots("ann", "pro"),
@@ -1014,7 +1015,7 @@ def test_a_closed_ledger_says_so(ledger: Ledger, use: Callable[[Ledger], object]
 
 def test_every_public_method_is_tried_on_a_closed_ledger() -> None:
     named = {name for name in vars(Ledger) if not name.startswith("_")}
-    assert named - {name.split()[0] for name in USES} == {"open", "close", "id", "queue"}
+    assert named - {name.split()[0] for name in USES} == {"open", "close", "id", "queue", "accept_clock"}
 
 
 def test_a_store_is_named_or_guessed_from_the_place(path: Path) -> None:

@@ -187,6 +187,10 @@ def test_the_peak_of_packages_is_the_last_total(parameters: dict[str, Any], befo
 
 
 TIERED = {"dimension": "calls", "tiers": TIERS}
+FALLING = {
+    "dimension": "calls",
+    "tiers": [{"up_to": 1, "unit": 9}, {"up_to": 2, "unit": 4}, {"up_to": None, "unit": 1}],
+}
 PACKAGES = {"dimension": "calls", "size": 10, "credits": 7, "free": 5}
 
 
@@ -210,6 +214,7 @@ PACKAGES = {"dimension": "calls", "size": 10, "credits": 7, "free": 5}
             9,
             11 + 2,
         ),  # 9, then 20
+        (Volume(FALLING), 0, 3, 4, 9 + 1),  # totals 0, 9, 8, 3, 4: no fall counts
         (Package(PACKAGES), 0, 1, 5, 0),  # free
         (Package(PACKAGES), 0, 5, 6, 7),
         (Package(PACKAGES), 4, 3, 30, 3 * 7),  # three begin, after 5, 15 and 25: each unit may be one of them
