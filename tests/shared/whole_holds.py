@@ -4,7 +4,7 @@ from typing import Any
 
 from whole_accounts import DEBT, Account, Row, available, burn_key, is_over, move, on, open_requests, started, total
 from whole_metering import meter, period_net, period_of, period_short, total_usage, usage_of_request
-from whole_prices import OF_A_PERIOD, at_least, beyond, dearest, peak, plus, rises, total_of, totals_on_the_way
+from whole_prices import OF_A_PERIOD, at_least, beyond, dearest, may_fall, peak, plus, total_of
 
 
 def is_of_a_period(request: Row) -> bool:
@@ -55,8 +55,10 @@ def exposure_alone(account: Account, period: str, tariff: Row, rest: dict[str, i
     can be given back."""
     before = meter(account, period)
     base = 0 if before is None else total_of(tariff, before, {})
-    if period_short(account, period) or period_net(account, period) < base:
-        return sum(rises(totals_on_the_way(tariff, before or {}, rest.get(tariff["parameters"]["dimension"], 0))))
+    is_unpaid = period_short(account, period) > 0 or period_net(account, period) < base
+    if may_fall(tariff) and is_unpaid:
+        one_more = {name: units + 1 for name, units in rest.items()}
+        return dearest(tariff, before or {}, rest, one_more) + (total_of(tariff, {}, {}) if before is None else 0)
     return max(0, peak(tariff, before or {}, rest) - base)
 
 
@@ -69,14 +71,12 @@ def hold_of(account: Account, plan: Row, at: int, command: Any) -> int:
     others, period = open_requests(account), period_of(account, plan, at)
     row = {"id": -1, "tariff": plan["tariffs"][-1], "period": period}
     row |= {"estimate": command.estimate, "labels": command.labels, "draws": []}
-    if not any(map(is_of_a_period, [*others, row])):
-        return max(least, exposure(account, [row]))
     return max(least, exposure(account, [*others, row]) - held(others))
 
 
 def lend(account: Account, request: Row, price: int, at: int, final: bool) -> None:
     """Others hold more than they may still cost, and a charge costs more than there is: they give that up."""
-    if not account["plan"]["credits"] or not any(map(is_of_a_period, open_requests(account))):
+    if not account["plan"]["credits"]:
         return
     others = [row for row in open_requests(account) if row is not request]
     spare = held(others) - exposure(account, others if final else [*others, request])
@@ -93,7 +93,7 @@ def hold_more(account: Account, at: int) -> None:
     """Where less is held than open requests may still cost, and something is free, the oldest of them holds that too:
     first what is on lots that are over, which would lapse."""
     requests = open_requests(account)
-    if any(map(is_of_a_period, requests)):
+    if requests:
         missing = exposure(account, requests) - held(requests)
         oldest = min(requests, key=lambda row: row["id"])
         for lot in sorted(started(account), key=lambda lot: (not is_over(lot, at), *burn_key(lot))):

@@ -34,12 +34,17 @@ def period_of(account: Account, plan: Row, at: int) -> str:
 def kept_periods(account: Account, plan: Row, at: int) -> list[str]:
     """The current period, the one before, and those of requests that may still be charged."""
     asked = [row["period"] for row in account["requests"].values() if may_be_charged(row, plan, at)]
+    return [*latest_periods(account, plan, at), *asked]
+
+
+def latest_periods(account: Account, plan: Row, at: int) -> list[str]:
+    """The current period, and the one before."""
     if plan["period"] == "purchase":
-        return [*sales_by_start(account, at)[:2], *asked]
+        return sales_by_start(account, at)[:2]
     today = datetime.fromtimestamp(at // SECOND, UTC).date()
     day_before = {"month": today.replace(day=1), "day": today, "forever": today}[plan["period"]] - timedelta(1)
     moment = int(datetime(day_before.year, day_before.month, day_before.day, tzinfo=UTC).timestamp()) * SECOND
-    return [period_of(account, plan, at), period_of(account, plan, moment), *asked]
+    return [period_of(account, plan, at), period_of(account, plan, moment)]
 
 
 def sales_by_start(account: Account, at: int) -> list[str]:

@@ -47,6 +47,7 @@ from whole_metering import (
     is_known,
     kept_periods,
     last,
+    latest_periods,
     may_be_charged,
     meter,
     metered_in,
@@ -175,6 +176,7 @@ class Model:
         """The account as due, to be changed; kept only if nothing refuses."""
         account = as_due(self.accounts[key], at)
         yield account
+        settle(account, at)
         self.accounts[key] = account
 
     # -- catalogue --
@@ -336,7 +338,6 @@ class Model:
             for lot in lots:
                 refuse_if(command.amount is not None and command.amount > kept(lot), "malformed")
                 reverse_lot(account, lot, at, command.amount)
-            settle(account, at)
 
     def reinstate(self, command: Any, at: int, seq: int) -> None:
         with self.writing(self.subscribed(command), at) as account:
@@ -344,7 +345,6 @@ class Model:
             refuse_if(not lots, "malformed")
             for lot in lots:
                 reinstate_lot(account, lot, at)
-            settle(account, at)
 
     def named(self, account: Account, command: Any) -> list[Row]:
         """The lots of this number, or of this payment."""
@@ -402,7 +402,6 @@ class Model:
         with self.with_request(command.request, at) as (account, _, request):
             refuse_if(request["ended"] is not None, "request_closed")
             end_request(account, request, command.reason)
-            settle(account, at)
 
     # -- charges --
 
@@ -425,22 +424,20 @@ class Model:
                 last(request, plan, at + plan["hold_seconds"] * SECOND)
             pay_debts(account, at)
             tier_refund(account, at, period, price)
-            settle(account, at)
 
     def charge_directly(self, command: Any, at: int, seq: int) -> None:
         plan = self.plan_known(command.plan)
         self.check_agent(command, "")
         with self.writing(self.subscribed(command), at) as account:
-            if not (is_late := self.is_in_grace(account, plan, command, at)):
+            if not self.is_in_grace(account, plan, command, at):
                 self.serving(account, at)
             period = period_of(account, plan, command.occurred_at if command.occurred_at is not None else at)
-            period = period if period in kept_periods(account, plan, at) else period_of(account, plan, at)
+            period = period if period in latest_periods(account, plan, at) else period_of(account, plan, at)
             price = self.meter_charge(account, command, at, seq, plan["tariffs"][-1], command.labels, period)
             short = max(0, price) - max(0, available(account, at))
-            refuse_if(short > debt_room(account, plan) and not is_late, "insufficient_credits")
+            refuse_if(short > debt_room(account, plan), "insufficient_credits")
             write_charge(account, plan, at, seq, max(0, price), [])
             tier_refund(account, at, period, price)
-            settle(account, at)
 
     def is_in_grace(self, account: Account, plan: Row, command: Any, at: int) -> bool:
         """Whether access is over, but not for long, and the work was not done after that."""
@@ -489,7 +486,6 @@ class Model:
             charge = account["charges"].get(command.charge)
             tariff, labels = (charge["tariff"], charge["labels"]) if charge else (plan["tariffs"][-1], {})
             self.count_unpriced(account, tariff, command.usage, labels)
-            settle(account, at)
 
     def lower(self, account: Account, command: Any, at: int, metered: str, credits: int) -> None:
         if command.charge:
@@ -532,9 +528,10 @@ class Model:
     def least_top_up(self, command: Any, reason: str, at: int) -> int | None:
         """By halving: more credits never refuse what fewer let pass."""
         plan, account = self.plans[command.plan], self.opened((command.subscriber, command.plan))
+        tried = plan["trial"] and any(lot["trial"] for lot in account["lots"].values())
         is_asleep = plan["seconds"] and self.last_window_end(account, at) > at
         of_credits = reason in ("insufficient_credits", "in_debt", "expired", "not_subscribed")
-        if not of_credits or not plan["credits"] or plan["retired"] or account["frozen"] or is_asleep:
+        if not of_credits or not plan["credits"] or plan["retired"] or tried or account["frozen"] or is_asleep:
             return None
         if not self.passes(command, at, at, MOST):
             return None

@@ -156,6 +156,18 @@ def dearest(tariff: Mapping[str, Any], before: Usage, own: Usage, among: Usage) 
     return sum(sorted(rises(totals), reverse=True)[: own.get(dimension, 0)])
 
 
+def may_fall(tariff: Mapping[str, Any]) -> bool:
+    """Whether one unit more may cost less in all: where a volume tier is cheaper than the one before."""
+    bounds = [tier["up_to"] for tier in tariff["parameters"].get("tiers", ()) if tier["up_to"] is not None]
+    if tariff["policy"] != "volume":
+        return False
+    dimension = tariff["parameters"]["dimension"]
+    return any(
+        totals_on_the_way(tariff, {dimension: bound}, 1) != sorted(totals_on_the_way(tariff, {dimension: bound}, 1))
+        for bound in bounds
+    )
+
+
 def rises(totals: list[int]) -> list[int]:
     """By how much each unit raises the total; one that lowers it counts 0."""
     return [max(0, after - before) for before, after in pairwise(totals)]

@@ -39,6 +39,7 @@ def time_table(account: Account) -> Iterator[tuple[int, int, int, str]]:
 def act_of_time(account: Account, act: str, number: int, instant: int) -> None:
     if act == "start":
         start(account, account["lots"][number], instant)
+        settle(account, instant)
     elif act == "release":
         end_request(account, account["requests"][number], "expired")
         settle(account, instant)
