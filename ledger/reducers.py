@@ -449,8 +449,10 @@ def _reversed(account: Account, lot: Lot, at: int, event: Reversed) -> None:
     )
     lot.refunded += event.money
     lot.withdrawn += event.credits
-    if not lot.credits and (whole or event.expiry is not None):
-        lot.expiry = event.expiry if not whole else _ended(lot, at) if lot.started else lot.expiry
+    if event.expiry is not None:
+        lot.expiry = event.expiry
+    elif whole and lot.started and not lot.credits:
+        lot.expiry = _ended(lot, at)
     if lot.started:
         _unfund(account, lot, event.credits)
     elif whole:
