@@ -11,6 +11,11 @@ def is_of_a_period(request: Row) -> bool:
     return request["tariff"]["policy"] in OF_A_PERIOD
 
 
+def has_had_a_meter(plan: Row) -> bool:
+    """Whether any tariff of the plan is about a period; else each request holds its own."""
+    return any(tariff["policy"] in OF_A_PERIOD for tariff in plan["tariffs"])
+
+
 def held(requests: list[Row]) -> int:
     return sum(total(request["draws"]) for request in requests)
 
@@ -71,12 +76,14 @@ def hold_of(account: Account, plan: Row, at: int, command: Any) -> int:
     others, period = open_requests(account), period_of(account, plan, at)
     row = {"id": -1, "tariff": plan["tariffs"][-1], "period": period}
     row |= {"estimate": command.estimate, "labels": command.labels, "draws": []}
+    if not has_had_a_meter(plan):
+        return max(least, exposure(account, [row]))
     return max(least, exposure(account, [*others, row]) - held(others))
 
 
 def lend(account: Account, request: Row, price: int, at: int, final: bool) -> None:
     """Others hold more than they may still cost, and a charge costs more than there is: they give that up."""
-    if not account["plan"]["credits"]:
+    if not account["plan"]["credits"] or not has_had_a_meter(account["plan"]):
         return
     others = [row for row in open_requests(account) if row is not request]
     spare = held(others) - exposure(account, others if final else [*others, request])
@@ -93,7 +100,7 @@ def hold_more(account: Account, at: int) -> None:
     """Where less is held than open requests may still cost, and something is free, the oldest of them holds that too:
     first what is on lots that are over, which would lapse."""
     requests = open_requests(account)
-    if requests:
+    if requests and has_had_a_meter(account["plan"]):
         missing = exposure(account, requests) - held(requests)
         oldest = min(requests, key=lambda row: row["id"])
         for lot in sorted(started(account), key=lambda lot: (not is_over(lot, at), *burn_key(lot))):

@@ -518,7 +518,7 @@ class Model:
                     "expiry": None,
                     "priority": self.plans[key[1]]["priority"],
                 }
-                lot |= {"seconds": 0, "given": True, "shares": [], "trial": False, "payment": ""}
+                lot |= {"seconds": 0, "given": False, "shares": [], "trial": False, "payment": ""}
                 copy.add_lot(key, bought_at, lot | {"id": NEXT})
             getattr(copy, command.__struct_config__.tag)(command, at, NEXT + 1)
         except Refusal:

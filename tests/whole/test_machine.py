@@ -22,7 +22,8 @@ from whole_model import Model
 from whole_witness import Witness
 
 from ledger import Ledger, Outcome
-from ledger.commands import Give, Purchase, RegisterAgent, Reinstate, Reverse, Tick
+from ledger.commands import Purchase, RegisterAgent, Reinstate, Reverse, Terms, Tick
+from ledger.events import Escrow, EscrowFunding
 from ledger.movements import Journal
 from ledger.plugins import stores
 from replay.audit import audit
@@ -323,8 +324,11 @@ class Machine(RuleBasedStateMachine):
             assert not self.main.copy(wait - 1).execute(command), f"{command} at {now}: {refused}, and it passes before"
 
     def passes_with(self, command: Any, credits: int) -> bool:
-        copy = self.main.copy()
-        copy.execute(Give(subscriber=command.subscriber, plan=command.plan, credits=credits)).unwrap()
+        """Whether the command passes on a copy on which so many credits were bought, without other terms."""
+        copy, escrow = self.main.copy(), EscrowFunding(Escrow("mock:local", "tollbook", "bought"))
+        terms = Terms(asset="USD", shares={}, credits=credits)
+        bought = Purchase(subscriber=command.subscriber, plan=command.plan, terms=terms, funding=escrow)
+        copy.execute(bought).unwrap()
         return bool(copy.execute(command))
 
     def check_events(self) -> None:
