@@ -240,7 +240,9 @@ def apply(account: Account, plan: Plan, seq: int, at: int, event: Recorded) -> N
             _close(account, request)
             if event.reason == "expired":
                 request.draws = ()
-                account.late = {**account.late, request.id: request}
+                if account.late is NOTHING:
+                    account.late = {}
+                account.late[request.id] = request
             pay_debts(account, event.repaid)
         case Purchased():
             _purchased(account, plan, seq, at, event)
@@ -401,6 +403,7 @@ def _withdrawn(account: Account, at: int, event: Withdrawn) -> None:
         elif not lot.credits:
             lot.expiry = _ended(lot, at)
     if event.fact is not None:
+        account.leaving = True
         place = event.fact.chain, event.fact.contract, event.asset
         _keep_unpaid(account, unpaid_name(*place), -event.paid)
         for lot in lots_in(account, *place):

@@ -38,8 +38,10 @@ class Ahead:
         """All events: those added, holds that must cover more now, and what lapses because it returned to lots that
         have expired."""
         case = self._case
-        for held in covering(self.account, self.plan, case.at, case.tariffs):
-            self.add(held)
+        # Where each request holds its own, only a correction makes more of it to be covered.
+        if shares_meters(self.plan, case.tariffs) or any(isinstance(event, Adjusted) for event in self.events):
+            for held in covering(self.account, self.plan, case.at, case.tariffs):
+                self.add(held)
         for lapsed in list(lapses(self.account, self.plan, list(returned), case.at + 1, case.at)):
             self.add(lapsed)
         return self.events

@@ -10,7 +10,7 @@ from ..amounts import SECOND
 from ..books import Account, OpenRequest, Plan, consume, total
 from ..commands import Charge
 from ..events import Adjusted, Charged, Draws, Line, Recorded, Usage
-from ..holds import exposure, lending, shares_meters
+from ..holds import exposure, lending
 from ..periods import period
 from ..plugins import Policy
 from ..rating import PolicyFailed, PriceTooLarge, derivable, difference, marginal, unpriced
@@ -68,7 +68,7 @@ def _borrow(
 ) -> list[Recorded]:
     """What other open requests give up of their holds where the request's own and the available do not suffice."""
     missing = rated.price - request.hold - max(0, account.available)
-    if missing <= 0 or len(account.requests) == 1 or not shares_meters(plan, case.tariffs):
+    if missing <= 0 or len(account.requests) == 1:
         return []
     ahead = account.clone()
     charged = _event(case, command, account, rated, (), 0, request=request)
