@@ -230,7 +230,7 @@ def is_too_fast(account: Account, rate: Any, at: int) -> bool:
 
 def allowed_again(account: Account, rate: Any) -> int:
     """When the rate allows the next request."""
-    spacing, mark = rate.seconds * SECOND // rate.requests, 0
+    spacing, mark = -(-rate.seconds * SECOND // rate.requests), 0
     for request in account["requests"].values():
         mark = max(mark, request["at"]) + spacing
     return int(mark - (rate.requests - 1) * spacing)
