@@ -28,7 +28,8 @@ def shares_meters(plan: Plan, tariffs: Tariffs) -> bool:
 
 
 def exposure(account: Account, plan: Plan, tariffs: Tariffs, more: Sequence[OpenRequest] = ()) -> int:
-    """The most credits that the account's open requests, and `more` of them, may still cost within their estimates.
+    """The most credits that the account's open requests, and `more` of them, may still cost within their estimates; at
+    least 1 for a request that estimates nothing, and of which nothing was charged yet.
 
     Raises PolicyFailed or PriceTooLarge as prices do.
     """
@@ -48,19 +49,26 @@ def exposure(account: Account, plan: Plan, tariffs: Tariffs, more: Sequence[Open
 
 class _Shared:
     """Open requests that move one meter: what they may still use in all (`among`); the part of those under each tariff
-    that is priced by that meter; and whether there are `others`, which are not."""
+    that is priced by that meter, and how many of them estimate nothing; and whether there are `others`, which are not
+    priced so."""
 
     def __init__(self) -> None:
         self.among: Usage = {}
         self.parts: dict[tuple[int, tuple[tuple[str, str], ...]], tuple[Policy, dict[str, str], Usage]] = {}
         self.others = False
+        self.unknown = 0
 
     def add(self, policy: Policy, request: OpenRequest, rest: Usage) -> None:
         """Count a request under its tariff, and under its labels where they may change the price."""
+        self.unknown += _is_unknown(request)
         labels = tuple(sorted(request.labels.items())) if reads_labels(policy) else ()
         known = self.parts.get((request.tariff, labels))
         sum_ = rest if known is None else add_usage(known[2], rest)
         self.parts[request.tariff, labels] = (policy, request.labels, sum_)
+
+
+def _is_unknown(request: OpenRequest) -> bool:
+    return not request.charged and not any(request.estimate.values())
 
 
 def _rest(request: OpenRequest) -> Usage:
@@ -71,7 +79,8 @@ def _rest(request: OpenRequest) -> Usage:
 
 def _alone(policy: Policy, request: OpenRequest, rest: Usage) -> int:
     paid = credits(policy, request.usage, request.labels) if request.charged else 0
-    return max(0, credits(policy, add_usage(request.usage, rest), request.labels) - paid)
+    most = credits(policy, add_usage(request.usage, rest), request.labels) - paid
+    return max(most, 1 if _is_unknown(request) else 0)
 
 
 def _together(meter: Meter | None, shared: _Shared) -> int:
@@ -79,17 +88,19 @@ def _together(meter: Meter | None, shared: _Shared) -> int:
     before: Mapping[str, int] = meter.usage if meter is not None else {}
     begun = meter is not None and meter.charged
     parts = list(shared.parts.values())
+    first = 0 if begun else sum(credits(policy, {}, labels) for policy, labels, _ in parts)
+    unknown = max(0, shared.unknown - first)
     if len(parts) == 1 and not shared.others:
         policy, labels, rest = parts[0]
         paid = credits(policy, before, labels) if begun else 0
-        if policy.monotone or meter is None or (not meter.shortfall and meter.net >= paid):
-            return max(0, peak(policy, before, rest, labels) - paid)
-        # A total that falls pays for its next rise only as far as it was paid, so here each rise counts.
-        shared.among = {name: units + 1 for name, units in rest.items()}
-    return sum(
-        dearest(policy, before, rest, shared.among, labels) + (0 if begun else credits(policy, {}, labels))
-        for policy, labels, rest in parts
-    )
+        most = max(0, peak(policy, before, rest, labels) - paid)
+        if not policy.monotone and meter is not None and (meter.shortfall or meter.net < paid):
+            # A total that falls pays for its next rise only as far as it was paid, so here each rise counts. Where it
+            # falls on the way, one unit at least rises by nothing, and the others are all rises.
+            fewer = {name: units - 1 for name, units in rest.items() if units > 1}
+            most = max(most, dearest(policy, before, fewer, rest, labels) + first)
+        return most + unknown
+    return first + unknown + sum(dearest(policy, before, rest, shared.among, labels) for policy, labels, rest in parts)
 
 
 def covering(account: Account, plan: Plan, at: int, tariffs: Tariffs) -> Iterator[Reheld]:
@@ -97,7 +108,7 @@ def covering(account: Account, plan: Plan, at: int, tariffs: Tariffs) -> Iterato
 
     A policy that cannot say what its requests cost keeps nobody's credits.
     """
-    if account.left <= 0 or not account.requests or not shares_meters(plan, tariffs):
+    if account.left <= 0 or not account.requests or not plan.terms.grants_credits:
         return
     try:
         missing = exposure(account, plan, tariffs) - account.held

@@ -240,7 +240,9 @@ def apply(account: Account, plan: Plan, seq: int, at: int, event: Recorded) -> N
             _close(account, request)
             if event.reason == "expired":
                 request.draws = ()
-                account.late = {**account.late, request.id: request}
+                if account.late is NOTHING:
+                    account.late = {}
+                account.late[request.id] = request
             pay_debts(account, event.repaid)
         case Purchased():
             _purchased(account, plan, seq, at, event)
@@ -401,6 +403,7 @@ def _withdrawn(account: Account, at: int, event: Withdrawn) -> None:
         elif not lot.credits:
             lot.expiry = _ended(lot, at)
     if event.fact is not None:
+        account.leaving = True
         place = event.fact.chain, event.fact.contract, event.asset
         _keep_unpaid(account, unpaid_name(*place), -event.paid)
         for lot in lots_in(account, *place):
@@ -449,8 +452,10 @@ def _reversed(account: Account, lot: Lot, at: int, event: Reversed) -> None:
     )
     lot.refunded += event.money
     lot.withdrawn += event.credits
-    if not lot.credits and (whole or event.expiry is not None):
-        lot.expiry = event.expiry if not whole else _ended(lot, at) if lot.started else lot.expiry
+    if event.expiry is not None:
+        lot.expiry = event.expiry
+    elif whole and lot.started and not lot.credits:
+        lot.expiry = _ended(lot, at)
     if lot.started:
         _unfund(account, lot, event.credits)
     elif whole:

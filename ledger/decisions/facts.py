@@ -15,7 +15,7 @@ from ..books import Account, Plan
 from ..commands import LATEST
 from ..due import due
 from ..events import Kind, Purchased, Started
-from ..holds import covering
+from ..holds import covering, shares_meters
 from ..rating import PolicyFailed, PriceTooLarge
 from ..reducers import EXPIRY_OF_LOT, apply
 from ..refusals import Reason, Refusal, Refused
@@ -92,8 +92,9 @@ class Passing:
         paid = min(credits, account.debt)
         apply(ahead, plan, lot, at, bought)
         apply(ahead, plan, lot, at, Started(account=number, lot=lot, draws=((0, paid),) if paid else (), instant=at))
-        for event in covering(ahead, plan, at, self.case.tariffs):
-            apply(ahead, plan, 0, at, event)
+        if shares_meters(plan, self.case.tariffs):
+            for event in covering(ahead, plan, at, self.case.tariffs):
+                apply(ahead, plan, 0, at, event)
         return ahead
 
     # -- waiting -------------------------------------------------------------------------------------------------------
@@ -101,8 +102,11 @@ class Passing:
     def later(self, account: Account, at: int) -> list[int]:
         """Instants after `at` at which something may change for the better, in no order."""
         instants = [instant for instant, family, _ in account.agenda if family != EXPIRY_OF_LOT]
-        if (end := _end_of_period(self.plan.terms.period, at)) is not None:
-            instants.append(end)
+        metering = self.plan.terms.period
+        if (end := _end_of_period(metering, at)) is not None:
+            instants.append(end)  # here a period begins; after the next, that of now is no longer kept
+            if (following := _end_of_period(metering, end)) is not None:
+                instants.append(following)
         return instants
 
     def _wait(self, account: Account) -> int | None:

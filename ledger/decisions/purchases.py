@@ -21,6 +21,7 @@ from ..events import (
     Unfrozen,
     Withdrawn,
 )
+from ..holds import shares_meters
 from ..plugins import chain_plugin, chains
 from ..reducers import unpaid_name
 from ..refusals import Reason, Refusal
@@ -140,8 +141,7 @@ def _add(
         raise Refusal(Reason.overflow, detail="beyond 2^63-1 open credits on one account, or the year 9999")
     # The lot's name is the sequence of its purchase, which is known once what is due stands before it.
     lot = case.books.seq + len(events) + 1
-    ahead = Ahead(case, account, plan)
-    ahead.add(
+    own: list[Recorded] = [
         Purchased(
             account=account.number,
             subscriber=command.subscriber,
@@ -157,18 +157,22 @@ def _add(
             start=None if start == case.at else start,
             expiry=expiry,
             priority=priority,
-        ),
-        lot,
-    )
+        )
+    ]
     if start == case.at:
-        ahead.add(_begun(ahead.account, ahead.account.lots[lot], case.at))
+        own.append(_begun(account, lot, credits, case.at))
+    if not (account.requests and shares_meters(plan, case.tariffs)):
+        return Decision(events, own)
+    ahead = Ahead(case, account, plan)
+    for event in own:
+        ahead.add(event, lot)
     return Decision(events, ahead.close())
 
 
-def _begun(account: Account, lot: Lot, at: int) -> Started:
+def _begun(account: Account, lot: int, credits: int, at: int) -> Started:
     """A lot that starts at once pays what is owed."""
-    paid = min(lot.credits - lot.withdrawn, account.debt)
-    return Started(account=account.number, lot=lot.id, draws=((0, paid),) if paid else (), instant=at)
+    paid = min(credits, account.debt)
+    return Started(account=account.number, lot=lot, draws=((0, paid),) if paid else (), instant=at)
 
 
 def _open_credits(account: Account) -> int:
@@ -253,7 +257,7 @@ def reinstate(case: Case, command: Reinstate) -> Decision:
     )
     again = ahead.account.lots[lot.id]
     if again.waits and again.start <= case.at:
-        ahead.add(_begun(ahead.account, again, case.at))
+        ahead.add(_begun(ahead.account, lot.id, again.credits - again.withdrawn, case.at))
     return Decision(events, ahead.close([lot.id]))
 
 
