@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 
 from ledger.books import Books
 from ledger.folding import refold
-from ledger.reducers import EXPIRY_OF_LOT, EXPIRY_OF_REQUEST, START, reduce
+from ledger.lots import EXPIRY_OF_LOT, EXPIRY_OF_REQUEST, START
+from ledger.reducers import reduce
 
 from_the_log = settings(max_examples=150, deadline=None)
 

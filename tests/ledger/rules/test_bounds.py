@@ -93,3 +93,12 @@ def test_a_limit_counts_beyond_64_bits(shop):
     shop.given(shop.gift(10))
     shop.refuses(shop.ask(1), Reason.window_exhausted, needed=1, available=0)
     shop.at(60).given(shop.ask(10))
+
+
+def test_no_top_up_is_told_that_could_not_be_bought(shop):
+    """Half of all that may be open waits, so that what is missing for the other half does not fit any more."""
+    shop.given(shop.plan(), shop.gift(HALF, start=50), shop.gift(1))
+    refused = shop.refuses(shop.ask(HALF + 10), Reason.insufficient_credits, needed=HALF + 10, available=1)
+    assert "top_up" not in refused.facts
+    refused = shop.refuses(shop.ask(HALF - 1), Reason.insufficient_credits, top_up=HALF - 2)
+    shop.given(shop.gift(HALF - 2), shop.ask(HALF - 1))
