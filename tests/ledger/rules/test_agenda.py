@@ -163,3 +163,25 @@ def test_the_state_is_what_the_log_says_from_any_snapshot(open_shop, terms, tier
         reduce(books, entry.seq, entry.at, entry.event)
     assert books.dump() == shop.ledger.state()
     shop.ledger.close()
+
+
+@from_the_log
+@given(terms, tiers, st.booleans(), st.lists(commands, min_size=5, max_size=25))
+def test_law_due_events_early_or_late_give_the_same_books(open_shop, terms, tiers, volume, said):
+    """After any commands, written at every second or at the very end: debts that are paid, holds that move, what
+    lapses, the same bytes."""
+
+    def books(moments):
+        shop = open_shop()
+        shop.given(shop.tiers(*tiers, policy="volume" if volume else "graduated", **terms))
+        run = Run(shop)
+        for each in (("buy", None), ("ask", 3), *said):
+            run.do(*each)
+        for seconds in moments:
+            shop.at(run.time + seconds).tick()
+        shop.at(run.time + 200).given(shop.gift(seconds=9) if not terms["credits"] else shop.gift(1))
+        state = shop.ledger.state()
+        shop.ledger.close()
+        return state
+
+    assert books(range(121)) == books([]) == books([17])
