@@ -14,7 +14,7 @@ few, some = st.integers(1, 3), st.integers(0, 12)
 soon = st.none() | st.integers(1, 60)
 commands = st.one_of(
     st.tuples(st.just("buy"), soon),
-    st.tuples(st.just("gift"), st.integers(1, 12), soon),
+    st.tuples(st.just("gift"), st.integers(1, 12), soon, st.integers(-1, 1)),
     st.tuples(st.just("ask"), some),
     st.tuples(st.just("ask"), some),
     st.tuples(st.just("charge"), few, some, st.booleans()),
@@ -64,8 +64,8 @@ class Run:
         match verb, *said:
             case "buy", start:
                 self.say(shop.buy(start=self.later(start)), self.lots)
-            case "gift", credits, expiry:
-                self.say(shop.gift(credits, expiry=self.later(expiry)), self.lots)
+            case "gift", credits, expiry, priority:
+                self.say(shop.gift(credits, expiry=self.later(expiry), priority=priority), self.lots)
             case "ask", units:
                 self.say(shop.ask(units), self.requests)
             case "charge", back, units, final:

@@ -274,6 +274,15 @@ def test_before_its_expiry_a_lot_pays_in_its_turn(shop):
     assert repaid(shop) == [("released", ((late, 15),))]
 
 
+def test_a_request_that_expired_before_its_lots_paid_in_their_turn_however_late_it_is_written(shop):
+    """It expired at 50, when both lived: the other lot paid, and the 10 lapsed at 100."""
+    early, late, _ = two_lots_are_held(shop, hold_seconds=50)
+    shop.at(400).tick()
+    assert shop.types == ["released", "lapsed"]
+    assert repaid(shop) == [("released", ((late, 15),))]
+    assert (shop.wrote[1].event.lot, shop.wrote[1].event.credits) == (early, 10)
+
+
 def test_a_lot_that_expires_at_that_instant_is_past_its_expiry(shop):
     """Half-open: hold and lot end at 100, the hold first, and the lot's credits pay rather than lapse."""
     early, late, _ = two_lots_are_held(shop, hold_seconds=100)
