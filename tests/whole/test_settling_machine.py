@@ -357,7 +357,7 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def escrow_has_what_subscribers_have_not_spent(self) -> None:
-        """By the last final root; what a leaver took by an older one that it charges is missing until the next batch."""
+        """By the last final root; what a leaver took by an older one is missing until the next batch."""
         if not hasattr(self, "chain"):
             return
         state = self.chain._shared.now().state
