@@ -15,9 +15,9 @@ What does not fit is still due at the next opening, so that nothing blocks an as
 
 Invariant (solvency): the payouts of all standing batches up to one never sum to more than its leaves' charged less
 credited, since nobody's share of a growing total falls (`Lot.shares_earned`), and nothing is paid while something that
-was paid too much is not yet taken back whole. So a chain's escrow has what subscribers have not spent, as its last final
-leaves say, but for what receivers owe who claimed it before it was refunded. Only refunds that one batch cannot take
-back whole leave escrow short until the batch that takes back the last of them, which can follow at once.
+was paid too much is not yet taken back whole. So a chain's escrow has what subscribers have not spent, as its last
+final leaves say, but for what receivers owe who claimed it before it was refunded. Only refunds that one batch cannot
+take back whole leave escrow short until the batch that takes back the last of them, which can follow at once.
 """
 
 from __future__ import annotations
