@@ -15,8 +15,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import ParamSpec, TypeVar, Unpack
 
+from .clock import Clock, system_clock
 from .commands import Command, Request, RequestTerms
-from .engine import Clock, Ledger, Outcome, system_clock
+from .engine import Ledger, Outcome
 from .groups import outcomes_of
 from .metering import AsyncRequestContext
 from .readings import Balance
@@ -87,9 +88,14 @@ class AsyncLedger:
         clock: Clock = system_clock,
         id: str | None = None,
         read_only: bool = False,
+        accept_clock: bool = False,
     ) -> AsyncLedger:
         """Open a ledger, as `Ledger.open` does, without blocking the event loop."""
-        return cls(await asyncio.to_thread(Ledger.open, where, store=store, clock=clock, id=id, read_only=read_only))
+        return cls(
+            await asyncio.to_thread(
+                Ledger.open, where, store=store, clock=clock, id=id, read_only=read_only, accept_clock=accept_clock
+            )
+        )
 
     async def execute(self, command: Command) -> Outcome:
         """Do one command, as `Ledger.execute` does."""
@@ -107,6 +113,10 @@ class AsyncLedger:
         await ticket.answered
         outcomes: list[Outcome] = outcomes_of(ticket)
         return outcomes
+
+    async def accept_clock(self) -> None:
+        """Believe the machine's clock as it is now, as `Ledger.accept_clock`."""
+        self.ledger.accept_clock()
 
     def _ask(self, commands: list[Command]) -> _AsyncTicket:
         ticket = _AsyncTicket(commands, self._submit_lead)

@@ -35,16 +35,27 @@ from .events import (
 KEY_WINDOW = 86_400 * SECOND
 """How long (of commit time, in microseconds) a key is remembered."""
 
-VERSION = "5"
+VERSION = "6"
 """The version of the reducers: a snapshot of another one is ignored."""
 
 T = TypeVar("T")
+
+
+class Reversal(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """What the reversals of a lot have taken in all: credits, money, whether that is everything, and the end that a
+    window without credits had before."""
+
+    credits: int
+    money: int
+    whole: bool
+    expiry: int | None
 
 
 class Lot(msgspec.Struct, array_like=True, gc=False):
     """Credits or a window of time on an account, with its money.
 
     `exited`: a chain has paid its subscriber, who left. It is over, and what returns to it lapses and is earned.
+    `extended`: its expiry was brought by a refund, so that no window queues behind it.
 
     Invariant, once started: credits == left + held + spent + lapsed + withdrawn, and none of them is negative.
     """
@@ -68,8 +79,19 @@ class Lot(msgspec.Struct, array_like=True, gc=False):
     lapsed: int = 0
     withdrawn: int = 0
     refunded: int = 0
-    reversed: bool = False
+    reversal: Reversal | None = None
     exited: bool = False
+    extended: bool = False
+
+    @property
+    def reversed(self) -> bool:
+        """Whether the whole payment was void."""
+        return self.reversal is not None and self.reversal.whole
+
+    @property
+    def waits(self) -> bool:
+        """Whether the lot is still to start."""
+        return not self.started and not self.reversed
 
     @property
     def burn_order(self) -> tuple[int, bool, int, int, int]:
@@ -107,29 +129,30 @@ class Lot(msgspec.Struct, array_like=True, gc=False):
         return split(cost, [elapsed, duration - elapsed])[0] if duration else cost
 
     def is_used_up(self, at: int) -> bool:
-        """Whether nothing is unused any more: of a lot of credits all are used or withdrawn, a window is over."""
+        """Whether there is nothing more that the lot could earn: no credit is unused, or the window is over."""
         if not self.started:
             return False
         if self.credits:
             return self.credits == self.withdrawn + self.used
-        return self.expiry is not None and at >= self.expiry
+        return self.expiry is not None and self.expiry <= at
 
     def shares_earned(self, at: int) -> dict[str, int]:
-        """What each receiver has earned: ⌊earned · share / cost⌋, and once the lot is used up exactly its share.
+        """What each receiver has earned: ⌊earned · share / cost⌋, and once the lot is used up all that it has earned.
 
-        Invariant: no part falls while `earned` grows, and the parts never sum to more than it. What the floors leave
-        stays deferred until the lot is used up; then `split` parts all of it, by parts that are no less than the floors.
+        Invariant: nobody's part falls while what the lot has earned does not. The floors come to less than that at
+        times; what they leave stays deferred until the lot is used up, when the parts of `split`, none of which is
+        less than its floor, come to all of it.
         """
-        earned, shares = self.earned(at), [share.amount for share in self.shares]
-        if self.is_used_up(at):
-            parts = split(earned, shares) if shares else []
-        else:
-            parts = [earned * amount // self.cost if self.cost else 0 for amount in shares]
-        return {share.receiver: part for share, part in zip(self.shares, parts, strict=True)}
+        earned = self.earned(at)
+        if self.is_used_up(at) and self.shares:
+            parts = split(earned, [share.amount for share in self.shares])
+            return {share.receiver: part for share, part in zip(self.shares, parts, strict=True)}
+        return {share.receiver: earned * share.amount // self.cost if self.cost else 0 for share in self.shares}
 
 
 class OpenRequest(msgspec.Struct, array_like=True, gc=False):
-    """An admitted call. `draws` is what it still holds, in the order drawn; `usage` what was charged of it so far."""
+    """An admitted call. `draws` is what it still holds, in the order drawn; `usage` what was charged of it so far;
+    `period` that of its admission, in which it is metered."""
 
     id: int
     at: int
@@ -139,6 +162,7 @@ class OpenRequest(msgspec.Struct, array_like=True, gc=False):
     estimate: Usage
     labels: dict[str, str]
     draws: Draws
+    period: str
     usage: Usage = {}
     charged: bool = False
 
@@ -149,12 +173,14 @@ class OpenRequest(msgspec.Struct, array_like=True, gc=False):
 
 
 class Meter(msgspec.Struct, array_like=True, gc=False):
-    """What one account was charged in one period: usage, net credits, and by lot (most recently drawn last)."""
+    """What one account was charged in one period: usage, the net credits that were paid, what of the price was not
+    (`shortfall`), and what was paid by lot (most recently drawn last)."""
 
     usage: Usage = msgspec.field(default_factory=dict)
     charged: bool = False
     net: int = 0
     drawn: dict[int, int] = msgspec.field(default_factory=dict)
+    shortfall: int = 0
 
     @property
     def before(self) -> Usage | None:
@@ -163,11 +189,13 @@ class Meter(msgspec.Struct, array_like=True, gc=False):
 
 
 class Correction(msgspec.Struct, array_like=True, gc=False):
-    """What became of a closed charge since: net credits, usage, and draws added (+) or given back (−), in order."""
+    """What became of a closed charge since: net credits, usage, draws added (+) or given back (−), in order, and what
+    it owes unpaid more or (−) less."""
 
     credits: int = 0
     usage: Usage = {}
     draws: tuple[tuple[int, int], ...] = ()
+    shortfall: int = 0
 
 
 class Debt(msgspec.Struct, array_like=True, gc=False):
@@ -201,9 +229,13 @@ class Account(msgspec.Struct, array_like=True, gc=False):
     """One subscriber's position on one plan.
 
     `unpaid` is money that left its escrow-funded lots and that the chain still holds for the subscriber, by escrow.
+    `agenda` is what time will do, in its order: (instant, family, name) of lots that start, requests that expire and
+    credits that lapse. `window` is the plan's current window of credits, `window_from` the sequence of the first charge
+    in it. `purchases` are (start, sequence) of the last two sales or trials that started. `unpriced` are the units that
+    no rate has read, in all. `leaving`: a chain has asked for the freeze.
 
     Invariants: `held` is the sum of the open requests' holds; `left` the sum of the started lots' left; `debt` the sum
-    of `debts`; available = left − debt is negative only by debt.
+    of `debts`; after every commit debt or left is 0; `agenda` is sorted, and has exactly what `reducers` puts there.
     """
 
     number: int
@@ -225,8 +257,16 @@ class Account(msgspec.Struct, array_like=True, gc=False):
     arrival: int = 0
     window: int = 0
     window_credits: int = 0
-    next_due: int | None = None
+    window_from: int = 0
+    agenda: list[tuple[int, int, int]] = msgspec.field(default_factory=list)
     unpaid: dict[str, int] = msgspec.field(default_factory=lambda: NOTHING)
+    unpriced: Usage = msgspec.field(default_factory=lambda: NOTHING)
+    leaving: bool = False
+
+    @property
+    def next_due(self) -> int | None:
+        """When time next does something; None where it never will."""
+        return self.agenda[0][0] if self.agenda else None
 
     @property
     def available(self) -> int:
@@ -241,7 +281,7 @@ class Account(msgspec.Struct, array_like=True, gc=False):
     def share(self, plan: Plan) -> None:
         """Hold what it says in common with its plan, and what it has none of, only once for all accounts."""
         self.plan = plan.terms.plan
-        for name in ("requests", "late", "corrections", "unpaid"):
+        for name in ("requests", "late", "corrections", "unpaid", "unpriced"):
             if not getattr(self, name):
                 setattr(self, name, NOTHING)
         for lot in self.lots.values():
@@ -254,13 +294,14 @@ class Account(msgspec.Struct, array_like=True, gc=False):
         twin.requests = {name: replace(request) for name, request in self.requests.items()}
         twin.late = dict(self.late)
         twin.unpaid = dict(self.unpaid)
+        twin.unpriced = dict(self.unpriced)
         twin.meters = {
-            name: Meter({**meter.usage}, meter.charged, meter.net, {**meter.drawn})
+            name: Meter({**meter.usage}, meter.charged, meter.net, {**meter.drawn}, meter.shortfall)
             for name, meter in self.meters.items()
         }
         twin.corrections = {name: replace(correction) for name, correction in self.corrections.items()}
         twin.debts = [replace(debt) for debt in self.debts]
-        twin.burn, twin.purchases = list(self.burn), list(self.purchases)
+        twin.burn, twin.purchases, twin.agenda = list(self.burn), list(self.purchases), list(self.agenda)
         return twin
 
 

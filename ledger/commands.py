@@ -64,7 +64,7 @@ class CreatePlan(Command, frozen=True, kw_only=True, tag="create_plan"):
     """Put a plan on sale. `price` is money by receiver; `policy` and `parameters` are its first tariff.
 
     Without a policy a request costs 1 credit (`per_credit`), and nothing on a plan that sells only time (`time`).
-    `unpriced` is `free` where units that no rate of the tariff reads shall cost nothing; else such a request is refused.
+    With `unpriced` = `free`, units that no rate of the tariff reads cost nothing; else such a request is refused.
     """
 
     plan: Name

@@ -1,7 +1,8 @@
 """Time, as one pure function: what has become due on an account.
 
-Events come in the order (instant; started, released, lapsed; id), each with its own instant. Intervals are half-open: a
-lot lives while start ≤ at < expiry, a hold while at < deadline.
+Events come in the order (instant; started, released, lapsed; id), each with its own instant; what follows from one of
+them (holds that move, credits that return to an expired lot) comes right behind it. Intervals are half-open: a lot
+lives while start ≤ at < expiry, a hold while at < deadline.
 
 Law, held by a test: writing due events at every instant, or only at the end, gives the same books.
 """
@@ -13,45 +14,45 @@ from collections.abc import Iterator, Sequence
 from .amounts import split
 from .books import Account, Lot, Plan
 from .events import Lapsed, Recorded, Released, Started, Withdrawn
-from .reducers import apply
+from .holds import covering, shares_meters
+from .reducers import EXPIRY_OF_REQUEST, START, apply
+from .repaying import repaying
+from .tariffs import Tariffs
 
 
-def due(account: Account, plan: Plan, now: int) -> tuple[Account, list[Recorded]]:
+def due(account: Account, plan: Plan, now: int, tariffs: Tariffs) -> tuple[Account, list[Recorded]]:
     """The account as it is at `now` (a copy, where anything was due) and the events that made it so."""
     if account.next_due is None or account.next_due > now:
         return account, []
     ahead, events = account.clone(), []
-    for event in _happen(ahead, plan, now):
+    for event in _happen(ahead, plan, now, tariffs):
         apply(ahead, plan, 0, now, event)
         events.append(event)
     return ahead, events
 
 
-def _happen(account: Account, plan: Plan, now: int) -> Iterator[Recorded]:
+def _happen(account: Account, plan: Plan, now: int, tariffs: Tariffs) -> Iterator[Recorded]:
     """The next due event, again and again; the account must have changed by it before the next is asked for."""
-    while True:
-        coming: list[tuple[int, int, int]] = [
-            *((lot.start, 0, lot.id) for lot in account.lots.values() if not lot.started and lot.start <= now),
-            *((request.deadline, 1, request.id) for request in account.requests.values() if request.deadline <= now),
-            *(
-                (lot.expiry, 2, lot.id)
-                for lot in account.lots.values()
-                if lot.left and lot.expiry is not None and lot.expiry <= now
-            ),
-        ]
-        if not coming:
-            return
-        instant, family, name = min(coming)
-        if family == 0:
+    while account.agenda and account.agenda[0][0] <= now:
+        instant, family, name = account.agenda[0]
+        if family == START:
             lot = account.lots[name]
-            paid = min(lot.credits, account.debt)
+            paid = min(lot.credits - lot.withdrawn, account.debt)
             yield Started(account=account.number, lot=name, draws=((0, paid),) if paid else (), instant=instant)
-        elif family == 1:
+            yield from _covered(account, plan, instant, tariffs)
+        elif family == EXPIRY_OF_REQUEST:
             held = [lot for lot, _ in account.requests[name].draws]
-            yield Released(request=name, reason="expired", instant=instant)
+            released = Released(request=name, reason="expired", instant=instant)
+            yield repaying(account, plan, 0, now, instant, released)
+            yield from _covered(account, plan, instant, tariffs)
             yield from lapses(account, plan, held, instant, now)
         else:
             yield lapse(account, plan, account.lots[name], instant)
+
+
+def _covered(account: Account, plan: Plan, instant: int, tariffs: Tariffs) -> Iterator[Recorded]:
+    if shares_meters(plan, tariffs):
+        yield from covering(account, plan, instant, tariffs)
 
 
 def lapses(account: Account, plan: Plan, lots: Sequence[int], instant: int, now: int) -> Iterator[Recorded]:

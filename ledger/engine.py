@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import os
 import threading
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from itertools import count, islice, pairwise
 from pathlib import Path
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING, TypeAlias, Unpack
 import msgspec
 
 from .books import Books, Settling
+from .clock import Clock, WallClock, system_clock
 from .commands import LATEST, Adjust, AnyCommand, Command, OpenSettlement, Request, RequestTerms, Tick, admit
 from .decisions import command_refers, decide
 from .decisions.case import NO_EVIDENCE, Case, Decision, Replay
@@ -42,9 +42,6 @@ from .tariffs import Tariffs
 if TYPE_CHECKING:
     from .metering import RequestContext
 
-Clock: TypeAlias = Callable[[], int]
-"""Gives the time as UTC microseconds."""
-
 SNAPSHOT_EVENTS = 50_000
 """A ledger that is closed this many events after its last snapshot leaves a new one."""
 MOST_OVERTAKEN = 3
@@ -55,13 +52,9 @@ COMMITS_AT_ONCE = 53
 reads 1, 4, 16 and 32 at a time."""
 
 
-def system_clock() -> int:
-    """The machine's clock, in UTC microseconds."""
-    return time.time_ns() // 1000
-
-
 class Answer(msgspec.Struct, frozen=True, gc=False):
-    """What an accepted command came to: its first event, in its place. A repeated key gets the very same answer.
+    """What an accepted command came to: its first event, in its place. A repeated key or payment gets the same answer,
+    which says that it is `repeated`.
 
     A `Tick` has no event of its own; its `seq` is that of the last event before its answer.
     """
@@ -69,6 +62,7 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     seq: int
     at: int
     event: Recorded | None
+    repeated: bool = False
 
     accepted = True
 
@@ -155,27 +149,34 @@ class Ledger:
         clock: Clock = system_clock,
         id: str | None = None,
         read_only: bool = False,
+        accept_clock: bool = False,
     ) -> Ledger:
         """Open the ledger at `where`, or make one there; without `where`, one in memory.
 
         `store` names a store plugin (default: `sqlite`). `id` names a new ledger; its chain of hashes begins from it.
+        A `clock` that the caller gives (any callable of UTC microseconds) is believed; the machine's own is not once it
+        leapt while this process runs, until it is right again: `accept_clock` accepts it as it is now.
         Raises NotFound, NotALog, WrongVersion, Locked, Damaged or UnknownPlugin.
         """
         factory = stores.get(store or ("memory" if where is None else "sqlite"))
         with opening:
             opened = factory(where, id=id, read_only=read_only)
         try:
-            return cls(opened, clock, read_only)
+            ledger = cls(opened, clock, read_only)
         except BaseException:
             opened.close()
             raise
+        if accept_clock:
+            ledger.accept_clock()
+        return ledger
 
     # -- writing -------------------------------------------------------------------------------------------------------
 
     def execute(self, command: Command) -> Outcome:
         """Do one command. Returns its answer, or the refusal; neither raises.
 
-        Raises Locked, NotWritten or OutcomeUnknown where the log could not be written.
+        Raises Locked, NotWritten or OutcomeUnknown where the log could not be written, and ClockMoved where nothing was
+        written since the machine's clock leapt.
         """
         return self.execute_many([command])[0]
 
@@ -192,6 +193,12 @@ class Ledger:
         """The queue of commands; the async twin awaits the same one."""
         self._check_process()
         return self._queue
+
+    def accept_clock(self) -> None:
+        """Believe the machine's clock as it is now, though it leapt; for all ledgers of this process that have it.
+        A clock that the caller gave is always believed."""
+        if isinstance(self._clock, WallClock):
+            self._clock.accept()
 
     def tick(self) -> None:
         """Write what time has done to all accounts."""
@@ -223,6 +230,13 @@ class Ledger:
     def id(self) -> str:
         """The ledger's id."""
         return self._store.id
+
+    @property
+    def clock_behind(self) -> int:
+        """Microseconds by which the clock is behind the head of the log; 0 where it is not. Until it has caught up,
+        what is written has the head's time."""
+        with self._current():
+            return self._moment(writes=False)[1]
 
     def balance(self, subscriber: str, plan: str) -> Balance | None:
         """The position of one account now; None where there is none."""
@@ -370,8 +384,8 @@ class Ledger:
             with self._alone() if overtaken >= MOST_OVERTAKEN else _NOT_ALONE:
                 if overtaken or self._crowded or self._stale:
                     self._catch_up()
-                at = self._time()
-                group = _Group(Case(self._books, at, self._tariffs, self._store.id, self._head))
+                at, behind = self._moment()
+                group = _Group(Case(self._books, at, self._tariffs, self._store.id, self._head, behind=behind))
                 outcomes = [self._decide(group, command) for command in commands]
                 if group.events:
                     noted = self._notes.ready(at)
@@ -433,7 +447,8 @@ class Ledger:
             entry = self._entry(replay.seq)
         except Exception as error:  # noqa: BLE001 - the rest of the group is written, and must hear so
             return error
-        return Answer(entry.seq, entry.at, decode_one(encode(entry.event)))  # the one that was read may be needed again
+        event = decode_one(encode(entry.event))  # the one that was read may be needed again
+        return Answer(entry.seq, entry.at, event, repeated=True)
 
     # -- the books and the log -----------------------------------------------------------------------------------------
 
@@ -510,15 +525,21 @@ class Ledger:
     @contextmanager
     def _now(self) -> Iterator[Reading]:
         with self._current():
-            yield Reading(self._books, self._time())
+            yield Reading(self._books, self._moment(writes=False)[0], self._tariffs)
 
-    def _time(self) -> int:
-        """The clock's time, never before the head's: what it says is written, and must be read again."""
-        now = self._clock()
+    def _moment(self, writes: bool = True) -> tuple[int, int]:
+        """The clock's time, never before the head's, and by how much the clock is behind that (0 where it is not).
+
+        What it says is written, and must be read again. Raises BadData for a clock that gives no time, and ClockMoved
+        for one that leapt, which readings (not `writes`) are spared.
+        """
+        clock = self._clock
+        now = clock() if writes or not isinstance(clock, WallClock) else clock.estimate()
         if type(now) is not int or now > LATEST:
             said = f"the clock gives {type(now).__name__}s, or a time beyond the year 9999"
             raise BadData(said, "give the ledger a clock of whole microseconds")
-        return max(now, self._head.at)
+        at = self._head.at
+        return (now, 0) if now >= at else (at, at - now)
 
     def _check_open(self) -> None:
         if self._closed:

@@ -17,6 +17,7 @@ LedgerError
 ├── ChainUnavailable       a chain could not be asked; nothing was sent
 ├── SendUnknown            a transaction may or may not have reached the chain
 ├── SettlementStopped      the chain has what the log does not: somebody must look before money moves
+├── ClockMoved             the machine's clock leapt; nothing is written until it is right, or accepted
 ├── Conflict               the head of the log moved; catch up and decide again
 └── OutcomeUnknown         neither done nor undone, as far as can be known
 """
@@ -138,6 +139,13 @@ class Closed(LogError):
 
 class Conflict(LedgerError):
     """The head of the log moved since it was read. The engine catches up and decides again; callers never see it."""
+
+
+class ClockMoved(LedgerError):
+    """The machine's clock moved against the time that passed, by more than a minute. Nothing was written."""
+
+    code = "io"
+    hint = "set the clock right, or accept it as it is: `accept_clock=True` when opening, or `ledger.accept_clock()`"
 
 
 class OutcomeUnknown(LedgerError):

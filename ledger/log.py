@@ -16,7 +16,8 @@ import msgspec
 from .errors import Damaged
 from .events import Event, Recorded, decode, encode
 
-FORMAT = 1
+FORMAT = 2
+"""The format of the log, in its hashes and in `user_version`: it goes up where folding changes."""
 TEXT, COLUMNS = 1, 2
 """Kinds of body: a JSON array of events as text, or an Arrow stream of columns for bulk work."""
 

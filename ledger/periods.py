@@ -1,6 +1,7 @@
 """Metering periods: a calendar month or day in UTC, a purchase, or for ever.
 
-A period is named by text: `2023-11`, `2023-11-16`, the sequence of the purchase that began it, or `forever`.
+A period is named by text: `2023-11`, `2023-11-16`, the sequence of the purchase that began it (`0` before the first: a
+gift begins none), or `forever`.
 """
 
 from __future__ import annotations
@@ -32,12 +33,13 @@ def _kept_calendar(metering: Metering, day: int) -> tuple[str, str]:
 def kept(metering: Metering, purchases: Sequence[tuple[int, int]], at: int) -> tuple[str, ...]:
     """The periods whose meters are kept at a time: the current one first, then the one before.
 
-    `purchases` are (start, sequence) of an account's lots as they started, oldest first; only the last two count.
+    `purchases` are (start, sequence) of an account's sales and trials as they started, oldest first; only the last two
+    count.
     """
     if metering == "forever":
         return ("forever",)
     if metering == "purchase":
-        return tuple(str(seq) for _, seq in reversed(purchases[-2:]))
+        return tuple(str(seq) for _, seq in reversed(_begun(purchases)))
     return _kept_calendar(metering, at // _DAY)
 
 
@@ -47,7 +49,12 @@ def period(metering: Metering, purchases: Sequence[tuple[int, int]], at: int, oc
     if occurred_at is None or metering == "forever":
         return periods[0]
     if metering == "purchase":
-        begun = [str(seq) for start, seq in purchases[-2:] if start <= occurred_at]
+        begun = [str(seq) for start, seq in _begun(purchases) if start <= occurred_at]
         return begun[-1] if begun else periods[0]
     named = _calendar(metering, occurred_at // _DAY)
     return named if named in periods else periods[0]
+
+
+def _begun(purchases: Sequence[tuple[int, int]]) -> Sequence[tuple[int, int]]:
+    """The last two periods that purchases began, the time before the first purchase among them."""
+    return purchases[-2:] if len(purchases) > 1 else ((0, 0), *purchases)

@@ -88,6 +88,61 @@ class DerivablePolicy(Policy, Protocol):
         ...
 
 
+@runtime_checkable
+class ReadingPolicy(Protocol):
+    """A policy may offer this too: then usage that no rate of its tariff reads is known to be unpriced.
+
+    It stands apart from `Policy`, so that `isinstance` asks for this method alone.
+    """
+
+    def reads(self, labels: Mapping[str, str]) -> frozenset[str] | None:
+        """The dimensions of usage that some rate of the tariff reads for these labels, also where that rate is 0.
+
+        None: nothing is unpriced, because the price does not depend on dimensions (so much a request), or because the
+        tariff charges nothing by intent. No other dimension changes the total. Asked at every charge: it must be fast.
+        """
+        ...
+
+
+@runtime_checkable
+class PeakingPolicy(Protocol):
+    """A policy may offer these too, so that what is held covers usage that comes in parts under a total that may fall.
+
+    They stand apart from `Policy`, so that `isinstance` asks for them alone.
+    """
+
+    @property
+    def by_label(self) -> bool:
+        """Whether labels can change a total."""
+        ...
+
+    def peak(self, before: Mapping[str, int], usage: Mapping[str, int], labels: Mapping[str, str]) -> int:
+        """The largest total, in credits, that any usage comes to from `before` to `before` + `usage`, both included:
+        dimension by dimension, every whole number of units between. Where more usage never costs less, that is the
+        total of `before` + `usage`."""
+        ...
+
+
+@runtime_checkable
+class SharingPolicy(PeakingPolicy, Protocol):
+    """A policy about a period may offer this too, so that what is held covers usage on a meter that others move too.
+
+    Those are requests that were admitted under another version of the tariff, and charge their units in between.
+    """
+
+    def dearest(
+        self, before: Mapping[str, int], usage: Mapping[str, int], among: Mapping[str, int], labels: Mapping[str, str]
+    ) -> int:
+        """The most, in credits, that `usage` can be charged while the meter moves from `before` to `before` + `among`.
+
+        `among` is at least `usage`, dimension by dimension; its other units are charged by somebody else. However the
+        usage is parted, and wherever in that range its parts lie, what they add to the total comes to no more; a part
+        that lowers the total counts 0. Where `usage` is all of `among`, nobody else charges, and it is the peak less
+        the total of `before`: what a part gives back pays for the next.
+        """
+        ...
+
+
 PolicyFactory: TypeAlias = Callable[[Mapping[str, Any]], Policy]
 """Makes a policy from its parameters. Raises ValueError where they are not right."""
 

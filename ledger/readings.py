@@ -16,6 +16,7 @@ from .books import Account, BatchState, Books, Lot, Settling, copied
 from .due import due
 from .events import Escrow, Recorded
 from .settlements import batch, leaf_plan
+from .tariffs import Tariffs
 
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,9 +33,10 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
 class Balance(Shown, frozen=True, kw_only=True):
     """An account's position, in credits of the plan's smallest unit.
 
-    issued = available + held + spent + lapsed + withdrawn, debt counting against available. `access_until` (UTC
-    microseconds) is when the last of its lots that expire ends; None where access has no such end. `admits` says
-    whether a request that holds the least (1 credit; on a plan of time, nothing) would pass, limits aside.
+    issued = available + held + spent + lapsed + withdrawn, debt counting against available. `unpriced` are the units by
+    dimension that were used and that no rate of the tariff read. `access_until` (UTC microseconds) is when the last of
+    its lots that expire ends; None where access has no such end. `admits` says whether a request that holds the least
+    (1 credit; on a plan of time, nothing) would pass, limits aside.
     """
 
     account: int
@@ -51,6 +53,7 @@ class Balance(Shown, frozen=True, kw_only=True):
     open_requests: int
     access_until: int | None
     admits: bool
+    unpriced: dict[str, int]
 
 
 class LotReading(Shown, frozen=True, kw_only=True):
@@ -87,9 +90,9 @@ class RequestReading(Shown, frozen=True, kw_only=True):
 
 
 class Earned(Shown, frozen=True, kw_only=True):
-    """What an asset's lots have earned so far, in its smallest unit: in all, and by receiver.
+    """What an asset's lots have earned so far, in its smallest unit: in all, and by receiver. The receivers' parts come
+    to less at times: what rounding down leaves is nobody's until a lot is used up.
 
-    `earned` is the sum of the receivers' shares: what their floors leave of a lot stays deferred until it is used up.
     `settled` is what receivers have: confirmed payouts, and what directly funded lots have earned. `outstanding` is
     the rest, earned − settled; `due` is that by receiver, below 0 for one that has too much by now.
     """
@@ -130,8 +133,8 @@ class BatchReading(msgspec.Struct, frozen=True, kw_only=True):
 class Reading:
     """The books at a moment. The books must not change while this is used."""
 
-    def __init__(self, books: Books, at: int) -> None:
-        self._books, self.at = books, at
+    def __init__(self, books: Books, at: int, tariffs: Tariffs | None = None) -> None:
+        self._books, self.at, self._tariffs = books, at, tariffs or Tariffs()
 
     def __repr__(self) -> str:
         return f"<Reading after sequence {self.seq}, at {self.at}: {self._books.opened} accounts>"
@@ -177,29 +180,32 @@ class Reading:
 
     def earned(self) -> list[Earned]:
         """What was sold, earned and settled so far, by asset."""
-        sold: Counter[str] = Counter()
-        earned: dict[str, Counter[str]] = defaultdict(Counter)
-        settled: dict[str, Counter[str]] = defaultdict(Counter)
+        sold, earned, settled = Counter[str](), Counter[str](), Counter[str]()
+        shares: dict[str, Counter[str]] = defaultdict(Counter)
+        paid: dict[str, Counter[str]] = defaultdict(Counter)
         for account in self._books.accounts.values():
             for lot in self._due(account)[0].lots.values():
                 if lot.cost:
+                    parts, whole = lot.shares_earned(self.at), lot.earned(self.at)
                     sold[lot.asset] += lot.cost - lot.refunded
-                    shares = lot.shares_earned(self.at)
-                    earned[lot.asset].update(shares)
+                    earned[lot.asset] += whole
+                    shares[lot.asset].update(parts)
                     if lot.funding == "direct":
-                        settled[lot.asset].update(shares)
+                        settled[lot.asset] += whole
+                        paid[lot.asset].update(parts)
         for settling in self._books.settlings.values():
             for asset, receivers in settling.settled.items():
-                settled[asset].update(receivers)
+                settled[asset] += sum(receivers.values())
+                paid[asset].update(receivers)
         return [
             Earned(
                 asset=asset,
                 sold=sold[asset],
-                earned=earned[asset].total(),
-                settled=settled[asset].total(),
-                outstanding=earned[asset].total() - settled[asset].total(),
-                receivers=dict(earned[asset]),
-                due={name: earned[asset][name] - settled[asset][name] for name in {**earned[asset], **settled[asset]}},
+                earned=earned[asset],
+                settled=settled[asset],
+                outstanding=earned[asset] - settled[asset],
+                receivers=dict(shares[asset]),
+                due={name: shares[asset][name] - paid[asset][name] for name in {**shares[asset], **paid[asset]}},
             )
             for asset in sorted({*earned, *settled})
         ]
@@ -279,13 +285,13 @@ class Reading:
                 yield account
 
     def _due(self, account: Account) -> tuple[Account, list[Recorded]]:
-        return due(account, self._books.plans[account.plan], self.at)
+        return due(account, self._books.plans[account.plan], self.at, self._tariffs)
 
     def _balance(self, account: Account) -> Balance:
         terms = self._books.plans[account.plan].terms
         now = self._due(account)[0]
         lots = [lot for lot in now.lots.values() if lot.started]
-        living = [lot for lot in lots if lot.lives(self.at)]
+        living = [lot for lot in lots if lot.lives(self.at) and (terms.grants_credits or lot.expiry is not None)]
         ends = [lot.expiry for lot in now.lots.values() if lot.expiry is not None and lot.expiry > self.at]
         lasts = any(lot.expiry is None for lot in living)
         enough = not terms.grants_credits or now.available > 0
@@ -304,6 +310,7 @@ class Reading:
             open_requests=len(now.requests),
             access_until=None if lasts or not ends else max(ends),
             admits=bool(living) and not now.frozen and not now.debt and enough,
+            unpriced={**now.unpriced},
         )
 
     def _lot(self, lot: Lot) -> LotReading:

@@ -7,7 +7,7 @@ it carries. Only `decide` chooses draws; here they are applied.
 
 from __future__ import annotations
 
-from bisect import insort
+from bisect import bisect_left, insort
 from typing import TypeVar, assert_never, cast
 
 from .amounts import SECOND, add_usage
@@ -22,6 +22,7 @@ from .books import (
     Meter,
     OpenRequest,
     Plan,
+    Reversal,
     consume,
     digest,
     share_terms,
@@ -48,11 +49,14 @@ from .events import (
     Purchased,
     Recorded,
     RefusedRequests,
+    Reheld,
+    Reinstated,
     Released,
     Requested,
     Reversed,
     Settlement,
     Started,
+    Unfrozen,
     Withdrawn,
     decode_one,
     encode,
@@ -74,8 +78,6 @@ def reduce(books: Books, seq: int, at: int, event: Recorded) -> None:
             if account.late:
                 _forget_late(books, account, plan, at)
             _charged(account, plan, seq, at, event)
-            if account.next_due is not None and account.next_due <= at:
-                account.next_due = _earliest(account)
             if event.request:
                 _forget_closed(books, account, event.request)
         case Requested():
@@ -213,22 +215,35 @@ def apply(account: Account, plan: Plan, seq: int, at: int, event: Recorded) -> N
         case Requested():
             if account.requests is NOTHING:
                 account.requests = {}
+            period = kept(plan.terms.period, account.purchases, at)[0]
             account.requests[seq] = OpenRequest(
-                seq, at, event.deadline, event.agent, event.tariff, {**event.estimate}, {**event.labels}, event.draws
+                seq,
+                at,
+                event.deadline,
+                event.agent,
+                event.tariff,
+                {**event.estimate},
+                {**event.labels},
+                event.draws,
+                period,
             )
             _hold(account, event.draws)
             _arrive(account, plan, at)
-            _wake(account, event.deadline)
+            _schedule(account, event.deadline, EXPIRY_OF_REQUEST, seq)
         case Extended():
-            account.requests[event.request].deadline = event.deadline
-            _wake(account, event.deadline)
+            _move_deadline(account, account.requests[event.request], event.deadline)
+        case Reheld():
+            _rehold(account, account.requests[event.request], event.draws)
         case Released():
             request = account.requests[event.request]
             _unhold(account, request)
             _close(account, request)
             if event.reason == "expired":
                 request.draws = ()
-                account.late = {**account.late, request.id: request}
+                if account.late is NOTHING:
+                    account.late = {}
+                account.late[request.id] = request
+            pay_debts(account, event.repaid)
         case Purchased():
             _purchased(account, plan, seq, at, event)
         case Started():
@@ -242,9 +257,15 @@ def apply(account: Account, plan: Plan, seq: int, at: int, event: Recorded) -> N
         case Withdrawn():
             _withdrawn(account, at, event)
         case Reversed():
-            _reversed(account, account.lots[event.lot], at)
+            _reversed(account, account.lots[event.lot], at, event)
+            pay_debts(account, event.repaid)
+        case Reinstated():
+            _reinstated(account, account.lots[event.lot], event)
+            pay_debts(account, event.repaid)
         case Frozen():
-            account.frozen = True
+            account.frozen, account.leaving = True, account.leaving or event.fact is not None
+        case Unfrozen():
+            account.frozen = False
         case (
             PlanCreated()
             | PlanRepriced()
@@ -257,17 +278,38 @@ def apply(account: Account, plan: Plan, seq: int, at: int, event: Recorded) -> N
             raise TypeError(f"{type(event).__name__} is not about an account")
         case _:
             assert_never(event)
-    if account.next_due is not None and account.next_due <= at:
-        account.next_due = _earliest(account)
 
 
-def _earliest(account: Account) -> int | None:
-    """The next instant at which time does something: a lot starts, a hold ends, credits expire."""
-    lots = account.lots.values()
-    starts = [lot.start for lot in lots if not lot.started]
-    deadlines = [request.deadline for request in account.requests.values()]
-    expiries = [lot.expiry for lot in lots if lot.left and lot.expiry is not None]
-    return min((*starts, *deadlines, *expiries), default=None)
+# -- the agenda: what time will do, in its order -----------------------------------------------------------------------
+
+START, EXPIRY_OF_REQUEST, EXPIRY_OF_LOT = range(3)
+"""The families of what time does, in their order at one instant."""
+
+
+def _schedule(account: Account, instant: int, family: int, name: int) -> None:
+    insort(account.agenda, (instant, family, name))
+
+
+def _unschedule(account: Account, instant: int, family: int, name: int) -> None:
+    agenda = account.agenda
+    place = bisect_left(agenda, (instant, family, name))
+    if place < len(agenda) and agenda[place] == (instant, family, name):
+        del agenda[place]
+
+
+def _move_deadline(account: Account, request: OpenRequest, deadline: int) -> None:
+    _unschedule(account, request.deadline, EXPIRY_OF_REQUEST, request.id)
+    request.deadline = deadline
+    _schedule(account, deadline, EXPIRY_OF_REQUEST, request.id)
+
+
+def _move_expiry(account: Account, lot: Lot, expiry: int | None) -> None:
+    """A lot's end moves. Only what is left can lapse: a lot that is used up has nothing on the agenda."""
+    if lot.left and lot.expiry is not None:
+        _unschedule(account, lot.expiry, EXPIRY_OF_LOT, lot.id)
+    lot.expiry = expiry
+    if lot.left and expiry is not None:
+        _schedule(account, expiry, EXPIRY_OF_LOT, lot.id)
 
 
 # -- purchases ---------------------------------------------------------------------------------------------------------
@@ -291,24 +333,32 @@ def _purchased(account: Account, plan: Plan, seq: int, at: int, event: Purchased
         payment=event.payment,
     )
     share_terms(lot, plan)
-    _wake(account, start)
+    _schedule(account, start, START, seq)
 
 
 def _started(account: Account, lot: Lot, event: Started) -> None:
+    _unschedule(account, lot.start, START, lot.id)
     lot.started = True
-    account.purchases = [*account.purchases[-1:], (lot.start, lot.id)]
-    _put(account, lot, lot.credits)
-    paid = total(event.draws)
-    account.debt -= paid
-    _take(account, lot, paid)
-    while paid:
-        debt = account.debts[0]
-        part = min(paid, debt.credits)
-        _repay(account, lot, debt, part)
-        debt.credits -= part
-        paid -= part
-        if not debt.credits:
-            account.debts.pop(0)
+    if lot.kind != "gift":
+        account.purchases = [*account.purchases[-1:], (lot.start, lot.id)]
+    _put(account, lot, lot.credits - lot.withdrawn)
+    pay_debts(account, ((lot.id, total(event.draws)),))
+
+
+def pay_debts(account: Account, draws: Draws) -> None:
+    """Lots pay what is owed, oldest debt first."""
+    for name, credits in draws:
+        lot = account.lots[name]
+        account.debt -= credits
+        _take(account, lot, credits)
+        while credits:
+            debt = account.debts[0]
+            part = min(credits, debt.credits)
+            _repay(account, lot, debt, part)
+            debt.credits -= part
+            credits -= part
+            if not debt.credits:
+                account.debts.pop(0)
 
 
 def _repay(account: Account, lot: Lot, debt: Debt, credits: int) -> None:
@@ -349,15 +399,17 @@ def _withdrawn(account: Account, at: int, event: Withdrawn) -> None:
             _keep_unpaid(account, unpaid_name(lot.escrow.chain, lot.escrow.contract, lot.asset), money)
         if not lot.started:
             if lot.refunded == lot.cost:
-                del account.lots[name]  # it leaves whole, before it counted anywhere
+                _remove(account, lot)  # it leaves whole, before it counted anywhere
         elif not lot.credits:
             lot.expiry = _ended(lot, at)
     if event.fact is not None:
+        account.leaving = True
         place = event.fact.chain, event.fact.contract, event.asset
         _keep_unpaid(account, unpaid_name(*place), -event.paid)
         for lot in lots_in(account, *place):
             if lot.started:
-                lot.expiry, lot.exited = _ended(lot, at), True
+                _move_expiry(account, lot, _ended(lot, at))
+                lot.exited = True
 
 
 def unpaid_name(chain: str, contract: str, asset: str) -> str:
@@ -377,27 +429,81 @@ def _ended(lot: Lot, at: int) -> int:
     return at if lot.expiry is None else min(lot.expiry, at)
 
 
-def _reversed(account: Account, lot: Lot, at: int) -> None:
+def _remove(account: Account, lot: Lot) -> None:
+    """A lot that has not started goes, as if it had never been."""
+    _unschedule(account, lot.start, START, lot.id)
+    del account.lots[lot.id]
+
+
+def _reversed(account: Account, lot: Lot, at: int, event: Reversed) -> None:
     if lot.escrow is not None:
         # the chain never had the money
         _keep_unpaid(account, unpaid_name(lot.escrow.chain, lot.escrow.contract, lot.asset), -lot.refunded)
-    if not lot.started:
-        del account.lots[lot.id]
-        return
-    rest, spent = lot.left, lot.spent
-    _take(account, lot, rest)
-    _owe(account, lot.id, spent, "")
-    for request in account.requests.values():
-        held = sum(credits for name, credits in request.draws if name == lot.id)
-        if held:
-            request.draws = tuple((0 if name == lot.id else name, credits) for name, credits in request.draws)
-            _owe(account, request.id, held, "")
-    lot.withdrawn += rest + spent + lot.held
-    lot.spent = lot.held = 0
-    lot.refunded = lot.cost
-    lot.reversed = True
-    if not lot.credits:
+        if not lot.started:
+            _remove(account, lot)
+            return
+    before = lot.reversal
+    whole = lot.refunded + event.money == lot.cost
+    lot.reversal = Reversal(
+        credits=event.credits + (before.credits if before else 0),
+        money=event.money + (before.money if before else 0),
+        whole=whole,
+        expiry=before.expiry if before else lot.expiry,
+    )
+    lot.refunded += event.money
+    lot.withdrawn += event.credits
+    if event.expiry is not None:
+        lot.expiry = event.expiry
+    elif whole and lot.started and not lot.credits:
         lot.expiry = _ended(lot, at)
+    if lot.started:
+        _unfund(account, lot, event.credits)
+    elif whole:
+        _unschedule(account, lot.start, START, lot.id)
+
+
+def _unfund(account: Account, lot: Lot, credits: int) -> None:
+    """So many credits of a lot were never paid: what is left goes first; what was spent or is held becomes debt."""
+    rest = min(credits, lot.left)
+    spent = min(credits - rest, lot.spent)
+    _take(account, lot, rest)
+    lot.spent -= spent
+    _owe(account, lot.id, spent, "")
+    credits -= rest + spent
+    for request in account.requests.values():
+        if not credits:
+            break
+        part = min(credits, sum(amount for name, amount in request.draws if name == lot.id))
+        if part:
+            credits -= part
+            lot.held -= part
+            request.draws = _unfunded(request.draws, lot.id, part)
+            _owe(account, request.id, part, "")
+
+
+def _unfunded(draws: Draws, lot: int, credits: int) -> Draws:
+    """Draws in which the last `credits` drawn on `lot` are drawn on debt instead."""
+    changed: list[tuple[int, int]] = []
+    for name, amount in reversed(draws):
+        part = min(amount, credits) if name == lot else 0
+        credits -= part
+        changed += [(0, part)] if part else []
+        changed += [(name, amount - part)] if amount > part else []
+    return tuple(reversed(changed))
+
+
+def _reinstated(account: Account, lot: Lot, event: Reinstated) -> None:
+    assert lot.reversal is not None
+    if not lot.credits:
+        lot.expiry = lot.reversal.expiry
+    waited = lot.waits
+    lot.reversal = None
+    lot.refunded -= event.money
+    lot.withdrawn -= event.credits
+    if lot.started:
+        _put(account, lot, event.credits)
+    elif not waited:
+        _schedule(account, lot.start, START, lot.id)
 
 
 # -- requests and charges ----------------------------------------------------------------------------------------------
@@ -412,10 +518,22 @@ def _arrive(account: Account, plan: Plan, at: int) -> None:
 
 def _hold(account: Account, draws: Draws) -> None:
     for name, credits in draws:
-        lot = account.lots[name]
-        _take(account, lot, credits)
-        lot.held += credits
         account.held += credits
+        if name:
+            lot = account.lots[name]
+            _take(account, lot, credits)
+            lot.held += credits
+
+
+def _rehold(account: Account, request: OpenRequest, draws: Draws) -> None:
+    """A request holds other draws than before. Debt that it holds stays debt that it holds."""
+    for name, credits in request.draws:
+        account.held -= credits
+        if name:
+            account.lots[name].held -= credits
+            _put(account, account.lots[name], credits)
+    _hold(account, draws)
+    request.draws = draws
 
 
 def _unhold(account: Account, request: OpenRequest) -> None:
@@ -433,18 +551,23 @@ def _charged(account: Account, plan: Plan, seq: int, at: int, event: Charged) ->
     draws = event.draws
     _spend(account, _charge_request(account, seq, event) if event.request else draws, seq, event.period)
     if (limit := plan.terms.limits.credits) is not None:
-        _count(account, limit, at, event.credits)
+        _count(account, limit, seq, at, event.credits)
     meters = account.meters
     meter = (
         meters[event.period] if len(meters) == 1 and event.period in meters else _meter(account, plan, at, event.period)
     )
     meter.charged, meter.net, usage = True, meter.net + event.credits, meter.usage
+    meter.shortfall += event.shortfall
     for dimension, units in event.usage.items():
         if units:
             usage[dimension] = usage.get(dimension, 0) + units
     drawn = meter.drawn
     for name, credits in draws:
         drawn[name] = drawn.pop(name, 0) + credits  # as `_draw`
+    if event.unpriced:
+        account.unpriced = add_usage(account.unpriced, event.unpriced)
+    if event.repaid:
+        pay_debts(account, event.repaid)
 
 
 def _charge_request(account: Account, seq: int, event: Charged) -> Draws:
@@ -468,8 +591,7 @@ def _charge_request(account: Account, seq: int, event: Charged) -> Draws:
     request.usage = add_usage(request.usage, event.usage)
     request.labels = {**event.labels}
     if event.deadline is not None:
-        request.deadline = event.deadline
-        _wake(account, event.deadline)
+        _move_deadline(account, request, event.deadline)
     if event.final:
         _unhold(account, request)
         _close(account, request)
@@ -478,23 +600,47 @@ def _charge_request(account: Account, seq: int, event: Charged) -> Draws:
 
 def _close(account: Account, request: OpenRequest) -> None:
     """A closed request leaves nothing behind."""
+    _unschedule(account, request.deadline, EXPIRY_OF_REQUEST, request.id)
     del account.requests[request.id]
     if not account.requests:
         account.requests = NOTHING
 
 
-def _count(account: Account, limit: CreditsLimit, at: int, credits: int) -> None:
-    """Credits charged in the plan's current window."""
+def _count(account: Account, limit: CreditsLimit, seq: int, at: int, credits: int) -> None:
+    """Credits charged in the plan's current window; `seq` is the charge's own sequence."""
     window = at // (limit.seconds * SECOND)
     if window != account.window:
-        account.window, account.window_credits = window, 0
+        account.window, account.window_credits, account.window_from = window, 0, seq
     account.window_credits += credits
+
+
+def _recount(account: Account, limit: CreditsLimit, seq: int, at: int, event: Adjusted) -> None:
+    """A correction counts in the window of its charge; one of a period in the current window.
+
+    Invariant: a window's count is what stands of its charges, as far as they were corrected one by one, and never
+    negative.
+    """
+    current = account.window == at // (limit.seconds * SECOND)
+    if event.charge:
+        if current and event.charge >= account.window_from:
+            account.window_credits = max(0, account.window_credits + event.credits)
+    elif current or event.credits > 0:
+        _count(account, limit, seq, at, event.credits)
+        account.window_credits = max(0, account.window_credits)
+
+
+def kept_periods(account: Account, plan: Plan, at: int) -> tuple[str, ...]:
+    """The periods whose meters are kept: the current one, the one before, and those in which requests were admitted
+    that may still be charged."""
+    admitted = [request.period for request in account.requests.values()]
+    late = [request.period for request in account.late.values() if at < late_until(plan, request)]
+    return (*kept(plan.terms.period, account.purchases, at), *admitted, *late)
 
 
 def _meter(account: Account, plan: Plan, at: int, period: str) -> Meter:
     """The period's meter; those of periods that are no longer kept are dropped."""
     meters = account.meters
-    periods = kept(plan.terms.period, account.purchases, at)
+    periods = (period, *kept_periods(account, plan, at))
     for name in [name for name in meters if name not in periods]:
         del meters[name]
     return meters.setdefault(period, Meter())
@@ -513,6 +659,7 @@ def _adjusted(account: Account, plan: Plan, seq: int, at: int, event: Adjusted) 
         correction = _correction(account, event.charge)
         sign = 1 if event.credits > 0 else -1
         correction.credits += event.credits
+        correction.shortfall += event.shortfall
         correction.usage = add_usage(correction.usage, event.usage)
         correction.draws = (*correction.draws, *((name, sign * credits) for name, credits in event.draws))
     if (request := account.requests.get(event.request)) is not None:
@@ -522,8 +669,14 @@ def _adjusted(account: Account, plan: Plan, seq: int, at: int, event: Adjusted) 
         meter.usage = add_usage(meter.usage, event.usage)
         meter.charged = meter.charged or bool(event.usage)
         meter.net += event.credits
+        meter.shortfall = max(0, meter.shortfall + event.shortfall)
         for name, credits in event.draws:
             (_draw if event.credits > 0 else _undraw)(meter, name, credits)
+    if (limit := plan.terms.limits.credits) is not None:
+        _recount(account, limit, seq, at, event)
+    if event.unpriced:
+        account.unpriced = add_usage(account.unpriced, event.unpriced) or NOTHING
+    pay_debts(account, event.repaid)
 
 
 def _give_back(account: Account, at: int, event: Adjusted) -> None:
@@ -533,7 +686,8 @@ def _give_back(account: Account, at: int, event: Adjusted) -> None:
             continue
         lot = account.lots[name]
         if event.expiry is not None and lot.expiry is not None and lot.expiry <= at and not lot.exited:
-            lot.expiry = event.expiry
+            _move_expiry(account, lot, event.expiry)
+            lot.extended = True
         lot.spent -= credits
         _put(account, lot, credits)
 
@@ -549,20 +703,22 @@ def _correction(account: Account, charge: int) -> Correction:
 
 def _put(account: Account, lot: Lot, credits: int) -> None:
     """Credits come to a lot's left; the lot joins the burn order if it had none."""
-    if lot.expiry is not None:
-        _wake(account, lot.expiry)
     if credits and not lot.left:
         insort(account.burn, lot.id, key=lambda name: account.lots[name].burn_order)
+        if lot.expiry is not None:
+            _schedule(account, lot.expiry, EXPIRY_OF_LOT, lot.id)
     lot.left += credits
     account.left += credits
 
 
 def _take(account: Account, lot: Lot, credits: int) -> None:
-    """Credits leave a lot's left; the lot leaves the burn order with its last."""
+    """Credits leave a lot's left; the lot leaves the burn order and the agenda with its last."""
     lot.left -= credits
     account.left -= credits
     if not lot.left and credits:
         account.burn.remove(lot.id)
+        if lot.expiry is not None:
+            _unschedule(account, lot.expiry, EXPIRY_OF_LOT, lot.id)
 
 
 def _spend(account: Account, draws: Draws, source: int, period: str) -> None:
@@ -570,10 +726,7 @@ def _spend(account: Account, draws: Draws, source: int, period: str) -> None:
         if name:
             lot = account.lots[name]
             lot.spent += credits
-            lot.left -= credits
-            account.left -= credits
-            if not lot.left:
-                account.burn.remove(name)
+            _take(account, lot, credits)
         else:
             _owe(account, source, credits, period)
 
@@ -607,9 +760,3 @@ def _undraw(meter: Meter, lot: int, credits: int) -> None:
         meter.drawn[lot] = rest
     else:
         meter.drawn.pop(lot, None)
-
-
-def _wake(account: Account, instant: int) -> None:
-    """Time has something to do at `instant`, if not before."""
-    if account.next_due is None or instant < account.next_due:
-        account.next_due = instant

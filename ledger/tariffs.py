@@ -18,6 +18,7 @@ class Tariffs:
     def __init__(self, registry: Registry[Factory] = policies) -> None:
         self._registry = registry
         self._made: dict[tuple[str, int], tuple[Tariff, Policy]] = {}
+        self._any_period: dict[str, tuple[Plan, bool]] = {}
 
     def make(self, name: str, parameters: dict[str, object]) -> Policy:
         """A policy by name. Raises UnknownPlugin, or ValueError where the parameters are not right."""
@@ -43,3 +44,20 @@ class Tariffs:
             raise PolicyFailed(f"the tariff's policy {tariff.policy!r} has no scope: {scope!r}")
         self._made[plan.terms.plan, version] = (tariff, policy)
         return policy
+
+    def any_period(self, plan: Plan) -> bool:
+        """Whether a tariff of the plan has a total that is about a period. One that cannot be made has none."""
+        known = self._any_period.get(plan.terms.plan)
+        if known is None or known[0] is not plan:
+            known = self._any_period[plan.terms.plan] = (plan, any(map(self._is_about_a_period, _versions(plan))))
+        return known[1]
+
+    def _is_about_a_period(self, place: tuple[Plan, int]) -> bool:
+        try:
+            return self.policy(*place).scope == "period"
+        except PolicyFailed:
+            return False
+
+
+def _versions(plan: Plan) -> list[tuple[Plan, int]]:
+    return [(plan, tariff.version) for tariff in plan.tariffs]

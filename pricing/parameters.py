@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar, Generic, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, ValidationError
 
-from ledger.amounts import MOST_CREDITS
+from ledger.amounts import MOST_CREDITS, add_usage
 from ledger.plugins import Scope
 
 _FRACTION = re.compile(r"([0-9]{1,19})(?:/([0-9]{1,19}))?")
@@ -61,12 +61,17 @@ P = TypeVar("P", bound=Parameters)
 
 
 class BuiltIn(Generic[P]):
-    """A policy and the parameters it was made with. Two are equal if they are of one kind with equal parameters."""
+    """A policy and the parameters it was made with. Two are equal if they are of one kind with equal parameters.
+
+    Every built-in offers `credits_of`, `reads`, `by_label` and `peak` too, and those about a period `dearest`
+    (`ledger.plugins`).
+    """
 
     name: ClassVar[str]
     version = 1
     scope: Scope
     monotone = True
+    by_label = False
     accepts: type[P]
 
     def __init__(self, parameters: Mapping[str, Any]) -> None:
@@ -79,6 +84,14 @@ class BuiltIn(Generic[P]):
     def parameters(self) -> dict[str, Any]:
         """The parameters as plain JSON values, fractions in lowest terms, defaults left out."""
         return self.given.model_dump(mode="json", exclude_defaults=True)
+
+    def credits_of(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> int:
+        """The credits of all usage in the scope so far."""
+        raise NotImplementedError
+
+    def peak(self, before: Mapping[str, int], usage: Mapping[str, int], labels: Mapping[str, str]) -> int:
+        """The largest total from `before` to `before` + `usage`: the last one, unless the total may fall."""
+        return self.credits_of(add_usage(before, usage), labels)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, BuiltIn) and self.name == other.name and self.parameters == other.parameters

@@ -54,6 +54,11 @@ class _Tiered(BuiltIn[TieredParameters]):
         self._tiers = self.given.tiers
         self._bounds = _bounds(self._tiers)
         self._denominator, self._numerators = common([tier.unit for tier in self._tiers])
+        self._reads = frozenset({self.given.dimension})
+
+    def reads(self, labels: Mapping[str, str]) -> frozenset[str] | None:
+        """The one dimension that is counted."""
+        return self._reads
 
     def _reached(self, units: int) -> int:
         """The index of the tier in which the last of `units` falls; of the first for none."""
@@ -79,9 +84,43 @@ class _Tiered(BuiltIn[TieredParameters]):
             if tier.flat:
                 yield Line(text=f"flat fee of tier {index + 1}", credits=str(tier.flat))
 
+    def _at(self, units: int) -> int:
+        """The total of that many units."""
+        return rounded_up(self._exact(units), self._denominator)
+
+    def _steps(self, start: int, end: int) -> Iterator[tuple[int, int]]:
+        """What each unit from `start` to `end` adds to the total, as pairs (credits, how many units add so much)."""
+        at = start
+        while at < end:
+            rest = self._bounds[self._reached(at) :]
+            # The first unit of a tier brings its flat fee, or its price for all units. The others bring its exact unit
+            # price, of which rounding up the total makes the whole credits below and above it, and none further off.
+            stop = min([at + 1] if rest[:1] == [at] else [end, *rest[:1]])
+            low, dearer = divmod(self._at(stop) - self._at(at), stop - at)
+            yield low, stop - at - dearer
+            yield low + 1, dearer
+            at = stop
+
+    def dearest(
+        self, before: Mapping[str, int], usage: Mapping[str, int], among: Mapping[str, int], labels: Mapping[str, str]
+    ) -> int:
+        """The most that `usage` adds to the total at any places between `before` and `before` + `among`.
+
+        It is exact. A part adds no more than its units do one by one, so the dearest units are the worst case.
+        """
+        dimension = self.given.dimension
+        start, left, room = before.get(dimension, 0), usage.get(dimension, 0), among.get(dimension, 0)
+        if left >= room:  # nobody else's units
+            return self.peak(before, usage, labels) - self._at(start)
+        credits = 0
+        for rise, units in sorted(self._steps(start, start + room), reverse=True):
+            taken = min(units, left) if rise > 0 else 0
+            credits, left = credits + taken * rise, left - taken
+        return credits
+
     def credits_of(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> int:
         """The credits of the period's units so far."""
-        return rounded_up(self._exact(usage.get(self.given.dimension, 0)), self._denominator)
+        return self._at(usage.get(self.given.dimension, 0))
 
     def total(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> Price:
         """The price of the period's units so far."""
@@ -116,13 +155,19 @@ class Volume(_Tiered):
     def __init__(self, parameters: Mapping[str, Any]) -> None:
         super().__init__(parameters)
         # Within a tier no total falls, so only the step over each bound can.
-        self.monotone = all(self._at(bound) <= self._at(bound + 1) for bound in self._bounds)
+        self._tops = [self._at(bound) for bound in self._bounds]
+        self.monotone = all(top <= self._at(bound + 1) for top, bound in zip(self._tops, self._bounds, strict=True))
+
+    def peak(self, before: Mapping[str, int], usage: Mapping[str, int], labels: Mapping[str, str]) -> int:
+        """The largest total from `before` to `before` + `usage`: at the end, or at a bound on the way, before the step
+        to the next tier."""
+        start = before.get(self.given.dimension, 0)
+        end = start + usage.get(self.given.dimension, 0)
+        passed = slice(bisect_left(self._bounds, start), bisect_left(self._bounds, end))
+        return max([self._at(end), *self._tops[passed]])
 
     def _parts(self, units: int) -> list[tuple[int, int]]:
         return [(self._reached(units), units)]
-
-    def _at(self, units: int) -> int:
-        return self.credits_of({self.given.dimension: units}, {})
 
 
 class PackageParameters(Parameters):
@@ -141,10 +186,33 @@ class Package(BuiltIn[PackageParameters]):
     scope: Scope = "period"
     accepts = PackageParameters
 
+    def __init__(self, parameters: Mapping[str, Any]) -> None:
+        super().__init__(parameters)
+        self._reads = frozenset({self.given.dimension})
+
+    def reads(self, labels: Mapping[str, str]) -> frozenset[str] | None:
+        """The one dimension that is counted."""
+        return self._reads
+
+    def _begun(self, units: int) -> int:
+        """The number of packages that so many units begin."""
+        return -(-max(0, units - self.given.free) // self.given.size)
+
+    def dearest(
+        self, before: Mapping[str, int], usage: Mapping[str, int], among: Mapping[str, int], labels: Mapping[str, str]
+    ) -> int:
+        """The most that `usage` adds to the total at any places between `before` and `before` + `among`.
+
+        It is exact. At worst each unit begins a package, as long as packages are begun there.
+        """
+        dimension = self.given.dimension
+        start, units = before.get(dimension, 0), usage.get(dimension, 0)
+        begun = self._begun(start + max(units, among.get(dimension, 0))) - self._begun(start)
+        return min(units, begun) * self.given.credits
+
     def credits_of(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> int:
         """The credits of the period's units so far."""
-        paid = max(0, usage.get(self.given.dimension, 0) - self.given.free)
-        return -(-paid // self.given.size) * self.given.credits
+        return self._begun(usage.get(self.given.dimension, 0)) * self.given.credits
 
     def total(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> Price:
         """The price of the period's units so far."""

@@ -38,13 +38,14 @@ def explained(credits: int, numerator: int, denominator: int, lines: Sequence[Li
 
 
 class Rates:
-    """Credits a unit by dimension. A dimension without a rate is free."""
+    """Credits a unit by dimension, and the `dimensions` that have a rate, be it 0. Others are not looked at."""
 
     def __init__(self, rates: Mapping[str, Fraction]) -> None:
         # Sorted, so that neither the order of the parameters nor that of the usage shows in the lines.
         ordered = sorted(rates.items())
         self.denominator, numerators = common([rate for _, rate in ordered])
         self._rates = [(name, top, str(rate)) for (name, rate), top in zip(ordered, numerators, strict=True)]
+        self.dimensions = frozenset(rates)
 
     def total(self, usage: Mapping[str, int]) -> int:
         """The exact total, as a numerator over `denominator`."""
@@ -63,11 +64,15 @@ class Rates:
 
 
 class RatesByModel:
-    """General rates, and those of single models, which override the general ones dimension by dimension."""
+    """General rates, and those of single models, which override the general ones dimension by dimension.
+
+    `by_model` says whether any model has rates of its own.
+    """
 
     def __init__(self, general: Mapping[str, Fraction], models: Mapping[str, Mapping[str, Fraction]]) -> None:
         self._general = Rates(general)
         self._models = {model: Rates({**general, **own}) for model, own in models.items()}
+        self.by_model = bool(models)
 
     def of(self, labels: Mapping[str, str]) -> Rates:
         """The rates for the label `model`; the general ones where there is none, or none of that name."""

@@ -31,6 +31,11 @@ class Time(BuiltIn[TimeParameters]):
     def __init__(self, parameters: Mapping[str, Any]) -> None:
         super().__init__(parameters)
         self._rates = Rates({"seconds": self.given.credits_per_second})
+        self._reads = self._rates.dimensions if self.given.credits_per_second else None
+
+    def reads(self, labels: Mapping[str, str]) -> frozenset[str] | None:
+        """`seconds`; None without a rate, since the plan sells access alone."""
+        return self._reads
 
     def credits_of(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> int:
         """The credits of the request's seconds."""
@@ -55,6 +60,14 @@ class PerCredit(BuiltIn[PerCreditParameters]):
     name = "per_credit"
     scope: Scope = "request"
     accepts = PerCreditParameters
+
+    def __init__(self, parameters: Mapping[str, Any]) -> None:
+        super().__init__(parameters)
+        self._reads = None if self.given.per == "request" else frozenset({"calls"})
+
+    def reads(self, labels: Mapping[str, str]) -> frozenset[str] | None:
+        """`calls`; None where the request has the price, whatever it uses."""
+        return self._reads
 
     def credits_of(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> int:
         """The credits of the request, or of its calls."""
@@ -108,6 +121,14 @@ class Complexity(BuiltIn[ComplexityParameters]):
         super().__init__(parameters)
         self._rates = RatesByModel(self.given.weights, self.given.models)
         self._minimum, self._maximum = self.given.minimum, self.given.maximum
+        self.by_label = self._rates.by_model
+        no_rates = not self.given.weights and not self.given.models
+        self._flat = self._minimum == self._maximum or (no_rates and self._minimum > 0)
+
+    def reads(self, labels: Mapping[str, str]) -> frozenset[str] | None:
+        """The dimensions with a weight for the request's model; None where the bounds alone are the price, a flat fee
+        for the request: they leave no room between them, or there is a minimum and no weight for any model."""
+        return None if self._flat else self._rates.of(labels).dimensions
 
     def credits_of(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> int:
         """The credits of the request's usage at its model's weights; an empty usage costs the minimum."""
@@ -141,6 +162,11 @@ class CostPlus(BuiltIn[CostPlusParameters]):
     def __init__(self, parameters: Mapping[str, Any]) -> None:
         super().__init__(parameters)
         self._rates = RatesByModel(self.given.costs, self.given.models)
+        self.by_label = self._rates.by_model
+
+    def reads(self, labels: Mapping[str, str]) -> frozenset[str] | None:
+        """The dimensions with a cost for the request's model."""
+        return self._rates.of(labels).dimensions
 
     def credits_of(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> int:
         """The credits of the request's usage at its model's costs, with the margin."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from fractions import Fraction
+from itertools import product
 from operator import itemgetter
 from random import Random
 from types import ModuleType
@@ -19,7 +20,8 @@ from ledger.plugins import Policy, Price, Scope
 from ledger.rating import PolicyFailed, derivable, marginal
 
 from .drift import MOMENTS, elsewhere
-from .trial import Labels, Trial, Usage, answer_of
+from .offered import OFFERED
+from .trial import QUESTIONS, Labels, Trial, Usage, answer_of, questions
 
 _EXACT = re.compile(r"-?[0-9]+(/[1-9][0-9]*)?")
 
@@ -42,6 +44,11 @@ def _made(trial: Trial) -> Iterator[str]:
         yield f"scope is {about[1]!r}, not one of {', '.join(get_args(Scope))}"
     if type(about[2]) is not bool:
         yield f"monotone is {about[2]!r}, not true or false"
+    if type(by_label := getattr(policy, "by_label", False)) is not bool:
+        yield f"by_label is {by_label!r}, not true or false"
+    for offered, needed in (("peak", "by_label"), ("dearest", "peak")):
+        if hasattr(policy, offered) and not hasattr(policy, needed):
+            yield f"{offered} is offered without {needed}, so that nobody would ask for it"
 
 
 def _answers(trial: Trial) -> Iterator[str]:
@@ -63,9 +70,9 @@ def _negative(trial: Trial) -> Iterator[str]:
 
 
 def _same(trial: Trial) -> Iterator[str]:
-    cases = [(usage, labels) for _, usage, labels in trial.some(SAME)]
     modules = _modules(trial)
     seasoned = trial.policy()
+    cases = [(usage, labels, method) for _, usage, labels in trial.some(SAME) for method in questions(seasoned)]
     first: list[object] = []
     for moment in MOMENTS:
         with elsewhere(moment, modules):
@@ -74,7 +81,8 @@ def _same(trial: Trial) -> Iterator[str]:
         first = first or answers[::3]
         for at, answer in enumerate(answers):
             if answer != first[at // 3]:
-                yield f"{cases[at // 3][0]} {cases[at // 3][1]} has been {_short(first[at // 3])} and {_short(answer)}"
+                usage, labels, method = cases[at // 3]
+                yield f"{method} of {usage} {labels} has been {_short(first[at // 3])} and {_short(answer)}"
 
 
 def _modules(trial: Trial) -> list[ModuleType]:
@@ -96,15 +104,14 @@ def _untouched(trial: Trial) -> Iterator[str]:
     policy = trial.factory(given)
     if given != trial.parameters:
         yield f"the parameters {trial.parameters} became {given}"
-    for labels in trial.labels:
-        for usage in trial.usages:
-            measured, labelled = dict(usage), dict(labels)
-            try:
-                policy.total(measured, labelled)
-            except Exception:  # noqa: BLE001 - foreign code, and another rule's matter
-                continue
-            if (measured, labelled) != (usage, labels):
-                yield f"{usage} {labels} became {measured} {labelled}"
+    for labels, usage, method in product(trial.labels, trial.usages, questions(policy)):
+        measured, labelled = dict(usage), dict(labels)
+        try:
+            QUESTIONS[method](policy, measured, labelled)
+        except Exception:  # noqa: BLE001 - foreign code, and another rule's matter
+            continue
+        if (measured, labelled) != (usage, labels):
+            yield f"{usage} {labels} became {measured} {labelled} when {method} was asked"
 
 
 def _monotone(trial: Trial) -> Iterator[str]:
@@ -203,9 +210,10 @@ def _again(trial: Trial) -> Iterator[str]:
         yield f"{stated} make a policy whose parameters are {again.parameters}"
     if (again.version, again.scope, again.monotone) != (policy.version, policy.scope, policy.monotone):
         yield f"{stated} make a policy of another version, scope or monotony"
-    for usage, labels, price in trial.prices():
-        if (answer := answer_of(again, usage, labels)) != price:
-            yield f"{stated} price {usage} {labels} at {_short(answer)}, not {_short(price)}"
+    for usage, labels, method in product(trial.usages, trial.labels, questions(policy)):
+        answer, other = (answer_of(one, usage, labels, method) for one in (policy, again))
+        if answer != other:
+            yield f"{stated} make a policy whose {method} of {usage} {labels} is {_short(other)}, not {_short(answer)}"
 
 
 def _has_float(value: object) -> bool:
@@ -230,5 +238,6 @@ RULES: Mapping[str, Callable[[Trial], Iterator[str]]] = {
     PARTS: _parts,
     SUMS: _sums,
     "parameters make it again": _again,
+    **OFFERED,
 }
 """Each rule by its name: a function that yields what it finds."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from random import Random
 from typing import Any
 
+from ledger.amounts import add_usage
 from ledger.plugins import Policy, PolicyFactory, Price
 
 Usage = Mapping[str, int]
@@ -50,9 +51,29 @@ class Trial:
             yield random, random.choice(self.usages), random.choice(self.labels)
 
 
-def answer_of(policy: Policy, usage: Usage, labels: Labels) -> object:
-    """What the policy answers, or the text of what it raises."""
+def answer_of(policy: Policy, usage: Usage, labels: Labels, method: str = "total") -> object:
+    """What the policy answers, be it to one of the other `QUESTIONS`, or the text of what it raises."""
+    return attempt(lambda *given: QUESTIONS[method](policy, *given), usage, labels)
+
+
+QUESTIONS: Mapping[str, Callable[[Any, Usage, Labels], object]] = {
+    "total": lambda policy, usage, labels: policy.total(usage, labels),
+    "reads": lambda policy, _, labels: policy.reads(labels),
+    "by_label": lambda policy, *_: policy.by_label,
+    "peak": lambda policy, usage, labels: policy.peak(usage, usage, labels),
+    "dearest": lambda policy, usage, labels: policy.dearest(usage, usage, add_usage(usage, {"calls": 9}), labels),
+}
+"""What a policy may be asked about a usage and labels, by the name of the method."""
+
+
+def questions(policy: Policy) -> list[str]:
+    """The names of those `QUESTIONS` that the policy can be asked."""
+    return [method for method in QUESTIONS if hasattr(policy, method)]
+
+
+def attempt(ask: Callable[..., object], *given: Mapping[str, object]) -> object:
+    """The answer to copies of what is given, or the text of what is raised."""
     try:
-        return policy.total(dict(usage), dict(labels))
+        return ask(*map(dict, given))
     except Exception as error:  # noqa: BLE001 - foreign code: whatever it raises is its answer
         return f"{type(error).__name__}: {error}"

@@ -44,6 +44,8 @@ LONG = 100_000
 """Events from which on it is worth starting processes to audit a log in."""
 
 _TOLD_EVERY = 500
+_COPY = "copy a log that is open with `tollbook copy`"
+_EMPTY = f"there are 0 events: a copy of the file of a log that was open may have lost them; {_COPY}"
 _END = "; what follows it is not folded"
 
 
@@ -182,6 +184,8 @@ class _Audit:
         chain.end()
         for flaw in self._log.flaws():
             self._findings.add("unreadable", None, "file", "ok", flaw, f"the file is damaged: {flaw}")
+        if missing := self._log.incomplete():
+            self._findings.add("unreadable", None, "write-ahead file", "present", "missing", f"{missing}; {_COPY}")
         if self._folds:
             self._end()
             self._guarded("books", self._whole)
@@ -198,7 +202,8 @@ class _Audit:
         chain.end()
         if self._folds:
             self._end()
-        if self._findings.counts or (share.index == share.of - 1 and self._log.flaws()):
+        last = share.index == share.of - 1
+        if self._findings.counts or (last and (self._log.incomplete() or self._log.flaws())):
             return None
         _count(case)
         if share.index:  # the first part counts the commits
@@ -357,6 +362,7 @@ def _report(name: str, end: Place, case: Case, kinds: tuple[str, ...]) -> Report
             chains=tuple(sorted(case.unsealed)),
         ),
         findings=found,
+        warnings=() if end.seq or found else (_EMPTY,),
     )
 
 

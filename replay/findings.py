@@ -57,7 +57,7 @@ class Unverified(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """An audit's answer."""
+    """An audit's answer. `warnings` say what is no fault of the log, and is yet not what anybody audits."""
 
     log: str
     verdict: Literal["clean", "findings"]
@@ -65,6 +65,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     checks: tuple[Check, ...]
     unverified: Unverified
     findings: tuple[Finding, ...]
+    warnings: tuple[str, ...] = ()
 
     @property
     def clean(self) -> bool:

@@ -23,6 +23,7 @@ from ledger.events import Adjusted, Charged, Draws, Lapsed, Recorded, Started
 from ledger.log import Entry, entries
 from ledger.plugins import Store
 from ledger.readings import Reading
+from ledger.tariffs import Tariffs
 
 UNFUNDED = ""
 """Stands for the chain of what no chain holds."""
@@ -45,10 +46,9 @@ def outstanding_by_chain(books: Books) -> dict[tuple[str, str], int]:
     was earned from purchases without funding, which no batch pays out."""
     found: Counter[tuple[str, str]] = Counter()
     for account in books.accounts.values():
-        for lot in due(account, books.plans[account.plan], books.at)[0].lots.values():
+        for lot in due(account, books.plans[account.plan], books.at, Tariffs())[0].lots.values():
             if lot.funding != "direct":
-                chain = UNFUNDED if lot.escrow is None else lot.escrow.chain
-                found[lot.asset, chain] += sum(lot.shares_earned(books.at).values())
+                found[lot.asset, UNFUNDED if lot.escrow is None else lot.escrow.chain] += lot.earned(books.at)
     for settling in books.settlings.values():
         for asset, receivers in settling.settled.items():
             found[asset, settling.chain] -= sum(receivers.values())
@@ -71,7 +71,7 @@ class _Waiting:
         self._steps: dict[int, list[_Step]] = defaultdict(list)
         self._unwritten: list[Recorded] = []
         for account in books.accounts.values():
-            ahead, events = due(account, books.plans[account.plan], books.at)
+            ahead, events = due(account, books.plans[account.plan], books.at, Tariffs())
             self._unwritten += events
             for lot in ahead.lots.values():
                 if lot.funding != "direct" and lot.earned(books.at):

@@ -29,6 +29,7 @@ from ..commands import (
     OpenSettlement,
     Purchase,
     RegisterAgent,
+    Reinstate,
     Release,
     RepricePlan,
     Request,
@@ -38,6 +39,7 @@ from ..commands import (
     SettlementCommand,
     SubmitSettlement,
     Tick,
+    Unfreeze,
     UpdateAgent,
     Withdraw,
     fingerprint,
@@ -50,6 +52,7 @@ from . import catalogue, purchases, settlements
 from .adjustments import adjust
 from .case import Case, Decision, Replay, refusal_of
 from .charges import charge
+from .facts import told_by_the_clock
 from .requests import extend, release, request
 
 _CATALOGUE: dict[type, Callable[[Case, Any], list[Recorded]]] = {
@@ -65,7 +68,9 @@ _DECISIONS: dict[type, Callable[[Case, Any], Decision]] = {
     Give: purchases.give,
     Withdraw: purchases.withdraw,
     Reverse: purchases.reverse,
+    Reinstate: purchases.reinstate,
     Freeze: purchases.freeze,
+    Unfreeze: purchases.unfreeze,
     Exit: purchases.leave,
     Request: request,
     Extend: extend,
@@ -85,6 +90,11 @@ _DECISIONS: dict[type, Callable[[Case, Any], Decision]] = {
 
 def decide(case: Case, command: AnyCommand) -> Decision | Replay | Refused:
     """The events of a command, the first answer of one that was done before, or the reason to refuse it."""
+    decided = _decide(case, command)
+    return told_by_the_clock(decided, case.behind) if isinstance(decided, Refused) else decided
+
+
+def _decide(case: Case, command: AnyCommand) -> Decision | Replay | Refused:
     try:
         if (check := _CONTENT.get(type(command))) is not None:
             check(case, command)
@@ -149,7 +159,7 @@ def _check_give(case: Case, command: Give) -> None:
 
 
 def _check_tariff(case: Case, command: CreatePlan | RepricePlan) -> None:
-    catalogue.tariff(case, 1, command.policy, command.parameters)
+    catalogue.tariff(case, 1, catalogue.policy_of(command), command.parameters)
 
 
 _CONTENT: dict[type, Callable[[Case, Any], None]] = {
@@ -176,11 +186,22 @@ def _earlier(case: Case, command: AnyCommand, print_: str) -> Replay | None:
         known += [kept] if (kept := case.books.recall(scope, case.at)) is not None else []
     for remembered, seq in known:
         if remembered.hex() == print_:
+            _check_stands(case, command, seq)
             return Replay(seq)
         raise Refusal(Reason.key_reused, detail=f"used before with other content, at {seq}")
     if command.key is not None and command.issued_at is not None and case.at - command.issued_at >= KEY_WINDOW:
         raise Refusal(Reason.key_too_old, detail="keys are remembered for a day")
     return None
+
+
+def _check_stands(case: Case, command: AnyCommand, seq: int) -> None:
+    """What was bought with a payment that turned out void is not bought by it again."""
+    if isinstance(command, Purchase):
+        account = case.books.find(command.subscriber, command.plan)
+        lot = account.lots.get(seq) if account is not None else None
+        if lot is not None and lot.reversed:
+            detail = f"what was bought at {seq} was reversed: `Reinstate` it, or buy with another payment"
+            raise Refusal(Reason.payment_reversed, detail=detail)
 
 
 _FACTUAL = (Purchase, Freeze, Exit)
@@ -215,7 +236,19 @@ def _scope(case: Case, command: AnyCommand, key: str) -> bytes | None:
             return account_key(0, key)
         case Extend() | Release() | Charge() | Adjust() if command_refers(command):
             number = books.open.get(command_refers(command)) or _account_at(case, command_refers(command))
-        case Purchase() | Give() | Withdraw() | Reverse() | Freeze() | Exit() | Request() | Charge() | Adjust():
+        case (
+            Purchase()
+            | Give()
+            | Withdraw()
+            | Reverse()
+            | Reinstate()
+            | Freeze()
+            | Unfreeze()
+            | Exit()
+            | Request()
+            | Charge()
+            | Adjust()
+        ):
             number = books.names.get((command.subscriber, command.plan), 0)
         case _:
             return None

@@ -10,16 +10,17 @@ from ..books import Account, Correction, Meter, Plan, total
 from ..commands import Adjust
 from ..due import due
 from ..events import Adjusted, Charged, Draws, Recorded, Usage
-from ..periods import kept
-from ..rating import difference
+from ..rating import difference, unpriced
+from ..reducers import kept_periods
 from ..refusals import Reason, Refusal
-from .case import Case, Decision, account_of, check_usage, overrun, plan_of, take
-from .requests import returned
+from .ahead import closed
+from .case import Case, Decision, account_of, overrun, plan_of, take
 
 
 @dataclass(slots=True)
 class _Target:
-    """What is corrected: its tariff, the meter that a usage delta moves, its net and its outstanding draws."""
+    """What is corrected: its tariff, the meter that a usage delta moves, what it has paid (`net`) and owes unpaid, and
+    its outstanding draws."""
 
     account: Account
     plan: Plan
@@ -27,6 +28,7 @@ class _Target:
     tariff: int
     labels: dict[str, str]
     net: int
+    shortfall: int
     draws: Draws
     usage: Usage
     charge: int = 0
@@ -42,7 +44,10 @@ def adjust(case: Case, command: Adjust) -> Decision:
         raise Refusal(Reason.malformed, detail="the new expiry lies in the past")
     target = _charge(case, command) if command.charge else _period(case, command)
     credits = _priced(case, target, command.usage) if command.usage else command.credits
-    draws, shortfall = _upward(target, credits) if credits > 0 else (_downward(target, -credits), 0)
+    if credits > 0:
+        draws, shortfall = _upward(target, credits)
+    else:
+        draws, shortfall = _downward(target, -credits, shortfall_first=bool(command.usage))
     adjusted = Adjusted(
         account=target.account.number,
         charge=target.charge,
@@ -59,10 +64,11 @@ def adjust(case: Case, command: Adjust) -> Decision:
         request=target.request if command.usage else 0,
         expiry=command.expiry,
         note=command.note,
+        unpriced=_unpriced(case, target, command.usage),
     )
     back = [] if credits > 0 else [target.account.lots[name] for name, _ in draws if name]
     lapsing = [lot.id for lot in back if lot.exited or command.expiry is None]
-    return Decision(target.due, [adjusted, *returned(case, target.account, target.plan, adjusted, lapsing)])
+    return Decision(target.due, closed(case, target.account, target.plan, adjusted, lapsing))
 
 
 def _charge(case: Case, command: Adjust) -> _Target:
@@ -72,9 +78,9 @@ def _charge(case: Case, command: Adjust) -> _Target:
     event = entry.event
     account = case.books.account(event.account)
     plan = case.books.plans[account.plan]
-    account, events = due(account, plan, case.at)
+    account, events = due(account, plan, case.at, case.tariffs)
     correction = account.corrections.get(command.charge, Correction())
-    periods = kept(plan.terms.period, account.purchases, case.at)
+    periods = kept_periods(account, plan, case.at)
     # The period of the charge, while its meter is kept; usage that comes after that counts in the current one.
     period = event.period if event.period in periods else periods[0] if command.usage else ""
     meter = account.meters.get(period)
@@ -85,6 +91,7 @@ def _charge(case: Case, command: Adjust) -> _Target:
         tariff=event.tariff,
         labels=event.labels,
         net=event.credits + correction.credits,
+        shortfall=event.shortfall + correction.shortfall,
         draws=_outstanding(account, event.draws, correction),
         usage=add_usage(event.usage, correction.usage),
         charge=command.charge,
@@ -104,7 +111,7 @@ def _period(case: Case, command: Adjust) -> _Target:
     plan = plan_of(case, command.plan)
     account, events = account_of(case, command.subscriber, plan)
     meter = account.meters.get(command.period)
-    if meter is None or command.period not in kept(plan.terms.period, account.purchases, case.at):
+    if meter is None or command.period not in kept_periods(account, plan, case.at):
         raise Refusal(
             Reason.charge_unknown, detail=f"nothing is metered in the period {command.period!r}, or no longer"
         )
@@ -115,6 +122,7 @@ def _period(case: Case, command: Adjust) -> _Target:
         tariff=plan.tariff.version,
         labels={},
         net=meter.net,
+        shortfall=meter.shortfall,
         draws=tuple(meter.drawn.items()),
         usage=meter.usage,
         before=meter.before,
@@ -129,7 +137,6 @@ def _priced(case: Case, target: _Target, delta: Usage) -> int:
     for usage in (target.usage, target.before or {}, meter):
         if any(usage.get(name, 0) + units < 0 for name, units in delta.items()):
             raise Refusal(Reason.adjustment_exceeds, detail="the usage would fall below 0")
-        check_usage(usage, delta)
     policy = case.tariffs.policy(target.plan, target.tariff)
     return difference(policy, target.before, delta, target.labels)
 
@@ -141,13 +148,25 @@ def _upward(target: _Target, credits: int) -> tuple[Draws, int]:
     return (*draws, *debt), shortfall
 
 
-def _downward(target: _Target, credits: int) -> Draws:
-    """Back to the lots that the corrected thing drew on; its net, and its period's while kept, stay 0 or more."""
+def _downward(target: _Target, credits: int, shortfall_first: bool) -> tuple[Draws, int]:
+    """Back to the lots that the corrected thing drew on; its net, and its period's while kept, stay 0 or more.
+
+    What it owes is lowered first by what was never paid, where usage is corrected: only what was paid beyond the right
+    price goes back. Gives the draws and the change of the shortfall.
+    """
+    unpaid = min(target.shortfall, credits) if shortfall_first else 0
+    wanted = credits - unpaid
     net = target.net if target.meter is None else min(target.net, target.meter.net)
-    draws = give_back(target.account, list(target.draws), min(credits, net))
-    if total(draws) < credits:
-        raise Refusal(Reason.adjustment_exceeds, needed=credits, available=max(0, total(draws)))
-    return draws
+    draws = give_back(target.account, list(target.draws), min(wanted, net))
+    if total(draws) < wanted:
+        raise Refusal(Reason.adjustment_exceeds, needed=wanted, available=max(0, total(draws)))
+    return draws, -unpaid
+
+
+def _unpriced(case: Case, target: _Target, delta: Usage) -> Usage:
+    if not delta or target.plan.terms.unpriced == "free":
+        return {}
+    return unpriced(case.tariffs.policy(target.plan, target.tariff), delta, target.labels)
 
 
 def give_back(account: Account, drawn: list[tuple[int, int]], credits: int) -> Draws:
@@ -167,13 +186,14 @@ def give_back(account: Account, drawn: list[tuple[int, int]], credits: int) -> D
 
 
 def _resolved(account: Account, drawn: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Where each draw may be given back to, in order. What was drawn on a lot that was reversed, or a part of it, is
+    debt by now, or is with the lots that paid that debt, or is on that lot still."""
     resolved: list[tuple[int, int]] = []
     for lot, amount in drawn:
-        if lot and account.lots[lot].reversed:
+        if lot and (account.lots[lot].reversal is not None or lot in account.corrections):
             paid = account.corrections.get(lot, Correction()).draws
             resolved += [(0, amount), *((payer, min(part, amount)) for payer, part in reversed(paid) if payer)]
-        else:
-            resolved.append((lot, amount))
+        resolved.append((lot, amount))
     return resolved
 
 
@@ -187,7 +207,7 @@ def _outstanding(account: Account, draws: Draws, correction: Correction) -> Draw
         back = -amount
         for position in reversed(range(len(stack))):
             name, credits = stack[position]
-            if name == lot or (name and account.lots[name].reversed):
+            if name == lot or (name and (account.lots[name].reversal is not None or name in account.corrections)):
                 part = min(credits, back)
                 stack[position] = (name, credits - part)
                 back -= part

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from ..amounts import MOST_CREDITS
 from ..books import Account, Agent, Books, Plan
 from ..due import due
 from ..endpoints import allows
-from ..events import Draws, Recorded
+from ..events import Draws, Recorded, Usage
 from ..log import Entry, Head
-from ..rating import PolicyFailed, PriceTooLarge
+from ..rating import PolicyFailed, PriceTooLarge, unpriced
 from ..refusals import Reason, Refusal
 from ..tariffs import Tariffs
+
+if TYPE_CHECKING:
+    from .facts import Passing
 
 NO_EVIDENCE: Mapping[int, Entry] = {}
 
@@ -24,6 +27,7 @@ class PriceList:
 
     plan: Plan
     credits_of: Callable[[Mapping[str, int], Mapping[str, str]], int] | None = None
+    reads: Callable[[Mapping[str, str]], frozenset[str] | None] | None = None
     version: int = 0
     period: str = ""
 
@@ -31,7 +35,8 @@ class PriceList:
 @dataclass(slots=True)
 class Case:
     """The books as the next command of a group finds them, the commit's time, the log's id and head, and what was read
-    from the log for the command. `prices` are those that commands of the group asked for before, by plan."""
+    from the log for the command. `prices` are those that commands of the group asked for before, by plan. `behind` is
+    how far the clock is behind that time, in microseconds, because the log's head is ahead of it."""
 
     books: Books
     at: int
@@ -40,11 +45,13 @@ class Case:
     head: Head
     evidence: Mapping[int, Entry] = field(default_factory=lambda: NO_EVIDENCE)
     prices: dict[str, PriceList] = field(default_factory=dict)
+    behind: int = 0
 
 
 @dataclass(slots=True)
 class Decision:
-    """What a command comes to: what time had made due on its account, then its own events."""
+    """What a command comes to: what must happen on its account before it (`due`: by time, above all), then its own
+    events, the first of which is its answer."""
 
     due: list[Recorded]
     own: list[Recorded]
@@ -89,25 +96,44 @@ def registered(case: Case, name: str) -> Agent:
     return case.books.agents[number]
 
 
-def account_of(case: Case, subscriber: str, plan: Plan) -> tuple[Account, list[Recorded]]:
-    """A subscriber's account as it is due, and what became due; refused where there is none."""
+def account_of(
+    case: Case, subscriber: str, plan: Plan, passing: Passing | None = None
+) -> tuple[Account, list[Recorded]]:
+    """A subscriber's account as it is due, and what became due; refused where there is none.
+
+    `passing` is what the account is wanted for, which then says what would let it pass.
+    """
     account = case.books.find(subscriber, plan.terms.plan)
     if account is None:
-        raise Refusal(Reason.not_subscribed)
-    return due(account, plan, case.at)
+        refusal = Refusal(Reason.not_subscribed)
+        raise refusal if passing is None else passing.explained(refusal, Account(0, subscriber, plan.terms.plan))
+    return due(account, plan, case.at, case.tariffs)
 
 
-def check_standing(account: Account, at: int) -> None:
-    """Refuse an account that no lot ever started on, that is frozen, or whose lots are all past their expiry."""
-    if not account.frozen and account.burn and account.lots[account.burn[0]].lives(at):
+def check_priced(case: Case, plan: Plan, usage: Usage, labels: Mapping[str, str]) -> None:
+    """Refuse an estimate with units that no rate of the tariff reads, unless the plan says that they are free."""
+    if not usage or plan.terms.unpriced == "free":
+        return
+    policy = case.tariffs.policy(plan, plan.tariff.version)
+    if names := unpriced(policy, usage, labels):
+        model = labels.get("model")
+        told = f"no rate of the tariff {plan.tariff.policy!r} reads {', '.join(sorted(names))}"
+        raise Refusal(Reason.unpriced, detail=told + (f" of the model {model!r}" if model is not None else ""))
+
+
+def check_standing(account: Account, plan: Plan, at: int) -> None:
+    """Refuse an account that no lot ever started on, that is frozen, or whose lots are all past their expiry.
+
+    On a plan that sells only time, credits give no access.
+    """
+    if not account.frozen and account.burn and plan.terms.grants_credits and account.lots[account.burn[0]].lives(at):
         return
     started = [lot for lot in account.lots.values() if lot.started]
     if not started:
-        starts = [lot.start for lot in account.lots.values()]
-        raise Refusal(Reason.not_subscribed, **({"retry_after_us": min(starts) - at} if starts else {}))
+        raise Refusal(Reason.not_subscribed)
     if account.frozen:
         raise Refusal(Reason.frozen)
-    if not any(lot.lives(at) for lot in started):
+    if not any(lot.lives(at) and (plan.terms.grants_credits or lot.expiry is not None) for lot in started):
         raise Refusal(Reason.expired)
 
 
@@ -117,13 +143,6 @@ def refusal_of(error: Refusal | PolicyFailed | PriceTooLarge) -> Refusal:
         return error
     reason = Reason.overflow if isinstance(error, PriceTooLarge) else Reason.policy_failed
     return Refusal(reason, detail=str(error))
-
-
-def check_usage(before: Mapping[str, int], usage: Mapping[str, int]) -> None:
-    """Refuse usage whose sum leaves 64 bits in any dimension."""
-    for name, units in usage.items():
-        if units + before.get(name, 0) > MOST_CREDITS:
-            raise Refusal(Reason.overflow, detail="the usage is beyond 2^63-1 in one dimension")
 
 
 def take(account: Account, credits: int) -> Draws:

@@ -49,7 +49,15 @@ def create_plan(case: Case, command: CreatePlan) -> list[Recorded]:
     # msgspec leaves out what *is* a default, not what equals it: equal content must be equal bytes
     said = {name: getattr(command, name) for name in _TERMS}
     terms = {name: value for name, value in said.items() if value != _TERMS[name]}
-    return [PlanCreated(price=price, tariff=tariff(case, 1, command.policy, command.parameters), **terms)]
+    return [PlanCreated(price=price, tariff=tariff(case, 1, policy_of(command), command.parameters), **terms)]
+
+
+def policy_of(command: CreatePlan | RepricePlan) -> str:
+    """The policy that a command names; by default a request costs 1 credit, and nothing where only time is sold."""
+    if isinstance(command, CreatePlan) and command.policy is None:
+        return "per_credit" if command.credits else "time"
+    assert command.policy is not None  # only `CreatePlan` has a default
+    return command.policy
 
 
 def reprice_plan(case: Case, command: RepricePlan) -> list[Recorded]:

@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
+from ..amounts import SECOND
 from ..books import Account, OpenRequest, Plan, consume, total
 from ..commands import Charge
 from ..events import Adjusted, Charged, Draws, Line, Recorded, Usage
+from ..holds import exposure, lending
 from ..periods import period
 from ..plugins import Policy
-from ..rating import derivable, difference, marginal
+from ..rating import PolicyFailed, PriceTooLarge, derivable, difference, marginal, unpriced
 from ..reducers import apply, late_until
 from ..refusals import Reason, Refusal
 from .adjustments import give_back
-from .case import (
-    Case,
-    Decision,
-    account_of,
-    agent_of,
-    check_standing,
-    check_usage,
-    overrun,
-    plan_of,
-    take,
-)
+from .ahead import Ahead, closed
+from .case import Case, Decision, account_of, agent_of, check_standing, overrun, plan_of, take
+from .facts import Passing
 from .ordinary import ordinary_charge
-from .requests import find_open, later_deadline, returned
+from .requests import find_open, later_deadline
 
 
 def charge(case: Case, command: Charge) -> Decision:
@@ -50,6 +44,12 @@ def _charge_open(
 ) -> Decision:
     """The request's own hold is drawn first, in its order, then available lots; a partial charge only consumes."""
     rated = _rate(case, command, account, plan, request)
+    lent = _borrow(case, command, account, plan, request, rated)
+    if lent:
+        account = account.clone()
+        for event in lent:
+            apply(account, plan, 0, case.at, event)
+        request = account.requests[request.id]
     held, rest = consume(request.draws, rated.price)
     draws = (*held, *take(account, rated.price - total(held)))
     deadline = None
@@ -57,32 +57,85 @@ def _charge_open(
         moved = later_deadline(plan, request, case.at, plan.terms.hold_seconds)
         deadline = moved if moved != request.deadline else None
     lots = [lot for lot, _ in rest] if command.final else []
-    return _settle(
+    decision = _settle(
         case, command, account, plan, events, rated, draws, request=request, deadline=deadline, returning=lots
     )
+    return Decision([*decision.due, *lent], decision.own)  # the charge is the command's own first event, and its name
+
+
+def _borrow(
+    case: Case, command: Charge, account: Account, plan: Plan, request: OpenRequest, rated: _Rated
+) -> list[Recorded]:
+    """What other open requests give up of their holds where the request's own and the available do not suffice."""
+    missing = rated.price - request.hold - max(0, account.available)
+    if missing <= 0 or len(account.requests) == 1:
+        return []
+    ahead = account.clone()
+    charged = _event(case, command, account, rated, (), 0, request=request)
+    apply(ahead, plan, 0, case.at, charged)
+    try:
+        needed = exposure(ahead, plan, case.tariffs)
+    except (PolicyFailed, PriceTooLarge):
+        return []
+    return list(lending(account, request.id, missing, needed))
 
 
 def charge_directly(case: Case, command: Charge) -> Decision:
-    """A request and its final charge in one: `cap` does not apply, since nothing was admitted."""
+    """A request and its final charge in one: `cap` does not apply, since nothing was admitted.
+
+    It may come after the end of access, for as long as a request may be charged late.
+    """
     plan = plan_of(case, command.plan)
     agent = agent_of(case, plan, command.agent) if command.agent else 0
-    account, events = account_of(case, command.subscriber, plan)
-    check_standing(account, case.at)
+    direct = _Direct(case, command, plan)
+    account, events = account_of(case, command.subscriber, plan, direct)
+    direct.decided(account)
     rated = _rate(case, command, account, plan, None)
-    draws = take(account, rated.price)
-    beyond = rated.price - total(draws)
-    if beyond and overrun(account, plan, beyond)[1]:
-        needed, available = rated.price, account.available
-        room = plan.terms.debt_limit if plan.terms.overrun == "debt" else 0
-        top_up = needed - available - room
-        raise Refusal(Reason.insufficient_credits, needed=needed, available=available, top_up=top_up)
-    return _settle(case, command, account, plan, events, rated, draws, agent=agent)
+    late = direct.is_late(account, case.at)
+    return _settle(case, command, account, plan, events, rated, take(account, rated.price), agent=agent, late=late)
+
+
+class _Direct(Passing):
+    """Whether an account may be charged directly at a time."""
+
+    def __init__(self, case: Case, command: Charge, plan: Plan) -> None:
+        super().__init__(case, plan)
+        self._command = command
+
+    def is_late(self, account: Account, at: int) -> bool:
+        """Whether access has ended, and the work may still be charged: it was done before the end, as far as is known,
+        and that is no longer ago than a request may be charged late."""
+        lots = [lot for lot in account.lots.values() if lot.started]
+        ends = [lot.expiry for lot in lots if lot.expiry is not None]
+        if account.frozen or not ends or any(lot.lives(at) for lot in lots):
+            return False
+        occurred = self._command.occurred_at
+        return at < max(ends) + self.plan.terms.late_seconds * SECOND and (occurred is None or occurred < max(ends))
+
+    def judge(self, account: Account, at: int) -> int:
+        """The price. Raises Refusal."""
+        if not self.is_late(account, at):
+            check_standing(account, self.plan, at)
+        price = self._price(account, at)
+        beyond = price - max(0, account.available)
+        if beyond > 0 and overrun(account, self.plan, beyond)[1]:
+            raise Refusal(Reason.insufficient_credits, needed=price, available=account.available)
+        return price
+
+    def needed(self, account: Account, at: int) -> int:
+        """The price, less the debt that the plan's rule leaves room for."""
+        terms = self.plan.terms
+        return self._price(account, at) - (terms.debt_limit if terms.overrun == "debt" else 0)
+
+    def _price(self, account: Account, at: int) -> int:
+        case = self.case if at == self.case.at else replace(self.case, at=at)
+        return _rate(case, self._command, account, self.plan, None).price
 
 
 @dataclass(slots=True)
 class _Rated:
-    """What usage costs: `price` credits, or a `refund` where the total falls, what that was computed from, and the
-    lines of it that are recorded."""
+    """What usage costs: `price` credits, or a `refund` where the total falls, what that was computed from, the lines of
+    it that are recorded, and the units that no rate reads."""
 
     price: int
     refund: int
@@ -91,6 +144,7 @@ class _Rated:
     labels: dict[str, str]
     period: str
     before: Usage | None
+    unpriced: Usage
 
 
 def _rate(case: Case, command: Charge, account: Account, plan: Plan, request: OpenRequest | None) -> _Rated:
@@ -98,19 +152,19 @@ def _rate(case: Case, command: Charge, account: Account, plan: Plan, request: Op
     version = request.tariff if request is not None else plan.tariff.version
     labels = command.labels if request is None else _labels(request, command)
     policy = case.tariffs.policy(plan, version)
-    name = period(plan.terms.period, account.purchases, case.at, command.occurred_at)
+    if request is not None:
+        name = request.period
+    else:
+        name = period(plan.terms.period, account.purchases, case.at, command.occurred_at)
     before = _before(policy, account, request, name)
-    meter = account.meters.get(name)
-    if meter is not None:
-        check_usage(meter.usage, command.usage)
-    if before:
-        check_usage(before, command.usage)
     lines: tuple[Line, ...] = ()
     if plan.terms.record_lines or not derivable(policy):
         price, lines = marginal(policy, before, command.usage, labels)
     else:
         price = difference(policy, before, command.usage, labels)
-    return _Rated(max(0, price), max(0, -price), lines, version, labels, name, before)
+    free = plan.terms.unpriced == "free"
+    unread = {} if free else unpriced(policy, command.usage, labels)
+    return _Rated(max(0, price), max(0, -price), lines, version, labels, name, before, unread)
 
 
 def _before(policy: Policy, account: Account, request: OpenRequest | None, name: str) -> Usage | None:
@@ -144,24 +198,46 @@ def _settle(
     deadline: int | None = None,
     returning: Sequence[int] = (),
 ) -> Decision:
-    """The event, and what follows from it in the same commit: credits that return to expired lots lapse, and what a
-    falling total gives back is an adjustment of the period."""
+    """The event, and what follows from it in the same commit."""
     shortfall, beyond = 0, rated.price - total(draws)
     if beyond:
         debt, shortfall = overrun(account, plan, beyond)
         draws = (*draws, *debt)
+    charged = _event(
+        case, command, account, rated, draws, shortfall, request=request, agent=agent, late=late, deadline=deadline
+    )
+    if not rated.refund:
+        return Decision(events, closed(case, account, plan, charged, returning))
+    ahead = Ahead(case, account, plan)
+    ahead.add(charged)
+    return Decision(events, ahead.close([*returning, *_fall(ahead, rated)]))
+
+
+def _event(
+    case: Case,
+    command: Charge,
+    account: Account,
+    rated: _Rated,
+    draws: Draws,
+    shortfall: int,
+    *,
+    request: OpenRequest | None = None,
+    agent: int = 0,
+    late: bool = False,
+    deadline: int | None = None,
+) -> Charged:
     rare: dict[str, Any] = {}  # what most charges leave at its default
     if request is not None:
         rare.update(request=request.id, agent=request.agent, final=command.final, deadline=deadline, late=late)
-    elif agent:
-        rare["agent"] = agent
+    elif agent or late:
+        rare.update(agent=agent, late=late)
     if rated.before is not None:
         rare.update(before=rated.before, continues=not rated.before)
-    if shortfall or rated.lines or command.occurred_at is not None:
-        rare.update(shortfall=shortfall, lines=rated.lines, occurred_at=command.occurred_at)
-    charged = Charged(
+    if shortfall or rated.lines or command.occurred_at is not None or rated.unpriced:
+        rare.update(shortfall=shortfall, lines=rated.lines, occurred_at=command.occurred_at, unpriced=rated.unpriced)
+    return Charged(
         account=account.number,
-        credits=rated.price - shortfall,
+        credits=total(draws),
         draws=draws,
         usage=command.usage,
         labels=rated.labels,
@@ -169,20 +245,24 @@ def _settle(
         period=rated.period,
         **rare,
     )
-    own: list[Recorded] = [charged, *returned(case, account, plan, charged, returning)]
-    if rated.refund:
-        own += _fall(case, account, plan, own, rated)
-    return Decision(events, own)
 
 
-def _fall(case: Case, account: Account, plan: Plan, own: list[Recorded], rated: _Rated) -> list[Recorded]:
-    """The adjustment by which a volume tier that was reached makes what came before cheaper; no more than was taken."""
-    ahead = account.clone()
-    for event in own:
-        apply(ahead, plan, 0, case.at, event)
-    meter = ahead.meters[rated.period]
-    draws = give_back(ahead, list(meter.drawn.items()), min(rated.refund, meter.net))
-    if not draws:
-        return []
-    adjusted = Adjusted(account=account.number, period=rated.period, credits=-total(draws), draws=draws, reason="tier")
-    return [adjusted, *returned(case, ahead, plan, adjusted, [lot for lot, _ in draws])]
+def _fall(ahead: Ahead, rated: _Rated) -> Iterable[int]:
+    """The adjustment by which a volume tier that was reached makes what came before cheaper: what was never paid is
+    owed no more, and what was paid beyond that returns. Gives the lots to which it returns."""
+    account = ahead.account
+    meter = account.meters[rated.period]
+    unpaid = min(meter.shortfall, rated.refund)
+    draws = give_back(account, list(meter.drawn.items()), min(rated.refund - unpaid, meter.net))
+    if draws or unpaid:
+        ahead.add(
+            Adjusted(
+                account=account.number,
+                period=rated.period,
+                credits=-total(draws),
+                draws=draws,
+                shortfall=-unpaid,
+                reason="tier",
+            )
+        )
+    return [lot for lot, _ in draws]

@@ -6,14 +6,11 @@ ordinary is left to them, and so is every refusal.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from ..amounts import MOST_CREDITS
 from ..books import Account, Lot, Plan
 from ..commands import Charge
-from ..events import Charged, Usage
+from ..events import Charged
 from ..periods import kept
-from ..rating import derivable
+from ..rating import derivable, says_what_it_reads
 from .case import Case, PriceList
 
 
@@ -30,10 +27,15 @@ def ordinary_charge(case: Case, command: Charge) -> Charged | None:
     if prices.credits_of is None or account is None or 0 in usage.values():
         return None
     lot = _first_lot(account, case.at)
-    meter = account.meters.get(prices.period)
-    if lot is None or (meter is not None and not _fits(meter.usage, usage)):
+    if lot is None:
         return None
     try:
+        if (
+            prices.reads is not None
+            and (read := prices.reads(command.labels)) is not None
+            and not read.issuperset(usage)
+        ):
+            return None
         price = prices.credits_of({**usage}, {**command.labels})
     except Exception:  # noqa: BLE001 - the rules say what is wrong with the policy
         return None
@@ -58,23 +60,16 @@ def _first_lot(account: Account, at: int) -> Lot | None:
     return lot if lot.expiry is None or at < lot.expiry else None
 
 
-def _fits(before: Mapping[str, int], usage: Usage) -> bool:
-    """Whether the meter can count on in 64 bits."""
-    for name, units in usage.items():  # noqa: SIM110 - a generator would cost more than the sums
-        if units + before.get(name, 0) > MOST_CREDITS:
-            return False
-    return True
-
-
 def _prices(case: Case, plan: Plan) -> PriceList:
     """What all ordinary charges of a plan have in common at one time."""
     terms, version = plan.terms, plan.tariff.version
-    if terms.record_lines or terms.period == "purchase":
+    if terms.record_lines or terms.period == "purchase" or not terms.grants_credits or case.tariffs.any_period(plan):
         return PriceList(plan)
     try:
         policy = case.tariffs.policy(plan, version)
         if policy.scope == "request" and derivable(policy):
-            return PriceList(plan, policy.credits_of, version, kept(terms.period, (), case.at)[0])
+            reads = policy.reads if terms.unpriced == "refuse" and says_what_it_reads(policy) else None
+            return PriceList(plan, policy.credits_of, reads, version, kept(terms.period, (), case.at)[0])
     except Exception:  # noqa: BLE001 - a policy may do anything; the rules say what is wrong with it, after all else
         pass
     return PriceList(plan)

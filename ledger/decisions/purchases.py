@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..amounts import MOST_CREDITS, SECOND, split
 from ..books import Account, Lot, Plan, digest
-from ..commands import LATEST, Exit, Freeze, Give, Purchase, Reverse, Terms, Withdraw
+from ..commands import LATEST, Exit, Freeze, Give, Purchase, Reinstate, Reverse, Terms, Unfreeze, Withdraw
 from ..due import refund
 from ..events import (
     Escrow,
@@ -14,16 +14,21 @@ from ..events import (
     Kind,
     Purchased,
     Recorded,
+    Reinstated,
     Reversed,
     Share,
     Started,
+    Unfrozen,
     Withdrawn,
 )
+from ..holds import shares_meters
 from ..plugins import chain_plugin, chains
 from ..reducers import unpaid_name
 from ..refusals import Reason, Refusal
 from ..settlements import leaf_plan, lots_in
+from .ahead import Ahead
 from .case import Case, Decision, account_of, plan_of, take
+from .windows import last_end
 
 
 def purchase(case: Case, command: Purchase) -> Decision:
@@ -39,6 +44,8 @@ def purchase(case: Case, command: Purchase) -> Decision:
     account = case.books.find(command.subscriber, command.plan)
     if terms.trial and account is not None and account.tried:
         raise Refusal(Reason.trial_used)
+    if account is not None and account.frozen:
+        raise Refusal(Reason.frozen)
     return _add(
         case,
         command,
@@ -70,7 +77,7 @@ def _check_escrow(command: Purchase, plan: Plan, escrow: Escrow) -> None:
 
 
 def _bought_on_chain(case: Case, command: Purchase, plan: Plan, terms: Terms) -> Decision:
-    """The chain has the money already, so neither a retired plan nor a trial refuses it."""
+    """The chain has the money already, so neither a retired plan, nor a trial, nor a frozen account refuses it."""
     return _add(
         case,
         command,
@@ -86,8 +93,10 @@ def _bought_on_chain(case: Case, command: Purchase, plan: Plan, terms: Terms) ->
 
 
 def give(case: Case, command: Give) -> Decision:
-    """A gift has no cost and earns nothing."""
+    """A gift has no cost and earns nothing. Credits give no access to a plan that sells only time."""
     plan = plan_of(case, command.plan)
+    if command.credits and not plan.terms.grants_credits:
+        raise Refusal(Reason.malformed, detail=f"the plan {command.plan!r} sells only time: give seconds, not credits")
     if plan.retired:
         raise Refusal(Reason.plan_retired, detail=command.plan)
     priority = plan.terms.priority if command.priority is None else command.priority
@@ -117,45 +126,59 @@ def _add(
     payment: str = "",
     expiry: int | None = None,
 ) -> Decision:
-    """A new lot. A window starts where the account's last one ends."""
+    """A new lot. A window queues behind the last one that still gives access."""
     plan = plan_of(case, command.plan)
-    account: Account | None = None
-    events: list[Recorded] = []
+    account, events = Account(case.books.opened + 1, command.subscriber, command.plan), list[Recorded]()
     if case.books.find(command.subscriber, command.plan) is not None:
         account, events = account_of(case, command.subscriber, plan)
-    lots = list(account.lots.values()) if account else []
     start = max(case.at, command.start or 0)
     if seconds:
-        start = max([start, *(lot.expiry for lot in lots if lot.seconds and lot.expiry is not None)])
+        start = max(start, last_end(account, case.at))
         expiry = expiry or start + seconds * SECOND
     if expiry is not None and expiry <= start:
         raise Refusal(Reason.malformed, detail="the expiry lies before the start")
-    if sum(lot.credits for lot in lots) + credits > MOST_CREDITS or max(start, expiry or 0) > LATEST:
-        raise Refusal(Reason.overflow, detail="beyond 2^63-1 credits on one account, or the year 9999")
-    number = account.number if account else case.books.opened + 1
-    bought = Purchased(
-        account=number,
-        subscriber=command.subscriber,
-        plan=command.plan,
-        kind=kind,
-        credits=credits,
-        seconds=seconds,
-        asset=asset,
-        cost=sum(share.amount for share in shares),
-        shares=shares,
-        funding=funding,
-        payment=payment,
-        start=None if start == case.at else start,
-        expiry=expiry,
-        priority=priority,
-    )
-    own: list[Recorded] = [bought]
+    if _open_credits(account) + credits > MOST_CREDITS or max(start, expiry or 0) > LATEST:
+        raise Refusal(Reason.overflow, detail="beyond 2^63-1 open credits on one account, or the year 9999")
+    # The lot's name is the sequence of its purchase, which is known once what is due stands before it.
+    lot = case.books.seq + len(events) + 1
+    own: list[Recorded] = [
+        Purchased(
+            account=account.number,
+            subscriber=command.subscriber,
+            plan=command.plan,
+            kind=kind,
+            credits=credits,
+            seconds=seconds,
+            asset=asset,
+            cost=sum(share.amount for share in shares),
+            shares=shares,
+            funding=funding,
+            payment=payment,
+            start=None if start == case.at else start,
+            expiry=expiry,
+            priority=priority,
+        )
+    ]
     if start == case.at:
-        # The lot's name is the sequence of its purchase, which is known once what is due stands before it.
-        lot = case.books.seq + len(events) + 1
-        paid = min(credits, account.debt) if account else 0
-        own.append(Started(account=number, lot=lot, draws=((0, paid),) if paid else (), instant=case.at))
-    return Decision(events, own)
+        own.append(_begun(account, lot, credits, case.at))
+    if not (account.requests and shares_meters(plan, case.tariffs)):
+        return Decision(events, own)
+    ahead = Ahead(case, account, plan)
+    for event in own:
+        ahead.add(event, lot)
+    return Decision(events, ahead.close())
+
+
+def _begun(account: Account, lot: int, credits: int, at: int) -> Started:
+    """A lot that starts at once pays what is owed."""
+    paid = min(credits, account.debt)
+    return Started(account=account.number, lot=lot, draws=((0, paid),) if paid else (), instant=at)
+
+
+def _open_credits(account: Account) -> int:
+    """What an account has, holds, owes, or will have when its lots start. What is over weighs nothing."""
+    waiting = sum(lot.credits - lot.withdrawn for lot in account.lots.values() if lot.waits)
+    return account.left + account.held + account.debt + waiting
 
 
 def withdraw(case: Case, command: Withdraw) -> Decision:
@@ -171,7 +194,7 @@ def withdraw(case: Case, command: Withdraw) -> Decision:
     draws = ((command.lot, credits),) if command.lot and credits else take(account, credits)
     money = {name: amount for name, part in draws if (amount := refund(account.lots[name], part))}
     if command.credits is None:
-        money |= {lot.id: lot.cost - lot.refunded for lot in lots if not lot.started}
+        money |= {lot.id: lot.cost - lot.refunded for lot in lots if lot.waits}
         windows = [lot for lot in lots if lot.started and not lot.credits and lot.lives(case.at)]
         money |= {lot.id: lot.cost - lot.refunded - lot.earned(case.at) for lot in windows}
     if not draws and not money:
@@ -181,22 +204,85 @@ def withdraw(case: Case, command: Withdraw) -> Decision:
 
 
 def reverse(case: Case, command: Reverse) -> Decision:
-    """A lot is reversed once."""
+    """The whole rest of a payment, or a part of it with as large a part of the lot's credits, rounded down."""
     plan = plan_of(case, command.plan)
     account, events = account_of(case, command.subscriber, plan)
+    lot = _bought(case, account, command)
+    if lot is None or lot.reversed:
+        raise Refusal(Reason.malformed, detail="name a lot or a payment that was not reversed before")
+    kept = lot.cost - lot.refunded
+    amount = kept if command.amount is None else command.amount
+    if amount > kept:
+        raise Refusal(Reason.malformed, detail=f"the payment has {kept} left that may be reversed")
+    if amount < kept and lot.escrow is not None:
+        raise Refusal(Reason.malformed, detail="what a chain holds is reversed as a whole")
+    credits = lot.left + lot.spent + lot.held if lot.started else lot.credits - lot.withdrawn
+    expiry: int | None = None
+    if amount < kept:
+        credits = min(credits, (lot.credits - lot.withdrawn) * amount // kept)
+        expiry = _shortened(lot, kept, amount, case.at)
+    ahead = Ahead(case, account, plan)
+    ahead.add(
+        Reversed(account=account.number, lot=lot.id, payment=lot.payment, credits=credits, money=amount, expiry=expiry)
+    )
+    return Decision(events, ahead.close())
+
+
+def _shortened(lot: Lot, kept: int, amount: int, at: int) -> int | None:
+    """The end of a window without credits of whose money a part was void; it does not lie in the past."""
+    if lot.credits or lot.expiry is None:
+        return None
+    end = lot.start + (lot.expiry - lot.start) * (kept - amount) // kept
+    return min(lot.expiry, max(at, end) if lot.started else end)
+
+
+def reinstate(case: Case, command: Reinstate) -> Decision:
+    """The lot has again what its reversals took; one that would have started meanwhile starts now."""
+    plan = plan_of(case, command.plan)
+    account, events = account_of(case, command.subscriber, plan)
+    lot = _bought(case, account, command)
+    if lot is None or lot.reversal is None or lot.escrow is not None:
+        raise Refusal(Reason.malformed, detail="name a lot or a payment that was reversed, and that no chain holds")
+    if _open_credits(account) + lot.reversal.credits > MOST_CREDITS:
+        raise Refusal(Reason.overflow, detail="beyond 2^63-1 open credits on one account")
+    ahead = Ahead(case, account, plan)
+    ahead.add(
+        Reinstated(
+            account=account.number,
+            lot=lot.id,
+            payment=lot.payment,
+            credits=lot.reversal.credits,
+            money=lot.reversal.money,
+        )
+    )
+    again = ahead.account.lots[lot.id]
+    if again.waits and again.start <= case.at:
+        ahead.add(_begun(ahead.account, lot.id, again.credits - again.withdrawn, case.at))
+    return Decision(events, ahead.close([lot.id]))
+
+
+def _bought(case: Case, account: Account, command: Reverse | Reinstate) -> Lot | None:
+    """The lot that a command names, by its sequence or by its payment."""
     name = command.lot
     if not name and command.payment:
         name = case.books.payments.get(digest("payment", command.payment), (b"", 0))[1]
-    lot = _lots(account, name)[0] if name else None
-    if lot is None or lot.reversed:
-        raise Refusal(Reason.malformed, detail="name a lot or a payment that was not reversed before")
-    return Decision(events, [Reversed(account=account.number, lot=lot.id, payment=lot.payment)])
+    return _lots(account, name)[0] if name else None
 
 
 def freeze(case: Case, command: Freeze) -> Decision:
     """Freezing a frozen account changes nothing more."""
     account, events = account_of(case, command.subscriber, plan_of(case, command.plan))
     return Decision(events, [Frozen(account=account.number, fact=command.fact)])
+
+
+def unfreeze(case: Case, command: Unfreeze) -> Decision:
+    """What a chain has asked for, the ledger does not undo."""
+    account, events = account_of(case, command.subscriber, plan_of(case, command.plan))
+    if account.leaving:
+        raise Refusal(Reason.frozen, detail="a chain has asked for it: the subscriber leaves there")
+    if not account.frozen:
+        raise Refusal(Reason.malformed, detail="the account is not frozen")
+    return Decision(events, [Unfrozen(account=account.number)])
 
 
 def leave(case: Case, command: Exit) -> Decision:

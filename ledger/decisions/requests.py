@@ -2,46 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from ..amounts import SECOND, add_usage
+from ..amounts import SECOND
 from ..books import Account, OpenRequest, Plan
 from ..commands import LATEST, Extend, Release, Request
-from ..due import due, lapses
-from ..events import Extended, Recorded, Released, Requested, Usage
+from ..due import due
+from ..events import Extended, Recorded, Released, Requested
+from ..holds import exposure, shares_meters
 from ..periods import kept
-from ..plugins import Policy
 from ..rating import PolicyFailed, PriceTooLarge, quote
-from ..reducers import apply
 from ..refusals import Reason, Refusal
-from .case import Case, Decision, account_of, agent_of, check_standing, check_usage, plan_of, refusal_of, take
+from .ahead import closed
+from .case import (
+    Case,
+    Decision,
+    account_of,
+    agent_of,
+    check_priced,
+    check_standing,
+    plan_of,
+    refusal_of,
+    take,
+)
+from .facts import Passing
 
 
 def request(case: Case, command: Request) -> Decision:
-    """Plan, agent and endpoint; the account's standing; limits; then available ≥ hold."""
+    """Plan, agent and endpoint; the account's standing; units that have a price; limits; then available ≥ hold."""
     plan = plan_of(case, command.plan)
     agent = agent_of(case, plan, command.agent, command.method, command.url) if command.agent else 0
-    account, events = account_of(case, command.subscriber, plan)
-    check_standing(account, case.at)
-    hold, failed = 0, None
-    try:
-        hold = hold_for(case, account, plan, command.estimate, command.labels)
-    except (Refusal, PolicyFailed, PriceTooLarge) as error:  # what refuses without a price goes before it
-        failed = refusal_of(error)
-    if account.debt:
-        raise Refusal(Reason.in_debt, available=account.available, top_up=_top_up(account, hold))
-    _check_rate(case, account, plan)
-    if failed is None:
-        _check_window(case, account, plan, hold)
-    most = plan.terms.limits.open
-    if most is not None and len(account.requests) >= most:
-        deadline = min(request.deadline for request in account.requests.values())
-        raise Refusal(Reason.too_many_open, needed=1, available=0, retry_after_us=deadline - case.at)
-    if failed is not None:
-        raise failed
-    if account.available < hold:
-        top_up = _top_up(account, hold)
-        raise Refusal(Reason.insufficient_credits, needed=hold, available=account.available, top_up=top_up)
+    admission = _Admission(case, command, plan)
+    account, events = account_of(case, command.subscriber, plan, admission)
+    hold = admission.decided(account)
     requested = Requested(
         account=account.number,
         agent=agent,
@@ -57,57 +48,88 @@ def request(case: Case, command: Request) -> Decision:
     return Decision(events, [requested])
 
 
-def hold_for(case: Case, account: Account, plan: Plan, estimate: Usage, labels: dict[str, str]) -> int:
-    """The larger of quote(estimate, meter) and quote(estimate, meter + pending): any order in which the open requests
-    are charged is covered. On a plan of credits at least 1, unless the tariff prices what is estimated at 0."""
-    if not plan.terms.grants_credits:
-        return 0
-    policy = case.tariffs.policy(plan, plan.tariff.version)
-    if policy.scope == "request":
-        hold = quote(policy, None, estimate, labels)
-    else:
-        hold = _quote_in_period(policy, account, plan, case.at, estimate, labels)
-    return hold if any(estimate.values()) else max(1, hold)
+class _Admission(Passing):
+    """Whether an account may make a request at a time, and what it holds then."""
+
+    def __init__(self, case: Case, command: Request, plan: Plan) -> None:
+        super().__init__(case, plan)
+        self._command = command
+
+    def judge(self, account: Account, at: int) -> int:
+        """The hold of a request that is admitted. Raises Refusal."""
+        command, case, plan = self._command, self.case, self.plan
+        check_standing(account, plan, at)
+        hold, failed = 0, None
+        try:
+            check_priced(case, plan, command.estimate, command.labels)
+            hold = self.needed(account, at)
+        except (Refusal, PolicyFailed, PriceTooLarge) as error:  # what refuses without a price goes before it
+            failed = refusal_of(error)
+            if failed.refused.reason is Reason.unpriced:
+                raise failed from error
+        if account.debt:
+            raise Refusal(Reason.in_debt, available=account.available)
+        _check_rate(account, plan, at)
+        if failed is None:
+            _check_window(account, plan, at, hold)
+        most = plan.terms.limits.open
+        if most is not None and len(account.requests) >= most:
+            raise Refusal(Reason.too_many_open, needed=1, available=0)
+        if failed is not None:
+            raise failed
+        if account.available < hold:
+            raise Refusal(Reason.insufficient_credits, needed=hold, available=account.available)
+        return hold
+
+    def needed(self, account: Account, at: int) -> int:
+        """What the request must hold: together with what is held, all that the open requests may cost.
+
+        At least 1 where nothing is estimated. Nothing on a plan without credits.
+        """
+        command, plan, tariffs = self._command, self.plan, self.case.tariffs
+        if not plan.terms.grants_credits:
+            return 0
+        if shares_meters(plan, tariffs):
+            period = kept(plan.terms.period, account.purchases, at)[0]
+            version = plan.tariff.version
+            asked = OpenRequest(0, at, at, 0, version, command.estimate, command.labels, (), period)
+            hold = max(0, exposure(account, plan, tariffs, [asked]) - account.held)
+        else:
+            hold = quote(tariffs.policy(plan, plan.tariff.version), None, command.estimate, command.labels)
+        return hold if any(command.estimate.values()) else max(1, hold)
+
+    def later(self, account: Account, at: int) -> list[int]:
+        """Instants after `at` at which a limit, or the price, may let the request pass."""
+        terms = self.plan.terms
+        instants = super().later(account, at)
+        if (early := _early(account, self.plan, at)) > 0 and terms.limits.rate is not None:
+            instants.append(at - (-early // terms.limits.rate.requests))
+        if (limit := terms.limits.credits) is not None:
+            length = limit.seconds * SECOND
+            instants.append((at // length + 1) * length)
+        return instants
 
 
-def _quote_in_period(
-    policy: Policy, account: Account, plan: Plan, at: int, estimate: Usage, labels: dict[str, str]
-) -> int:
-    period = kept(plan.terms.period, account.purchases, at)[0]
-    meter = account.meters.get(period)
-    before = meter.before if meter is not None else None
-    pending: Usage = {}
-    for open_request in account.requests.values():
-        pending = add_usage(pending, open_request.estimate)
-    check_usage(add_usage(before or {}, pending), estimate)
-    hold = quote(policy, before, estimate, labels)
-    return max(hold, quote(policy, add_usage(before or {}, pending), estimate, labels)) if account.requests else hold
-
-
-def _top_up(account: Account, hold: int) -> int:
-    """The fewest credits whose purchase would let the request pass: they pay the debt first."""
-    return max(account.debt, hold - account.available)
-
-
-def _check_rate(case: Case, account: Account, plan: Plan) -> None:
-    """GCRA: a request may come as early as `requests − 1` intervals before its theoretical arrival."""
+def _early(account: Account, plan: Plan, at: int) -> int:
+    """GCRA: a request may come as early as `requests − 1` intervals before its theoretical arrival. How much too early
+    one at `at` is, in microseconds times the limit's requests."""
     if (rate := plan.terms.limits.rate) is None:
-        return
-    early = account.arrival - case.at * rate.requests - (rate.requests - 1) * rate.seconds * SECOND
-    if early > 0:
-        raise Refusal(Reason.rate_limited, retry_after_us=-(-early // rate.requests))
+        return 0
+    return account.arrival - at * rate.requests - (rate.requests - 1) * rate.seconds * SECOND
 
 
-def _check_window(case: Case, account: Account, plan: Plan, hold: int) -> None:
+def _check_rate(account: Account, plan: Plan, at: int) -> None:
+    if _early(account, plan, at) > 0:
+        raise Refusal(Reason.rate_limited)
+
+
+def _check_window(account: Account, plan: Plan, at: int, hold: int) -> None:
     if (limit := plan.terms.limits.credits) is None:
         return
-    length = limit.seconds * SECOND
-    window = case.at // length
-    charged = account.window_credits if account.window == window else 0
+    charged = account.window_credits if account.window == at // (limit.seconds * SECOND) else 0
     room = limit.credits - charged - account.held
     if hold > room:
-        retry = (window + 1) * length - case.at
-        raise Refusal(Reason.window_exhausted, needed=hold, available=max(0, room), retry_after_us=retry)
+        raise Refusal(Reason.window_exhausted, needed=hold, available=max(0, room))
 
 
 def find_open(case: Case, number: int) -> tuple[Account, Plan, OpenRequest | None, list[Recorded]]:
@@ -121,7 +143,7 @@ def find_open(case: Case, number: int) -> tuple[Account, Plan, OpenRequest | Non
         raise Refusal(Reason.request_closed if known else Reason.request_unknown, detail=f"request {number}")
     account = case.books.account(owner)
     plan = case.books.plans[account.plan]
-    account, events = due(account, plan, case.at)
+    account, events = due(account, plan, case.at, case.tariffs)
     return account, plan, account.requests.get(number), events
 
 
@@ -147,16 +169,4 @@ def release(case: Case, command: Release) -> Decision:
         raise Refusal(Reason.request_closed, detail=f"request {command.request}")
     released = Released(request=open_request.id, reason=command.reason)
     lots = [lot for lot, _ in open_request.draws]
-    return Decision(events, [released, *returned(case, account, plan, released, lots)])
-
-
-def returned(case: Case, account: Account, plan: Plan, event: Recorded, lots: Sequence[int]) -> list[Recorded]:
-    """What lapses in the same commit because `event` gives credits back to lots that have expired."""
-    if not lots:
-        return []
-    known = [account.lots[name] for name in lots if name]
-    if not any(lot.expiry is not None and lot.expiry <= case.at for lot in known):
-        return []
-    ahead = account.clone()
-    apply(ahead, plan, 0, case.at, event)
-    return list(lapses(ahead, plan, lots, case.at + 1, case.at))
+    return Decision(events, closed(case, account, plan, released, lots))

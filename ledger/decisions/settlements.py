@@ -39,7 +39,7 @@ def all_due(case: Case) -> tuple[list[Account], list[Recorded]]:
     events: list[Recorded] = []
     for number in range(1, case.books.opened + 1):
         account = case.books.account(number)
-        ahead, happened = due(account, case.books.plans[account.plan], case.at)
+        ahead, happened = due(account, case.books.plans[account.plan], case.at, case.tariffs)
         accounts.append(ahead)
         events += happened
     return accounts, events

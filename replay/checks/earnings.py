@@ -91,7 +91,7 @@ def _faults(lot: Lot, at: int) -> Iterator[tuple[str, object, object]]:
     own, read = earned(lot, at), lot.earned(at)
     if own != read:
         yield "earned", own, read
-    shares = lot.shares_of(read)
+    shares = lot.shares_earned(at)
     if lot.shares and sum(shares.values()) != read:
         yield "shares", read, shares
 

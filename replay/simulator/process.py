@@ -13,8 +13,9 @@ from chains.mock import Delay, Drop, Duplicate, Fault, Lie, MockChain, NoFinalit
 from chains.outbox import Outbox
 from chains.watcher import Watcher
 from ledger.batches import Attempt, Batch, ChainFact, Found, Standing
+from ledger.clock import Clock
 from ledger.commands import Command
-from ledger.engine import Clock, Ledger, Outcome
+from ledger.engine import Ledger, Outcome
 from ledger.errors import ChainUnavailable, Locked, NotWritten, SendUnknown
 from ledger.log import Snapshot
 from ledger.plugins import Chain, Store

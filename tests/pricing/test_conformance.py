@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 
 from ledger.events import Line
-from ledger.plugins import PolicyFactory, Price, Scope, policies
+from ledger.plugins import PeakingPolicy, PolicyFactory, Price, ReadingPolicy, Scope, SharingPolicy, policies
 from pricing import parse
 from pricing.conformance import ConformanceError, check, main
 from pricing.drift import MOMENTS, elsewhere
 from pricing.notation import notation
+from pricing.offered import BY_LABEL, DEAREST, OFFERED, PEAK, READS
 from pricing.plugin import register_policies
 from pricing.rules import MADE, PARTS, RULES, SAME, SUMS
 
@@ -284,6 +285,163 @@ class StatesTuples(Honest):
         super().__init__({**parameters, "pair": (1, 2)})
 
 
+class Offers(HonestPeriod):
+    """Two credits a call, four from the dozenth on, and all that a policy may offer. The bad ones below fail in one."""
+
+    by_label: Any = False
+
+    def at(self, calls: int) -> int:
+        dozen: int = self.parameters["dozen"]
+        return 2 * calls + 2 * max(0, calls + 1 - dozen)
+
+    def total(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> Price:
+        return flat(self.at(usage.get("calls", 0)))
+
+    def reads(self, labels: Mapping[str, str]) -> Any:
+        return frozenset({"calls"})
+
+    def peak(self, before: Mapping[str, int], usage: Mapping[str, int], labels: Mapping[str, str]) -> Any:
+        return self.at(before.get("calls", 0) + usage.get("calls", 0))
+
+    def dearest(
+        self, before: Mapping[str, int], usage: Mapping[str, int], among: Mapping[str, int], labels: Mapping[str, str]
+    ) -> Any:
+        end = before.get("calls", 0) + among.get("calls", 0)
+        return self.at(end) - self.at(end - usage.get("calls", 0))
+
+
+class OffersTheDozen(Offers):
+    """A dozen costs half: the total falls, and nobody hides it."""
+
+    monotone = False
+
+    def at(self, calls: int) -> int:
+        return 2 * calls if calls < self.parameters["dozen"] else calls
+
+    def peak(self, before: Mapping[str, int], usage: Mapping[str, int], labels: Mapping[str, str]) -> Any:
+        start, dozen = before.get("calls", 0), self.parameters["dozen"]
+        end = start + usage.get("calls", 0)
+        return max(self.at(start), self.at(end), self.at(dozen - 1) if start < dozen <= end else 0)
+
+    def dearest(
+        self, before: Mapping[str, int], usage: Mapping[str, int], among: Mapping[str, int], labels: Mapping[str, str]
+    ) -> Any:
+        if usage.get("calls", 0) == among.get("calls", 0):
+            return self.peak(before, usage, labels) - self.at(before.get("calls", 0))
+        return 2 * usage.get("calls", 0)
+
+
+class ReadsWithoutSaying(Offers):
+    def reads(self, labels: Mapping[str, str]) -> Any:
+        return frozenset({"seconds"})
+
+
+class SaysThatNothingCounts(Offers):
+    def reads(self, labels: Mapping[str, str]) -> Any:
+        return None
+
+
+class ReadsAList(Offers):
+    def reads(self, labels: Mapping[str, str]) -> Any:
+        return ["calls"]
+
+
+class ReadsByLuck(Offers):
+    def reads(self, labels: Mapping[str, str]) -> Any:
+        return frozenset({"calls", random.choice(["seconds", "input_tokens"])})
+
+
+class TakesLabelsToRead(Offers):
+    def reads(self, labels: Any) -> Any:
+        labels.clear()
+        return frozenset({"calls"})
+
+
+class ForgetsWhatItReads(Offers):
+    """States a parameter that it was not given, and reads more for it."""
+
+    def __init__(self, parameters: Mapping[str, Any]) -> None:
+        super().__init__({"dozen": 12, "again": True})
+        self.read = frozenset({"calls", "seconds"} if "again" in parameters else {"calls"})
+
+    def reads(self, labels: Mapping[str, str]) -> Any:
+        return self.read
+
+
+class ModelsUntold(Honest):
+    by_label = False
+
+    def total(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> Price:
+        return flat((2 if "model" in labels else 1) * usage.get("calls", 0))
+
+    def peak(self, before: Mapping[str, int], usage: Mapping[str, int], labels: Mapping[str, str]) -> Any:
+        return self.total({"calls": before.get("calls", 0) + usage.get("calls", 0)}, labels).credits
+
+
+class PerhapsByLabel(Offers):
+    by_label = None
+
+
+class PeakWithoutByLabel(Honest):
+    def peak(self, before: Mapping[str, int], usage: Mapping[str, int], labels: Mapping[str, str]) -> Any:
+        return 2 * (before.get("calls", 0) + usage.get("calls", 0))
+
+
+class DearestWithoutPeak(HonestPeriod):
+    def dearest(
+        self, before: Mapping[str, int], usage: Mapping[str, int], among: Mapping[str, int], labels: Mapping[str, str]
+    ) -> Any:
+        return 2 * usage.get("calls", 0)
+
+
+class PeakAtTheEnd(OffersTheDozen):
+    """Forgets what the total was before it fell."""
+
+    def peak(self, before: Mapping[str, int], usage: Mapping[str, int], labels: Mapping[str, str]) -> Any:
+        return self.at(before.get("calls", 0) + usage.get("calls", 0))
+
+
+class PeakTooHigh(OffersTheDozen):
+    def peak(self, before: Mapping[str, int], usage: Mapping[str, int], labels: Mapping[str, str]) -> Any:
+        return 2 * (before.get("calls", 0) + usage.get("calls", 0))
+
+
+class PeakInHalves(Offers):
+    def peak(self, before: Mapping[str, int], usage: Mapping[str, int], labels: Mapping[str, str]) -> Any:
+        return float(super().peak(before, usage, labels))
+
+
+class PeakOfItsOwnTime(Offers):
+    def peak(self, before: Mapping[str, int], usage: Mapping[str, int], labels: Mapping[str, str]) -> Any:
+        return super().peak(before, usage, labels) + time.time_ns() // 10**9 % 2
+
+
+class DearestInOnePlace(Offers):
+    """Takes it that its units come first: others may push them over the dozen."""
+
+    def dearest(
+        self, before: Mapping[str, int], usage: Mapping[str, int], among: Mapping[str, int], labels: Mapping[str, str]
+    ) -> Any:
+        calls = before.get("calls", 0)
+        return self.at(calls + usage.get("calls", 0)) - self.at(calls)
+
+
+class DearestOfEverybody(Offers):
+    """Takes it that all is charged at the dearest price, also where nobody else is there."""
+
+    def dearest(
+        self, before: Mapping[str, int], usage: Mapping[str, int], among: Mapping[str, int], labels: Mapping[str, str]
+    ) -> Any:
+        return 4 * usage.get("calls", 0) + 2
+
+
+class DearestRaises(Offers):
+    def dearest(
+        self, before: Mapping[str, int], usage: Mapping[str, int], among: Mapping[str, int], labels: Mapping[str, str]
+    ) -> Any:
+        return self.at(before["calls"] + among["calls"])
+
+
 class Refuses(Honest):
     def __init__(self, parameters: Mapping[str, Any]) -> None:
         raise ValueError("dozen: not today")
@@ -298,7 +456,7 @@ class NoVersion(Honest):
 
 
 ANSWERS, WHOLE, NEGATIVE, ALONE, MONOTONE, LINES, LINELESS, AGAIN = (
-    name for name in RULES if name not in (MADE, SAME, PARTS, SUMS)
+    name for name in RULES if name not in (MADE, SAME, PARTS, SUMS, *OFFERED)
 )
 
 PLANTED: list[tuple[PolicyFactory, str]] = [
@@ -335,6 +493,23 @@ PLANTED: list[tuple[PolicyFactory, str]] = [
     (Forgets, AGAIN),
     (StatesFloats, AGAIN),
     (StatesTuples, AGAIN),
+    (ForgetsWhatItReads, AGAIN),
+    (ReadsWithoutSaying, READS),
+    (SaysThatNothingCounts, READS),
+    (ReadsAList, READS),
+    (ReadsByLuck, SAME),
+    (TakesLabelsToRead, ALONE),
+    (ModelsUntold, BY_LABEL),
+    (PerhapsByLabel, MADE),
+    (PeakWithoutByLabel, MADE),
+    (DearestWithoutPeak, MADE),
+    (PeakAtTheEnd, PEAK),
+    (PeakTooHigh, PEAK),
+    (PeakInHalves, PEAK),
+    (PeakOfItsOwnTime, SAME),
+    (DearestInOnePlace, DEAREST),
+    (DearestOfEverybody, DEAREST),
+    (DearestRaises, DEAREST),
 ]
 
 
@@ -349,7 +524,16 @@ def test_every_rule_has_a_planted_fault() -> None:
     assert {rule for _, rule in PLANTED} == set(RULES)
 
 
-@pytest.mark.parametrize("factory", [Honest, HonestPeriod])
+def test_the_built_in_policies_offer_all_that_a_policy_may_offer() -> None:
+    for text in [text for texts in SAMPLES.values() for text in texts]:
+        name, parameters = parse(text)
+        policy = built_in()[name](parameters)
+        assert isinstance(policy, ReadingPolicy)
+        assert isinstance(policy, PeakingPolicy)
+        assert isinstance(policy, SharingPolicy) is (policy.scope == "period")
+
+
+@pytest.mark.parametrize("factory", [Honest, HonestPeriod, Offers, OffersTheDozen])
 def test_a_policy_of_ones_own_conforms_if_it_keeps_the_rules(factory: PolicyFactory) -> None:
     check(factory, {"dozen": 12})
 

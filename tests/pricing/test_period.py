@@ -1,6 +1,7 @@
 """Policies about a metering period. The numbers of each example are worked by hand beside it."""
 
 from fractions import Fraction
+from functools import cache
 from math import ceil
 from typing import Any
 
@@ -123,6 +124,12 @@ def tiered(draw: st.DrawFn) -> dict[str, Any]:
     }
 
 
+@st.composite
+def packages(draw: st.DrawFn) -> dict[str, Any]:
+    size, credits, free = draw(st.tuples(st.integers(1, 12), st.integers(0, 9), st.integers(0, 20)))
+    return {"dimension": "calls", "size": size, "credits": credits, "free": free}
+
+
 def tier_of(tiers: list[dict[str, Any]], unit: int) -> int:
     """The tier of the `unit`-th unit, found by looking at one after the other."""
     return next(at for at, tier in enumerate(tiers) if tier["up_to"] is None or unit <= tier["up_to"])
@@ -142,3 +149,136 @@ def test_volume_says_that_it_is_monotone_exactly_where_it_is(parameters: dict[st
     policy = Volume(parameters)
     totals = [policy.total({"calls": units}, {}).credits for units in range(70)]
     assert policy.monotone is (totals == sorted(totals))
+
+
+@pytest.mark.parametrize(
+    ("before", "more", "credits"),
+    [
+        (0, 50, 10 + 150),  # the end
+        (0, 100, 10 + 300),  # the bound is the end
+        (0, 101, 10 + 300),  # 253 at the end
+        (100, 1, 10 + 300),  # 310 before, 253 after
+        (101, 9, 275),  # 110 × 5/2: the bound is behind
+        (50, 2000, 2500),  # at 1000; 2100 at the end
+        (2000, 0, 2050),
+    ],
+)
+def test_the_peak_of_volume_is_at_the_end_or_at_a_bound_before_the_step_down(
+    before: int, more: int, credits: int
+) -> None:
+    policy = Volume({"dimension": "calls", "tiers": TIERS})
+    assert policy.peak({"calls": before}, {"calls": more}, {}) == credits
+
+
+@given(st.sampled_from([Graduated, Volume]), tiered(), st.integers(0, 70), st.integers(0, 70))
+def test_the_peak_is_the_largest_total_on_the_way(
+    kind: type[Graduated | Volume], parameters: dict[str, Any], before: int, more: int
+) -> None:
+    policy = kind(parameters)
+    totals = [policy.total({"calls": units}, {}).credits for units in range(before, before + more + 1)]
+    assert policy.peak({"calls": before}, {"calls": more}, {}) == max(totals)
+
+
+@given(packages(), st.integers(0, 40), st.integers(0, 40))
+def test_the_peak_of_packages_is_the_last_total(parameters: dict[str, Any], before: int, more: int) -> None:
+    policy = Package(parameters)
+    totals = [policy.total({"calls": units}, {}).credits for units in range(before, before + more + 1)]
+    assert policy.peak({"calls": before}, {"calls": more}, {}) == max(totals)
+
+
+TIERED = {"dimension": "calls", "tiers": TIERS}
+FALLING = {
+    "dimension": "calls",
+    "tiers": [{"up_to": 1, "unit": 9}, {"up_to": 2, "unit": 4}, {"up_to": None, "unit": 1}],
+}
+PACKAGES = {"dimension": "calls", "size": 10, "credits": 7, "free": 5}
+
+
+@pytest.mark.parametrize(
+    ("policy", "before", "more", "among", "credits"),
+    [
+        (Graduated(TIERED), 90, 8, 20, 8 * 3),  # ten at 3, ten at 5/2 of which five come to 3: the eight dearest
+        (Graduated(TIERED), 95, 8, 20, 8 * 3),  # five and eight of them
+        (Graduated(TIERED), 95, 15, 20, 5 * 3 + 8 * 3 + 2 * 2),
+        (Graduated(TIERED), 100, 4, 20, 4 * 3),  # not 10: each may be the one that is rounded up
+        (Graduated(TIERED), 995, 1, 20, 51),  # the unit that reaches the last tier
+        (Graduated(TIERED), 995, 2, 20, 51 + 3),
+        (Graduated(TIERED), 95, 20, 20, 15 + 38),  # nobody else's units: 10 + 300 + 37.5 less 10 + 285
+        (Volume(TIERED), 95, 7, 20, 5 * 3 + 2 * 3),  # the fall at 101 gives nothing
+        (Volume(TIERED), 95, 20, 20, 310 - 295),  # alone the fall pays for what follows
+        (Volume({"dimension": "calls", "tiers": TIERS[:1] + TIERS[2:]}), 95, 9, 20, 5 * 3 + 4),  # 310 falls to 151
+        (
+            Volume({"dimension": "calls", "tiers": [{"up_to": 9, "unit": 1}, {"up_to": None, "unit": 2}]}),
+            5,
+            2,
+            9,
+            11 + 2,
+        ),  # 9, then 20
+        (Volume(FALLING), 0, 3, 4, 9 + 1),  # totals 0, 9, 8, 3, 4: no fall counts
+        (Package(PACKAGES), 0, 1, 5, 0),  # free
+        (Package(PACKAGES), 0, 5, 6, 7),
+        (Package(PACKAGES), 4, 3, 30, 3 * 7),  # three begin, after 5, 15 and 25: each unit may be one of them
+        (Package(PACKAGES), 4, 9, 30, 3 * 7),
+        (Package(PACKAGES), 6, 9, 9, 0),  # within the package that was begun
+        (Package({**PACKAGES, "size": 1}), 5, 4, 30, 4 * 7),
+    ],
+)
+def test_the_dearest_units_of_a_meter_that_others_move_as_well(
+    policy: Graduated | Volume | Package, before: int, more: int, among: int, credits: int
+) -> None:
+    assert policy.dearest({"calls": before}, {"calls": more}, {"calls": among}, {}) == credits
+
+
+def dearest_placement(totals: list[int], units: int) -> int:
+    """The most that parts of `units` in all add to the totals of consecutive meters: every placement is tried.
+
+    Parts that touch are one or two, whichever is dearer: so at each meter a unit is skipped, or a part of any length
+    begins there.
+    """
+
+    @cache
+    def best(at: int, left: int) -> int:
+        if at == len(totals) - 1:
+            return 0
+        lengths = range(1, min(left, len(totals) - 1 - at) + 1)
+        parts = (max(0, totals[at + size] - totals[at]) + best(at + size, left - size) for size in lengths)
+        return max(best(at + 1, left), *parts, 0)
+
+    return best(0, units)
+
+
+policies_of_a_period = st.one_of(
+    st.builds(Graduated, tiered()), st.builds(Volume, tiered()), st.builds(Package, packages())
+)
+
+
+@given(policies_of_a_period, st.integers(0, 70), st.integers(0, 16), st.integers(1, 16))
+def test_no_placement_of_parts_is_dearer_than_the_dearest_and_one_comes_to_it(
+    policy: Graduated | Volume | Package, before: int, more: int, others: int
+) -> None:
+    totals = [policy.total({"calls": units}, {}).credits for units in range(before, before + more + others + 1)]
+    dearest = policy.dearest({"calls": before}, {"calls": more}, {"calls": more + others}, {})
+    assert dearest == dearest_placement(totals, more)
+
+
+@given(policies_of_a_period, st.integers(0, 70), st.integers(0, 70))
+def test_where_nobody_else_charges_the_dearest_is_what_the_peak_adds(
+    policy: Graduated | Volume | Package, before: int, more: int
+) -> None:
+    start, usage = {"calls": before}, {"calls": more}
+    expected = policy.peak(start, usage, {}) - policy.total(start, {}).credits
+    assert policy.dearest(start, usage, usage, {}) == expected
+
+
+def test_the_dearest_of_huge_meters_is_found_at_once() -> None:
+    """At 3/1000, three of a thousand units raise the total, each by 1: 3 × 10^15 of 10^18 units."""
+    policy = Graduated({"dimension": "calls", "tiers": [{"up_to": None, "unit": "3/1000"}]})
+    assert policy.dearest({}, {"calls": 5 * 10**17}, {"calls": 10**18}, {}) == 3 * 10**15
+    assert policy.dearest({}, {"calls": 10**15}, {"calls": 10**18}, {}) == 10**15
+
+
+def test_a_policy_about_a_period_reads_the_dimension_that_it_counts_and_no_label() -> None:
+    tiers = {"dimension": "calls", "tiers": [{"up_to": None, "unit": 0}]}
+    for policy in (Graduated(tiers), Volume(tiers), Package({"dimension": "calls", "size": 1, "credits": 0})):
+        assert policy.reads({}) == frozenset({"calls"})
+        assert not policy.by_label

@@ -150,3 +150,52 @@ def test_complexity_is_the_exact_sum_rounded_up(given_weights: dict[str, Fractio
     exact = sum((weight * usage.get(name, 0) for name, weight in given_weights.items()), Fraction(0))
     assert 0 <= price.credits - exact < 1
     assert sum((Fraction(line.credits) for line in price.lines), Fraction(0)) == price.credits
+
+
+BY_MODEL = {"weights": {"input_tokens": 1, "seconds": 0}, "models": {"large": {"output_tokens": 2}}}
+
+
+@pytest.mark.parametrize(
+    ("policy", "model", "dimensions"),
+    [
+        (Time({"credits_per_second": "1/60"}), None, {"seconds"}),
+        (Time({}), None, None),  # the plan sells access alone
+        (PerCredit({}), None, None),  # whatever is used
+        (PerCredit({"per": "call"}), None, {"calls"}),
+        (PerCredit({"per": "call", "credits": 0}), None, {"calls"}),
+        (Complexity(BY_MODEL), None, {"input_tokens", "seconds"}),  # a rate of 0 is a rate
+        (Complexity(BY_MODEL), "large", {"input_tokens", "seconds", "output_tokens"}),
+        (Complexity(BY_MODEL), "larg", {"input_tokens", "seconds"}),
+        (Complexity({"models": {"large": {"calls": 1}}}), "larg", set()),
+        (Complexity({"models": {"large": {"calls": 1}}, "minimum": 5}), "larg", set()),  # a minimum is no rate
+        (Complexity({"minimum": 5}), None, None),  # but where it is all there is, it is the price of a request
+        (Complexity({"weights": {"calls": 1}, "minimum": 5, "maximum": 5}), None, None),
+        (Complexity({}), None, set()),
+        (CostPlus({"costs": {"seconds": 0}, "models": {"large": {"calls": 2}}, "margin": 0}), None, {"seconds"}),
+        (
+            CostPlus({"costs": {"seconds": 0}, "models": {"large": {"calls": 2}}, "margin": 0}),
+            "large",
+            {"seconds", "calls"},
+        ),
+        (CostPlus({"margin": 1}), None, set()),
+    ],
+)
+def test_a_policy_says_which_dimensions_it_has_a_rate_for(
+    policy: Time | PerCredit | Complexity | CostPlus, model: str | None, dimensions: set[str] | None
+) -> None:
+    assert policy.reads({"model": model} if model else {}) == dimensions
+
+
+def test_labels_count_only_where_a_model_has_rates_of_its_own() -> None:
+    assert Complexity(BY_MODEL).by_label
+    assert CostPlus({"models": {"large": {"calls": 3}}, "margin": 0}).by_label
+    assert not Complexity({"weights": {"calls": 1}, "models": {"large": {}}}).by_label
+    assert not any(policy.by_label for policy in (Time({}), PerCredit({}), Complexity({}), CostPlus({"margin": 0})))
+
+
+def test_the_peak_of_a_request_is_its_price_at_the_end() -> None:
+    """Two parts of 1000 tokens: 6, also where the first was already charged with the minimum of 5."""
+    policy = Complexity({"weights": {"input_tokens": "3/1000"}, "minimum": 5})
+    assert policy.peak({}, {"input_tokens": 2000}, {}) == 6
+    assert policy.peak({"input_tokens": 1000}, {"input_tokens": 1000}, {}) == 6
+    assert policy.peak({}, {}, {}) == 5

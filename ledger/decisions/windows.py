@@ -1,0 +1,28 @@
+"""Windows of time, and where the next one of an account begins.
+
+Law, held by a property test: a window queues behind the last one that still gives access, and behind no other.
+"""
+
+from __future__ import annotations
+
+from ..books import Account, Lot
+
+
+def last_end(account: Account, at: int) -> int:
+    """When the last window of an account ends that still gives access after `at`; else `at`."""
+    return max(
+        [at, *(lot.expiry for lot in account.lots.values() if _gives_access(lot, at) and lot.expiry is not None)]
+    )
+
+
+def _gives_access(lot: Lot, at: int) -> bool:
+    """Whether a lot is a window that gives access after `at`: one that was bought or given with seconds, or given with
+    an expiry.
+
+    Not one that was reversed, that a chain's exit ended, whose expiry a refund brought, or whose credits are all gone.
+    """
+    is_window = lot.seconds > 0 or lot.kind == "gift"
+    over = lot.expiry is None or lot.expiry <= at
+    if not is_window or over or lot.reversed or lot.exited or lot.extended:
+        return False
+    return not (lot.credits and lot.started) or lot.left > 0 or lot.held > 0

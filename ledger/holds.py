@@ -1,0 +1,160 @@
+"""What an account's open requests may still cost, and the holds that cover it together.
+
+Law, held by a property test: if every open request uses no more than its estimate, then in whatever order they end,
+charged in parts or at once, released, over a period's end or a repricing, none has a shortfall. It holds because the
+holds of an account come to its exposure at least, and a request may hold what its neighbours do not need any more.
+
+Under a tariff whose total is about one request, each request's own hold covers it. Where the total is about a period,
+the requests of the period share one meter: what one of them costs depends on which were charged before it, but what
+all of them cost together does not. So there the holds count together, and move from one request to another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from .amounts import add_usage
+from .books import Account, Meter, OpenRequest, Plan, total
+from .events import Draws, Reheld, Usage
+from .plugins import Policy
+from .rating import PolicyFailed, PriceTooLarge, credits, dearest, peak, reads_labels
+from .repaying import free_draws
+from .tariffs import Tariffs
+
+
+def shares_meters(plan: Plan, tariffs: Tariffs) -> bool:
+    """Whether open requests of a plan may be metered together: one of its tariffs is about a period."""
+    return plan.terms.grants_credits and tariffs.any_period(plan)
+
+
+def exposure(account: Account, plan: Plan, tariffs: Tariffs, more: Sequence[OpenRequest] = ()) -> int:
+    """The most credits that the account's open requests, and `more` of them, may still cost within their estimates; at
+    least 1 for a request that estimates nothing, and of which nothing was charged yet.
+
+    Raises PolicyFailed or PriceTooLarge as prices do.
+    """
+    alone = 0
+    shared: dict[str, _Shared] = {}
+    for request in (*account.requests.values(), *more):
+        policy, rest = tariffs.policy(plan, request.tariff), _rest(request)
+        together = shared.setdefault(request.period, _Shared())
+        together.among = add_usage(together.among, rest)
+        if policy.scope == "request":
+            together.others = True
+            alone += _alone(policy, request, rest)
+        else:
+            together.add(policy, request, rest)
+    return alone + sum(_together(account.meters.get(period), each) for period, each in shared.items())
+
+
+class _Shared:
+    """Open requests that move one meter: what they may still use in all (`among`); the part of those under each tariff
+    that is priced by that meter, and how many of them estimate nothing; and whether there are `others`, which are not
+    priced so."""
+
+    def __init__(self) -> None:
+        self.among: Usage = {}
+        self.parts: dict[tuple[int, tuple[tuple[str, str], ...]], tuple[Policy, dict[str, str], Usage]] = {}
+        self.others = False
+        self.unknown = 0
+
+    def add(self, policy: Policy, request: OpenRequest, rest: Usage) -> None:
+        """Count a request under its tariff, and under its labels where they may change the price."""
+        self.unknown += _is_unknown(request)
+        labels = tuple(sorted(request.labels.items())) if reads_labels(policy) else ()
+        known = self.parts.get((request.tariff, labels))
+        sum_ = rest if known is None else add_usage(known[2], rest)
+        self.parts[request.tariff, labels] = (policy, request.labels, sum_)
+
+
+def _is_unknown(request: OpenRequest) -> bool:
+    return not request.charged and not any(request.estimate.values())
+
+
+def _rest(request: OpenRequest) -> Usage:
+    """What is left of a request's estimate."""
+    used = request.usage
+    return {name: units - used.get(name, 0) for name, units in request.estimate.items() if units > used.get(name, 0)}
+
+
+def _alone(policy: Policy, request: OpenRequest, rest: Usage) -> int:
+    paid = credits(policy, request.usage, request.labels) if request.charged else 0
+    most = credits(policy, add_usage(request.usage, rest), request.labels) - paid
+    return max(most, 1 if _is_unknown(request) else 0)
+
+
+def _together(meter: Meter | None, shared: _Shared) -> int:
+    """What requests that share a period's meter may cost; under one tariff exactly, under several at most."""
+    before: Mapping[str, int] = meter.usage if meter is not None else {}
+    begun = meter is not None and meter.charged
+    parts = list(shared.parts.values())
+    first = 0 if begun else sum(credits(policy, {}, labels) for policy, labels, _ in parts)
+    unknown = max(0, shared.unknown - first)
+    if len(parts) == 1 and not shared.others:
+        policy, labels, rest = parts[0]
+        paid = credits(policy, before, labels) if begun else 0
+        if policy.monotone or meter is None or (not meter.shortfall and meter.net >= paid):
+            return max(0, peak(policy, before, rest, labels) - paid) + unknown
+        # A total that falls pays for its next rise only as far as it was paid, so here each rise counts.
+        shared.among = {name: units + 1 for name, units in rest.items()}
+    return first + unknown + sum(dearest(policy, before, rest, shared.among, labels) for policy, labels, rest in parts)
+
+
+def covering(account: Account, plan: Plan, at: int, tariffs: Tariffs) -> Iterator[Reheld]:
+    """The event by which free credits cover what the holds do not any more: the oldest request takes them on.
+
+    A policy that cannot say what its requests cost keeps nobody's credits.
+    """
+    if account.left <= 0 or not account.requests or not plan.terms.grants_credits:
+        return
+    try:
+        missing = exposure(account, plan, tariffs) - account.held
+    except (PolicyFailed, PriceTooLarge):
+        return
+    if missing > 0:
+        oldest = account.requests[min(account.requests)]
+        draws = joined(oldest.draws, free_draws(account, at, min(missing, account.left)))
+        yield Reheld(account=account.number, request=oldest.id, draws=draws)
+
+
+def lending(account: Account, request: int, missing: int, needed: int) -> Iterator[Reheld]:
+    """The events by which other requests give up to `missing` credits of their holds to `request`, as far as those
+    come to more than `needed`, what the account's open requests may cost once this one is charged.
+
+    The youngest gives first, of what it drew last; debt that a request holds stays with it.
+    """
+    own = account.requests[request]
+    spare = min(missing, account.held - own.hold - needed)
+    lent: Draws = ()
+    for other in sorted(account.requests.values(), key=lambda each: each.id, reverse=True):
+        if spare <= 0:
+            break
+        if other is own:
+            continue
+        kept, given = _parted(other.draws, spare)
+        if given:
+            spare -= total(given)
+            lent = joined(lent, given)
+            yield Reheld(account=account.number, request=other.id, draws=kept)
+    if lent:
+        yield Reheld(account=account.number, request=own.id, draws=joined(own.draws, lent))
+
+
+def _parted(draws: Draws, credits: int) -> tuple[Draws, Draws]:
+    """Draws without up to `credits` that were drawn last on real lots, and those."""
+    kept: list[tuple[int, int]] = []
+    given: list[tuple[int, int]] = []
+    for lot, amount in reversed(draws):
+        part = min(amount, credits) if lot else 0
+        credits -= part
+        given += [(lot, part)] if part else []
+        kept += [(lot, amount - part)] if amount > part else []
+    return tuple(reversed(kept)), tuple(given)
+
+
+def joined(draws: Draws, more: Draws) -> Draws:
+    """Draws behind draws; what follows on the same lot is one draw."""
+    if draws and more and draws[-1][0] == more[0][0]:
+        lot, credits = draws[-1]
+        return (*draws[:-1], (lot, credits + more[0][1]), *more[1:])
+    return (*draws, *more)
