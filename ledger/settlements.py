@@ -13,8 +13,8 @@ and batch boundaries change nothing. Nothing is read from the chain for any of i
 A batch pays that as far as its chain can take it: so many receivers, and payouts no larger than its number holds.
 What does not fit is still due at the next opening, so that nothing blocks an asset.
 
-Invariant (solvency): the payouts of all standing batches up to one never sum to more than its leaves' charged less
-credited, since nobody's share of a growing total falls (`Lot.shares_earned`), and nothing is paid while something that
+Invariant (solvency): the payouts of all standing batches up to one never sum to more than its leaves' charged −
+credited, since nobody's share of a growing total falls (`Lot.shares_earned`) and nothing is paid while something that
 was paid too much is not yet taken back whole. So a chain's escrow has what subscribers have not spent, as its last
 final leaves say, but for what receivers owe who claimed it before it was refunded. Only refunds that one batch cannot
 take back whole leave escrow short until the batch that takes back the last of them, which can follow at once.

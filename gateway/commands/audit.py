@@ -120,6 +120,12 @@ def _show(report: Report) -> None:
     if report.unverified.facts:
         line()
         line(f"unverified: {report.unverified.facts} purchases or exits on the chain, of plans that the log lacks")
+    for leap in report.leaps:
+        line()
+        line(
+            f"the clock leapt ahead by {leap.ahead_us // 1_000_000} seconds at {leap.seq}, to {leap.at}; "
+            f"{leap.commits} later commits have the same time"
+        )
     for finding in report.findings[:MOST_SHOWN]:
         line()
         line(f"{finding.kind} at {'-' if finding.seq is None else finding.seq}: {finding.message}")

@@ -46,6 +46,10 @@ def balance(
     title = f"{answer['log']} as of {now.seq}, {answer['as_of']['at']}"
     columns = ("subscriber", "plan", *(f">{place}" for place in _PLACES), ">open", "access until", "admits")
     render.table(columns, map(_row, found, answer["accounts"]), title)
+    for each in found:
+        if each.unpriced:
+            units = ", ".join(f"{units} {name}" for name, units in sorted(each.unpriced.items()))
+            render.line(f"no price for {units} of {each.subscriber} on {each.plan}")
 
 
 _PLACES = ("available", "held", "spent", "lapsed", "withdrawn", "debt", "issued")

@@ -66,6 +66,9 @@ def statement(
     title = f"{subscriber} on {plan}, account {found.account}, as of {now.seq}, {answer['as_of']['at']}"
     columns = ("seq", "at", "what", ">available", ">held", ">spent", ">available after", ">held after")
     render.table(columns, _rows(found, [line["at"] for line in answer["lines"]], decimals), title)
+    if found.unpriced:
+        units = ", ".join(f"{units} {name}" for name, units in sorted(found.unpriced.items()))
+        render.line(f"no price for {units}")
     if proven is not None:
         proven.show(log)
 
