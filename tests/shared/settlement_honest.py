@@ -588,6 +588,7 @@ class HonestSteps(RuleBasedStateMachine):
             assert stuck == 0, f"the last cannot leave with {stuck}"
             self.seen["all have left"] += 1
         if not self.seen["audits"] % 5:
-            assert audit(self.store, chains=[self.at.chain]).clean
+            report = audit(self.store, chains=[self.at.chain])
+            assert report.clean, report.findings
         self.seen["audits"] += 1
         self.counted()
