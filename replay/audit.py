@@ -57,6 +57,8 @@ LONG = 100_000
 """Events from which on it is worth starting processes to audit a log in."""
 
 _TOLD_EVERY = 500
+_COPY = "copy a log that is open with `tollbook copy`"
+_EMPTY = f"there are 0 events: a copy of the file of a log that was open may have lost them; {_COPY}"
 _END = "; what follows it is not folded"
 
 
@@ -195,6 +197,8 @@ class _Audit:
         chain.end()
         for flaw in self._log.flaws():
             self._findings.add("unreadable", None, "file", "ok", flaw, f"the file is damaged: {flaw}")
+        if missing := self._log.incomplete():
+            self._findings.add("unreadable", None, "write-ahead file", "present", "missing", f"{missing}; {_COPY}")
         if self._folds:
             self._end()
             self._guarded("books", self._whole)
@@ -211,7 +215,8 @@ class _Audit:
         chain.end()
         if self._folds:
             self._end()
-        if self._findings.counts or (share.index == share.of - 1 and self._log.flaws()):
+        last = share.index == share.of - 1
+        if self._findings.counts or (last and (self._log.incomplete() or self._log.flaws())):
             return None
         _count(case)
         if share.index:  # the first part counts the commits
@@ -380,7 +385,11 @@ def _report(name: str, end: Place, case: Case, kinds: tuple[str, ...], leaps: tu
             chains=tuple(sorted(case.unsealed)),
         ),
         findings=found,
+<<<<<<< HEAD
         leaps=leaps,
+=======
+        warnings=() if end.seq or found else (_EMPTY,),
+>>>>>>> main
     )
 
 

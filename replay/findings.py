@@ -70,7 +70,11 @@ class Leap(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
+<<<<<<< HEAD
     """An audit's answer. Leaps of the clock are told, and are no findings."""
+=======
+    """An audit's answer. `warnings` say what is no fault of the log, and is yet not what anybody audits."""
+>>>>>>> main
 
     log: str
     verdict: Literal["clean", "findings"]
@@ -78,7 +82,11 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     checks: tuple[Check, ...]
     unverified: Unverified
     findings: tuple[Finding, ...]
+<<<<<<< HEAD
     leaps: tuple[Leap, ...] = ()
+=======
+    warnings: tuple[str, ...] = ()
+>>>>>>> main
 
     @property
     def clean(self) -> bool:

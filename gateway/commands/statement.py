@@ -56,6 +56,7 @@ def statement(
 
     with opened(log) as store:
         now, found = statement_of(store, subscriber, plan, as_of, begin)
+        subscriber = found.subscriber
         decimals = next(each.decimals for each in now.balances(subscriber, plan))
         proven = None if proof is None else _proven(store, proof, subscriber, plan)
     answer = shapes.statement(log, now, found, None if proven is None else proven.shape())
