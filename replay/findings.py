@@ -70,11 +70,8 @@ class Leap(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-<<<<<<< HEAD
-    """An audit's answer. Leaps of the clock are told, and are no findings."""
-=======
-    """An audit's answer. `warnings` say what is no fault of the log, and is yet not what anybody audits."""
->>>>>>> main
+    """An audit's answer. `warnings` say what is no fault of the log, and is yet not what anybody audits; leaps of the
+    clock are told too, and are no findings."""
 
     log: str
     verdict: Literal["clean", "findings"]
@@ -82,11 +79,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     checks: tuple[Check, ...]
     unverified: Unverified
     findings: tuple[Finding, ...]
-<<<<<<< HEAD
-    leaps: tuple[Leap, ...] = ()
-=======
     warnings: tuple[str, ...] = ()
->>>>>>> main
+    leaps: tuple[Leap, ...] = ()
 
     @property
     def clean(self) -> bool:

@@ -342,17 +342,6 @@ class Shop:
 
     def _close_lot(self, journal, account, lot):
         posted = [journal.credits(account, lot.id, place) for place in PLACES]
-<<<<<<< HEAD
-        # What a reversal takes of a lot before its start leaves with that.
-        assert posted == [lot.left, lot.held, lot.spent, lot.lapsed, lot.withdrawn if lot.started else 0], lot
-        paid = -journal.totals.get((lot.asset, "payer", account, lot.id, ""), 0)
-        assert paid == lot.cost - lot.refunded, lot
-        assert 0 <= lot.earned <= paid, lot
-        deferred = lot.earned - sum(lot.shares_earned.values()) if lot.shares_earned else 0
-        assert 0 <= deferred < max(1, len(lot.shares_earned)), lot
-        used_up = lot.started and lot.credits and lot.credits == lot.spent + lot.lapsed + lot.withdrawn
-        assert not (used_up and deferred), lot
-=======
         stands = [lot.left, lot.held, lot.spent, lot.lapsed, lot.withdrawn]
         assert posted == (stands if lot.started else [0] * len(PLACES)), lot
         paid = -journal.totals.get((lot.asset, "payer", account, lot.id, ""), 0)
@@ -362,7 +351,6 @@ class Shop:
         assert 0 <= deferred <= max(0, len(lot.shares_earned) - 1), "each receiver is short of less than a unit"
         if lot.started and (not lot.left and not lot.held if lot.credits else self.clock >= lot.expiry):
             assert deferred == 0, "what is used up is deferred no more"
->>>>>>> main
 
 
 def total(journal, unit, place, account):
