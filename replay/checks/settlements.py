@@ -20,6 +20,7 @@ from ledger.events import (
     Leaf,
     Payout,
     Recorded,
+    Reheld,
     Released,
     Settlement,
     SettlementAdopted,
@@ -106,8 +107,8 @@ def _taken(rest: Counter[str], event: SettlementOpened) -> tuple[Payout, ...]:
 
 
 def _most(event: SettlementOpened) -> tuple[int, int | None]:
-    """How many receivers one batch may pay there, and how much at most. Where nothing installed knows, a long one may be
-    at its end, and a large amount at its most."""
+    """How many receivers one batch may pay there, and how much to one. Where nothing installed knows, a long one may be
+    at its end, and no amount is too large."""
     try:
         plugin = chain_plugin(event.chain)
         return plugin.most_receivers, plugin.most_payout
@@ -294,9 +295,9 @@ def numbered(case: Case, event: SettlementOpened | SettlementAdopted) -> None:
 
 
 def _is_due(event: Recorded) -> bool:
-    """Whether time alone writes such an event."""
+    """Whether time alone writes such an event, or it follows from one that time wrote."""
     match event:
-        case Started() | Lapsed():
+        case Started() | Lapsed() | Reheld():
             return True
         case Released() | Withdrawn():
             return event.instant is not None
