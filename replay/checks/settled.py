@@ -101,8 +101,8 @@ class Expected:
 
 class Settled:
     """All of it. `lots` are the escrow-funded lots, by place and account, `funded` their places, `gone` the money that
-    left them, `known` what they had earned when the last batch was opened; `unpaid` is by account and place, `earned` by
-    contract and digest what all lots of a batch's asset had earned when it was opened."""
+    left them, `known` what they had earned when the last batch was opened. `unpaid` is by account and place; `earned`,
+    by contract and digest, what all lots of a batch's asset had earned when it was opened."""
 
     def __init__(self) -> None:
         self.lots: dict[Place, dict[int, list[int]]] = {}
