@@ -388,8 +388,8 @@ def _report(name: str, end: Place, case: Case, kinds: tuple[str, ...], leaps: tu
             chains=tuple(sorted(case.unsealed)),
         ),
         findings=found,
-        leaps=leaps,
         warnings=() if end.seq or found else (_EMPTY,),
+        leaps=leaps,
     )
 
 

@@ -70,8 +70,8 @@ class Leap(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """An audit's answer. `warnings` say what is no fault of the log, and is yet not what anybody audits; leaps of the
-    clock are told too, and are no findings."""
+    """An audit's answer. `warnings` say what is no fault of the log, and is yet not what anybody audits; `leaps` of the
+    clock are told, and are no findings."""
 
     log: str
     verdict: Literal["clean", "findings"]

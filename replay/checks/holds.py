@@ -130,9 +130,13 @@ def _together(case: Case, account: int, period: str, rests: list[_Rest]) -> int:
     if len(kinds) == 1 and all(each.policy.scope == "period" for each in rests):
         ((_, policy, labels, usage, _),) = kinds.values()
         paid = credits(policy, stands, labels) if begun else 0
-        if policy.monotone or meter is None or (not meter.shortfall and meter.net >= paid):
-            return max(0, peak(policy, stands, usage, labels) - paid) + least
-        among = {name: units + 1 for name, units in usage.items()}  # a fall that was never paid pays for no rise
+        most = max(0, peak(policy, stands, usage, labels) - paid)
+        if not policy.monotone and meter is not None and (meter.shortfall or meter.net < paid):
+            # A fall pays for the next rise only as far as it was paid, so each rise counts; where it falls, one unit is
+            # none of a rise.
+            rising = {name: units - 1 for name, units in usage.items() if units > 1}
+            most = max(most, first + dearest(policy, stands, rising, usage, labels))
+        return most + least
     rises = (dearest(policy, stands, usage, among, labels) for _, policy, labels, usage, _ in kinds.values())
     return first + least + sum(rises)
 

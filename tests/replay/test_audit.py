@@ -314,8 +314,7 @@ def test_every_event_of_the_core_is_in_that_log(written):
 
 def test_the_report_is_the_contracts_audit(written):
     stored = msgspec.json.decode(msgspec.json.encode(audit(written.path)))
-    keys = ["log", "verdict", "head", "checks", "unverified", "findings", "warnings", "leaps"]
-    assert list(stored) == keys
+    assert list(stored) == ["log", "verdict", "head", "checks", "unverified", "findings", "warnings", "leaps"]
     assert stored["log"] == str(written.path)
     assert list(stored["head"]) == ["seq", "commits", "at", "hash"]
     assert stored["head"]["at"].endswith("Z")
