@@ -231,10 +231,16 @@ def after(case: Case) -> None:
     owes = event.request and (event.shortfall or any(lot == 0 for lot, _ in event.draws))
     if (borrowed is None and not owes) or not account.requests:
         return
+    meter = case.sums.period(account.number, event.period)
+    assert meter is not None
     try:
+        # As if it were paid in full: that is what others give up their holds for.
+        meter.net, meter.shortfall = meter.net + event.shortfall, meter.shortfall - event.shortfall
         needed, held = exposure(case, account), _movable(account)
     except (NotPriced, PriceTooLarge):
         return
+    finally:
+        meter.net, meter.shortfall = meter.net - event.shortfall, meter.shortfall + event.shortfall
     if borrowed is not None and account.held < needed:
         message = "others gave up more of their holds than they did not need"
         case.findings.add(COVERAGE, borrowed, "draws", f"{needed} still held", account.held, message)
