@@ -312,8 +312,8 @@ class CommandQueue(Generic[T]):
 
     def _first(self) -> Ticket[T] | None:
         try:
-            return self._queue[0]
-        except IndexError:
+            return self._queue[0] if self._queue else None
+        except IndexError:  # it went just now
             return None
 
     def _pass_on(self, ticket: Ticket[T]) -> None:
