@@ -5,10 +5,13 @@ import linecache
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
-ROOM = "/ledger/"
+import ledger
+
+_ROOM = str(Path(ledger.__file__).parent)
 LONG = 20
 """Seconds after which somebody is said to wait for ever."""
 _AFTER = {"RESUME", "CALL", "CALL_FUNCTION_EX", "JUMP_BACKWARD", "PRECALL", "CALL_KW", "CALL_METHOD"}
@@ -17,9 +20,10 @@ _AFTER = {"RESUME", "CALL", "CALL_FUNCTION_EX", "JUMP_BACKWARD", "PRECALL", "CAL
 class Steps:
     """Raises KeyboardInterrupt after so many steps, and again so many steps later, for each of `gaps`.
 
-    A step is a bytecode of a file whose path ends with `file`; with `taken`, one before which the interpreter looks for
-    signals: after a call, at the beginning of a function, at the end of a loop's body. Lines with a `with` are passed
-    over: on the way out a trace sees them again, and there no signal is taken before the lock is released.
+    A step is a bytecode of the package `ledger`, in a file whose path has `file` in it; with `taken`, one before which
+    the interpreter looks for signals: after a call, at the beginning of a function, at the end of a loop's body. Lines
+    with a `with` are passed over: on the way out a trace sees them again, and there no signal is taken before the lock
+    is released.
     """
 
     def __init__(self, gaps: Sequence[int], file: str, taken: bool = False) -> None:
@@ -53,7 +57,7 @@ class Steps:
     def trace(self, frame: FrameType, what: str, _: Any) -> Any:
         """What `sys.settrace` takes."""
         code = frame.f_code.co_filename
-        if ROOM not in code or self._file not in code:
+        if not code.startswith(_ROOM) or self._file not in code:
             return None
         frame.f_trace_opcodes, frame.f_trace_lines = True, False
         return _Local(self)
@@ -64,7 +68,8 @@ class Steps:
         after = self._after.get(frame, "")
         self._after[frame] = name
         line = linecache.getline(frame.f_code.co_filename, frame.f_lineno or 0).strip()
-        if line.startswith("with ") or (self._taken and after not in _AFTER) or self._left <= 0:
+        taken = after in _AFTER and name != "PUSH_EXC_INFO"  # an exception is on its way there
+        if line.startswith("with ") or (self._taken and not taken) or self._left <= 0:
             return False
         self._left -= 1
         if self._left:
