@@ -75,8 +75,10 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
 
 
 Outcome: TypeAlias = Answer | Refused
-_Decided: TypeAlias = tuple[list[Outcome | Exception], list[Answer | Replay | Refused | Exception], Commit]
-"""What a group came to before its last commit, and in it; and that commit, which the log may have or not."""
+_Decided: TypeAlias = tuple[
+    list[object], list[Outcome | Exception], list[Answer | Replay | Refused | Exception], Commit
+]
+"""The commands of a group; what they came to before its last commit, and in it; that commit: the log may have it."""
 
 
 def _parts(commands: list[object]) -> Iterator[list[object]]:
@@ -136,6 +138,7 @@ class Ledger:
         self._queue: CommandQueue[Outcome] = CommandQueue(self._do, self._recall)
         self._notes = RefusalNotes()
         self._closed = False
+        self._doing: list[object] = []
         self._decided: _Decided | None = None
         self._crowded = False  # whether another process wrote between the last two looks at the head
         self._last_read: list[Entry] = []
@@ -369,18 +372,18 @@ class Ledger:
         self._check_process()
         with self._lock:
             self._check_open()
-            self._decided = None
+            self._doing = commands
             return self._commit_all(commands)
 
-    def _recall(self) -> list[Outcome | Exception]:
-        """What the last group came to, as far as the log has it, after an interrupt of whoever did it: the outcomes of
-        its first commands. What was refused, or repeated, beside nothing that was written counts as not done."""
+    def _recall(self, commands: list[object]) -> list[Outcome | Exception]:
+        """What a group came to, as far as the log has it, after an interrupt of whoever did it, or was about to: the
+        outcomes of its first commands. What was refused or repeated, with nothing written, counts as not done."""
         self._check_process()
         with self._lock:
             self._check_open()
-            if self._decided is None:
+            if self._decided is None or self._decided[0] is not commands:
                 return []
-            done, outcomes, commit = self._decided
+            _, done, outcomes, commit = self._decided
             self._catch_up()
             found = next(self._store.read(commit.first_seq - 1), None)
             if found is None or found.hash != commit.hash:
@@ -417,7 +420,7 @@ class Ledger:
                     noted = self._notes.ready(at)
                     try:
                         commit = seal(self._head, at, [*group.events, *noted])
-                        self._decided = [*done], outcomes, commit  # from here on the log may have it
+                        self._decided = self._doing, [*done], outcomes, commit  # from here on the log may have it
                         self._append(commit, [*group.events, *noted])
                     except Conflict:
                         self._crowded = True

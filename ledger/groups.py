@@ -122,19 +122,20 @@ class _Undoing:
 class CommandQueue(Generic[T]):
     """The queue in front of `do`, which takes the commands of a whole group and gives their outcomes, in order.
 
-    `recall` is asked after a `do` that was interrupted: it gives the outcomes of those commands, the first ones, of
-    which the log has what they came to, and raises where that cannot be known.
+    `recall` is asked after a `do` that was interrupted, perhaps before it began, with the very list that it was given:
+    it gives the outcomes of those commands, the first ones, of which the log has what they came to, and raises where
+    that cannot be known.
     """
 
     def __init__(
-        self, do: Callable[[list[object]], list[T | Exception]], recall: Callable[[], list[T | Exception]]
+        self, do: Callable[[list[object]], list[T | Exception]], recall: Callable[[list[object]], list[T | Exception]]
     ) -> None:
         self._do, self._recall = do, recall
         self._queue: deque[Ticket[T]] = deque()
         self._leader: Ticket[T] | None = None  # who is named: a hint, see above
         self._turn = threading.Lock()
         self._group: list[Ticket[T]] = []  # of who has the turn
-        self._begun = False  # whether the group was given to `do`
+        self._begun: list[object] | None = None  # the commands of the group, once they may have been given to `do`
         self.disowned: deque[Disowned] = deque()
         """Tickets whose callers are gone: to append one here is all that it takes to have it taken back, by whoever
         leads next; `lead` makes that now."""
@@ -181,7 +182,7 @@ class CommandQueue(Generic[T]):
             with self._turn:
                 if self._group:
                     self._answer_for_the_gone()
-                self._begun = False
+                self._begun = None
                 undoing = self._take_back() if self.disowned else None
                 self._take()
                 if self._group:
@@ -232,12 +233,9 @@ class CommandQueue(Generic[T]):
 
     def _do_group(self) -> None:
         group = self._group
-        self._begun = True
+        self._begun = commands = [command for ticket in group for command in ticket.commands]
         try:
-            if len(group) == 1:
-                group[0].outcomes = self._do(list(group[0].commands))
-            else:
-                self._distribute(self._do([command for ticket in group for command in ticket.commands]))
+            self._distribute(self._do(commands))
         except Exception as error:  # noqa: BLE001 - every caller of the group gets it, the leader too
             for ticket in group:
                 ticket.error = error
@@ -275,12 +273,12 @@ class CommandQueue(Generic[T]):
 
     def _answer_for_the_gone(self) -> None:
         """A leader was interrupted: its group is told what the log says of it. It may be interrupted again."""
-        if not self._begun:  # who is still in the queue keeps its place
+        if self._begun is None:  # who is still in the queue keeps its place
             gone: list[T | Exception] = []
             self._group = [ticket for ticket in self._group if ticket not in self._queue]
         else:
             try:
-                gone = self._recall()
+                gone = self._recall(self._begun)
             except Exception as error:  # noqa: BLE001 - what cannot be found out is unknown
                 unknown = OutcomeUnknown(f"the writing thread was interrupted, and the log could not be read: {error}")
                 unknown.__cause__ = error

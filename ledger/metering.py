@@ -43,14 +43,6 @@ class _Entering(ThreadTicket[Outcome]):
         return releases(self.outcomes)
 
 
-class _Leaving(ThreadTicket[Outcome]):
-    """The ticket of a thread that gives back what it held."""
-
-    def undo(self) -> Sequence[object]:
-        """What it asked is to be done all the same."""
-        return () if self.outcomes else self.commands
-
-
 class Held:
     """An admitted request: its number, and what it holds."""
 
@@ -63,6 +55,10 @@ class Held:
 
     def __repr__(self) -> str:
         return f"<request {self.id}: holds {self.hold}{'' if self.open else ', closed'}>"
+
+    def undo(self) -> Sequence[object]:
+        """Give back what is still held."""
+        return [Release(request=self.id, reason="failed")] if self.open else ()
 
     def release(self, error: BaseException | None) -> Release:
         """What gives back what is still held when the work has ended, by an error or without one."""
@@ -98,6 +94,7 @@ class RequestContext:
     def __init__(self, ledger: Ledger, command: Request) -> None:
         self._ledger, self._command = ledger, command
         self._held: HeldRequest | None = None
+        self._disowned = ledger.queue.disowned
 
     def __enter__(self) -> HeldRequest:
         queue, ticket = self._ledger.queue, _Entering([self._command])
@@ -109,7 +106,7 @@ class RequestContext:
             raise
         except BaseException:
             if ticket.error is None:
-                queue.disowned.append(ticket)  # no other interrupt comes before this one step
+                self._disowned.append(ticket)  # no other interrupt comes before this one step
                 queue.lead()
             raise
 
@@ -118,14 +115,15 @@ class RequestContext:
     ) -> None:
         held = self._held
         if held is not None and held.open:
-            queue, ticket = self._ledger.queue, _Leaving([held.release(error)])
             try:
                 # A refusal here means that it has expired meanwhile: then nothing is held any more.
-                queue.serve(ticket)
+                self._ledger.execute(held.release(error))
+            except Exception:
+                self._disowned.append(held)  # it could not be written now
+                raise
             except BaseException:
-                if ticket.error is None:
-                    queue.disowned.append(ticket)
-                    queue.lead()
+                self._disowned.append(held)  # no other interrupt comes before this one step
+                self._ledger.queue.lead()
                 raise
 
 

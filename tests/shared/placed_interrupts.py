@@ -14,7 +14,7 @@ import ledger
 _ROOM = str(Path(ledger.__file__).parent)
 LONG = 20
 """Seconds after which somebody is said to wait for ever."""
-_AFTER = {"RESUME", "CALL", "CALL_FUNCTION_EX", "JUMP_BACKWARD", "PRECALL", "CALL_KW", "CALL_METHOD"}
+_AFTER = {"RESUME", "CALL", "CALL_FUNCTION_EX", "CALL_KW", "JUMP_BACKWARD"}
 
 
 class Steps:
