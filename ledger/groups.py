@@ -153,7 +153,7 @@ class CommandQueue(Generic[T]):
             leads = self.enqueue(ticket)
             while not ticket.outcomes and ticket.error is None:
                 if leads:
-                    self.lead()
+                    self.lead(ticket)
                 else:
                     ticket.wait()
                 leads = ticket.leads or not self._turn.locked()
@@ -175,19 +175,26 @@ class CommandQueue(Generic[T]):
             ticket.leads = True
         return ticket.leads
 
-    def lead(self) -> None:
-        """Take the whole queue, do it as one group, answer, and name the next leader."""
+    def lead(self, ticket: Ticket[T] | None = None) -> None:
+        """Take the whole queue, do it as one group, answer, and name the next leader.
+
+        Who leads for its own `ticket`, and finds it answered when its turn comes, leaves the rest to who did that: two
+        leaders, each with its half of a crowd, would go on for ever.
+        """
         again = True
         while again:
             with self._turn:
                 if self._group:
                     self._answer_for_the_gone()
+                elif ticket is not None and (ticket.outcomes or ticket.error is not None):
+                    return
                 self._begun = None
                 undoing = self._take_back() if self.disowned else None
                 self._take()
                 if self._group:
                     self._do_group()
             self._hand_over()
+            ticket = None
             # What was disowned meanwhile has nobody else to wait for; what could not be taken back waits.
             again = bool(self.disowned) and self._leader is None and (undoing is None or undoing.error is None)
 
@@ -197,7 +204,7 @@ class CommandQueue(Generic[T]):
         if ticket.outcomes or ticket.error is not None:
             return
         try:
-            self.lead()
+            self.lead(ticket)
         except BaseException:
             self._pass_on(ticket)
             raise
