@@ -2,8 +2,10 @@
 stands; whoever goes on is answered, and the event loop never waits."""
 
 import asyncio
+import functools
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+import types
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
 from typing import Any
 
 import pytest
@@ -113,11 +115,13 @@ async def by_a_group(ledger: AsyncLedger, turns: int) -> None:
             await asyncio.sleep(0)
         raise ValueError
 
-    with pytest.raises(ExceptionGroup):
+    async def together() -> None:
         async with asyncio.TaskGroup() as group:
-            group.create_task(use(ledger))
-            group.create_task(use(ledger))
-            group.create_task(fail())
+            for each in (use(ledger), use(ledger), fail()):
+                group.create_task(each)
+
+    with pytest.raises(ExceptionGroup):
+        await together()
 
 
 async def by_gather(ledger: AsyncLedger, turns: int) -> None:
@@ -147,32 +151,39 @@ def test_cancelling_at_any_turn_of_the_loop_leaves_no_hold(
     run(main)
 
 
+@types.coroutine
+def cancelled_at(k: int, work: Coroutine[Any, Any, None], waits: list[int]) -> Generator[Any, Any, None]:
+    """Do the work in this task, which is cancelled at the k-th time that it waits; `waits` counts them."""
+    step = functools.partial(work.send, None)
+    while True:
+        try:
+            waited_for = step()
+        except StopIteration:
+            return
+        waits.append(k)
+        if len(waits) == k:
+            task = asyncio.current_task()
+            assert task is not None
+            task.cancel()
+        try:
+            yield waited_for
+            step = functools.partial(work.send, None)
+        except BaseException as error:  # noqa: BLE001 - the work is to see it
+            step = functools.partial(work.throw, error)
+
+
 def test_cancelling_at_any_await_leaves_no_hold(ledger: Ledger) -> None:
-    """Awaits are counted: the task is cancelled at the k-th time that it waits, for every k until it is done."""
+    async def at(k: int, crowd: AsyncLedger, waits: list[int]) -> None:
+        await cancelled_at(k, use(crowd), waits)
 
     async def main() -> None:
-        crowd, k, ended = AsyncLedger(ledger), 0, False
-        while not ended:
-            k += 1
-            task = asyncio.create_task(use(crowd))
-            for _ in range(k):
-                waits = task_waits(task)
-                await asyncio.wait([task, waits], return_when=asyncio.FIRST_COMPLETED)
-                waits.cancel()
-            ended = task.done() and not task.cancelled()
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        crowd, k, waits = AsyncLedger(ledger), 0, [0]
+        while len(waits) >= k:
+            k, waits = k + 1, []
+            await asyncio.gather(at(k, crowd, waits), return_exceptions=True)
             await free(crowd)
             assert held(ledger) == (0, 0), k
-        assert k >= 3  # entering, the work, leaving
-
-    def task_waits(task: asyncio.Task[None]) -> asyncio.Task[None]:
-        async def until() -> None:
-            was = getattr(task, "_fut_waiter", None)
-            while (now := getattr(task, "_fut_waiter", None)) is was or now is None:
-                await asyncio.sleep(0)
-
-        return asyncio.create_task(until())
+        assert k == 4  # entering, the work, leaving; and none
 
     run(main)
 
