@@ -14,8 +14,9 @@ from collections.abc import Iterator, Sequence
 from .amounts import split
 from .books import Account, Lot, Plan
 from .events import Lapsed, Recorded, Released, Started, Withdrawn
-from .holds import covering
-from .reducers import EXPIRY_OF_REQUEST, START, apply
+from .holds import covering, shares_meters
+from .lots import EXPIRY_OF_REQUEST, START
+from .reducers import apply
 from .repaying import repaying
 from .tariffs import Tariffs
 
@@ -39,15 +40,20 @@ def _happen(account: Account, plan: Plan, now: int, tariffs: Tariffs) -> Iterato
             lot = account.lots[name]
             paid = min(lot.credits - lot.withdrawn, account.debt)
             yield Started(account=account.number, lot=name, draws=((0, paid),) if paid else (), instant=instant)
-            yield from covering(account, plan, instant, tariffs)
+            yield from _covered(account, plan, instant, tariffs)
         elif family == EXPIRY_OF_REQUEST:
             held = [lot for lot, _ in account.requests[name].draws]
             released = Released(request=name, reason="expired", instant=instant)
             yield repaying(account, plan, 0, now, instant, released)
-            yield from covering(account, plan, instant, tariffs)
+            yield from _covered(account, plan, instant, tariffs)
             yield from lapses(account, plan, held, instant, now)
         else:
             yield lapse(account, plan, account.lots[name], instant)
+
+
+def _covered(account: Account, plan: Plan, instant: int, tariffs: Tariffs) -> Iterator[Recorded]:
+    if shares_meters(plan, tariffs):
+        yield from covering(account, plan, instant, tariffs)
 
 
 def lapses(account: Account, plan: Plan, lots: Sequence[int], instant: int, now: int) -> Iterator[Recorded]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from .amounts import add_usage
-from .books import Account, OpenRequest, Plan, total
+from .books import Account, Meter, OpenRequest, Plan, total
 from .events import Draws, Reheld, Usage
 from .plugins import Policy
 from .rating import PolicyFailed, PriceTooLarge, credits, dearest, peak, reads_labels
@@ -27,23 +27,48 @@ def shares_meters(plan: Plan, tariffs: Tariffs) -> bool:
     return plan.terms.grants_credits and tariffs.any_period(plan)
 
 
-def exposure(account: Account, plan: Plan, tariffs: Tariffs, more: Sequence[OpenRequest] = ()) -> int:
+def exposure(
+    account: Account, plan: Plan, tariffs: Tariffs, more: Sequence[OpenRequest] = (), reserves: bool = True
+) -> int:
     """The most credits that the account's open requests, and `more` of them, may still cost within their estimates.
+
+    With `reserves`, at least 1 for a request that estimates nothing, and of which nothing was charged yet.
 
     Raises PolicyFailed or PriceTooLarge as prices do.
     """
     alone = 0
-    shared: dict[str, dict[tuple[int, tuple[tuple[str, str], ...]], tuple[Policy, OpenRequest, Usage]]] = {}
+    shared: dict[str, _Shared] = {}
     for request in (*account.requests.values(), *more):
-        policy = tariffs.policy(plan, request.tariff)
+        policy, rest = tariffs.policy(plan, request.tariff), _rest(request)
+        unknown = reserves and not request.charged and not any(request.estimate.values())
+        together = shared.setdefault(request.period, _Shared())
+        together.among = add_usage(together.among, rest)
         if policy.scope == "request":
-            alone += _alone(policy, request)
-            continue
+            together.others = True
+            alone += max(_alone(policy, request, rest), unknown)
+        else:
+            together.add(policy, request, rest)
+            together.unknown += unknown
+    return alone + sum(_together(account.meters.get(period), each) for period, each in shared.items())
+
+
+class _Shared:
+    """Open requests that move one meter: what they may still use in all (`among`); the part of those under each tariff
+    that is priced by that meter, and how many of them estimate nothing; and whether there are `others`, which are not
+    priced so."""
+
+    def __init__(self) -> None:
+        self.among: Usage = {}
+        self.parts: dict[tuple[int, tuple[tuple[str, str], ...]], tuple[Policy, dict[str, str], Usage]] = {}
+        self.others = False
+        self.unknown = 0
+
+    def add(self, policy: Policy, request: OpenRequest, rest: Usage) -> None:
+        """Count a request under its tariff, and under its labels where they may change the price."""
         labels = tuple(sorted(request.labels.items())) if reads_labels(policy) else ()
-        group = shared.setdefault(request.period, {})
-        rest = group[request.tariff, labels][2] if (request.tariff, labels) in group else {}
-        group[request.tariff, labels] = (policy, request, add_usage(rest, _rest(request)))
-    return alone + sum(_together(account, period, list(group.values())) for period, group in shared.items())
+        known = self.parts.get((request.tariff, labels))
+        sum_ = rest if known is None else add_usage(known[2], rest)
+        self.parts[request.tariff, labels] = (policy, request.labels, sum_)
 
 
 def _rest(request: OpenRequest) -> Usage:
@@ -52,28 +77,29 @@ def _rest(request: OpenRequest) -> Usage:
     return {name: units - used.get(name, 0) for name, units in request.estimate.items() if units > used.get(name, 0)}
 
 
-def _alone(policy: Policy, request: OpenRequest) -> int:
-    whole = add_usage(request.usage, _rest(request))
+def _alone(policy: Policy, request: OpenRequest, rest: Usage) -> int:
     paid = credits(policy, request.usage, request.labels) if request.charged else 0
-    return max(0, credits(policy, whole, request.labels) - paid)
+    return max(0, credits(policy, add_usage(request.usage, rest), request.labels) - paid)
 
 
-def _together(account: Account, period: str, parts: list[tuple[Policy, OpenRequest, Usage]]) -> int:
+def _together(meter: Meter | None, shared: _Shared) -> int:
     """What requests that share a period's meter may cost; under one tariff exactly, under several at most."""
-    meter = account.meters.get(period)
     before: Mapping[str, int] = meter.usage if meter is not None else {}
     begun = meter is not None and meter.charged
-    if len(parts) == 1:
-        policy, request, rest = parts[0]
-        paid = credits(policy, before, request.labels) if begun else 0
-        return max(0, peak(policy, before, rest, request.labels) - paid)
-    among: Usage = {}
-    for _, _, rest in parts:
-        among = add_usage(among, rest)
-    return sum(
-        dearest(policy, before, rest, among, request.labels) + (0 if begun else credits(policy, {}, request.labels))
-        for policy, request, rest in parts
-    )
+    parts = list(shared.parts.values())
+    first = 0 if begun else sum(credits(policy, {}, labels) for policy, labels, _ in parts)
+    unknown = max(0, shared.unknown - first)
+    if len(parts) == 1 and not shared.others:
+        policy, labels, rest = parts[0]
+        paid = credits(policy, before, labels) if begun else 0
+        most = max(0, peak(policy, before, rest, labels) - paid)
+        if not policy.monotone and meter is not None and (meter.shortfall or meter.net < paid):
+            # A total that falls pays for its next rise only as far as it was paid, so here each rise counts. Where it
+            # falls on the way, one unit at least rises by nothing, and the others are all rises.
+            fewer = {name: units - 1 for name, units in rest.items() if units > 1}
+            most = max(most, dearest(policy, before, fewer, rest, labels) + first)
+        return most + unknown
+    return first + unknown + sum(dearest(policy, before, rest, shared.among, labels) for policy, labels, rest in parts)
 
 
 def covering(account: Account, plan: Plan, at: int, tariffs: Tariffs) -> Iterator[Reheld]:
@@ -81,7 +107,7 @@ def covering(account: Account, plan: Plan, at: int, tariffs: Tariffs) -> Iterato
 
     A policy that cannot say what its requests cost keeps nobody's credits.
     """
-    if account.left <= 0 or not account.requests or not shares_meters(plan, tariffs):
+    if account.left <= 0 or not account.requests or not plan.terms.grants_credits:
         return
     try:
         missing = exposure(account, plan, tariffs) - account.held

@@ -151,7 +151,9 @@ def unpriced(policy: Policy, usage: Mapping[str, int], labels: Mapping[str, str]
         return {}
     try:
         read = policy.reads({**labels})
-        return {} if read is None else {name: units for name, units in usage.items() if units and name not in read}
+        if read is None or read.issuperset(usage):
+            return {}
+        return {name: units for name, units in usage.items() if units and name not in read}
     except Exception as error:
         raise PolicyFailed(f"the pricing policy raised {type(error).__name__}: {error}") from error
 

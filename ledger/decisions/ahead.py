@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ..books import Account, Plan
 from ..due import lapses
@@ -38,23 +38,31 @@ class Ahead:
         """All events: those added, holds that must cover more now, and what lapses because it returned to lots that
         have expired."""
         case = self._case
-        for held in covering(self.account, self.plan, case.at, case.tariffs):
-            self.add(held)
+        # Where each request holds its own, only a correction makes more of it to be covered.
+        if shares_meters(self.plan, case.tariffs) or any(isinstance(event, Adjusted) for event in self.events):
+            for held in covering(self.account, self.plan, case.at, case.tariffs):
+                self.add(held)
         for lapsed in list(lapses(self.account, self.plan, list(returned), case.at + 1, case.at)):
             self.add(lapsed)
         return self.events
 
 
-def closed(case: Case, account: Account, plan: Plan, event: Recorded, returned: Iterable[int]) -> list[Recorded]:
+def closed(case: Case, account: Account, plan: Plan, event: Recorded, returned: Sequence[int]) -> list[Recorded]:
     """An event with what follows from it. Most often nothing does, which is seen without a copy of the account.
 
     `returned` are the lots to which credits may return.
     """
-    returned = [name for name in returned if name]
-    expired = any((expiry := account.lots[name].expiry) is not None and expiry <= case.at for name in returned)
-    others = account.requests and shares_meters(plan, case.tariffs)
-    if not account.debt and not expired and not others and not isinstance(event, Reversed | Adjusted):
+    if _stands_alone(case, account, plan, event, returned):
         return [event]
     ahead = Ahead(case, account, plan)
     ahead.add(event)
     return ahead.close(returned)
+
+
+def _stands_alone(case: Case, account: Account, plan: Plan, event: Recorded, returned: Sequence[int]) -> bool:
+    if account.debt or isinstance(event, Adjusted):
+        return False
+    for name in returned:
+        if name and (expiry := account.lots[name].expiry) is not None and expiry <= case.at:
+            return False
+    return not (account.requests and shares_meters(plan, case.tariffs))

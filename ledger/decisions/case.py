@@ -50,7 +50,8 @@ class Case:
 
 @dataclass(slots=True)
 class Decision:
-    """What a command comes to: what time had made due on its account, then its own events."""
+    """What a command comes to: what must happen on its account before it (`due`: by time, above all), then its own
+    events, the first of which is its answer."""
 
     due: list[Recorded]
     own: list[Recorded]

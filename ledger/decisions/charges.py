@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..amounts import SECOND
+from ..amounts import SECOND, add_usage
 from ..books import Account, OpenRequest, Plan, consume, total
 from ..commands import Charge
 from ..events import Adjusted, Charged, Draws, Line, Recorded, Usage
-from ..holds import exposure, lending, shares_meters
+from ..holds import exposure, lending
 from ..periods import period
 from ..plugins import Policy
 from ..rating import PolicyFailed, PriceTooLarge, derivable, difference, marginal, unpriced
@@ -60,7 +60,7 @@ def _charge_open(
     decision = _settle(
         case, command, account, plan, events, rated, draws, request=request, deadline=deadline, returning=lots
     )
-    return Decision(decision.due, [*lent, *decision.own]) if lent else decision
+    return Decision([*decision.due, *lent], decision.own)  # the charge is the command's own first event, and its name
 
 
 def _borrow(
@@ -68,21 +68,27 @@ def _borrow(
 ) -> list[Recorded]:
     """What other open requests give up of their holds where the request's own and the available do not suffice."""
     missing = rated.price - request.hold - max(0, account.available)
-    if missing <= 0 or len(account.requests) == 1 or not shares_meters(plan, case.tariffs):
+    if missing <= 0 or len(account.requests) == 1:
         return []
     ahead = account.clone()
     charged = _event(case, command, account, rated, (), 0, request=request)
     apply(ahead, plan, 0, case.at, charged)
+    ahead.meters[rated.period].net += rated.price  # as if it were paid, which is what is to be seen to
+    used = add_usage(request.usage, command.usage)
+    within = all(units <= request.estimate.get(name, 0) for name, units in used.items())
     try:
-        needed = exposure(ahead, plan, case.tariffs)
+        # What is reserved for those who have estimated nothing is lent only to who stays within an estimate.
+        needed = exposure(ahead, plan, case.tariffs, reserves=not within)
     except (PolicyFailed, PriceTooLarge):
         return []
     return list(lending(account, request.id, missing, needed))
 
 
 def charge_directly(case: Case, command: Charge) -> Decision:
-    """A request and its final charge in one: `cap` does not apply, since nothing was admitted; only where access has
-    ended, for as long as a request may be charged late, it does."""
+    """A request and its final charge in one: `cap` does not apply, since nothing was admitted.
+
+    It may come after the end of access, for as long as a request may be charged late.
+    """
     plan = plan_of(case, command.plan)
     agent = agent_of(case, plan, command.agent) if command.agent else 0
     direct = _Direct(case, command, plan)
@@ -112,12 +118,11 @@ class _Direct(Passing):
 
     def judge(self, account: Account, at: int) -> int:
         """The price. Raises Refusal."""
-        late = self.is_late(account, at)
-        if not late:
+        if not self.is_late(account, at):
             check_standing(account, self.plan, at)
         price = self._price(account, at)
         beyond = price - max(0, account.available)
-        if beyond > 0 and not late and overrun(account, self.plan, beyond)[1]:
+        if beyond > 0 and overrun(account, self.plan, beyond)[1]:
             raise Refusal(Reason.insufficient_credits, needed=price, available=account.available)
         return price
 

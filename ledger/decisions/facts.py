@@ -15,12 +15,13 @@ from ..books import Account, Plan
 from ..commands import LATEST
 from ..due import due
 from ..events import Kind, Purchased, Started
-from ..holds import covering
+from ..holds import covering, shares_meters
+from ..lots import EXPIRY_OF_LOT
 from ..rating import PolicyFailed, PriceTooLarge
-from ..reducers import EXPIRY_OF_LOT, apply
+from ..reducers import apply
 from ..refusals import Reason, Refusal, Refused
 from .case import Case
-from .windows import last_end
+from .windows import last_end, open_credits
 
 _BUYABLE = (Reason.not_subscribed, Reason.expired, Reason.in_debt, Reason.insufficient_credits)
 _PASSING = (*_BUYABLE, Reason.rate_limited, Reason.window_exhausted, Reason.too_many_open)
@@ -76,11 +77,12 @@ class Passing:
         if not sold or (terms.seconds and last_end(account, at) > at):
             return None
         try:
-            bought = self._with(account, 1)  # a purchase may begin a period
+            bought = self._with(account, MOST_CREDITS)  # which may begin a period, and covers what is held too little
             credits = max(1, self.needed(bought, at) + bought.held - account.held - account.available)
         except (Refusal, PolicyFailed, PriceTooLarge):
             return None
-        return credits if credits <= MOST_CREDITS and self.passes(self._with(account, credits), at) else None
+        fits = open_credits(account) + credits <= MOST_CREDITS
+        return credits if fits and self.passes(self._with(account, credits), at) else None
 
     def _with(self, account: Account, credits: int) -> Account:
         """The account with so many credits that were bought just now."""
@@ -92,8 +94,9 @@ class Passing:
         paid = min(credits, account.debt)
         apply(ahead, plan, lot, at, bought)
         apply(ahead, plan, lot, at, Started(account=number, lot=lot, draws=((0, paid),) if paid else (), instant=at))
-        for event in covering(ahead, plan, at, self.case.tariffs):
-            apply(ahead, plan, 0, at, event)
+        if shares_meters(plan, self.case.tariffs):
+            for event in covering(ahead, plan, at, self.case.tariffs):
+                apply(ahead, plan, 0, at, event)
         return ahead
 
     # -- waiting -------------------------------------------------------------------------------------------------------
@@ -101,8 +104,11 @@ class Passing:
     def later(self, account: Account, at: int) -> list[int]:
         """Instants after `at` at which something may change for the better, in no order."""
         instants = [instant for instant, family, _ in account.agenda if family != EXPIRY_OF_LOT]
-        if (end := _end_of_period(self.plan.terms.period, at)) is not None:
-            instants.append(end)
+        metering = self.plan.terms.period
+        if (end := _end_of_period(metering, at)) is not None:
+            instants.append(end)  # here a period begins; after the next, that of now is no longer kept
+            if (following := _end_of_period(metering, end)) is not None:
+                instants.append(following)
         return instants
 
     def _wait(self, account: Account) -> int | None:

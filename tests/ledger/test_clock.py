@@ -178,7 +178,7 @@ def test_a_child_goes_on_with_what_its_parent_believed(machine: Machine) -> None
 
 def test_one_reading_a_day_ahead_stops_nothing(ledger: Ledger, machine: Machine) -> None:
     """It would have ended the hold, and every window of a rate limit until that day has passed."""
-    limited = Limits(requests=RateLimit(requests=2, seconds=60))
+    limited = Limits(rate=RateLimit(2, 60))
     ledger.execute_many([CreatePlan(plan="few", owner="acme", credits=9, limits=limited)])
     ledger.execute(Purchase(subscriber="ann", plan="few"))
     held = ledger.execute(ASK).unwrap()

@@ -5,8 +5,7 @@ one table, `moves`: so many credits of a lot went from one place to another. The
 lapsed and withdrawn. Lot 0 is debt: what is spent there was never left, so its `left` is below 0.
 """
 
-import copy
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 SECOND = 1_000_000
@@ -64,10 +63,11 @@ def is_over(lot: Row, at: int) -> bool:
 
 def burn_order(account: Account, at: int) -> list[Row]:
     """The lots that live, in the order in which they are used: priority, expiry (none last), start, number."""
-    alive = [lot for lot in started(account) if not is_over(lot, at)]
-    return sorted(
-        alive, key=lambda lot: (lot["priority"], lot["expiry"] is None, lot["expiry"] or 0, lot["start"], lot["id"])
-    )
+    return sorted((lot for lot in started(account) if not is_over(lot, at)), key=burn_key)
+
+
+def burn_key(lot: Row) -> tuple[Any, ...]:
+    return lot["priority"], lot["expiry"] is None, lot["expiry"] or 0, lot["start"], lot["id"]
 
 
 def available(account: Account, at: int) -> int:
@@ -86,82 +86,64 @@ def open_requests(account: Account) -> list[Row]:
 # -- money -------------------------------------------------------------------------------------------------------------
 
 
+def kept(lot: Row) -> int:
+    """What of a lot's cost was not given back."""
+    return int(lot["cost"] - sum(lot["money_back"]) - sum(row["money"] for row in lot["reversals"]))
+
+
+def rest_of(account: Account, lot: Row) -> int:
+    """The credits of a lot that are neither used nor withdrawn."""
+    return int(lot["credits"] - sum(on(account, lot["id"], place) for place in ("withdrawn", "spent", "lapsed")))
+
+
+def is_used_up(account: Account, lot: Row, at: int) -> bool:
+    return rest_of(account, lot) == 0 if lot["credits"] else at >= lot["expiry"]
+
+
 def earned(account: Account, lot: Row, at: int) -> int:
     """What the seller has earned of a lot's cost by now."""
-    kept = lot["cost"] - sum(lot["money_back"])
+    if is_used_up(account, lot, at):
+        return kept(lot)
     if lot["credits"]:
         used = on(account, lot["id"], "spent") + on(account, lot["id"], "lapsed")
-        return split(kept, [used, lot["credits"] - on(account, lot["id"], "withdrawn") - used])[0]
-    if lot["cut"]:
-        return kept
+        return kept(lot) * used // (used + rest_of(account, lot))
     elapsed = max(0, min(at, lot["expiry"]) - lot["start"])
-    return split(kept, [elapsed, lot["expiry"] - lot["start"] - elapsed])[0]
+    return kept(lot) * elapsed // max(1, lot["expiry"] - lot["start"])
+
+
+def shares_earned(account: Account, lot: Row, at: int) -> dict[str, int]:
+    """Each receiver's part: its share rounded down, and exactly parted once the lot is used up."""
+    amount, shares = earned(account, lot, at), [share for _, share in lot["shares"]]
+    if lot["cost"] == 0:
+        parts = [0 for _ in shares]
+    elif is_used_up(account, lot, at):
+        parts = split(amount, shares)
+    else:
+        parts = [amount * share // lot["cost"] for share in shares]
+    return {receiver: part for (receiver, _), part in zip(lot["shares"], parts, strict=True)}
 
 
 def take_out(account: Account, lot: Row, credits: int) -> None:
     """Unused credits leave with their money."""
-    used = on(account, lot["id"], "spent") + on(account, lot["id"], "lapsed")
-    stays = lot["credits"] - on(account, lot["id"], "withdrawn") - used - credits
-    kept = lot["cost"] - sum(lot["money_back"])
-    unearned = split(kept, [used, stays + credits])[1]
-    lot["money_back"].append(split(unearned, [credits, stays])[0])
+    used, rest = on(account, lot["id"], "spent") + on(account, lot["id"], "lapsed"), rest_of(account, lot)
+    unearned = split(kept(lot), [used, rest])[1]
+    lot["money_back"].append(split(unearned, [credits, rest - credits])[0])
     move(account, lot["id"], "left", "withdrawn", credits)
 
 
 def cut_window(account: Account, lot: Row, at: int) -> None:
     """A window without credits ends now, and the money of its rest leaves."""
-    lot["money_back"].append(lot["cost"] - earned(account, lot, at))
-    lot["expiry"], lot["cut"] = min(lot["expiry"], max(at, lot["start"])), True
+    lot["money_back"].append(kept(lot) - earned(account, lot, at))
+    lot["expiry"] = min(lot["expiry"], max(at, lot["start"]))
 
 
-# -- time --------------------------------------------------------------------------------------------------------------
+# -- beginnings and ends -----------------------------------------------------------------------------------------------
 
 
-def as_due(account: Account, now: int) -> Account:
-    """A copy of the account on which time has acted, one instant after another."""
-    account = copy.deepcopy(account)
-    while coming := sorted(entry for entry in time_table(account) if entry[0] <= now):
-        instant, _, number, act = coming[0]
-        act_of_time(account, act, number, instant)
-    return account
-
-
-def time_table(account: Account) -> Iterator[tuple[int, int, int, str]]:
-    """What time will do: (instant, order, number, what)."""
-    for lot in account["lots"].values():
-        if not lot["started"] and not lot["gone"]:
-            yield lot["start"], 0, lot["id"], "start"
-        elif lot["started"] and lot["expiry"] is not None and on(account, lot["id"], "left"):
-            yield lot["expiry"], 2, lot["id"], "lapse"
-    for request in open_requests(account):
-        yield request["deadline"], 1, request["id"], "release"
-
-
-def act_of_time(account: Account, act: str, number: int, instant: int) -> None:
-    if act == "start":
-        start(account, account["lots"][number])
-    elif act == "release":
-        end_request(account, account["requests"][number], "expired", instant)
-    else:
-        lapse(account, account["lots"][number], on(account, number, "left"))
-
-
-def start(account: Account, lot: Row) -> None:
-    """A lot that starts pays debt first, oldest first: what was spent or held as debt, is now spent or held of it."""
-    lot["started"] = True
-    for owed in account["owed"]:
-        part = min(owed["credits"], on(account, lot["id"], "left"))
-        owed["credits"] -= part
-        place = "held" if owed["request"] else "spent"
-        move(account, lot["id"], "left", place, part)
-        move(account, DEBT, place, "left", part)
-        if owed["request"]:
-            request = account["requests"][owed["request"]]
-            request["draws"] = retaken(request["draws"], lot["id"], part)
-        else:
-            account["takes"] = retaken(account["takes"], lot["id"], part, charge=owed["charge"])
-            count_in(account, owed["period"], DEBT, -part)
-            count_in(account, owed["period"], lot["id"], part)
+def start(account: Account, lot: Row, instant: int) -> None:
+    """A lot that starts pays debt first."""
+    lot["started"], lot["began"] = True, instant
+    pay_with(account, lot)
 
 
 def lapse(account: Account, lot: Row, credits: int) -> None:
@@ -171,24 +153,53 @@ def lapse(account: Account, lot: Row, credits: int) -> None:
         move(account, lot["id"], "left", "lapsed", credits)
 
 
-def end_request(account: Account, request: Row, how: str, at: int) -> None:
-    """What it still holds returns to its lots; what returns to a lot that is over lapses."""
+def lapse_over(account: Account, at: int) -> None:
+    """What is left on lots that are over lapses: all that one lot has together, since money is parted once."""
+    for lot in started(account):
+        if is_over(lot, at) and on(account, lot["id"], "left"):
+            lapse(account, lot, on(account, lot["id"], "left"))
+
+
+def end_request(account: Account, request: Row, how: str) -> None:
+    """What it still holds returns to its lots, and what it held of a debt is owed no longer."""
     for row in request["draws"]:
         move(account, row["lot"], "held", "left", row["credits"])
         if row["lot"] == DEBT:
             no_longer_owe(account, row["credits"], request=request["id"])
-    for lot in dict.fromkeys(row["lot"] for row in request["draws"] if row["lot"] != DEBT):
-        if is_over(account["lots"][lot], at):
-            lapse(account, account["lots"][lot], total(request["draws"], lot))
     request["draws"], request["ended"] = [], how
 
 
 # -- debt --------------------------------------------------------------------------------------------------------------
 
 
-def owe(account: Account, credits: int, charge: int = 0, period: str = "", request: int = 0) -> None:
-    """Debt, in the order in which it was made: spent by a charge, or held by a request whose lot turned out void."""
-    account["owed"].append({"charge": charge, "period": period, "request": request, "credits": credits})
+def owe(account: Account, credits: int, charge: int = 0, period: str = "", request: int = 0, lot: int = 0) -> None:
+    """Debt, in the order in which it was made: spent by a charge or of a lot that turned out void, or held by a request
+    whose lot did."""
+    account["owed"].append({"charge": charge, "period": period, "request": request, "lot": lot, "credits": credits})
+
+
+def pay_debts(account: Account, at: int) -> None:
+    """Credits that returned pay debt: first those of lots that are over, which would lapse, then in burn order."""
+    lots = sorted(started(account), key=lambda lot: (not is_over(lot, at), *burn_key(lot)))
+    for lot in lots:
+        pay_with(account, lot)
+
+
+def pay_with(account: Account, lot: Row) -> None:
+    """What a lot has left pays debt, oldest first: what was spent or held as debt, is now spent or held of it."""
+    for owed in account["owed"]:
+        part = min(owed["credits"], on(account, lot["id"], "left"))
+        owed["credits"] -= part
+        place = "held" if owed["request"] else "spent"
+        move(account, lot["id"], "left", place, part)
+        move(account, DEBT, place, "left", part)
+        if owed["request"]:
+            request = account["requests"][owed["request"]]
+            request["draws"] = retaken(request["draws"], lot["id"], part)
+        elif not owed["lot"]:
+            account["takes"] = retaken(account["takes"], lot["id"], part, charge=owed["charge"])
+            count_in(account, owed["period"], DEBT, -part)
+            count_in(account, owed["period"], lot["id"], part)
 
 
 def no_longer_owe(account: Account, credits: int, **of: Any) -> None:
@@ -261,16 +272,13 @@ def write_takes(account: Account, charge: int, period: str, draws: list[Row]) ->
 
 
 def give_back(account: Account, at: int, parts: list[Row], expiry: int | None) -> None:
-    """Spent credits return: to the debt, to a lot that lives, or to one that is over. There they lapse at once: all
-    that one correction gives a lot together, since money is parted once."""
+    """Spent credits return to the debt and to their lots; one that is over may be given a new expiry."""
     for row in parts:
         move(account, row["lot"], "spent", "left", row["credits"])
-    for lot in dict.fromkeys(row["lot"] for row in parts if row["credits"] and row["lot"] != DEBT):
-        if is_over(account["lots"][lot], at):
-            if expiry is None:
-                lapse(account, account["lots"][lot], total(parts, lot))
-            else:
-                account["lots"][lot]["expiry"] = expiry
+        if row["credits"] and row["lot"] != DEBT and expiry is not None:
+            lot = account["lots"][row["lot"]]
+            if is_over(lot, at):
+                lot |= {"expiry": expiry, "extended": True}
 
 
 def give_back_of_charge(account: Account, at: int, command: Any, metered: str, credits: int) -> None:
@@ -310,46 +318,82 @@ def drawn_in(account: Account, period: str, lot: int) -> int:
     return total((row for row in account["period_draws"] if row["period"] == period), lot)
 
 
-def void(account: Account, lot: Row, at: int) -> None:
-    """A payment was void: the rest is withdrawn, and what was spent or is held there becomes debt."""
-    number = lot["id"]
-    move(account, number, "left", "withdrawn", on(account, number, "left"))
-    spent = on(account, number, "spent")
-    for place in ("spent", "held"):
-        credits = on(account, number, place)
-        move(account, number, place, "withdrawn", credits)
-        move(account, DEBT, "left", place, credits)
-    for row in account["takes"]:
-        if row["lot"] == number:
-            row |= {"lot": DEBT, "void": True}
-            period = account["charges"][row["charge"]]["period"] if row["charge"] else ""
-            owe(account, min(spent, row["credits"]), charge=row["charge"], period=period)
-            spent -= min(spent, row["credits"])
-    for row in account["period_draws"]:
-        if row["lot"] == number:
-            row |= {"lot": DEBT, "void": True}
-    for request in open_requests(account):
-        owe(account, total(request["draws"], number), request=request["id"])
-        for row in request["draws"]:
-            row["lot"] = DEBT if row["lot"] == number else row["lot"]
-    shares = [(receiver, 0) for receiver, _ in lot["shares"]]
-    lot |= {"reversed": True, "cost": 0, "shares": shares, "money_back": [], "gone": not lot["started"]}
+# -- disputes ----------------------------------------------------------------------------------------------------------
+
+
+def reverse_lot(account: Account, lot: Row, at: int, amount: int | None) -> None:
+    """A payment was void, or (an amount) a part of it: as large a part of the credits is withdrawn, from what is left,
+    then from what was spent, then from what is held; what was spent or held is owed."""
+    number, whole = lot["id"], amount is None or amount == kept(lot)
+    money = kept(lot) if amount is None else amount
+    places = {place: on(account, number, place) for place in ("left", "spent", "held")}
+    credits = sum(places.values())
+    if not whole:
+        credits = min(credits, (lot["credits"] - on(account, number, "withdrawn")) * money // kept(lot))
+    row = {"credits": credits, "money": money, "expiry": lot["expiry"]}
     if not lot["credits"]:
-        cut_window(account, lot, at)
+        shorten(lot, at, money, whole)
+    lot["reversals"].append(row)
+    lot["void"] = whole
+    for place, there in places.items():
+        part = min(credits, there)
+        credits -= part
+        move(account, number, place, "withdrawn", part)
+        if place == "spent" and part:
+            move(account, DEBT, "left", "spent", part)
+            owe(account, part, lot=number)
+            account["has_void_draws"] = True
+        if place == "held":
+            move(account, DEBT, "left", "held", part)
+            hold_as_debt(account, number, part)
+
+
+def shorten(lot: Row, at: int, money: int, whole: bool) -> None:
+    """A window without credits ends now, or earlier by as large a part as was reversed."""
+    if whole:
+        lot["expiry"] = min(lot["expiry"], at)
+    else:
+        duration = (lot["expiry"] - lot["start"]) * (kept(lot) - money) // kept(lot)
+        lot["expiry"] = max(at if lot["started"] else 0, lot["start"] + duration)
+
+
+def hold_as_debt(account: Account, lot: int, credits: int) -> None:
+    """Open requests hold credits of a lot no longer but owe them: by number, the last draws first."""
+    for request in sorted(open_requests(account), key=lambda request: request["id"]):
+        part = min(credits, total(request["draws"], lot))
+        credits -= part
+        owe(account, part, request=request["id"])
+        draws = []
+        for row in reversed(request["draws"]):
+            owed = min(part, row["credits"]) if row["lot"] == lot else 0
+            part -= owed
+            draws += [{"lot": DEBT, "credits": owed}, {**row, "credits": row["credits"] - owed}]
+        request["draws"] = [row for row in reversed(draws) if row["credits"]]
+
+
+def reinstate_lot(account: Account, lot: Row, at: int) -> None:
+    """A dispute was won: the lot has again what its reversals took."""
+    move(account, lot["id"], "withdrawn", "left", sum(row["credits"] for row in lot["reversals"]))
+    if not lot["credits"]:
+        lot["expiry"] = lot["reversals"][0]["expiry"]
+    lot |= {"reversals": [], "void": False}
+    if not lot["started"] and lot["start"] <= at:
+        start(account, lot, at)
 
 
 # -- readings ----------------------------------------------------------------------------------------------------------
 
 
-def balance(account: Account, at: int) -> dict[str, int]:
+def balance(account: Account, at: int) -> dict[str, Any]:
     """What an account comes to: lots that have started, and debt."""
     numbers = [lot["id"] for lot in started(account)]
-    sums = {
+    sums: dict[str, Any] = {
         place: sum(on(account, lot, place) for lot in [*numbers, DEBT])
         for place in ("held", "spent", "lapsed", "withdrawn")
     }
     sums["issued"] = sum(account["lots"][lot]["credits"] for lot in numbers)
     sums |= {"available": available(account, at), "debt": debt(account)}
+    sums["unpriced"] = {name: units for name, units in account["unpriced"].items() if units}
     return sums | {"open_requests": len(open_requests(account))}
 
 
@@ -357,8 +401,6 @@ def lot_reading(account: Account, lot: Row, at: int) -> dict[str, Any]:
     places = {place: on(account, lot["id"], place) for place in ("left", "held", "spent", "lapsed", "withdrawn")}
     if not lot["started"]:
         places["left"] = 0
-    amount = earned(account, lot, at)
-    parts = split(amount, [share for _, share in lot["shares"]]) if lot["shares"] else []
-    shares = {receiver: part for (receiver, _), part in zip(lot["shares"], parts, strict=True)}
     terms = {name: lot[name] for name in ("id", "credits", "start", "expiry", "started")}
-    return terms | places | {"earned": amount, "shares_earned": shares}
+    money = {"earned": earned(account, lot, at), "shares_earned": shares_earned(account, lot, at)}
+    return terms | places | money

@@ -22,6 +22,7 @@ from ledger.commands import (
     Give,
     Purchase,
     RegisterAgent,
+    Reinstate,
     Release,
     RepricePlan,
     Request,
@@ -29,6 +30,7 @@ from ledger.commands import (
     RetirePlan,
     Reverse,
     Tick,
+    Unfreeze,
     UpdateAgent,
     Withdraw,
 )
@@ -39,7 +41,15 @@ NEVER = 1_000_000_000
 
 ENDPOINT = "https://bot.example/ask"
 TIERS = [{"up_to": 5, "unit": "3/2", "flat": 2}, {"up_to": None, "unit": "1/2", "flat": 1}]
+RISING = [{"up_to": 6, "unit": "1/2"}, {"up_to": 14, "unit": "1", "flat": 1}, {"up_to": None, "unit": "5/2"}]
 CHEAPER = [{"up_to": 6, "unit": "2", "flat": 0}, {"up_to": None, "unit": "1/2", "flat": 1}]
+UP_AND_DOWN = [
+    {"up_to": 4, "unit": "1"},
+    {"up_to": 8, "unit": "3"},
+    {"up_to": 12, "unit": "1"},
+    {"up_to": None, "unit": "2"},
+]
+BY_MODEL = {"weights": {"tokens": "1"}, "models": {"big": {"tokens": "3", "calls": "1/2"}}}
 TARIFFS: list[tuple[str, dict[str, Any]]] = [
     ("per_credit", {"credits": 2}),
     ("per_credit", {"credits": 1, "per": "call"}),
@@ -48,22 +58,38 @@ TARIFFS: list[tuple[str, dict[str, Any]]] = [
     ("graduated", {"dimension": "tokens", "tiers": TIERS}),
     ("volume", {"dimension": "tokens", "tiers": CHEAPER}),
     ("package", {"dimension": "tokens", "size": 4, "credits": 3, "free": 2}),
+    ("graduated", {"dimension": "tokens", "tiers": RISING}),
+    ("volume", {"dimension": "tokens", "tiers": UP_AND_DOWN}),
+    ("package", {"dimension": "calls", "size": 3, "credits": 4}),
+    ("complexity", BY_MODEL),
+    ("cost_plus", {"costs": {"tokens": "2/3", "calls": "1/4"}, "margin": "1/5"}),
 ]
+HUGE = 2**62
 
 
 def kind(tariff: int, **terms: Any) -> CreatePlan:
     """A plan that has no name yet."""
     policy, parameters = TARIFFS[tariff]
-    terms = {"price": {"bob": 7, "fee": 1}, "hold_seconds": 10, "longest_seconds": 25, "late_seconds": 20} | terms
-    return CreatePlan(plan="?", owner="bob", policy=policy, parameters=parameters, **terms)
+    usual = {"price": {"bob": 7, "fee": 1}, "hold_seconds": 10, "longest_seconds": 25, "late_seconds": 20}
+    usual |= {"parameters": parameters, "unpriced": "free"}
+    return CreatePlan(plan="?", owner="bob", policy=policy, **(usual | terms))
 
 
-CAPPED = kind(3, credits=10, limits=Limits(open=2), period="day")
+LASTING = {"hold_seconds": 90_000, "longest_seconds": 3_000_000}
+"""Requests that stay open over the ends of days and months."""
+
+CAPPED = kind(3, credits=10, limits=Limits(open=2), period="day", unpriced="refuse")
 OWING = kind(1, credits=8, overrun="debt", debt_limit=6)
 HYBRID = kind(4, credits=12, seconds=40, on_lapse="refund", limits=Limits(credits=CreditsLimit(15, 30)))
 TIERED = kind(5, credits=40, overrun="debt", debt_limit=9, period="day")
+DEARER = kind(7, credits=45, **LASTING)
+WAVY = kind(8, credits=40, period="day", **LASTING)
+PACKED = kind(6, credits=20, period="purchase", price={"bob": 950, "fee": 30, "eve": 20})
 TRIAL = kind(0, credits=5, price={}, trial=True, limits=Limits(rate=RateLimit(2, 8)))
-WINDOW = CreatePlan(plan="?", owner="bob", price={"bob": 100}, seconds=60, policy="time", late_seconds=20)
+WINDOW = CreatePlan(plan="?", owner="bob", price={"bob": 100}, seconds=60, late_seconds=20)
+ENDLESS = kind(
+    1, credits=HUGE, parameters={"credits": 2**59, "per": "call"}, price={"bob": 10**20, "fee": 3}, overrun="debt"
+)
 
 odd_kinds = st.builds(
     kind,
@@ -87,8 +113,10 @@ odd_kinds = st.builds(
     ),
     record_refusals=st.booleans(),
     record_lines=st.booleans(),
+    unpriced=st.sampled_from(["refuse", "free"]),
 )
-kinds = st.sampled_from([CAPPED, OWING, HYBRID, TIERED, TRIAL, WINDOW]) | odd_kinds
+usual_kinds = st.sampled_from([CAPPED, OWING, HYBRID, TIERED, DEARER, WAVY, PACKED, TRIAL, WINDOW, ENDLESS])
+kinds = usual_kinds | odd_kinds
 offers = st.tuples(kinds, kinds, kinds).map(
     lambda three: [replace(plan, plan=name) for name, plan in zip("abc", three, strict=True)]
 )
@@ -100,6 +128,7 @@ keys = st.sampled_from([None] * 8 + ["k", "l"])
 on_sale = st.sampled_from("aaabbc")
 accounts = {"subscriber": st.sampled_from(["ann"] * 5 + ["ben"]), "plan": on_sale}
 usages = st.dictionaries(st.sampled_from(["tokens", "calls"]), st.integers(1, 9), max_size=2)
+labels = st.sampled_from([{}, {}, {"model": "big"}, {"model": "unheard of"}])
 deltas = st.dictionaries(st.sampled_from(["tokens", "calls"]), st.integers(-6, 6).filter(bool), min_size=1, max_size=2)
 periods = st.sampled_from(["0", "0", "0", "1", "1", "-1"])
 soon = st.none() | st.integers(-5, 70)
@@ -121,13 +150,23 @@ gifts = st.builds(
     priority=st.none() | st.integers(-1, 1),
 )
 withdrawals = st.builds(Withdraw, **accounts, lot=st.integers(0, 3), credits=few | few | st.none())
-reversals = st.builds(Reverse, **accounts, lot=back) | st.builds(Reverse, **accounts, payment=payments)
-requests = st.builds(Request, **accounts, agent=agents, url=urls, estimate=usages, key=keys)
+amounts = st.none() | st.integers(1, 9) | st.sampled_from([100, 500, 1000, 10**19])
+reversals = st.builds(Reverse, **accounts, lot=back, amount=amounts) | st.builds(
+    Reverse, **accounts, payment=payments, amount=amounts
+)
+reinstatements = st.builds(Reinstate, **accounts, lot=back) | st.builds(Reinstate, **accounts, payment=payments)
+requests = st.builds(Request, **accounts, agent=agents, url=urls, estimate=usages, labels=labels, key=keys)
 charges = st.builds(
     Charge, request=back, usage=usages, final=st.booleans(), occurred_at=st.none() | st.integers(-90_000, 60), key=keys
 )
 direct_charges = st.builds(
-    Charge, **accounts, agent=agents, usage=usages, occurred_at=st.none() | st.integers(-90_000, 60), key=keys
+    Charge,
+    **accounts,
+    agent=agents,
+    usage=usages,
+    labels=labels,
+    occurred_at=st.none() | st.integers(-90_000, 60),
+    key=keys,
 )
 endings = st.builds(Release, request=back, reason=st.sampled_from(["voided", "failed"])) | st.builds(
     Extend, request=back, seconds=st.integers(0, 30)
@@ -139,8 +178,11 @@ period_corrections = st.builds(
     Adjust, **accounts, period=periods, credits=st.integers(-9, 9).filter(bool), expiry=given
 ) | st.builds(Adjust, **accounts, period=periods, usage=deltas)
 tariffs = st.sampled_from(TARIFFS)
+repricings = st.builds(
+    lambda plan, tariff: RepricePlan(plan=plan, policy=tariff[0], parameters=tariff[1]), on_sale, tariffs
+)
 catalogue = st.one_of(
-    st.builds(lambda plan, tariff: RepricePlan(plan=plan, policy=tariff[0], parameters=tariff[1]), on_sale, tariffs),
+    repricings,
     st.builds(RetirePlan, plan=st.sampled_from(["b", "c", "nowhere"])),
     st.builds(RetireAgent, agent=st.sampled_from(["other", "nobody"])),
     st.builds(UpdateAgent, agent=st.sampled_from(["bot", "other"]), plans=st.lists(on_sale, unique=True).map(tuple)),
@@ -171,7 +213,9 @@ nonsense = st.sampled_from(
     ]
 )
 spans = st.sampled_from([1, 2, 3, 5, 8, 11] * 2 + [20, 30, 60, 100, 86_400, 20 * 86_400, 32 * 86_400])
-freezes = st.builds(Freeze, subscriber=st.sampled_from(["ben", "nobody"]), plan=st.sampled_from(["b", "c"]))
+frozen = {"subscriber": st.sampled_from(["ann", "ben", "nobody"]), "plan": st.sampled_from(["b", "c"])}
+freezes = st.builds(Freeze, **frozen)
+thaws = st.builds(Unfreeze, **frozen)
 ticks = st.just(Tick())
 everything = st.one_of(
     purchases,

@@ -14,7 +14,6 @@ from whole_accounts import (
     Account,
     Refusal,
     Row,
-    as_due,
     available,
     balance,
     burn_order,
@@ -25,41 +24,62 @@ from whole_accounts import (
     give_back_of_charge,
     give_back_of_period,
     is_over,
+    kept,
     lot_reading,
     move,
     on,
     open_requests,
+    pay_debts,
     refuse_if,
+    reinstate_lot,
+    reverse_lot,
     started,
     take,
     take_held,
     take_out,
     total,
-    void,
 )
+from whole_holds import hold_of, lend
 from whole_metering import (
+    allowed_again,
     check_limits,
     check_nets,
-    hold_of,
     is_known,
     kept_periods,
     last,
+    latest_periods,
     may_be_charged,
     meter,
     metered_in,
     period_of,
     price_delta,
     raise_by,
+    shortfall_lowered,
     tier_refund,
     usage_of_request,
+    write_adjustment,
     write_charge,
 )
-from whole_prices import OF_A_PERIOD, on_top
+from whole_prices import OF_A_PERIOD, on_top, plus, unread
+from whole_time import as_due, settle
 
-from ledger.commands import Adjust, Charge, Command, Purchase, admit, fingerprint
+from ledger.commands import Adjust, Charge, Command, Purchase, Request, admit, fingerprint
 from ledger.refusals import Refusal as BadlyTyped
 
 KEY_WINDOW = 86_400 * SECOND
+MOST = 2**63 - 1
+HINTED = (
+    "not_subscribed",
+    "expired",
+    "in_debt",
+    "rate_limited",
+    "window_exhausted",
+    "too_many_open",
+    "insufficient_credits",
+)
+"""Refusals of work that more credits, or waiting, may let pass."""
+NEXT = 2**62
+"""A number that nothing has yet."""
 
 
 def is_well_typed(command: Command) -> bool:
@@ -119,10 +139,17 @@ class Model:
         for row in reversed(self.done):
             if row["name"] in names and (row["name"][0] == "payment" or at - row["at"] < KEY_WINDOW):
                 refuse_if(row["asked"] != fingerprint(command), "key_reused")
+                refuse_if(self.is_reversed(command, row["seq"]), "payment_reversed")
                 return row
         too_old = command.issued_at is not None and at - command.issued_at > KEY_WINDOW
         refuse_if(command.key is not None and too_old, "key_too_old")
         return None
+
+    def is_reversed(self, command: Any, seq: int) -> bool:
+        """Whether the command is a payment that was void as a whole."""
+        if not isinstance(command, Purchase) or not command.payment:
+            return False
+        return bool(self.accounts[command.subscriber, command.plan]["lots"][seq]["void"])
 
     def names_of(self, command: Any) -> list[tuple[Any, str]]:
         """By what a command is known when it is said again."""
@@ -145,10 +172,11 @@ class Model:
         return next((key for key, account in self.accounts.items() if number in account[kind]), None)
 
     @contextmanager
-    def writing(self, key: tuple[str, str], at: int) -> Iterator[Account]:
+    def writing(self, key: tuple[str, str], at: int, is_correction: bool = False) -> Iterator[Account]:
         """The account as due, to be changed; kept only if nothing refuses."""
         account = as_due(self.accounts[key], at)
         yield account
+        settle(account, at, is_correction)
         self.accounts[key] = account
 
     # -- catalogue --
@@ -156,12 +184,14 @@ class Model:
     def create_plan(self, command: Any, at: int, seq: int) -> None:
         refuse_if(command.plan in self.plans, "key_reused")
         fields = {name: getattr(command, name) for name in command.__struct_fields__}
-        tariff = {"policy": command.policy, "parameters": command.parameters}
+        policy = command.policy or ("per_credit" if command.credits else "time")
+        tariff = {"policy": policy, "parameters": command.parameters, "version": 1}
         self.plans[command.plan] = {**fields, "tariffs": [tariff], "retired": False}
 
     def reprice_plan(self, command: Any, at: int, seq: int) -> None:
         plan = self.plan_on_sale(command.plan)
-        plan["tariffs"].append({"policy": command.policy, "parameters": command.parameters})
+        tariff = {"policy": command.policy, "parameters": command.parameters, "version": len(plan["tariffs"]) + 1}
+        plan["tariffs"].append(tariff)
 
     def retire_plan(self, command: Any, at: int, seq: int) -> None:
         self.plan_on_sale(command.plan)["retired"] = True
@@ -208,44 +238,67 @@ class Model:
 
     def purchase(self, command: Any, at: int, seq: int) -> None:
         plan, key = self.plan_on_sale(command.plan), (command.subscriber, command.plan)
-        tried = [lot for lot in self.opened(key)["lots"].values() if lot["trial"]]
+        account = self.opened(key)
+        tried = [lot for lot in account["lots"].values() if lot["trial"]]
         refuse_if(plan["trial"] and bool(tried), "trial_used")
+        refuse_if(account["frozen"], "frozen")
+        refuse_if(self.outstanding(account, at) + plan["credits"] > MOST, "overflow")
         begin = max(command.start or at, at)
         if plan["seconds"]:
-            begin = max(begin, self.last_window_end(key))
+            begin = max(begin, self.last_window_end(account, at))
         expiry = begin + plan["seconds"] * SECOND if plan["seconds"] else None
         lot = {"credits": plan["credits"], "start": begin, "expiry": expiry, "priority": plan["priority"]}
-        lot["seconds"] = plan["seconds"]
-        shares = list(plan["price"].items())
-        self.add_lot(key, at, {**lot, "id": seq, "shares": shares, "trial": plan["trial"], "payment": command.payment})
+        lot |= {"seconds": plan["seconds"], "given": False, "shares": list(plan["price"].items())}
+        self.add_lot(key, at, {**lot, "id": seq, "trial": plan["trial"], "payment": command.payment})
 
     def give(self, command: Any, at: int, seq: int) -> None:
-        plan, key = self.plan_on_sale(command.plan), (command.subscriber, command.plan)
+        plan, key = self.plan_known(command.plan), (command.subscriber, command.plan)
+        refuse_if(bool(command.credits) and not plan["credits"], "malformed")
+        self.plan_on_sale(command.plan)
+        account = self.opened(key)
         begin = max(command.start or at, at)
         if command.seconds:
-            begin = max(begin, self.last_window_end(key))
+            begin = max(begin, self.last_window_end(account, at))
         expiry = begin + command.seconds * SECOND if command.seconds else None
         expiry = expiry if command.expiry is None else command.expiry
         refuse_if(expiry is not None and expiry <= begin, "malformed")
+        refuse_if(self.outstanding(account, at) + command.credits > MOST, "overflow")
         priority = plan["priority"] if command.priority is None else command.priority
         lot = {"credits": command.credits, "start": begin, "expiry": expiry, "priority": priority}
-        lot["seconds"] = command.seconds
-        self.add_lot(key, at, {**lot, "id": seq, "shares": [], "trial": False, "payment": ""})
+        lot |= {"seconds": command.seconds, "given": True, "shares": []}
+        self.add_lot(key, at, {**lot, "id": seq, "trial": False, "payment": ""})
 
     def opened(self, key: tuple[str, str]) -> Account:
-        by_number: Account = {"lots": {}, "requests": {}, "charges": {}}
+        by_number: Account = {"lots": {}, "requests": {}, "charges": {}, "unpriced": {}, "plan": self.plans[key[1]]}
         in_order: Account = {"moves": [], "takes": [], "owed": [], "adjustments": [], "period_draws": []}
-        return self.accounts.get(key, by_number | in_order | {"frozen": False})
+        in_order |= {"shorts": [], "counted": []}
+        return self.accounts.get(key, by_number | in_order | {"frozen": False, "has_void_draws": False})
 
-    def last_window_end(self, key: tuple[str, str]) -> int:
-        lots = self.opened(key)["lots"].values()
-        return max((lot["expiry"] for lot in lots if lot["seconds"] and not lot["gone"]), default=0)
+    def last_window_end(self, account: Account, at: int) -> int:
+        """The end of the last window that still gives access; those that are over do not matter."""
+        account = as_due(account, at)
+        return max(
+            (lot["expiry"] for lot in account["lots"].values() if self.is_queued_behind(account, lot)), default=0
+        )
+
+    def is_queued_behind(self, account: Account, lot: Row) -> bool:
+        is_window = lot["seconds"] or (lot["given"] and lot["expiry"] is not None)
+        is_void = lot["gone"] or lot["void"] or lot["extended"]
+        there = on(account, lot["id"], "left") + on(account, lot["id"], "held")
+        is_exhausted = lot["credits"] and lot["started"] and not there
+        return bool(is_window and not is_void and not is_exhausted)
+
+    def outstanding(self, account: Account, at: int) -> int:
+        """All credits of an account that are open: unused, held, owed, and of lots that are to start."""
+        account = as_due(account, at)
+        lots = [number for number, lot in account["lots"].items() if not lot["gone"]]
+        return sum(on(account, lot, "left") + on(account, lot, "held") for lot in lots) + debt(account)
 
     def add_lot(self, key: tuple[str, str], at: int, lot: Row) -> None:
         self.accounts.setdefault(key, self.opened(key))
         with self.writing(key, at) as account:
-            lot |= {"cost": sum(amount for _, amount in lot["shares"]), "money_back": [], "cut": False}
-            lot |= {"started": False, "gone": False, "reversed": False}
+            lot |= {"cost": sum(amount for _, amount in lot["shares"]), "money_back": [], "reversals": []}
+            lot |= {"started": False, "gone": False, "void": False, "extended": False}
             lot["refunds_lapses"] = self.plans[key[1]]["on_lapse"] == "refund"
             account["lots"][lot["id"]] = lot
             move(account, lot["id"], "issued", "left", lot["credits"])
@@ -266,7 +319,7 @@ class Model:
             wanted = unheld if command.credits is None else command.credits
             whole = command.credits is None
             windows = [lot for lot in living if whole and not lot["credits"]]
-            waiting = [lot for lot in chosen if whole and not lot["started"]]
+            waiting = [lot for lot in chosen if whole and not lot["started"] and not lot["void"]]
             refuse_if(wanted > unheld or not (wanted or windows or waiting), "insufficient_credits")
             for lot in living:
                 part = min(wanted, on(account, lot["id"], "left"))
@@ -280,15 +333,32 @@ class Model:
 
     def reverse(self, command: Any, at: int, seq: int) -> None:
         with self.writing(self.subscribed(command), at) as account:
-            sold = [lot for lot in account["lots"].values() if not lot["reversed"] and not lot["gone"]]
-            lots = [lot for lot in sold if command.lot == lot["id"] or command.payment == lot["payment"] != ""]
+            lots = [lot for lot in self.named(account, command) if not lot["void"]]
             refuse_if(not lots, "malformed")
             for lot in lots:
-                void(account, lot, at)
+                refuse_if(command.amount is not None and command.amount > kept(lot), "malformed")
+                reverse_lot(account, lot, at, command.amount)
+
+    def reinstate(self, command: Any, at: int, seq: int) -> None:
+        with self.writing(self.subscribed(command), at) as account:
+            lots = [lot for lot in self.named(account, command) if lot["reversals"]]
+            refuse_if(not lots, "malformed")
+            for lot in lots:
+                reinstate_lot(account, lot, at)
+
+    def named(self, account: Account, command: Any) -> list[Row]:
+        """The lots of this number, or of this payment."""
+        lots = [lot for lot in account["lots"].values() if not lot["gone"]]
+        return [lot for lot in lots if command.lot == lot["id"] or command.payment == lot["payment"] != ""]
 
     def freeze(self, command: Any, at: int, seq: int) -> None:
         with self.writing(self.subscribed(command), at) as account:
             account["frozen"] = True
+
+    def unfreeze(self, command: Any, at: int, seq: int) -> None:
+        with self.writing(self.subscribed(command), at) as account:
+            refuse_if(not account["frozen"], "malformed")
+            account["frozen"] = False
 
     # -- requests --
 
@@ -303,13 +373,16 @@ class Model:
         self.check_agent(command, command.url)
         with self.writing(self.subscribed(command), at) as account:
             self.serving(account, at)
-            hold = hold_of(account, plan, at, command.estimate)
+            tariff = plan["tariffs"][-1]
+            unpriced = unread(tariff, command.estimate, command.labels)
+            refuse_if(bool(unpriced) and plan["unpriced"] != "free", "unpriced")
+            hold = hold_of(account, plan, at, command)
             refuse_if(debt(account) > 0, "in_debt")
             check_limits(account, plan["limits"], at, hold)
             refuse_if(available(account, at) < hold, "insufficient_credits")
             row = {"id": seq, "at": at, "deadline": at + plan["hold_seconds"] * SECOND, "ended": None}
-            row |= {"draws": take(account, at, hold, "held"), "tariff": plan["tariffs"][-1]}
-            account["requests"][seq] = row | {"estimate": command.estimate}
+            row |= {"draws": take(account, at, hold, "held"), "tariff": tariff, "period": period_of(account, plan, at)}
+            account["requests"][seq] = row | {"estimate": command.estimate, "labels": command.labels}
 
     @contextmanager
     def with_request(self, number: int, at: int) -> Iterator[tuple[Account, Row, Row]]:
@@ -328,7 +401,7 @@ class Model:
     def release(self, command: Any, at: int, seq: int) -> None:
         with self.with_request(command.request, at) as (account, _, request):
             refuse_if(request["ended"] is not None, "request_closed")
-            end_request(account, request, command.reason, at)
+            end_request(account, request, command.reason)
 
     # -- charges --
 
@@ -338,34 +411,57 @@ class Model:
         with self.with_request(command.request, at) as (account, plan, request):
             refuse_if(not may_be_charged(request, plan, at), "request_closed")
             refuse_if(request["ended"] is not None and not command.final, "request_closed")
-            price = self.meter_charge(account, plan, command, at, seq, request["tariff"])
+            labels = command.labels or request["labels"]
+            period = request["period"]
+            price = self.meter_charge(account, command, at, seq, request["tariff"], labels, period)
+            if request["ended"] is None:
+                account["charges"][seq]["credits"] = max(0, price)  # as it will be
+                lend(account, request, max(0, price), at, command.final)
             write_charge(account, plan, at, seq, max(0, price), take_held(account, request, max(0, price)))
             if command.final:
-                end_request(account, request, "charged", at)
+                end_request(account, request, "charged")
             else:
                 last(request, plan, at + plan["hold_seconds"] * SECOND)
-            tier_refund(account, at, account["charges"][seq]["period"], price)
+            pay_debts(account, at)
+            tier_refund(account, at, period, price)
 
     def charge_directly(self, command: Any, at: int, seq: int) -> None:
         plan = self.plan_known(command.plan)
         self.check_agent(command, "")
         with self.writing(self.subscribed(command), at) as account:
-            self.serving(account, at)
-            price = self.meter_charge(account, plan, command, at, seq, plan["tariffs"][-1])
+            if not self.is_in_grace(account, plan, command, at):
+                self.serving(account, at)
+            period = period_of(account, plan, command.occurred_at if command.occurred_at is not None else at)
+            period = period if period in latest_periods(account, plan, at) else period_of(account, plan, at)
+            price = self.meter_charge(account, command, at, seq, plan["tariffs"][-1], command.labels, period)
             short = max(0, price) - max(0, available(account, at))
             refuse_if(short > debt_room(account, plan), "insufficient_credits")
             write_charge(account, plan, at, seq, max(0, price), [])
-            tier_refund(account, at, account["charges"][seq]["period"], price)
+            tier_refund(account, at, period, price)
 
-    def meter_charge(self, account: Account, plan: Row, command: Any, at: int, seq: int, tariff: Row) -> int:
+    def is_in_grace(self, account: Account, plan: Row, command: Any, at: int) -> bool:
+        """Whether access is over, but not for long, and the work was not done after that."""
+        lots = started(account)
+        if account["frozen"] or not lots or not all(is_over(lot, at) for lot in lots):
+            return False
+        end = max(lot["expiry"] for lot in lots)
+        in_time = command.occurred_at is None or command.occurred_at < end
+        return bool(in_time and at < end + plan["late_seconds"] * SECOND)
+
+    def meter_charge(
+        self, account: Account, command: Any, at: int, seq: int, tariff: Row, labels: dict[str, str], period: str
+    ) -> int:
         """Price the usage, and write the charge down, with nothing taken yet."""
-        period = period_of(account, plan, command.occurred_at if command.occurred_at is not None else at)
-        period = period if period in kept_periods(account, plan, at) else period_of(account, plan, at)
         whole_period = tariff["policy"] in OF_A_PERIOD
         before = meter(account, period) if whole_period else usage_of_request(account, command.request)
         row = {"request": command.request, "at": at, "period": period, "tariff": tariff, "before": before}
-        account["charges"][seq] = row | {"usage": command.usage, "credits": 0}
-        return on_top(tariff, before, command.usage)
+        account["charges"][seq] = row | {"usage": command.usage, "labels": labels, "credits": 0, "shortfall": 0}
+        self.count_unpriced(account, tariff, command.usage, labels)
+        return on_top(tariff, before, command.usage, labels)
+
+    def count_unpriced(self, account: Account, tariff: Row, usage: dict[str, int], labels: dict[str, str]) -> None:
+        if account["plan"]["unpriced"] != "free":
+            account["unpriced"] = plus(account["unpriced"], unread(tariff, usage, labels))
 
     # -- adjustments --
 
@@ -374,17 +470,22 @@ class Model:
         refuse_if(key is None, "charge_unknown")
         assert key is not None
         plan = self.plans[key[1]]
-        with self.writing(key, at) as account:
+        with self.writing(key, at, is_correction=True) as account:
             metered = metered_in(account, plan, command, at)
             refuse_if(bool(command.period) and not is_known(account, plan, command.period, at), "charge_unknown")
             change = price_delta(account, plan, command, at, metered) if command.usage else command.credits
             if change < 0:
+                short = shortfall_lowered(account, command, -change)
+                change += short
                 check_nets(account, command.charge, metered, -change)
                 self.lower(account, command, at, metered, -change)
+                write_adjustment(account, at, command.charge, metered, command.usage, change, -short)
             else:
-                change = raise_by(account, plan, command, at, metered, change)
-            row = {"charge": command.charge, "metered": metered, "usage": command.usage, "credits": change}
-            account["adjustments"].append(row)
+                paid = raise_by(account, plan, command, at, metered, change)
+                write_adjustment(account, at, command.charge, metered, command.usage, paid, change - paid)
+            charge = account["charges"].get(command.charge)
+            tariff, labels = (charge["tariff"], charge["labels"]) if charge else (plan["tariffs"][-1], {})
+            self.count_unpriced(account, tariff, command.usage, labels)
 
     def lower(self, account: Account, command: Any, at: int, metered: str, credits: int) -> None:
         if command.charge:
@@ -395,6 +496,75 @@ class Model:
 
     def tick(self, command: Any, at: int, seq: int) -> None:
         """Time acts whether anyone writes it down or not."""
+
+    # -- what a refusal says --
+
+    def hints(self, command: Any, reason: str, at: int) -> dict[str, int]:
+        """What would let refused work pass: the fewest credits bought now, the least wait."""
+        if not isinstance(command, Request | Charge) or reason not in HINTED or getattr(command, "request", 0):
+            return {}
+        hints = {"top_up": self.least_top_up(command, reason, at), "retry_after_us": self.least_wait(command, at)}
+        return {name: value for name, value in hints.items() if value is not None}
+
+    def passes(self, command: Any, at: int, bought_at: int = 0, credits: int = 0) -> bool:
+        """Whether the command passes then, on a copy; with so many credits bought before."""
+        copy, key = Model(), (command.subscriber, command.plan)
+        copy.plans, copy.agents, copy.accounts = self.plans, self.agents, dict(self.accounts)
+        try:
+            if credits:
+                lot = {
+                    "credits": credits,
+                    "start": bought_at,
+                    "expiry": None,
+                    "priority": self.plans[key[1]]["priority"],
+                }
+                lot |= {"seconds": 0, "given": False, "shares": [], "trial": False, "payment": ""}
+                copy.add_lot(key, bought_at, lot | {"id": NEXT})
+            getattr(copy, command.__struct_config__.tag)(command, at, NEXT + 1)
+        except Refusal:
+            return False
+        return True
+
+    def least_top_up(self, command: Any, reason: str, at: int) -> int | None:
+        """By halving: more credits never refuse what fewer let pass."""
+        plan, account = self.plans[command.plan], self.opened((command.subscriber, command.plan))
+        tried = plan["trial"] and any(lot["trial"] for lot in account["lots"].values())
+        is_asleep = plan["seconds"] and self.last_window_end(account, at) > at
+        of_credits = reason in ("insufficient_credits", "in_debt", "expired", "not_subscribed")
+        if not of_credits or not plan["credits"] or plan["retired"] or tried or account["frozen"] or is_asleep:
+            return None
+        if not self.passes(command, at, at, MOST):
+            return None
+        few, enough = 0, 1
+        while not self.passes(command, at, at, enough):
+            few, enough = enough, 2 * enough
+        while enough - few > 1:
+            half = (few + enough) // 2
+            few, enough = (few, half) if self.passes(command, at, at, half) else (half, enough)
+        return enough
+
+    def least_wait(self, command: Any, at: int) -> int | None:
+        """Of all moments at which anything changes for the account, the first at which the command passes."""
+        account = self.accounts.get((command.subscriber, command.plan))
+        moments = sorted(self.turns(account, at)) if account else []
+        return next((moment - at for moment in moments if self.passes(command, moment)), None)
+
+    def turns(self, account: Account, at: int) -> set[int]:
+        limits, plan = account["plan"]["limits"], account["plan"]
+        moments = {lot[name] for lot in account["lots"].values() for name in ("start", "expiry")}
+        moments |= {request["deadline"] for request in open_requests(account)}
+        if limits.rate:
+            moments.add(allowed_again(account, limits.rate))
+        if limits.credits:
+            width = limits.credits.seconds * SECOND
+            moments.add((at // width + 1) * width)
+        if plan["period"] in ("day", "month"):
+            day = 86_400 * SECOND
+            days = range(at // day + 1, at // day + 64)
+            moments |= {
+                day * n for n in days if period_of(account, plan, day * n) != period_of(account, plan, day * n - 1)
+            }
+        return {moment for moment in moments if moment is not None and moment > at}
 
     # -- readings --
 
@@ -411,7 +581,7 @@ class Model:
     def periods(self, key: tuple[str, str], at: int) -> list[str]:
         """An account's current metering period, the one before, and one that is not kept."""
         kept = kept_periods(as_due(self.opened(key), at), self.plans[key[1]], at)
-        return [kept[0] if kept else "before all", kept[-1] if kept else "before all", "before all"]
+        return [kept[0], kept[min(1, len(kept) - 1)], "long ago"]
 
     def is_undecided(self, command: Any) -> bool:
         """Whether the design leaves open what the command gives back: credits that were drawn on a lot since reversed.
@@ -422,7 +592,7 @@ class Model:
             return False
         account, plan = self.accounts[self.scope(command)], self.plans[self.scope(command)[1]]
         gives_back = isinstance(command, Adjust) or any(tariff["policy"] == "volume" for tariff in plan["tariffs"])
-        return gives_back and any("void" in row for row in account["takes"])
+        return gives_back and bool(account["has_void_draws"])
 
     def instants(self, after: int, upto: int) -> list[int]:
         """When time does something, in a span of time."""

@@ -19,9 +19,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from msgspec.structs import replace
 from whole_accounts import SECOND
 from whole_model import Model
+from whole_witness import Witness
 
-from ledger import Ledger
-from ledger.commands import Purchase, RegisterAgent, Tick
+from ledger import Ledger, Outcome
+from ledger.commands import Purchase, RegisterAgent, Reinstate, Reverse, Terms, Tick
+from ledger.events import Escrow, EscrowFunding
 from ledger.movements import Journal
 from ledger.plugins import stores
 from replay.audit import audit
@@ -29,7 +31,9 @@ from replay.audit import audit
 BEGIN = 1_701_388_680 * SECOND
 """2023-11-30, two minutes before the month ends."""
 
-BALANCE = ("issued", "available", "held", "spent", "lapsed", "withdrawn", "debt", "open_requests")
+BALANCE = ("issued", "available", "held", "spent", "lapsed", "withdrawn", "debt", "open_requests", "unpriced")
+HINTS = ("top_up", "retry_after_us")
+DAY = 86_400 * SECOND
 PLACES = ("left", "held", "spent", "lapsed", "withdrawn")
 LOT = ("id", "credits", "start", "expiry", "started", "earned", "shares_earned", *PLACES)
 REQUEST = ("id", "hold", "deadline")
@@ -39,7 +43,7 @@ class Books:
     """A ledger with a clock of its own, and the names that it gave."""
 
     def __init__(self, path: Path | None) -> None:
-        self.path, self.clock, self.names, self.answered = path, BEGIN, drafts.Names(), set[int]()
+        self.path, self.clock, self.names = path, BEGIN, drafts.Names()
         self.open()
 
     def open(self) -> None:
@@ -59,25 +63,27 @@ class Books:
     def execute(self, commands: list[Any]) -> list[tuple[str, Any]]:
         """One command by itself, or several in one commit: what the ledger says to each."""
         alone = len(commands) == 1
-        answers = [self.ledger.execute(commands[0])] if alone else self.ledger.execute_many(commands)
-        return [self.word(command, answer) for command, answer in zip(commands, answers, strict=True)]
+        self.answers = [self.ledger.execute(commands[0])] if alone else self.ledger.execute_many(commands)
+        return [self.word(command, answer) for command, answer in zip(commands, self.answers, strict=True)]
 
-    def word(self, command: Any, answer: Any) -> tuple[str, Any]:
+    def word(self, command: Any, answer: Outcome) -> tuple[str, Any]:
         """An answer as the model gives it: the reason of a refusal, or the number of what came to be."""
         if not answer:
             return "refused", str(answer.reason)
         if isinstance(command, Tick):
             return "accepted", 0
-        kind = "repeated" if answer.seq in self.answered else "accepted"
-        self.answered.add(answer.seq)
-        return kind, answer.seq
+        return "repeated" if answer.repeated else "accepted", answer.seq
 
-    def refolded(self) -> bytes:
-        """The books as the log alone makes them."""
+    def copy(self, wait: int = 0) -> Ledger:
+        """A ledger of the same log, in memory, whose clock is so much later."""
         copy = stores.get("memory")(None, id="test")
         for commit in self.store.read():
             copy.append(copy.head(), commit)
-        return Ledger(copy).state()
+        return Ledger(copy, clock=lambda: self.clock + wait)
+
+    def refolded(self) -> bytes:
+        """The books as the log alone makes them."""
+        return self.copy().state()
 
     def read(self, account: tuple[str, str]) -> dict[str, Any]:
         """Everything that the ledger says of an account."""
@@ -108,6 +114,7 @@ class Machine(RuleBasedStateMachine):
         self.folder = tempfile.TemporaryDirectory()
         self.main = Books(Path(self.folder.name, "ledger.db") if self.on_disk else None)
         self.twin, self.model, self.journal = Books(None), Model(), Journal()
+        self.witness, self.last_read = Witness(), dict[Any, Any]()
         self.posted, self.steps, self.agents, self.repeatable = 0, 0, 0, []
 
     @rule(draft=drafts.purchases)
@@ -165,11 +172,27 @@ class Machine(RuleBasedStateMachine):
     def withdraw(self, draft: Any) -> None:
         self.do(draft)
 
-    @rule(draft=drafts.reversals | drafts.freezes, really=st.integers(0, 3))
+    @rule(draft=drafts.reversals | drafts.freezes, really=st.integers(0, 2))
     def reverse_or_freeze(self, draft: Any, really: int) -> None:
         """Seldom: not much can be asked of an account after that."""
         if really == 0:
             self.do(draft)
+
+    @rule(draft=drafts.reinstatements | drafts.thaws)
+    def reinstate_or_unfreeze(self, draft: Any) -> None:
+        self.do(draft)
+
+    @rule(draft=drafts.repricings)
+    def reprice(self, draft: Any) -> None:
+        self.do(draft)
+
+    @rule(requests=st.lists(drafts.requests, min_size=2, max_size=3), draft=drafts.repricings, at=st.integers(0, 3))
+    def request_and_reprice(self, requests: list[Any], draft: Any, at: int) -> None:
+        """Requests of one account, with a new tariff in between."""
+        for number, request in enumerate(requests):
+            if number == at:
+                self.do(replace(draft, plan=requests[0].plan))
+            self.do(replace(request, subscriber="ann", plan=requests[0].plan, agent="", url=""))
 
     @rule(draft=drafts.catalogue | drafts.nonsense | st.just(Tick()))
     def anything_else(self, draft: Any) -> None:
@@ -189,6 +212,12 @@ class Machine(RuleBasedStateMachine):
     @rule(seconds=drafts.spans)
     def wait(self, seconds: int) -> None:
         self.let_time_pass(seconds * SECOND)
+
+    @rule(seconds=st.integers(1, 9))
+    def wait_until_the_day_is_nearly_over(self, seconds: int) -> None:
+        """So that requests are open when a day ends, or a month."""
+        midnight = (self.main.clock // DAY + 1) * DAY
+        self.let_time_pass(max(0, midnight - seconds * SECOND - self.main.clock))
 
     @rule(microseconds=st.integers(1, SECOND))
     def wait_a_little(self, microseconds: int) -> None:
@@ -243,7 +272,9 @@ class Machine(RuleBasedStateMachine):
                 self.twin.names.learn(command, twin_what)
         if all(kind == "refused" for kind, _ in heard):
             assert self.main.photograph() == before, "a refusal left its mark"
-        self.check()
+        if len(mine) == 1 and not self.main.answers[0]:
+            self.check_refusal(mine[0], self.main.answers[0], now)
+        self.check(is_dispute=any(isinstance(command, Reverse | Reinstate) for command in mine))
 
     def let_time_pass(self, span: int) -> None:
         """The twin is told of every instant in between, the engine of none."""
@@ -255,23 +286,54 @@ class Machine(RuleBasedStateMachine):
 
     # -- what must hold --
 
-    def check(self) -> None:
+    def check(self, is_dispute: bool = False) -> None:
         self.steps += 1
-        self.check_legs()
+        self.check_events()
         for account in self.model.accounts:
             read = self.main.read(account)
             differs = apart(read, self.model.read(account, self.main.now))
             assert not differs, f"{account}, the engine's and the model's: {differs}"
             differs = apart(read, self.twin.names.in_terms_of(self.main.names, self.twin.read(account)))
             assert not differs, f"{account}, the engine's and the twin's: {differs}"
-            check_account(self.model.plans[account[1]], read)
+            check_account(read)
+            if not is_dispute:
+                check_shares(self.last_read.get(account), read)
+            self.last_read[account] = read
         assert self.main.refolded() == self.main.ledger.state(), "the log folded from its beginning, and the books"
         if self.steps % 8 == 0:
             self.check_audit()
 
-    def check_legs(self) -> None:
-        """What happened since the last step, as double entry: each event's legs sum to zero, unit by unit."""
+    def check_refusal(self, command: Any, refused: Any, now: int) -> None:
+        """A refusal tells the truth: what it says to buy or to wait lets the same command pass, and one less does not.
+        Where the clock is behind the log, it counts from the clock."""
+        hints = {name: refused.facts[name] for name in HINTS if name in refused.facts}
+        said, behind = self.model.hints(command, refused.reason, now), now - self.main.clock
+        if "retry_after_us" in said:
+            said["retry_after_us"] += behind
+        assert hints == said, f"{command} at {now}: the engine says {refused}, the model {said}"
+        if behind and "retry_after_us" in hints:
+            assert refused.facts["clock_behind_us"] == behind
+        if credits := hints.get("top_up"):
+            assert self.passes_with(command, credits), f"{command} at {now}: {refused}, and it does not pass"
+            fewer = credits > 1 and self.passes_with(command, credits - 1)
+            assert not fewer, f"{command} at {now}: {refused}, and it passes with fewer"
+        if wait := hints.get("retry_after_us"):
+            assert self.main.copy(wait).execute(command), f"{command} at {now}: {refused}, and it does not pass then"
+            assert not self.main.copy(wait - 1).execute(command), f"{command} at {now}: {refused}, and it passes before"
+
+    def passes_with(self, command: Any, credits: int) -> bool:
+        """Whether the command passes on a copy on which so many credits were bought, without other terms."""
+        copy, escrow = self.main.copy(), EscrowFunding(Escrow("mock:local", "tollbook", "bought"))
+        terms = Terms(asset="USD", shares={}, credits=credits)
+        bought = Purchase(subscriber=command.subscriber, plan=command.plan, terms=terms, funding=escrow)
+        copy.execute(bought).unwrap()
+        return bool(copy.execute(command))
+
+    def check_events(self) -> None:
+        """What happened since the last step, to a witness, and as double entry: each event's legs sum to zero, unit by
+        unit."""
         for entry in self.main.ledger.events(after=self.posted):
+            self.witness.see(entry.seq, entry.at, entry.event)
             sums: Counter[str] = Counter()
             for leg in self.journal.post(entry):
                 sums[leg.unit] += leg.amount
@@ -296,16 +358,26 @@ class MachineOnDisk(Machine):
     on_disk = True
 
 
-def check_account(plan: dict[str, Any], read: dict[str, Any]) -> None:
+def check_account(read: dict[str, Any]) -> None:
     """What holds for any account, whatever happened to it."""
     balance, lots, requests = read["balance"], read["lots"], read["requests"]
     assert balance["held"] == sum(request["hold"] for request in requests), "holds are those of open requests"
     assert balance["open_requests"] == len(requests)
     assert balance["issued"] == sum(balance[place] for place in ("available", *PLACES[1:]))
-    assert balance["available"] >= -balance["debt"], "nothing is spent that was not there"
+    assert balance["available"] == sum(lot["left"] for lot in lots) - balance["debt"]
+    assert not balance["debt"] or balance["available"] == -balance["debt"], "nobody has debt and free credits"
     for lot in lots:
         assert min(lot[place] for place in PLACES) >= 0
-        assert lot["earned"] == sum(lot["shares_earned"].values()) or not plan["price"]
+        assert 0 <= lot["earned"] - sum(lot["shares_earned"].values()) < max(1, len(lot["shares_earned"]))
+
+
+def check_shares(before: dict[str, Any] | None, read: dict[str, Any]) -> None:
+    """No receiver's share of a lot falls while what the lot has earned does not."""
+    was = {lot["id"]: lot for lot in before["lots"]} if before else {}
+    for lot in read["lots"]:
+        old = was.get(lot["id"], lot)
+        fell = [name for name, part in lot["shares_earned"].items() if part < old["shares_earned"][name]]
+        assert lot["earned"] < old["earned"] or not fell, f"{fell} have less: {old}, and then {lot}"
 
 
 def apart(left: Any, right: Any, where: str = "") -> list[str]:

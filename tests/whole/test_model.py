@@ -3,7 +3,7 @@
 import pytest
 from whole_accounts import SECOND, split
 from whole_model import Model
-from whole_prices import complexity, graduated, on_top, package, volume
+from whole_prices import complexity, cost_plus, dearest, graduated, on_top, package, peak, unread, volume
 
 from ledger.commands import (
     Adjust,
@@ -13,9 +13,12 @@ from ledger.commands import (
     Freeze,
     Give,
     Purchase,
+    Reinstate,
     Release,
+    RepricePlan,
     Request,
     Reverse,
+    Unfreeze,
     Withdraw,
 )
 from ledger.events import CreditsLimit, Limits, RateLimit
@@ -77,10 +80,10 @@ def test_a_charge_returns_what_was_held_but_not_used():
 
 
 def test_a_lot_used_up_has_earned_its_cost_in_parts_that_sum_to_it():
-    """Of 10 for 3 credits, 1 credit earns 3, 2 earn 6, 3 earn 10; a fee of 1 in 10 gets its part of each."""
+    """Of 10 for 3 credits, 1 credit earns 3, 2 earn 6, 3 earn 10; a fee of 1 in 10 waits until the end."""
     story = Story(credits=3, price={"bob": 9, "fee": 1})
     lot = story.buy()
-    for earned, shares in ((3, {"bob": 2, "fee": 1}), (6, {"bob": 5, "fee": 1}), (10, {"bob": 9, "fee": 1})):
+    for earned, shares in ((3, {"bob": 2, "fee": 0}), (6, {"bob": 5, "fee": 0}), (10, {"bob": 9, "fee": 1})):
         story.charge(1)
         story.lot(lot, earned=earned, shares_earned=shares)
 
@@ -374,3 +377,412 @@ def test_weights_are_exact_and_the_sum_is_rounded_up_once():
 def test_parts_sum_to_the_whole():
     assert split(10, [1, 1, 1]) == [3, 3, 4]
     assert split(10, [0, 0]) == [0, 10]
+
+
+# -- shares of what was earned -----------------------------------------------------------------------------------------
+
+
+def test_no_share_falls_while_more_is_earned():
+    """Of 1000 for 1000 credits, 950 and 30 and 20: what each has earned is rounded down, and exact when all is used."""
+    story = Story(credits=1000, price={"bob": 950, "fee": 30, "eve": 20})
+    lot = story.buy()
+    story.charge(50)
+    story.lot(lot, earned=50, shares_earned={"bob": 47, "fee": 1, "eve": 1})
+    story.charge(1)
+    story.lot(lot, earned=51, shares_earned={"bob": 48, "fee": 1, "eve": 1})
+    story.charge(949)
+    story.lot(lot, earned=1000, shares_earned={"bob": 950, "fee": 30, "eve": 20})
+
+
+# -- debt --------------------------------------------------------------------------------------------------------------
+
+OWING = {"overrun": "debt", "debt_limit": 50}
+
+
+def test_what_a_release_returns_pays_debt_first():
+    """50 and 50 are held of 100; 80 are charged of the second, 30 of them owed; the first is voided: 20 are left."""
+    story = Story(**OWING)
+    lot = story.give(credits=100, expiry=90 * SECOND)
+    first, second = story.request(50), story.request(50)
+    story.charge(80, second)
+    story.has(debt=30, available=-30, held=50)
+    story.do(Release(request=first))
+    story.has(debt=0, available=20, spent=80)
+    story.lot(lot, at=90, lapsed=20, spent=80)
+
+
+def test_what_a_smaller_charge_or_a_refund_returns_pays_debt_first():
+    story = Story(**OWING)
+    story.give(credits=100)
+    first = story.request(50)
+    charge = story.charge(70)
+    story.has(debt=20)
+    story.charge(40, first)
+    story.has(debt=10, available=-10, spent=110)
+    story.do(Adjust(charge=charge, credits=-5))
+    story.has(debt=5, spent=105)
+
+
+def test_what_returns_to_a_lot_that_is_over_pays_debt_before_the_rest_lapses():
+    story = Story(**OWING)
+    over = story.give(credits=100, expiry=20 * SECOND)
+    story.give(credits=1)
+    charge = story.charge(100)
+    story.charge(31)
+    story.do(Adjust(charge=charge, credits=-50), at=30)
+    story.has(debt=0, available=0, spent=81)
+    story.lot(over, spent=80, lapsed=20)
+
+
+def test_a_void_payment_is_paid_by_another_lot_that_has_credits():
+    story = Story()
+    lot = story.buy()
+    gift = story.give(credits=100, priority=1)
+    story.charge(60)
+    story.do(Reverse(**ALICE, lot=lot))
+    story.has(debt=0, available=40, spent=60, withdrawn=100)
+    story.lot(gift, left=40, spent=60)
+
+
+# -- disputes ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_part_of_a_payment_takes_as_large_a_part_of_the_credits():
+    """4 of 10 are void: 40 of 100 credits, of which 20 are there, 20 were spent; 30 stay held."""
+    story = Story()
+    lot = story.buy()
+    story.charge(50)
+    story.request(30)
+    story.do(Reverse(**ALICE, lot=lot, amount=4))
+    story.lot(lot, left=0, spent=30, held=30, withdrawn=40, earned=3)
+    story.has(debt=20, available=-20, spent=50, held=30)
+    story.do(Reverse(**ALICE, lot=lot, amount=7))
+    assert story.refused() == "malformed"
+
+
+def test_a_part_of_a_window_makes_it_as_much_shorter():
+    story = Story(credits=0, seconds=100, policy="time", parameters={})
+    lot = story.buy()  # in second 2
+    story.do(Reverse(**ALICE, lot=lot, amount=5), at=12)
+    story.lot(lot, at=27, expiry=52 * SECOND, earned=2)
+    story.do(Reinstate(**ALICE, lot=lot), at=30)
+    story.lot(lot, at=52, expiry=102 * SECOND, earned=5)
+
+
+def test_a_reinstated_lot_pays_what_its_reversal_made_owed():
+    story = Story()
+    lot = story.buy(payment="card")
+    story.charge(20)
+    story.request(30)
+    story.do(Reverse(**ALICE, payment="card"))
+    story.has(debt=50)
+    story.buy(payment="card")
+    assert story.refused() == "payment_reversed"
+    story.do(Reinstate(**ALICE, payment="card"))
+    story.has(debt=0, available=50, held=30, spent=20)
+    story.lot(lot, left=50, held=30, spent=20, earned=2)
+    story.buy(payment="card")
+    assert story.answer == ("repeated", lot)
+
+
+def test_a_lot_that_was_void_at_its_start_starts_when_it_is_reinstated():
+    story = Story()
+    lot = story.buy(start=10 * SECOND)
+    story.do(Reverse(**ALICE, lot=lot))
+    story.lot(lot, at=11, started=False, withdrawn=100)
+    story.do(Reinstate(**ALICE, lot=lot), at=20)
+    story.lot(lot, started=True, left=100, withdrawn=0)
+
+
+# -- what was never paid -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("price", "paid"), [(90, 40), (70, 40), (40, 40), (30, 30), (0, 0)])
+def test_a_lower_price_lowers_what_was_never_paid_first(price, paid):
+    """100 are owed, 40 paid."""
+    story = Story(credits=40)
+    story.buy()
+    charge = story.charge(100, story.request(40))
+    story.do(Adjust(charge=charge, usage={"tokens": price - 100}))
+    assert story.refused() is None
+    story.has(spent=paid, available=40 - paid)
+
+
+def test_up_and_down_at_an_empty_balance_is_nothing():
+    story = Story(credits=40)
+    story.buy()
+    charge = story.charge(40)
+    story.do(Adjust(charge=charge, usage={"tokens": 30}))
+    story.do(Adjust(charge=charge, usage={"tokens": -30}))
+    story.has(spent=40)
+    story.do(Adjust(charge=charge, usage={"tokens": -10}))
+    story.has(spent=30)
+
+
+def test_a_period_that_becomes_cheaper_gives_back_only_what_was_paid():
+    """400 of 1000 are paid; the 101st call makes it 505: nothing goes back, and 105 stay owed."""
+    tiers = [{"up_to": 100, "unit": "10"}, {"up_to": None, "unit": "5"}]
+    story = Story(credits=400, policy="volume", parameters={"dimension": "tokens", "tiers": tiers})
+    story.buy()
+    story.charge(100, story.request(10))
+    story.charge(1, story.request(1))
+    story.has(spent=400)
+    story.do(Adjust(**ALICE, period="1970-01", usage={"tokens": -22}))  # 79 tokens at 10: 285 more are owed, not there
+    story.do(Adjust(**ALICE, period="1970-01", usage={"tokens": -44}))  # 35 tokens: 350
+    story.has(spent=350)
+
+
+# -- holds -------------------------------------------------------------------------------------------------------------
+
+RISING = {"dimension": "tokens", "tiers": [{"up_to": 100, "unit": "1"}, {"up_to": None, "unit": "10"}]}
+FALLING = {"dimension": "tokens", "tiers": [{"up_to": 100, "unit": "10"}, {"up_to": None, "unit": "1"}]}
+
+
+def test_rising_tiers_are_held_whole_and_lent():
+    """100 for 100 tokens and 1000 for the next: whoever comes first pays 100, whoever comes last 1000."""
+    story = Story(credits=1100, policy="graduated", parameters=RISING)
+    story.buy()
+    first, second = story.request(100), story.request(100)
+    assert [row["hold"] for row in story.read()["requests"]] == [100, 1000]
+    story.request(1)
+    assert story.refused() == "insufficient_credits"
+    story.charge(100, second)
+    story.has(spent=100, held=1000, available=0)
+    story.charge(100, first)
+    story.has(spent=1100, available=0)
+
+
+def test_a_younger_request_lends_to_an_older_one_what_it_needs_no_more():
+    story = Story(credits=1100, policy="graduated", parameters=RISING)
+    story.buy()
+    first, second = story.request(100), story.request(100)
+    story.charge(100, first, final=False)
+    story.charge(20, second)
+    story.has(spent=300, held=0)
+
+
+def test_falling_tiers_hold_only_what_all_cost_together():
+    """1000 for the first 100 tokens, 100 for the next. If the first is voided, the second holds 1000."""
+    story = Story(credits=1100, policy="graduated", parameters=FALLING)
+    story.buy()
+    first, second = story.request(100), story.request(100)
+    assert [row["hold"] for row in story.read()["requests"]] == [1000, 100]
+    story.do(Release(request=first))
+    assert story.read()["requests"] == [{"id": second, "hold": 1000, "deadline": 604 * SECOND}]
+
+
+def test_a_request_is_metered_in_the_period_in_which_it_was_admitted():
+    """1970-01-31 ends at second 2,678,400: the charge a minute later is priced as January's."""
+    story = Story(credits=1100, policy="graduated", parameters=FALLING)
+    story.buy()
+    story.charge(100)
+    story.do(Request(**ALICE, estimate={"tokens": 100}), at=2_678_390)
+    request = story.seq
+    story.do(Charge(request=request, usage={"tokens": 100}), at=2_678_410)
+    story.has(spent=1100)
+
+
+def test_requests_of_two_tariffs_hold_what_each_costs_at_the_dearest_places():
+    """10 tokens of each: whoever takes the places beyond 100 pays 10 a token."""
+    story = Story(credits=1100, policy="graduated", parameters=RISING)
+    story.buy()
+    story.charge(90)
+    story.request(10)
+    story.do(RepricePlan(plan="basic", policy="graduated", parameters={**RISING, "tiers": FALLING["tiers"]}))
+    story.request(10)
+    assert [row["hold"] for row in story.read()["requests"]] == [10, 190]
+
+
+def test_the_dearest_places_and_the_peak_on_the_way():
+    tariff = {"policy": "volume", "parameters": {"dimension": "tokens", "tiers": FALLING["tiers"]}}
+    assert peak(tariff, {"tokens": 90}, {"tokens": 20}) == 1000
+    assert dearest(tariff, {"tokens": 90}, {"tokens": 20}, {"tokens": 20}) == 100
+    assert dearest(tariff, {"tokens": 90}, {"tokens": 10}, {"tokens": 20}) == 100
+    assert dearest(tariff, {"tokens": 90}, {"tokens": 12}, {"tokens": 20}) == 102
+
+
+# -- windows -----------------------------------------------------------------------------------------------------------
+
+WINDOW = {"credits": 0, "seconds": 100, "policy": "time", "parameters": {}}
+HYBRID = {"credits": 10, "seconds": 100}
+
+
+def test_a_window_waits_for_a_gift_with_an_expiry():
+    story = Story(**WINDOW)
+    story.give(expiry=60 * SECOND)
+    story.lot(story.buy(), start=60 * SECOND, expiry=160 * SECOND)
+
+
+def test_a_window_does_not_wait_for_one_that_gives_no_access():
+    story = Story(**HYBRID)
+    first = story.buy()
+    story.do(Reverse(**ALICE, lot=first))
+    second = story.buy()
+    story.lot(second, start=story.now)
+    charge = story.charge(10)
+    story.lot(story.buy(), start=story.now)
+    story.do(Adjust(charge=charge, credits=-1, expiry=500 * SECOND), at=105)
+    story.lot(second, expiry=500 * SECOND)
+    story.lot(story.buy(), start=story.now)
+
+
+def test_a_window_waits_for_one_of_which_something_is_held():
+    story = Story(**HYBRID)
+    first = story.buy()
+    story.request(10)
+    story.lot(story.buy(), start=story.read()["lots"][0]["expiry"])
+    assert story.read()["lots"][0]["id"] == first
+
+
+# -- what refusals say -------------------------------------------------------------------------------------------------
+
+
+def hints(story, at=None, **said):
+    """What a request is told that is refused."""
+    story.do(Request(**ALICE, estimate={"tokens": 30}, **said), at=at)
+    return story.model.hints(Request(**ALICE, estimate={"tokens": 30}, **said), story.refused(), story.now)
+
+
+def test_a_refusal_says_what_to_buy_and_how_long_to_wait():
+    story = Story(credits=10)
+    assert hints(story) == {"top_up": 30}
+    story.buy()
+    story.give(credits=50, start=20 * SECOND)
+    assert hints(story, at=12) == {"top_up": 20, "retry_after_us": 8 * SECOND}
+
+
+def test_a_refusal_says_nothing_that_would_not_help():
+    story = Story(limits=Limits(credits=CreditsLimit(29, 10)))
+    story.buy()
+    assert hints(story) == {}
+    story.do(Freeze(**ALICE))
+    assert hints(story) == {}
+    story.do(Unfreeze(**ALICE))
+    story = Story(**HYBRID)
+    story.buy()
+    assert hints(story) == {}
+
+
+def test_a_refusal_waits_for_the_next_window_and_for_holds_that_end():
+    story = Story(limits=Limits(credits=CreditsLimit(50, 100)), hold_seconds=150, longest_seconds=150)
+    story.buy()
+    story.request(21)
+    assert hints(story, at=50) == {"retry_after_us": 103 * SECOND}
+
+
+# -- limits follow corrections -----------------------------------------------------------------------------------------
+
+
+def test_credits_per_window_count_what_stands_after_corrections():
+    story = Story(limits=Limits(credits=CreditsLimit(50, 1000)))
+    story.buy()
+    charge = story.charge(50)
+    story.request(10)
+    assert story.refused() == "window_exhausted"
+    story.do(Adjust(charge=charge, credits=-10))
+    story.request(11)
+    assert story.refused() == "window_exhausted"
+    story.request(10)
+    assert story.refused() is None
+
+
+def test_a_correction_of_an_earlier_windows_charge_is_not_of_this_one():
+    story = Story(limits=Limits(credits=CreditsLimit(50, 10)))
+    story.buy()
+    charge = story.charge(30)
+    story.do(Charge(**ALICE, usage={"tokens": 50}), at=11)
+    story.do(Adjust(charge=charge, credits=-30))
+    story.request(1)
+    assert story.refused() == "window_exhausted"
+
+
+# -- commands ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_period_begins_with_a_sale_and_not_with_a_gift():
+    free = {"policy": "package", "parameters": {"dimension": "tokens", "size": 1, "credits": 1, "free": 10}}
+    story = Story(period="purchase", **free)
+    story.give(credits=5)
+    story.charge(10)
+    story.give(credits=5)
+    story.charge(1)
+    story.has(spent=1)
+    story.buy()
+    story.charge(10)
+    story.has(spent=1)
+
+
+def test_a_frozen_account_buys_nothing_until_it_is_unfrozen():
+    story = Story()
+    story.buy()
+    story.do(Freeze(**ALICE))
+    story.buy()
+    assert story.refused() == "frozen"
+    story.give(credits=1)
+    assert story.refused() is None
+    story.do(Unfreeze(**ALICE))
+    story.do(Unfreeze(**ALICE))
+    assert story.refused() == "malformed"
+    story.buy()
+    assert story.refused() is None
+
+
+def test_credits_cannot_be_given_on_a_plan_of_time():
+    story = Story(**WINDOW)
+    story.give(credits=1)
+    assert story.refused() == "malformed"
+
+
+def test_a_plan_of_time_costs_nothing_by_default():
+    story = Story(credits=0, seconds=100, policy=None, parameters={})
+    story.buy()
+    story.charge(5)
+    story.has(spent=0, unpriced={})
+
+
+def test_a_direct_charge_may_come_late():
+    story = Story(seconds=10, late_seconds=5, **OWING)
+    story.buy()
+    story.do(Charge(**ALICE, usage={"tokens": 70}, occurred_at=12 * SECOND), at=13)
+    assert story.refused() == "expired"
+    story.do(Charge(**ALICE, usage={"tokens": 51}, occurred_at=11 * SECOND), at=13)
+    assert story.refused() == "insufficient_credits"
+    story.do(Charge(**ALICE, usage={"tokens": 50}, occurred_at=11 * SECOND), at=13)
+    story.has(debt=50, spent=50)
+    story.do(Charge(**ALICE, usage={"tokens": 1}), at=17)
+    assert story.refused() == "expired"
+
+
+def test_usage_that_no_rate_reads_is_refused_or_counted():
+    models = {"policy": "complexity", "parameters": {"models": {"small": {"tokens": "1"}}}}
+    story = Story(**models)
+    story.buy()
+    story.request(5)
+    assert story.refused() == "unpriced"
+    story.charge(5, labels={"model": "large"})
+    story.has(spent=0, unpriced={"tokens": 5})
+    story = Story(**models, unpriced="free")
+    story.buy()
+    story.charge(5, story.request(5))
+    story.has(spent=0, unpriced={})
+
+
+def test_what_a_tariff_reads():
+    tariff = {"policy": "complexity", "parameters": {"weights": {"in": "1"}, "models": {"big": {"out": "2"}}}}
+    assert unread(tariff, {"in": 1, "out": 1}, {}) == {"out": 1}
+    assert unread(tariff, {"in": 1, "out": 1}, {"model": "big"}) == {}
+    assert unread({"policy": "per_credit", "parameters": {}}, {"in": 1}, {}) == {}
+    assert complexity(tariff["parameters"], {"in": 1, "out": 1}, {"model": "big"}) == 3
+    assert cost_plus({"costs": {"in": "1/3"}, "margin": "1/5"}, {"in": 10}) == 4
+
+
+def test_what_is_over_weighs_nothing():
+    huge = 2**62
+    story = Story(credits=huge, policy="per_credit", parameters={"credits": huge})
+    for _ in range(3):
+        story.buy()
+        assert story.refused() is None
+        story.charge(1)
+    story.buy()
+    story.buy()
+    assert story.refused() == "overflow"

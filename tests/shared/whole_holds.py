@@ -1,0 +1,128 @@
+"""What open requests of the naive ledger may still cost, and the credits that are held for that."""
+
+from typing import Any
+
+from whole_accounts import DEBT, Account, Row, available, burn_key, is_over, move, on, open_requests, started, total
+from whole_metering import meter, period_net, period_of, period_short, total_usage, usage_of_request
+from whole_prices import (
+    OF_A_PERIOD,
+    at_least,
+    beyond,
+    dearest,
+    may_fall,
+    peak,
+    plus,
+    rises,
+    total_of,
+    totals_on_the_way,
+)
+
+
+def is_of_a_period(request: Row) -> bool:
+    return request["tariff"]["policy"] in OF_A_PERIOD
+
+
+def has_had_a_meter(plan: Row) -> bool:
+    """Whether any tariff of the plan is about a period, so that requests change what others may cost."""
+    return any(tariff["policy"] in OF_A_PERIOD for tariff in plan["tariffs"])
+
+
+def held(requests: list[Row]) -> int:
+    return sum(total(request["draws"]) for request in requests)
+
+
+def exposure(account: Account, requests: list[Row]) -> int:
+    """The most that these requests, which are open, may still cost within their estimates, in whatever order."""
+    if not account["plan"]["credits"]:
+        return 0
+    alone = sum(exposure_of_one(account, request) for request in requests if not is_of_a_period(request))
+    periods = dict.fromkeys(request["period"] for request in requests)
+    return alone + sum(
+        exposure_in(account, period, [row for row in requests if row["period"] == period]) for period in periods
+    )
+
+
+def is_unknown(account: Account, request: Row) -> bool:
+    """Whether nobody knows what the request will use: it reserves a credit until it is charged."""
+    return not any(request["estimate"].values()) and usage_of_request(account, request["id"]) is None
+
+
+def exposure_of_one(account: Account, request: Row) -> int:
+    used = usage_of_request(account, request["id"])
+    whole = total_of(request["tariff"], at_least(request["estimate"], used or {}), request["labels"])
+    return max(
+        is_unknown(account, request),
+        whole - (0 if used is None else total_of(request["tariff"], used, request["labels"])),
+    )
+
+
+def exposure_in(account: Account, period: str, requests: list[Row]) -> int:
+    """What the requests of one period cost that are priced by its meter. All of its requests move that."""
+    rests: dict[int, dict[str, int]] = {}
+    for request in requests:
+        rest = beyond(request["estimate"], usage_of_request(account, request["id"]) or {})
+        version = request["tariff"]["version"]
+        rests[version] = plus(rests.get(version, {}), rest)
+    of_the_period = [request for request in requests if is_of_a_period(request)]
+    tariffs = {request["tariff"]["version"]: request["tariff"] for request in of_the_period}
+    before, among = meter(account, period), total_usage(rests.values()) or {}
+    first = sum(total_of(tariff, {}, {}) for tariff in tariffs.values()) if before is None else 0
+    if len(rests) == 1:
+        cost = sum(exposure_alone(account, period, tariff, among, first) for tariff in tariffs.values())
+    else:
+        parts = [dearest(tariff, before or {}, rests[version], among) for version, tariff in tariffs.items()]
+        cost = sum(parts) + first
+    return cost + max(0, sum(is_unknown(account, request) for request in of_the_period) - first)
+
+
+def exposure_alone(account: Account, period: str, tariff: Row, rest: dict[str, int], first: int) -> int:
+    """Where nobody else moves the meter, what falls on the way pays for what rises after it; but only what was paid
+    can be given back. `first` is what the first charge of the period costs, whatever its usage."""
+    before = meter(account, period)
+    base = 0 if before is None else total_of(tariff, before, {})
+    is_unpaid = period_short(account, period) > 0 or period_net(account, period) < base
+    if may_fall(tariff) and is_unpaid:
+        return (
+            sum(rises(totals_on_the_way(tariff, before or {}, rest.get(tariff["parameters"]["dimension"], 0)))) + first
+        )
+    return max(0, peak(tariff, before or {}, rest) - base)
+
+
+def hold_of(account: Account, plan: Row, at: int, command: Any) -> int:
+    """What a request must hold: what all cost together beyond what the others hold, at least 1 where it is not known
+    what will be used. A plan of time holds nothing."""
+    if not plan["credits"]:
+        return 0
+    least = 0 if any(command.estimate.values()) else 1
+    others, period = open_requests(account), period_of(account, plan, at)
+    row = {"id": -1, "tariff": plan["tariffs"][-1], "period": period}
+    row |= {"estimate": command.estimate, "labels": command.labels, "draws": []}
+    return max(least, exposure(account, [*others, row]) - held(others))
+
+
+def lend(account: Account, request: Row, price: int, at: int, final: bool) -> None:
+    """Others hold more than they may still cost, and a charge costs more than there is: they give that up."""
+    if not account["plan"]["credits"]:
+        return
+    others = [row for row in open_requests(account) if row is not request]
+    spare = held(others) - exposure(account, others if final else [*others, request])
+    missing = min(spare, price - total(request["draws"]) - max(0, available(account, at)))
+    for giver in sorted(others, key=lambda row: row["id"], reverse=True):
+        for row in reversed(giver["draws"]):
+            part = max(0, min(missing, row["credits"])) if row["lot"] != DEBT else 0
+            missing -= part
+            row["credits"] -= part
+            request["draws"].append({"lot": row["lot"], "credits": part})
+
+
+def hold_more(account: Account, at: int) -> None:
+    """Where less is held than open requests may still cost, and something is free, the oldest of them holds that too:
+    first what is on lots that are over, which would lapse."""
+    if requests := open_requests(account):
+        missing = exposure(account, requests) - held(requests)
+        oldest = min(requests, key=lambda row: row["id"])
+        for lot in sorted(started(account), key=lambda lot: (not is_over(lot, at), *burn_key(lot))):
+            part = max(0, min(missing, on(account, lot["id"], "left")))
+            missing -= part
+            move(account, lot["id"], "left", "held", part)
+            oldest["draws"].append({"lot": lot["id"], "credits": part})
