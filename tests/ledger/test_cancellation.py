@@ -4,6 +4,7 @@ stands; whoever goes on is answered, and the event loop never waits."""
 import asyncio
 import functools
 import threading
+import time
 import types
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
 from typing import Any
@@ -244,6 +245,29 @@ def test_nobody_need_come_later_for_a_hold_to_be_given_back(ledger: Ledger, gate
             await asyncio.sleep(0.001)
         assert held(ledger) == (0, 0)
         assert isinstance(list(ledger.events())[-1].event, Released)
+
+    run(main)
+
+
+def test_what_was_answered_before_its_task_went_on_is_given_back_by_itself(ledger: Ledger) -> None:
+    """The task is cancelled after its answer came, and before it hears of it; nobody leads then, and nobody comes."""
+
+    class Seen(AsyncLedger):
+        def ticket(self, commands: Any) -> Any:
+            self.last = super().ticket(commands)
+            return self.last
+
+    async def main() -> None:
+        crowd = Seen(ledger)
+        task = asyncio.create_task(use(crowd))
+        await asyncio.sleep(0)
+        while ledger.queue.led or not crowd.last.outcomes:
+            time.sleep(0.001)  # the loop stands still, and the leader does not
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        while ledger.queue.led or ledger.queue.disowned:
+            await asyncio.sleep(0.001)
+        assert held(ledger) == (0, 0)
 
     run(main)
 
