@@ -1,4 +1,4 @@
-"""What statements say of what happened: each event in plain words, what it pays of a debt, and units without a price."""
+"""What statements say of what happened: events in plain words, what they pay of a debt, units without a price."""
 
 import pytest
 
