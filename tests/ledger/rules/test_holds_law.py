@@ -16,36 +16,37 @@ rates = st.sampled_from([0, 1, 2, 3, 7, "1/2", "5/3"])
 
 @st.composite
 def tier_lists(draw):
-    bounds = sorted(draw(st.sets(st.integers(1, 30), max_size=3)))
+    bounds = sorted(draw(st.sets(st.integers(1, 20), min_size=1, max_size=3)))
     flats = st.sampled_from([0, 0, 0, 5])
     return [{"up_to": bound, "unit": draw(rates), "flat": draw(flats)} for bound in (*bounds, None)]
 
 
-tariffs = st.one_of(
-    st.builds(
-        lambda policy, tiers: (policy, COUNTED | {"tiers": tiers}),
-        st.sampled_from(["graduated", "volume"]),
-        tier_lists(),
-    ),
-    st.builds(
-        lambda size, credits, free: ("package", COUNTED | {"size": size, "credits": credits, "free": free}),
-        st.integers(1, 12),
-        st.integers(0, 9),
-        st.integers(0, 5),
-    ),
-    st.builds(
-        lambda rate, least: ("complexity", {"weights": {"units": rate}, "minimum": least}), rates, st.integers(0, 6)
-    ),
-    st.builds(lambda credits: ("per_credit", {"credits": credits}), st.integers(0, 5)),
+tiers = st.builds(
+    lambda policy, tiers: (policy, COUNTED | {"tiers": tiers}), st.sampled_from(["graduated", "volume"]), tier_lists()
 )
-which, units = st.integers(0, 9), st.integers(0, 25)
-steps = st.one_of(
-    st.tuples(st.just("ask"), units),
-    st.tuples(st.just("ask"), units),
+packages = st.builds(
+    lambda size, credits, free: ("package", COUNTED | {"size": size, "credits": credits, "free": free}),
+    st.integers(1, 12),
+    st.integers(0, 9),
+    st.integers(0, 5),
+)
+by_the_unit = st.builds(
+    lambda rate, least: ("complexity", {"weights": {"units": rate}, "minimum": least}), rates, st.integers(0, 6)
+)
+by_the_request = st.builds(lambda credits: ("per_credit", {"credits": credits}), st.integers(0, 5))
+tariffs = tiers | tiers | tiers | packages | by_the_unit | by_the_request
+which, units = st.integers(0, 3), st.integers(0, 15)
+asks = st.tuples(st.just("ask"), units)
+ends = st.one_of(
     st.tuples(st.just("part"), which, units),
     st.tuples(st.just("end"), which, units),
-    st.tuples(st.just("end"), which, units),
     st.tuples(st.just("release"), which),
+)
+steps = st.one_of(
+    asks,
+    asks,
+    ends,
+    ends,
     st.tuples(st.just("extend"), which),
     st.tuples(st.just("gift"), st.integers(1, 60)),
     st.tuples(st.just("withdraw")),
@@ -57,9 +58,8 @@ steps = st.one_of(
 class Run:
     """An account whose requests never use more than their estimates."""
 
-    def __init__(self, shop, period):
+    def __init__(self, shop):
         self.shop, self.time, self.rest = shop, 0, {}
-        self.period = period
 
     def do(self, verb, *said):
         getattr(self, verb)(*said)
@@ -122,17 +122,28 @@ class Run:
             assert account.held >= needed, (account.held, needed, account.left)
 
 
-@settings(max_examples=400, deadline=None)
-@given(tariffs, st.sampled_from(["month", "day", "purchase", "forever"]), st.lists(steps, min_size=4, max_size=30))
-def test_within_their_estimates_no_request_has_a_shortfall(open_shop, tariff, period, said):
+@settings(max_examples=500, deadline=None)
+@given(
+    tariffs,
+    st.sampled_from(["month", "day", "purchase", "forever"]),
+    st.integers(0, 300),
+    st.lists(asks, min_size=1, max_size=3),
+    st.none() | st.tuples(tariffs, asks),
+    st.sampled_from([0, 40]),
+    st.lists(steps, max_size=12),
+    st.permutations(range(6)),
+)
+def test_within_their_estimates_no_request_has_a_shortfall(
+    open_shop, tariff, period, credits, asked, later, pause, said, order
+):
     policy, parameters = tariff
     shop = open_shop()
     terms = {"hold_seconds": 60, "longest_seconds": 90 * DAY, "late_seconds": 0, "period": period, "unpriced": "free"}
-    shop.given(shop.plan(policy=policy, parameters=parameters, **terms), shop.gift(40))
-    run = Run(shop, period)
-    for step in said:
+    shop.given(shop.plan(policy=policy, parameters=parameters, **terms), shop.gift(credits + 1))
+    run = Run(shop)
+    repriced = [] if later is None else [("reprice", later[0]), later[1]]
+    ends = [("end", which, 15) for which in order]
+    pauses = [("wait", pause)] if pause else []
+    for step in (*asked, *pauses, *repriced, *said, ("withdraw",), *pauses, ("withdraw",), *ends):
         run.do(*step)
-    for name in sorted(run.rest, reverse=len(said) % 2 == 0):
-        run.end(sorted(run.rest).index(name), run.rest[name])
-        run.rest = {each: run.rest[each] for each in run.rest if each in run.open()}
     shop.close()
