@@ -364,4 +364,4 @@ def test_two_senders_with_one_key_and_logs_of_their_own_pay_once_and_the_other_i
     assert Outbox(shop.ledger, shop.chain).adopt() == [1]
     shop.settle()
     assert shop.opened()[-1].asset == COIN
-    shop.receives(acme=142, fee=8)
+    shop.receives(acme=142, fee=7)
