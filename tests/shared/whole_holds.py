@@ -112,7 +112,7 @@ def lend(account: Account, request: Row, price: int, at: int, final: bool) -> No
             part = max(0, min(missing, row["credits"])) if row["lot"] != DEBT else 0
             missing -= part
             row["credits"] -= part
-            request["draws"].append({"lot": row["lot"], "credits": part})
+            request["draws"] += [{"lot": row["lot"], "credits": part}] if part else []
 
 
 def hold_more(account: Account, at: int) -> None:
@@ -125,4 +125,4 @@ def hold_more(account: Account, at: int) -> None:
             part = max(0, min(missing, on(account, lot["id"], "left")))
             missing -= part
             move(account, lot["id"], "left", "held", part)
-            oldest["draws"].append({"lot": lot["id"], "credits": part})
+            oldest["draws"] += [{"lot": lot["id"], "credits": part}] if part else []

@@ -2,11 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from whole_accounts import SECOND
 
-from ledger import Entry
 from ledger.events import (
     Adjusted,
     Charged,
@@ -108,8 +106,3 @@ class Witness:
         seen.counted.append((at, seen.charged_at[event.charge] if event.charge else at, event.credits))
         if event.credits > 0 or event.shortfall > 0 or any(units > 0 for units in event.usage.values()):
             seen.is_covered = False
-
-    def see_all(self, entries: Any) -> None:
-        for entry in entries:
-            assert isinstance(entry, Entry)
-            self.see(entry.seq, entry.at, entry.event)
