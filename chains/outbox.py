@@ -30,6 +30,7 @@ from ledger import (
     OpenSettlement,
     PaymentRequired,
     Reason,
+    Refused,
     SubmitSettlement,
 )
 from ledger.books import Settling
@@ -97,7 +98,7 @@ class Outbox:
         done = self.carry(rests)
         refused: PaymentRequired | None = None
         for asset in self._assets() if assets is None else assets:
-            more = True  # receivers beyond those that one batch may pay
+            more = True  # payouts beyond what one batch may pay
             while done and more:
                 try:
                     opened = self._open(asset)
@@ -123,7 +124,10 @@ class Outbox:
         return set() if opened is None else {opened}
 
     def _is_full(self, batch: BatchReading) -> bool:
-        return len(batch.batch.payouts) >= chain_plugin(self._chain.name).most_receivers
+        """Whether there may be payouts that it could not take."""
+        plugin, payouts = chain_plugin(self._chain.name), batch.batch.payouts
+        most = plugin.most_payout
+        return len(payouts) >= plugin.most_receivers or any(abs(payout.amount) == most for payout in payouts)
 
     def carry(self, pauses: Iterable[object]) -> bool:
         """Step until no batch is open, or until there are no `pauses` left. Returns whether all have ended."""
@@ -143,8 +147,15 @@ class Outbox:
 
         Raises SettlementStopped where the chain has a batch under the next number already, and PaymentRequired
         (`batch_open`) where too much is in line.
+
+        Nothing stands in line behind a batch that takes anything back: were it cancelled, what the next one
+        gives to subscribers or receivers would be out of others' escrow.
         """
         self.check()
+        for each in self._batches():
+            if each.batch.asset == asset and any(payout.amount < 0 for payout in each.batch.payouts):
+                detail = f"batch {each.batch.number} takes back what was refunded, and must be final before the next"
+                raise PaymentRequired(Refused(Reason.batch_open, {"detail": detail}))
         number = self._next_number()
         if self._chain.find(number).stage != "absent" and number == self._next_number():
             raise SettlementStopped(

@@ -14,6 +14,9 @@ from . import leaf_file
 from .leaves import LeafTypes, abi_encode, check_unique, keccak, leaf_hash
 from .merkle import Tree
 
+MOST_PAYOUT = 2**255 - 1
+"""The largest payout, above 0 or below, that a digest of text chains has room for."""
+
 
 def seal(batch: Batch, types: LeafTypes) -> Seal:
     """The batch's seal on a text chain, with leaves of those types.

@@ -10,6 +10,7 @@ from .commands.audit import audit
 from .commands.balance import balance
 from .commands.batches import batches
 from .commands.chain import chain
+from .commands.copy import copy
 from .commands.demo import demo
 from .commands.events import events
 from .commands.explain import explain
@@ -37,6 +38,7 @@ app.command(short_help="What was settled, and what is outstanding.")(batches)
 app.command(short_help="What happened, one event a line.")(events)
 app.command(short_help="Why a charge cost what it cost.")(explain)
 app.command(short_help="The events as csv or ndjson.")(export)
+app.command(short_help="Copy a log whole, also while it is written to.")(copy)
 app.command(short_help="Run the engine through crashes and faults.")(simulate)
 app.add_typer(chain, name="chain", short_help="The settlement contract on EVM chains: try it, deploy it, look at it.")
 
@@ -68,6 +70,7 @@ def tollbook(
       tollbook batches toll.db
       tollbook events toll.db --type charged --limit 5 --json
       tollbook explain toll.db 1234
+      tollbook copy toll.db backup.db
       tollbook simulate --seeds 100
       tollbook chain up
 

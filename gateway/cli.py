@@ -9,8 +9,9 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -18,7 +19,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     try:
         _prepare_streams()
-        code = _run(words)
+        with _told_warnings("--json" in words):
+            code = _run(words)
         sys.stdout.flush()
     except KeyboardInterrupt as interrupt:
         _drop_stdout()  # who reads it may have stopped reading
@@ -47,6 +49,25 @@ def _run(words: list[str]) -> int:
         return exit.exit_code
     except typer.Abort as abort:
         raise KeyboardInterrupt from abort
+
+
+@contextmanager
+def _told_warnings(as_json: bool) -> Iterator[None]:
+    """What a log says of itself as it is opened is told on stderr, once, as a line of ours."""
+    told = set()
+
+    def tell(message: Warning | str, category: type[Warning], *where: object, **more: object) -> None:
+        from . import errors
+
+        if (text := str(message)) not in told:
+            told.add(text)
+            with suppress(OSError, ValueError):
+                sys.stderr.write(errors.warning(text, getattr(message, "hint", "report this"), as_json) + "\n")
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("always", message=".*write-ahead file")
+        warnings.showwarning = tell
+        yield
 
 
 def _report(error: Exception, as_json: bool) -> int:

@@ -7,7 +7,7 @@ import typer
 
 Log = Annotated[Path, typer.Argument(metavar="LOG", help="The log: an SQLite file.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Answer in JSON, errors too.")]
-Subscriber = Annotated[str, typer.Option(metavar="S", help="Who pays.", show_default=False)]
+Subscriber = Annotated[str, typer.Option(metavar="S", help="Who pays; an address in any spelling.", show_default=False)]
 Plan = Annotated[str, typer.Option(metavar="P", help="The plan.", show_default=False)]
 OneSubscriber = Annotated[
     str | None, typer.Option("--subscriber", metavar="S", help="Only this one's.", show_default=False)

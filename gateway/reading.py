@@ -26,6 +26,7 @@ from replay.exports import Verified
 from replay.moments import calendar_time
 
 from .errors import Usage
+from .spelling import as_known
 
 
 class Moment(NamedTuple):
@@ -49,9 +50,9 @@ def moment(text: str) -> Moment:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Store]:
-    """The log at `path`, to be read."""
-    with closing(stores.get("sqlite")(path, read_only=True)) as store:
+def opened(path: Path, warn: bool = True) -> Iterator[Store]:
+    """The log at `path`, to be read. Without `warn` one that lacks its write-ahead file is opened without a word."""
+    with closing(stores.get("sqlite")(path, read_only=True, warn=warn)) as store:
         yield store
 
 
@@ -74,13 +75,15 @@ def reading(store: Store, text: str | None) -> Reading:
 def statement_of(
     store: Store, subscriber: str, plan: str, upto: str | None, begin: str | None
 ) -> tuple[Reading, Statement]:
-    """An account's statement from one moment to another: it opens with what one up to `begin` closes with."""
+    """An account's statement from one moment to another: it opens with what one up to `begin` closes with. Where the
+    subscriber is an EVM address, it is found in any spelling, and the statement has the log's."""
     start = None if begin is None else moment(begin)
     if start is not None and start.seq is not None:
         within(store, start.seq)
     now = reading(store, upto)
     if start is not None and ((start.seq or 0) > now.seq or (upto is not None and (start.at or 0) > now.at)):
         raise Usage(f"--from {begin} is later than where the statement ends", "swap --from and --as-of")
+    subscriber = as_known(subscriber, lambda name: bool(now.balances(name)))
     known = takewhile(lambda entry: entry.seq <= now.seq, entries(store.read(0)))
     instants: dict[int, int] = {}
     pending = now.pending(subscriber, plan)

@@ -32,22 +32,30 @@ def balances(log: Path, reading: Reading, accounts: Iterable[Balance]) -> dict[s
 
 def _account(balance: Balance) -> dict[str, Any]:
     until = balance.access_until
-    return msgspec.structs.asdict(balance) | {"access_until": None if until is None else time_text(until)}
+    shape = msgspec.structs.asdict(balance) | {"access_until": None if until is None else time_text(until)}
+    return _where_any(shape)
+
+
+def _where_any(shape: dict[str, Any]) -> dict[str, Any]:
+    """Units without a price are told where there are any."""
+    return shape if shape["unpriced"] else {name: value for name, value in shape.items() if name != "unpriced"}
 
 
 def statement(log: Path, reading: Reading, found: Statement, proof: dict[str, Any] | None = None) -> dict[str, Any]:
     """The answer of `statement`."""
-    return {
+    shape = {
         "log": path_text(log),
         "account": found.account,
         "subscriber": found.subscriber,
         "plan": found.plan,
         "as_of": as_of(reading),
         "opening": found.opening,
-        "lines": [msgspec.structs.asdict(line) | {"at": time_text(line.at)} for line in found.lines],
+        "lines": [_where_any(msgspec.structs.asdict(line) | {"at": time_text(line.at)}) for line in found.lines],
         "closing": found.closing,
         "proof": proof,
+        "unpriced": found.unpriced,
     }
+    return _where_any(shape)
 
 
 def event(entry: Entry) -> dict[str, Any]:
@@ -58,7 +66,7 @@ def event(entry: Entry) -> dict[str, Any]:
 def explanation(found: Explanation) -> dict[str, Any]:
     """The answer of `explain`."""
     tariff = {"version": found.tariff, "policy": found.policy, "parameters": found.parameters}
-    return {
+    shape = {
         "charge": found.charge,
         "at": time_text(found.at),
         "account": found.account,
@@ -78,7 +86,9 @@ def explanation(found: Explanation) -> dict[str, Any]:
         "draws": found.draws,
         "adjustments": [_adjustment(entry) for entry in found.adjustments],
         "net": found.net,
+        "unpriced": found.unpriced,
     }
+    return _where_any(shape)
 
 
 def _line(line: Line) -> dict[str, Any]:

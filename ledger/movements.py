@@ -27,6 +27,8 @@ from .events import (
     Lapsed,
     Payout,
     Purchased,
+    Reheld,
+    Reinstated,
     Released,
     Requested,
     Reversed,
@@ -75,6 +77,8 @@ class Journal:
         self.moved: list[Move] = []
         self.paid: list[Leg] = []
         self._purchases: dict[int, Purchased] = {}
+        self._reversed_before: dict[int, int] = {}
+        self._returned: dict[int, int] = {}
         self._holds: dict[int, tuple[int, Draws]] = {}
         self._debts: dict[int, list[tuple[int, int]]] = defaultdict(list)
         self._batches: dict[tuple[str, str, int], tuple[str, tuple[Payout, ...]]] = {}
@@ -142,30 +146,22 @@ class Journal:
         self._purchases[seq] = event
         if event.cost:
             self._pay([Leg(event.asset, "payer", event.account, seq, -event.cost)])
-            self._pay(_money(event, seq, event.cost))
+            self._pay(_money(event, seq, event.cost, 0))
 
     def _repay(self, account: int, lot: int, money: int) -> None:
+        """Money of a lot goes back to its payer; below 0, it comes again."""
         if money:
-            event = self._purchases[lot]
-            self._pay(_money(event, lot, -money))
+            event, before = self._purchases[lot], self._returned.get(lot, 0)
+            self._returned[lot] = before + money
+            self._pay(_money(event, lot, before, before + money))
             self._pay([Leg(event.asset, "payer", account, lot, money)])
 
     def _started(self, seq: int, event: Started) -> None:
         account, lot = event.account, event.lot
-        self._move(account, ((lot, self._purchases[lot].credits),), ISSUED, AVAILABLE)
-        paid = total(event.draws)
-        while paid and self._debts[account]:
-            source, owed = self._debts[account].pop(0)
-            part = min(paid, owed)
-            paid -= part
-            if owed > part:
-                self._debts[account].insert(0, (source, owed - part))
-            place = SPENT
-            if source in self._holds:
-                place = HELD
-                self._holds[source] = (account, _relabel(self._holds[source][1], lot, part))
-            self._move(account, ((lot, part),), AVAILABLE, place)
-            self._move(account, ((0, part),), place, AVAILABLE)
+        gone = self._reversed_before.pop(lot, 0)
+        self._move(account, ((lot, gone),), ISSUED, WITHDRAWN)
+        self._move(account, ((lot, self._purchases[lot].credits - gone),), ISSUED, AVAILABLE)
+        self._pay_debts(account, ((lot, total(event.draws)),))
 
     def _lapsed(self, seq: int, event: Lapsed) -> None:
         self._move(event.account, ((event.lot, event.credits),), AVAILABLE, LAPSED)
@@ -176,23 +172,48 @@ class Journal:
             self._repay(event.account, lot, money)
 
     def _reversed(self, seq: int, event: Reversed) -> None:
+        """Credits leave the lot: first what is left, then what was spent, then what is held, which is owed then.
+
+        Of a lot that has not started nothing is issued yet: they leave it as it starts.
+        """
         account, lot = event.account, event.lot
-        places = self.places(account, lot)
-        rest, spent = places[AVAILABLE], places[SPENT]
-        self._move(account, ((lot, rest),), AVAILABLE, WITHDRAWN)
-        self._move(account, ((lot, spent),), SPENT, WITHDRAWN)
-        self._move(account, ((0, spent),), AVAILABLE, SPENT)
-        self._owe(account, lot, ((0, spent),))
-        for request, (owner, draws) in list(self._holds.items()):
-            held = sum(credits for name, credits in draws if name == lot) if owner == account else 0
+        if self.places(account, lot)[ISSUED]:
+            places = self.places(account, lot)
+            rest = min(event.credits, places[AVAILABLE])
+            spent = min(event.credits - rest, places[SPENT])
+            self._move(account, ((lot, rest),), AVAILABLE, WITHDRAWN)
+            self._move(account, ((lot, spent),), SPENT, WITHDRAWN)
+            self._move(account, ((0, spent),), AVAILABLE, SPENT)
+            self._owe(account, lot, ((0, spent),))
+            self._unhold(account, lot, event.credits - rest - spent)
+        elif event.credits:
+            self._reversed_before[lot] = self._reversed_before.get(lot, 0) + event.credits
+        self._repay(account, lot, event.money)
+        self._pay_debts(account, event.repaid)
+
+    def _unhold(self, account: int, lot: int, credits: int) -> None:
+        """What open requests hold of a lot becomes debt: the oldest request first, of each what it drew last."""
+        for request in [name for name, (owner, _) in self._holds.items() if owner == account] if credits else ():
+            draws: list[tuple[int, int]] = []
+            held = 0
+            for name, part in reversed(self._holds[request][1]):
+                taken = min(part, credits) if name == lot else 0
+                held, credits = held + taken, credits - taken
+                draws += [(each, amount) for each, amount in ((0, taken), (name, part - taken)) if amount]
             if held:
+                self._holds[request] = (account, tuple(reversed(draws)))
                 self._move(account, ((lot, held),), HELD, WITHDRAWN)
                 self._move(account, ((0, held),), AVAILABLE, HELD)
-                self._holds[request] = (owner, tuple((0 if name == lot else name, part) for name, part in draws))
                 self._owe(account, request, ((0, held),))
-        purchase = self._purchases[lot]
-        repaid = self.money.get((purchase.asset, "payer", account, lot, ""), 0)
-        self._repay(account, lot, -repaid)
+
+    def _reinstated(self, seq: int, event: Reinstated) -> None:
+        account, lot = event.account, event.lot
+        if self.places(account, lot)[ISSUED]:
+            self._move(account, ((lot, event.credits),), WITHDRAWN, AVAILABLE)
+        elif event.credits:
+            self._reversed_before[lot] = self._reversed_before.get(lot, 0) - event.credits
+        self._repay(account, lot, -event.money)
+        self._pay_debts(account, event.repaid)
 
     # -- requests and charges: a request's own hold first, then available lots -----------------------------------------
 
@@ -200,10 +221,21 @@ class Journal:
         self._holds[seq] = (event.account, event.draws)
         self._move(event.account, event.draws, AVAILABLE, HELD)
 
+    def _reheld(self, seq: int, event: Reheld) -> None:
+        before = self._holds[event.request][1]
+        self._holds[event.request] = (event.account, event.draws)
+        change: dict[int, int] = {}
+        for sign, draws in ((-1, before), (1, event.draws)):
+            for lot, credits in draws:
+                change[lot] = change.get(lot, 0) + sign * credits
+        self._move(event.account, ((lot, -credits) for lot, credits in change.items() if credits < 0), HELD, AVAILABLE)
+        self._move(event.account, ((lot, credits) for lot, credits in change.items() if credits > 0), AVAILABLE, HELD)
+
     def _released(self, seq: int, event: Released) -> None:
         account, draws = self._holds.pop(event.request, (0, ()))
         self._forgive(account, event.request, draws)
         self._move(account, draws, HELD, AVAILABLE)
+        self._pay_debts(account, event.repaid)
 
     def _charged(self, seq: int, event: Charged) -> None:
         account, request = event.account, event.request
@@ -224,6 +256,7 @@ class Journal:
         else:
             self._holds[request] = (account, rest)
         self._owe(account, seq, more)
+        self._pay_debts(account, event.repaid)
 
     def _adjusted(self, seq: int, event: Adjusted) -> None:
         if event.credits > 0:
@@ -232,6 +265,7 @@ class Journal:
         else:
             self._forgive(event.account, event.charge, event.draws)
             self._move(event.account, event.draws, SPENT, AVAILABLE)
+            self._pay_debts(event.account, event.repaid)
 
     # -- batches -------------------------------------------------------------------------------------------------------
 
@@ -250,6 +284,22 @@ class Journal:
         for lot, credits in draws:
             if lot == 0 and credits:
                 self._debts[account].append((source, credits))
+
+    def _pay_debts(self, account: int, repaid: Draws) -> None:
+        """Lots pay debt, the oldest first: what it was for is then drawn on them, held by a request that is open, else
+        spent."""
+        for lot, credits in repaid:
+            while credits and self._debts[account]:
+                source, owed = self._debts[account][0]
+                part = min(credits, owed)
+                credits -= part
+                self._debts[account][:1] = [(source, owed - part)] if owed > part else []
+                place = SPENT
+                if source in self._holds:
+                    place = HELD
+                    self._holds[source] = (account, _relabel(self._holds[source][1], lot, part))
+                self._move(account, ((lot, part),), AVAILABLE, place)
+                self._move(account, ((0, part),), place, AVAILABLE)
 
     def _forgive(self, account: int, source: int, draws: Draws) -> None:
         credits = 0
@@ -270,14 +320,19 @@ class Journal:
         self._debts[account] = [(name, owed) for name, owed in debts if owed]
 
 
-def _money(event: Purchased, lot: int, amount: int) -> Iterator[Leg]:
-    """To where a lot's money is: with the receivers where funding is direct, else deferred."""
+def _money(event: Purchased, lot: int, before: int, after: int) -> Iterator[Leg]:
+    """To where a lot's money is, with the receivers where funding is direct, else deferred: its payer had `before` of
+    it, and has `after`.
+
+    What the receivers of direct money have given back in all is parted by their shares at both, so that none gives back
+    more than it had.
+    """
     if event.funding != "direct":
-        yield Leg(event.asset, "deferred", event.account, lot, amount)
+        yield Leg(event.asset, "deferred", event.account, lot, before - after)
         return
-    parts = split(abs(amount), [share.amount for share in event.shares])
-    for share, part in zip(event.shares, parts, strict=True):
-        yield Leg(event.asset, "settled", 0, 0, part if amount > 0 else -part, share.receiver)
+    shares = [share.amount for share in event.shares]
+    for share, less, more in zip(event.shares, split(after, shares), split(before, shares), strict=True):
+        yield Leg(event.asset, "settled", 0, 0, more - less, share.receiver)
 
 
 def _pay(asset: str, payouts: Iterable[Payout], origin: str, goal: str) -> Iterator[Leg]:
@@ -287,12 +342,13 @@ def _pay(asset: str, payouts: Iterable[Payout], origin: str, goal: str) -> Itera
 
 
 def _relabel(draws: Draws, lot: int, credits: int) -> Draws:
-    debt = tuple((name, part) for name, part in draws if name == 0)
-    paid, owed = consume(debt, credits)
-    moved = tuple((lot, part) for _, part in paid)
-    position = next(place for place, (name, _) in enumerate(draws) if name == 0)
-    rest = tuple((name, part) for name, part in draws[position:] if name != 0)
-    return (*draws[:position], *moved, *owed, *rest)
+    """Draws whose first `credits` drawn on debt are drawn on a lot instead, each in its place."""
+    changed: list[tuple[int, int]] = []
+    for name, amount in draws:
+        part = min(amount, credits) if name == 0 else 0
+        credits -= part
+        changed += [(each, rest) for each, rest in ((lot, part), (name, amount - part)) if rest]
+    return tuple(changed)
 
 
 _NOWHERE: Sequence[int] = (0,) * len(PLACES)
@@ -307,6 +363,8 @@ _POSTINGS: dict[type[Event], Callable[[Journal, int, Any], None]] = {
     Lapsed: Journal._lapsed,
     Withdrawn: Journal._withdrawn,
     Reversed: Journal._reversed,
+    Reinstated: Journal._reinstated,
+    Reheld: Journal._reheld,
     SettlementOpened: Journal._opened,
     SettlementAdopted: Journal._opened,
     SettlementConfirmed: Journal._ended,

@@ -309,13 +309,20 @@ class ChainPlugin(Protocol):
         """How many receivers one batch may pay, 100 or more; those beyond, by name, are in the next one."""
         ...
 
+    @property
+    def most_payout(self) -> int | None:
+        """The most that one batch may pay to one receiver or take back from it, 1 or more, in an asset's smallest unit;
+        what is beyond is in the next one. None where a payout may be of any size."""
+        ...
+
     def check(self, subscriber: str, plan: str) -> None:
         """Raises ValueError where no leaf of this kind of chain can name that subscriber or plan."""
         ...
 
     def check_money(self, chain: str, contract: str, asset: str, shares: Mapping[str, int]) -> None:
-        """Raises ValueError for a sale's money that no batch of that contract could pay to its receivers: an asset, a
-        contract or a receiver that has no such name there, an amount beyond what there is room for."""
+        """Raises ValueError for a sale's money that no batches of that contract could charge and pay to its receivers:
+        an asset, a contract or a receiver that has no such name there, an amount beyond what a leaf or a price has room
+        for. An amount beyond `most_payout` is no reason: several batches pay it."""
         ...
 
     def seal(self, batch: Batch) -> Seal:

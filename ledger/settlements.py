@@ -6,9 +6,18 @@ d < 0 raises `credited`.
 
 Invariant: charged − credited = E at the last opening, both only grow, and neither is ever rolled back.
 
-A receiver's payout is the sum of its shares of what all those lots have earned now, less its payouts in the batches
+What a receiver is due is the sum of its shares of what all those lots have earned now, less its payouts in the batches
 that were opened before and have not failed. So a failed batch's payouts are in the next one, a refund nets by itself,
 and batch boundaries change nothing. Nothing is read from the chain for any of it.
+
+A batch pays that as far as its chain can take it: so many receivers, and payouts no larger than its number holds.
+What does not fit is still due at the next opening, so that nothing blocks an asset.
+
+Invariant (solvency): the payouts of all standing batches up to one never sum to more than its leaves' charged − credited,
+since nobody's share of a growing total falls (`Lot.shares_earned`) and nothing is paid while something that was paid too
+much is not yet taken back whole. So a chain's escrow has what subscribers have not spent, as its last final leaves say,
+but for what receivers owe who claimed it before it was refunded. Only refunds that one batch cannot take back whole
+leave escrow short until the batch that takes back the last of them, which can follow at once.
 """
 
 from __future__ import annotations
@@ -78,14 +87,38 @@ def leaves(
     return tuple(found[name] for name in sorted(found))
 
 
-def payouts(settling: Settling, asset: str, accounts: Iterable[Account], at: int) -> tuple[Payout, ...]:
-    """What a batch that is opened at that time pays, by receiver; nothing for those who are due nothing."""
+def payouts(
+    settling: Settling,
+    asset: str,
+    accounts: Iterable[Account],
+    at: int,
+    most_receivers: int | None = None,
+    most_payout: int | None = None,
+) -> tuple[Payout, ...]:
+    """What a batch that is opened at that time pays, sorted by receiver: what is due, as far as one batch can take it.
+
+    `most_receivers` is how many it can pay, `most_payout` how much it can pay to one or take back; None for no bound.
+    """
     due: Counter[str] = Counter()
     for account in accounts:
         for lot in lots_in(account, settling.chain, settling.contract, asset):
             due.update(lot.shares_earned(at))
     due.subtract(settling.paid.get(asset, {}))
-    return tuple(Payout(receiver, amount) for receiver, amount in sorted(due.items()) if amount)
+    return _fitting(due, most_receivers, most_payout)
+
+
+def _fitting(due: Mapping[str, int], most_receivers: int | None, most_payout: int | None) -> tuple[Payout, ...]:
+    """As much of what is due as one batch can take, by receiver: what is taken back first, so that it is in escrow before
+    anybody is paid from there. An amount beyond the chain's number is cut to it."""
+
+    def cut(amount: int) -> int:
+        return amount if most_payout is None else max(-most_payout, min(amount, most_payout))
+
+    back = [Payout(receiver, cut(amount)) for receiver, amount in sorted(due.items()) if amount < 0]
+    taken = back[:most_receivers]
+    if len(taken) == len(back) and all(payout.amount == due[payout.receiver] for payout in taken):
+        taken += [Payout(receiver, cut(amount)) for receiver, amount in sorted(due.items()) if amount > 0]
+    return tuple(sorted(taken[:most_receivers], key=lambda payout: payout.receiver))
 
 
 def batch(settling: Settling, opened: OpenBatch, ledger: str) -> Batch:

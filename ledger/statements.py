@@ -7,12 +7,27 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import reduce
 
 import msgspec
 
-from .books import Account, Books, Plan
+from .amounts import add_usage
+from .books import Account, Books, Plan, total
 from .errors import LedgerError
-from .events import Adjusted, Charged, Event, Line, Purchased, Recorded, Requested, tag
+from .events import (
+    Adjusted,
+    Charged,
+    Event,
+    Line,
+    Purchased,
+    Recorded,
+    Reheld,
+    Reinstated,
+    Requested,
+    Reversed,
+    Started,
+    tag,
+)
 from .log import Entry
 from .movements import CREDITS, Journal, Leg
 from .rating import marginal
@@ -40,7 +55,8 @@ class Amounts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StatementLine(msgspec.Struct, frozen=True, kw_only=True):
-    """One event of the account. `seq` is None for what time has done and nothing has written yet."""
+    """One event of the account. `seq` is None for what time has done and nothing has written yet. `unpriced` are the
+    units by dimension that no rate of the tariff read; a correction takes some away by a minus."""
 
     seq: int | None
     at: int
@@ -50,10 +66,14 @@ class StatementLine(msgspec.Struct, frozen=True, kw_only=True):
     charge: int | None
     change: Amounts
     balance: Amounts
+    unpriced: dict[str, int]
 
 
 class Statement(Shown, frozen=True, kw_only=True):
-    """An account's movements. Invariant: opening + the changes of the lines = closing."""
+    """An account's movements. Invariant: opening + the changes of the lines = closing.
+
+    `unpriced` are the units of all lines that no rate of a tariff read.
+    """
 
     account: int
     subscriber: str
@@ -63,6 +83,7 @@ class Statement(Shown, frozen=True, kw_only=True):
     opening: Amounts
     lines: tuple[StatementLine, ...]
     closing: Amounts
+    unpriced: dict[str, int]
 
     def _repr_html_(self) -> str:
         rows = "".join(
@@ -98,6 +119,7 @@ class Explanation(Shown, frozen=True, kw_only=True):
     draws: tuple[tuple[int, int], ...]
     adjustments: tuple[Entry, ...]
     net: int
+    unpriced: dict[str, int]
 
 
 def statement(
@@ -130,6 +152,7 @@ def statement(
                 charge=entry.seq if isinstance(entry.event, Charged) else getattr(entry.event, "charge", 0) or None,
                 change=change,
                 balance=balance,
+                unpriced=_unpriced(entry.event),
             )
         )
     if not number:
@@ -143,7 +166,12 @@ def statement(
         opening=opening,
         lines=tuple(lines),
         closing=balance,
+        unpriced=reduce(add_usage, (line.unpriced for line in lines), {}),
     )
+
+
+def _unpriced(event: Event) -> dict[str, int]:
+    return {**event.unpriced} if isinstance(event, Charged | Adjusted) else {}
 
 
 def _and_pending(entries: Iterable[Entry], pending: Iterable[Recorded], at: int) -> Iterator[Entry]:
@@ -165,7 +193,14 @@ def _amounts(legs: Iterable[Leg]) -> Amounts:
 
 
 def describe(event: Event) -> str:
-    """An event in a few words."""
+    """An event in a few words, with what it pays of the account's debt, and the units that have no price."""
+    paid = total(getattr(event, "draws" if isinstance(event, Started) else "repaid", ()))
+    unpriced = ", ".join(f"{units} {name}" for name, units in sorted(_unpriced(event).items()))
+    more = [f"pays {paid} of the debt"] * bool(paid) + [f"no price for {unpriced}"] * bool(unpriced)
+    return ", ".join([_words(event), *more])
+
+
+def _words(event: Event) -> str:
     words = tag(event).replace("_", " ")
     match event:
         case Purchased():
@@ -180,6 +215,12 @@ def describe(event: Event) -> str:
             return f"charged for {of}{' (late)' if event.late else ''}{short}"
         case Requested():
             return f"request held {event.hold}"
+        case Reheld():
+            return f"request {event.request} holds {total(event.draws)} now"
+        case Reversed() | Reinstated():
+            parts = [f"{event.credits} credits"] * bool(event.credits)
+            parts += [f"{event.money} of the money"] * bool(event.money)
+            return f"{words} {' and '.join(parts)}".rstrip() + f", lot {event.lot}"
         case Adjusted():
             what = f"charge {event.charge}" if event.charge else f"period {event.period}"
             return f"{event.reason.replace('_', ' ')} of {what}" + (f": {event.note}" if event.note else "")
@@ -225,6 +266,7 @@ def explain(
         draws=event.draws,
         adjustments=adjustments,
         net=event.credits + sum(each.event.credits for each in adjustments if isinstance(each.event, Adjusted)),
+        unpriced={**event.unpriced},
     )
 
 

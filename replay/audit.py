@@ -26,11 +26,24 @@ from ledger.log import TEXT, Snapshot
 from ledger.plugins import Store
 
 from .chain import Chain, Checkpoint, checkpoint, compare
-from .checks import BY_EVENT, DIFFERENCE, KINDS, earnings, ordinary, outstanding, references, snapshots, totals, whole
+from .checks import (
+    BY_EVENT,
+    DIFFERENCE,
+    KINDS,
+    earnings,
+    holds,
+    ordinary,
+    outstanding,
+    references,
+    snapshots,
+    standing,
+    totals,
+    whole,
+)
 from .checks.adjustments import pending_falls
 from .checks.case import Case
 from .checks.times import KIND, Dues
-from .findings import Findings, Report, ReportHead, Unverified, in_order, time_text
+from .findings import Findings, Leap, Report, ReportHead, Unverified, in_order, time_text
 from .onchain import compared
 from .parts import TOGETHER, Part, Place, Share, together
 from .rows import FileRows, Row, Source, Unreadable, source
@@ -44,6 +57,8 @@ LONG = 100_000
 """Events from which on it is worth starting processes to audit a log in."""
 
 _TOLD_EVERY = 500
+_COPY = "copy a log that is open with `tollbook copy`"
+_EMPTY = f"there are 0 events: a copy of the file of a log that was open may have lost them; {_COPY}"
 _END = "; what follows it is not folded"
 
 
@@ -140,7 +155,7 @@ def _in_parts(log: FileRows, checkpoints: list[Checkpoint], number: int, workers
             return None
     except Exception:  # noqa: BLE001 - a log in which the parts do not fit together is not clean
         return None
-    return _report(log.name, proofs[0].end, case, KINDS)
+    return _report(log.name, proofs[0].end, case, KINDS, proofs[0].leaps)
 
 
 def audit_part(path: str, upto: int, checkpoints: list[Checkpoint], of: int, index: int) -> Part | None:
@@ -182,10 +197,12 @@ class _Audit:
         chain.end()
         for flaw in self._log.flaws():
             self._findings.add("unreadable", None, "file", "ok", flaw, f"the file is damaged: {flaw}")
+        if missing := self._log.incomplete():
+            self._findings.add("unreadable", None, "write-ahead file", "present", "missing", f"{missing}; {_COPY}")
         if self._folds:
             self._end()
             self._guarded("books", self._whole)
-        return _report(self._log.name, _place(chain), self._case, kinds)
+        return _report(self._log.name, _place(chain), self._case, kinds, tuple(chain.leaps))
 
     def part(self, share: Share) -> Part | None:
         """Audit a share of the accounts. None where anything is found, or cannot be judged alone."""
@@ -198,7 +215,8 @@ class _Audit:
         chain.end()
         if self._folds:
             self._end()
-        if self._findings.counts or (share.index == share.of - 1 and self._log.flaws()):
+        last = share.index == share.of - 1
+        if self._findings.counts or (last and (self._log.incomplete() or self._log.flaws())):
             return None
         _count(case)
         if share.index:  # the first part counts the commits
@@ -214,6 +232,7 @@ class _Audit:
             earnings=share.earnings,
             settlings=case.books.settlings,
             snapshots=share.snapshots,
+            leaps=tuple(chain.leaps),
         )
 
     def _end(self) -> None:
@@ -271,8 +290,16 @@ class _Audit:
         if self._share is not None:
             case.books.seq = case.seq
         self._guarded("time", lambda: self._dues.end(case))
+        self._guarded("books", lambda: self._laws(case))
         if case.falls:
             self._guarded("price", lambda: pending_falls(case))
+
+    def _laws(self, case: Case) -> None:
+        """What holds of an account after every commit."""
+        for number in self._dues.touched(case):
+            account = case.books.accounts[number]
+            standing.end(case, account)
+            holds.end(case, account)
 
     def _events(self, row: Row) -> list[Recorded] | None:
         """The events of a commit, or a finding."""
@@ -304,6 +331,7 @@ class _Audit:
         try:
             case.fold()
             totals.after(case)
+            holds.after(case)
         except Exception as error:  # noqa: BLE001 - reducers and journal expect what decide would write
             self._folds = False
             case.find("books", "event", None, None, f"this cannot be folded: {type(error).__name__}: {error}{_END}")
@@ -337,7 +365,7 @@ def _place(chain: Chain) -> Place:
     return Place(chain.seq, chain.commits, chain.at, chain.hash)
 
 
-def _report(name: str, end: Place, case: Case, kinds: tuple[str, ...]) -> Report:
+def _report(name: str, end: Place, case: Case, kinds: tuple[str, ...], leaps: tuple[Leap, ...]) -> Report:
     _count(case)
     found = in_order(case.findings.listed)
     return Report(
@@ -357,6 +385,8 @@ def _report(name: str, end: Place, case: Case, kinds: tuple[str, ...]) -> Report
             chains=tuple(sorted(case.unsealed)),
         ),
         findings=found,
+        warnings=() if end.seq or found else (_EMPTY,),
+        leaps=leaps,
     )
 
 

@@ -9,12 +9,16 @@ from pathlib import Path
 
 import msgspec
 
+from ledger.amounts import SECOND
 from ledger.errors import BadData
 from ledger.log import commit_hash
 from ledger.plugins import Store
 
-from .findings import Findings, time_text
+from .findings import MOST_LISTED, Findings, Leap, time_text
 from .rows import Row, Source, Unreadable, source
+
+FAR = 60 * SECOND
+"""Microseconds between two commits beyond which time may have leapt."""
 
 _LONGEST_AUDIT = 64 * 1024 * 1024
 
@@ -43,6 +47,7 @@ class Chain:
     """Follows a log's commits. A broken commit is found once: the next is held to the hash that this one stored.
 
     `seq`, `at` and `hash` are those of the last commit, as stored. Without `hashes` these are not computed again.
+    `leaps` are the first of those that the clock made, as the log shows it.
     """
 
     def __init__(
@@ -52,6 +57,8 @@ class Chain:
         self._known: tuple[bytes, ...] = (origin,)
         self._awaited = {each.seq: each for each in checkpoints}
         self.commits, self.seq, self.at, self.hash = 0, 0, 0, origin
+        self.leaps: list[Leap] = []
+        self._leap = (0, 0, 0)
         self.whole = True  # whether each commit so far followed the one before
         self._pass()
 
@@ -68,9 +75,25 @@ class Chain:
 
     def end(self) -> None:
         """Checkpoints that the log never came to."""
+        self._stood()
         for each in self._awaited.values():
             message = f"the log ends at {self.seq} or has no commit that ends at {each.seq}"
             self._findings.add(each.kind, each.seq, "hash", each.hash, None, message)
+
+    def _follow_clock(self, row: Row, at: int) -> None:
+        """A clock that leapt ahead, and was set right, is behind the log: until it has caught up, commits have the very
+        time of the last one."""
+        if at == self.at:
+            seq, ahead, commits = self._leap
+            self._leap = seq, ahead, commits + 1
+            return
+        self._stood()
+        self._leap = row.first_seq, at - self.at if self.commits > 1 else 0, 0
+
+    def _stood(self) -> None:
+        seq, ahead, commits = self._leap
+        if ahead > FAR and commits >= 2 and len(self.leaps) < MOST_LISTED:
+            self.leaps.append(Leap(seq=seq, at=time_text(self.at), ahead_us=ahead, commits=commits))
 
     def _pass(self) -> None:
         awaited = self._awaited.pop(self.seq, None)
@@ -111,6 +134,7 @@ class Chain:
         if self.commits > 1 and row.at < self.at:
             message = f"time goes back from {time_text(self.at)} to {time_text(row.at)}"
             self._findings.add("time", row.first_seq, "at", self.at, row.at, message)
+        self._follow_clock(row, row.at)
         self.at = row.at
 
 

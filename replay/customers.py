@@ -16,7 +16,7 @@ is integer arithmetic.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import accumulate
 from math import exp, isqrt, lgamma, log
 from pathlib import Path
@@ -29,7 +29,7 @@ from ledger.amounts import split
 
 from .moments import HOUR, midnight
 from .profiles import Client, Profile, read_profile
-from .traces import Row, Source, Trace, read
+from .traces import Row, Source, Trace, has_json_lines, read
 
 START = midnight(2026, 1, 25)
 """Where drawn usage begins, in UTC microseconds: a week before a month ends, so that monthly meters roll over."""
@@ -67,16 +67,19 @@ def demand(
     subscribers: int = 50,
     seed: int = 0,
     skip_bad: bool = False,
+    dimensions: Collection[str] = (),
+    reads: Collection[str] = (),
 ) -> Trace:
-    """Requests that each have a customer: read from a CSV trace, drawn from a `.json` profile, or generated (no path).
+    """Requests that each have a customer: read from a trace, drawn from a `.json` profile, or generated (no path).
 
-    `requests` counts only where usage is drawn or generated, `skip_bad` only where it is read.
+    `requests` counts only where usage is drawn or generated; `skip_bad`, `dimensions` and `reads` (see `traces.read`)
+    only where it is read.
     """
     if path is None:
         return generate(requests, subscribers, seed)
-    if Path(path).suffix.lower() == ".json":
+    if Path(path).suffix.lower() == ".json" and not has_json_lines(path):
         return draw(read_profile(path), requests, seed, subscribers=subscribers, file=str(path))
-    return assign(read(path, skip_bad=skip_bad), subscribers, seed)
+    return assign(read(path, skip_bad=skip_bad, dimensions=dimensions, reads=reads), subscribers, seed)
 
 
 def assign(trace: Trace, subscribers: int, seed: int) -> Trace:
@@ -91,7 +94,7 @@ def assign(trace: Trace, subscribers: int, seed: int) -> Trace:
         else msgspec.structs.replace(row, subscriber=names[bisect_right(upto, int(rng.random() * upto[-1]))])
         for row in trace.rows
     ]
-    return Trace(source=msgspec.structs.replace(trace.source, seed=seed), rows=rows)
+    return msgspec.structs.replace(trace, source=msgspec.structs.replace(trace.source, seed=seed), rows=rows)
 
 
 def generate(requests: int, subscribers: int, seed: int) -> Trace:
@@ -104,7 +107,8 @@ def generate(requests: int, subscribers: int, seed: int) -> Trace:
         for rank, (name, weight) in enumerate(zip(_names(subscribers), _zipf(subscribers), strict=True))
     ]
     rows = _requests(customers, LEVELS, DAYS * 24, requests, rng)
-    return Trace(source=Source(kind="generated", file=None, rows=len(rows), seed=seed), rows=rows)
+    source = Source(kind="generated", file=None, rows=len(rows), seed=seed)
+    return Trace(source=source, rows=rows, dimensions=_dimensions(customers))
 
 
 def draw(
@@ -122,7 +126,8 @@ def draw(
     span = max(len(client.rate_per_hour) for client in profile.clients)
     customers = sorted((_customer(client, span) for client in profile.clients), key=lambda one: -one.weight)
     rows = _requests(customers[:subscribers], profile.quantiles, span, requests, Random(seed))
-    return Trace(source=Source(kind="profile", file=file, rows=len(rows), seed=seed), rows=rows)
+    source = Source(kind="profile", file=file, rows=len(rows), seed=seed)
+    return Trace(source=source, rows=rows, dimensions=_dimensions(customers))
 
 
 class _Customer(NamedTuple):
@@ -146,6 +151,10 @@ def _customer(client: Client, span: int) -> _Customer:
     model = client.group.rsplit("/", 1)[-1]
     variation = 1.0 if client.cv is None else client.cv
     return _Customer(f"{client.group}/{client.client}", model, sum(hours) * span // len(hours), hours, variation, usage)
+
+
+def _dimensions(customers: Sequence[_Customer]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(dimension for customer in customers for dimension in customer.usage))
 
 
 def _requests(

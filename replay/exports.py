@@ -22,6 +22,7 @@ from ledger.log import Commit, Entry, Head, commit_hash, origin, unseal
 from ledger.plugins import Store, stores
 
 from .findings import ReportHead, time_text
+from .spreadsheets import inert_json, inert_text
 
 Progress: TypeAlias = Callable[[str, int, int], None]
 """Is told what is being done, how much of it is done, and how much there is."""
@@ -148,21 +149,29 @@ class EventRows:
 
 
 def export(
-    where: str | Path, to: str, out: Path | TextIO, *, after: int = 0, progress: Progress | None = None
+    where: str | Path,
+    to: str,
+    out: Path | TextIO,
+    *,
+    after: int = 0,
+    spreadsheet: bool = False,
+    progress: Progress | None = None,
 ) -> Export:
     """Write the events after a sequence, in the format `to` (one of FORMATS), to a new file or to an open stream.
 
+    `spreadsheet` is for csv: a form of which a spreadsheet runs nothing; numbers and the events' JSON say the same.
     A file appears whole or not at all: it is written beside its place and then renamed. Raises AlreadyExists.
     """
     store = stores.get("sqlite")(where, read_only=True)
     try:
         log, counted = Verified(store), Counter[str]()
+        write = _write_spreadsheet if spreadsheet else FORMATS[to]
         rows = _rows(log, after, counted, progress)
         if isinstance(out, Path):
             with _new_file(out) as file:
-                FORMATS[to](rows, file)
+                write(rows, file)
         else:
-            FORMATS[to](rows, out)
+            write(rows, out)
     finally:
         store.close()
     return Export(str(where), to, str(out) if isinstance(out, Path) else "-", counted["rows"], log.report())
@@ -202,6 +211,16 @@ def _write_csv(rows: Iterable[EventRow], file: TextIO) -> None:
     writer = csv.writer(file)
     writer.writerow(COLUMNS)
     writer.writerows((*row[:-1], row.event.decode()) for row in rows)
+
+
+def _write_spreadsheet(rows: Iterable[EventRow], file: TextIO) -> None:
+    writer = csv.writer(file, quoting=csv.QUOTE_NONNUMERIC)
+    writer.writerow(COLUMNS)
+    for row in rows:
+        amount = None if row.amount is None else int(row.amount)
+        cells = row._replace(amount=None, event=b"")[:-2]
+        texts = (inert_text(cell) if isinstance(cell, str) else cell for cell in cells)
+        writer.writerow((*texts, amount, inert_json(row.event.decode())))
 
 
 def _write_ndjson(rows: Iterable[EventRow], file: TextIO) -> None:

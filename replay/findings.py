@@ -56,8 +56,22 @@ class Unverified(msgspec.Struct, frozen=True, kw_only=True):
     facts: int = 0
 
 
+class Leap(msgspec.Struct, frozen=True, kw_only=True):
+    """A place where the log's time jumped ahead and then stood still: the clock was behind its log.
+
+    `seq` is that of the commit at which it jumped, to `at`, by `ahead_us` microseconds; so many later `commits` have
+    exactly that time.
+    """
+
+    seq: int
+    at: str
+    ahead_us: int
+    commits: int
+
+
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """An audit's answer."""
+    """An audit's answer. `warnings` say what is no fault of the log, and is yet not what anybody audits; `leaps` of the
+    clock are told, and are no findings."""
 
     log: str
     verdict: Literal["clean", "findings"]
@@ -65,6 +79,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     checks: tuple[Check, ...]
     unverified: Unverified
     findings: tuple[Finding, ...]
+    warnings: tuple[str, ...] = ()
+    leaps: tuple[Leap, ...] = ()
 
     @property
     def clean(self) -> bool:

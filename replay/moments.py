@@ -59,6 +59,20 @@ def elapsed_time(text: str) -> int:
     return _within(_BURSTGPT_START + int(seconds) * SECOND + _microseconds(fraction), text)
 
 
+def time_or_elapsed(text: str) -> int:
+    """Decimal seconds as `elapsed_time` takes them, or else a date and time."""
+    return elapsed_time(text) if _ELAPSED.fullmatch(text) else calendar_time(text)
+
+
+def elapsed_milliseconds(text: str) -> int:
+    """Decimal milliseconds after 2023-01-01T00:00:00Z, as Mooncake counts them (from the start of its trace)."""
+    found = _ELAPSED.fullmatch(text)
+    if not found:
+        raise BadData(f"{shown(text)} is not a time", "write times as milliseconds, 0 or more, such as 3052")
+    milliseconds, fraction = found.groups("")
+    return _within(_BURSTGPT_START + int(milliseconds) * 1_000 + int(fraction[:3].ljust(3, "0")), text)
+
+
 def _microseconds(fraction: str) -> int:
     return int(fraction[:6].ljust(6, "0"))
 

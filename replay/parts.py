@@ -37,11 +37,10 @@ from .checks.case import ELSEWHERE, Case
 from .checks.settled import MOVES
 from .checks.snapshots import KIND as SNAPSHOT
 from .checks.whole import Counted
+from .findings import Leap
 
-TOGETHER = (settlements.PAYOUTS, settlements.ROOT)
+TOGETHER = (settlements.PAYOUTS, settlements.SOLVENCY, settlements.ROOT)
 """Kinds of checks that look at all accounts at once."""
-
-Earnings = tuple[dict[tuple[str, str], int], Counter[str]]
 
 
 class CannotPart(Exception):
@@ -74,7 +73,7 @@ class Part:
 
     `events` counts what it judged, `taken` are the digests of what may be taken in only once, `earnings` what its
     accounts had earned at each batch, by leaf (those that changed since the one before) and by receiver. `snapshots`
-    are the books without their accounts, which were compared, as stored.
+    are the books without their accounts, which were compared, as stored; `leaps` those of the clock.
     """
 
     end: Place
@@ -84,9 +83,10 @@ class Part:
     taken: list[bytes]
     counted: Counted
     batches: list[Happened] = field(default_factory=list)
-    earnings: dict[int, Earnings] = field(default_factory=dict)
+    earnings: dict[int, settlements.Earnings] = field(default_factory=dict)
     settlings: dict[tuple[str, str], Settling] = field(default_factory=dict)
     snapshots: list[bytes] = field(default_factory=list)
+    leaps: tuple[Leap, ...] = ()
 
 
 class Share:
@@ -96,7 +96,7 @@ class Share:
         self.index, self.of = index, of
         self.events = 0
         self.batches: list[Happened] = []
-        self.earnings: dict[int, Earnings] = {}
+        self.earnings: dict[int, settlements.Earnings] = {}
         self.snapshots: list[bytes] = []
         self._known: dict[tuple[str, str, str], dict[tuple[str, str], int]] = {}
 
@@ -129,12 +129,12 @@ class Share:
         return not self.index
 
     def _earned(self, case: Case, event: SettlementOpened) -> None:
-        totals, due = settlements.earnings_of(case, event)
+        sums = settlements.earnings_of(case, event)
         known = self._known.setdefault((event.chain, event.contract, event.asset), {})
-        now = {**dict.fromkeys(known, 0), **totals}
+        now = {**dict.fromkeys(known, 0), **sums.totals}
         changed = {name: amount for name, amount in now.items() if known.get(name) != amount}
         known.update(changed)
-        self.earnings[case.seq] = changed, due
+        self.earnings[case.seq] = settlements.Earnings(changed, sums.due, sums.fell)
 
     def snapshot(self, case: Case, snapshot: Snapshot) -> None:
         """Compare the accounts of a snapshot that are judged here. Raises CannotPart where it is not the books."""
@@ -185,11 +185,14 @@ def _batches(case: Case, parts: Sequence[Part]) -> None:
         case.seq, case.at, case.head, case.event = each.seq, each.at, each.head, each.event  # type: ignore[assignment]
         if isinstance(each.event, SettlementOpened):
             event = each.event
-            totals, due = known.setdefault((event.chain, event.contract, event.asset), {}), Counter[str]()
+            totals = known.setdefault((event.chain, event.contract, event.asset), {})
+            sums = settlements.Earnings(totals)
             for part in parts:
-                totals.update(part.earnings[each.seq][0])
-                due.update(part.earnings[each.seq][1])
-            case.settled.expected = settlements.expected(case.settled, event, totals, due)
+                own = part.earnings[each.seq]
+                totals.update(own.totals)
+                sums.due.update(own.due)
+                sums.fell |= own.fell
+            case.settled.expected = settlements.expected(case.settled, event, sums)
         for kind, _, judge in BY_EVENT.get(type(each.event), ()):
             if kind in TOGETHER:
                 case.findings.checked[kind] += 1

@@ -17,7 +17,15 @@ from ledger.errors import Damaged, LedgerError, NotALog
 from ledger.folding import SNAPSHOT_VERSION
 from ledger.log import COLUMNS, TEXT, Snapshot, origin
 from ledger.plugins import Store
-from ledger.stores.sqlite import APPLICATION_ID, LOCK_SECONDS, SCHEMA, SQLiteStore, reading_uri, remove_side_files
+from ledger.stores.marking import MISSING, misses_write_ahead_file
+from ledger.stores.sqlite import (
+    APPLICATION_ID,
+    LOCK_SECONDS,
+    SCHEMA,
+    SQLiteStore,
+    reading_uri,
+    remove_side_files,
+)
 
 _AT_ONCE = 1_000
 _LOCK_BYTE = 2**30
@@ -67,6 +75,10 @@ class Source(Protocol):
         """What the storage itself says is damaged."""
         ...
 
+    def incomplete(self) -> str:
+        """What the storage says of commits that it had and that are not there; nothing where it does not."""
+        ...
+
     def close(self) -> None:
         """Let go."""
         ...
@@ -95,6 +107,7 @@ class FileRows:
         self._connection.text_factory = bytes
         try:
             self.id, self.origin = self._identify(path)
+            self._incomplete = misses_write_ahead_file(self._connection, path)
             self._upto = self._last() if upto is None else upto
         except BaseException:
             self.close()
@@ -153,6 +166,10 @@ class FileRows:
             elif kind == b"trigger" and name not in expected and table in _OURS:
                 flaws.append(f"the trigger {_text(name)} is not the log's own")
         return flaws + self._lost_pages()
+
+    def incomplete(self) -> str:
+        """That the write-ahead file is missing, where the log's own file says that there was one with commits."""
+        return MISSING if self._incomplete else ""
 
     def _lost_pages(self) -> list[str]:
         """Whether pages are in no table: a tree that lost its end, or its beginning, may be whole in itself.
@@ -249,6 +266,10 @@ class StoreRows:
         """A store says what is wrong by failing to read."""
         return []
 
+    def incomplete(self) -> str:
+        """A store says so when it is opened."""
+        return ""
+
     def close(self) -> None:
         """The store is its owner's to close."""
 
@@ -275,6 +296,10 @@ class BrokenFile:
         """What `rows` says is all there is to say."""
         return []
 
+    def incomplete(self) -> str:
+        """Nothing can be told."""
+        return ""
+
     def close(self) -> None:
         """Nothing was opened."""
 
@@ -300,6 +325,6 @@ def _expected_schema() -> dict[str, str]:
 def _check_opens(path: Path) -> None:
     """Open and close the log as everyone does, for the errors that this gives."""
     try:
-        SQLiteStore(path, read_only=True).close()
+        SQLiteStore(path, read_only=True, warn=False).close()  # that it is incomplete is a finding here
     except (TypeError, Damaged, UnicodeError) as error:
         raise NotALog(f"{path} is damaged or not a ledger: {error}") from error

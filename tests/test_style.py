@@ -32,7 +32,7 @@ def test_functions_and_files_stay_readable(path):
 
 def test_the_core_reads_no_clock_and_no_randomness_but_where_it_is_handed_in():
     allowed = {
-        ("engine.py", "time"),
+        ("clock.py", "time"),
         ("sqlite.py", "time"),
         ("turnstile.py", "time"),
     }  # the system clock handed in by default; waiting for a lock

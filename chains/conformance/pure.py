@@ -179,7 +179,8 @@ def _check(trial: Trial) -> Iterator[str]:
 
 
 def _check_money(trial: Trial) -> Iterator[str]:
-    """What `check_money` lets pass can be charged and paid by a batch; what the bench names passes."""
+    """What `check_money` lets pass can be charged by a batch and paid, by several where it is more than one can pay; what
+    the bench names passes."""
     bench, plugin, chain = trial.bench, trial.bench.plugin, trial.fresh()
     name, contract, receiver = chain.name, chain.contract, bench.receivers[0]
     plugin.check_money(name, contract, bench.asset, dict.fromkeys(bench.receivers, 1))
@@ -194,9 +195,24 @@ def _check_money(trial: Trial) -> Iterator[str]:
             continue
         leaf = replace(batch.leaves[0], charged=amount, credited=0)
         try:
-            plugin.seal(replace(batch, asset=asset, leaves=(leaf,), payouts=(Payout(paid, amount),)))
+            fits = amount if plugin.most_payout is None else min(amount, plugin.most_payout)
+            plugin.seal(replace(batch, asset=asset, leaves=(leaf,), payouts=(Payout(paid, fits),)))
         except ValueError as error:
             yield f"check_money lets {amount} {asset!r} for {paid!r} pass, and no batch can pay it: {error}"
+
+
+def _most_payout(trial: Trial) -> Iterator[str]:
+    """A batch that pays a receiver so much, or takes it back, can be sealed."""
+    plugin = trial.bench.plugin
+    most = plugin.most_payout
+    if most is not None and (type(most) is not int or most < 1):
+        yield f"`most_payout` is {most!r}, neither None nor a whole number of 1 or more"
+        return
+    for amount in (10**100, -(10**100)) if most is None else (most, -most):
+        try:
+            plugin.seal(replace(_sample(trial), payouts=trial.payouts(amount)))
+        except ValueError as error:
+            yield f"a payout of {amount} cannot be sealed, though `most_payout` is {most}: {error}"
 
 
 RULES: Rules = {
@@ -208,4 +224,5 @@ RULES: Rules = {
     "a seal refuses bad leaves": _refuses,
     "check refuses what no leaf can name": _check,
     "check_money refuses what no batch can pay": _check_money,
+    "a batch can pay the most that is said": _most_payout,
 }

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from chains.outbox import Outbox, Step
 from chains.proofs import prove
 from chains.watcher import Watcher
 from ledger import Adjust, Answer, Charge, CreatePlan, Ledger
-from ledger.batches import Attempt, ExitPaid
+from ledger.batches import Attempt, Batch, ExitPaid
 from ledger.plugins import Chain
 
 from .trial import PATIENCE, Broken, Rules, Trial, differ, ids
@@ -17,25 +17,28 @@ _PLAN = "conformance"
 
 
 class Shop:
-    """A ledger in memory that sells one plan on a chain: 100 credits for 1000, of which 900 and 100 are shares."""
+    """A ledger in memory that sells one plan on a chain: 100 credits for 1000, of which 900 and 100 are shares; or
+    `credits` for these `shares`."""
 
-    def __init__(self, trial: Trial, buyers: int = 1) -> None:
+    def __init__(self, trial: Trial, buyers: int = 1, shares: Sequence[int] = (900, 100), credits: int = 100) -> None:
         self.trial, self.chain = trial, trial.fresh()
+        price = dict(zip(trial.bench.receivers, shares, strict=False))
         self.ledger = Ledger.open(clock=lambda: trial.bench.now(self.chain), id="conformance")
         self._do(
             CreatePlan(
                 plan=_PLAN,
                 owner="conformance",
                 asset=trial.bench.asset,
-                price=trial.terms(),
-                credits=100,
+                price=price,
+                credits=credits,
                 policy="per_credit",
                 parameters={"per": "call"},
                 onchain_id=trial.bench.plans[0],
             )
         )
-        for subscriber in range(buyers):
-            trial.buy(self.chain, subscriber)
+        for subscriber in trial.bench.subscribers[:buyers]:
+            trial.bench.purchase(self.chain, subscriber, trial.bench.plans[0], price, credits)
+            trial.bench.mine(self.chain)
         self.pass_time()
 
     def pass_time(self) -> None:
@@ -74,11 +77,13 @@ class Shop:
                 states = [(one.batch.number, one.state) for one in open_batches]
                 raise Broken(f"the outbox comes to no end: {states}, step {step.name}")
 
-    def settle(self) -> None:
-        """Open what was earned and carry it to its end, with one outbox."""
-        self.open()
+    def settle(self) -> Batch | None:
+        """Open what was earned and carry it to its end, with one outbox; what was opened."""
+        number = self.open()
+        opened = self.ledger.batches(self.chain.name, self.chain.contract)
         outbox = self.outbox(self.chain)
         self.finish(lambda: outbox)
+        return next((each.batch for each in opened if each.batch.number == number), None)
 
     def agrees(self, when: str) -> Iterator[str]:
         """Receivers have their shares of what was earned, and the ledger knows it."""
@@ -271,6 +276,39 @@ def _left(trial: Trial) -> Iterator[str]:
     shop.close()
 
 
+def _all_left(trial: Trial) -> Iterator[str]:
+    """7 credits for 53, of which 37 and 16 are shares, settled and claimed after every credit. Then both subscribers
+    leave: escrow has what they have not spent, and the last of them is paid as the first."""
+    price, credits, bench = 53, 7, trial.bench
+    shop, both, plan = Shop(trial, 2, (37, 16), credits), bench.subscribers[:2], bench.plans[0]
+    batch = None
+    for used in range(1, 4):
+        for subscriber in (0, 1):
+            shop.charge(1, subscriber)
+        if used == 3:
+            for name in both:
+                trial.able(bench.request_exit, shop.chain, name, plan)
+            shop.pass_time()
+        batch = shop.settle()
+        unspent = 2 * (price - price * used // credits)
+        if (left := shop.chain.escrow(bench.asset)) < unspent:
+            yield f"escrow has {left} after {used} credits of each of two subscribers, who have {unspent} unspent"
+        for receiver in bench.receivers[:2]:
+            if shop.chain.due(receiver, bench.asset) > 0:
+                trial.able(bench.claim, shop.chain, receiver)
+        bench.pass_time(shop.chain)
+    if batch is None:
+        raise Broken("there is nothing to settle after a credit was used")
+    for place, name in enumerate(both, 1):
+        proof = prove(batch, bench.plugin.leaf_types, name, plan)
+        trial.try_to(bench.leave, shop.chain, name, plan, proof.leaf, proof.proof)
+        shop.pass_time()
+        paid = [fact.amount for fact in shop.chain.facts() if isinstance(fact, ExitPaid)]
+        expected = [price - price * 3 // credits] * place
+        yield from differ(f"what {place} of two subscribers left with who had so much unspent", paid, expected)
+    shop.close()
+
+
 def _granted_early(trial: Trial) -> Iterator[str]:
     """A watcher that does not wait for finality reverses a purchase that a re-organisation has taken away."""
     shop = Shop(trial)
@@ -298,4 +336,5 @@ RULES: Rules = {
     "a re-organisation on the way pays once": _reorganised,
     "what was granted early can be taken back": _granted_early,
     "who leaves has the rest": _left,
+    "the last one leaves with the rest": _all_left,
 }

@@ -21,7 +21,7 @@ MOST_PRICE = 2**96 - 1
 """What a plan of the contract may cost, in the asset's smallest unit."""
 
 MOST_PAYOUT = 2**95 - 1
-"""What one batch may pay one receiver."""
+"""What one batch may pay one receiver or take back: the contract's int96 (its least number, -2^95, is not used)."""
 
 
 class EvmPlugin:
@@ -37,6 +37,11 @@ class EvmPlugin:
         """How many receivers one batch may pay."""
         return MOST_RECEIVERS
 
+    @property
+    def most_payout(self) -> int:
+        """What one batch may pay one receiver, or take back."""
+        return MOST_PAYOUT
+
     def check(self, subscriber: str, plan: str) -> None:
         """Raises ValueError for a subscriber that is no address in its one spelling (EIP-55), so that no address has
         two accounts, and for a plan that is no id of the contract's."""
@@ -45,15 +50,13 @@ class EvmPlugin:
 
     def check_money(self, chain: str, contract: str, asset: str, shares: Mapping[str, int]) -> None:
         """Raises ValueError for a contract, an asset or a receiver that is not spelled as here, an asset of another
-        chain, and amounts for which a plan of the contract, or one payout, has no room."""
+        chain, and a price for which a plan of the contract has no room."""
         addresses.check_address(contract)
         addresses.token(asset)
         if not asset.startswith(f"{chain}/"):
             raise ValueError(f"{asset} is not on {chain}, where its money should be")
-        for receiver, amount in shares.items():
+        for receiver in shares:
             addresses.check_address(receiver)
-            if amount > MOST_PAYOUT:
-                raise ValueError(f"one payout is {MOST_PAYOUT} at most (int96), not {amount}")
         if sum(shares.values()) > MOST_PRICE:
             raise ValueError(f"a price is {MOST_PRICE} at most (uint96), not {sum(shares.values())}")
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from chains.leaves import TEXT_LEAF, LeafTypes, abi_encode, account_key
-from chains.seals import seal
+from chains.seals import MOST_PAYOUT, seal
 from ledger.batches import Batch, Seal
 from ledger.errors import BadData
 
@@ -42,6 +42,11 @@ class MockPlugin:
     def most_receivers(self) -> int:
         """As many as one transaction can pay on an EVM chain, in round figures."""
         return 1_500
+
+    @property
+    def most_payout(self) -> int:
+        """What a digest has room for."""
+        return MOST_PAYOUT
 
     def check(self, subscriber: str, plan: str) -> None:
         """Raises ValueError for an empty name, or one that is no text: any other will do."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -63,7 +64,8 @@ def audit(
 
     Exits 0 where it is clean, 1 where there are findings, 2 where it could not be done (the chain does not
     answer). What no installed policy can
-    price again is counted as unverified, which is no finding.
+    price again is counted as unverified, which is no finding. A log without events is clean, and a warning says so.
+    A log whose file says that it had a write-ahead file, which is gone, is not: it may be a copy by `cp`.
     """
 
     from contextlib import ExitStack, closing
@@ -75,7 +77,7 @@ def audit(
     from .. import render
     from ..choosing import chosen_to_compare
     from ..connecting import connect
-    from ..errors import BAD_ANSWER, DONE
+    from ..errors import BAD_ANSWER, DONE, warning
     from ..progress import progress
 
     noted = None if since is None else checkpoint(since)
@@ -92,6 +94,9 @@ def audit(
             processes=processes,
             chains=connections,
         )
+    for text in report.warnings:
+        message, _, hint = text.partition("; ")
+        sys.stderr.write(warning(f"{log}: {message}", hint, json) + "\n")
     if html is not None:
         html.write_text(page(report), encoding="utf-8")
     if json:
@@ -104,7 +109,7 @@ def audit(
 def _show(report: Report) -> None:
     from ..render import line, table
 
-    line(f"{report.log}: {report.verdict}")
+    line(f"{report.log}: {report.verdict}{'' if report.head.seq else ', 0 events'}")
     line(f"head {report.head.seq} in {report.head.commits} commits, {report.head.at}, {report.head.hash}")
     line()
     table(("check", ">checked", ">findings"), [(each.name, each.checked, each.findings) for each in report.checks])
@@ -115,6 +120,12 @@ def _show(report: Report) -> None:
     if report.unverified.facts:
         line()
         line(f"unverified: {report.unverified.facts} purchases or exits on the chain, of plans that the log lacks")
+    for leap in report.leaps:
+        line()
+        line(
+            f"the clock leapt ahead by {leap.ahead_us // 1_000_000} seconds at {leap.seq}, to {leap.at}; "
+            f"{leap.commits} later commits have the same time"
+        )
     for finding in report.findings[:MOST_SHOWN]:
         line()
         line(f"{finding.kind} at {'-' if finding.seq is None else finding.seq}: {finding.message}")

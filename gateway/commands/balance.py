@@ -23,15 +23,18 @@ def balance(
       tollbook balance LOG --as-of now
 
     Without --as-of it is the position at the log's last entry. A later moment says what time does to it: what
-    expires, which requests end. A filter that matches no account exits 2.
+    expires, which requests end. A filter that matches no account exits 2. An EVM address is found in any spelling.
     """
     from ledger.errors import NotFound
 
     from .. import render, shapes
     from ..reading import opened, reading
+    from ..spelling import as_known
 
     with opened(log) as store:
         now = reading(store, as_of)
+        if subscriber is not None:
+            subscriber = as_known(subscriber, lambda name: bool(now.balances(name)))
         found = now.balances(subscriber, plan)
     if not found and (subscriber is not None or plan is not None):
         wanted = [f"subscriber {subscriber}"] * (subscriber is not None) + [f"plan {plan}"] * (plan is not None)
@@ -43,6 +46,10 @@ def balance(
     title = f"{answer['log']} as of {now.seq}, {answer['as_of']['at']}"
     columns = ("subscriber", "plan", *(f">{place}" for place in _PLACES), ">open", "access until", "admits")
     render.table(columns, map(_row, found, answer["accounts"]), title)
+    for each in found:
+        if each.unpriced:
+            units = ", ".join(f"{units} {name}" for name, units in sorted(each.unpriced.items()))
+            render.line(f"no price for {units} of {each.subscriber} on {each.plan}")
 
 
 _PLACES = ("available", "held", "spent", "lapsed", "withdrawn", "debt", "issued")

@@ -53,6 +53,8 @@ def _show(found: Explanation, answer: dict[str, Any], decimals: int) -> None:
     line(f"charge {found.charge} of {found.subscriber} on {found.plan}, {answer['at']}")
     line(f"  {'final' if found.final else 'part'}, for {of}")
     line(f"  usage: {_pairs(found.usage | found.labels) or 'none'}")
+    if found.unpriced:
+        line(f"  no price for: {_pairs(found.unpriced)}")
     line(f"  tariff {found.tariff}: {found.policy} {_pairs(found.parameters)}".rstrip())
     line(f"  meter before: {_pairs(found.before) or 'nothing'}")
     line()

@@ -79,7 +79,7 @@ def settle(
     from ..reading import opened
     from ..settlement import Run, pauses
 
-    with opened(log):
+    with opened(log, warn=False):  # it is opened again to be written, which says what is wrong with it
         check_writable(log)  # and this makes no log, and turns no empty file into one
     with progress(quiet=json) as told, Ledger.open(log) as ledger:
         begun, before = ledger.head, ledger.earned()

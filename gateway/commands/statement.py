@@ -56,6 +56,7 @@ def statement(
 
     with opened(log) as store:
         now, found = statement_of(store, subscriber, plan, as_of, begin)
+        subscriber = found.subscriber
         decimals = next(each.decimals for each in now.balances(subscriber, plan))
         proven = None if proof is None else _proven(store, proof, subscriber, plan)
     answer = shapes.statement(log, now, found, None if proven is None else proven.shape())
@@ -65,6 +66,9 @@ def statement(
     title = f"{subscriber} on {plan}, account {found.account}, as of {now.seq}, {answer['as_of']['at']}"
     columns = ("seq", "at", "what", ">available", ">held", ">spent", ">available after", ">held after")
     render.table(columns, _rows(found, [line["at"] for line in answer["lines"]], decimals), title)
+    if found.unpriced:
+        units = ", ".join(f"{units} {name}" for name, units in sorted(found.unpriced.items()))
+        render.line(f"no price for {units}")
     if proven is not None:
         proven.show(log)
 

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from itertools import count
 from pathlib import Path
 from random import Random
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -27,6 +27,7 @@ from replay.traces import Trace
 from ..choosing import CONTRACT, MOCK, mock_file
 from ..connecting import leaves_folder
 from ..errors import Usage
+from .priced import check_priced, models, reads
 from .shop import Tariff, open_shop
 from .story import Progress, Story, TraceClock, slice_length
 from .summary import PolicyShown, Summary, figures
@@ -62,6 +63,7 @@ def run(
     seed: int = 0,
     chain: str = "mock",
     skip_bad: bool = False,
+    dimensions: Sequence[str] = (),
     progress: Progress = _quietly,
 ) -> Summary:
     """Sell, admit, charge, correct, settle and audit what a trace tells (or what is generated, without one).
@@ -79,8 +81,11 @@ def run(
     if db is not None:
         _check_free(db)
     tariff = _tariff(policy or POLICY)
-    demanded = demand(trace, requests=requests, subscribers=subscribers, seed=seed, skip_bad=skip_bad)
+    demanded = _demand(
+        tariff, trace, requests=requests, subscribers=subscribers, seed=seed, skip_bad=skip_bad, dimensions=dimensions
+    )
     _check_names(demanded)
+    check_priced(demanded, tariff.name, tariff.policy)
     shop = open_shop(demanded, tariff, slice_length(demanded))
     name = f"demo-{_digest(demanded, tariff, seed, CHAINS[chain])}"
     path, begun = _claim(db), False
@@ -92,7 +97,7 @@ def run(
                 progress("chain", 1, 1)
             begun = True
             story.play(progress)
-            summary, onchain = figures(ledger), till.told()
+            summary, onchain = figures(ledger, story.unread), till.told()
             report = _audit(path, [till.chain] if onchain else [], progress)
         sweep(path)
     except BaseException as error:
@@ -111,6 +116,18 @@ def run(
         audit=report,
         onchain=onchain,
     )
+
+
+def _demand(tariff: Tariff, trace: Path | None, *, dimensions: Sequence[str], **options: Any) -> Trace:  # noqa: ANN401 - those of `demand`
+    """The requests, with the columns that the policy reads: also those that it reads for the models of the trace."""
+    if trace is None and dimensions:
+        raise Usage("--dimension names a column, and there is no trace", "give --trace, or leave --dimension out")
+    first = reads(tariff.policy, [None]) or frozenset()
+    demanded = demand(trace, dimensions=dimensions, reads=sorted(first), **options)
+    more = reads(tariff.policy, models(demanded)) or frozenset()
+    if not demanded.source.ignored or more <= first:
+        return demanded
+    return demand(trace, dimensions=dimensions, reads=sorted(first | more), **options)
 
 
 @contextmanager

@@ -16,10 +16,11 @@ import msgspec
 from ledger import CreatePlan, Endpoint, Limits, RateLimit, RegisterAgent, split
 from ledger.amounts import MOST_CREDITS, SECOND, add_usage
 from ledger.errors import LedgerError
-from ledger.plugins import Policy
+from ledger.plugins import Policy, policies
 from ledger.rating import total
 from replay.traces import Row, Trace
 
+from .priced import Priced
 from .work import LONGEST, work_of
 
 ASSET = "USD"
@@ -50,11 +51,12 @@ class Customer(msgspec.Struct):
 
 
 class Shop(msgspec.Struct, frozen=True):
-    """Plans and agents by name, and the customers by subscriber."""
+    """Plans and agents by name, the customers by subscriber, and what the plans' policies read."""
 
     plans: dict[str, CreatePlan]
     agents: dict[str, RegisterAgent]
     customers: dict[str, Customer]
+    priced: Priced
 
 
 class Tariff(msgspec.Struct, frozen=True):
@@ -72,7 +74,8 @@ def open_shop(trace: Trace, tariff: Tariff, slice_length: int) -> Shop:
     names = dict.fromkeys(row.plan for row in trace.rows if row.plan is not None)
     plans = _plans(tariff, usual, _fair_use(trace.rows, customers), names, 900 + 4 * slice_length // SECOND)
     agents = dict.fromkeys(row.agent for row in trace.rows if row.agent is not None)
-    return Shop(plans, _agents(["assistant", "reader", *agents], tuple(plans)), customers)
+    priced = dict.fromkeys(plans, tariff.policy) | {UNLIMITED: policies.get("time")({})}
+    return Shop(plans, _agents(["assistant", "reader", *agents], tuple(plans)), customers, Priced(priced, trace))
 
 
 def usual_price(policy: Policy, rows: Sequence[Row]) -> int:

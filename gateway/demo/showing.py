@@ -59,6 +59,10 @@ def _lines(summary: Summary) -> Iterator[tuple[str, str, str, str]]:
     yield "charged", f"{charged.charges:,}", f"{charged.credits:,}", ""
     if charged.shortfall:
         yield "  beyond the balance, not charged", "", f"{charged.shortfall:,}", ""
+    if charged.uncharged:
+        yield "  admitted and never charged", f"{charged.uncharged:,}", "", ""
+    for dimension, units in charged.unpriced.items():
+        yield f"  units that no rate reads: {dimension}", f"{units:,}", "", ""
     yield "corrected", f"{adjusted.count:,}", f"{adjusted.added - adjusted.returned:+,}", ""
     yield "lapsed unused", "", f"{summary.lapsed:,}", ""
     yield "earned", "", "", _money(summary, summary.earned)

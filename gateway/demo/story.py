@@ -36,6 +36,7 @@ from ledger.events import Charged, Requested
 from replay.moments import HOUR
 from replay.traces import Row, Trace
 
+from .priced import labels
 from .shop import DAY, STARTER, TRIAL, Customer, Habit, Shop, agent_for
 from .till import Order, Till
 from .work import Guess, first_half, known_after, work_of
@@ -87,7 +88,7 @@ class _Account(msgspec.Struct):
 
 
 class Story:
-    """One run of the demo on an open ledger."""
+    """One run of the demo on an open ledger. `unread` counts units of work that no rate read, by dimension."""
 
     def __init__(self, ledger: Ledger, till: Till, clock: TraceClock, trace: Trace, shop: Shop, rng: Random) -> None:
         self._ledger, self._till, self._clock, self._rows = ledger, till, clock, trace.rows
@@ -102,6 +103,7 @@ class Story:
         self._invoice = count(1)
         self._asked: dict[tuple[str, str], _Account] = {}
         self._charges, self._corrected, self._corrections = 0, 0, 0
+        self.unread: Counter[str] = Counter()
         first, last = self._rows[0].at, self._rows[-1].at
         self._between = (last - first) // BATCHES
         self._settlements = [first + (last - first) * number // BATCHES for number in range(1, BATCHES)]
@@ -165,8 +167,8 @@ class Story:
             agent=name,
             method="POST",
             url=self._shop.agents[name].endpoints[0].url.replace(":action", "complete"),
-            estimate=self._guess.estimate(row),
-            labels={} if row.model is None else {"model": row.model},
+            estimate=self._shop.priced.given(account.plan.plan, row.model, self._guess.estimate(row)),
+            labels=labels(row.model),
         )
         self._do(request, lambda outcome: self._answered(account, row, outcome))
 
@@ -239,7 +241,11 @@ class Story:
             return
         if account.customer.habit is Habit.before_it_runs_out and not account.plan.seconds:
             self._asked[account.customer.subscriber, account.plan.plan] = account
-        request, (usage, duration), fate = outcome.seq, work_of(row), self._rng.random()
+        request, (work, duration), fate = outcome.seq, work_of(row), self._rng.random()
+        plan = account.plan.plan
+        usage = self._shop.priced.given(plan, row.model, work)
+        if fate >= VOIDED + LOST:
+            self.unread.update(self._shop.priced.unread(plan, row.model, row.usage))
         if fate < VOIDED:
             self._after(duration // 2, lambda: self._do(Release(request=request)))
         elif fate < VOIDED + LOST:
@@ -291,7 +297,7 @@ class Story:
             credits = -(-event.credits // 2)
             return Adjust(charge=charge, credits=-credits, reason="refund", note="the answer broke off half-way")
         after = [name for name in event.usage if known_after(name)]
-        dimension = max(after, key=lambda name: (event.usage[name], name)) if after else "calls"
+        dimension = max(after or event.usage, key=lambda name: (event.usage[name], name), default="calls")
         tenth = -(-event.usage.get(dimension, 0) // 10)
         if kind == 1 and tenth:
             return Adjust(charge=charge, usage={dimension: -tenth}, note="a part was counted twice")

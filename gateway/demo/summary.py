@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -17,6 +18,7 @@ from ledger.events import (
     Purchased,
     Recorded,
     RefusedRequests,
+    Released,
     Requested,
     SettlementConfirmed,
     SettlementFailed,
@@ -55,11 +57,14 @@ class Sold(msgspec.Struct, frozen=True):
 
 
 class Charges(msgspec.Struct, frozen=True):
-    """What was charged; `shortfall` is what the builder absorbed."""
+    """What was charged; `shortfall` is what the builder absorbed. `uncharged` counts admitted requests without any
+    charge, but for those that were called off or expired, and `unpriced` the units that no rate read, by dimension."""
 
     charges: int
     credits: int
     shortfall: int
+    uncharged: int
+    unpriced: dict[str, int]
 
 
 class Adjustments(msgspec.Struct, frozen=True):
@@ -132,19 +137,24 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Tally:
-    """Sums over the events of a log."""
+    """Sums over the events of a log. `uncharged` are the requests that nothing was charged for yet."""
 
     def __init__(self) -> None:
+        self.uncharged: set[int] = set()
         self.sums: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
         self.money: Counter[str] = Counter()
         self.subscribers: set[str] = set()
 
-    def take(self, event: Recorded) -> None:
+    def take(self, seq: int, event: Recorded) -> None:
         match event:
             case Requested():
                 self.sums["admitted"] += 1
+                self.uncharged.add(seq)
+            case Released() if event.reason != "failed":
+                self.uncharged.discard(event.request)
             case Charged():
+                self.uncharged.discard(event.request)
                 self._add(charges=1, charged=event.credits, shortfall=event.shortfall)
             case RefusedRequests():
                 self.refused[event.reason] += event.count
@@ -169,11 +179,12 @@ class _Tally:
         self.sums.update(amounts)
 
 
-def figures(ledger: Ledger) -> partial[Summary]:
-    """The summary of a ledger up to now, but for what the run alone knows: how it came about, and its audit."""
+def figures(ledger: Ledger, unread: Mapping[str, int]) -> partial[Summary]:
+    """The summary of a ledger up to now, but for what the run alone knows: how it came about, and its audit. `unread`
+    are the units that no rate read."""
     tally = _Tally()
     for entry in ledger.events():
-        tally.take(entry.event)
+        tally.take(entry.seq, entry.event)
     sums, refused = tally.sums, tally.refused.total()
     assets = ledger.earned()
     return partial(
@@ -182,7 +193,13 @@ def figures(ledger: Ledger) -> partial[Summary]:
         subscribers=len(tally.subscribers),
         requests=Requests(sums["admitted"] + refused, sums["admitted"], refused, dict(tally.refused.most_common())),
         sold=Sold(sums["purchases"], sums["sold"], dict(sorted(tally.money.items()))),
-        charged=Charges(sums["charges"], sums["charged"], sums["shortfall"]),
+        charged=Charges(
+            charges=sums["charges"],
+            credits=sums["charged"],
+            shortfall=sums["shortfall"],
+            uncharged=len(tally.uncharged),
+            unpriced={name: units for name, units in sorted(unread.items()) if units},
+        ),
         adjusted=Adjustments(sums["adjustments"], sums["returned"], sums["added"]),
         lapsed=sums["lapsed"],
         earned={asset.asset: asset.earned for asset in assets},

@@ -52,7 +52,7 @@ def open_settlement(case: Case, command: OpenSettlement) -> Decision:
     _check_line(settling, command.asset)
     accounts, events = all_due(case)
     now = leaves(settling, command.asset, accounts, case.books.plans, case.at)
-    pays = payouts(settling, command.asset, accounts, case.at)[: plugin.most_receivers]
+    pays = payouts(settling, command.asset, accounts, case.at, plugin.most_receivers, plugin.most_payout)
     same = now == settling.leaves.get(command.asset, ()) and command.asset not in settling.failed
     if not pays and (same or not any(leaf.charged or leaf.credited for leaf in now)):
         return Decision([], [])

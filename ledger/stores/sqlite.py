@@ -11,6 +11,7 @@ import os
 import sqlite3
 import time
 import uuid
+import warnings
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -30,10 +31,22 @@ from ..errors import (
     WrongVersion,
 )
 from ..log import COLUMNS, FORMAT, TEXT, Commit, Head, Snapshot, origin
+from .marking import (
+    CHECKPOINT_PAGES,
+    MISSING,
+    MISSING_HINT,
+    NothingWritten,
+    clear_mark,
+    marked,
+    misses_write_ahead_file,
+    set_mark,
+    write_ahead_file,
+)
 from .turnstile import Turnstile
 
 APPLICATION_ID = 0x546F6C6C  # "Toll"
 LOCK_SECONDS = 30
+_PAGE = 4_096
 MOST_AT_ONCE = 32
 """Commits that one read takes at most: each may hold thousands of events."""
 
@@ -101,28 +114,44 @@ FROM events WHERE type = 'agent_registered';
 """
 
 
+class IncompleteLog(UserWarning):
+    """A log is read whose own file says that it is not all of it. `hint` says what to do."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
 class SQLiteStore:
     """A log in the file `where`, made where there is none (with `id`, or a new one) unless `read_only`.
 
-    Raises NotFound, NotALog, WrongVersion or Locked.
+    Raises NotFound, NotALog, WrongVersion or Locked; and Damaged where it is to be written and its write-ahead file is
+    missing though it had commits, since what is written then would follow an older log than the one that was
+    acknowledged. It can be read, with an `IncompleteLog` warning (not with `warn` off), and `incomplete` says so.
     """
 
-    def __init__(self, where: str | Path, id: str | None = None, read_only: bool = False) -> None:
+    def __init__(self, where: str | Path, id: str | None = None, read_only: bool = False, warn: bool = True) -> None:
         self.path = Path(where)
         self._file = self.path.absolute()  # the process may go to another folder, and the file be opened anew
         self._read_only = read_only
+        self.incomplete = False
         self._connection: sqlite3.Connection | None = None
-        self._turnstile = Turnstile(_wal(self._file))
+        self._turnstile = Turnstile(write_ahead_file(self._file))
         self._paused = False
+        self._unmarked_pages = CHECKPOINT_PAGES
+        self._half_marked = False
         try:
             self._connect(create=not read_only)
             self.id = self._identify(id)
+            self._check_whole()
         except (sqlite3.DatabaseError, UnicodeError) as error:
             self.close()
             raise _opening_error(self.path, error) from error
         except BaseException:
             self.close()
             raise
+        if self.incomplete and warn:
+            warnings.warn(IncompleteLog(f"{self.path}: {MISSING}", MISSING_HINT), stacklevel=3)
 
     def head(self) -> Head:
         """The last commit's place."""
@@ -141,6 +170,8 @@ class SQLiteStore:
         committing = False
         try:
             if not connection.in_transaction:  # it is held otherwise
+                self._mark(connection, commit)
+                connection = self._open_connection()
                 self._begin(connection)
             body: str | bytes = commit.body.decode() if commit.kind == TEXT else commit.body
             row = (commit.first_seq, commit.count, commit.at, body, commit.hash)
@@ -150,6 +181,7 @@ class SQLiteStore:
                 raise Conflict("the head moved")
             committing = True
             connection.execute("COMMIT")
+            self._unmarked_pages += 2 + len(commit.body) // _PAGE
         except sqlite3.Error as error:
             if not committing:
                 self._roll_back()
@@ -163,6 +195,9 @@ class SQLiteStore:
     def hold(self) -> Iterator[None]:
         """Nobody else writes inside, up to the first append. Raises Locked."""
         try:
+            connection = self._open_connection()
+            if not self._read_only:
+                self._mark(connection)
             self._begin(self._open_connection())
         except sqlite3.Error as error:
             raise self._not_written(error) from error
@@ -224,7 +259,10 @@ class SQLiteStore:
         self._execute(SNAPSHOTS.replace("TABLE", "TABLE IF NOT EXISTS"))  # it is a cache, and may have been dropped
         row = (*snapshot, _digest(snapshot))
         self._execute("INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?, ?, ?)", *row)
-        self._execute("DELETE FROM snapshots WHERE seq NOT IN (SELECT seq FROM snapshots ORDER BY seq DESC LIMIT 2)")
+        self._execute(
+            "DELETE FROM snapshots WHERE seq > 0 AND seq NOT IN (SELECT seq FROM snapshots ORDER BY seq DESC LIMIT 2)"
+        )
+        self._unmarked_pages += len(snapshot.body) // _PAGE
 
     def pause(self) -> None:
         """Let go of the file until it is next needed."""
@@ -236,6 +274,8 @@ class SQLiteStore:
         """Close the file. Reading leaves nothing behind."""
         self._paused = False
         if self._connection is not None:
+            if self._half_marked:
+                self._unmark(self._connection)
             self._turnstile.close()
             self._connection.close()
             self._connection = None
@@ -257,6 +297,8 @@ class SQLiteStore:
         )
         if not self._read_only:
             self._connection.execute("PRAGMA synchronous = FULL")
+            self._connection.execute("PRAGMA wal_autocheckpoint = 0")  # `_mark` does it
+        self._unmarked_pages, self._half_marked = CHECKPOINT_PAGES, False
 
     def _identify(self, new: str | None) -> str:
         """The ledger's id; a file that is empty becomes a ledger."""
@@ -275,6 +317,40 @@ class SQLiteStore:
         if not self._read_only:
             _turn_to_wal(connection)  # a copy may have been made in another mode
         return row[0]
+
+    def _check_whole(self) -> None:
+        """Whether the write-ahead file is there, where the log's own file says that it had one with commits."""
+        connection = self._open_connection()
+        self.incomplete = misses_write_ahead_file(connection, self._file)
+        if self._read_only:
+            return
+        if self.incomplete:
+            raise Damaged(f"{self.path}: {MISSING}", MISSING_HINT)
+        self._unmark(connection)
+
+    def _unmark(self, connection: sqlite3.Connection) -> None:
+        """Take away a mark whose setting was cut short, here or in a writer that died: what it speaks of is there."""
+        if marked(connection):
+            with self._turnstile.turn(LOCK_SECONDS), suppress(sqlite3.Error):  # else the next who opens it does
+                clear_mark(connection)
+        self._half_marked = False
+
+    def _mark(self, connection: sqlite3.Connection, commit: Commit | None = None) -> None:
+        """Before the first commit, and when about so many pages were written ahead: have these written into the log's
+        file, with the mark that more follows beside it. A failure is told as one of `commit`, the next one, which is
+        not begun: where a write of the mark may or may not be on the disk, no commit may follow it."""
+        if self._unmarked_pages < CHECKPOINT_PAGES:
+            return
+        self._half_marked = True
+        try:
+            with self._turnstile.turn(LOCK_SECONDS):
+                complete = set_mark(connection)
+        except NothingWritten as failed:
+            raise failed.error from None
+        except sqlite3.Error as error:
+            self._find_out(commit, error)
+        self._half_marked = False
+        self._unmarked_pages = 0 if complete else CHECKPOINT_PAGES * 7 // 8
 
     def _check_tables(self, connection: sqlite3.Connection) -> None:
         """A view or a virtual table in the place of a table may never end."""
@@ -304,21 +380,24 @@ class SQLiteStore:
                 connection.execute("ROLLBACK")
             raise
 
-    def _find_out(self, commit: Commit, error: sqlite3.Error) -> None:
+    def _find_out(self, commit: Commit | None, error: sqlite3.Error) -> None:
         """A COMMIT failed: neither done nor undone until the file says so. Retrying a sync is not an answer, so the
         file is opened anew, checkpointed (which writes the pages again and syncs them), and read. What is not found
-        must not be there after a power cut either, so it is gone for good before that is said."""
+        must not be there after a power cut either, so it is gone for good before that is said. Without a `commit` it
+        was one that writes no events."""
         try:
             self.close()
             self._connect(create=False)
+            clear_mark(self._open_connection())
             busy = self._execute("PRAGMA wal_checkpoint(TRUNCATE)")[0][0]
-            found = self._execute("SELECT hash FROM commits WHERE first_seq = ?", commit.first_seq)
+            at = 0 if commit is None else commit.first_seq
+            found = self._execute("SELECT hash FROM commits WHERE first_seq = ?", at)
             if not found:
                 _forget_for_good(self._file)
         except (sqlite3.Error, LogError, OSError) as second:
             self.close()
             raise OutcomeUnknown(f"the append failed ({error}), and so did reading the log again ({second})") from error
-        if found and found[0][0] != commit.hash:
+        if found and commit is not None and found[0][0] != commit.hash:
             raise Conflict("another process wrote in between")
         if busy:
             self.close()
@@ -371,7 +450,7 @@ class SQLiteStore:
 def reading_uri(path: Path) -> str:
     """How SQLite opens a log to read it, and only that, beside a writer or without one."""
     where = _uri(path, "ro")
-    if os.access(path.absolute().parent, os.W_OK) or _wal(path).exists():
+    if os.access(path.absolute().parent, os.W_OK) or write_ahead_file(path).exists():
         return where
     return f"{where}&immutable=1"  # a log in WAL mode cannot be read where its side files cannot be made
 
@@ -387,19 +466,15 @@ def remove_side_files(path: Path) -> None:
     written into the log by that, and a writer that has the log open is never the last.
     """
     with suppress(OSError, sqlite3.Error, UnicodeError):  # SQLite quotes a damaged schema in its message
-        if _wal(path).stat().st_size == 0:
+        if write_ahead_file(path).stat().st_size == 0:
             with closing(sqlite3.connect(_uri(path, "rw"), uri=True, timeout=0)) as connection:
                 connection.execute("SELECT count(*) FROM sqlite_master")
-
-
-def _wal(path: Path) -> Path:
-    return path.with_name(f"{path.name}-wal")
 
 
 def _forget_for_good(path: Path) -> None:
     """Sync that the `-wal` file was emptied, or removed from its folder. SQLite does not: a power cut could bring it
     back with a commit that was not synced then, and is."""
-    places = [_wal(path)] if _wal(path).exists() else []
+    places = [write_ahead_file(path)] if write_ahead_file(path).exists() else []
     if hasattr(os, "O_DIRECTORY"):  # elsewhere a folder cannot be synced
         places.append(path.absolute().parent)
     for place in places:

@@ -10,7 +10,12 @@ from ledger.events import (
     Charged,
     Event,
     Lapsed,
+    Purchased,
+    Reheld,
+    Reinstated,
+    Released,
     Requested,
+    Reversed,
     SettlementAdopted,
     SettlementConfirmed,
     SettlementFailed,
@@ -18,10 +23,11 @@ from ledger.events import (
     SettlementSubmitted,
     SettlementUnknown,
     Started,
+    Unfrozen,
     Withdrawn,
 )
 
-from . import adjustments, adoptions, draws, earnings, exits, prices, settlements
+from . import adjustments, adoptions, draws, earnings, exits, holds, prices, reversals, settlements, standing
 from .case import Case
 
 KINDS = (
@@ -43,6 +49,13 @@ KINDS = (
     "root",
     "batch_order",
     "snapshot",
+    "solvency",
+    "debt",
+    "coverage",
+    "window",
+    "limit",
+    "unpriced",
+    "frozen",
 )
 """The kinds of findings that every audit looks for, in the order of the report."""
 
@@ -59,12 +72,26 @@ class Judge(NamedTuple):
 
 
 JUDGES = (
-    Judge("hold", Requested, prices.requested),
+    Judge("window", Purchased, standing.queued),
+    Judge("frozen", Purchased, standing.sold_unfrozen),
+    Judge("frozen", Requested, standing.acts_unfrozen),
+    Judge("unpriced", Requested, standing.priced),
+    Judge("limit", Requested, standing.within_limits),
+    Judge("hold", Requested, holds.requested),
     Judge("draws", Requested, draws.requested),
+    Judge("coverage", Reheld, holds.reheld),
+    Judge("draws", Released, draws.repaid),
+    Judge("frozen", Charged, standing.acts_unfrozen),
+    Judge("unpriced", Charged, standing.priced),
     Judge("price", Charged, prices.charged),
     Judge("draws", Charged, draws.charged),
+    Judge("unpriced", Adjusted, standing.priced),
     Judge("adjustment", Adjusted, adjustments.adjusted),
     Judge("draws", Adjusted, draws.adjusted),
+    Judge("draws", Reversed, reversals.taken),
+    Judge("earned", Reversed, reversals.refunded),
+    Judge("draws", Reinstated, reversals.given),
+    Judge("frozen", Unfrozen, standing.unfrozen),
     Judge("draws", Started, draws.started),
     Judge("draws", Lapsed, draws.lapsed),
     Judge("earned", Lapsed, earnings.lapsed),
@@ -72,6 +99,7 @@ JUDGES = (
     Judge("earned", Withdrawn, exits.paid),
     Judge("batch_order", SettlementOpened, settlements.opened),
     Judge("payouts", SettlementOpened, settlements.paid),
+    Judge("solvency", SettlementOpened, settlements.solvent),
     Judge("root", SettlementOpened, settlements.sealed),
     Judge("batch_order", SettlementSubmitted, settlements.attempted),
     Judge("batch_order", SettlementUnknown, settlements.attempted),

@@ -1,6 +1,9 @@
 """Adjustments: no net falls below 0, and what is given back goes to the lots drawn on, last drawn first.
 
-What was drawn on a lot that was reversed since is debt, or is with the lots that paid that debt.
+What is corrected owes its price and has paid its credits; the rest is its shortfall. A correction of usage moves what
+is owed: downwards the shortfall shrinks first, and only what was paid beyond goes back. One in credits alone leaves it.
+
+What was drawn on a lot that was reversed since, or a part of it, is debt, or with the lots that paid that debt.
 """
 
 from __future__ import annotations
@@ -10,7 +13,6 @@ from collections.abc import Iterable, Iterator
 from ledger.amounts import add_usage
 from ledger.books import Account, Correction, total
 from ledger.events import Adjusted, Charged, Draws, Usage
-from ledger.periods import kept
 from ledger.rating import PolicyFailed, PriceTooLarge, marginal
 
 from .case import Case, Meter
@@ -30,6 +32,7 @@ def adjusted(case: Case) -> None:
     if fall is not None and event.reason == "tier" and event.period == fall[1]:
         _fell(case, account, event)
     _nets(case, account, event, charge)
+    _owed(case, account, event, charge)
     _metered(case, account, event, charge)
     if event.credits < 0:
         expected = give_back(account, _drawn(account, event, charge), -event.credits)
@@ -43,8 +46,8 @@ def adjusted(case: Case) -> None:
 def pending_falls(case: Case) -> None:
     """A charge that made its period cheaper gives the difference back in its own commit."""
     for number, (seq, period, refund) in case.falls.items():
-        expected = _returned(case.books.accounts[number], period, refund)
-        if expected:
+        unpaid, paid = _returned(case, case.books.accounts[number], period, refund)
+        if expected := unpaid + paid:
             message = f"charge {seq} makes its period cheaper, and nothing is given back in its commit"
             case.findings.add("price", seq, "credits", -expected, 0, message)
     case.falls.clear()
@@ -52,18 +55,21 @@ def pending_falls(case: Case) -> None:
 
 def _fell(case: Case, account: Account, event: Adjusted) -> None:
     seq, period, refund = case.falls.pop(account.number)
-    expected = _returned(account, period, refund)
-    if expected != -event.credits:
-        message = f"charge {seq} makes its period cheaper by {refund}"
-        case.find("price", "credits", -expected, event.credits, message)
+    unpaid, paid = _returned(case, account, period, refund)
+    for field, expected, found in (("credits", -paid, event.credits), ("shortfall", -unpaid, event.shortfall)):
+        if expected != found:
+            message = f"charge {seq} makes its period cheaper by {refund}, of which {unpaid} were never paid"
+            case.find("price" if field == "credits" else KIND, field, expected, found, message)
 
 
-def _returned(account: Account, period: str, refund: int) -> int:
-    """How much of a refund there is to give back in a period."""
-    meter = account.meters.get(period)
-    if meter is None:
-        return 0
-    return sum(credits for _, credits in give_back(account, list(meter.drawn.items()), min(refund, meter.net)))
+def _returned(case: Case, account: Account, period: str, refund: int) -> tuple[int, int]:
+    """How much of a refund was never paid in a period, and how much there is to give back."""
+    meter, own = account.meters.get(period), case.sums.period(account.number, period)
+    if meter is None or own is None:
+        return 0, 0
+    unpaid = min(own.shortfall, refund)
+    back = give_back(account, list(meter.drawn.items()), min(refund - unpaid, own.net))
+    return unpaid, sum(credits for _, credits in back)
 
 
 def _nets(case: Case, account: Account, event: Adjusted, charge: Charged | None) -> None:
@@ -80,11 +86,34 @@ def _nets(case: Case, account: Account, event: Adjusted, charge: Charged | None)
         case.find(KIND, "credits", "a net of 0 or more", net, f"the period {period} falls below 0")
 
 
+def _owed(case: Case, account: Account, event: Adjusted, charge: Charged | None) -> None:
+    """A correction downwards by usage lowers the shortfall first, by all that there is; one in credits, not at all."""
+    if event.reason == "tier":
+        return  # held to the fall that it belongs to
+    due = event.credits + event.shortfall
+    if not event.usage:
+        if event.shortfall < 0 or (event.shortfall and event.credits < 0):
+            message = "credits that are given back leave the shortfall as it is"
+            case.find(KIND, "shortfall", 0, event.shortfall, message)
+        return
+    unpaid = 0
+    if due < 0:
+        if charge is not None:
+            unpaid = charge.shortfall + account.corrections.get(event.charge, Correction()).shortfall
+        elif (meter := case.sums.period(event.account, event.period)) is not None:
+            unpaid = meter.shortfall
+        if event.shortfall != (expected := -min(unpaid, -due)):
+            message = f"{unpaid} were never paid, and {-due} less are owed: only what was paid beyond that goes back"
+            case.find(KIND, "shortfall", expected, event.shortfall, message)
+    elif event.shortfall < 0 or event.credits < 0:
+        case.find(KIND, "shortfall", "0 or more", event.shortfall, "more is owed, and something goes back")
+
+
 def _metered(case: Case, account: Account, event: Adjusted, charge: Charged | None) -> None:
     """A correction moves a period that is still kept: the charge's own, or for late usage the current one."""
     assert case.plan is not None
     case.findings.checked["meter"] += 1
-    periods = kept(case.plan.terms.period, account.purchases, case.at)
+    periods = case.sums.kept(case, account.number)
     if charge is None:
         if event.period not in periods:
             case.find("meter", "period", list(periods), event.period, "only a period that is kept is corrected")
@@ -129,7 +158,7 @@ def _priced(case: Case, account: Account, event: Adjusted, charge: Charged | Non
 
 def _before(case: Case, account: Account, event: Adjusted, charge: Charged | None, in_period: bool) -> Usage | None:
     """The meter that the delta moves: the period's, the open request's, or that of the closed charge alone."""
-    periods = kept(case.plan.terms.period, account.purchases, case.at) if case.plan is not None else ()
+    periods = case.sums.kept(case, account.number)
     if charge is None or in_period:
         own = "" if charge is None else charge.period if charge.period in periods else periods[0]
         meter: Meter | None = case.sums.period(event.account, event.period or own)
@@ -158,12 +187,11 @@ def give_back(account: Account, drawn: Iterable[tuple[int, int]], credits: int) 
 def _resolved(account: Account, drawn: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
     """What was drawn, last first, by whom it is owed now."""
     for lot, amount in reversed(drawn):
-        if lot and account.lots[lot].reversed:
+        if lot and _unfunded(account, lot):
             yield 0, amount
             paid = account.corrections.get(lot, Correction()).draws
             yield from ((payer, min(part, amount)) for payer, part in reversed(paid) if payer)
-        else:
-            yield lot, amount
+        yield lot, amount
 
 
 def _drawn(account: Account, event: Adjusted, charge: Charged | None) -> Draws:
@@ -184,7 +212,12 @@ def _drawn(account: Account, event: Adjusted, charge: Charged | None) -> Draws:
 def _unstack(account: Account, stack: list[tuple[int, int]], lot: int, back: int) -> None:
     for place in reversed(range(len(stack))):
         name, credits = stack[place]
-        if name == lot or (name and account.lots[name].reversed):
+        if name == lot or (name and _unfunded(account, name)):
             part = min(credits, back)
             stack[place] = (name, credits - part)
             back -= part
+
+
+def _unfunded(account: Account, lot: int) -> bool:
+    """Whether a lot was reversed, or a part of it, and what was spent of it became debt."""
+    return account.lots[lot].reversal is not None or lot in account.corrections

@@ -15,12 +15,27 @@ from typing import Any
 from ledger.amounts import SECOND
 from ledger.books import Account, Books, OpenRequest, Plan
 from ledger.errors import LedgerError
-from ledger.events import Adjusted, Charged, Event, Recorded, Released, Requested, Usage
+from ledger.events import (
+    Adjusted,
+    Charged,
+    CreditsLimit,
+    Draws,
+    Event,
+    Frozen,
+    Recorded,
+    Reheld,
+    Reinstated,
+    Released,
+    Requested,
+    Reversed,
+    Usage,
+    Withdrawn,
+)
 from ledger.movements import Journal
 from ledger.periods import kept, period
 from ledger.plugins import Policy, Price
 from ledger.rating import derivable
-from ledger.reducers import reduce
+from ledger.reducers import late_until, reduce
 from ledger.tariffs import Tariffs
 
 from ..findings import Findings
@@ -36,14 +51,16 @@ ELSEWHERE = Account(0, "", "")
 
 
 class Meter:
-    """Usage in one scope, whether anything was charged there at all, and the net credits."""
+    """Usage in one scope, whether anything was charged there at all, the net credits that were paid, and what was owed
+    and never paid."""
 
-    __slots__ = ("charged", "net", "usage")
+    __slots__ = ("charged", "net", "shortfall", "usage")
 
     def __init__(self) -> None:
         self.usage: defaultdict[str, int] = defaultdict(int)
         self.charged = False
         self.net = 0
+        self.shortfall = 0
 
     def add(self, usage: Usage) -> None:
         """Count more usage; dimensions that come to 0 are left out."""
@@ -74,22 +91,32 @@ def _calendar(at: int) -> dict[str, str]:
 
 
 class OwnAccount:
-    """The auditor's own sums of one account: what its open requests hold, what they estimate (once that was asked
-    for), and its meters by period."""
+    """The auditor's own sums of one account: what its open requests hold, the periods in which requests were admitted
+    that may still be charged, its meters by period, the units that no rate read, and how far its limits are used.
 
-    __slots__ = ("held", "meters", "pending")
+    `arrival` is that of the rate limit (GCRA, in microseconds times the limit's requests), `window` the current window
+    of the credits limit, what was charged in it, and the first charge in it. `leaving`: a chain has asked for the
+    freeze. `corrected`: what was charged of a request that is open was corrected.
+    """
+
+    __slots__ = ("arrival", "corrected", "held", "leaving", "meters", "periods", "unpriced", "window")
 
     def __init__(self) -> None:
         self.held = 0
-        self.pending: Usage | None = None
+        self.arrival = 0
+        self.window = (0, 0, 0)
         self.meters: dict[str, Meter] = {}
+        self.periods: dict[int, str] = {}
+        self.unpriced: Usage = {}
+        self.leaving = self.corrected = False
 
 
 class Sums:
     """The auditor's own sums, moved by what the events say.
 
     `holds` has what each open request still holds, `requests` the meters of those that were charged in part, `charges`
-    the charges that are corrected later, and `admitted` the sequence of every request there ever was, in order.
+    the charges that are corrected later, `reversals` the credits and the money that lots have lost by reversals, and
+    `admitted` the sequence of every request there ever was, in order.
     """
 
     def __init__(self, corrected: Container[int]) -> None:
@@ -97,6 +124,7 @@ class Sums:
         self.requests: dict[int, Meter] = {}
         self.holds: dict[int, int] = {}
         self.charges: dict[int, Charged] = {}
+        self.reversals: dict[int, tuple[int, int]] = {}
         self.admitted = array("q")
         self._corrected = corrected
 
@@ -117,29 +145,44 @@ class Sums:
         own = self.accounts.get(account)
         return None if own is None else own.meters.get(name)
 
-    def pending(self, account: Account) -> Usage:
-        """The estimates of all open requests of an account."""
-        own = self.account(account.number)
-        if own.pending is None:
-            own.pending = {}
-            for request in account.requests.values():
-                _add(own.pending, request.estimate)
-        return own.pending
+    def kept(self, case: Case, number: int) -> tuple[str, ...]:
+        """The periods whose meters are kept: the current one, the one before, and those in which requests were admitted
+        that may still be charged."""
+        assert case.plan is not None
+        account = case.books.accounts[number]
+        periods = self.account(number).periods
+        late = {name for name, each in account.late.items() if case.at < late_until(case.plan, each)}
+        open_ = (name for request, name in periods.items() if request in account.requests or request in late)
+        return (*kept(case.plan.terms.period, account.purchases, case.at), *open_)
 
     def requested(self, case: Case, event: Requested) -> None:
-        """A request is open."""
+        """A request is open, and counts against the limits; it is metered in the period of its admission."""
+        assert case.plan is not None
+        assert case.account is not None
+        terms = case.plan.terms
         self.admitted.append(case.seq)
         self.holds[case.seq] = event.hold
         own = self.account(event.account)
         own.held += event.hold
-        if own.pending is not None:
-            _add(own.pending, event.estimate)
+        own.periods[case.seq] = case.calendar.get(terms.period) or period(
+            terms.period, case.account.purchases, case.at, None
+        )
+        if (rate := terms.limits.rate) is not None:
+            own.arrival = max(own.arrival, case.at * rate.requests) + rate.seconds * SECOND
+
+    def reheld(self, case: Case, event: Reheld) -> None:
+        """A request holds otherwise."""
+        held = sum(credits for _, credits in event.draws)
+        self.account(event.account).held += held - self.holds.get(event.request, 0)
+        self.holds[event.request] = held
 
     def released(self, case: Case, event: Released) -> None:
         """A request is over; one that expired may still be charged."""
         self._close(case, event.request)
         if event.reason != "expired":
             self.requests.pop(event.request, None)
+            if case.account is not None:
+                self.account(case.account.number).periods.pop(event.request, None)
 
     def charged(self, case: Case, event: Charged) -> None:
         """A charge moves the meters of its period and its request, and consumes the hold."""
@@ -151,12 +194,18 @@ class Sums:
             meter = self._meter(case, own, event.period)
         meter.add(event.usage)
         meter.net += event.credits
+        meter.shortfall += event.shortfall
+        if event.unpriced:
+            _add(own.unpriced, event.unpriced)
+        if case.plan is not None and (limit := case.plan.terms.limits.credits) is not None:
+            _count(own, limit, case.seq, case.at, event.credits)
         request = event.request
         if not request:
             return
         if event.final:
             self._close(case, request)
             self.requests.pop(request, None)
+            own.periods.pop(request, None)
             return
         self.requests.setdefault(request, Meter()).add(event.usage)
         taken = min(self.holds.get(request, 0), event.credits)
@@ -173,18 +222,29 @@ class Sums:
             meter = self._meter(case, own, period)
         if meter is not None:
             meter.net += event.credits
+            meter.shortfall = max(0, meter.shortfall + event.shortfall)
             if event.usage:
                 meter.add(event.usage)
+        if event.unpriced:
+            _add(own.unpriced, event.unpriced)
+        if case.plan is not None and (limit := case.plan.terms.limits.credits) is not None:
+            _recount(own, limit, case.seq, case.at, event)
         request = event.request
         late = case.account is not None and request in case.account.late
         if event.usage and (late or request in self.holds or request in self.requests):
             self.requests.setdefault(request, Meter()).add(event.usage)
+            own.corrected = True
 
     def _meter(self, case: Case, own: OwnAccount, period: str) -> Meter:
         """A new meter; those of periods that are no longer kept go."""
         if len(own.meters) > 1 and case.plan is not None and case.account is not None:
-            periods = kept(case.plan.terms.period, case.account.purchases, case.at)
+            periods = self.kept(case, case.account.number)
             own.meters = {name: meter for name, meter in own.meters.items() if name in periods}
+            own.periods = {
+                request: name
+                for request, name in own.periods.items()
+                if request in case.account.requests or request in case.account.late
+            }
         meter = own.meters[period] = Meter()
         return meter
 
@@ -192,9 +252,43 @@ class Sums:
         account = case.account
         if account is not None and request in self.holds:
             own = self.account(account.number)
+            own.corrected = own.corrected and bool(account.requests)
             own.held -= self.holds.pop(request)
-            if own.pending is not None and case.request is not None:
-                _add(own.pending, case.request.estimate, -1)
+
+    def reversed(self, case: Case, event: Reversed) -> None:
+        """What a lot has lost by reversals."""
+        credits, money = self.reversals.get(event.lot, (0, 0))
+        self.reversals[event.lot] = credits + event.credits, money + event.money
+
+    def reinstated(self, case: Case, event: Reinstated) -> None:
+        """It has that again."""
+        self.reversals.pop(event.lot, None)
+
+    def left(self, case: Case, event: Frozen | Withdrawn) -> None:
+        """A chain has said that the subscriber leaves."""
+        if event.fact is not None:
+            self.account(event.account).leaving = True
+
+
+def _count(own: OwnAccount, limit: CreditsLimit, seq: int, at: int, credits: int) -> None:
+    """Credits are charged in the window of the limit; the first charge of a window begins it."""
+    number, charged, first = own.window
+    if number != at // (limit.seconds * SECOND):
+        number, charged, first = at // (limit.seconds * SECOND), 0, seq
+    own.window = number, charged + credits, first
+
+
+def _recount(own: OwnAccount, limit: CreditsLimit, seq: int, at: int, event: Adjusted) -> None:
+    """A correction of a charge of the current window moves that; of a charge before it, it does not. One of a period
+    moves the current window."""
+    current = own.window[0] == at // (limit.seconds * SECOND)
+    if event.charge:
+        if not current or event.charge < own.window[2]:
+            return
+    elif not current and event.credits <= 0:
+        return
+    _count(own, limit, seq, at, event.credits)
+    own.window = own.window[0], max(0, own.window[1]), own.window[2]
 
 
 SUMS: dict[type[Event], Callable[[Sums, Case, Any], None]] = {
@@ -202,6 +296,11 @@ SUMS: dict[type[Event], Callable[[Sums, Case, Any], None]] = {
     Released: Sums.released,
     Charged: Sums.charged,
     Adjusted: Sums.adjusted,
+    Reheld: Sums.reheld,
+    Reversed: Sums.reversed,
+    Reinstated: Sums.reinstated,
+    Frozen: Sums.left,
+    Withdrawn: Sums.left,
 }
 """By event, which sums it moves; all other events move none of these."""
 
@@ -238,6 +337,9 @@ class Case:
     the log's id, `head` its head before the event's commit (sequence and hash), `first` that commit's first sequence,
     `commit` its events, `acted` the accounts that did something in it, and `calendar` the periods of its day.
 
+    `instants` are by account the instants of what time did last in the commit, `lent` what open requests gave up in it
+    that no other one holds yet, and `borrowed` where it was taken for a charge that is to come.
+
     `taken` collects, in one part of an audit, the digests of what may be taken in only once.
     `folded`, `touched` and `compared` count events, those of them about an account, and lots that were held to the
     journal; `recognised` counts events by type that were seen to be right at a glance (see `ordinary`).
@@ -250,6 +352,7 @@ class Case:
         "acted",
         "at",
         "books",
+        "borrowed",
         "calendar",
         "commit",
         "compared",
@@ -259,9 +362,11 @@ class Case:
         "first",
         "folded",
         "head",
+        "instants",
         "journal",
         "late",
         "ledger",
+        "lent",
         "passed_over",
         "plan",
         "recognised",
@@ -295,6 +400,9 @@ class Case:
         self.falls: dict[int, tuple[int, str, int]] = {}
         self.told: set[tuple[str, int, int]] = set()
         self.acted: set[int] = set()
+        self.instants: dict[int, int] = {}
+        self.lent: dict[int, list[tuple[int, Draws]]] = {}
+        self.borrowed: dict[int, int] = {}
         self.calendar: dict[str, str] = {}
         self.taken: list[bytes] | None = None
         self._day = -1
@@ -308,6 +416,7 @@ class Case:
         """A new commit."""
         self.first, self.at, self.commit = first, at, events
         self.acted.clear()
+        self.instants.clear()
         self.books.advance(at)
         if (day := at // DAY) != self._day:
             self._day, self.calendar = day, _calendar(at)
@@ -319,6 +428,12 @@ class Case:
     def find(self, kind: str, field: str, expected: object, found: object, message: str) -> None:
         """A finding about this event."""
         self.findings.add(kind, self.seq, field, expected, found, message)
+
+    def tell(self, kind: str, account: int, field: str, expected: object, found: object, message: str) -> None:
+        """A finding about an account, once: what comes after is the same fault, until it is right again."""
+        if (kind, account, 0) not in self.told:
+            self.told.add((kind, account, 0))
+            self.find(kind, field, expected, found, message)
 
     def policy(self, version: int) -> Policy | None:
         """The policy of the plan's tariff version; None where it is not installed in that version."""
@@ -336,6 +451,16 @@ class Case:
         except LedgerError:
             return None
         except Exception:  # noqa: BLE001 - a policy is foreign code; one that cannot be made is not installed
+            return None
+
+    def rating(self, version: int) -> Policy | None:
+        """The policy itself of the plan's tariff version, with all that it offers beside its total."""
+        assert self.plan is not None
+        if self.policy(version) is None:
+            return None
+        try:
+            return self.tariffs.policy(self.plan, version)
+        except LedgerError:
             return None
 
     def cannot_reprice(self, version: int, charges: int = 0) -> None:

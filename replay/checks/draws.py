@@ -2,12 +2,29 @@
 
 A charge takes its own hold's draws first, in their order, then available lots in burn order (priority, expiry with none
 last, start, id), none skipped, then what the plan's debt rule allows. What is missing then is the shortfall.
+
+Credits that return to lots pay what is owed first: those of lots past their expiry, which would lapse, then the others,
+each in burn order.
 """
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from ledger.books import Account, consume, total
-from ledger.events import Adjusted, Charged, Draws, Lapsed, Requested, Started, Withdrawn
+from ledger.events import (
+    Adjusted,
+    Charged,
+    Draws,
+    Lapsed,
+    Reinstated,
+    Released,
+    Requested,
+    Reversed,
+    Started,
+    Withdrawn,
+)
+from ledger.reducers import apply
 
 from .case import Case
 from .times import lapsing
@@ -35,13 +52,14 @@ def charged(case: Case) -> None:
     held, new = consume(event.draws, total(expected))
     if held != expected and merged(held) != merged(expected):
         case.find("draws", "draws", expected, held, "a charge takes its own hold first, in the order drawn")
-    if event.shortfall and not event.request:
+    if event.shortfall and not event.request and not event.late:
         message = "a direct charge takes its whole price, or is refused"
         case.find("overspend", "shortfall", 0, event.shortfall, message)
     if event.shortfall and total(hold) > event.credits:
         case.find("draws", "shortfall", 0, event.shortfall, "there is a shortfall while credits are held")
     if new or event.shortfall:
         _new(case, account, new, event.shortfall)
+    repaid(case)
 
 
 def adjusted(case: Case) -> None:
@@ -49,8 +67,9 @@ def adjusted(case: Case) -> None:
     event, account = case.event, case.account
     assert isinstance(event, Adjusted)
     assert account is not None
-    if event.credits > 0 or event.shortfall:
+    if event.credits > 0 or event.shortfall > 0:
         _new(case, account, event.draws, event.shortfall)
+    repaid(case)
 
 
 def started(case: Case) -> None:
@@ -58,9 +77,40 @@ def started(case: Case) -> None:
     event, account = case.event, case.account
     assert isinstance(event, Started)
     assert account is not None
-    expected = min(account.lots[event.lot].credits, account.debt)
+    lot = account.lots[event.lot]
+    expected = min(lot.credits - lot.withdrawn, account.debt)
     if (found := total(event.draws)) != expected:
         case.find("draws", "draws", expected, found, f"lot {event.lot} pays {expected} of the account's debt")
+
+
+def repaid(case: Case) -> None:
+    """What returns by the event pays what is owed, as far as it goes. Where nothing is owed, it pays nothing."""
+    event, account, plan = case.event, case.account, case.plan
+    assert isinstance(event, Adjusted | Charged | Reinstated | Released | Reversed)
+    assert account is not None
+    assert plan is not None
+    if not event.repaid and not account.debt and not isinstance(event, Reversed):
+        return
+    ahead = account.clone()
+    apply(ahead, plan, case.seq, case.at, replace(event, repaid=()))
+    instant = event.instant if isinstance(event, Released) and event.instant is not None else case.at
+    expected = returning(ahead, instant, max(0, min(ahead.debt, ahead.left)))
+    if list(event.repaid) != expected:
+        message = "credits that return pay what is owed first, those that would lapse before others"
+        case.find("draws", "repaid", expected, event.repaid, message)
+
+
+def returning(account: Account, at: int, credits: int) -> list[tuple[int, int]]:
+    """So many free credits: of lots past their expiry first, then of the others, each in burn order."""
+    order = [account.lots[name] for name in account.burn]
+    order.sort(key=lambda lot: lot.expiry is None or lot.expiry > at)
+    draws: list[tuple[int, int]] = []
+    for lot in order:
+        part = min(credits, lot.left)
+        if part > 0:
+            draws.append((lot.id, part))
+            credits -= part
+    return draws
 
 
 def lapsed(case: Case) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import accumulate, pairwise
 
 from ledger.amounts import split
 from ledger.books import Account, Lot
@@ -74,6 +75,25 @@ def earned(lot: Lot, at: int) -> int:
     return kept * part // whole if whole else kept
 
 
+def shares(lot: Lot, at: int) -> list[int]:
+    """What each receiver has earned of a lot, in the order of its shares: the floor of its part of what is earned, and
+    all of that once nothing more can be earned. What the floors leave stays deferred until then.
+
+    Invariant: nobody's part falls while what is earned does not.
+    """
+    amount, amounts = earned(lot, at), [share.amount for share in lot.shares]
+    if not lot.cost:
+        return [0 for _ in amounts]
+    if lot.credits:
+        over = lot.started and lot.credits == lot.withdrawn + lot.used
+    else:
+        over = lot.started and lot.expiry is not None and lot.expiry <= at
+    if not over:
+        return [amount * part // lot.cost for part in amounts]
+    bounds = [amount * upto // lot.cost for upto in accumulate(amounts)]
+    return [upto - before for before, upto in pairwise((0, *bounds))]
+
+
 def end(case: Case) -> None:
     """Every lot, as it stands at the end of the log."""
     for account in case.accounts():
@@ -91,9 +111,9 @@ def _faults(lot: Lot, at: int) -> Iterator[tuple[str, object, object]]:
     own, read = earned(lot, at), lot.earned(at)
     if own != read:
         yield "earned", own, read
-    shares = lot.shares_earned(at)
-    if lot.shares and sum(shares.values()) != read:
-        yield "shares", read, shares
+    parts = {share.receiver: part for share, part in zip(lot.shares, shares(lot, at), strict=True)}
+    if (stand := lot.shares_earned(at)) != parts:
+        yield "shares", parts, stand
 
 
 def _over(case: Case, account: Account, lot: Lot) -> None:

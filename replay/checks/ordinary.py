@@ -13,9 +13,9 @@ from typing import Any
 
 from ledger.amounts import SECOND, add_usage
 from ledger.books import Account, OpenRequest, Plan
-from ledger.events import Charged, Draws, Event, Released, Requested, Usage
+from ledger.events import Charged, Draws, Event, Limits, Released, Requested, Usage
 from ledger.periods import period
-from ledger.rating import credits, difference, marginal
+from ledger.rating import credits, difference, marginal, unpriced
 
 from .case import Case
 from .prices import lines_recorded
@@ -33,6 +33,8 @@ def recognised(case: Case) -> bool:
             return False
     except Exception:  # noqa: BLE001 - whatever is so wrong that it cannot be judged is for the checks to say
         return False
+    assert case.account is not None
+    case.acted.add(case.account.number)
     case.recognised[type(event)] += 1
     return True
 
@@ -46,7 +48,6 @@ def _quiet(case: Case, account: Account, event: Event) -> Plan:
         raise ValueError("a key without a fingerprint")
     case.account = account
     plan = case.plan = case.books.plans[account.plan]
-    case.acted.add(account.number)
     return plan
 
 
@@ -58,15 +59,18 @@ def requested(case: Case, event: Requested) -> bool:
     if (
         account.frozen
         or account.debt
+        or terms.limits != NO_LIMITS
         or event.tariff != plan.tariffs[-1].version
         or event.deadline != case.at + terms.hold_seconds * SECOND
         or (event.agent and event.agent not in case.books.agents)
     ):
         return False
+    policy = case.rating(event.tariff)
+    if policy is None or (terms.unpriced == "refuse" and unpriced(policy, event.estimate, event.labels)):
+        return False
     if not terms.credits:
         return not event.hold and any(lot.lives(case.at) for lot in reversed(account.lots.values()))
-    policy = case.policy(event.tariff)
-    if policy is None or policy.scope != "request":
+    if policy.scope != "request" or case.tariffs.any_period(plan):
         return False
     estimate = _whole(event.estimate)
     hold = credits(policy, estimate, event.labels) or (0 if estimate else 1)
@@ -76,13 +80,15 @@ def requested(case: Case, event: Requested) -> bool:
 def charged(case: Case, event: Charged) -> bool:
     """At the price that its tariff, meter and usage give, from its own hold, and beyond that from the first lot."""
     account = case.books.accounts[event.account]
-    if event.shortfall or event.late:
+    if event.shortfall or event.late or event.unpriced or event.repaid or account.debt:
         return False
     plan = _quiet(case, account, event)
     request = case.request = account.requests[event.request] if event.request else None
     if request is None:
         version, hold = plan.tariffs[-1].version, NOTHING
         if event.deadline is not None or (event.agent and event.agent not in case.books.agents):
+            return False
+        if account.frozen or not account.burn or not account.lots[account.burn[0]].lives(case.at):
             return False
     else:
         version, hold = request.tariff, request.draws
@@ -92,7 +98,9 @@ def charged(case: Case, event: Charged) -> bool:
             return False
     if event.tariff != version:
         return False
-    if event.occurred_at is None and plan.terms.period in case.calendar:
+    if request is not None:
+        name = case.sums.accounts[event.account].periods[request.id]
+    elif event.occurred_at is None and plan.terms.period in case.calendar:
         name = case.calendar[plan.terms.period]
     else:
         name = period(plan.terms.period, account.purchases, case.at, event.occurred_at)
@@ -106,7 +114,7 @@ def _lasts(deadline: int, request: OpenRequest, plan: Plan) -> bool:
 
 def _priced(case: Case, event: Charged) -> bool:
     policy = case.policy(event.tariff)
-    if policy is None:
+    if policy is None or (case.plan is not None and case.plan.terms.unpriced == "refuse" and _unread(case, event)):
         return False
     if policy.scope == "period":
         meter = case.sums.period(event.account, event.period)
@@ -126,6 +134,11 @@ def _priced(case: Case, event: Charged) -> bool:
     return price == event.credits and event.lines == lines
 
 
+def _unread(case: Case, event: Charged) -> bool:
+    policy = case.rating(event.tariff)
+    return policy is None or bool(unpriced(policy, event.usage, event.labels))
+
+
 def _drawn(account: Account, draws: Draws, hold: Draws, at: int) -> bool:
     if not draws:
         return True
@@ -142,6 +155,8 @@ def released(case: Case, event: Released) -> bool:
     if event.instant is not None:
         return False
     account = case.books.accounts[case.books.open[event.request]]
+    if account.debt or event.repaid:
+        return False
     case.request = account.requests[event.request]
     _quiet(case, account, event)
     return True
@@ -168,3 +183,4 @@ ORDINARY: dict[type[Event], Callable[[Case, Any], bool]] = {Requested: requested
 """By event, what recognises the ordinary ones; all others go through the checks. What raises recognises nothing."""
 
 NOTHING: Draws = ()
+NO_LIMITS = Limits()

@@ -1,4 +1,4 @@
-"""Holds, prices and meters: each is computed again from usage, meter and tariff version.
+"""Prices and meters: each is computed again from usage, meter and tariff version.
 
 What no installed policy can reprice is counted as unverified, which is neither clean nor a fault.
 """
@@ -9,64 +9,15 @@ import re
 from collections.abc import Mapping
 from fractions import Fraction
 
-from ledger.amounts import add_usage
 from ledger.books import OpenRequest, Plan
-from ledger.events import Charged, Line, Requested, Usage
-from ledger.periods import kept, period
+from ledger.events import Charged, Line, Usage
+from ledger.periods import period
 from ledger.plugins import Policy
-from ledger.rating import PolicyFailed, PriceTooLarge, derivable, difference, marginal, quote
+from ledger.rating import PolicyFailed, PriceTooLarge, derivable, difference, marginal
 
 from .case import Case, Meter
 
 _EXACT = re.compile(r"-?[0-9]{1,60}(/[0-9]{1,40})?", re.ASCII)
-
-
-def requested(case: Case) -> None:
-    """A hold is the larger of what the estimate costs now, and after all that is pending; on a plan of credits at
-    least 1, unless the tariff prices what is estimated at 0."""
-    event, plan, account = case.event, case.plan, case.account
-    assert isinstance(event, Requested)
-    assert plan is not None
-    assert account is not None
-    if event.tariff != plan.tariff.version:
-        message = "a request is admitted under the plan's latest tariff"
-        case.find("hold", "tariff", plan.tariff.version, event.tariff, message)
-    if account.frozen:
-        case.find("hold", "account", "no request", case.seq, "a frozen account takes no new requests")
-    if not plan.terms.grants_credits:
-        if event.hold:
-            case.find("hold", "hold", 0, event.hold, "a plan of time holds nothing")
-        return
-    policy = case.policy(event.tariff)
-    if policy is None:
-        case.cannot_reprice(event.tariff)
-        return
-    try:
-        hold = _quote(case, policy, event)
-    except PolicyFailed:
-        case.cannot_reprice(event.tariff)
-        return
-    except PriceTooLarge as error:
-        case.find("hold", "hold", "less than 2^63", event.hold, str(error))
-        return
-    if not any(event.estimate.values()):
-        hold = max(1, hold)
-    if event.hold != hold:
-        case.find("hold", "hold", hold, event.hold, f"the estimate is quoted at {hold}")
-
-
-def _quote(case: Case, policy: Policy, event: Requested) -> int:
-    if policy.scope == "request":
-        return quote(policy, None, event.estimate, event.labels)
-    assert case.plan is not None
-    assert case.account is not None
-    periods = kept(case.plan.terms.period, case.account.purchases, case.at)
-    before = before_of(case.sums.period(event.account, periods[0] if periods else ""))
-    hold = quote(policy, before, event.estimate, event.labels)
-    if not case.account.requests:
-        return hold
-    pending = add_usage(before or {}, case.sums.pending(case.account))
-    return max(hold, quote(policy, pending, event.estimate, event.labels))
 
 
 def before_of(meter: Meter | None) -> Usage | None:
@@ -144,7 +95,11 @@ def _meters(case: Case, event: Charged, policy: Policy | None) -> Usage | None:
     assert case.plan is not None
     assert case.account is not None
     case.findings.checked["meter"] += 1
-    name = period(case.plan.terms.period, case.account.purchases, case.at, event.occurred_at)
+    request = case.request or case.late
+    if request is None:
+        name = period(case.plan.terms.period, case.account.purchases, case.at, event.occurred_at)
+    else:
+        name = case.sums.account(case.account.number).periods.get(request.id, "")
     if event.period != name:
         case.find("meter", "period", name, event.period, f"the charge belongs to the period {name}")
     of_request = before_of(case.sums.requests.get(event.request)) if event.request else None

@@ -19,6 +19,8 @@ from ledger.events import (
     PlanRetired,
     Purchased,
     RefusedRequests,
+    Reheld,
+    Reinstated,
     Released,
     Requested,
     Reversed,
@@ -30,6 +32,7 @@ from ledger.events import (
     SettlementSubmitted,
     SettlementUnknown,
     Started,
+    Unfrozen,
     Withdrawn,
 )
 from ledger.reducers import fact_digest, payment_digest
@@ -185,7 +188,12 @@ def _fact(case: Case, event: Withdrawn | Frozen) -> bool:
 
 
 def _started(case: Case, event: Started) -> bool:
-    return _account(case, event.account) and _lots(case, "lot", [event.lot], started=False)
+    if not _account(case, event.account) or not _lots(case, "lot", [event.lot], started=False):
+        return False
+    assert case.account is not None
+    if case.account.lots[event.lot].reversed:
+        return _lacks(case, "lot", "a lot that stands", event.lot, "a lot whose whole payment was void never starts")
+    return True
 
 
 def _lapsed(case: Case, event: Lapsed) -> bool:
@@ -210,6 +218,22 @@ def _reversed(case: Case, event: Reversed) -> bool:
     return True
 
 
+def _reinstated(case: Case, event: Reinstated) -> bool:
+    if not _account(case, event.account) or not _lots(case, "lot", [event.lot], started=False):
+        return False
+    assert case.account is not None
+    lot = case.account.lots[event.lot]
+    if event.lot not in case.sums.reversals or lot.reversal is None:
+        return _lacks(case, "lot", "a lot that was reversed", event.lot, "only what was reversed is reinstated")
+    if lot.escrow is not None:
+        return _lacks(case, "lot", "a lot that no chain holds", event.lot, "what a chain took back is bought again")
+    return True
+
+
+def _unfrozen(case: Case, event: Unfrozen) -> bool:
+    return _account(case, event.account)
+
+
 def _frozen(case: Case, event: Frozen) -> bool:
     return _account(case, event.account) and _fact(case, event)
 
@@ -226,7 +250,18 @@ def _requested(case: Case, event: Requested) -> bool:
     )
 
 
-def _open(case: Case, event: Extended | Released) -> bool:
+def _reheld(case: Case, event: Reheld) -> bool:
+    if not _open(case, event):
+        return False
+    assert case.account is not None
+    assert case.request is not None
+    if case.account.number != event.account:
+        message = f"request {event.request} is another account's"
+        return _lacks(case, "account", case.account.number, event.account, message)
+    return _lots(case, "draws", (lot for lot, _ in event.draws if lot))
+
+
+def _open(case: Case, event: Extended | Reheld | Released) -> bool:
     """The request must be open: one that is closed was charged or released before."""
     number = case.books.open.get(event.request)
     account = case.books.accounts.get(number or 0)
@@ -249,6 +284,8 @@ def _charged(case: Case, event: Charged) -> bool:
     if not _account(case, event.account) or not _tariff(case, event.tariff) or not _agent(case, event.agent):
         return False
     if not _lots(case, "draws", (lot for lot, _ in event.draws if lot)):
+        return False
+    if not _lots(case, "repaid", (lot for lot, _ in event.repaid)):
         return False
     if not event.request:
         return True
@@ -277,8 +314,10 @@ def _adjusted(case: Case, event: Adjusted) -> bool:
         if charge.account != event.account:
             message = f"charge {event.charge} is another account's"
             return _lacks(case, "account", charge.account, event.account, message)
-    return (not event.tariff or _tariff(case, event.tariff)) and _lots(
-        case, "draws", (lot for lot, _ in event.draws if lot)
+    return (
+        (not event.tariff or _tariff(case, event.tariff))
+        and _lots(case, "draws", (lot for lot, _ in event.draws if lot))
+        and _lots(case, "repaid", (lot for lot, _ in event.repaid))
     )
 
 
@@ -295,9 +334,12 @@ _RESOLVERS: dict[type, Callable[[Case, Any], bool]] = {
     Lapsed: _lapsed,
     Withdrawn: _withdrawn,
     Reversed: _reversed,
+    Reinstated: _reinstated,
     Frozen: _frozen,
+    Unfrozen: _unfrozen,
     Requested: _requested,
     Extended: _open,
+    Reheld: _reheld,
     Released: _open,
     Charged: _charged,
     Adjusted: _adjusted,

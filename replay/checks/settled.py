@@ -69,7 +69,8 @@ class OwnAsset:
     """One asset in a contract. `leaves` are the last opening's, `final` those of the last batch that is confirmed.
 
     `paid` are the payouts of batches that were opened and have not failed. `failed`: the last batch did. `cancelled` is
-    where the chain called one off, until a batch that was opened after that is confirmed.
+    where the chain called one off, until a batch that was opened after that is confirmed. `fell` are receivers of whose
+    earned part something was refunded, and who were paid more than what is left of it.
     """
 
     leaves: tuple[Leaf, ...] = ()
@@ -79,20 +80,28 @@ class OwnAsset:
     covered: tuple[int, int] | None = None
     failed: bool = False
     cancelled: int = 0
+    fell: set[str] = field(default_factory=set)
 
 
 @dataclass(slots=True)
 class Expected:
-    """What the batch that is being opened must say, once it is computed; `digest` where its chain's plugin is here."""
+    """What the batch that is being opened must say, once it is computed; `digest` where its chain's plugin is here.
+
+    `earned` is what all lots have earned there, `due` each receiver's part of it, and `fell` the receivers of lots that
+    had earned more at the batch before.
+    """
 
     leaves: tuple[Leaf, ...]
     payouts: tuple[Payout, ...]
+    earned: int = 0
+    due: Counter[str] = field(default_factory=Counter)
+    fell: frozenset[str] = frozenset()
     digest: str = ""
 
 
 class Settled:
     """All of it. `lots` are the escrow-funded lots, by place and account, `funded` their places, `gone` the money that
-    left them; `unpaid` is by account and place."""
+    left them, `known` what they had earned when the last batch was opened; `unpaid` is by account and place."""
 
     def __init__(self) -> None:
         self.lots: dict[Place, dict[int, list[int]]] = {}
@@ -102,6 +111,7 @@ class Settled:
         self.expected = Expected((), ())
         self.funded: dict[int, Place] = {}
         self.gone: Counter[int] = Counter()
+        self.known: dict[int, int] = {}
 
     def contract(self, event: Settlement) -> OwnContract:
         """The contract that an event is about."""
@@ -162,6 +172,8 @@ def _opened(settled: Settled, seq: int, at: int, event: SettlementOpened | Settl
     contract.number, contract.digest = event.number, (event.digest, expected.digest or event.digest)
     asset.leaves, asset.failed = expected.leaves, False
     _add(asset.paid, event.payouts)
+    asset.fell |= expected.fell
+    asset.fell -= {receiver for receiver in asset.fell if asset.paid[receiver] <= expected.due[receiver]}
 
 
 def _moved(settled: Settled, seq: int, at: int, event: Settlement) -> None:
@@ -185,6 +197,7 @@ def _failed(settled: Settled, seq: int, at: int, event: SettlementFailed) -> Non
     batch = contract.open.pop(event.number)
     asset = settled.assets[event.chain, event.contract, batch.asset]
     _add(asset.paid, batch.payouts, -1)
+    asset.fell |= {payout.receiver for payout in batch.payouts if payout.amount < 0}
     asset.failed = True
     if event.used:
         asset.cancelled = seq

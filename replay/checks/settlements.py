@@ -1,13 +1,15 @@
 """Batches: what each must pay and say by all that was folded before it, and the order in which they come and end.
 
-Money earned by lot is computed as in `earnings`, shares by prefix sums; running totals and counters are the auditor's.
-A root is computed again by its chain's plugin, which is pure; where none is installed, the batch is unverified.
+Money earned by lot, and each receiver's part of it, is computed as in `earnings`; running totals and counters are the
+auditor's. A root is computed again by its chain's plugin, which is pure; where none is installed, the batch is
+unverified.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
 from ledger.batches import Batch, Seal
@@ -32,11 +34,10 @@ from ledger.events import (
 from ledger.plugins import chain_plugin
 
 from .case import Case
-from .earnings import earned
-from .exits import parts
+from .earnings import earned, shares
 from .settled import Expected, OwnBatch, Settled
 
-PAYOUTS, ROOT, ORDER = "payouts", "root", "batch_order"
+PAYOUTS, ROOT, ORDER, SOLVENCY = "payouts", "root", "batch_order", "solvency"
 
 MOST_IN_LINE = 10
 """Batches of one chain, contract and asset that may be open at once."""
@@ -50,41 +51,49 @@ FEWEST_RECEIVERS = 100
 
 def expect(case: Case, event: SettlementOpened) -> bool:
     """Compute the leaves and payouts of the batch that this event opens."""
-    totals, due = earnings_of(case, event)
-    case.settled.expected = expected(case.settled, event, totals, due)
+    case.settled.expected = expected(case.settled, event, earnings_of(case, event))
     return True
 
 
-def earnings_of(case: Case, event: SettlementOpened) -> tuple[dict[tuple[str, str], int], Counter[str]]:
-    """What the lots in the batch's escrow have earned: by the leaf of their account, and by receiver."""
+@dataclass(slots=True)
+class Earnings:
+    """What the lots in a batch's escrow have earned: by the leaf of their account (`totals`), and by receiver (`due`);
+    and the receivers of those that had earned more when the batch before was opened (`fell`)."""
+
+    totals: dict[tuple[str, str], int] = field(default_factory=dict)
+    due: Counter[str] = field(default_factory=Counter)
+    fell: set[str] = field(default_factory=set)
+
+
+def earnings_of(case: Case, event: SettlementOpened) -> Earnings:
+    """What the accounts that are judged here have earned in the batch's escrow."""
     place = event.chain, event.contract, event.asset
-    totals: dict[tuple[str, str], int] = {}
-    due: Counter[str] = Counter()
+    sums = Earnings()
     for number, lots in case.settled.lots.get(place, {}).items():
         account = case.books.accounts[number]
         if not any(lot in account.lots for lot in lots):
             continue
         terms = case.books.plans[account.plan].terms
         name = account.subscriber, terms.onchain_id or terms.plan
-        totals[name] = _earned(account, lots, case.at, due)
-    return totals, due
+        sums.totals[name] = _earned(account, lots, case, sums)
+    return sums
 
 
-def expected(
-    settled: Settled, event: SettlementOpened, totals: Mapping[tuple[str, str], int], due: Counter[str]
-) -> Expected:
+def expected(settled: Settled, event: SettlementOpened, sums: Earnings) -> Expected:
     """What a batch must say and pay, by what all accounts have earned."""
     own = settled.asset((event.chain, event.contract, event.asset))
     counters = {(leaf.subscriber, leaf.plan): (leaf.charged, leaf.credited) for leaf in own.leaves}
     leaves: list[Leaf] = []
-    for name, total in sorted({**dict.fromkeys(counters, 0), **totals}.items()):
+    for name, total in sorted({**dict.fromkeys(counters, 0), **sums.totals}.items()):
         charged, credited = counters.get(name, (0, 0))
         rise = total - (charged - credited)
         leaves.append(Leaf(*name, charged + rise, credited) if rise > 0 else Leaf(*name, charged, credited - rise))
-    rest = Counter(due)
+    rest = Counter(sums.due)
     rest.subtract(own.paid)
     payouts = tuple(Payout(receiver, amount) for receiver, amount in sorted(rest.items()) if amount)
-    return Expected(tuple(leaves), payouts[: _most_receivers(event)])
+    return Expected(
+        tuple(leaves), payouts[: _most_receivers(event)], sum(sums.totals.values()), sums.due, frozenset(sums.fell)
+    )
 
 
 def _most_receivers(event: SettlementOpened) -> int:
@@ -95,16 +104,18 @@ def _most_receivers(event: SettlementOpened) -> int:
         return max(len(event.payouts), FEWEST_RECEIVERS)
 
 
-def _earned(account: Account, lots: Iterable[int], at: int, due: Counter[str]) -> int:
-    """What an account's lots have earned in all; adds each receiver's share to `due`."""
-    total = 0
+def _earned(account: Account, lots: Iterable[int], case: Case, sums: Earnings) -> int:
+    """What an account's lots have earned in all; adds each receiver's share to what is due."""
+    total, known = 0, case.settled.known
     for name in lots:
         if (lot := account.lots.get(name)) is not None:
-            amount = earned(lot, at)
+            amount = earned(lot, case.at)
             total += amount
-            shares = parts(amount, [share.amount for share in lot.shares])
-            for share, part in zip(lot.shares, shares, strict=True):
-                due[share.receiver] += part
+            if amount < known.get(name, 0):
+                sums.fell |= {share.receiver for share in lot.shares}
+            known[name] = amount
+            for share, part in zip(lot.shares, shares(lot, case.at), strict=True):
+                sums.due[share.receiver] += part
     return total
 
 
@@ -120,6 +131,27 @@ def paid(case: Case) -> None:
     unchanged = own.leaves == expected.leaves and not own.failed
     if not event.payouts and (unchanged or not any(leaf.charged or leaf.credited for leaf in expected.leaves)):
         case.find(PAYOUTS, "payouts", "something to settle", [], "there is nothing to settle, and a batch is opened")
+
+
+def solvent(case: Case) -> None:
+    """Escrow is never less than what subscribers have unspent, unless a refund is owed by a receiver who was paid.
+
+    It is so as long as the batches that stand pay no more than was earned, and nobody's part of that falls but by a
+    refund: who has claimed what it is then asked to give back has it out of what subscribers have unspent.
+    """
+    event, expected = case.event, case.settled.expected
+    assert isinstance(event, SettlementOpened)
+    own = case.settled.asset((event.chain, event.contract, event.asset))
+    paid = own.paid
+    owed = sum(max(0, amount - expected.due[receiver]) for receiver, amount in paid.items())
+    after = sum(paid.values()) + sum(payout.amount for payout in event.payouts)
+    if after > expected.earned + owed:
+        message = "the batches pay more than was earned, out of what subscribers have unspent"
+        case.find(SOLVENCY, "payouts", f"at most {expected.earned + owed} in all", after, message)
+    for payout in event.payouts:
+        if payout.amount < 0 and payout.receiver not in own.fell | expected.fell:
+            message = f"{payout.receiver} gives back what it has earned, though nothing was refunded of it"
+            case.find(SOLVENCY, "payouts", "0 or more", payout.amount, message)
 
 
 def misordered(payouts: tuple[Payout, ...]) -> str:

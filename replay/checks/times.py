@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from ledger.amounts import SECOND
 from ledger.books import Account, Lot, OpenRequest
-from ledger.events import Adjusted, Charged, Extended, Lapsed, Released, Requested, SettlementOpened, Started, Withdrawn
+from ledger.events import (
+    Adjusted,
+    Charged,
+    Extended,
+    Lapsed,
+    Reheld,
+    Released,
+    Requested,
+    SettlementOpened,
+    Started,
+    Withdrawn,
+)
 from ledger.reducers import late_until
 
 from ..findings import time_text
@@ -38,6 +49,8 @@ class Dues:
         if isinstance(event, Started):
             lot = account.lots[event.lot]
             self._due(case, account, lot.start, event.instant, (lot.start, 0, lot.id))
+        elif isinstance(event, Reheld):
+            pass  # it follows from what time did, or from the command
         elif isinstance(event, Released) and event.instant is not None:
             assert case.request is not None
             self._due(case, account, case.request.deadline, event.instant, (event.instant, 1, event.request))
@@ -53,8 +66,12 @@ class Dues:
 
     def end(self, case: Case) -> None:
         """After a commit nothing is due on the accounts that it touched: what returned to an expired lot lapsed."""
-        for name in self._touched | case.acted:
+        for name in self.touched(case):
             self._pending(case, case.books.accounts[name])
+
+    def touched(self, case: Case) -> set[int]:
+        """The accounts to which something happened in this commit."""
+        return self._touched | case.acted
 
     def everywhere(self, case: Case) -> None:
         """A batch counts all accounts as they are due, so everything that is due stands before it."""
@@ -72,6 +89,7 @@ class Dues:
             message = "what was due earlier stands after what was due later"
             case.find(KIND, "instant", f"{latest[0]} or later", instant, message)
         self._latest[account.number] = place
+        case.instants[account.number] = instant
 
     def _lapse(self, case: Case, account: Account, lot: Lot, instant: int | None) -> None:
         if lot.expiry is None or lot.expiry > case.at:
@@ -94,7 +112,7 @@ class Dues:
 def overdue(account: Account, at: int) -> list[tuple[int, str]]:
     """What is due on an account at a time: the instant, and what time does then."""
     return [
-        *((lot.start, f"lot {lot.id} starts") for lot in account.lots.values() if not lot.started and lot.start <= at),
+        *((lot.start, f"lot {lot.id} starts") for lot in account.lots.values() if lot.waits and lot.start <= at),
         *(
             (request.deadline, f"request {request.id} expires")
             for request in account.requests.values()
@@ -141,8 +159,30 @@ def _deadlines(case: Case) -> None:
 
 def _late(case: Case, event: Charged, late: OpenRequest | None) -> None:
     assert case.plan is not None
-    if event.late != (late is not None):
+    if not event.request:
+        _late_directly(case, event)
+    elif event.late != (late is not None):
         case.find(KIND, "late", late is not None, event.late, "late is a charge of a request that expired, and only it")
     if late is not None and (not event.final or case.at >= late_until(case.plan, late)):
         until = time_text(late_until(case.plan, late))
         case.find(KIND, "late", until, case.at, f"request {late.id} could be charged once more, until {until}")
+
+
+def _late_directly(case: Case, event: Charged) -> None:
+    """A direct charge is late where access has ended: then for as long as a request may be charged late, and for work
+    that was done before the end, as far as is known."""
+    assert case.account is not None
+    assert case.plan is not None
+    lots = [lot for lot in case.account.lots.values() if lot.started]
+    late = not any(lot.lives(case.at) for lot in lots)
+    if event.late != late:
+        message = "access has ended" if late else "access has not ended"
+        case.find(KIND, "late", late, event.late, f"late is a direct charge after access has ended: {message}")
+        return
+    end = max((lot.expiry for lot in lots if lot.expiry is not None), default=0)
+    until = end + case.plan.terms.late_seconds * SECOND
+    if late and (case.at >= until or (event.occurred_at is not None and event.occurred_at >= end)):
+        message = (
+            f"access ended at {time_text(end)}, and what was done by then could be charged until {time_text(until)}"
+        )
+        case.find(KIND, "late", until, case.at, message)

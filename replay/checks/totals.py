@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from ledger.books import Account, Lot
+from ledger.books import Account, Lot, Meter
 from ledger.events import Withdrawn
 from ledger.movements import AVAILABLE, CREDITS, PLACES, SPENT
 
 from .case import Case
+from .case import Meter as OwnMeter
 
 
 def after(case: Case) -> None:
@@ -67,8 +68,8 @@ def _lot(case: Case, account: Account, name: int) -> None:
     number, lot = account.number, account.lots.get(name)
     issued, *found = case.journal.places(number, name)
     due, expected = 0, [0, 0, 0, 0, 0]
-    if lot is not None:
-        due, expected = (-lot.credits if lot.started else 0), [lot.left, lot.held, lot.spent, lot.lapsed, lot.withdrawn]
+    if lot is not None and lot.started:  # what leaves a lot before its start is issued with it, and is gone at once
+        due, expected = -lot.credits, [lot.left, lot.held, lot.spent, lot.lapsed, lot.withdrawn]
     if found != expected:
         message = f"lot {name} of account {number} is otherwise by its movements"
         _tell(case, "books", number, name, "lots", _places(expected), _places(found), message)
@@ -128,6 +129,7 @@ def _account(case: Case, account: Account) -> None:
     case.findings.checked["books"] += 1
     lots = account.lots.values()
     number = account.number
+    own = case.sums.account(number)
     held_debt = account.debt - account.debt_spent
     sums = {
         "left": (account.left, sum(lot.left for lot in lots)),
@@ -136,7 +138,10 @@ def _account(case: Case, account: Account) -> None:
         "debt": (account.debt, sum(debt.credits for debt in account.debts)),
         "spent": (account.debt_spent, case.journal.credits(number, 0, "spent")),
         "burn": (account.burn, [lot.id for lot in sorted((lot for lot in lots if lot.left), key=_burn_order)]),
-        "meters": ({name: meter.net for name, meter in account.meters.items()}, _nets(case, account)),
+        "meters": ({name: _sums(meter) for name, meter in account.meters.items()}, _meters(case, account)),
+        "unpriced": (account.unpriced, own.unpriced),
+        "limits": (_limits(account), (own.arrival, *own.window)),
+        "agenda": (account.agenda, _agenda(account)),
     }
     for field, (stands, comes) in sums.items():
         if stands != comes:
@@ -149,9 +154,25 @@ def _burn_order(lot: Lot) -> tuple[int, bool, int, int, int]:
     return lot.priority, lot.expiry is None, lot.expiry or 0, lot.start, lot.id
 
 
-def _nets(case: Case, account: Account) -> dict[str, int]:
-    nets: dict[str, int] = {}
-    for name in account.meters:
-        meter = case.sums.period(account.number, name)
-        nets[name] = 0 if meter is None else meter.net
-    return nets
+def _sums(meter: Meter | OwnMeter) -> tuple[int, int, dict[str, int]]:
+    return meter.net, meter.shortfall, {name: units for name, units in meter.usage.items() if units}
+
+
+def _meters(case: Case, account: Account) -> dict[str, tuple[int, int, dict[str, int]]]:
+    return {name: _sums(case.sums.period(account.number, name) or OwnMeter()) for name in account.meters}
+
+
+def _limits(account: Account) -> tuple[int, int, int, int]:
+    return account.arrival, account.window, account.window_credits, account.window_from
+
+
+def _agenda(account: Account) -> list[tuple[int, int, int]]:
+    """What time will do: lots that start, requests that expire, credits that lapse."""
+    lots = account.lots.values()
+    return sorted(
+        [
+            *((lot.start, 0, lot.id) for lot in lots if lot.waits),
+            *((request.deadline, 1, request.id) for request in account.requests.values()),
+            *((lot.expiry, 2, lot.id) for lot in lots if lot.left and lot.expiry is not None),
+        ]
+    )

@@ -155,6 +155,7 @@ def test_what_a_bench_lacks_is_reported_as_not_tried() -> None:
         "a re-organisation on the way pays once": "the bench cannot re-organise (`depth` is 0)",
         "what was granted early can be taken back": "the bench cannot re-organise (`depth` is 0)",
         "who leaves has the rest": "the bench has no `request_exit`",
+        "the last one leaves with the rest": "the bench has no `claim`",
     }
 
 

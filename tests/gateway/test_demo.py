@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from collections import Counter
 from contextlib import closing
@@ -70,11 +71,11 @@ def at_defaults(tmp_path_factory) -> Summary:
 def test_the_summary_has_the_keys_of_the_contract_in_their_order(tmp_path):
     shown = json.loads(msgspec.json.encode(small(tmp_path)))
     assert list(shown) == KEYS
-    assert list(shown["source"]) == ["kind", "file", "rows", "skipped", "seed"]
+    assert list(shown["source"]) == ["kind", "file", "rows", "skipped", "seed", "ignored"]
     assert list(shown["policy"]) == ["name", "parameters", "version"]
     assert list(shown["requests"]) == ["offered", "admitted", "refused", "refused_by"]
     assert list(shown["sold"]) == ["purchases", "credits", "money"]
-    assert list(shown["charged"]) == ["charges", "credits", "shortfall"]
+    assert list(shown["charged"]) == ["charges", "credits", "shortfall", "uncharged", "unpriced"]
     assert list(shown["adjusted"]) == ["count", "returned", "added"]
     assert list(shown["head"]) == ["seq", "commits", "at", "hash"]
     assert shown["audit"]["verdict"] == "clean"
@@ -226,7 +227,7 @@ def test_plans_agents_and_models_of_a_trace_are_honoured(tmp_path):
         "2026-01-01T00:00:30Z,ann,starter,,,100,",
         "2026-01-01T00:01:00Z,bob,,painter,small,100,1",
     )
-    summary = small(tmp_path, trace=trace)
+    summary = small(tmp_path, trace=trace, policy="complexity:weights.input_tokens=1/100,weights.images=5")
     assert summary.plans == 6
     assert summary.requests.admitted == 3
     assert summary.audit.verdict == "clean"
@@ -262,6 +263,81 @@ def test_bad_rows_may_be_skipped(tmp_path):
     assert (summary.source.rows, summary.source.skipped) == (1, 1)
 
 
+# What is not priced
+
+
+def test_nothing_is_left_unpriced_or_uncharged_at_default_settings(at_defaults):
+    assert at_defaults.source.ignored == ()
+    assert (at_defaults.charged.uncharged, at_defaults.charged.unpriced) == (0, {})
+
+
+def test_the_units_that_no_rate_reads_are_counted_and_the_ledger_has_the_others_alone(tmp_path):
+    trace = csv_file(
+        tmp_path / "trace.csv",
+        "timestamp,subscriber,plan,input_tokens,output_tokens,pages,order_id",
+        *(f"2026-01-01T00:00:{n:02}Z,ann,starter,100,{n},3,{n}" for n in range(40)),
+    )
+    summary = small(
+        tmp_path, trace=trace, dimensions=["pages"], policy="package:dimension=pages,size=10,credits=25", seed=4
+    )
+    assert summary.source.ignored == ("order_id",)
+    estimates = query(summary, "SELECT DISTINCT event ->> 'estimate' FROM events WHERE type = 'requested'")
+    assert estimates == [('{"pages":3}',)]
+    charged = number(summary, "count(DISTINCT request) FILTER (WHERE type = 'charged')")
+    assert summary.charged.unpriced["input_tokens"] == 100 * charged
+    assert set(summary.charged.unpriced) == {"input_tokens", "output_tokens"}
+    assert summary.charged.uncharged == 0
+    assert summary.audit.verdict == "clean"
+
+
+def test_a_dimension_that_the_policy_reads_needs_no_other_name(tmp_path):
+    trace = csv_file(tmp_path / "trace.csv", "timestamp,Pages", "2026-01-01T00:00:00Z,3", "2026-01-01T00:00:09Z,3")
+    summary = small(tmp_path, trace=trace, policy="package:dimension=pages,size=10,credits=25")
+    assert (summary.source.ignored, summary.charged.unpriced) == ((), {})
+    assert summary.charged.credits > 0
+
+
+def test_so_does_one_that_it_reads_for_a_model_alone(tmp_path):
+    trace = csv_file(tmp_path / "trace.csv", "timestamp,model,pages,sheets", "2026-01-01,m,3,1", "2026-01-01,m,3,1")
+    summary = small(tmp_path, trace=trace, policy="complexity:models.m.pages=5")
+    assert summary.source.ignored == ("sheets",)
+    assert summary.charged.credits > 0
+
+
+@pytest.mark.parametrize(
+    "policy", [None, "complexity:models.m.input_tokens=1", "graduated:dimension=pages,tiers=inf@1"]
+)
+def test_a_trace_of_which_no_rate_reads_anything_is_an_error_that_names_both(tmp_path, policy):
+    trace = csv_file(tmp_path / "trace.csv", "timestamp,model,images,reads", "2026-01-01,x,1,2")
+    with pytest.raises(BadData) as raised:
+        small(tmp_path, trace=trace, policy=policy)
+    assert {"images", "reads"} <= set(re.findall(r"\w+", str(raised.value)))
+    assert raised.value.file == str(trace)
+    assert "--policy" in raised.value.hint
+    assert list(tmp_path.iterdir()) == [trace]
+
+
+@pytest.mark.parametrize("policy", ["time", "per_credit", "complexity:minimum=3", "per_credit:per=call"])
+def test_a_policy_that_prices_whatever_is_used_prices_any_trace(tmp_path, policy):
+    trace = csv_file(tmp_path / "trace.csv", "timestamp,reads", "2026-01-01,1", "2026-01-01,2")
+    summary = small(tmp_path, trace=trace, policy=policy)
+    assert (summary.charged.uncharged, summary.source.ignored) == (0, ("reads",))
+
+
+def test_a_request_whose_price_passes_all_bounds_is_told_as_never_charged(tmp_path, monkeypatch):
+    """What a model that is not known when it is asked comes to is known too late."""
+    monkeypatch.setattr("gateway.demo.work.Guess.estimate", lambda self, row: {"output_tokens": 1})
+    rows = [f"2026-01-01T00:00:{n:02}Z,ann,starter,{2**62}" for n in range(9)]
+    trace = csv_file(tmp_path / "trace.csv", "timestamp,subscriber,plan,output_tokens", *rows)
+    summary = small(tmp_path, trace=trace, policy="complexity:weights.output_tokens=9")
+    assert summary.requests.admitted > 0
+    assert summary.charged.uncharged == summary.requests.admitted - number(
+        summary,
+        "count(DISTINCT request) FILTER (WHERE type = 'charged' OR event ->> 'reason' IN ('voided', 'expired'))",
+    )
+    assert summary.charged.uncharged > 0
+
+
 # Files
 
 
@@ -286,6 +362,9 @@ def test_a_file_that_is_there_is_not_touched(tmp_path, name):
         ({"trace": "missing.csv"}, NotFound),
         ({"trace": "bad.csv"}, BadData),
         ({"trace": "long.csv"}, BadData),
+        ({"trace": "good.csv", "dimensions": ["pages"]}, BadData),
+        ({"trace": "good.csv", "dimensions": ["order_id"]}, BadData),
+        ({"dimensions": ["pages"]}, Usage),
         ({"policy": "unheard_of"}, UnknownPlugin),
         ({"policy": "time:credits_per_second=fast"}, Usage),
         ({"policy": "time:"}, Usage),
@@ -296,6 +375,7 @@ def test_a_file_that_is_there_is_not_touched(tmp_path, name):
 )
 def test_what_cannot_run_leaves_no_file(tmp_path, monkeypatch, options, error):
     monkeypatch.chdir(tmp_path)
+    csv_file(Path("good.csv"), "timestamp,input_tokens,order_id", "2026-01-01,1,1")
     csv_file(Path("bad.csv"), "timestamp,input_tokens", "2026-01-01,1", "2026-01-01,x")
     csv_file(Path("long.csv"), "timestamp,subscriber", f"2026-01-01,{'x' * 513}")
     before = sorted(tmp_path.iterdir())

@@ -19,7 +19,7 @@ CODES = {
 
 def newer(log):
     with closing(sqlite3.connect(log)) as file:
-        file.execute("PRAGMA user_version = 2")
+        file.execute("PRAGMA user_version = 3")
 
 
 def truncated(log):

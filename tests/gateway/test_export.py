@@ -71,3 +71,24 @@ def test_a_log_that_was_changed_is_not_exported(tollbook, shop, spoil, tmp_path)
     error = tollbook("export", shop.log, "--to", "csv", "--out", tmp_path / "out.csv", "--json").error
     assert error["code"] == "bad_data"
     assert not list(tmp_path.glob("out*"))
+
+
+def test_a_spreadsheet_gets_names_that_are_no_formulas_and_the_same_numbers(tollbook, tmp_path):
+    from ledger import CreatePlan, Give, Ledger
+
+    with Ledger.open(tmp_path / "log.db") as ledger:
+        ledger.execute(CreatePlan(plan="pro", owner="acme", credits=1)).unwrap()
+        ledger.execute(Give(subscriber='=HYPERLINK("x","y")', plan="pro", credits=7)).unwrap()
+    words = ["export", tmp_path / "log.db", "--to", "csv", "--out", "-"]
+    raw, safe = (tollbook(*words, *option).out for option in ((), ("--for-spreadsheet",)))
+    [_, given], [_, shown] = (list(csv.DictReader(io.StringIO(text, newline="")))[:2] for text in (raw, safe))
+    assert given["subscriber"] == '=HYPERLINK("x","y")'
+    assert shown["subscriber"] == '\'=HYPERLINK("x","y")'
+    assert (shown["credits"], shown["seq"]) == (given["credits"], given["seq"])
+    assert json.loads(shown["event"]) == json.loads(given["event"])
+    assert "formula" in tollbook("export", "--help").out
+
+
+def test_a_spreadsheets_form_is_for_csv(tollbook, told):
+    error = tollbook("export", told.log, "--to", "ndjson", "--out", "-", "--for-spreadsheet", "--json").error
+    assert error["code"] == "usage"

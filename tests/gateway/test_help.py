@@ -20,6 +20,7 @@ COMMANDS = [
     "events",
     "explain",
     "export",
+    "copy",
     "simulate",
     "chain",
 ]

@@ -310,6 +310,15 @@ def test_a_chain_that_nothing_installed_knows(earned, settle, chain):
     assert error["message"] == f"no plugin that is installed settles on {chain}"
 
 
+def test_a_tokens_address_in_an_asset_is_found_in_any_spelling(earned, settle):
+    asset = "eip155:8453/erc20:0x70997970C51812dc3A010C7d01b50e0d17dc79C8"
+    earned.do(earned.plan("coins", asset=asset))
+    earned.buys("alice", plan="coins", asset=asset)
+    settle("--asset", asset)
+    earned.use(1, plan="coins")
+    assert [batch["asset"] for batch in settle("--asset", asset.lower()).json["batches"]] == [asset]
+
+
 def test_on_an_evm_chain_of_which_the_log_knows_nothing_the_contract_must_be_named(earned, settle):
     error = settle("--chain", "eip155:8453").error
     assert (error["code"], "--contract" in error["hint"]) == ("usage", True)

@@ -36,7 +36,7 @@ def another_application(path: Path) -> None:
 def an_application_that_says_it_is_us(path: Path) -> None:
     another_application(path)
     with closing(sqlite3.connect(path)) as connection:
-        connection.executescript("PRAGMA application_id = 0x546F6C6C; PRAGMA user_version = 1")
+        connection.executescript("PRAGMA application_id = 0x546F6C6C; PRAGMA user_version = 2")
 
 
 def replaced(do: Callable[[Path], object]) -> Callable[[Path], object]:

@@ -284,7 +284,7 @@ NAMED = [
     "INSERT INTO ledger VALUES ('large', 1)",
     "UPDATE ledger SET format = 7",
     "DROP TABLE commits",
-    "PRAGMA user_version = 2",
+    "PRAGMA user_version = 3",
     "PRAGMA application_id = 7",
 ]
 """What is named, or refused."""

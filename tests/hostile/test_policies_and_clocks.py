@@ -87,7 +87,6 @@ NO_PRICES: dict[str, Callable[..., Any]] = {
     "a line whose text is no Unicode": line(text="\ud800"),
     "a line whose units are text": line(units="1"),
     "a line whose units are a float": line(units=1.5),
-    "a line whose units are beyond 64 bits": line(units=2**63),
     "a line whose rate is a number": line(rate=1),
     "a line whose credits are a number": line(credits=1),
     "a line whose dimension is a number": line(dimension=3),

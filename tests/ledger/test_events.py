@@ -34,6 +34,8 @@ from ledger.events import (
     Purchased,
     RateLimit,
     RefusedRequests,
+    Reheld,
+    Reinstated,
     Released,
     Requested,
     Reversed,
@@ -47,6 +49,7 @@ from ledger.events import (
     Share,
     Started,
     Tariff,
+    Unfrozen,
     Withdrawn,
     decode,
     decode_one,
@@ -179,8 +182,17 @@ GOLDEN_LINES: list[tuple[bytes, Event]] = [
         Reversed(account=1, lot=9, payment="invoice-1"),
     ),
     (
+        b'{"type":"reinstated","account":1,"lot":9,"payment":"invoice-1","credits":40,"money":100000000000000000000'
+        b'0000000000,"repaid":[[9,30],[12,2]]}',
+        Reinstated(account=1, lot=9, payment="invoice-1", credits=40, money=HUGE, repaid=((9, 30), (12, 2))),
+    ),
+    (
         b'{"type":"frozen","account":1,"fact":{"chain":"eip155:8453","contract":"0xc0","id":"asked:7"}}',
         Frozen(account=1, fact=Fact("eip155:8453", "0xc0", "asked:7")),
+    ),
+    (
+        b'{"type":"unfrozen","key":"k4","fingerprint":"aa","account":1}',
+        Unfrozen(key="k4", fingerprint="aa", account=1),
     ),
     (
         b'{"type":"requested","account":1,"agent":1,"method":"POST","url":"https://a.example/v1/ask","hold":12,"dr'
@@ -202,6 +214,10 @@ GOLDEN_LINES: list[tuple[bytes, Event]] = [
     (
         b'{"type":"extended","request":14,"deadline":1700158606680590}',
         Extended(request=14, deadline=1_700_158_606_680_590),
+    ),
+    (
+        b'{"type":"reheld","account":1,"request":14,"draws":[[9,5],[0,2],[12,7]]}',
+        Reheld(account=1, request=14, draws=((9, 5), (0, 2), (12, 7))),
     ),
     (
         b'{"type":"released","request":14,"reason":"expired","instant":1700158606680590}',
@@ -333,6 +349,75 @@ GOLDEN_LINES: list[tuple[bytes, Event]] = [
     ),
 ]
 
+# What was added to an event later on.
+LATER_LINES: list[tuple[bytes, Event]] = [
+    (
+        b'{"type":"plan_created","plan":"p","owner":"o","asset":"USD","credits":1,"tariff":{"version":1,"policy":"'
+        b'time","policy_version":1},"hold_seconds":600,"longest_seconds":900,"period":"month","unpriced":"free"}',
+        PlanCreated(
+            plan="p",
+            owner="o",
+            asset="USD",
+            credits=1,
+            tariff=Tariff(version=1, policy="time", policy_version=1),
+            hold_seconds=600,
+            longest_seconds=900,
+            period="month",
+            unpriced="free",
+        ),
+    ),
+    (
+        b'{"type":"reversed","account":1,"lot":9,"payment":"invoice-1","credits":40,"money":1000000000000000000000'
+        b'000000000,"expiry":1700158606680590,"repaid":[[12,3],[14,4]]}',
+        Reversed(
+            account=1,
+            lot=9,
+            payment="invoice-1",
+            credits=40,
+            money=HUGE,
+            expiry=1_700_158_606_680_590,
+            repaid=((12, 3), (14, 4)),
+        ),
+    ),
+    (
+        b'{"type":"released","request":14,"reason":"voided","repaid":[[9,5]]}',
+        Released(request=14, reason="voided", repaid=((9, 5),)),
+    ),
+    (
+        b'{"type":"charged","account":1,"request":14,"credits":9,"draws":[[9,9]],"usage":{"input_tokens":700,"pages'
+        b'":3},"tariff":2,"period":"2023-11","before":{"input_tokens":9223372036854775808},"unpriced":{"pages":3},'
+        b'"repaid":[[9,5],[12,3]]}',
+        Charged(
+            account=1,
+            request=14,
+            credits=9,
+            draws=((9, 9),),
+            usage={"input_tokens": 700, "pages": 3},
+            tariff=2,
+            period="2023-11",
+            before={"input_tokens": MOST + 1},
+            unpriced={"pages": 3},
+            repaid=((9, 5), (12, 3)),
+        ),
+    ),
+    (
+        b'{"type":"adjusted","account":1,"charge":15,"credits":-4,"draws":[[12,4]],"shortfall":-6,"reason":"true_up'
+        b'","usage":{"pages":-2},"before":{"pages":9223372036854775808},"unpriced":{"pages":-2},"repaid":[[12,3]]}',
+        Adjusted(
+            account=1,
+            charge=15,
+            credits=-4,
+            draws=((12, 4),),
+            shortfall=-6,
+            reason="true_up",
+            usage={"pages": -2},
+            before={"pages": MOST + 1},
+            unpriced={"pages": -2},
+            repaid=((12, 3),),
+        ),
+    ),
+]
+
 # The same events with nothing but what they must hold: all that is at its default is left out.
 SHORTEST_LINES: list[tuple[bytes, Event]] = [
     (
@@ -370,12 +455,24 @@ SHORTEST_LINES: list[tuple[bytes, Event]] = [
         Reversed(account=1, lot=2),
     ),
     (
+        b'{"type":"reinstated","account":1,"lot":2}',
+        Reinstated(account=1, lot=2),
+    ),
+    (
+        b'{"type":"unfrozen","account":1}',
+        Unfrozen(account=1),
+    ),
+    (
         b'{"type":"requested","account":1,"deadline":9,"tariff":1}',
         Requested(account=1, deadline=9, tariff=1),
     ),
     (
         b'{"type":"released","request":3,"reason":"voided"}',
         Released(request=3, reason="voided"),
+    ),
+    (
+        b'{"type":"reheld","account":1,"request":3}',
+        Reheld(account=1, request=3),
     ),
     (
         b'{"type":"refused","reason":"expired","plan":"p","count":1}',
@@ -392,7 +489,8 @@ SHORTEST_LINES: list[tuple[bytes, Event]] = [
 ]
 
 
-GOLDEN, SHORTEST = dict(GOLDEN_LINES), dict(SHORTEST_LINES)
+GOLDEN, LATER, SHORTEST = dict(GOLDEN_LINES), dict(LATER_LINES), dict(SHORTEST_LINES)
+LINES = {**GOLDEN, **LATER, **SHORTEST}
 
 
 def same(event: Event) -> Any:
@@ -408,9 +506,9 @@ def test_every_event_has_one_golden_line_in_the_order_of_the_families() -> None:
 
 
 @pytest.mark.smoke
-@pytest.mark.parametrize("line", [*GOLDEN, *SHORTEST], ids=lambda line: json.loads(line)["type"])
+@pytest.mark.parametrize("line", LINES, ids=lambda line: json.loads(line)["type"])
 def test_a_golden_line_decodes_for_ever(line: bytes) -> None:
-    event = {**GOLDEN, **SHORTEST}[line]
+    event = LINES[line]
     assert decode_one(line) == event
     assert same(decode_one(line)) == same(event)
     assert encode(event) == line
@@ -421,13 +519,16 @@ def test_golden_lines_together_are_the_body_of_a_commit() -> None:
     assert encode(list(GOLDEN.values())) == b"[" + b",".join(GOLDEN) + b"]"
 
 
-def test_the_golden_line_of_an_event_shows_every_field_of_its_own() -> None:
+def test_the_golden_lines_of_an_event_show_every_field_of_its_own() -> None:
     """So that a field that is renamed or retyped breaks a line. A trial has no price, so it has a line of its own."""
     unseen = {("plan_created", "trial"), ("purchased", "kind"), ("adjusted", "period")}
-    for line, event in GOLDEN.items():
+    for event in GOLDEN.values():
         own = set(event.__struct_fields__) - {"key", "fingerprint"}
+        shown = {
+            name for line, other in (GOLDEN | LATER).items() if type(other) is type(event) for name in json.loads(line)
+        }
         defaults = unseen | ({("agent_updated", name) for name in own} if tag(event) == "agent_updated" else set())
-        assert {(tag(event), name) for name in own - set(json.loads(line))} <= defaults
+        assert {(tag(event), name) for name in own - shown} <= defaults
 
 
 def test_a_trial_and_the_kinds_of_lots_decode_for_ever() -> None:
@@ -549,6 +650,13 @@ WRONG: list[tuple[str, type[Any], dict[str, Any]]] = [
     ("a lot that starts pays debt only", Started, {"account": 1, "lot": 2, "instant": 0, "draws": ((2, 1),)}),
     ("batches are numbered from 1", SettlementFailed, {"number": 0, "chain": "mock:local", "contract": "c"}),
     ("debt cannot be withdrawn", Withdrawn, {"account": 1, "draws": ((0, 1),)}),
+    ("lots pay debt, debt does not", Released, {"request": 3, "reason": "voided", "repaid": ((0, 1),)}),
+    ("a payment of debt is positive", Released, {"request": 3, "reason": "voided", "repaid": ((2, 0),)}),
+    ("lots pay debt at a charge", Charged, CHARGE | {"repaid": ((0, 1),)}),
+    ("lots pay debt at a correction", Adjusted, ADJUSTMENT | {"account": 1, "charge": 4, "repaid": ((0, 1),)}),
+    ("lots pay debt at a reversal", Reversed, {"account": 1, "lot": 2, "repaid": ((0, 1),)}),
+    ("lots pay debt at a reinstatement", Reinstated, {"account": 1, "lot": 2, "repaid": ((0, 1),)}),
+    ("what is held again is positive", Reheld, {"account": 1, "request": 3, "draws": ((2, 0),)}),
     ("draws sum to the hold", Requested, REQUEST | {"hold": 5, "draws": ((2, 4),)}),
     ("a hold has draws", Requested, REQUEST | {"hold": 5}),
     ("draws have a hold", Requested, REQUEST | {"draws": ((2, 4),)}),
@@ -623,7 +731,8 @@ CREDITS = [
     amounts("a charge's draw", Charged, CHARGE | {"credits": 1, "draws": ((2, 1),)}, "draws", 0, 1),
     amounts("a shortfall", Charged, CHARGE, "shortfall"),
     amounts("usage", Charged, CHARGE | {"usage": {"calls": 1}}, "usage", "calls"),
-    amounts("a meter", Charged, CHARGE | {"before": {"calls": 1}}, "before", "calls"),
+    amounts("unpriced units", Charged, CHARGE | {"unpriced": {"calls": 1}}, "unpriced", "calls"),
+    amounts("a charge's payment of debt", Charged, CHARGE | {"repaid": ((2, 1),)}, "repaid", 0, 1),
     amounts(
         "an adjustment's draw",
         Adjusted,
@@ -632,7 +741,28 @@ CREDITS = [
         0,
         1,
     ),
-    amounts("an adjustment's shortfall", Adjusted, ADJUSTMENT | {"account": 1, "charge": 4}, "shortfall"),
+    amounts(
+        "an adjustment's payment of debt",
+        Adjusted,
+        ADJUSTMENT | {"account": 1, "charge": 4, "repaid": ((2, 1),)},
+        "repaid",
+        0,
+        1,
+    ),
+    amounts("a reversal's credits", Reversed, {"account": 1, "lot": 2}, "credits"),
+    amounts("a reversal's payment of debt", Reversed, {"account": 1, "lot": 2, "repaid": ((3, 1),)}, "repaid", 0, 1),
+    amounts("credits that stand again", Reinstated, {"account": 1, "lot": 2}, "credits"),
+    amounts("a reinstated payment of debt", Reinstated, {"account": 1, "lot": 2, "repaid": ((3, 1),)}, "repaid", 0, 1),
+    amounts(
+        "a release's payment of debt", Released, {"request": 3, "reason": "voided", "repaid": ((2, 1),)}, "repaid", 0, 1
+    ),
+    amounts("what is held again", Reheld, {"account": 1, "request": 3, "draws": ((2, 1),)}, "draws", 0, 1),
+    amounts("a debt that is paid", Started, {"account": 1, "lot": 2, "instant": 0, "draws": ((0, 1),)}, "draws", 0, 1),
+    amounts("a withdrawal's draw", Withdrawn, {"account": 1, "draws": ((2, 1),)}, "draws", 0, 1),
+    amounts("what lapses", Lapsed, {"account": 1, "lot": 2, "credits": 1, "instant": 0}, "credits"),
+]
+METERS = [
+    amounts("a meter", Charged, CHARGE | {"before": {"calls": 1}}, "before", "calls"),
     amounts(
         "an adjustment's meter",
         Adjusted,
@@ -640,11 +770,16 @@ CREDITS = [
         "before",
         "calls",
     ),
-    amounts("a debt that is paid", Started, {"account": 1, "lot": 2, "instant": 0, "draws": ((0, 1),)}, "draws", 0, 1),
-    amounts("a withdrawal's draw", Withdrawn, {"account": 1, "draws": ((2, 1),)}, "draws", 0, 1),
-    amounts("what lapses", Lapsed, {"account": 1, "lot": 2, "credits": 1, "instant": 0}, "credits"),
 ]
 SIGNED = [
+    amounts("an adjustment's shortfall", Adjusted, ADJUSTMENT | {"account": 1, "charge": 4}, "shortfall"),
+    amounts(
+        "unpriced units of a delta",
+        Adjusted,
+        ADJUSTMENT | {"account": 1, "charge": 4, "unpriced": {"calls": -1}},
+        "unpriced",
+        "calls",
+    ),
     amounts(
         "an adjustment", Adjusted, ADJUSTMENT | {"account": 1, "charge": 4, "credits": 1, "draws": ((2, 1),)}, "credits"
     ),
@@ -655,6 +790,8 @@ SIGNED = [
 MONEY = [
     amounts("a share", Share, {"receiver": "o", "amount": 1}, "amount"),
     amounts("a cost", Purchased, LOT | {"cost": 1, "shares": (Share("o", 1),)}, "cost"),
+    amounts("money that was void", Reversed, {"account": 1, "lot": 2}, "money"),
+    amounts("money that stands again", Reinstated, {"account": 1, "lot": 2}, "money"),
     amounts("money withdrawn", Withdrawn, {"account": 1, "money": {2: 1}}, "money", 2),
 ]
 PAYOUTS = [amounts("a payout", Payout, {"receiver": "o", "amount": -1}, "amount")]
@@ -679,7 +816,7 @@ def refused_at_both_doors(event: type[Any], fields: dict[str, Any], path: tuple[
         msgspec.json.decode(raw(event, wrong), type=event)
 
 
-PLACES = [*CREDITS, *SIGNED, *MONEY, *PAYOUTS]
+PLACES = [*CREDITS, *METERS, *SIGNED, *MONEY, *PAYOUTS]
 
 
 @pytest.mark.parametrize("value", NOT_WHOLE, ids=repr)
@@ -691,7 +828,7 @@ def test_an_amount_is_a_whole_number(
     refused_at_both_doors(event, fields, path, value)
 
 
-UNSIGNED = [*CREDITS, *MONEY]
+UNSIGNED = [*CREDITS, *METERS, *MONEY]
 
 
 @pytest.mark.parametrize(("event", "fields", "path"), [row[1:] for row in UNSIGNED], ids=[row[0] for row in UNSIGNED])
@@ -699,7 +836,7 @@ def test_an_amount_is_not_negative(event: type[Any], fields: dict[str, Any], pat
     refused_at_both_doors(event, fields, path, -1)
 
 
-BOUNDED = [row for row in [*CREDITS, *SIGNED] if "draw" not in row[0] and "debt that is paid" not in row[0]]
+BOUNDED = [row for row in [*CREDITS, *SIGNED] if row[3][-1] != 1]  # a draw is bounded by what it is a part of
 
 
 @pytest.mark.parametrize(("event", "fields", "path"), [row[1:] for row in BOUNDED], ids=[row[0] for row in BOUNDED])
@@ -707,14 +844,31 @@ def test_credits_and_usage_fit_64_bits(event: type[Any], fields: dict[str, Any],
     refused_at_both_doors(event, fields, path, MOST + 1)
 
 
+@pytest.mark.parametrize(("event", "fields", "path"), [row[1:] for row in SIGNED], ids=[row[0] for row in SIGNED])
+def test_what_is_signed_is_bounded_downwards_too(
+    event: type[Any], fields: dict[str, Any], path: tuple[Any, ...]
+) -> None:
+    refused_at_both_doors(event, fields, path, -MOST - 1)
+
+
+@pytest.mark.parametrize(("event", "fields", "path"), [row[1:] for row in METERS], ids=[row[0] for row in METERS])
+def test_a_meter_may_have_counted_for_a_lifetime(
+    event: type[Any], fields: dict[str, Any], path: tuple[Any, ...]
+) -> None:
+    """Bounds hold for what is open and for single amounts, never for a sum over a life."""
+    beyond = event(**put(fields, path, 3 * MOST))
+    assert decode_one(encode(beyond)) == beyond
+
+
 def test_every_amount_of_the_golden_lines_is_tried_above() -> None:
     """So that a new event, or a new amount in one, is guarded too."""
     amounts = {"credits", "debt_limit", "hold", "draws", "estimate", "shortfall", "usage", "before", "cost", "money"}
+    amounts |= {"unpriced", "repaid"}
     shown = {
         (tag(event), name)
         for event in GOLDEN.values()
         for name in event.__struct_fields__
-        if name in amounts and not isinstance(event, PlanRepriced)
+        if name in amounts and (tag(event), name) != ("plan_created", "unpriced")  # a word, no amount
     }
     tried = {(tag(event), path[0]) for _, event, _, path in PLACES if issubclass(event, Event)}
     assert shown - tried <= {("adjusted", "draws")}

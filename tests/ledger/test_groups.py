@@ -19,6 +19,7 @@ from types import FrameType
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from ledger import (
     Answer,
@@ -135,7 +136,8 @@ def test_threads_that_hold_and_charge_leave_books_that_add_up(ledger: Ledger, pa
 
 def test_one_key_from_many_threads_is_done_once(ledger: Ledger) -> None:
     answers = in_threads(30, lambda _: ledger.execute(ask(key="k")))
-    assert answers == [answers[0]] * 30
+    (first,) = [answer for answer in answers if isinstance(answer, Answer) and not answer.repeated]
+    assert sorted(answers, key=lambda answer: answer is not first) == [first, *[replace(first, repeated=True)] * 29]
     assert ledger.head.seq == 4
 
 

@@ -29,12 +29,15 @@ from ledger import (
     Reason,
     Refused,
     RegisterAgent,
+    Reinstate,
     Release,
     RepricePlan,
     Request,
     RetireAgent,
     RetirePlan,
+    Reverse,
     Tick,
+    Unfreeze,
     UpdateAgent,
     Withdraw,
 )
@@ -57,6 +60,12 @@ def reason(outcome: Outcome) -> Reason | None:
     return outcome.reason if isinstance(outcome, Refused) else None
 
 
+def again(answer: Answer) -> Answer:
+    """The answer, as it is given to a repeated key or payment: it says that it is a repeat."""
+    assert not answer.repeated
+    return replace(answer, repeated=True)
+
+
 # -- the same key with the same content --------------------------------------------------------------------------------
 
 
@@ -66,6 +75,20 @@ def on_open_request(ledger: Ledger) -> int:
 
 def on_charge(ledger: Ledger) -> int:
     return ledger.execute(Charge(subscriber="ann", plan="pro", usage={"calls": 1})).unwrap().seq
+
+
+def first_lot(ledger: Ledger) -> int:
+    return ledger.lots("ann", "pro")[0].id
+
+
+def on_reversed_lot(ledger: Ledger) -> int:
+    lot = first_lot(ledger)
+    ledger.execute(Reverse(subscriber="ann", plan="pro", lot=lot)).unwrap()
+    return lot
+
+
+def on_frozen_account(ledger: Ledger) -> None:
+    ledger.execute(Freeze(subscriber="ann", plan="pro")).unwrap()
 
 
 KEYED: dict[str, Callable[[Ledger], Any]] = {
@@ -78,7 +101,10 @@ KEYED: dict[str, Callable[[Ledger], Any]] = {
     "purchase": lambda _: BUY,
     "give": lambda _: Give(subscriber="ann", plan="pro", credits=5, expiry=BEGIN + SECOND),
     "withdraw": lambda _: Withdraw(subscriber="ann", plan="pro", credits=5),
+    "reverse": lambda ledger: Reverse(subscriber="ann", plan="pro", lot=first_lot(ledger), amount=10**19),
+    "reinstate": lambda ledger: Reinstate(subscriber="ann", plan="pro", lot=on_reversed_lot(ledger)),
     "freeze": lambda _: Freeze(subscriber="ann", plan="pro"),
+    "unfreeze": lambda ledger: on_frozen_account(ledger) or Unfreeze(subscriber="ann", plan="pro"),
     "request": lambda _: ASK,
     "extend": lambda ledger: Extend(request=on_open_request(ledger), seconds=900),
     "release": lambda ledger: Release(request=on_open_request(ledger)),
@@ -92,18 +118,19 @@ KEYED: dict[str, Callable[[Ledger], Any]] = {
 def test_the_same_key_with_the_same_content_gets_the_first_answer(
     ledger: Ledger, clock: Clock, path: Path, make: Callable[[Ledger], Any]
 ) -> None:
-    """At once, later, in a group, after a snapshot, after reopening: the very same answer, and nothing is written."""
+    """At once, later, in a group, after a snapshot, after reopening: the same answer, which says that it is a repeat,
+    and nothing is written."""
     command = replace(make(ledger), key="k")
     first = ledger.execute(command)
     assert isinstance(first, Answer)
     head = ledger.head
     clock.now += 3_600 * SECOND
-    assert ledger.execute(command) == first
-    assert ledger.execute_many([command, command]) == [first, first]
+    assert ledger.execute(command) == again(first)
+    assert ledger.execute_many([command, command]) == [again(first), again(first)]
     ledger.snapshot()
-    assert (ledger.execute(command), ledger.head) == (first, head)
-    with Ledger.open(path, clock=clock) as again:
-        assert (again.execute(command), again.head) == (first, head)
+    assert (ledger.execute(command), ledger.head) == (again(first), head)
+    with Ledger.open(path, clock=clock) as reopened:
+        assert (reopened.execute(command), reopened.head) == (again(first), head)
 
 
 @pytest.mark.smoke
@@ -111,8 +138,8 @@ def test_the_same_key_with_the_same_content_gets_the_first_answer(
 def test_the_same_key_twice_in_one_group_is_done_once(ledger: Ledger, make: Callable[[Ledger], Any]) -> None:
     command = replace(make(ledger), key="k")
     first, second = ledger.execute_many([command, command])
-    assert first
-    assert second == first
+    assert isinstance(first, Answer)
+    assert second == again(first)
 
 
 @pytest.mark.parametrize("make", KEYED.values(), ids=KEYED)
@@ -166,7 +193,7 @@ def test_content_is_what_the_caller_gave_in_any_order(ledger: Ledger) -> None:
     )
     first = ledger.execute(command).unwrap()
     turned = replace(command, usage={"seconds": 2, "calls": 1}, labels={"c": "d", "a": "b"}, issued_at=BEGIN)
-    assert ledger.execute(turned) == first
+    assert ledger.execute(turned) == again(first)
 
 
 def test_without_a_key_the_same_command_is_done_again(ledger: Ledger) -> None:
@@ -185,7 +212,7 @@ def test_the_answer_after_what_was_due_is_the_commands_own_event_again(ledger: L
     ledger.execute(Request(subscriber="ann", plan="pro")).unwrap()
     clock.now += 600 * SECOND
     first = ledger.execute(ASK).unwrap()
-    assert ledger.execute(ASK) == first
+    assert ledger.execute(ASK) == again(first)
     assert next(ledger.events(after=first.seq - 1)).event == first.event
 
 
@@ -199,8 +226,8 @@ with Ledger.open({str(path)!r}, clock=lambda: {BEGIN}) as ledger:
     seq = int(done.stdout)
     assert ledger.execute(ASK).unwrap().seq == seq == ledger.head.seq
     assert reason(ledger.execute(replace(ASK, estimate={"calls": 2}))) is Reason.key_reused
-    again = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert int(again.stdout) == seq
+    once_more = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert int(once_more.stdout) == seq
 
 
 # -- scope -------------------------------------------------------------------------------------------------------------
@@ -234,7 +261,7 @@ def test_names_and_keys_do_not_run_together(ledger: Ledger) -> None:
 def test_the_first_purchase_of_an_account_is_done_once(ledger: Ledger) -> None:
     first = Purchase(subscriber="new", plan="pro", key="k")
     answer = ledger.execute(first).unwrap()
-    assert ledger.execute(first) == answer
+    assert ledger.execute(first) == again(answer)
     assert len(ledger.lots("new", "pro")) == 1
 
 
@@ -255,7 +282,7 @@ def test_a_key_is_remembered_for_a_day_of_commit_time_and_no_longer(ledger: Ledg
     first = ledger.execute(ASK).unwrap()
     for before in (KEY_WINDOW // 2, KEY_WINDOW - 1):
         clock.now = first.at + before
-        assert ledger.execute(ASK) == first
+        assert ledger.execute(ASK) == again(first)
     clock.now = first.at + KEY_WINDOW
     assert ledger.execute(replace(ASK, estimate={"calls": 2})).unwrap().seq > first.seq
 
@@ -276,7 +303,7 @@ def test_the_window_goes_by_commit_time_and_not_by_what_was_written_since(
             ledger.snapshot()
             ledger.close()
             ledger = Ledger.open(path, clock=clock)
-        assert ledger.execute(ASK) == first
+        assert ledger.execute(ASK) == again(first)
     clock.now = first.at + KEY_WINDOW
     assert ledger.execute(ASK).unwrap().seq > first.seq
     ledger.close()
@@ -288,7 +315,7 @@ def test_a_key_that_is_done_anew_after_the_window_is_remembered_anew(ledger: Led
     second = ledger.execute(ASK).unwrap()
     assert second.seq > first.seq
     clock.now += KEY_WINDOW - 1
-    assert ledger.execute(ASK) == second
+    assert ledger.execute(ASK) == again(second)
 
 
 def test_books_do_not_grow_by_keys_that_are_older_than_two_windows(ledger: Ledger, clock: Clock) -> None:
@@ -314,7 +341,7 @@ def test_issued_at_closes_the_gap_that_the_window_leaves(ledger: Ledger, clock: 
     ask = replace(ASK, issued_at=clock.now)
     first = ledger.execute(ask).unwrap()
     clock.now += KEY_WINDOW - 1
-    assert ledger.execute(ask) == first
+    assert ledger.execute(ask) == again(first)
     clock.now += 1
     assert reason(ledger.execute(ask)) is Reason.key_too_old
 
@@ -336,9 +363,9 @@ def test_a_keyed_charge_is_answered_again_though_its_request_is_closed(
     clock.now += 700 * SECOND
     ledger.tick()
     if reopen:
-        with Ledger.open(path, clock=clock) as again:
-            assert again.execute(charge) == first
-    assert ledger.execute(charge) == first
+        with Ledger.open(path, clock=clock) as reopened:
+            assert reopened.execute(charge) == again(first)
+    assert ledger.execute(charge) == again(first)
     assert reason(ledger.execute(replace(charge, key=None))) is Reason.request_closed
     assert reason(ledger.execute(replace(charge, usage={"calls": 2}))) is Reason.key_reused
 
@@ -346,7 +373,7 @@ def test_a_keyed_charge_is_answered_again_though_its_request_is_closed(
 def test_every_part_of_a_charge_is_answered_again_after_the_last(ledger: Ledger) -> None:
     held = ledger.execute(ASK).unwrap()
     parts = [Charge(request=held.seq, usage={"calls": n}, final=n == 3, key=f"part {n}") for n in (1, 2, 3)]
-    answers = [ledger.execute(part) for part in parts]
+    answers = [again(ledger.execute(part).unwrap()) for part in parts]
     assert [ledger.execute(part) for part in parts] == answers
     assert ledger.execute_many(parts) == answers
 
@@ -361,8 +388,8 @@ def test_a_keyed_release_extension_or_correction_is_answered_again_after_the_end
     other = ledger.execute(replace(ASK, key="other")).unwrap()
     release = Release(request=other.seq, key="release")
     released = ledger.execute(release).unwrap()
-    again = ledger.execute_many([extend, charge, adjust, release])
-    assert again == [extended, charged, adjusted, released]
+    answers = ledger.execute_many([extend, charge, adjust, release])
+    assert answers == [again(each) for each in (extended, charged, adjusted, released)]
 
 
 def test_a_keyed_charge_of_an_expired_request_is_answered_again(ledger: Ledger, clock: Clock) -> None:
@@ -371,7 +398,7 @@ def test_a_keyed_charge_of_an_expired_request_is_answered_again(ledger: Ledger, 
     late = Charge(request=held.seq, usage={"calls": 1}, key="late")
     first = ledger.execute(late).unwrap()
     clock.now += 3_600 * SECOND
-    assert ledger.execute(late) == first
+    assert ledger.execute(late) == again(first)
 
 
 def test_a_request_is_charged_finally_once_for_ever(ledger: Ledger, clock: Clock) -> None:
@@ -389,12 +416,12 @@ def test_a_payment_is_used_once_for_ever(ledger: Ledger, clock: Clock, path: Pat
     paid = replace(BUY, payment="invoice-7")
     first = ledger.execute(paid).unwrap()
     clock.now += 1_000 * KEY_WINDOW
-    assert ledger.execute(paid) == first
-    assert ledger.execute(replace(paid, key="k", issued_at=clock.now)) == first
+    assert ledger.execute(paid) == again(first)
+    assert ledger.execute(replace(paid, key="k", issued_at=clock.now)) == again(first)
     ledger.execute(RetirePlan(plan="pro")).unwrap()
     ledger.snapshot()
-    with Ledger.open(path, clock=clock) as again:
-        assert again.execute(paid) == first
+    with Ledger.open(path, clock=clock) as reopened:
+        assert reopened.execute(paid) == again(first)
     assert len(ledger.lots("ann", "pro")) == 2
 
 
@@ -408,7 +435,8 @@ def test_a_payment_with_other_content_is_refused(ledger: Ledger) -> None:
 def test_a_payment_twice_in_one_group_is_taken_once(ledger: Ledger) -> None:
     paid = replace(BUY, payment="invoice-7")
     first, second, third = ledger.execute_many([paid, paid, replace(paid, subscriber="ben")])
-    assert first == second
+    assert isinstance(first, Answer)
+    assert second == again(first)
     assert reason(third) is Reason.key_reused
 
 
@@ -418,7 +446,7 @@ def test_an_escrows_purchase_is_used_once_for_ever(ledger: Ledger, clock: Clock)
 
     first = ledger.execute(on_chain("other:1", "0xa", "7")).unwrap()
     clock.now += 3 * KEY_WINDOW
-    assert ledger.execute(on_chain("other:1", "0xa", "7")) == first
+    assert ledger.execute(on_chain("other:1", "0xa", "7")) == again(first)
     others = [on_chain("other:2", "0xa", "7"), on_chain("other:1", "0xb", "7"), on_chain("other:1", "0xa", "8")]
     assert len({first.seq, *(ledger.execute(other).unwrap().seq for other in others)}) == 4
 

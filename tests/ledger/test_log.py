@@ -101,8 +101,8 @@ def test_every_hash_of_a_log_is_what_the_page_says(plain: sqlite3.Connection) ->
 
 
 def test_an_empty_log_begins_at_its_id_and_its_format() -> None:
-    assert origin("a ledger") == Head(0, hashlib.sha256(b"a ledger\0\0\0\1").digest(), 0)
-    assert origin("é").hash == hashlib.sha256(b"\xc3\xa9\0\0\0\1").digest()
+    assert origin("a ledger") == Head(0, hashlib.sha256(b"a ledger\0\0\0\2").digest(), 0)
+    assert origin("é").hash == hashlib.sha256(b"\xc3\xa9\0\0\0\2").digest()
 
 
 @pytest.mark.parametrize("kind", [TEXT, COLUMNS])
@@ -154,10 +154,10 @@ def test_a_body_that_does_not_hold_its_events_is_damaged(body: bytes, kind: int,
 
 def test_the_file_says_what_it_is(path: Path, plain: sqlite3.Connection) -> None:
     assert rows(plain, "PRAGMA application_id") == [(0x546F6C6C,)]
-    assert rows(plain, "PRAGMA user_version") == [(1,)]
+    assert rows(plain, "PRAGMA user_version") == [(2,)]
     assert rows(plain, "PRAGMA journal_mode") == [("wal",)]
     assert rows(plain, "PRAGMA integrity_check") == [("ok",)]
-    assert rows(plain, "SELECT id, format FROM ledger") == [("books of acme", 1)]
+    assert rows(plain, "SELECT id, format FROM ledger") == [("books of acme", 2)]
     with closing(SQLiteStore(path)) as store:
         assert store._connection is not None
         assert rows(store._connection, "PRAGMA synchronous") == [(2,)]  # FULL
@@ -386,10 +386,18 @@ def other_application(path: Path) -> None:
         connection.execute("PRAGMA application_id = 1")
 
 
-def other_version(path: Path) -> None:
+def of_format(path: Path, number: int) -> None:
     trade(path)
     with closing(sqlite3.connect(path)) as connection:
-        connection.execute("PRAGMA user_version = 2")
+        connection.execute(f"PRAGMA user_version = {number}")
+
+
+def earlier_version(path: Path) -> None:
+    of_format(path, 1)
+
+
+def later_version(path: Path) -> None:
+    of_format(path, 3)
 
 
 def text(path: Path) -> None:
@@ -408,7 +416,8 @@ WRONG_FILES: list[tuple[Callable[[Path], object], type[LogError]]] = [
     (Path.mkdir, NotALog),
     (other_database, NotALog),
     (other_application, NotALog),
-    (other_version, WrongVersion),
+    (earlier_version, WrongVersion),
+    (later_version, WrongVersion),
     (text, NotALog),
     (short_text, NotALog),
     (noise, NotALog),
@@ -427,6 +436,19 @@ def test_what_is_no_log_is_refused_and_left_as_it_was(
         Ledger.open(path, read_only=read_only)
     assert before == (None if path.is_dir() else path.read_bytes())
     assert os.listdir(tmp_path) == ["thing"]
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_a_log_of_another_format_is_refused_and_both_formats_are_named(tmp_path: Path, number: int) -> None:
+    """Folding has changed since format 1: what its events meant then is not what they would be taken for now."""
+    path = tmp_path / "books.db"
+    of_format(path, number)
+    with pytest.raises(
+        WrongVersion, match=rf"books\.db has format {number}, and this release reads format 2"
+    ) as raised:
+        Ledger.open(path)
+    assert raised.value.code == "wrong_version"
+    assert raised.value.hint
 
 
 @pytest.mark.smoke

@@ -29,12 +29,14 @@ from ledger import (
     Limits,
     Purchase,
     RegisterAgent,
+    Reinstate,
     Release,
     RepricePlan,
     Request,
     RetireAgent,
     RetirePlan,
     Reverse,
+    Unfreeze,
     UpdateAgent,
     Withdraw,
 )
@@ -43,15 +45,20 @@ from ledger.events import (
     EVENT_TYPES,
     Adjusted,
     Charged,
+    CreditsLimit,
     Event,
     Extended,
+    Fact,
     Frozen,
     Lapsed,
     Payout,
     PlanCreated,
     PlanRepriced,
     Purchased,
+    RateLimit,
     RefusedRequests,
+    Reheld,
+    Reinstated,
     Released,
     Requested,
     Reversed,
@@ -61,10 +68,11 @@ from ledger.events import (
     Share,
     Started,
     Tariff,
+    Unfrozen,
     Withdrawn,
 )
 from ledger.folding import SNAPSHOT_VERSION, refold
-from ledger.log import commit_hash, seal, unseal
+from ledger.log import FORMAT, commit_hash, seal, unseal
 from ledger.plugins import stores
 from ledger.stores.memory import MemoryStore
 from ledger.stores.sqlite import SQLiteStore
@@ -125,6 +133,8 @@ def catalogue(do: Callable[[Any], int]) -> None:
     do(CreatePlan(plan="hybrid", owner="acme", credits=50, seconds=600, **weighed))
     do(CreatePlan(plan="window", owner="acme", seconds=3_600, policy="time", price=PRICE))
     do(CreatePlan(plan="trial", owner="acme", credits=3, trial=True, **{**plain, "price": {}}))
+    limits = Limits(rate=RateLimit(2, 60), credits=CreditsLimit(10, 3_600), open=2)
+    do(CreatePlan(plan="limited", owner="acme", credits=100, limits=limits, **plain))
     do(RegisterAgent(agent="bot", owner="acme", plans=("plain", "tiers")))
     do(UpdateAgent(agent="bot", metadata={"depth": [1, {"2": None}]}))
     do(RetireAgent(agent="bot"))
@@ -162,6 +172,9 @@ def debts(do: Callable[[Any], int], clock: Any) -> None:
     over = do(Charge(**at, usage={"calls": 12}))
     do(Purchase(**at))
     do(Adjust(charge=over, credits=-7))
+    do(Reverse(**at, lot=first, amount=30))
+    do(Reverse(**at, lot=first))
+    do(Reinstate(**at, lot=first))
     do(Reverse(**at, lot=first))
     clock.now += SECOND
     do(Charge(request=request, usage={"calls": 6}))
@@ -181,6 +194,12 @@ def periods(do: Callable[[Any], int], clock: Any) -> None:
         do(Charge(request=request, usage={"tokens": 7}))
     do(Charge(**at, usage={"tokens": 3}))
     do(Adjust(**at, period="2023-12", usage={"tokens": -9}))
+    at = {"subscriber": "ebba", "plan": "tiers"}
+    do(Give(**at, credits=8))  # two packages, which three requests share
+    first, second, third = [do(Request(**at, estimate={"tokens": 3})) for _ in range(3)]
+    do(Charge(request=third, usage={"tokens": 3}))  # the second one lends its hold
+    do(Release(request=first))  # and takes on what returns of the first one's
+    do(Charge(request=second, usage={"tokens": 3}))
     at = {"subscriber": "emil", "plan": "volume"}
     do(Purchase(**at))
     for tokens in (5, 1, 1, 9):
@@ -204,6 +223,7 @@ def windows(do: Callable[[Any], int], clock: Any) -> None:
     do(Charge(request=request, usage={"tokens": 4}))  # what returns to the lot lapses
     do(Purchase(subscriber="gus", plan="trial"))
     do(Freeze(subscriber="gus", plan="trial"))
+    do(Unfreeze(subscriber="gus", plan="trial"))
     do(RetirePlan(plan="trial"))
 
 
@@ -215,6 +235,17 @@ def ending(do: Callable[[Any], int], clock: Any) -> dict[str, int]:
     names["spent"] = do(Charge(request=names["ended"], usage={"calls": 10}))
     names["open"] = do(Request(**at, estimate={"calls": 2}))
     names["waits"] = do(Give(**at, credits=7, start=clock.now + 50 * DAY))
+    at = {"subscriber": "ida", "plan": "tiers"}
+    names["package"] = do(Purchase(**at))
+    names["metered"] = do(Request(**at, estimate={"tokens": 3}))
+    at = {"subscriber": "jo", "plan": "window"}
+    names["month"] = do(Purchase(**at))
+    at = {"subscriber": "lea", "plan": "plain"}
+    names["five"] = do(Give(**at, credits=5))
+    names["short"] = do(Charge(request=do(Request(**at, estimate={"calls": 5})), usage={"calls": 8}))
+    at = {"subscriber": "kay", "plan": "limited"}
+    names["limited"] = do(Purchase(**at))
+    names["counted"] = do(Request(**at, estimate={"calls": 4}))
     return names
 
 
@@ -227,13 +258,13 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
 
 @pytest.fixture
 def log(written: SimpleNamespace, tmp_path: Path) -> SimpleNamespace:
-    """A copy to do damage to, the number of hal's account, and the time of its end."""
+    """A copy to do damage to, the numbers of the accounts that forgeries are about, and the time of its end."""
     path = tmp_path / "log.db"
     shutil.copy(written.path, path)
     with closing(SQLiteStore(path, read_only=True)) as store:
         books, head = refold(store.read()), store.head()
-    hal = books.names["hal", "plain"]
-    return SimpleNamespace(**{**vars(written), "path": path, "hal": hal, "at": head.at, "seq": head.seq})
+    who = {name: number for (name, _), number in books.names.items() if name in ("hal", "ida", "jo", "kay", "lea")}
+    return SimpleNamespace(**{**vars(written), **who, "path": path, "at": head.at, "seq": head.seq})
 
 
 def forge(log: Any, *events: Event, at: int | None = None) -> int:
@@ -271,7 +302,7 @@ def test_a_log_in_which_everything_happens_is_clean(written):
     assert report.verdict == "clean"
     assert report.clean
     assert [check.name for check in report.checks] == list(KINDS)
-    settling = {"payouts", "root", "batch_order"}  # see test_audit_settlements.py
+    settling = {"payouts", "root", "batch_order", "solvency"}  # see test_audit_settlements.py
     assert {check.name for check in report.checks if not check.checked} == settling, report.checks
 
 
@@ -283,7 +314,7 @@ def test_every_event_of_the_core_is_in_that_log(written):
 
 def test_the_report_is_the_contracts_audit(written):
     stored = msgspec.json.decode(msgspec.json.encode(audit(written.path)))
-    assert list(stored) == ["log", "verdict", "head", "checks", "unverified", "findings"]
+    assert list(stored) == ["log", "verdict", "head", "checks", "unverified", "findings", "warnings", "leaps"]
     assert stored["log"] == str(written.path)
     assert list(stored["head"]) == ["seq", "commits", "at", "hash"]
     assert stored["head"]["at"].endswith("Z")
@@ -474,6 +505,59 @@ def difference(log: Any) -> int:
     return forge(log, Frozen(account=log.hal))
 
 
+def solvency(log: Any) -> int:
+    """A batch pays what nobody has earned, out of what subscribers have unspent."""
+    return forge(log, batch(log, payouts=(Payout("acme", 1),)))
+
+
+def debt(log: Any) -> int:
+    """A payment was void; what had been spent of it is owed, and another lot that has credits pays none of it."""
+    spent_and_left = 10 + 88
+    return forge(log, Reversed(account=log.hal, lot=log.low, credits=spent_and_left + 2, money=100))
+
+
+def coverage(log: Any) -> int:
+    """A request that may cost 4 gives up its hold, and nobody takes it on."""
+    return forge(log, Reheld(account=log.ida, request=log.metered))
+
+
+def window_of(log: Any, start: int) -> list[Event]:
+    end = start + 3_600 * SECOND
+    said = {"subscriber": "jo", "plan": "window", "cost": 100, "shares": (Share("acme", 90), Share("fee", 10))}
+    return [Purchased(account=log.jo, seconds=3_600, asset="USD", start=start, expiry=end, **said)]
+
+
+def window(log: Any) -> int:
+    """A second window is sold that begins while the first one lasts."""
+    return forge(log, *window_of(log, log.at + SECOND))
+
+
+def limit(log: Any) -> int:
+    """Of 10 credits an hour 4 are held, and a request is admitted that holds 7."""
+    return forge(log, limited(log, 7))
+
+
+def limited(log: Any, calls: int) -> Requested:
+    draws = ((log.limited, calls),)
+    return request(log, account=log.kay, hold=calls, draws=draws, estimate={"calls": calls})
+
+
+def unpriced(log: Any) -> int:
+    """Units that no rate reads are used, and not counted."""
+    return forge(log, direct(log, usage={"calls": 3, "cals": 5}))
+
+
+def frozen(log: Any) -> int:
+    """A frozen account buys."""
+    return 1 + forge(log, Frozen(account=log.hal), *sold(log))
+
+
+def sold(log: Any, **fields: Any) -> list[Event]:
+    said = {"account": log.hal, "subscriber": "hal", "plan": "plain", "credits": 100, "asset": "USD", "cost": 100}
+    shares = (Share("acme", 90), Share("fee", 10))
+    return [Purchased(**{**said, "shares": shares, "start": log.at + DAY, **fields})]
+
+
 FAULTS: dict[str, Callable[[Any], int]] = {
     plant.__name__.rstrip("_"): plant
     for plant in (
@@ -495,6 +579,13 @@ FAULTS: dict[str, Callable[[Any], int]] = {
         root,
         batch_order,
         snapshot,
+        solvency,
+        debt,
+        coverage,
+        window,
+        limit,
+        unpriced,
+        frozen,
         difference,
     )
 }
@@ -519,7 +610,10 @@ def test_a_planted_fault_is_found_where_it_is(kind, log, written):
     assert counted[kind] == len([each for each in report.findings if each.kind == kind])
 
 
-ALONE = ("hash", "schema", "overspend", "hold", "price", "meter", "draws", "earned", "snapshot", "difference")
+ALONE = (
+    *("hash", "schema", "overspend", "hold", "price", "meter", "draws", "earned", "snapshot", "difference"),
+    *("coverage", "window", "limit", "unpriced", "frozen"),
+)
 
 
 @pytest.mark.parametrize("kind", ALONE)
@@ -547,6 +641,21 @@ def correct(log: Any, credits: int, *lots: tuple[int, int], **fields: Any) -> Ad
     return Adjusted(
         account=log.hal, credits=credits, draws=lots, **{"charge": log.spent, "reason": "correction", **fields}
     )
+
+
+def less(log: Any, calls: int, paid: int) -> Adjusted:
+    """lea paid 5 of 8 calls; it was so many fewer, and of what was paid so much is given back."""
+    draws = ((log.five, paid),) if paid else ()
+    usage = {"calls": -calls} if calls else {}
+    said = {"charge": log.short, "credits": -paid, "draws": draws, "shortfall": paid - calls if calls else 0}
+    return Adjusted(account=log.lea, usage=usage, reason="correction", metered="2023-12", **said)
+
+
+def ends(log: Any, lot: int) -> int:
+    """When a lot of jo's ends."""
+    expiry = books_of(log.path).accounts[log.jo].lots[lot].expiry
+    assert expiry is not None
+    return expiry
 
 
 MORE: list[tuple[str, str, Callable[[Any], list[Event]]]] = [
@@ -610,7 +719,10 @@ MORE: list[tuple[str, str, Callable[[Any], list[Event]]]] = [
     (
         "schema",
         "a lot reversed twice",
-        lambda log: [Reversed(account=log.hal, lot=log.low), Reversed(account=log.hal, lot=log.low)],
+        lambda log: [
+            Reversed(account=log.hal, lot=log.low, credits=100, money=100),
+            Reversed(account=log.hal, lot=log.low),
+        ],
     ),
     ("schema", "a fingerprint of no digits", lambda log: [direct(log, key="k", fingerprint="xyz")]),
     (
@@ -635,7 +747,84 @@ MORE: list[tuple[str, str, Callable[[Any], list[Event]]]] = [
         lambda log: [Withdrawn(account=log.hal, draws=((log.low, 99),), money={log.low: 100})],
     ),
     ("hold", "less held than the estimate costs", lambda log: [request(log, hold=1, draws=((log.low, 1),))]),
-    ("hold", "a request on a frozen account", lambda log: [Frozen(account=log.hal), request(log)]),
+    ("frozen", "a request on a frozen account", lambda log: [Frozen(account=log.hal), request(log)]),
+    ("frozen", "a direct charge of a frozen account", lambda log: [Frozen(account=log.hal), direct(log)]),
+    ("frozen", "an account unfrozen that was not", lambda log: [Unfrozen(account=log.hal)]),
+    (
+        "frozen",
+        "a freeze undone that a chain asked for",
+        lambda log: [Frozen(account=log.hal, fact=Fact("c:1", "c", "1")), Unfrozen(account=log.hal)],
+    ),
+    (
+        "window",
+        "a window behind one that was reversed",
+        lambda log: [
+            Reversed(account=log.jo, lot=log.month, money=100),
+            *window_of(log, ends(log, log.month)),
+        ],
+    ),
+    (
+        "window",
+        "a window that is shorter than what was sold",
+        lambda log: [replace(window_of(log, ends(log, log.month))[0], expiry=ends(log, log.month) + SECOND)],
+    ),
+    ("limit", "a third request at once", lambda log: [limited(log, 1), limited(log, 1)]),
+    (
+        "unpriced",
+        "a request for what has no price",
+        lambda log: [request(log, estimate={"calls": 4, "cals": 1})],
+    ),
+    ("unpriced", "units counted that have a price", lambda log: [direct(log, unpriced={"calls": 3})]),
+    (
+        "unpriced",
+        "a correction whose units nobody counts",
+        lambda log: [correct(log, 2, (log.low, 2), usage={"calls": 2, "cals": 9}, metered="2023-12")],
+    ),
+    (
+        "coverage",
+        "a hold that grows beyond what is needed",
+        lambda log: [Reheld(account=log.ida, request=log.metered, draws=((log.package, 5),))],
+    ),
+    ("coverage", "a hold that is given up", lambda log: [Reheld(account=log.hal, request=log.open)]),
+    (
+        "draws",
+        "a released hold that pays a debt that is not there",
+        lambda log: [Released(request=log.open, reason="voided", repaid=((log.low, 1),))],
+    ),
+    (
+        "draws",
+        "a part of a payment that takes all credits",
+        lambda log: [Reversed(account=log.hal, lot=log.low, credits=100, money=50)],
+    ),
+    ("earned", "nothing reversed of a payment", lambda log: [Reversed(account=log.hal, lot=log.low)]),
+    ("earned", "more reversed than was paid", lambda log: [Reversed(account=log.hal, lot=log.low, money=101)]),
+    (
+        "draws",
+        "more reinstated than was reversed",
+        lambda log: [
+            Reversed(account=log.hal, lot=log.low, credits=50, money=50),
+            Reinstated(account=log.hal, lot=log.low, credits=51, money=50),
+        ],
+    ),
+    ("schema", "a lot reinstated that stands", lambda log: [Reinstated(account=log.hal, lot=log.low)]),
+    (
+        "schema",
+        "a payment that was void, granted again",
+        lambda log: [
+            *sold(log, payment="x"),
+            Reversed(account=log.hal, lot=log.seq + 1, payment="x", credits=100, money=100),
+            *sold(log, payment="x"),
+        ],
+    ),
+    (
+        "schema",
+        "a lot that starts though its payment was void",
+        lambda log: [
+            *sold(log),
+            Reversed(account=log.hal, lot=log.seq + 1, credits=100, money=100),
+            Started(account=log.hal, lot=log.seq + 1, instant=log.at + DAY),
+        ],
+    ),
     ("hold", "a charge of a closed request", lambda log: [direct(log, request=log.ended)]),
     (
         "price",
@@ -706,6 +895,21 @@ MORE: list[tuple[str, str, Callable[[Any], list[Event]]]] = [
         lambda log: [correct(log, -2, (log.high, 2), metered="2023-12")],
     ),
     (
+        "adjustment",
+        "what was never paid is given back",
+        lambda log: [less(log, 2, paid=2)],
+    ),
+    (
+        "adjustment",
+        "more was never paid than is said",
+        lambda log: [less(log, 4, paid=0)],
+    ),
+    (
+        "adjustment",
+        "credits that are given back lower what was never paid",
+        lambda log: [replace(less(log, 0, paid=2), shortfall=-1)],
+    ),
+    (
         "earned",
         "unused credits leave without their money",
         lambda log: [Withdrawn(account=log.hal, draws=((log.low, 10),))],
@@ -719,6 +923,88 @@ def test_it_is_also_found(kind, what, events, log):
     seq = forge(log, *forged)
     report = audit(log.path)
     assert kind in kinds_at(report, seq + len(forged) - 1), report.findings
+
+
+@pytest.mark.parametrize(("calls", "paid"), [(2, 0), (3, 0), (4, 1), (8, 5)])
+def test_what_was_never_paid_is_owed_no_more_before_anything_goes_back(calls, paid, log):
+    forge(log, less(log, calls, paid))
+    assert audit(log.path).findings == ()
+
+
+def test_a_tier_that_gives_back_what_was_never_paid_is_found():
+    """7 tokens cost 21, of which 14 are paid; the eighth makes the period 13 cheaper: 7 of that nobody paid."""
+    tiers = [{"up_to": 7, "unit": 3}, {"up_to": None, "unit": 1}]
+    plan = {"policy": "volume", "parameters": {"dimension": "tokens", "tiers": tiers}}
+    at = {"subscriber": "ann", "plan": "p"}
+    store = MemoryStore(id="tiers")
+    with Ledger(store, lambda: BEGIN) as ledger:
+        do = Story(ledger).do
+        do(CreatePlan(plan="p", owner="o", credits=14, **plan))
+        lot = do(Purchase(**at))
+        do(Charge(request=do(Request(**at, estimate={"tokens": 1})), usage={"tokens": 7}))
+        seq = do(Charge(**at, usage={"tokens": 1})) + 1
+        fall = next(each.event for each in ledger.events() if each.seq == seq)
+        assert isinstance(fall, Adjusted)
+        assert (fall.credits, fall.shortfall) == (-6, -7)
+        assert audit(store).findings == ()
+        wrong = replace(fall, credits=-13, shortfall=0, draws=((lot, 13),))
+        found = audit(changed(store, fall, wrong)).findings
+        assert [(each.kind, each.seq, each.field) for each in found][:2] == [
+            ("price", seq, "credits"),
+            ("adjustment", seq, "shortfall"),
+        ]
+
+
+def changed(store: MemoryStore, event: Event, instead: Event) -> MemoryStore:
+    """The log with one event instead of another, and every hash as it must be."""
+    other = MemoryStore(id=store.id)
+    for commit in store.read():
+        events = [instead if each == event else each for each in unseal(commit)]
+        other.append(other.head(), seal(other.head(), commit.at, events))
+    return other
+
+
+# -- leaps of the clock ------------------------------------------------------------------------------------------------
+
+
+def leaps(*times: int) -> list[tuple[int, int, int]]:
+    """What the audit says of a log whose commits, after the first, are so many seconds after its begin."""
+    store = MemoryStore(id="clock")
+    clock = SimpleNamespace(now=BEGIN)
+    with Ledger(store, lambda: clock.now) as ledger:
+        Story(ledger).do(CreatePlan(plan="p", owner="o", credits=9))
+        for seconds in times:
+            clock.now = BEGIN + seconds * SECOND
+            Story(ledger).do(Give(subscriber="s", plan="p", credits=1))
+        report = audit(store)
+    assert report.verdict == "clean"
+    return [(each.seq, each.ahead_us // SECOND, each.commits) for each in report.leaps]
+
+
+@pytest.mark.parametrize(
+    ("times", "told"),
+    [
+        ((1, 2, 3, 4), []),
+        ((1, 86_400, 86_401, 86_402), []),  # a quiet day
+        ((1, 61, 61, 61), []),  # no more than a minute
+        ((1, 86_401, 2, 3, 4), [(4, 86_400, 3)]),
+        ((1, 86_401, 2, 3, 86_402), [(4, 86_400, 2)]),
+        ((1, 86_401, 2), []),
+        ((90, 2, 3, 200, 95, 96), [(2, 90, 2), (8, 110, 2)]),
+    ],
+)
+def test_a_clock_that_leapt_ahead_and_stood_still_is_told_and_is_no_finding(times, told):
+    assert leaps(*times) == told
+
+
+def test_each_limit_is_judged_by_itself(log):
+    """Two requests in a minute, two open, 10 credits an hour: 1 request is open and holds 4."""
+    seq = forge(log, limited(log, 6), limited(log, 1))
+    assert [(each.seq, each.kind, each.field) for each in audit(log.path).findings] == [
+        (seq + 1, "limit", "rate"),
+        (seq + 1, "limit", "credits"),
+        (seq + 1, "limit", "open"),
+    ]
 
 
 def test_credits_that_return_to_an_expired_lot_must_lapse_in_the_same_commit(log):
@@ -772,7 +1058,7 @@ def test_a_charge_that_makes_its_period_cheaper_gives_the_difference_back(log):
 
 def rehash(connection: sqlite3.Connection, bodies: dict[int, bytes]) -> None:
     """Change bodies, and compute the chain of hashes again from the beginning."""
-    previous = hashlib.sha256(b"rich" + (1).to_bytes(4, "big")).digest()
+    previous = hashlib.sha256(b"rich" + FORMAT.to_bytes(4, "big")).digest()
     for seq, count, at, body in connection.execute(
         "SELECT first_seq, count, at, CAST(body AS BLOB) FROM commits ORDER BY first_seq"
     ).fetchall():

@@ -149,6 +149,201 @@ def test_the_largest_number_of_tokens_is_read_exactly(file):
     assert row.usage == {"input_tokens": 2**63 - 1}
 
 
+# Names of columns, as people write them
+
+TWO = {"input_tokens": 5, "output_tokens": 7}
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "timestamp, input_tokens, output_tokens",
+        "Timestamp,Input_Tokens,Output_Tokens",
+        "TIMESTAMP,INPUT TOKENS,OUTPUT TOKENS",
+        "timeStamp,inputTokens,outputTokens",
+        "time-stamp,input-tokens,output-tokens",
+        "timestamp,prompt_tokens,completion_tokens",
+        "timestamp,promptTokens,completionTokens",
+        "timestamp,num_prefill_tokens,num_decode_tokens",
+        "timestamp,gen_ai.usage.input_tokens,gen_ai.usage.output_tokens",
+        "startTime,prompt_tokens,completion_tokens",
+        "request_created_at,prompt_tokens,completion_tokens",
+        "created_at,usage.prompt_tokens,usage.completion_tokens",
+        "arrived_at,num_prefill_tokens,num_decode_tokens",
+        "timestamp,ContextTokens,GeneratedTokens",
+    ],
+)
+def test_names_are_matched_as_people_write_them(file, header):
+    trace = read(file(f"{header}\n2026-01-25T00:00:00Z,5,7\n".encode()))
+    assert [row.usage for row in trace.rows] == [TWO]
+    assert (set(trace.dimensions), trace.source.ignored) == (set(TWO), ())
+
+
+@pytest.mark.parametrize(
+    ("name", "dimension"),
+    [
+        ("cached_tokens", "cache_read.input_tokens"),
+        ("input_cached_tokens", "cache_read.input_tokens"),
+        ("Cache Read Input Tokens", "cache_read.input_tokens"),
+        ("cache_creation_input_tokens", "cache_creation.input_tokens"),
+        ("completion_tokens_details.reasoning_tokens", "reasoning.output_tokens"),
+        ("gen_ai.usage.reasoning.output_tokens", "reasoning.output_tokens"),
+        ("num_model_requests", "calls"),
+    ],
+)
+def test_cached_and_reasoning_tokens_are_known_too(file, name, dimension):
+    assert read(file(f"timestamp,{name}\n2026-01-25,5\n".encode())).rows[0].usage == {dimension: 5}
+
+
+def test_labels_are_matched_like_dimensions(file):
+    [row] = read(file(b"Timestamp, Subscriber,PLAN,Agent,gen_ai.request.model\n2026-01-25,ann,pro,bot,m\n")).rows
+    assert (row.subscriber, row.plan, row.agent, row.model) == ("ann", "pro", "bot", "m")
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        ("input_tokens", "prompt_tokens"),
+        ("input_tokens", "Input Tokens"),
+        ("model", "Model"),
+        ("timestamp", "Time"),
+        ("order id", "order_id"),
+    ],
+)
+def test_two_columns_that_come_to_the_same_are_an_error_that_names_both(file, pair):
+    header = ",".join(dict.fromkeys(("timestamp", *pair)))
+    with pytest.raises(BadData, match="come to the same") as raised:
+        read(file(header.encode() + b"\n"))
+    assert all(f"'{name}'" in str(raised.value) for name in pair)
+    assert raised.value.line == 1
+
+
+NO_USAGE = [
+    "order_id",
+    "sessionId",
+    "ID",
+    "request hash",
+    "hash_ids",
+    "unit_price",
+    "totalCost",
+    "end_timestamp",
+    "Date",
+]
+
+
+def test_a_column_of_another_name_is_passed_over_and_told(file):
+    header = "timestamp,input_tokens,total_tokens,pages," + ",".join(NO_USAGE)
+    row = "2026-01-25,5,12,3," + ",".join(["x"] * len(NO_USAGE))
+    trace = read(file(f"{header}\n{row}\n".encode()))
+    assert trace.rows[0].usage == {"input_tokens": 5}
+    assert trace.source.ignored == ("total_tokens", "pages", *NO_USAGE)
+
+
+@pytest.mark.parametrize("ask", ["dimensions", "reads"])
+def test_a_column_is_usage_where_it_is_asked_for(file, ask):
+    path = file(b"timestamp,Input Tokens, Pages,words\n2026-01-25,5,3,9\n")
+    trace = read(path, **{ask: ["pages"]})
+    assert trace.rows[0].usage == {"input_tokens": 5, "pages": 3}
+    assert trace.source.ignored == ("words",)
+    with pytest.raises(BadData, match="'x' in the column 'pages'"):
+        read(file(b"timestamp,pages\n2026-01-25,x\n"), **{ask: ["pages"]})
+
+
+def test_a_dimension_has_the_name_that_its_reader_gives_it(file):
+    path = file(b"timestamp,input_tokens,completion_tokens\n2026-01-25,5,7\n")
+    assert read(path, reads=["prompt_tokens"]).rows[0].usage == {"prompt_tokens": 5, "output_tokens": 7}
+    path = file(b"timestamp,prompt_tokens,input_tokens\n2026-01-25,5,7\n")
+    assert read(path, reads=["prompt_tokens", "input_tokens"]).rows[0].usage == {"prompt_tokens": 5, "input_tokens": 7}
+
+
+@pytest.mark.parametrize("name", NO_USAGE)
+def test_ids_hashes_prices_and_times_are_never_usage(file, name):
+    path = file(f"timestamp,input_tokens,{name}\n2026-01-25,5,7\n".encode())
+    assert read(path, reads=[name]).rows[0].usage == {"input_tokens": 5}
+    with pytest.raises(BadData, match="no usage"):
+        read(path, dimensions=[name])
+
+
+def test_a_dimension_that_must_be_there_and_is_not_is_an_error_that_names_those_that_are(file):
+    with pytest.raises(BadData, match="there is no column 'pages'; there are 'input_tokens', 'words'") as raised:
+        read(file(b"timestamp,input_tokens,words\n2026-01-25,5,3\n"), dimensions=["pages"])
+    assert raised.value.line == 1
+
+
+# A JSON object a line
+
+
+def test_a_mooncake_trace_counts_milliseconds_and_lengths(file):
+    trace = read(
+        file(
+            b'{"timestamp": 0, "input_length": 6755, "output_length": 500, "hash_ids": [0, 1, 2]}\n'
+            b'{"timestamp": 3052, "input_length": 7234, "output_length": 794, "hash_ids": [0, 28]}\n',
+            "mooncake.jsonl",
+        )
+    )
+    assert trace.source.kind == "mooncake"
+    assert trace.source.ignored == ("hash_ids",)
+    assert trace.rows == [
+        Row(at=microseconds("2023-01-01T00:00:00+00:00"), usage={"input_tokens": 6755, "output_tokens": 500}),
+        Row(at=microseconds("2023-01-01T00:00:03.052+00:00"), usage={"input_tokens": 7234, "output_tokens": 794}),
+    ]
+
+
+USAGE_LOG = (
+    b'\xef\xbb\xbf{"created_at": "2026-01-25T00:00:01Z", "model": "m", "subscriber": 7, "id": "x", "spend": 0.5,'
+    b' "usage": {"prompt_tokens": 5, "completion_tokens": 7, "prompt_tokens_details": {"cached_tokens": null}}}\r\n'
+    b"\n"
+    b'{"created_at": "2026-01-25T00:00:00Z", "usage": {"prompt_tokens": "6", "completion_tokens": 0}}'
+)
+
+
+@pytest.mark.parametrize("name", ["log.jsonl", "log.NDJSON", "log.txt", "log.csv"])
+def test_a_usage_log_is_told_by_its_name_or_by_its_content(file, name):
+    trace = read(file(USAGE_LOG, name))
+    assert trace.source.kind == "jsonl"
+    assert trace.source.ignored == ("id", "spend")
+    assert trace.rows == [
+        Row(at=microseconds("2026-01-25T00:00:00+00:00"), usage={"input_tokens": 6, "output_tokens": 0}),
+        Row(at=microseconds("2026-01-25T00:00:01+00:00"), subscriber="7", model="m", usage=TWO),
+    ]
+
+
+BAD_LINES = {
+    "no JSON": (b"{", "not valid JSON"),
+    "no object": (b"[1]", "not a JSON object"),
+    "no time": (b'{"input_tokens": 5}', "the row has no time; it has 'input_tokens'"),
+    "a time that is a number": (b'{"timestamp": 1704067200, "input_tokens": 5}', "'1704067200' is not a time"),
+    "a time that is neither": (b'{"timestamp": [1], "input_tokens": 5}', "'[1]' is not a time"),
+    "a fraction": (b'{"timestamp": "2026-01-25", "input_tokens": 5.0}', "'5.0' in the column 'input_tokens'"),
+    "an exponent": (b'{"timestamp": "2026-01-25", "input_tokens": 1e3}', "'1e3' in the column"),
+    "below nothing": (b'{"timestamp": "2026-01-25", "input_tokens": -5}', "'-5' in the column"),
+    "beyond 64 bits": (b'{"timestamp": "2026-01-25", "input_tokens": 9223372036854775808}', "is not a whole number"),
+    "beyond everything": (b'{"timestamp": "2026-01-25", "input_tokens": 1%s}' % (b"0" * 400), "is not a whole number"),
+    "true": (b'{"timestamp": "2026-01-25", "input_tokens": true}', "is not a whole number"),
+    "a list": (b'{"timestamp": "2026-01-25", "input_tokens": [5]}', "is not a whole number"),
+    "a name that is a list": (b'{"timestamp": "2026-01-25", "model": ["m"]}', "in 'model' is no name"),
+    "two names for one": (b'{"timestamp": "2026-01-25", "input_tokens": 5, "prompt_tokens": 5}', "come to the same"),
+    "a nest": (b'{"timestamp": ' + b"[" * 30_000, "not valid JSON"),
+    "latin-1": ('{"timestamp": "Zoë"}'.encode("latin-1"), "is not UTF-8 text"),
+    "spaces": (b"   ", "only spaces"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_LINES)
+def test_a_bad_line_is_named_with_its_number_or_skipped(file, kind):
+    line, fragment = BAD_LINES[kind]
+    good = b'{"timestamp": "2026-01-25", "input_tokens": 5}\n'
+    path = file(good + line + b"\n" + good, "log.jsonl")
+    with pytest.raises(BadData) as raised:
+        read(path)
+    assert (raised.value.file, raised.value.line) == (str(path), 2)
+    assert fragment in str(raised.value)
+    assert str(raised.value).isprintable()
+    assert raised.value.hint != BadData.hint
+    trace = read(path, skip_bad=True)
+    assert (trace.source.rows, trace.source.skipped) == (2, 1)
+
+
 # Bad rows: the third line of a file of good ones
 
 BAD_ROWS = {
@@ -238,7 +433,6 @@ BAD_FILES = {
     "a blank first line": (b"\n" + PLAIN + PLAIN_ROW, "'' is not the header of a trace"),
     "no header": (AZURE_ROW, "is not the header of a trace"),
     "an unknown header": (b"when,who\n1,2\n", "'when,who' is not the header of a trace"),
-    "a header in another case": (b"TimeStamp,subscriber\n1,2\n", "is not the header of a trace"),
     "semicolons": (PLAIN.replace(b",", b";") + b"2026-01-25;ann;5\n", "is not the header of a trace"),
     "a missing column of Azure": (b"TIMESTAMP,ContextTokens\n" + AZURE_ROW, "no column 'GeneratedTokens'"),
     "a missing column of BurstGPT": (b"Timestamp,Model,Request tokens\n5,m,1\n", "no column 'Response tokens'"),
@@ -339,7 +533,7 @@ def test_skipping_loses_the_bad_rows_and_no_other(file, rows):
 
 @QUICK
 @given(
-    header=st.sampled_from([b"", AZURE, BURST, PLAIN, b"\xef\xbb\xbf" + PLAIN]),
+    header=st.sampled_from([b"", AZURE, BURST, PLAIN, b"\xef\xbb\xbf" + PLAIN, b'{"timestamp":"2026-01-25"}\n', b"{"]),
     rest=st.binary(),
     skip_bad=st.booleans(),
 )
@@ -365,3 +559,23 @@ def test_the_azure_trace_of_2023():
     assert trace.rows[0].at == microseconds("2023-11-16T18:15:46.680590+00:00")
     assert all(left.at <= right.at for left, right in pairwise(trace.rows))
     assert sum(row.usage["input_tokens"] for row in trace.rows) == 22_361_870
+
+
+# The names of public traces and usage logs, as their publishers write them
+
+PUBLISHED = {
+    "Azure 2024": "TIMESTAMP,ContextTokens,GeneratedTokens",
+    "Vidur": "arrived_at,num_prefill_tokens,num_decode_tokens",
+    "Splitwise": "request_id,request_type,application_id,arrival_timestamp,batch_size,prompt_size,token_size",
+    "LiteLLM's spend log": "request_id,startTime,endTime,model,spend,total_tokens,prompt_tokens,completion_tokens",
+    "Helicone": "request_id,request_created_at,model,prompt_tokens,completion_tokens,cost_usd",
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_public_traces_have_known_tokens_and_no_other_usage(file, name):
+    header = PUBLISHED[name].split(",")
+    row = ["2026-01-25T00:00:00Z" if "time" in column.lower() or column.endswith("_at") else "3" for column in header]
+    [read_row] = read(file(",".join(header).encode() + b"\n" + ",".join(row).encode() + b"\n")).rows
+    assert read_row.usage.items() >= {"input_tokens": 3, "output_tokens": 3}.items()
+    assert set(read_row.usage) <= {"input_tokens", "output_tokens", "cache_read.input_tokens", "calls"}

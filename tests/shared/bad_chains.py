@@ -622,6 +622,20 @@ class ChecksNoMoney(BadPlugin):
         pass
 
 
+class SaysTooLargePayouts(BadPlugin):
+    """Its batches have 64 bits for a payout, and it does not say so."""
+
+    breaks: ClassVar = {
+        "a batch can pay the most that is said": "a payout of 57896044618658097711785492504343953926634992332820282019728792003956564819967 cannot be sealed"
+    }
+
+    def seal(self, batch: Batch) -> Seal:
+        for payout in batch.payouts:
+            if abs(payout.amount) >= 2**63:
+                raise ValueError("int too big")
+        return super().seal(batch)
+
+
 def bench_of(kind: type[Bad] | type[BadPlugin]) -> MockBench:
     """The bench on which a bad chain or a bad plugin is tried."""
     if issubclass(kind, BadPlugin):

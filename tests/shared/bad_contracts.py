@@ -74,6 +74,30 @@ class NeverDebitsExits(Overlooks):
         return paid <= self.escrow("USD") + self.balance("alice", "USD")
 
 
+class KeepsAReserve(Bad):
+    """Its escrow never goes below ten units: the last subscriber to leave is not paid."""
+
+    breaks: ClassVar = {
+        "the last one leaves with the rest": "what 2 of two subscribers left with who had so much unspent: ["
+    }
+
+    def exit(self, subscriber: str, plan: str, asset: str, leaf: Leaf | None = None, proof: Any = ()) -> Any:
+        with suppress(Reverted), self.together():
+            super().exit(subscriber, plan, asset, leaf, proof)
+            if self._node.state.escrow[asset] < 10:
+                raise Reverted("EscrowShort")
+        return None
+
+
+class RoundsPayoutsUp(Bad):
+    """To the next ten units, out of escrow."""
+
+    breaks: ClassVar = {"the last one leaves with the rest": "of each of two subscribers, who have "}
+
+    def escrow(self, asset: str) -> int:
+        return super().escrow(asset) - sum(-due % 10 for due in self._node.state.due[asset].values())
+
+
 class LosesRefunds(Bad):
     breaks: ClassVar = {
         "a refund returns to escrow": "refuses a batch that pays 400, which a refund has brought back to escrow: Escrow"

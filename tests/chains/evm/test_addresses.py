@@ -45,7 +45,6 @@ MONEY = {
     "a contract in another spelling": (GOOD.lower(), COINS, {GOOD: 1}),
     "a receiver that is no address": (GOOD, COINS, {"acme": 1}),
     "a receiver in another spelling": (GOOD, COINS, {GOOD.lower(): 1}),
-    "more than one payout may be": (GOOD, COINS, {GOOD: 2**95}),
     "more than a price may be": (GOOD, COINS, {"0x" + "1" * 40: 2**95 - 1, "0x" + "2" * 40: 2**95 - 1, GOOD: 2}),
 }
 
@@ -53,7 +52,7 @@ MONEY = {
 @pytest.mark.parametrize("money", MONEY)
 def test_money_that_no_batch_could_pay_is_not_sold_for(money):
     """One such sale would keep all that is sold for that asset from being settled, for ever."""
-    EvmPlugin().check_money(CHAIN, GOOD, COINS, {GOOD: 2**95 - 1})
+    EvmPlugin().check_money(CHAIN, GOOD, COINS, {GOOD: 2**96 - 1})
     with pytest.raises(ValueError, match=r"asset|address|spelled|at most|not on|name of"):
         EvmPlugin().check_money(CHAIN, *MONEY[money])
     ledger = Ledger(MemoryStore(id="toll"))

@@ -19,6 +19,8 @@ FEW = (
     "a stolen nonce is given up for good",
     "a chain that is cut off says so",
     "what was earned is paid",
+    "a batch can pay the most that is said",
+    "the last one leaves with the rest",
 )
 """Rules that are tried in every run; all of them are in the sweep, since they take a minute or more for each bench."""
 

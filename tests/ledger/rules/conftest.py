@@ -32,12 +32,14 @@ from ledger import (
     Ledger,
     OpenSettlement,
     Purchase,
+    Reinstate,
     Release,
     RepricePlan,
     Request,
     Reverse,
     SubmitSettlement,
     Tick,
+    Unfreeze,
     Withdraw,
     plugins,
 )
@@ -153,8 +155,14 @@ class Shop:
     def reverse(self, lot=0, **said):
         return Reverse(**(PRO | {"lot": lot} | said))
 
+    def reinstate(self, lot=0, **said):
+        return Reinstate(**(PRO | {"lot": lot} | said))
+
     def freeze(self, **said):
         return Freeze(**(PRO | said))
+
+    def unfreeze(self, **said):
+        return Unfreeze(**(PRO | said))
 
     # -- what may be said of settlements: all of the contract `HERE`, unless another chain or contract is named --------
 
@@ -324,6 +332,7 @@ class Shop:
             reduce(books, entry.seq, entry.at, entry.event)
         assert books.dump() == self.ledger.state(), "the log, folded from its beginning, is not the books"
         for balance in self.ledger.balances():
+            assert balance.debt == 0 or balance.available == -balance.debt, "debt and free credits at once"
             posted = {place: total(journal, CREDITS, place, balance.account) for place in PLACES}
             assert posted == {place: getattr(balance, place) for place in PLACES}
             assert -total(journal, CREDITS, "issued", balance.account) == balance.issued
@@ -333,11 +342,15 @@ class Shop:
 
     def _close_lot(self, journal, account, lot):
         posted = [journal.credits(account, lot.id, place) for place in PLACES]
-        assert posted == [lot.left, lot.held, lot.spent, lot.lapsed, lot.withdrawn], lot
+        stands = [lot.left, lot.held, lot.spent, lot.lapsed, lot.withdrawn]
+        assert posted == (stands if lot.started else [0] * len(PLACES)), lot
         paid = -journal.totals.get((lot.asset, "payer", account, lot.id, ""), 0)
         assert paid == lot.cost - lot.refunded, lot
         assert 0 <= lot.earned <= paid, lot
-        assert sum(lot.shares_earned.values()) == (lot.earned if lot.shares_earned else 0)
+        deferred = lot.earned - sum(lot.shares_earned.values())
+        assert 0 <= deferred <= max(0, len(lot.shares_earned) - 1), "each receiver is short of less than a unit"
+        if lot.started and (not lot.left and not lot.held if lot.credits else self.clock >= lot.expiry):
+            assert deferred == 0, "what is used up is deferred no more"
 
 
 def total(journal, unit, place, account):

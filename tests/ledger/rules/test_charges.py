@@ -6,6 +6,8 @@ import pytest
 
 from ledger import Reason
 
+DAY = 86_400
+
 
 def credits(shop, *charges):
     return [shop.event(charge).credits for charge in charges]
@@ -125,7 +127,7 @@ def test_a_direct_charge_needs_an_account_that_is_there_lives_and_is_not_frozen(
     shop.refuses(shop.charge_directly(1), Reason.not_subscribed)
     shop.given(shop.buy(), shop.buy(subscriber="bob"), shop.freeze(subscriber="bob"))
     shop.refuses(shop.charge_directly(1, subscriber="bob"), Reason.frozen)
-    shop.at(100).refuses(shop.charge_directly(1), Reason.expired)
+    shop.at(100 + DAY).refuses(shop.charge_directly(1), Reason.expired)  # no more late charges
 
 
 def test_a_minimum_applies_once_a_request_however_many_parts(shop):

@@ -60,7 +60,7 @@ def test_a_lot_that_is_used_up_has_earned_exactly_its_cost(open_shop, price, par
 @given(prices | small_prices, st.lists(st.tuples(st.integers(0, 9), st.booleans()), min_size=1, max_size=8))
 def test_batch_boundaries_change_nothing(open_shop, price, parts):
     """What each receiver is paid, batch by batch, as the part of the running total less what was paid before, comes to
-    the same as one batch in the end."""
+    the same as one batch in the end. Nobody's part falls, and less than a unit of each is deferred."""
     shop = open_shop()
     lot = shop.given(shop.plan(credits=sum(part for part, _ in parts) + 1, price=price), shop.buy())
     paid = dict.fromkeys(price, 0)
@@ -70,7 +70,8 @@ def test_batch_boundaries_change_nothing(open_shop, price, parts):
             reading = read(shop, lot)
             payouts = {receiver: reading.shares_earned[receiver] - paid[receiver] for receiver in price}
             paid = {receiver: paid[receiver] + payouts[receiver] for receiver in price}
-            assert sum(paid.values()) == reading.earned
+            assert min(payouts.values()) >= 0
+            assert 0 <= reading.earned - sum(paid.values()) < len(price)
     assert paid == price
     shop.close()
 

@@ -1,5 +1,7 @@
 """Limits: request rate, credits per window, requests open at once. They guard requests only (design.md, section 6)."""
 
+import pytest
+
 from ledger import CreditsLimit, Limits, RateLimit, Reason
 
 
@@ -88,11 +90,55 @@ def test_open_holds_count_in_every_window_while_they_are_open(shop):
     shop.at(120).when(shop.ask(50))
 
 
-def test_an_adjustment_gives_no_credits_back_to_the_window(shop):
-    """30 of 50 charged and 30 returned: 20 are left in this window."""
+@pytest.mark.parametrize("said", [{"credits": -20}, {"usage": {"units": -20}}], ids=["credits", "usage"])
+def test_what_is_given_back_is_free_again_in_the_window(shop, said):
+    """30 of 50 charged and 20 returned: 40 are left in this window."""
     shop.given(shop.plan(limits=window(50, 60)), shop.buy())
-    shop.given(shop.correct(shop.given(shop.charge_directly(30)), -30))
-    shop.refuses(shop.ask(21), Reason.window_exhausted, available=20)
+    shop.given(shop.correct(shop.given(shop.charge_directly(30)), **said))
+    shop.refuses(shop.ask(41), Reason.window_exhausted, available=40)
+    shop.when(shop.ask(40))
+
+
+@pytest.mark.parametrize("said", [{"credits": 15}, {"usage": {"units": 15}}], ids=["credits", "usage"])
+def test_what_a_correction_takes_counts_in_the_window(shop, said):
+    shop.given(shop.plan(limits=window(50, 60)), shop.buy())
+    shop.given(shop.correct(shop.given(shop.charge_directly(30)), **said))
+    shop.refuses(shop.ask(6), Reason.window_exhausted, available=5)
+    shop.when(shop.ask(5))
+
+
+@pytest.mark.parametrize("credits", [-30, 20])
+def test_a_correction_of_a_charge_of_an_earlier_window_counts_in_none(shop, credits):
+    """30 of the last window, 10 of this one: 40 are left, whatever the 30 come to."""
+    shop.given(shop.plan(limits=window(50, 60)), shop.buy())
+    charge = shop.given(shop.charge_directly(30))
+    shop.at(60).given(shop.charge_directly(10), shop.correct(charge, credits))
+    shop.refuses(shop.ask(41), Reason.window_exhausted, available=40)
+    shop.when(shop.ask(40))
+
+
+def test_a_charge_at_the_very_begin_of_a_window_is_of_that_window(shop):
+    shop.given(shop.plan(limits=window(50, 60)), shop.buy(), shop.charge_directly(10))
+    charge = shop.at(60).given(shop.charge_directly(30))
+    shop.at(119).given(shop.correct(charge, -30))
+    shop.when(shop.ask(50))
+
+
+@pytest.mark.parametrize(("credits", "room"), [(-10, 40), (-30, 50), (15, 15)])
+def test_a_correction_of_a_period_counts_in_the_current_window_which_is_never_below_0(shop, credits, room):
+    """40 of the last window, 20 of this one."""
+    shop.given(shop.plan(limits=window(50, 60)), shop.buy(), shop.charge_directly(40))
+    shop.at(60).given(shop.charge_directly(20), shop.correct_period("2023-11", credits))
+    shop.refuses(shop.ask(room + 1), Reason.window_exhausted, available=room)
+    shop.when(shop.ask(room))
+
+
+def test_a_tier_that_is_reached_gives_credits_back_to_the_window(shop):
+    """10 units at 3, all at 1 beyond: 10 cost 30, and the eleventh brings it to 11. 39 of 50 are left."""
+    shop.given(shop.tiers((10, 3), (None, 1), policy="volume", limits=window(50, 60)), shop.buy())
+    shop.given(shop.charge_directly(10), shop.charge_directly(1))
+    shop.refuses(shop.ask(40), Reason.window_exhausted, available=39)
+    shop.when(shop.ask(39))
 
 
 def test_requests_open_at_once(shop):

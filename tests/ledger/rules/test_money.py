@@ -106,11 +106,11 @@ def test_the_money_of_a_lot_is_fixed_when_it_is_made(shop):
     assert [(share.receiver, share.amount) for share in lot.shares] == [("acme", 900), ("fee", 100)]
 
 
-def test_shares_are_parts_of_the_running_total(shop):
-    """3 for three receivers, one credit after the other: what each has is split(running total, shares), so after one
-    credit the last has it, after two the second has one too, after three each has what the price says."""
+def test_shares_are_floors_of_the_running_total_until_the_lot_is_used_up(shop):
+    """3 for three receivers, one credit after the other: a third of 1 and of 2 is no whole unit, so it stays deferred;
+    after three each has what the price says."""
     lot = shop.given(shop.plan(credits=3, price={"a": 1, "b": 1, "c": 1}), shop.buy())
-    for parts in ([0, 0, 1], [0, 1, 1], [1, 1, 1]):
+    for parts in ([0, 0, 0], [0, 0, 0], [1, 1, 1]):
         shop.when(shop.charge_directly(1))
         shop.lot_has(lot, shares_earned=dict(zip("abc", parts, strict=True)))
 

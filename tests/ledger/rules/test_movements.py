@@ -5,11 +5,30 @@ balances, for credits and for money; the books are the fold of the log; and a st
 its closing, which is the balance.
 """
 
+from collections import defaultdict
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.events import Payout, SettlementConfirmed, SettlementFailed, SettlementOpened
+from ledger import Reinstate
+from ledger.events import (
+    Adjusted,
+    Charged,
+    Payout,
+    Purchased,
+    Reheld,
+    Reinstated,
+    Released,
+    Requested,
+    Reversed,
+    SettlementConfirmed,
+    SettlementFailed,
+    SettlementOpened,
+    Share,
+    Started,
+)
 from ledger.log import Entry
+from ledger.movements import Journal
 from ledger.statements import Amounts
 
 NEVER = 10**9
@@ -48,7 +67,8 @@ commands = st.one_of(
     st.tuples(st.just("correct_usage"), few, corrections),
     st.tuples(st.just("correct_period"), corrections),
     st.tuples(st.just("withdraw"), few),
-    st.tuples(st.just("reverse"), few),
+    st.tuples(st.just("reverse"), few, st.none() | st.integers(1, 10**9)),
+    st.tuples(st.just("reinstate"), few),
     st.tuples(st.just("wait"), st.integers(1, 12)),
 )
 
@@ -107,8 +127,11 @@ class Run:
     def withdraw(self, credits):
         self.say(self.shop.withdraw(credits=credits))
 
-    def reverse(self, back):
-        self.say(self.shop.reverse(nth_back(self.lots, back)))
+    def reverse(self, back, amount):
+        self.say(self.shop.reverse(nth_back(self.lots, back), amount=amount))
+
+    def reinstate(self, back):
+        self.say(Reinstate(subscriber="alice", plan="pro", lot=nth_back(self.lots, back)))
 
     def wait(self, seconds):
         self.time += seconds
@@ -184,3 +207,143 @@ def test_settlements_move_money_from_deferred_to_settled(shop):
         journal.post(Entry(seq, 0, event))
         seen.append(money())
     assert seen == [[-1000, 700, 300, 0], [-1000, 700, 0, 300], [-1000, 500, 200, 300], [-1000, 700, 0, 300]]
+
+
+# -- what an event means, posted by hand -------------------------------------------------------------------------------
+
+BUY = {"account": 1, "subscriber": "alice", "plan": "pro", "credits": 10, "asset": "USD", "cost": 100}
+SHARES = (Share("acme", 95), Share("eve", 3), Share("fee", 2))
+A, B = 1, 3
+
+
+class Posted:
+    """A journal and the events posted to it, numbered from 1; each event's legs sum to zero."""
+
+    def __init__(self, *events):
+        self.journal, self.seq = Journal(), 0
+        self.then(*events)
+
+    def then(self, *events):
+        for event in events:
+            self.seq += 1
+            sums = defaultdict(int)
+            for leg in self.journal.post(Entry(self.seq, 0, event)):
+                sums[leg.unit] += leg.amount
+            assert not any(sums.values()), event
+        return self
+
+    def lot(self, lot):
+        """Available, held, spent, lapsed, withdrawn; of lot 0 what is owed: spent and held."""
+        return tuple(self.journal.places(1, lot)[1:])
+
+    def settled(self):
+        return {key[4]: amount for key, amount in self.journal.money.items() if key[1] == "settled"}
+
+
+def bought(**more):
+    return Purchased(**{**BUY, "shares": SHARES, "funding": "direct", **more})
+
+
+def started(lot, *draws):
+    return Started(account=1, lot=lot, draws=draws, instant=0)
+
+
+def requested(*draws):
+    return Requested(account=1, hold=sum(n for _, n in draws), draws=draws, deadline=9, tariff=1)
+
+
+def charged(request, *draws, **more):
+    credits = sum(n for _, n in draws)
+    return Charged(account=1, request=request, credits=credits, draws=draws, tariff=1, period="2023-11", **more)
+
+
+def test_what_a_request_holds_changes_net_by_lot():
+    """It holds A 4; then A 1 and B 3: three return to A, three are taken of B."""
+    posted = Posted(bought(), started(A), bought(), started(B), requested((A, 4)))
+    posted.then(Reheld(account=1, request=5, draws=((A, 1), (B, 3))))
+    assert posted.lot(A) == (9, 1, 0, 0, 0)
+    assert posted.lot(B) == (7, 3, 0, 0, 0)
+    assert posted.journal.moved == [(1, A, 2, 1, 3), (1, B, 1, 2, 3)]
+    posted.then(charged(5, (A, 1), (B, 2)))
+    assert (posted.lot(A), posted.lot(B)) == ((9, 0, 1, 0, 0), (8, 0, 2, 0, 0))
+
+
+def test_what_returns_pays_the_oldest_debt_first():
+    """Charges owe 2 and 3. A hold of 4 is released and pays 4 of it: all of the first, 2 of the second."""
+    posted = Posted(bought(), started(A), requested((A, 4)), charged(0, (A, 6), (0, 2)), charged(0, (0, 3)))
+    assert posted.lot(0) == (-5, 0, 5, 0, 0)
+    posted.then(Released(request=3, reason="voided", repaid=((A, 4),)))
+    assert posted.lot(A) == (0, 0, 10, 0, 0)
+    assert posted.lot(0) == (-1, 0, 1, 0, 0)
+
+
+def test_the_rest_of_a_hold_and_what_a_correction_gives_back_pay_debt():
+    posted = Posted(bought(), started(A), requested((A, 4)), charged(0, (A, 6), (0, 5)))
+    posted.then(charged(3, (A, 1), repaid=((A, 3),)))
+    assert (posted.lot(A), posted.lot(0)) == ((0, 0, 10, 0, 0), (-2, 0, 2, 0, 0))
+    posted.then(Adjusted(account=1, charge=5, credits=-1, draws=((A, 1),), reason="refund", repaid=((A, 1),)))
+    assert (posted.lot(A), posted.lot(0)) == ((0, 0, 10, 0, 0), (-1, 0, 1, 0, 0))
+
+
+def test_a_part_of_a_payment_is_reversed_from_what_is_left_then_spent_then_held():
+    """Of 10, 2 are left, 3 spent, and two requests hold 4 and 1. 8 are reversed: 3 of them held, the oldest first."""
+    posted = Posted(bought(), started(A), charged(0, (A, 3)), requested((A, 4)), requested((A, 1)))
+    posted.then(Reversed(account=1, lot=A, credits=8, money=80))
+    assert posted.lot(A) == (0, 2, 0, 0, 8)
+    assert posted.lot(0) == (-6, 3, 3, 0, 0)
+    posted.then(Released(request=4, reason="voided"))  # it held A 1 and 3 of debt
+    assert posted.lot(A) == (1, 1, 0, 0, 8)
+    assert posted.lot(0) == (-3, 0, 3, 0, 0)
+
+
+def test_a_reversal_makes_debts_in_order_that_another_lot_pays():
+    """What was spent is owed first, then each request's hold by its id; lot B pays 4: what was spent, and 1 that is
+    held, which is a hold on B from then on."""
+    posted = Posted(bought(), started(A), bought(), started(B), charged(0, (A, 3)), requested((A, 7)))
+    posted.then(Reversed(account=1, lot=A, credits=10, money=100, repaid=((B, 4),)))
+    assert posted.lot(A) == (0, 0, 0, 0, 10)
+    assert posted.lot(B) == (6, 1, 3, 0, 0)
+    assert posted.lot(0) == (-6, 6, 0, 0, 0)
+    posted.then(charged(6, (B, 1), (0, 1)))
+    assert posted.lot(B) == (6, 0, 4, 0, 0)
+    assert posted.lot(0) == (-1, 0, 1, 0, 0)
+
+
+def test_a_reinstated_lot_has_what_its_reversals_took_and_pays_what_is_owed():
+    posted = Posted(bought(), started(A), charged(0, (A, 3)), Reversed(account=1, lot=A, credits=10, money=100))
+    assert posted.lot(0) == (-3, 0, 3, 0, 0)
+    assert posted.settled() == {"acme": 0, "eve": 0, "fee": 0}
+    posted.then(Reinstated(account=1, lot=A, credits=10, money=100, repaid=((A, 3),)))
+    assert posted.lot(A) == (7, 0, 3, 0, 0)
+    assert posted.lot(0) == (0, 0, 0, 0, 0)
+    assert posted.settled() == {"acme": 95, "eve": 3, "fee": 2}
+
+
+def test_a_lot_reversed_before_its_start_is_issued_without_what_left_it():
+    posted = Posted(bought(), Reversed(account=1, lot=A, credits=4, money=40))
+    assert posted.lot(A) == (0, 0, 0, 0, 0)
+    posted.then(started(A))
+    assert posted.lot(A) == (6, 0, 0, 0, 4)
+    assert posted.journal.places(1, A)[0] == -10
+
+
+def test_a_lot_reinstated_before_its_start_is_issued_whole():
+    posted = Posted(bought(), Reversed(account=1, lot=A, credits=10, money=100))
+    posted.then(Reinstated(account=1, lot=A, credits=10, money=100), started(A))
+    assert posted.lot(A) == (10, 0, 0, 0, 0)
+
+
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=12))
+def test_no_receiver_gives_back_more_than_it_had(parts):
+    """Parts of a payment are reversed one by one; whatever they are, each receiver has from 0 to its share left, and at
+    the end what all of it would have given back at once."""
+    posted = Posted(bought(), started(A))
+    given = 0
+    for part in parts:
+        part = min(part, 100 - given)
+        given += part
+        posted.then(Reversed(account=1, lot=A, credits=0, money=part))
+        assert sum(posted.settled().values()) == 100 - given
+        assert all(0 <= posted.settled()[share.receiver] <= share.amount for share in SHARES)
+    at_once = Posted(bought(), started(A), Reversed(account=1, lot=A, money=given))
+    assert posted.settled() == at_once.settled()

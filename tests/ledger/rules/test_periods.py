@@ -115,12 +115,16 @@ def test_occurred_at_decides_only_the_metering_period(shop):
     assert event.occurred_at == shop.moment(50)
 
 
-def test_a_request_is_metered_when_it_is_charged(shop):
-    """Admitted in November, charged in December, without a word of when it occurred."""
+@pytest.mark.parametrize("said", [{}, {"occurred_at": DECEMBER + 5}])
+def test_a_request_is_metered_in_the_period_of_its_admission(shop, said):
+    """Admitted in November, charged in December, whenever it is said to have occurred: 10 were metered in November, so
+    its 5 cost what they hold."""
     shop.given(free_ten(shop, longest_seconds=DAY, hold_seconds=DAY), shop.buy(), shop.charge_directly(10))
     request = shop.at(DECEMBER - 10).given(shop.ask(5))
-    charge = shop.event(shop.at(DECEMBER + 10).when(shop.charge(request, 5)))
-    assert (charge.period, charge.credits) == ("2023-12", 0)
+    assert shop.event(request).hold == 5
+    charge = shop.event(shop.at(DECEMBER + 10).when(shop.charge(request, 5, **said)))
+    assert (charge.period, charge.credits, charge.shortfall) == ("2023-11", 5, 0)
+    assert charged(shop, 5) == ("2023-12", 0)
 
 
 def test_a_hold_is_quoted_in_the_current_period(shop):

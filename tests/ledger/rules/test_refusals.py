@@ -75,6 +75,12 @@ def key_too_old(shop):
     return shop.at(DAY).gift(2, key="k", issued_at=0)
 
 
+def payment_reversed(shop):
+    """The same payment once more, after a reversal: it is no new one."""
+    shop.given(shop.plan(), shop.buy(payment="7"), shop.reverse(payment="7"))
+    return shop.buy(payment="7")
+
+
 def plan_unknown(shop):
     return shop.buy(plan="nowhere")
 
@@ -146,6 +152,12 @@ def adjustment_exceeds(shop):
     return shop.correct(shop.given(shop.charge_directly(25)), -26)
 
 
+def unpriced(shop):
+    """A dimension that no rate reads is no free lunch."""
+    shop.given(shop.plan(), shop.buy())
+    return shop.ask({"units": 1, "pages": 2}, labels={"model": "gpt-9"})
+
+
 def owes(shop):
     in_debt(shop)
     return shop.ask(10)
@@ -157,6 +169,7 @@ def rate_limited(shop):
 
 
 def window_exhausted(shop):
+    """The 1 that is held counts in every window, until it expires after ten minutes."""
     limited(shop, credits=CreditsLimit(20, 60))
     return shop.at(15).ask(20)
 
@@ -190,6 +203,7 @@ REFUSALS = [
     Row(Reason.malformed, malformed),
     Row(Reason.key_reused, key_reused),
     Row(Reason.key_too_old, key_too_old),
+    Row(Reason.payment_reversed, payment_reversed),
     Row(Reason.plan_unknown, plan_unknown),
     Row(Reason.plan_retired, plan_retired),
     Row(Reason.agent_unknown, agent_unknown),
@@ -204,9 +218,10 @@ REFUSALS = [
     Row(Reason.request_closed, request_closed),
     Row(Reason.charge_unknown, charge_unknown),
     Row(Reason.adjustment_exceeds, adjustment_exceeds, {"needed": 26, "available": 25}),
+    Row(Reason.unpriced, unpriced, {"top_up": None, "retry_after_us": None}),
     Row(Reason.in_debt, owes, {"available": -30, "top_up": 40}),
     Row(Reason.rate_limited, rate_limited, {"retry_after_us": 7_000_000}),
-    Row(Reason.window_exhausted, window_exhausted, {"needed": 20, "available": 19, "retry_after_us": 45_000_000}),
+    Row(Reason.window_exhausted, window_exhausted, {"needed": 20, "available": 19, "retry_after_us": 585_000_000}),
     Row(Reason.too_many_open, too_many_open, {"retry_after_us": 45_000_000}),
     Row(Reason.insufficient_credits, insufficient_credits, {"needed": 75, "available": 60, "top_up": 15}),
     Row(Reason.overflow, overflow),
@@ -216,10 +231,10 @@ REFUSALS = [
 
 
 def test_the_list_is_closed_and_in_the_order_of_the_contract():
-    order = """malformed, key_reused, key_too_old, plan_unknown, plan_retired, agent_unknown, agent_retired,
-    agent_not_in_plan, endpoint_not_allowed, trial_used, not_subscribed, frozen, expired, request_unknown,
-    request_closed, charge_unknown, adjustment_exceeds, in_debt, rate_limited, window_exhausted, too_many_open,
-    insufficient_credits, overflow, policy_failed, batch_open"""
+    order = """malformed, key_reused, key_too_old, payment_reversed, plan_unknown, plan_retired, agent_unknown,
+    agent_retired, agent_not_in_plan, endpoint_not_allowed, trial_used, not_subscribed, frozen, expired,
+    request_unknown, request_closed, charge_unknown, adjustment_exceeds, unpriced, in_debt, rate_limited,
+    window_exhausted, too_many_open, insufficient_credits, overflow, policy_failed, batch_open"""
     assert [str(reason) for reason in Reason] == order.replace(",", "").split()
 
 
@@ -236,10 +251,10 @@ def test_each_reason_is_given_with_its_facts_and_leaves_no_mark(shop, row):
 
 
 HTTP = {
-    400: "malformed adjustment_exceeds overflow",
+    400: "malformed adjustment_exceeds unpriced overflow",
     403: "agent_not_in_plan endpoint_not_allowed frozen",
     404: "plan_unknown agent_unknown request_unknown charge_unknown",
-    409: "key_reused key_too_old trial_used request_closed batch_open",
+    409: "key_reused key_too_old payment_reversed trial_used request_closed batch_open",
     410: "plan_retired agent_retired",
     429: "rate_limited window_exhausted too_many_open",
     500: "policy_failed",
@@ -281,6 +296,15 @@ def charge_key(shop):
 def with_account(shop, command, *more):
     shop.given(shop.plan(), shop.buy(), shop.gift(1, key="k"), *more)
     return command
+
+
+def paid_and_reversed(shop, command, *more):
+    shop.given(shop.plan(), shop.buy(payment="7"), shop.reverse(payment="7"), *more)
+    return command
+
+
+def plan_retired_and_bought(shop):
+    shop.given(shop.plan(), shop.buy(), RetirePlan(plan="pro"))
 
 
 def retired(shop, command, **terms):
@@ -343,6 +367,7 @@ def two_limits(shop, units=1, reprice=None, **limits):
 RATE, WINDOW = RateLimit(1, 10), CreditsLimit(1, 1000)
 FAILING = {"policy": "failing"}
 DOUBLE = {"weights": {"units": 2}}
+UNREAD = {"pages": 1}
 
 PAIRS = {
     "malformed, key_reused": lambda s: with_account(s, s.gift(-1, key="k")),
@@ -374,10 +399,30 @@ PAIRS = {
     "key_too_old, plan_unknown": lambda s: s.buy(plan="nowhere", key="k", issued_at=LONG_AGO),
     "key_too_old, request_unknown": lambda s: s.charge(999, 1, key="k", issued_at=LONG_AGO),
     "key_too_old, charge_unknown": lambda s: s.correct(999, 1, key="k", issued_at=LONG_AGO),
+    "key_reused, payment_reversed": lambda s: paid_and_reversed(s, s.buy(payment="7", start=5)),
+    "payment_reversed, plan_retired": lambda s: paid_and_reversed(s, s.buy(payment="7"), RetirePlan(plan="pro")),
+    "payment_reversed, frozen": lambda s: paid_and_reversed(s, s.buy(payment="7"), s.freeze()),
     "plan_unknown, agent_unknown": lambda s: s.ask(1, plan="nowhere", agent="nobody"),
     "plan_unknown, not_subscribed": lambda s: s.ask(1, plan="nowhere", subscriber="bob"),
     "plan_unknown, charge_unknown": lambda s: s.correct_period("2020-01", -1, plan="nowhere"),
     "plan_retired, trial_used": lambda s: retired(s, s.buy(), **TRIAL),
+    "plan_unknown, unpriced": lambda s: s.ask(UNREAD, plan="nowhere"),
+    "plan_retired, frozen": lambda s: frozen_and(s, plan_retired_and_bought, s.buy()),
+    "trial_used, frozen": lambda s: frozen_and(s, trial_used, s.buy()),
+    "agent_unknown, unpriced": lambda s: with_account(s, s.ask(UNREAD, agent="nobody")),
+    "endpoint_not_allowed, unpriced": lambda s: with_account(s, s.ask(UNREAD, **ASIDE), bot()),
+    "not_subscribed, unpriced": lambda s: with_account(s, s.ask(UNREAD, subscriber="bob")),
+    "frozen, unpriced": lambda s: with_account(s, s.ask(UNREAD), s.freeze()),
+    "frozen, overflow (a purchase)": lambda s: frozen_and(
+        s, lambda shop: shop.given(shop.plan(credits=MOST), shop.buy()), s.buy()
+    ),
+    "expired, unpriced": lambda s: expired(s) and s.ask(UNREAD),
+    "unpriced, in_debt": lambda s: in_debt(s) or s.ask(UNREAD),
+    "unpriced, rate_limited": lambda s: limited(s, rate=RATE) or s.ask(UNREAD),
+    "unpriced, window_exhausted": lambda s: limited(s, credits=WINDOW) or s.ask(UNREAD),
+    "unpriced, too_many_open": lambda s: limited(s, open=1) or s.ask(UNREAD),
+    "unpriced, insufficient_credits": lambda s: with_account(s, s.ask({"units": 1000, "pages": 1})),
+    "unpriced, overflow": lambda s: owing_and_repriced(s, {"units": MOST, "pages": 1}, **DOUBLE),
     "agent_unknown, not_subscribed": lambda s: with_account(s, s.ask(1, agent="nobody", subscriber="bob")),
     "agent_unknown, not_subscribed (a direct charge)": lambda s: with_account(
         s, s.charge_directly(1, agent="nobody", subscriber="bob")
@@ -401,7 +446,7 @@ PAIRS = {
     ),
     "expired, in_debt": expired_in_debt,
     "expired, rate_limited": expired_under_rate,
-    "expired, insufficient_credits (a direct charge)": lambda s: expired(s) and s.charge_directly(1000),
+    "expired, insufficient_credits (a direct charge)": lambda s: expired(s) and s.at(100 + DAY).charge_directly(1000),
     "request_closed, overflow": closed_and_too_large,
     "adjustment_exceeds, overflow": delta_below_and_beyond,
     "in_debt, rate_limited": lambda s: owing_and_limited(s, rate=RATE),

@@ -22,12 +22,16 @@ def test_a_hold_covers_what_is_pending_where_more_costs_more(shop):
     assert (hold(shop, first), hold(shop, second)) == (10, 30)
 
 
-def test_a_hold_covers_the_release_of_what_is_pending_where_more_costs_less(shop):
-    """10 units at 3, then at 1. After the first request's 10 the second would cost 10; if the first is voided, 30."""
+def test_a_request_takes_on_what_one_that_was_released_does_not_hold_any_more(shop):
+    """10 units at 3, then at 1. Both together cost 40, so the second holds 10; where the first is voided, it costs 30
+    alone, and holds that at once."""
     shop.given(shop.tiers((10, 3), (None, 1)), shop.buy())
     first, second = shop.given(shop.ask(10)), shop.given(shop.ask(10))
-    assert (hold(shop, first), hold(shop, second)) == (30, 30)
+    assert (hold(shop, first), hold(shop, second)) == (30, 10)
     shop.given(shop.release(first))
+    assert shop.types == ["released", "reheld"]
+    assert (shop.wrote[1].event.request, shop.wrote[1].event.draws) == (second, ((2, 30),))
+    shop.leaves(available=70, held=30)
     assert shop.draws(shop.when(shop.charge(second, 10))) == [(2, 30)]
 
 
@@ -76,11 +80,11 @@ def test_held_credits_are_gone_from_available(shop):
 
 
 def test_requests_of_one_group_never_hold_more_than_there_is(shop):
-    """Four at once in one commit: three pass."""
+    """Four at once in one commit: three pass. The fourth does when it buys 20, or when the others have expired."""
     shop.given(shop.plan(), shop.buy())
     answers = shop.ledger.execute_many([shop.ask(30)] * 4)
     assert [bool(answer) for answer in answers] == [True, True, True, False]
-    assert answers[3].facts == {"needed": 30, "available": 10, "top_up": 20}
+    assert answers[3].facts == {"needed": 30, "available": 10, "top_up": 20, "retry_after_us": 600_000_000}
     shop.leaves(available=10, held=90)
 
 

@@ -288,12 +288,14 @@ def test_what_was_covered_gives_the_same_earnings_when_it_is_folded_again(shop):
 
 
 def test_a_window_of_time_has_earned_by_the_time_that_passed_at_the_opening(shop):
-    """100 seconds for 1000: 250 after 25, 404 after 40.4, and 1000 however late."""
+    """100 seconds for 1000: 250 after 25, 404 after 40.4, and 1000 however late. Of 404 acme has ⌊363.6⌋ and the fee
+    ⌊40.4⌋; the 1 that is left is paid in the end."""
     shop.given(shop.window(), shop.deposit("1"))
     assert shop.counters(shop.at(25).settles()) == {ALICE: (250, 0)}
     opened = shop.at(40.4).settles()
-    assert (shop.counters(opened), shop.payouts(opened)) == ({ALICE: (404, 0)}, {"acme": 138, "fee": 16})
-    assert shop.counters(shop.at(500).settles()) == {ALICE: (1000, 0)}
+    assert (shop.counters(opened), shop.payouts(opened)) == ({ALICE: (404, 0)}, {"acme": 138, "fee": 15})
+    opened = shop.at(500).settles()
+    assert (shop.counters(opened), shop.payouts(opened)) == ({ALICE: (1000, 0)}, {"acme": 537, "fee": 60})
     shop.at(900).opens_nothing()
 
 

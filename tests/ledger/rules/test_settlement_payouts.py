@@ -14,12 +14,8 @@ AWAY = {"chain": "mock:away"}
 
 
 def parts(total, weights):
-    """The one way in which an amount becomes parts, as design.md has it: by prefix sums."""
-    whole, running, said = sum(weights.values()), 0, {}
-    for name, weight in weights.items():
-        said[name] = total * (running + weight) // whole - total * running // whole
-        running += weight
-    return said
+    """What each receiver has of a growing total, as design.md has it: ⌊total · share / cost⌋."""
+    return {name: total * weight // sum(weights.values()) for name, weight in weights.items()}
 
 
 # -- what a batch pays -------------------------------------------------------------------------------------------------
@@ -37,11 +33,23 @@ def test_payouts_are_sorted_by_receiver(shop):
 
 
 def test_payouts_of_nothing_are_left_out(shop):
-    """⌊10·1/1000⌋ of the first 10 go to the fee, which stands first in the price: nothing yet."""
+    """Of the first 10 acme has ⌊10·999/1000⌋ and the fee ⌊10·1/1000⌋: nothing yet."""
     shop.given(shop.plan(price={"fee": 1, "acme": 999, "idle": 0}), shop.deposit("1"), shop.charge_directly(1))
-    assert shop.payouts(shop.settles()) == {"acme": 10}
+    assert shop.payouts(shop.settles()) == {"acme": 9}
     shop.given(shop.charge_directly(99))
-    assert shop.payouts(shop.settles()) == {"acme": 989, "fee": 1}
+    assert shop.payouts(shop.settles()) == {"acme": 990, "fee": 1}
+
+
+def test_nobodys_share_of_a_growing_total_falls(shop):
+    """Settled after each credit of 1000 that cost 1000. By prefix sums the fee would have 2 of 50 and 1 of 51."""
+    shop.given(shop.plan(credits=1000, price={"acme": 950, "fee": 30, "eve": 20}), shop.deposit("1"))
+    paid = {"acme": 0, "fee": 0, "eve": 0}
+    for used in range(1, 120):
+        shop.given(shop.charge_directly(1))
+        payouts = shop.payouts(shop.settles())
+        assert all(amount > 0 for amount in payouts.values())
+        paid = {name: paid[name] + payouts.get(name, 0) for name in paid}
+        assert paid == {"acme": used * 950 // 1000, "fee": used * 30 // 1000, "eve": used * 20 // 1000}
 
 
 def test_payouts_sum_over_lots_and_accounts(shop):
@@ -50,18 +58,18 @@ def test_payouts_sum_over_lots_and_accounts(shop):
     shop.given(shop.plan("air", credits=7, price={"fee": 5, "bea": 12}))
     shop.given(shop.deposit("3", subscriber="bob", plan="air"))
     shop.given(shop.charge_directly(3), shop.charge_directly(2), shop.charge_directly(4, subscriber="bob", plan="air"))
-    # used up: 7 and 4; ⌊11·2/3⌋ = 7 by 7 and 4: ⌊7·7/11⌋ = 4 and 3; ⌊17·4/7⌋ = 9 by 5 and 12: ⌊9·5/17⌋ = 2 and 7
-    assert shop.payouts(shop.opens()) == {"acme": 7 + 4, "fee": 4 + 3 + 2, "bea": 7}
+    # used up: 7 and 4; ⌊11·2/3⌋ = 7 by 7 and 4: ⌊7·7/11⌋ = 4 and 2; ⌊17·4/7⌋ = 9 by 5 and 12: ⌊9·5/17⌋ = 2 and 6
+    assert shop.payouts(shop.opens()) == {"acme": 7 + 4, "fee": 4 + 2 + 2, "bea": 6}
 
 
 def test_a_batch_pays_what_was_earned_less_what_batches_before_it_paid(shop):
-    """⌊11/3⌋ = 3 by 7 and 4 are 1 and 2; ⌊22/3⌋ = 7 are 4 and 3; 11 are 7 and 4."""
+    """⌊11/3⌋ = 3 by 7 and 4 are 1 and 1; ⌊22/3⌋ = 7 are 4 and 2; 11 are 7 and 4."""
     shop.given(shop.plan(credits=3, price={"acme": 7, "fee": 4}), shop.deposit("1"))
     paid = []
     for _ in range(3):
         shop.given(shop.charge_directly(1))
         paid.append(shop.payouts(shop.settles()))
-    assert paid == [{"acme": 1, "fee": 2}, {"acme": 3, "fee": 1}, {"acme": 3, "fee": 1}]
+    assert paid == [{"acme": 1, "fee": 1}, {"acme": 3, "fee": 1}, {"acme": 3, "fee": 2}]
 
 
 def test_payouts_of_a_batch_that_is_open_are_not_paid_again(shop):

@@ -84,10 +84,12 @@ def test_a_gift_costs_nothing_and_earns_nothing(shop):
 
 
 def test_a_gift_may_expire(shop):
+    """At a moment; or after its seconds, which count from the end of the window that a gift with an expiry is."""
     shop.given(shop.plan(), shop.gift(10, expiry=100), shop.gift(10, seconds=50))
-    shop.at(49).leaves(available=20)
-    shop.at(50).leaves(available=10, lapsed=10)
-    shop.at(100).leaves(available=0, lapsed=20)
+    shop.at(99).leaves(available=10, lapsed=0)
+    shop.at(100).leaves(available=10, lapsed=10)
+    shop.at(149).leaves(available=10, lapsed=10)
+    shop.at(150).leaves(available=0, lapsed=20)
 
 
 def test_a_gift_may_be_a_window(shop):

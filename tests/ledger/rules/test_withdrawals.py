@@ -111,11 +111,11 @@ def test_nothing_to_withdraw_is_refused(shop):
     shop.refuses(shop.withdraw(), Reason.insufficient_credits)
 
 
-def test_debt_is_not_withdrawn(shop):
-    """50 are owed after a reversal, 60 are left of another lot: 10 are available, and they alone may leave."""
+def test_what_has_paid_a_debt_is_not_withdrawn(shop):
+    """50 are owed after a reversal, and another lot pays them of its 60 at once: the 10 that it has left may leave."""
     lot = shop.given(shop.plan(), shop.buy())
     shop.given(shop.gift(60, priority=1), shop.charge_directly(50), shop.reverse(lot))
-    shop.leaves(available=10, debt=50)
+    shop.leaves(available=10, debt=0, spent=50, withdrawn=100)
     shop.refuses(shop.withdraw(credits=11), Reason.insufficient_credits, needed=11, available=10)
     shop.when(shop.withdraw())
-    shop.leaves(available=0, debt=50, withdrawn=110)
+    shop.leaves(available=0, debt=0, spent=50, withdrawn=110)

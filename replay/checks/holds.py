@@ -1,0 +1,267 @@
+"""Holds: what open requests may still cost within their estimates, computed again, and that it is covered.
+
+Under a tariff about single requests, a request holds what its own estimate costs. Where a tariff of the plan is about a
+period, the requests of a period are metered together: there a request holds what is missing beside what others hold.
+The holds of an account come to what its open requests may cost, or to all that there is; and they move from one request
+to another (`reheld`), of others only what these do not need, so that no charge has a shortfall while another request
+holds more than it may cost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from ledger.amounts import add_usage
+from ledger.books import Account, total
+from ledger.events import Charged, Draws, Reheld, Requested, Usage
+from ledger.plugins import Policy
+from ledger.rating import PolicyFailed, PriceTooLarge, credits, dearest, peak, reads_labels
+
+from .case import Case
+from .draws import merged, returning
+
+KIND, COVERAGE = "hold", "coverage"
+
+
+class NotPriced(Exception):
+    """A policy is not installed, or does not say what a request may cost."""
+
+
+def requested(case: Case) -> None:
+    """What must be held, beside what is held: on a plan of credits at least 1 where nothing is estimated."""
+    event, plan, account = case.event, case.plan, case.account
+    assert isinstance(event, Requested)
+    assert plan is not None
+    assert account is not None
+    if event.tariff != plan.tariff.version:
+        message = "a request is admitted under the plan's latest tariff"
+        case.find(KIND, "tariff", plan.tariff.version, event.tariff, message)
+    if not plan.terms.grants_credits:
+        if event.hold:
+            case.find(KIND, "hold", 0, event.hold, "a plan of time holds nothing")
+        return
+    try:
+        needed = _needed(case, account, event)
+    except NotPriced:
+        return
+    except PriceTooLarge as error:
+        case.find(KIND, "hold", "less than 2^63", event.hold, str(error))
+        return
+    if not any(event.estimate.values()):
+        needed = max(1, needed)
+    if event.hold != needed:
+        message = f"with what is held, {needed} cover what the open requests may cost within their estimates"
+        case.find(KIND, "hold", needed, event.hold, message)
+
+
+def _needed(case: Case, account: Account, event: Requested) -> int:
+    if not shared(case):
+        return credits(_policy(case, event.tariff), add_usage({}, event.estimate), event.labels)
+    held = case.sums.account(account.number).held
+    return max(0, exposure(case, account, event) - held)
+
+
+def shared(case: Case) -> bool:
+    """Whether requests of the plan may be metered together, so that their holds count together."""
+    assert case.plan is not None
+    return case.plan.terms.grants_credits and case.tariffs.any_period(case.plan)
+
+
+def exposure(case: Case, account: Account, asked: Requested | None = None) -> int:
+    """The most that the account's open requests, and one that is asked for, may still cost within their estimates; at
+    least 1 for one that estimates nothing, as long as nothing was charged of it.
+
+    Raises NotPriced, or PriceTooLarge.
+    """
+    own, requests = case.sums.account(account.number), case.sums.requests
+    rows = [
+        (each.tariff, each.labels, each.estimate, requests.get(name), own.periods.get(name, ""))
+        for name, each in account.requests.items()
+    ]
+    if asked is not None:
+        current = case.sums.kept(case, account.number)[0]
+        rows.append((asked.tariff, asked.labels, asked.estimate, None, current))
+    alone, together = 0, dict[str, list[_Rest]]()
+    try:
+        for tariff, labels, estimate, meter, period in rows:
+            policy = _policy(case, tariff)
+            used: Mapping[str, int] = meter.usage if meter is not None else {}
+            rest = {name: units - used.get(name, 0) for name, units in estimate.items() if units > used.get(name, 0)}
+            begun = meter is not None and meter.charged
+            least = 0 if begun or any(estimate.values()) else 1
+            together.setdefault(period, []).append(_Rest(tariff, policy, labels, rest, least))
+            if policy.scope == "request":
+                paid = credits(policy, used, labels) if begun else 0
+                alone += max(least, credits(policy, add_usage(used, rest), labels) - paid)
+        return alone + sum(_together(case, account.number, period, parts) for period, parts in together.items())
+    except PolicyFailed as error:
+        raise NotPriced from error
+
+
+class _Rest(NamedTuple):
+    """What is left of the estimate of an open request, by what it is priced, and what it costs at least."""
+
+    tariff: int
+    policy: Policy
+    labels: Mapping[str, str]
+    usage: Usage
+    least: int
+
+
+def _together(case: Case, account: int, period: str, rests: list[_Rest]) -> int:
+    """What the requests that are priced by a period's meter may cost: exactly, where they are all of one kind and all
+    that moves it, and what was charged of it was paid; else at most, each kind by its dearest units."""
+    kinds: dict[tuple[object, ...], _Rest] = {}
+    among: Usage = {}
+    least = 0
+    for each in rests:
+        among = add_usage(among, each.usage)
+        if each.policy.scope == "period":
+            name = (each.tariff, *sorted(each.labels.items())) if reads_labels(each.policy) else (each.tariff,)
+            known = kinds[name].usage if name in kinds else {}
+            kinds[name] = each._replace(usage=add_usage(known, each.usage))
+            least += each.least
+    meter = case.sums.period(account, period)
+    stands: Mapping[str, int] = meter.usage if meter is not None else {}
+    begun = meter is not None and meter.charged
+    first = 0 if begun else sum(credits(policy, {}, labels) for _, policy, labels, *_ in kinds.values())
+    least = max(0, least - first)
+    if len(kinds) == 1 and all(each.policy.scope == "period" for each in rests):
+        ((_, policy, labels, usage, _),) = kinds.values()
+        paid = credits(policy, stands, labels) if begun else 0
+        if policy.monotone or meter is None or (not meter.shortfall and meter.net >= paid):
+            return max(0, peak(policy, stands, usage, labels) - paid) + least
+        among = {name: units + 1 for name, units in usage.items()}  # a fall that was never paid pays for no rise
+    rises = (dearest(policy, stands, usage, among, labels) for _, policy, labels, usage, _ in kinds.values())
+    return first + least + sum(rises)
+
+
+def _policy(case: Case, version: int) -> Policy:
+    policy = case.rating(version)
+    if policy is None:
+        case.cannot_reprice(version)
+        raise NotPriced
+    return policy
+
+
+# -- holds that move ---------------------------------------------------------------------------------------------------
+
+
+def reheld(case: Case) -> None:
+    """A request gives up what it drew last; or it takes what others gave up, or what is free, up to what is needed."""
+    event, account, request = case.event, case.account, case.request
+    assert isinstance(event, Reheld)
+    assert account is not None
+    assert request is not None
+    change = total(event.draws) - total(request.draws)
+    lent = case.lent.get(account.number, [])
+    if change <= 0:
+        kept, given = _without_last(request.draws, -change)
+        case.lent.setdefault(account.number, []).append((event.request, given))
+        _compare(case, kept, "a request gives up what it drew last, and never what it owes")
+        return
+    if lent:
+        _takes(case, account, lent)
+        return
+    if event.request != min(account.requests):
+        case.find(
+            COVERAGE, "request", min(account.requests), event.request, "the oldest request takes on what is missing"
+        )
+    try:
+        missing = exposure(case, account) - case.sums.account(account.number).held
+    except (NotPriced, PriceTooLarge):
+        return
+    at = case.at if account.number in case.acted else case.instants.get(account.number, case.at)
+    free = returning(account, at, max(0, min(missing, account.left)))
+    _compare(case, [*request.draws, *free], f"{missing} are missing of what the open requests may cost")
+
+
+def _takes(case: Case, account: Account, lent: list[tuple[int, Draws]]) -> None:
+    """The youngest requests gave first, and all that they gave is held now."""
+    event, request = case.event, case.request
+    assert isinstance(event, Reheld)
+    assert request is not None
+    del case.lent[account.number]
+    givers = [name for name, _ in lent]
+    _compare(case, [*request.draws, *(draw for _, given in lent for draw in given)], "all that others gave up is held")
+    spared = [
+        name
+        for name, each in account.requests.items()
+        if name > min(givers) and name not in (*givers, request.id) and any(lot for lot, _ in each.draws)
+    ]
+    if spared or givers != sorted(givers, reverse=True):
+        case.find(COVERAGE, "request", "the youngest first", givers, "the youngest request gives first")
+    case.borrowed[account.number] = case.seq
+
+
+def _compare(case: Case, expected: list[tuple[int, int]] | Draws, message: str) -> None:
+    event = case.event
+    assert isinstance(event, Reheld)
+    if merged(event.draws) != merged(tuple(expected)):
+        case.find(COVERAGE, "draws", merged(tuple(expected)), event.draws, message)
+
+
+def _without_last(draws: Draws, credits: int) -> tuple[Draws, Draws]:
+    """Draws without so many credits that were drawn last on lots, and those, the last first."""
+    kept: list[tuple[int, int]] = []
+    given: list[tuple[int, int]] = []
+    for lot, amount in reversed(draws):
+        part = min(amount, credits) if lot else 0
+        credits -= part
+        given += [(lot, part)] if part else []
+        kept += [(lot, amount - part)] if amount > part else []
+    return tuple(reversed(kept)), tuple(given)
+
+
+# -- after an event, and after a commit --------------------------------------------------------------------------------
+
+
+def after(case: Case) -> None:
+    """A charge that took what others had held leaves them covered; one that is short, or owes, leaves nothing there
+    that others do not need."""
+    event, account = case.event, case.account
+    if not isinstance(event, Charged) or account is None:
+        return
+    borrowed = case.borrowed.pop(account.number, None)
+    owes = event.request and (event.shortfall or any(lot == 0 for lot, _ in event.draws))
+    if (borrowed is None and not owes) or not account.requests:
+        return
+    try:
+        needed, held = exposure(case, account), _movable(account)
+    except (NotPriced, PriceTooLarge):
+        return
+    if borrowed is not None and account.held < needed:
+        message = "others gave up more of their holds than they did not need"
+        case.findings.add(COVERAGE, borrowed, "draws", f"{needed} still held", account.held, message)
+    elif owes and not event.late and account.held > needed and held:
+        message = "a charge is not paid while others hold more than they may cost"
+        case.find(COVERAGE, "draws", f"at most {needed} held by others", account.held, message)
+
+
+def _movable(account: Account) -> int:
+    return sum(credits for each in account.requests.values() for lot, credits in each.draws if lot)
+
+
+def end(case: Case, account: Account) -> None:
+    """After a commit holds cover what open requests may cost, as far as there are credits."""
+    if account.number in case.lent:
+        del case.lent[account.number]
+        case.tell(
+            COVERAGE, account.number, "draws", "held by another request", None, "what a request gave up is held by none"
+        )
+    if account.left <= 0 or not account.requests:
+        return
+    case.plan = case.books.plans[account.plan]
+    if not case.plan.terms.grants_credits or not (shared(case) or case.sums.account(account.number).corrected):
+        return  # each request holds its own, and nothing has changed what it may cost
+    case.findings.checked[COVERAGE] += 1
+    try:
+        needed = exposure(case, account)
+    except (NotPriced, PriceTooLarge):
+        return
+    if account.held < needed:
+        message = f"account {account.number} has {account.left} free, and its holds do not cover its open requests"
+        case.tell(COVERAGE, account.number, "holds", needed, account.held, message)
+    else:
+        case.told.discard((COVERAGE, account.number, 0))

@@ -1,0 +1,27 @@
+"""Cells that no spreadsheet takes for a formula, as OWASP says (CSV injection), whatever names customers chose.
+
+A spreadsheet runs what begins with = + - @ (or the wide forms of these), after spaces too; and what it takes for the
+beginning of a cell depends on where it was told, or guesses, that cells are parted: after a comma, a semicolon, a tab,
+a bar, a line's end or a quote. There an apostrophe is put before it. The raw form has what was written, and stays.
+"""
+
+from __future__ import annotations
+
+import re
+
+_SIGNS = r"[=+\-@\uff1d\uff0b\uff0d\uff20]"
+_BLANK = r"[\s\x00\ufeff\u200b-\u200f\u2060]*"
+_FORMULA = re.compile(rf"(^|[,;|\t\r\n\v\f\x85\u2028\u2029\"'])({_BLANK})(?={_SIGNS})")
+_JSON_TEXT = re.compile(r'"(?:[^"\\]|\\.)*"')
+_ESCAPED = {ord(sign): f"\\u{ord(sign):04x}" for sign in "=+-@,;|'\uff1d\uff0b\uff0d\uff20\x85\u2028\u2029"}
+
+
+def inert_text(text: str) -> str:
+    """A text of which no part can be a formula."""
+    text = _FORMULA.sub(r"\1\2'", text)
+    return f"'{text}" if text.startswith(("\t", "\r", "\n")) else text
+
+
+def inert_json(json: str) -> str:
+    """JSON of an object of which no part can be a formula, and that is the same value: its texts are escaped."""
+    return _JSON_TEXT.sub(lambda found: found[0].translate(_ESCAPED), json)
