@@ -330,10 +330,10 @@ def reverse_lot(account: Account, lot: Row, at: int, amount: int | None) -> None
     credits = sum(places.values())
     if not whole:
         credits = min(credits, (lot["credits"] - on(account, number, "withdrawn")) * money // kept(lot))
-    row = {"credits": credits, "money": money, "expiry": lot["expiry"]}
+    end = lot["expiry"]
     if not lot["credits"]:
         shorten(lot, at, money, whole)
-    lot["reversals"].append(row)
+    lot["reversals"].append({"credits": credits, "money": money, "time": (end or 0) - (lot["expiry"] or 0)})
     lot["void"] = whole
     for place, there in places.items():
         part = min(credits, there)
@@ -375,7 +375,7 @@ def reinstate_lot(account: Account, lot: Row, at: int) -> None:
     """A dispute was won: the lot has again what its reversals took."""
     move(account, lot["id"], "withdrawn", "left", sum(row["credits"] for row in lot["reversals"]))
     if not lot["credits"]:
-        lot["expiry"] = lot["reversals"][0]["expiry"]
+        lot["expiry"] += sum(row["time"] for row in lot["reversals"])
     lot |= {"reversals": [], "void": False}
     if not lot["started"] and lot["start"] <= at:
         start(account, lot, at)
