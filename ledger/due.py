@@ -15,7 +15,8 @@ from .amounts import split
 from .books import Account, Lot, Plan
 from .events import Lapsed, Recorded, Released, Started, Withdrawn
 from .holds import covering, shares_meters
-from .reducers import EXPIRY_OF_REQUEST, START, apply
+from .lots import EXPIRY_OF_REQUEST, START
+from .reducers import apply
 from .repaying import repaying
 from .tariffs import Tariffs
 

@@ -14,166 +14,75 @@ for cycles.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeAlias, get_args
+from typing import Annotated, Any, TypeAlias, get_args
 
 import msgspec
 
-from .amounts import MOST_CREDITS, check_credits, check_money
-
-Draws: TypeAlias = tuple[tuple[int, int], ...]
-"""Credits by lot, `((lot, credits), …)`: always positive, in the order in which they were taken."""
-
-Usage: TypeAlias = dict[str, int]
-"""Measured units by dimension: `input_tokens`, `seconds`, `calls`, …"""
-
-Kind: TypeAlias = Literal["sale", "trial", "gift"]
-Overrun: TypeAlias = Literal["cap", "debt"]
-OnLapse: TypeAlias = Literal["earn", "refund"]
-Metering: TypeAlias = Literal["month", "day", "purchase", "forever"]
-ReleaseReason: TypeAlias = Literal["voided", "failed", "expired"]
-AdjustReason: TypeAlias = Literal["correction", "refund", "true_up", "late", "tier"]
-Unpriced: TypeAlias = Literal["refuse", "free"]
-
-DAY_SECONDS = 86_400
-
-
-def _check(holds: bool, rule: str) -> None:
-    if not holds:
-        raise ValueError(rule)
-
-
-def _draws(draws: Draws, total: int) -> None:
-    taken = 0
-    for lot, amount in draws:
-        if type(lot) is not int or type(amount) is not int or lot < 0 or amount <= 0:
-            raise ValueError("a draw is a lot and a positive amount")
-        taken += amount
-    if taken != total:
-        raise ValueError(f"the draws come to {taken}, not to {total}")
-
-
-def _usage(usage: Usage) -> None:
-    for units in usage.values():
-        if type(units) is not int or not 0 <= units <= MOST_CREDITS:
-            raise ValueError("usage is whole numbers from 0 to 2^63-1")
-
-
-def _meter(usage: Usage) -> None:
-    """A meter may have counted for a lifetime: it has no upper bound."""
-    for units in usage.values():
-        if type(units) is not int or units < 0:
-            raise ValueError("a meter is whole numbers from 0")
-
-
-def _signed(*amounts: int) -> None:
-    for amount in amounts:
-        _check(type(amount) is int and abs(amount) <= MOST_CREDITS, "what moves is a 64-bit whole number")
-
-
-def _repaid(draws: Draws) -> None:
-    _draws(draws, sum(credits for _, credits in draws))
-    _check(all(lot > 0 for lot, _ in draws), "debt is paid by lots")
-
-
-class Share(msgspec.Struct, frozen=True, gc=False):
-    """A part of a price: `amount` in the asset's smallest unit goes to `receiver`."""
-
-    receiver: str
-    amount: int
-
-    def __post_init__(self) -> None:
-        check_money(self.amount)
-
-
-class Tariff(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
-    """A pricing policy's name, the policy's own version, and its parameters, in a numbered version (from 1)."""
-
-    version: int
-    policy: str
-    policy_version: int
-    parameters: dict[str, Any] = {}
-
-    def __post_init__(self) -> None:
-        _check(type(self.version) is int and self.version >= 1, "tariff versions count from 1")
-
-
-class RateLimit(msgspec.Struct, frozen=True, gc=False):
-    """At most `requests` in `seconds`, all at once if need be, then evenly spaced (GCRA)."""
-
-    requests: int
-    seconds: int
-
-    def __post_init__(self) -> None:
-        _check(0 < self.requests <= MOST_CREDITS >= self.seconds > 0, "a rate limit is at least 1 request in 1 second")
-
-
-class CreditsLimit(msgspec.Struct, frozen=True, gc=False):
-    """At most `credits`, charged or held, in each window of `seconds` (windows count from the epoch)."""
-
-    credits: int
-    seconds: int
-
-    def __post_init__(self) -> None:
-        check_credits(self.credits)
-        _check(0 < self.seconds <= MOST_CREDITS, "a window is at least 1 second")
-
-
-class Limits(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
-    """What a plan limits; None is no limit. Limits guard requests only: finished work cannot be throttled."""
-
-    rate: RateLimit | None = None
-    credits: CreditsLimit | None = None
-    open: int | None = None
-
-    def __post_init__(self) -> None:
-        _check(self.open is None or 0 < self.open <= MOST_CREDITS, "at least 1 open request must be allowed")
-
-
-class Endpoint(msgspec.Struct, frozen=True, gc=False):
-    """A method (or `*`) and a URL pattern, as `endpoints.matches` reads it."""
-
-    method: str
-    url: str
-
-
-class Escrow(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """Where a purchase's money is held: a chain, a contract, the purchase's id there; and its block, if it was granted
-    before that was final."""
-
-    chain: str
-    contract: str
-    purchase: str
-    block: int = 0
-
-
-class Fact(msgspec.Struct, frozen=True, gc=False):
-    """What a contract on a chain said, by its stable id there. A ledger takes each fact in once, for ever."""
-
-    chain: str
-    contract: str
-    id: str
-
-
-class EscrowFunding(msgspec.Struct, frozen=True, gc=False):
-    """Funding by escrow, as it stands in an event: `{"escrow": {…}}`."""
-
-    escrow: Escrow
-
-
-Funding: TypeAlias = EscrowFunding | Literal["direct", "none"]
-
-
-class Line(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
-    """One line of a price's computation: `units` of `dimension` at `rate` credits a unit come to `credits`.
-
-    Rates and credits are exact fractions as text (`3/1000`, `7`). The credits of a price's lines sum to the price.
-    """
-
-    text: str = ""
-    dimension: str | None = None
-    units: int = 0
-    rate: str = "0"
-    credits: str = "0"
+from .amounts import check_credits, check_money
+from .values import (
+    DAY_SECONDS as DAY_SECONDS,
+)
+from .values import (
+    AdjustReason as AdjustReason,
+)
+from .values import (
+    CreditsLimit as CreditsLimit,
+)
+from .values import (
+    Draws as Draws,
+)
+from .values import (
+    Endpoint as Endpoint,
+)
+from .values import (
+    Escrow as Escrow,
+)
+from .values import (
+    EscrowFunding as EscrowFunding,
+)
+from .values import (
+    Fact as Fact,
+)
+from .values import (
+    Funding as Funding,
+)
+from .values import (
+    Kind as Kind,
+)
+from .values import (
+    Limits as Limits,
+)
+from .values import (
+    Line as Line,
+)
+from .values import (
+    Metering as Metering,
+)
+from .values import (
+    OnLapse as OnLapse,
+)
+from .values import (
+    Overrun as Overrun,
+)
+from .values import (
+    RateLimit as RateLimit,
+)
+from .values import (
+    ReleaseReason as ReleaseReason,
+)
+from .values import (
+    Share as Share,
+)
+from .values import (
+    Tariff as Tariff,
+)
+from .values import (
+    Unpriced as Unpriced,
+)
+from .values import (
+    Usage as Usage,
+)
+from .values import check, check_draws, check_meter, check_repaid, check_signed, check_usage
 
 
 class Event(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag_field="type"):
@@ -221,14 +130,14 @@ class PlanCreated(Event, frozen=True, kw_only=True, tag="plan_created"):
 
     def __post_init__(self) -> None:
         check_credits(self.credits, self.debt_limit, self.seconds, self.late_seconds)
-        _check(bool(self.plan) and bool(self.owner) and bool(self.asset), "a plan has a name, an owner and an asset")
-        _check(self.credits > 0 or self.seconds > 0, "a plan grants credits, a time window, or both")
-        _check(not self.trial or self.cost == 0, "a trial has no price")
-        _check(1 <= self.hold_seconds <= self.longest_seconds, "hold_seconds is from 1 to longest_seconds")
-        _check(self.tariff.version == 1, "a plan begins with version 1 of its tariff")
-        _check(0 <= self.decimals <= 36, "decimals are from 0 to 36")
+        check(bool(self.plan) and bool(self.owner) and bool(self.asset), "a plan has a name, an owner and an asset")
+        check(self.credits > 0 or self.seconds > 0, "a plan grants credits, a time window, or both")
+        check(not self.trial or self.cost == 0, "a trial has no price")
+        check(1 <= self.hold_seconds <= self.longest_seconds, "hold_seconds is from 1 to longest_seconds")
+        check(self.tariff.version == 1, "a plan begins with version 1 of its tariff")
+        check(0 <= self.decimals <= 36, "decimals are from 0 to 36")
         receivers = [share.receiver for share in self.price]
-        _check(len(set(receivers)) == len(receivers), "a receiver stands once in a price")
+        check(len(set(receivers)) == len(receivers), "a receiver stands once in a price")
 
     @property
     def cost(self) -> int:
@@ -266,7 +175,7 @@ class AgentRegistered(Event, frozen=True, kw_only=True, tag="agent_registered"):
     metadata: dict[str, Any] = {}
 
     def __post_init__(self) -> None:
-        _check(self.agent >= 1 and bool(self.name) and bool(self.owner), "an agent has a number, a name and an owner")
+        check(self.agent >= 1 and bool(self.name) and bool(self.owner), "an agent has a number, a name and an owner")
 
 
 class AgentUpdated(AgentRegistered, frozen=True, kw_only=True, tag="agent_updated"):
@@ -307,11 +216,11 @@ class Purchased(Event, frozen=True, kw_only=True, tag="purchased"):
     def __post_init__(self) -> None:
         check_credits(self.credits, self.seconds)
         check_money(self.cost)
-        _check(self.account >= 1, "accounts are numbered from 1")
-        _check(sum(share.amount for share in self.shares) == self.cost, "the shares sum to the cost")
-        _check(len({share.receiver for share in self.shares}) == len(self.shares), "each receiver has one share")
-        _check(self.kind == "sale" or self.cost == 0, "only a sale has a cost")
-        _check(self.credits > 0 or self.expiry is not None, "a lot has credits, or an expiry, or both")
+        check(self.account >= 1, "accounts are numbered from 1")
+        check(sum(share.amount for share in self.shares) == self.cost, "the shares sum to the cost")
+        check(len({share.receiver for share in self.shares}) == len(self.shares), "each receiver has one share")
+        check(self.kind == "sale" or self.cost == 0, "only a sale has a cost")
+        check(self.credits > 0 or self.expiry is not None, "a lot has credits, or an expiry, or both")
 
 
 class Started(Event, frozen=True, kw_only=True, tag="started"):
@@ -323,8 +232,8 @@ class Started(Event, frozen=True, kw_only=True, tag="started"):
     instant: int
 
     def __post_init__(self) -> None:
-        _draws(self.draws, sum(credits for _, credits in self.draws))
-        _check(all(lot == 0 for lot, _ in self.draws), "a lot that starts pays debt")
+        check_draws(self.draws, sum(credits for _, credits in self.draws))
+        check(all(lot == 0 for lot, _ in self.draws), "a lot that starts pays debt")
 
 
 class Withdrawn(Event, frozen=True, kw_only=True, tag="withdrawn"):
@@ -344,9 +253,9 @@ class Withdrawn(Event, frozen=True, kw_only=True, tag="withdrawn"):
     paid: int = 0
 
     def __post_init__(self) -> None:
-        _draws(self.draws, sum(credits for _, credits in self.draws))
+        check_draws(self.draws, sum(credits for _, credits in self.draws))
         check_money(self.paid, *self.money.values())
-        _check(all(lot > 0 for lot, _ in self.draws), "debt cannot be withdrawn")
+        check(all(lot > 0 for lot, _ in self.draws), "debt cannot be withdrawn")
 
 
 class Reversed(Event, frozen=True, kw_only=True, tag="reversed"):
@@ -368,7 +277,7 @@ class Reversed(Event, frozen=True, kw_only=True, tag="reversed"):
     def __post_init__(self) -> None:
         check_credits(self.credits)
         check_money(self.money)
-        _repaid(self.repaid)
+        check_repaid(self.repaid)
 
 
 class Reinstated(Event, frozen=True, kw_only=True, tag="reinstated"):
@@ -387,7 +296,7 @@ class Reinstated(Event, frozen=True, kw_only=True, tag="reinstated"):
     def __post_init__(self) -> None:
         check_credits(self.credits)
         check_money(self.money)
-        _repaid(self.repaid)
+        check_repaid(self.repaid)
 
 
 class Frozen(Event, frozen=True, kw_only=True, tag="frozen"):
@@ -422,8 +331,8 @@ class Requested(Event, frozen=True, kw_only=True, tag="requested"):
 
     def __post_init__(self) -> None:
         check_credits(self.hold)
-        _draws(self.draws, self.hold)
-        _usage(self.estimate)
+        check_draws(self.draws, self.hold)
+        check_usage(self.estimate)
 
 
 class Extended(Event, frozen=True, kw_only=True, tag="extended"):
@@ -442,7 +351,7 @@ class Reheld(Event, frozen=True, kw_only=True, tag="reheld"):
     draws: Draws = ()
 
     def __post_init__(self) -> None:
-        _draws(self.draws, sum(credits for _, credits in self.draws))
+        check_draws(self.draws, sum(credits for _, credits in self.draws))
 
 
 class Released(Event, frozen=True, kw_only=True, tag="released"):
@@ -457,8 +366,8 @@ class Released(Event, frozen=True, kw_only=True, tag="released"):
     repaid: Draws = ()
 
     def __post_init__(self) -> None:
-        _repaid(self.repaid)
-        _check((self.reason == "expired") == (self.instant is not None), "an expiry, and only it, has an instant")
+        check_repaid(self.repaid)
+        check((self.reason == "expired") == (self.instant is not None), "an expiry, and only it, has an instant")
 
 
 class RefusedRequests(Event, frozen=True, kw_only=True, tag="refused"):
@@ -471,8 +380,8 @@ class RefusedRequests(Event, frozen=True, kw_only=True, tag="refused"):
     count: int
 
     def __post_init__(self) -> None:
-        _usage(self.estimate)
-        _check(type(self.count) is int and self.count >= 1, "at least one was refused")
+        check_usage(self.estimate)
+        check(type(self.count) is int and self.count >= 1, "at least one was refused")
 
 
 # -- charges and adjustments -------------------------------------------------------------------------------------------
@@ -511,14 +420,14 @@ class Charged(Event, frozen=True, kw_only=True, tag="charged"):
 
     def __post_init__(self) -> None:
         check_credits(self.credits, self.shortfall)
-        _draws(self.draws, self.credits)
-        _usage(self.usage)
+        check_draws(self.draws, self.credits)
+        check_usage(self.usage)
         if self.before:
-            _meter(self.before)
+            check_meter(self.before)
         if self.unpriced:
-            _usage(self.unpriced)
+            check_usage(self.unpriced)
         if self.repaid:
-            _repaid(self.repaid)
+            check_repaid(self.repaid)
         if not self.final and self.request <= 0:
             raise ValueError("a direct charge is final")
 
@@ -553,11 +462,11 @@ class Adjusted(Event, frozen=True, kw_only=True, tag="adjusted"):
     repaid: Draws = ()
 
     def __post_init__(self) -> None:
-        _signed(self.credits, self.shortfall, *self.usage.values(), *self.unpriced.values())
-        _draws(self.draws, abs(self.credits))
-        _meter(self.before)
-        _repaid(self.repaid)
-        _check(bool(self.charge) != bool(self.period), "an adjustment corrects a charge or a period")
+        check_signed(self.credits, self.shortfall, *self.usage.values(), *self.unpriced.values())
+        check_draws(self.draws, abs(self.credits))
+        check_meter(self.before)
+        check_repaid(self.repaid)
+        check(bool(self.charge) != bool(self.period), "an adjustment corrects a charge or a period")
 
 
 class Lapsed(Event, frozen=True, kw_only=True, tag="lapsed"):
@@ -570,7 +479,7 @@ class Lapsed(Event, frozen=True, kw_only=True, tag="lapsed"):
 
     def __post_init__(self) -> None:
         check_credits(self.credits)
-        _check(self.credits > 0 and self.lot > 0, "a lot lapses by at least 1 credit")
+        check(self.credits > 0 and self.lot > 0, "a lot lapses by at least 1 credit")
 
 
 # -- settlements -------------------------------------------------------------------------------------------------------
@@ -584,7 +493,7 @@ class Settlement(Event, frozen=True, kw_only=True):
     contract: str
 
     def __post_init__(self) -> None:
-        _check(type(self.number) is int and self.number >= 1, "batches are numbered from 1")
+        check(type(self.number) is int and self.number >= 1, "batches are numbered from 1")
 
 
 class Payout(msgspec.Struct, frozen=True, gc=False):
@@ -594,7 +503,7 @@ class Payout(msgspec.Struct, frozen=True, gc=False):
     amount: int
 
     def __post_init__(self) -> None:
-        _check(type(self.amount) is int, "a payout is a whole number")
+        check(type(self.amount) is int, "a payout is a whole number")
 
 
 class Leaf(msgspec.Struct, frozen=True, gc=False):

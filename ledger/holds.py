@@ -93,10 +93,13 @@ def _together(meter: Meter | None, shared: _Shared) -> int:
     if len(parts) == 1 and not shared.others:
         policy, labels, rest = parts[0]
         paid = credits(policy, before, labels) if begun else 0
-        if policy.monotone or meter is None or (not meter.shortfall and meter.net >= paid):
-            return max(0, peak(policy, before, rest, labels) - paid) + unknown
-        # A total that falls pays for its next rise only as far as it was paid, so here each rise counts.
-        shared.among = {name: units + 1 for name, units in rest.items()}
+        most = max(0, peak(policy, before, rest, labels) - paid)
+        if not policy.monotone and meter is not None and (meter.shortfall or meter.net < paid):
+            # A total that falls pays for its next rise only as far as it was paid, so here each rise counts. Where it
+            # falls on the way, one unit at least rises by nothing, and the others are all rises.
+            fewer = {name: units - 1 for name, units in rest.items() if units > 1}
+            most = max(most, dearest(policy, before, fewer, rest, labels) + first)
+        return most + unknown
     return first + unknown + sum(dearest(policy, before, rest, shared.among, labels) for policy, labels, rest in parts)
 
 

@@ -7,7 +7,6 @@ it carries. Only `decide` chooses draws; here they are applied.
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
 from typing import TypeVar, assert_never, cast
 
 from .amounts import SECOND, add_usage
@@ -16,8 +15,6 @@ from .books import (
     Account,
     Agent,
     Books,
-    Correction,
-    Debt,
     Lot,
     Meter,
     OpenRequest,
@@ -60,6 +57,27 @@ from .events import (
     Withdrawn,
     decode_one,
     encode,
+)
+from .lots import (
+    EXPIRY_OF_REQUEST,
+    START,
+    correction_of,
+    draw,
+    forgive,
+    hold,
+    move_deadline,
+    move_expiry,
+    owe,
+    pay_debts,
+    put,
+    rehold,
+    schedule,
+    spend,
+    take,
+    undraw,
+    unfund,
+    unhold,
+    unschedule,
 )
 from .periods import kept
 from .settlements import lots_in, reduce_settlement
@@ -227,16 +245,16 @@ def apply(account: Account, plan: Plan, seq: int, at: int, event: Recorded) -> N
                 event.draws,
                 period,
             )
-            _hold(account, event.draws)
+            hold(account, event.draws)
             _arrive(account, plan, at)
-            _schedule(account, event.deadline, EXPIRY_OF_REQUEST, seq)
+            schedule(account, event.deadline, EXPIRY_OF_REQUEST, seq)
         case Extended():
-            _move_deadline(account, account.requests[event.request], event.deadline)
+            move_deadline(account, account.requests[event.request], event.deadline)
         case Reheld():
-            _rehold(account, account.requests[event.request], event.draws)
+            rehold(account, account.requests[event.request], event.draws)
         case Released():
             request = account.requests[event.request]
-            _unhold(account, request)
+            unhold(account, request)
             _close(account, request)
             if event.reason == "expired":
                 request.draws = ()
@@ -252,7 +270,7 @@ def apply(account: Account, plan: Plan, seq: int, at: int, event: Recorded) -> N
             _adjusted(account, plan, seq, at, event)
         case Lapsed():
             lot = account.lots[event.lot]
-            _take(account, lot, event.credits)
+            take(account, lot, event.credits)
             lot.lapsed += event.credits
         case Withdrawn():
             _withdrawn(account, at, event)
@@ -280,38 +298,6 @@ def apply(account: Account, plan: Plan, seq: int, at: int, event: Recorded) -> N
             assert_never(event)
 
 
-# -- the agenda: what time will do, in its order -----------------------------------------------------------------------
-
-START, EXPIRY_OF_REQUEST, EXPIRY_OF_LOT = range(3)
-"""The families of what time does, in their order at one instant."""
-
-
-def _schedule(account: Account, instant: int, family: int, name: int) -> None:
-    insort(account.agenda, (instant, family, name))
-
-
-def _unschedule(account: Account, instant: int, family: int, name: int) -> None:
-    agenda = account.agenda
-    place = bisect_left(agenda, (instant, family, name))
-    if place < len(agenda) and agenda[place] == (instant, family, name):
-        del agenda[place]
-
-
-def _move_deadline(account: Account, request: OpenRequest, deadline: int) -> None:
-    _unschedule(account, request.deadline, EXPIRY_OF_REQUEST, request.id)
-    request.deadline = deadline
-    _schedule(account, deadline, EXPIRY_OF_REQUEST, request.id)
-
-
-def _move_expiry(account: Account, lot: Lot, expiry: int | None) -> None:
-    """A lot's end moves. Only what is left can lapse: a lot that is used up has nothing on the agenda."""
-    if lot.left and lot.expiry is not None:
-        _unschedule(account, lot.expiry, EXPIRY_OF_LOT, lot.id)
-    lot.expiry = expiry
-    if lot.left and expiry is not None:
-        _schedule(account, expiry, EXPIRY_OF_LOT, lot.id)
-
-
 # -- purchases ---------------------------------------------------------------------------------------------------------
 
 
@@ -333,64 +319,22 @@ def _purchased(account: Account, plan: Plan, seq: int, at: int, event: Purchased
         payment=event.payment,
     )
     share_terms(lot, plan)
-    _schedule(account, start, START, seq)
+    schedule(account, start, START, seq)
 
 
 def _started(account: Account, lot: Lot, event: Started) -> None:
-    _unschedule(account, lot.start, START, lot.id)
+    unschedule(account, lot.start, START, lot.id)
     lot.started = True
     if lot.kind != "gift":
         account.purchases = [*account.purchases[-1:], (lot.start, lot.id)]
-    _put(account, lot, lot.credits - lot.withdrawn)
+    put(account, lot, lot.credits - lot.withdrawn)
     pay_debts(account, ((lot.id, total(event.draws)),))
-
-
-def pay_debts(account: Account, draws: Draws) -> None:
-    """Lots pay what is owed, oldest debt first."""
-    for name, credits in draws:
-        lot = account.lots[name]
-        account.debt -= credits
-        _take(account, lot, credits)
-        while credits:
-            debt = account.debts[0]
-            part = min(credits, debt.credits)
-            _repay(account, lot, debt, part)
-            debt.credits -= part
-            credits -= part
-            if not debt.credits:
-                account.debts.pop(0)
-
-
-def _repay(account: Account, lot: Lot, debt: Debt, credits: int) -> None:
-    """A debt draw becomes the lot's: of an open request it is held there, of anything else it is spent."""
-    if (request := account.requests.get(debt.source)) is not None:
-        lot.held += credits
-        request.draws = _relabel(request.draws, lot.id, credits)
-        return
-    lot.spent += credits
-    if debt.source:
-        correction = _correction(account, debt.source)
-        correction.draws = (*correction.draws, (0, -credits), (lot.id, credits))
-    if (meter := account.meters.get(debt.period)) is not None:
-        _undraw(meter, 0, credits)
-        _draw(meter, lot.id, credits)
-
-
-def _relabel(draws: Draws, lot: int, credits: int) -> Draws:
-    """Draws in which the first `credits` drawn on debt are drawn on `lot` instead."""
-    changed: list[tuple[int, int]] = []
-    for name, amount in draws:
-        part = min(amount, credits) if name == 0 else 0
-        credits -= part
-        changed += [(lot, part)] if part else []
-        changed += [(name, amount - part)] if amount > part else []
-    return tuple(changed)
 
 
 def _withdrawn(account: Account, at: int, event: Withdrawn) -> None:
     for name, credits in event.draws:
         lot = account.lots[name]
-        _take(account, lot, credits)
+        take(account, lot, credits)
         lot.withdrawn += credits
     for name, money in event.money.items():
         lot = account.lots[name]
@@ -408,7 +352,7 @@ def _withdrawn(account: Account, at: int, event: Withdrawn) -> None:
         _keep_unpaid(account, unpaid_name(*place), -event.paid)
         for lot in lots_in(account, *place):
             if lot.started:
-                _move_expiry(account, lot, _ended(lot, at))
+                move_expiry(account, lot, _ended(lot, at))
                 lot.exited = True
 
 
@@ -431,7 +375,7 @@ def _ended(lot: Lot, at: int) -> int:
 
 def _remove(account: Account, lot: Lot) -> None:
     """A lot that has not started goes, as if it had never been."""
-    _unschedule(account, lot.start, START, lot.id)
+    unschedule(account, lot.start, START, lot.id)
     del account.lots[lot.id]
 
 
@@ -457,39 +401,9 @@ def _reversed(account: Account, lot: Lot, at: int, event: Reversed) -> None:
     elif whole and lot.started and not lot.credits:
         lot.expiry = _ended(lot, at)
     if lot.started:
-        _unfund(account, lot, event.credits)
+        unfund(account, lot, event.credits)
     elif whole:
-        _unschedule(account, lot.start, START, lot.id)
-
-
-def _unfund(account: Account, lot: Lot, credits: int) -> None:
-    """So many credits of a lot were never paid: what is left goes first; what was spent or is held becomes debt."""
-    rest = min(credits, lot.left)
-    spent = min(credits - rest, lot.spent)
-    _take(account, lot, rest)
-    lot.spent -= spent
-    _owe(account, lot.id, spent, "")
-    credits -= rest + spent
-    for request in account.requests.values():
-        if not credits:
-            break
-        part = min(credits, sum(amount for name, amount in request.draws if name == lot.id))
-        if part:
-            credits -= part
-            lot.held -= part
-            request.draws = _unfunded(request.draws, lot.id, part)
-            _owe(account, request.id, part, "")
-
-
-def _unfunded(draws: Draws, lot: int, credits: int) -> Draws:
-    """Draws in which the last `credits` drawn on `lot` are drawn on debt instead."""
-    changed: list[tuple[int, int]] = []
-    for name, amount in reversed(draws):
-        part = min(amount, credits) if name == lot else 0
-        credits -= part
-        changed += [(0, part)] if part else []
-        changed += [(name, amount - part)] if amount > part else []
-    return tuple(reversed(changed))
+        unschedule(account, lot.start, START, lot.id)
 
 
 def _reinstated(account: Account, lot: Lot, event: Reinstated) -> None:
@@ -501,9 +415,9 @@ def _reinstated(account: Account, lot: Lot, event: Reinstated) -> None:
     lot.refunded -= event.money
     lot.withdrawn -= event.credits
     if lot.started:
-        _put(account, lot, event.credits)
+        put(account, lot, event.credits)
     elif not waited:
-        _schedule(account, lot.start, START, lot.id)
+        schedule(account, lot.start, START, lot.id)
 
 
 # -- requests and charges ----------------------------------------------------------------------------------------------
@@ -516,40 +430,9 @@ def _arrive(account: Account, plan: Plan, at: int) -> None:
         account.arrival = max(account.arrival, at * rate.requests) + rate.seconds * SECOND
 
 
-def _hold(account: Account, draws: Draws) -> None:
-    for name, credits in draws:
-        account.held += credits
-        if name:
-            lot = account.lots[name]
-            _take(account, lot, credits)
-            lot.held += credits
-
-
-def _rehold(account: Account, request: OpenRequest, draws: Draws) -> None:
-    """A request holds other draws than before. Debt that it holds stays debt that it holds."""
-    for name, credits in request.draws:
-        account.held -= credits
-        if name:
-            account.lots[name].held -= credits
-            _put(account, account.lots[name], credits)
-    _hold(account, draws)
-    request.draws = draws
-
-
-def _unhold(account: Account, request: OpenRequest) -> None:
-    for name, credits in request.draws:
-        account.held -= credits
-        if name:
-            lot = account.lots[name]
-            lot.held -= credits
-            _put(account, lot, credits)
-        else:
-            _forgive(account, request.id, credits)
-
-
 def _charged(account: Account, plan: Plan, seq: int, at: int, event: Charged) -> None:
     draws = event.draws
-    _spend(account, _charge_request(account, seq, event) if event.request else draws, seq, event.period)
+    spend(account, _charge_request(account, seq, event) if event.request else draws, seq, event.period)
     if (limit := plan.terms.limits.credits) is not None:
         _count(account, limit, seq, at, event.credits)
     meters = account.meters
@@ -563,7 +446,7 @@ def _charged(account: Account, plan: Plan, seq: int, at: int, event: Charged) ->
             usage[dimension] = usage.get(dimension, 0) + units
     drawn = meter.drawn
     for name, credits in draws:
-        drawn[name] = drawn.pop(name, 0) + credits  # as `_draw`
+        drawn[name] = drawn.pop(name, 0) + credits  # as `draw`
     if event.unpriced:
         account.unpriced = add_usage(account.unpriced, event.unpriced)
     if event.repaid:
@@ -585,22 +468,22 @@ def _charge_request(account: Account, seq: int, event: Charged) -> Draws:
             lot.held -= credits
             lot.spent += credits
         else:
-            _forgive(account, request.id, credits)
-            _owe(account, seq, credits, event.period)
+            forgive(account, request.id, credits)
+            owe(account, seq, credits, event.period)
     request.draws, request.charged = rest, True
     request.usage = add_usage(request.usage, event.usage)
     request.labels = {**event.labels}
     if event.deadline is not None:
-        _move_deadline(account, request, event.deadline)
+        move_deadline(account, request, event.deadline)
     if event.final:
-        _unhold(account, request)
+        unhold(account, request)
         _close(account, request)
     return consume(event.draws, total(taken))[1]
 
 
 def _close(account: Account, request: OpenRequest) -> None:
     """A closed request leaves nothing behind."""
-    _unschedule(account, request.deadline, EXPIRY_OF_REQUEST, request.id)
+    unschedule(account, request.deadline, EXPIRY_OF_REQUEST, request.id)
     del account.requests[request.id]
     if not account.requests:
         account.requests = NOTHING
@@ -652,11 +535,11 @@ def _meter(account: Account, plan: Plan, at: int, period: str) -> Meter:
 def _adjusted(account: Account, plan: Plan, seq: int, at: int, event: Adjusted) -> None:
     period = event.period or event.metered
     if event.credits > 0:
-        _spend(account, event.draws, event.charge, period)
+        spend(account, event.draws, event.charge, period)
     else:
         _give_back(account, at, event)
     if event.charge:
-        correction = _correction(account, event.charge)
+        correction = correction_of(account, event.charge)
         sign = 1 if event.credits > 0 else -1
         correction.credits += event.credits
         correction.shortfall += event.shortfall
@@ -671,7 +554,7 @@ def _adjusted(account: Account, plan: Plan, seq: int, at: int, event: Adjusted) 
         meter.net += event.credits
         meter.shortfall = max(0, meter.shortfall + event.shortfall)
         for name, credits in event.draws:
-            (_draw if event.credits > 0 else _undraw)(meter, name, credits)
+            (draw if event.credits > 0 else undraw)(meter, name, credits)
     if (limit := plan.terms.limits.credits) is not None:
         _recount(account, limit, seq, at, event)
     if event.unpriced:
@@ -682,81 +565,11 @@ def _adjusted(account: Account, plan: Plan, seq: int, at: int, event: Adjusted) 
 def _give_back(account: Account, at: int, event: Adjusted) -> None:
     for name, credits in event.draws:
         if name == 0:
-            _forgive(account, event.charge, credits)
+            forgive(account, event.charge, credits)
             continue
         lot = account.lots[name]
         if event.expiry is not None and lot.expiry is not None and lot.expiry <= at and not lot.exited:
-            _move_expiry(account, lot, event.expiry)
+            move_expiry(account, lot, event.expiry)
             lot.extended = True
         lot.spent -= credits
-        _put(account, lot, credits)
-
-
-def _correction(account: Account, charge: int) -> Correction:
-    if account.corrections is NOTHING:
-        account.corrections = {}
-    return account.corrections.setdefault(charge, Correction())
-
-
-# -- what lots, debts and meters go through ----------------------------------------------------------------------------
-
-
-def _put(account: Account, lot: Lot, credits: int) -> None:
-    """Credits come to a lot's left; the lot joins the burn order if it had none."""
-    if credits and not lot.left:
-        insort(account.burn, lot.id, key=lambda name: account.lots[name].burn_order)
-        if lot.expiry is not None:
-            _schedule(account, lot.expiry, EXPIRY_OF_LOT, lot.id)
-    lot.left += credits
-    account.left += credits
-
-
-def _take(account: Account, lot: Lot, credits: int) -> None:
-    """Credits leave a lot's left; the lot leaves the burn order and the agenda with its last."""
-    lot.left -= credits
-    account.left -= credits
-    if not lot.left and credits:
-        account.burn.remove(lot.id)
-        if lot.expiry is not None:
-            _unschedule(account, lot.expiry, EXPIRY_OF_LOT, lot.id)
-
-
-def _spend(account: Account, draws: Draws, source: int, period: str) -> None:
-    for name, credits in draws:
-        if name:
-            lot = account.lots[name]
-            lot.spent += credits
-            _take(account, lot, credits)
-        else:
-            _owe(account, source, credits, period)
-
-
-def _owe(account: Account, source: int, credits: int, period: str) -> None:
-    if credits:
-        account.debts.append(Debt(source, credits, period))
-        account.debt += credits
-
-
-def _forgive(account: Account, source: int, credits: int) -> None:
-    """Debt goes down, latest first: that of `source`; then of reversed lots; then any other that is not held."""
-    account.debt -= credits
-    own = [debt for debt in reversed(account.debts) if debt.source == source]
-    others = [debt for debt in reversed(account.debts) if debt.source not in (source, *account.requests)]
-    others.sort(key=lambda debt: debt.source not in account.lots)
-    for debt in (*own, *others):
-        part = min(debt.credits, credits)
-        debt.credits -= part
-        credits -= part
-    account.debts = [debt for debt in account.debts if debt.credits]
-
-
-def _draw(meter: Meter, lot: int, credits: int) -> None:
-    meter.drawn[lot] = meter.drawn.pop(lot, 0) + credits  # the latest drawn stands last
-
-
-def _undraw(meter: Meter, lot: int, credits: int) -> None:
-    rest = meter.drawn.get(lot, 0) - credits
-    if rest > 0:
-        meter.drawn[lot] = rest
-    else:
-        meter.drawn.pop(lot, None)
+        put(account, lot, credits)

@@ -13,11 +13,11 @@ and batch boundaries change nothing. Nothing is read from the chain for any of i
 A batch pays that as far as its chain can take it: so many receivers, and payouts no larger than its number holds.
 What does not fit is still due at the next opening, so that nothing blocks an asset.
 
-Invariant (solvency): the payouts of all standing batches up to one never sum to more than its leaves' charged − credited,
-since nobody's share of a growing total falls (`Lot.shares_earned`) and nothing is paid while something that was paid too
-much is not yet taken back whole. So a chain's escrow has what subscribers have not spent, as its last final leaves say,
-but for what receivers owe who claimed it before it was refunded. Only refunds that one batch cannot take back whole
-leave escrow short until the batch that takes back the last of them, which can follow at once.
+Invariant (solvency): the payouts of all standing batches up to one never sum to more than its leaves' charged −
+credited, since nobody's share of a growing total falls (`Lot.shares_earned`) and nothing is paid while something that
+was paid too much is not yet taken back whole. So a chain's escrow has what subscribers have not spent, as its last
+final leaves say, but for what receivers owe who claimed it before it was refunded. Only refunds that one batch cannot
+take back whole leave escrow short until the batch that takes back the last of them, which can follow at once.
 """
 
 from __future__ import annotations
@@ -108,8 +108,8 @@ def payouts(
 
 
 def _fitting(due: Mapping[str, int], most_receivers: int | None, most_payout: int | None) -> tuple[Payout, ...]:
-    """As much of what is due as one batch can take, by receiver: what is taken back first, so that it is in escrow before
-    anybody is paid from there. An amount beyond the chain's number is cut to it."""
+    """As much of what is due as one batch can take, by receiver: what is taken back first, so that it is in escrow
+    before anybody is paid from there. An amount beyond the chain's number is cut to it."""
 
     def cut(amount: int) -> int:
         return amount if most_payout is None else max(-most_payout, min(amount, most_payout))

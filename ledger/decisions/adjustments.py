@@ -98,10 +98,12 @@ def _charge(case: Case, command: Adjust) -> _Target:
         period=period,
         meter=meter,
     )
+    request = account.requests.get(event.request)
+    target.request = request.id if request is not None else 0
     if case.tariffs.policy(plan, event.tariff).scope == "period":
         target.before = meter.before if meter is not None else None
-    elif (request := account.requests.get(event.request)) is not None:
-        target.before, target.request = request.usage, request.id
+    elif request is not None:
+        target.before = request.usage
     else:
         target.before = add_usage(add_usage(event.before, event.usage), correction.usage)
     return target

@@ -73,6 +73,7 @@ def _borrow(
     ahead = account.clone()
     charged = _event(case, command, account, rated, (), 0, request=request)
     apply(ahead, plan, 0, case.at, charged)
+    ahead.meters[rated.period].net += rated.price  # as if it were paid, which is what is to be seen to
     try:
         needed = exposure(ahead, plan, case.tariffs)
     except (PolicyFailed, PriceTooLarge):

@@ -16,8 +16,9 @@ from ..commands import LATEST
 from ..due import due
 from ..events import Kind, Purchased, Started
 from ..holds import covering, shares_meters
+from ..lots import EXPIRY_OF_LOT
 from ..rating import PolicyFailed, PriceTooLarge
-from ..reducers import EXPIRY_OF_LOT, apply
+from ..reducers import apply
 from ..refusals import Reason, Refusal, Refused
 from .case import Case
 from .windows import last_end

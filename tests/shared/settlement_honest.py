@@ -82,9 +82,7 @@ class Till:
         self.ledger = Ledger(MemoryStore(id="till"), clock=place.now)
         self.plan = place.publish(0, shares, credits, 0)
         terms: dict[str, Any] = {"asset": place.asset, "price": shares, "credits": credits, "policy": "complexity"}
-        plan = CreatePlan(
-            plan="pro", owner="acme", onchain_id=self.plan, parameters={"weights": {"units": 1}}, **terms
-        )
+        plan = CreatePlan(plan="pro", owner="acme", onchain_id=self.plan, parameters={"weights": {"units": 1}}, **terms)
         self.ledger.execute(plan).unwrap()
         self.outbox, self.watcher = Outbox(self.ledger, place.chain), Watcher(self.ledger, place.chain)
         for subscriber in place.subscribers:
@@ -373,7 +371,9 @@ class HonestSteps(RuleBasedStateMachine):
             most = self.plugin.most_payout
             assert len(paid) <= self.plugin.most_receivers
             assert all(abs(amount) <= most for amount in paid.values())
-            assert all(paid[name] in (due[name], most, -most) for name in paid), "less than is due, only where it must be"
+            assert all(paid[name] in (due[name], most, -most) for name in paid), (
+                "less than is due, only where it must be"
+            )
             assert not back or all(amount < 0 for amount in paid.values()), "nobody is paid while more is to come back"
             fits = len(paid) < self.plugin.most_receivers and all(abs(amount) < most for amount in due.values())
             assert not fits or not any(rest.values()) or back, "what fits is paid"
@@ -411,9 +411,7 @@ class HonestSteps(RuleBasedStateMachine):
     def cancel(self, which: int) -> None:
         """The guardian calls off a batch that waits, also one with others behind it."""
         batches = self.ledger.batches(self.at.chain.name, self.at.chain.contract)
-        recorded = [
-            each.batch.number for each in batches if self.at.chain.find(each.batch.number).stage == "committed"
-        ]
+        recorded = [each.batch.number for each in batches if self.at.chain.find(each.batch.number).stage == "committed"]
         if recorded and self.attempt(self.at.cancel, self.one(recorded, which)):
             self.seen["cancelled"] += 1
 
@@ -502,9 +500,7 @@ class HonestSteps(RuleBasedStateMachine):
         """What everybody who has not left could take out, by the last final root."""
         deposits, _, left = self.accounts()
         net = self.nets(self.last())
-        return {
-            name: max(paid - max(net.get(name, 0), 0), 0) for name, paid in deposits.items() if name not in left
-        }
+        return {name: max(paid - max(net.get(name, 0), 0), 0) for name, paid in deposits.items() if name not in left}
 
     def overtaken(self) -> int:
         """What the last final root charges who had left by an earlier one."""

@@ -42,7 +42,9 @@ class WorldChain:
         """Batches in line before it count as paid out."""
         escrow, due = self.escrow(batch.asset), {}
         settled = self.world.read("settledSeq")
-        line = [self.files[number] for number in range(settled + 1, batch.number) if self.find(number).stage == "committed"]
+        line = [
+            self.files[number] for number in range(settled + 1, batch.number) if self.find(number).stage == "committed"
+        ]
         for each in (*map(leaf_file.decode, line), batch):
             for payout in each.payouts:
                 before = due.get(payout.receiver, self.due(payout.receiver, batch.asset))
@@ -72,7 +74,9 @@ class WorldChain:
         digest, committed_at, _, moved, stage = self.world.read("getBatch", number)
         if not stage:
             return Found(stage="absent")
-        waits = committed_at + self.world.window > self.world.machine.time or number != self.world.read("settledSeq") + 1
+        waits = (
+            committed_at + self.world.window > self.world.machine.time or number != self.world.read("settledSeq") + 1
+        )
         return Found(stage=STAGES[stage], digest=to_hex(digest), block=moved, final=True, ready=not waits)
 
     def confirm(self, attempt):

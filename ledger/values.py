@@ -1,0 +1,172 @@
+"""What events and commands are made of: amounts by lot, usage, terms of a plan, where money is held.
+
+Invariants of a value are checked in `__post_init__`, which runs when it is made and again when it is read back.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+
+from .amounts import MOST_CREDITS, check_credits, check_money
+
+Draws: TypeAlias = tuple[tuple[int, int], ...]
+"""Credits by lot, `((lot, credits), …)`: always positive, in the order in which they were taken."""
+
+Usage: TypeAlias = dict[str, int]
+"""Measured units by dimension: `input_tokens`, `seconds`, `calls`, …"""
+
+Kind: TypeAlias = Literal["sale", "trial", "gift"]
+Overrun: TypeAlias = Literal["cap", "debt"]
+OnLapse: TypeAlias = Literal["earn", "refund"]
+Metering: TypeAlias = Literal["month", "day", "purchase", "forever"]
+ReleaseReason: TypeAlias = Literal["voided", "failed", "expired"]
+AdjustReason: TypeAlias = Literal["correction", "refund", "true_up", "late", "tier"]
+Unpriced: TypeAlias = Literal["refuse", "free"]
+
+DAY_SECONDS = 86_400
+
+
+def check(holds: bool, rule: str) -> None:
+    """Raises ValueError with the rule that does not hold."""
+    if not holds:
+        raise ValueError(rule)
+
+
+def check_draws(draws: Draws, total: int) -> None:
+    """Raises ValueError for draws that are none, or that do not come to `total`."""
+    taken = 0
+    for lot, amount in draws:
+        if type(lot) is not int or type(amount) is not int or lot < 0 or amount <= 0:
+            raise ValueError("a draw is a lot and a positive amount")
+        taken += amount
+    if taken != total:
+        raise ValueError(f"the draws come to {taken}, not to {total}")
+
+
+def check_usage(usage: Usage) -> None:
+    """Raises ValueError for what is no usage of one event."""
+    for units in usage.values():
+        if type(units) is not int or not 0 <= units <= MOST_CREDITS:
+            raise ValueError("usage is whole numbers from 0 to 2^63-1")
+
+
+def check_meter(usage: Usage) -> None:
+    """Raises ValueError for what is no meter. It may have counted for a lifetime, and has no upper bound."""
+    for units in usage.values():
+        if type(units) is not int or units < 0:
+            raise ValueError("a meter is whole numbers from 0")
+
+
+def check_signed(*amounts: int) -> None:
+    """Raises ValueError for what moves by more than 64 bits, either way."""
+    for amount in amounts:
+        check(type(amount) is int and abs(amount) <= MOST_CREDITS, "what moves is a 64-bit whole number")
+
+
+def check_repaid(draws: Draws) -> None:
+    """Raises ValueError where it is not lots that pay."""
+    check_draws(draws, sum(credits for _, credits in draws))
+    check(all(lot > 0 for lot, _ in draws), "debt is paid by lots")
+
+
+class Share(msgspec.Struct, frozen=True, gc=False):
+    """A part of a price: `amount` in the asset's smallest unit goes to `receiver`."""
+
+    receiver: str
+    amount: int
+
+    def __post_init__(self) -> None:
+        check_money(self.amount)
+
+
+class Tariff(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
+    """A pricing policy's name, the policy's own version, and its parameters, in a numbered version (from 1)."""
+
+    version: int
+    policy: str
+    policy_version: int
+    parameters: dict[str, Any] = {}
+
+    def __post_init__(self) -> None:
+        check(type(self.version) is int and self.version >= 1, "tariff versions count from 1")
+
+
+class RateLimit(msgspec.Struct, frozen=True, gc=False):
+    """At most `requests` in `seconds`, all at once if need be, then evenly spaced (GCRA)."""
+
+    requests: int
+    seconds: int
+
+    def __post_init__(self) -> None:
+        check(0 < self.requests <= MOST_CREDITS >= self.seconds > 0, "a rate limit is at least 1 request in 1 second")
+
+
+class CreditsLimit(msgspec.Struct, frozen=True, gc=False):
+    """At most `credits`, charged or held, in each window of `seconds` (windows count from the epoch)."""
+
+    credits: int
+    seconds: int
+
+    def __post_init__(self) -> None:
+        check_credits(self.credits)
+        check(0 < self.seconds <= MOST_CREDITS, "a window is at least 1 second")
+
+
+class Limits(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
+    """What a plan limits; None is no limit. Limits guard requests only: finished work cannot be throttled."""
+
+    rate: RateLimit | None = None
+    credits: CreditsLimit | None = None
+    open: int | None = None
+
+    def __post_init__(self) -> None:
+        check(self.open is None or 0 < self.open <= MOST_CREDITS, "at least 1 open request must be allowed")
+
+
+class Endpoint(msgspec.Struct, frozen=True, gc=False):
+    """A method (or `*`) and a URL pattern, as `endpoints.matches` reads it."""
+
+    method: str
+    url: str
+
+
+class Escrow(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """Where a purchase's money is held: a chain, a contract, the purchase's id there; and its block, if it was granted
+    before that was final."""
+
+    chain: str
+    contract: str
+    purchase: str
+    block: int = 0
+
+
+class Fact(msgspec.Struct, frozen=True, gc=False):
+    """What a contract on a chain said, by its stable id there. A ledger takes each fact in once, for ever."""
+
+    chain: str
+    contract: str
+    id: str
+
+
+class EscrowFunding(msgspec.Struct, frozen=True, gc=False):
+    """Funding by escrow, as it stands in an event: `{"escrow": {…}}`."""
+
+    escrow: Escrow
+
+
+Funding: TypeAlias = EscrowFunding | Literal["direct", "none"]
+
+
+class Line(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
+    """One line of a price's computation: `units` of `dimension` at `rate` credits a unit come to `credits`.
+
+    Rates and credits are exact fractions as text (`3/1000`, `7`). The credits of a price's lines sum to the price.
+    """
+
+    text: str = ""
+    dimension: str | None = None
+    units: int = 0
+    rate: str = "0"
+    credits: str = "0"
