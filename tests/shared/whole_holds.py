@@ -31,14 +31,16 @@ def held(requests: list[Row]) -> int:
     return sum(total(request["draws"]) for request in requests)
 
 
-def exposure(account: Account, requests: list[Row]) -> int:
-    """The most that these requests, which are open, may still cost within their estimates, in whatever order."""
+def exposure(account: Account, requests: list[Row], reserve: int = 1) -> int:
+    """The most that these requests, which are open, may still cost within their estimates, in whatever order; and a
+    reserve for each of which nothing is known."""
     if not account["plan"]["credits"]:
         return 0
-    alone = sum(exposure_of_one(account, request) for request in requests if not is_of_a_period(request))
+    alone = sum(exposure_of_one(account, request, reserve) for request in requests if not is_of_a_period(request))
     periods = dict.fromkeys(request["period"] for request in requests)
     return alone + sum(
-        exposure_in(account, period, [row for row in requests if row["period"] == period]) for period in periods
+        exposure_in(account, period, [row for row in requests if row["period"] == period], reserve)
+        for period in periods
     )
 
 
@@ -47,7 +49,7 @@ def is_unknown(account: Account, request: Row) -> bool:
     return not any(request["estimate"].values()) and usage_of_request(account, request["id"]) is None
 
 
-def exposure_of_one(account: Account, request: Row) -> int:
+def exposure_of_one(account: Account, request: Row, reserve: int) -> int:
     used = usage_of_request(account, request["id"])
     whole = total_of(request["tariff"], at_least(request["estimate"], used or {}), request["labels"])
     return max(
@@ -56,7 +58,7 @@ def exposure_of_one(account: Account, request: Row) -> int:
     )
 
 
-def exposure_in(account: Account, period: str, requests: list[Row]) -> int:
+def exposure_in(account: Account, period: str, requests: list[Row], reserve: int) -> int:
     """What the requests of one period cost that are priced by its meter. All of its requests move that."""
     rests: dict[int, dict[str, int]] = {}
     for request in requests:
@@ -72,7 +74,8 @@ def exposure_in(account: Account, period: str, requests: list[Row]) -> int:
     else:
         parts = [dearest(tariff, before or {}, rests[version], among) for version, tariff in tariffs.items()]
         cost = sum(parts) + first
-    return cost + max(0, sum(is_unknown(account, request) for request in of_the_period) - first)
+    unknown = sum(is_unknown(account, request) for request in of_the_period)
+    return cost + max(0, reserve * unknown - first)
 
 
 def exposure_alone(account: Account, period: str, tariff: Row, rest: dict[str, int], first: int) -> int:
@@ -105,7 +108,7 @@ def lend(account: Account, request: Row, price: int, at: int, final: bool) -> No
     if not account["plan"]["credits"]:
         return
     others = [row for row in open_requests(account) if row is not request]
-    spare = held(others) - exposure(account, others if final else [*others, request])
+    spare = held(others) - exposure(account, others if final else [*others, request], reserve=0)
     missing = min(spare, price - total(request["draws"]) - max(0, available(account, at)))
     for giver in sorted(others, key=lambda row: row["id"], reverse=True):
         for row in reversed(giver["draws"]):
