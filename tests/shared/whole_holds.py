@@ -104,11 +104,14 @@ def hold_of(account: Account, plan: Row, at: int, command: Any) -> int:
 
 
 def lend(account: Account, request: Row, price: int, at: int, final: bool) -> None:
-    """Others hold more than they may still cost, and a charge costs more than there is: they give that up."""
+    """Others hold more than they may still cost, and a charge costs more than there is: they give that up. What is
+    reserved for those of which nothing is known is only given to one that stays within its estimate."""
     if not account["plan"]["credits"]:
         return
     others = [row for row in open_requests(account) if row is not request]
-    spare = held(others) - exposure(account, others if final else [*others, request], reserve=0)
+    used = usage_of_request(account, request["id"]) or {}
+    reserve = int(any(units > request["estimate"].get(name, 0) for name, units in used.items()))
+    spare = held(others) - exposure(account, others if final else [*others, request], reserve)
     missing = min(spare, price - total(request["draws"]) - max(0, available(account, at)))
     for giver in sorted(others, key=lambda row: row["id"], reverse=True):
         for row in reversed(giver["draws"]):
