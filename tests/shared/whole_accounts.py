@@ -354,7 +354,7 @@ def shorten(lot: Row, at: int, money: int, whole: bool) -> None:
         lot["expiry"] = min(lot["expiry"], at)
     else:
         duration = (lot["expiry"] - lot["start"]) * (kept(lot) - money) // kept(lot)
-        lot["expiry"] = max(at if lot["started"] else 0, lot["start"] + duration)
+        lot["expiry"] = min(lot["expiry"], max(at if lot["started"] else 0, lot["start"] + duration))
 
 
 def hold_as_debt(account: Account, lot: int, credits: int) -> None:
