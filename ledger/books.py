@@ -42,13 +42,13 @@ T = TypeVar("T")
 
 
 class Reversal(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """What the reversals of a lot have taken in all: credits, money, whether that is everything, and the end that a
-    window without credits had before."""
+    """What the reversals of a lot have taken in all: credits, money, time of a window (microseconds), and whether that
+    is everything."""
 
     credits: int
     money: int
+    time: int
     whole: bool
-    expiry: int | None
 
 
 class Lot(msgspec.Struct, array_like=True, gc=False):

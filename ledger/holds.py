@@ -27,9 +27,12 @@ def shares_meters(plan: Plan, tariffs: Tariffs) -> bool:
     return plan.terms.grants_credits and tariffs.any_period(plan)
 
 
-def exposure(account: Account, plan: Plan, tariffs: Tariffs, more: Sequence[OpenRequest] = ()) -> int:
-    """The most credits that the account's open requests, and `more` of them, may still cost within their estimates; at
-    least 1 for a request that estimates nothing, and of which nothing was charged yet.
+def exposure(
+    account: Account, plan: Plan, tariffs: Tariffs, more: Sequence[OpenRequest] = (), reserves: bool = True
+) -> int:
+    """The most credits that the account's open requests, and `more` of them, may still cost within their estimates.
+
+    With `reserves`, at least 1 for a request that estimates nothing, and of which nothing was charged yet.
 
     Raises PolicyFailed or PriceTooLarge as prices do.
     """
@@ -37,13 +40,15 @@ def exposure(account: Account, plan: Plan, tariffs: Tariffs, more: Sequence[Open
     shared: dict[str, _Shared] = {}
     for request in (*account.requests.values(), *more):
         policy, rest = tariffs.policy(plan, request.tariff), _rest(request)
+        unknown = reserves and not request.charged and not any(request.estimate.values())
         together = shared.setdefault(request.period, _Shared())
         together.among = add_usage(together.among, rest)
         if policy.scope == "request":
             together.others = True
-            alone += _alone(policy, request, rest)
+            alone += max(_alone(policy, request, rest), unknown)
         else:
             together.add(policy, request, rest)
+            together.unknown += unknown
     return alone + sum(_together(account.meters.get(period), each) for period, each in shared.items())
 
 
@@ -60,15 +65,10 @@ class _Shared:
 
     def add(self, policy: Policy, request: OpenRequest, rest: Usage) -> None:
         """Count a request under its tariff, and under its labels where they may change the price."""
-        self.unknown += _is_unknown(request)
         labels = tuple(sorted(request.labels.items())) if reads_labels(policy) else ()
         known = self.parts.get((request.tariff, labels))
         sum_ = rest if known is None else add_usage(known[2], rest)
         self.parts[request.tariff, labels] = (policy, request.labels, sum_)
-
-
-def _is_unknown(request: OpenRequest) -> bool:
-    return not request.charged and not any(request.estimate.values())
 
 
 def _rest(request: OpenRequest) -> Usage:
@@ -79,8 +79,7 @@ def _rest(request: OpenRequest) -> Usage:
 
 def _alone(policy: Policy, request: OpenRequest, rest: Usage) -> int:
     paid = credits(policy, request.usage, request.labels) if request.charged else 0
-    most = credits(policy, add_usage(request.usage, rest), request.labels) - paid
-    return max(most, 1 if _is_unknown(request) else 0)
+    return max(0, credits(policy, add_usage(request.usage, rest), request.labels) - paid)
 
 
 def _together(meter: Meter | None, shared: _Shared) -> int:

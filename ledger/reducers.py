@@ -386,20 +386,16 @@ def _reversed(account: Account, lot: Lot, at: int, event: Reversed) -> None:
         if not lot.started:
             _remove(account, lot)
             return
-    before = lot.reversal
-    whole = lot.refunded + event.money == lot.cost
-    lot.reversal = Reversal(
-        credits=event.credits + (before.credits if before else 0),
-        money=event.money + (before.money if before else 0),
-        whole=whole,
-        expiry=before.expiry if before else lot.expiry,
-    )
-    lot.refunded += event.money
-    lot.withdrawn += event.credits
+    before, whole = lot.reversal or Reversal(0, 0, 0, whole=False), lot.refunded + event.money == lot.cost
+    end = lot.expiry
     if event.expiry is not None:
         lot.expiry = event.expiry
     elif whole and lot.started and not lot.credits:
         lot.expiry = _ended(lot, at)
+    time = before.time + (end - lot.expiry if end is not None and lot.expiry is not None else 0)
+    lot.reversal = Reversal(before.credits + event.credits, before.money + event.money, time, whole)
+    lot.refunded += event.money
+    lot.withdrawn += event.credits
     if lot.started:
         unfund(account, lot, event.credits)
     elif whole:
@@ -408,8 +404,8 @@ def _reversed(account: Account, lot: Lot, at: int, event: Reversed) -> None:
 
 def _reinstated(account: Account, lot: Lot, event: Reinstated) -> None:
     assert lot.reversal is not None
-    if not lot.credits:
-        lot.expiry = lot.reversal.expiry
+    if lot.expiry is not None:
+        lot.expiry += lot.reversal.time
     waited = lot.waits
     lot.reversal = None
     lot.refunded -= event.money

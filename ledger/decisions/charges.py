@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..amounts import SECOND
+from ..amounts import SECOND, add_usage
 from ..books import Account, OpenRequest, Plan, consume, total
 from ..commands import Charge
 from ..events import Adjusted, Charged, Draws, Line, Recorded, Usage
@@ -74,8 +74,11 @@ def _borrow(
     charged = _event(case, command, account, rated, (), 0, request=request)
     apply(ahead, plan, 0, case.at, charged)
     ahead.meters[rated.period].net += rated.price  # as if it were paid, which is what is to be seen to
+    used = add_usage(request.usage, command.usage)
+    within = all(units <= request.estimate.get(name, 0) for name, units in used.items())
     try:
-        needed = exposure(ahead, plan, case.tariffs)
+        # What is reserved for those who have estimated nothing is lent only to who stays within an estimate.
+        needed = exposure(ahead, plan, case.tariffs, reserves=not within)
     except (PolicyFailed, PriceTooLarge):
         return []
     return list(lending(account, request.id, missing, needed))

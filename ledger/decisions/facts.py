@@ -21,7 +21,7 @@ from ..rating import PolicyFailed, PriceTooLarge
 from ..reducers import apply
 from ..refusals import Reason, Refusal, Refused
 from .case import Case
-from .windows import last_end
+from .windows import last_end, open_credits
 
 _BUYABLE = (Reason.not_subscribed, Reason.expired, Reason.in_debt, Reason.insufficient_credits)
 _PASSING = (*_BUYABLE, Reason.rate_limited, Reason.window_exhausted, Reason.too_many_open)
@@ -77,11 +77,12 @@ class Passing:
         if not sold or (terms.seconds and last_end(account, at) > at):
             return None
         try:
-            bought = self._with(account, 1)  # a purchase may begin a period
+            bought = self._with(account, MOST_CREDITS)  # which may begin a period, and covers what is held too little
             credits = max(1, self.needed(bought, at) + bought.held - account.held - account.available)
         except (Refusal, PolicyFailed, PriceTooLarge):
             return None
-        return credits if credits <= MOST_CREDITS and self.passes(self._with(account, credits), at) else None
+        fits = open_credits(account) + credits <= MOST_CREDITS
+        return credits if fits and self.passes(self._with(account, credits), at) else None
 
     def _with(self, account: Account, credits: int) -> Account:
         """The account with so many credits that were bought just now."""

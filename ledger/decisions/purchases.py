@@ -28,7 +28,7 @@ from ..refusals import Reason, Refusal
 from ..settlements import leaf_plan, lots_in
 from .ahead import Ahead
 from .case import Case, Decision, account_of, plan_of, take
-from .windows import last_end
+from .windows import last_end, open_credits
 
 
 def purchase(case: Case, command: Purchase) -> Decision:
@@ -137,7 +137,7 @@ def _add(
         expiry = expiry or start + seconds * SECOND
     if expiry is not None and expiry <= start:
         raise Refusal(Reason.malformed, detail="the expiry lies before the start")
-    if _open_credits(account) + credits > MOST_CREDITS or max(start, expiry or 0) > LATEST:
+    if open_credits(account) + credits > MOST_CREDITS or max(start, expiry or 0) > LATEST:
         raise Refusal(Reason.overflow, detail="beyond 2^63-1 open credits on one account, or the year 9999")
     # The lot's name is the sequence of its purchase, which is known once what is due stands before it.
     lot = case.books.seq + len(events) + 1
@@ -173,12 +173,6 @@ def _begun(account: Account, lot: int, credits: int, at: int) -> Started:
     """A lot that starts at once pays what is owed."""
     paid = min(credits, account.debt)
     return Started(account=account.number, lot=lot, draws=((0, paid),) if paid else (), instant=at)
-
-
-def _open_credits(account: Account) -> int:
-    """What an account has, holds, owes, or will have when its lots start. What is over weighs nothing."""
-    waiting = sum(lot.credits - lot.withdrawn for lot in account.lots.values() if lot.waits)
-    return account.left + account.held + account.debt + waiting
 
 
 def withdraw(case: Case, command: Withdraw) -> Decision:
@@ -243,7 +237,7 @@ def reinstate(case: Case, command: Reinstate) -> Decision:
     lot = _bought(case, account, command)
     if lot is None or lot.reversal is None or lot.escrow is not None:
         raise Refusal(Reason.malformed, detail="name a lot or a payment that was reversed, and that no chain holds")
-    if _open_credits(account) + lot.reversal.credits > MOST_CREDITS:
+    if open_credits(account) + lot.reversal.credits > MOST_CREDITS:
         raise Refusal(Reason.overflow, detail="beyond 2^63-1 open credits on one account")
     ahead = Ahead(case, account, plan)
     ahead.add(

@@ -1,4 +1,4 @@
-"""Windows of time, and where the next one of an account begins.
+"""What an account has open when something is bought: its windows, where the next one begins, and its credits.
 
 Law, held by a property test: a window queues behind the last one that still gives access, and behind no other.
 """
@@ -26,3 +26,9 @@ def _gives_access(lot: Lot, at: int) -> bool:
     if not is_window or over or lot.reversed or lot.exited or lot.extended:
         return False
     return not (lot.credits and lot.started) or lot.left > 0 or lot.held > 0
+
+
+def open_credits(account: Account) -> int:
+    """What an account has, holds, owes, or will have when its lots start. What is over weighs nothing."""
+    waiting = sum(lot.credits - lot.withdrawn for lot in account.lots.values() if lot.waits)
+    return account.left + account.held + account.debt + waiting
