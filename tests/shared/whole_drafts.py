@@ -227,6 +227,8 @@ everything = st.one_of(
     corrections,
     period_corrections,
     withdrawals,
+    reversals,
+    reinstatements,
     catalogue,
     nonsense,
     ticks,
