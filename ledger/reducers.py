@@ -231,23 +231,7 @@ def apply(account: Account, plan: Plan, seq: int, at: int, event: Recorded) -> N
         case Charged():
             _charged(account, plan, seq, at, event)
         case Requested():
-            if account.requests is NOTHING:
-                account.requests = {}
-            period = kept(plan.terms.period, account.purchases, at)[0]
-            account.requests[seq] = OpenRequest(
-                seq,
-                at,
-                event.deadline,
-                event.agent,
-                event.tariff,
-                {**event.estimate},
-                {**event.labels},
-                event.draws,
-                period,
-            )
-            hold(account, event.draws)
-            _arrive(account, plan, at)
-            schedule(account, event.deadline, EXPIRY_OF_REQUEST, seq)
+            _requested(account, plan, seq, at, event)
         case Extended():
             move_deadline(account, account.requests[event.request], event.deadline)
         case Reheld():
@@ -417,6 +401,26 @@ def _reinstated(account: Account, lot: Lot, event: Reinstated) -> None:
 
 
 # -- requests and charges ----------------------------------------------------------------------------------------------
+
+
+def _requested(account: Account, plan: Plan, seq: int, at: int, event: Requested) -> None:
+    if account.requests is NOTHING:
+        account.requests = {}
+    period = kept(plan.terms.period, account.purchases, at)[0]
+    account.requests[seq] = OpenRequest(
+        seq,
+        at,
+        event.deadline,
+        event.agent,
+        event.tariff,
+        {**event.estimate},
+        {**event.labels},
+        event.draws,
+        period,
+    )
+    hold(account, event.draws)
+    _arrive(account, plan, at)
+    schedule(account, event.deadline, EXPIRY_OF_REQUEST, seq)
 
 
 def _arrive(account: Account, plan: Plan, at: int) -> None:

@@ -44,7 +44,7 @@ from .checks.adjustments import pending_falls
 from .checks.case import Case
 from .checks.times import KIND, Dues
 from .findings import Findings, Leap, Report, ReportHead, Unverified, in_order, time_text
-from .onchain import compared
+from .onchain import EarnedByBatch, compared
 from .parts import TOGETHER, Part, Place, Share, together
 from .rows import FileRows, Row, Source, Unreadable, source
 
@@ -87,8 +87,8 @@ def audit(
     """
     early = checkpoint(since) if isinstance(since, str) else since
     checkpoints = [early] if early is not None else []
-    report = _audited(where, checkpoints, against, progress, processes, executor)
-    return compared(report, where, chains) if chains else report
+    report, earned = _audited(where, checkpoints, against, progress, processes, executor)
+    return compared(report, where, chains, earned) if chains else report
 
 
 def _audited(
@@ -98,18 +98,18 @@ def _audited(
     progress: Progress | None,
     processes: int | None,
     executor: Executor | None,
-) -> Report:
-    """The report from the log alone."""
+) -> tuple[Report, EarnedByBatch]:
+    """The report from the log alone, and what was earned at each batch."""
     log = source(where)
     try:
         number = _processes(log, processes)
         if isinstance(log, FileRows) and number > 1 and against is None:
             with _workers(executor, number) as workers:
-                report = _in_parts(log, checkpoints, number, workers)
-            if report is not None:
+                proven = _in_parts(log, checkpoints, number, workers)
+            if proven is not None:
                 if progress is not None:
-                    progress(report.head.seq, report.head.seq)
-                return report
+                    progress(proven[0].head.seq, proven[0].head.seq)
+                return proven
         return _Audit(log, checkpoints).run(against, progress)
     finally:
         log.close()
@@ -136,7 +136,9 @@ def _workers(executor: Executor | None, processes: int) -> AbstractContextManage
     return ProcessPoolExecutor(processes, mp_context=get_context("spawn"))
 
 
-def _in_parts(log: FileRows, checkpoints: list[Checkpoint], number: int, workers: Executor) -> Report | None:
+def _in_parts(
+    log: FileRows, checkpoints: list[Checkpoint], number: int, workers: Executor
+) -> tuple[Report, EarnedByBatch] | None:
     """Audit the log in parts. None where these do not prove that it is clean."""
     said = log.name, log.last(), checkpoints, number
     futures = [workers.submit(audit_part, *said, index) for index in range(number)]
@@ -155,7 +157,7 @@ def _in_parts(log: FileRows, checkpoints: list[Checkpoint], number: int, workers
             return None
     except Exception:  # noqa: BLE001 - a log in which the parts do not fit together is not clean
         return None
-    return _report(log.name, proofs[0].end, case, KINDS, proofs[0].leaps)
+    return _report(log.name, proofs[0].end, case, KINDS, proofs[0].leaps), case.settled.earned
 
 
 def audit_part(path: str, upto: int, checkpoints: list[Checkpoint], of: int, index: int) -> Part | None:
@@ -186,7 +188,7 @@ class _Audit:
         self._share: Share | None = None
         self._folds = True
 
-    def run(self, against: str | Path | Store | None, progress: Progress | None) -> Report:
+    def run(self, against: str | Path | Store | None, progress: Progress | None) -> tuple[Report, EarnedByBatch]:
         kinds = KINDS if against is None else (*KINDS, DIFFERENCE)
         if against is not None and (saved := compare(self._log, against, self._findings)) is not None:
             self._checkpoints.append(saved)
@@ -202,7 +204,8 @@ class _Audit:
         if self._folds:
             self._end()
             self._guarded("books", self._whole)
-        return _report(self._log.name, _place(chain), self._case, kinds, tuple(chain.leaps))
+        report = _report(self._log.name, _place(chain), self._case, kinds, tuple(chain.leaps))
+        return report, self._case.settled.earned
 
     def part(self, share: Share) -> Part | None:
         """Audit a share of the accounts. None where anything is found, or cannot be judged alone."""

@@ -34,9 +34,7 @@ def html(report: Report) -> str:
         facts.append(("not compared", f"{report.unverified.facts} purchases or exits, of plans that the log lacks"))
     facts += [("warning", text) for text in report.warnings]
     for leap in report.leaps:
-        told = (
-            f"by {leap.ahead_us // 1_000_000} seconds at {leap.seq}, to {leap.at}; {leap.commits} commits stand there"
-        )
+        told = f"by {leap.ahead_us // 1_000_000} seconds at {leap.seq}, to {leap.at}; {leap.commits} commits have it"
         facts.append(("the clock leapt", told))
     checks = [(_text(check.name), _number(check.checked), _number(check.findings)) for check in report.checks]
     return (

@@ -179,8 +179,7 @@ def _check(trial: Trial) -> Iterator[str]:
 
 
 def _check_money(trial: Trial) -> Iterator[str]:
-    """What `check_money` lets pass can be charged by a batch and paid, by several where it is more than one can pay; what
-    the bench names passes."""
+    """What `check_money` lets pass can be charged, and paid by one batch or several; what the bench names passes."""
     bench, plugin, chain = trial.bench, trial.bench.plugin, trial.fresh()
     name, contract, receiver = chain.name, chain.contract, bench.receivers[0]
     plugin.check_money(name, contract, bench.asset, dict.fromkeys(bench.receivers, 1))

@@ -15,6 +15,7 @@ The mark is a row among the snapshots that is no snapshot: of a version that nob
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import suppress
 from pathlib import Path
@@ -51,7 +52,7 @@ def misses_write_ahead_file(connection: sqlite3.Connection, log: Path) -> bool:
     if not marked(connection):
         return False
     try:
-        return write_ahead_file(log).stat().st_size <= _HEADER
+        return write_ahead_file(Path(os.path.realpath(log))).stat().st_size <= _HEADER  # SQLite follows links, too
     except OSError:
         return True
 

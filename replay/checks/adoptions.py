@@ -17,7 +17,8 @@ from .settlements import PAYOUTS, ROOT, as_rows, made, misordered, numbered, sea
 
 def expect(case: Case, event: SettlementAdopted) -> bool:
     """What it says is what is folded."""
-    case.settled.expected = Expected(event.leaves, event.payouts)
+    earned = sum(leaf.charged - leaf.credited for leaf in event.leaves)
+    case.settled.expected = Expected(event.leaves, event.payouts, earned)
     return True
 
 

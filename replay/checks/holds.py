@@ -68,9 +68,9 @@ def shared(case: Case) -> bool:
     return case.plan.terms.grants_credits and case.tariffs.any_period(case.plan)
 
 
-def exposure(case: Case, account: Account, asked: Requested | None = None) -> int:
-    """The most that the account's open requests, and one that is asked for, may still cost within their estimates; at
-    least 1 for one that estimates nothing, as long as nothing was charged of it.
+def exposure(case: Case, account: Account, asked: Requested | None = None, reserves: bool = True) -> int:
+    """The most that the account's open requests, and one that is asked for, may still cost within their estimates; with
+    `reserves`, at least 1 for one that estimates nothing, as long as nothing was charged of it.
 
     Raises NotPriced, or PriceTooLarge.
     """
@@ -89,7 +89,7 @@ def exposure(case: Case, account: Account, asked: Requested | None = None) -> in
             used: Mapping[str, int] = meter.usage if meter is not None else {}
             rest = {name: units - used.get(name, 0) for name, units in estimate.items() if units > used.get(name, 0)}
             begun = meter is not None and meter.charged
-            least = 0 if begun or any(estimate.values()) else 1
+            least = 1 if reserves and not begun and not any(estimate.values()) else 0
             together.setdefault(period, []).append(_Rest(tariff, policy, labels, rest, least))
             if policy.scope == "request":
                 paid = credits(policy, used, labels) if begun else 0
@@ -130,9 +130,13 @@ def _together(case: Case, account: int, period: str, rests: list[_Rest]) -> int:
     if len(kinds) == 1 and all(each.policy.scope == "period" for each in rests):
         ((_, policy, labels, usage, _),) = kinds.values()
         paid = credits(policy, stands, labels) if begun else 0
-        if policy.monotone or meter is None or (not meter.shortfall and meter.net >= paid):
-            return max(0, peak(policy, stands, usage, labels) - paid) + least
-        among = {name: units + 1 for name, units in usage.items()}  # a fall that was never paid pays for no rise
+        most = max(0, peak(policy, stands, usage, labels) - paid)
+        if not policy.monotone and meter is not None and (meter.shortfall or meter.net < paid):
+            # A fall pays for the next rise only as far as it was paid, so each rise counts; where it falls, one unit is
+            # none of a rise.
+            rising = {name: units - 1 for name, units in usage.items() if units > 1}
+            most = max(most, first + dearest(policy, stands, rising, usage, labels))
+        return most + least
     rises = (dearest(policy, stands, usage, among, labels) for _, policy, labels, usage, _ in kinds.values())
     return first + least + sum(rises)
 
@@ -227,10 +231,20 @@ def after(case: Case) -> None:
     owes = event.request and (event.shortfall or any(lot == 0 for lot, _ in event.draws))
     if (borrowed is None and not owes) or not account.requests:
         return
+    meter = case.sums.period(account.number, event.period)
+    assert meter is not None
+    request = case.request or case.late
+    used = request.usage if request is not None else {}
+    # What is reserved for those who have estimated nothing is lent only to who stays within an estimate.
+    within = request is not None and all(units <= request.estimate.get(name, 0) for name, units in used.items())
     try:
-        needed, held = exposure(case, account), _movable(account)
+        # As if it were paid in full: that is what others give up their holds for.
+        meter.net, meter.shortfall = meter.net + event.shortfall, meter.shortfall - event.shortfall
+        needed, held = exposure(case, account, reserves=not within), _movable(account)
     except (NotPriced, PriceTooLarge):
         return
+    finally:
+        meter.net, meter.shortfall = meter.net - event.shortfall, meter.shortfall + event.shortfall
     if borrowed is not None and account.held < needed:
         message = "others gave up more of their holds than they did not need"
         case.findings.add(COVERAGE, borrowed, "draws", f"{needed} still held", account.held, message)

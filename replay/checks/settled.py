@@ -101,7 +101,8 @@ class Expected:
 
 class Settled:
     """All of it. `lots` are the escrow-funded lots, by place and account, `funded` their places, `gone` the money that
-    left them, `known` what they had earned when the last batch was opened; `unpaid` is by account and place."""
+    left them, `known` what they had earned when the last batch was opened. `unpaid` is by account and place; `earned`,
+    by contract and digest, what all lots of a batch's asset had earned when it was opened."""
 
     def __init__(self) -> None:
         self.lots: dict[Place, dict[int, list[int]]] = {}
@@ -112,6 +113,7 @@ class Settled:
         self.funded: dict[int, Place] = {}
         self.gone: Counter[int] = Counter()
         self.known: dict[int, int] = {}
+        self.earned: dict[tuple[str, str], dict[str, int]] = {}
 
     def contract(self, event: Settlement) -> OwnContract:
         """The contract that an event is about."""
@@ -170,6 +172,7 @@ def _opened(settled: Settled, seq: int, at: int, event: SettlementOpened | Settl
         before=contract.digest,
     )
     contract.number, contract.digest = event.number, (event.digest, expected.digest or event.digest)
+    settled.earned.setdefault((event.chain, event.contract), {})[event.digest] = expected.earned
     asset.leaves, asset.failed = expected.leaves, False
     _add(asset.paid, event.payouts)
     asset.fell |= expected.fell

@@ -20,6 +20,7 @@ from ledger.events import (
     Leaf,
     Payout,
     Recorded,
+    Reheld,
     Released,
     Settlement,
     SettlementAdopted,
@@ -90,18 +91,29 @@ def expected(settled: Settled, event: SettlementOpened, sums: Earnings) -> Expec
         leaves.append(Leaf(*name, charged + rise, credited) if rise > 0 else Leaf(*name, charged, credited - rise))
     rest = Counter(sums.due)
     rest.subtract(own.paid)
-    payouts = tuple(Payout(receiver, amount) for receiver, amount in sorted(rest.items()) if amount)
-    return Expected(
-        tuple(leaves), payouts[: _most_receivers(event)], sum(sums.totals.values()), sums.due, frozenset(sums.fell)
-    )
+    payouts = _taken(rest, event)
+    return Expected(tuple(leaves), payouts, sum(sums.totals.values()), sums.due, frozenset(sums.fell))
 
 
-def _most_receivers(event: SettlementOpened) -> int:
-    """How many receivers one batch may pay there. Where nothing installed knows, a long one may be at its end."""
+def _taken(rest: Counter[str], event: SettlementOpened) -> tuple[Payout, ...]:
+    """What one batch takes of what is due: first what is given back, so that it is there before anybody is paid."""
+    receivers, amount = _most(event)
+    cut = {name: due if amount is None else min(max(due, -amount), amount) for name, due in rest.items() if due}
+    back = sorted(name for name, due in cut.items() if due < 0)
+    names = back[:receivers]
+    if len(names) == len(back) and all(cut[name] == rest[name] for name in back):
+        names += sorted(name for name, due in cut.items() if due > 0)
+    return tuple(Payout(name, cut[name]) for name in sorted(names[:receivers]))
+
+
+def _most(event: SettlementOpened) -> tuple[int, int | None]:
+    """How many receivers one batch may pay there, and how much to one. Where nothing installed knows, a long one may be
+    at its end, and no amount is too large."""
     try:
-        return chain_plugin(event.chain).most_receivers
+        plugin = chain_plugin(event.chain)
+        return plugin.most_receivers, plugin.most_payout
     except Exception:  # noqa: BLE001 - a plugin is foreign code; one that fails is as good as none
-        return max(len(event.payouts), FEWEST_RECEIVERS)
+        return max(len(event.payouts), FEWEST_RECEIVERS), None
 
 
 def _earned(account: Account, lots: Iterable[int], case: Case, sums: Earnings) -> int:
@@ -283,9 +295,9 @@ def numbered(case: Case, event: SettlementOpened | SettlementAdopted) -> None:
 
 
 def _is_due(event: Recorded) -> bool:
-    """Whether time alone writes such an event."""
+    """Whether time alone writes such an event, or it follows from one that time wrote."""
     match event:
-        case Started() | Lapsed():
+        case Started() | Lapsed() | Reheld():
             return True
         case Released() | Withdrawn():
             return event.instant is not None

@@ -12,23 +12,26 @@ it was read after that.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from msgspec.structs import replace
 
 from ledger.plugins import Chain, Store
 
-from ..findings import Findings, Report, in_order
+from ..findings import Check, Findings, Report, in_order
 from .chain_side import ChainSide
-from .compare import KINDS, Comparison, receivers
+from .compare import KINDS, Comparison, EarnedByBatch, receivers
 from .log_side import LogSide, read
 
-__all__ = ["KINDS", "LogSide", "compared", "read"]
+__all__ = ["KINDS", "EarnedByBatch", "LogSide", "compared", "read"]
 
 
-def compared(report: Report, where: str | Path | Store, chains: Sequence[Chain]) -> Report:
-    """A report, and what differs between the log and these contracts beside it.
+def compared(
+    report: Report, where: str | Path | Store, chains: Sequence[Chain], earned: EarnedByBatch | None = None
+) -> Report:
+    """A report, and what differs between the log and these contracts beside it. `earned` is what was earned by the log
+    when its batches were opened: without it, escrow is not held to what is unspent.
 
     A log that cannot be read to its end, which the report says, is not compared. Raises ChainUnavailable.
     """
@@ -36,19 +39,27 @@ def compared(report: Report, where: str | Path | Store, chains: Sequence[Chain])
     log = read(where)
     for chain in chains:
         if log.whole:
-            log, more = _compare(where, log, chain, findings)
+            log, more = _compare(where, log, chain, (earned or {}).get((chain.name, chain.contract), {}), findings)
             foreign += more
     found = in_order([*report.findings, *findings.listed])
     return replace(
         report,
         verdict="findings" if found else "clean",
         unverified=replace(report.unverified, facts=foreign),
-        checks=(*report.checks, *findings.checks(KINDS)),
+        checks=(*(_counted(check, findings) for check in report.checks), *findings.checks(KINDS)),
         findings=found,
     )
 
 
-def _compare(where: str | Path | Store, log: LogSide, chain: Chain, findings: Findings) -> tuple[LogSide, int]:
+def _counted(check: Check, findings: Findings) -> Check:
+    """A check of the log with what was found of it on the chain."""
+    more = findings.counts[check.name]
+    return replace(check, findings=check.findings + more) if more else check
+
+
+def _compare(
+    where: str | Path | Store, log: LogSide, chain: Chain, earned: Mapping[str, int], findings: Findings
+) -> tuple[LogSide, int]:
     """Compare one contract; the log as it was read last, and how many facts are of plans that it lacks."""
     side, place = ChainSide(chain), (chain.name, chain.contract)
     suspected: set[tuple[object, ...]] | None = None
@@ -58,7 +69,7 @@ def _compare(where: str | Path | Store, log: LogSide, chain: Chain, findings: Fi
         log = read(where, log)
         if not log.whole:
             return log, 0
-        comparison = Comparison(place, log, look)
+        comparison = Comparison(place, log, look, earned)
         differences = list(comparison.differences())
         if suspected is not None or not differences:
             findings.checked.update(comparison.compared)

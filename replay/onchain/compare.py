@@ -13,12 +13,14 @@ Invariants, each of a contract; what is not final on the chain is on its way, an
   escrow + Σ max(due, 0) == Σ purchases − Σ exits − Σ claimed, by the purchases and exits that the log has. Where
   chain_purchase finds that the log has one otherwise, or not, the chain's counts here, so that it is found once.
   And what it has of the asset, as who keeps that says, is not less than Σ purchases − Σ exits − Σ claimed.
+- solvency: escrow is not less than what subscribers have unspent by the last batch that is executed, Σ purchases −
+  Σ exits − what was earned by that batch, except for what receivers owe who have claimed more than they are due.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from ledger.batches import ChainFact, ExitPaid, ExitRequested, Found, PurchaseMade
 
@@ -26,6 +28,11 @@ from .chain_side import Look
 from .log_side import LoggedBatch, LoggedContract, LoggedExit, LoggedPurchase, LogSide
 
 BATCH, PURCHASE, PAYOUT, ESCROW = "chain_batch", "chain_purchase", "chain_payout", "chain_escrow"
+SOLVENCY = "solvency"
+"""A kind of finding that the log alone may give, too."""
+
+EarnedByBatch: TypeAlias = Mapping[tuple[str, str], Mapping[str, int]]
+"""By contract and digest, what all lots of a batch's asset had earned by the log when it was opened."""
 
 KINDS = (BATCH, PURCHASE, PAYOUT, ESCROW)
 """The kinds of findings that join the others where a log is compared with its chain, in the order of the report."""
@@ -57,11 +64,13 @@ class Difference(NamedTuple):
 class Comparison:
     """One contract, by a look at it and what the log says after that.
 
-    `compared` counts what each kind looked at, `foreign` the facts of plans that the log lacks.
+    `compared` counts what each kind looked at, `foreign` the facts of plans that the log lacks. `earned` is, by a
+    batch's digest, what was earned when it was opened.
     """
 
-    def __init__(self, place: tuple[str, str], log: LogSide, look: Look) -> None:
+    def __init__(self, place: tuple[str, str], log: LogSide, look: Look, earned: Mapping[str, int]) -> None:
         self._log, self._look, self._own = log, look, log.contract(*place)
+        self._earned = earned
         self._where = f"{place[1]} on {place[0]}"
         self.compared = dict.fromkeys(KINDS, 0)
         self.foreign = 0
@@ -74,6 +83,7 @@ class Comparison:
         yield from self._leaving("exit_paid", self._own.exits, ExitPaid)
         yield from self._payouts()
         yield from self._escrow()
+        yield from self._solvency()
 
     # -- batches -------------------------------------------------------------------------------------------------------
 
@@ -243,6 +253,20 @@ class Comparison:
             message = f"{self._where} has {found} {asset}, and what came in and went out leaves {expected}"
             due, there = ({"asset": asset, "amount": amount} for amount in (expected, found))
             yield Difference(ESCROW, None, "holdings", asset, due, there, message, by=found - expected)
+
+    def _solvency(self) -> Iterator[Difference]:
+        last: dict[str, tuple[int, int]] = {}
+        for number, there in sorted(self._look.batches.items()):
+            batch = self._own.sealed(number, there.digest)
+            if there.stage == "executed" and batch is not None and there.digest in self._earned:
+                last[batch.asset] = number, self._earned[there.digest]
+        for asset, (number, earned) in last.items():
+            owed = sum(max(-balance.due, 0) for balance in self._look.balances.get(asset, {}).values())
+            unspent, found = self._came_in(asset) - earned, self._look.escrow.get(asset, 0)
+            if found + owed < unspent:
+                message = f"{self._where} has {found} {asset} in escrow, and {unspent} are unspent by batch {number}"
+                due, there_is = ({"asset": asset, "amount": amount} for amount in (unspent - owed, found))
+                yield Difference(SOLVENCY, None, "escrow", asset, due, there_is, message, by=found + owed - unspent)
 
     def _came_in(self, asset: str) -> int:
         """What purchases brought in, less what exits took out."""

@@ -25,12 +25,14 @@ from ledger.commands import (
     Give,
     Purchase,
     RegisterAgent,
+    Reinstate,
     Release,
     RepricePlan,
     Request,
     RetirePlan,
     Reverse,
     Tick,
+    Unfreeze,
     UpdateAgent,
     Withdraw,
 )
@@ -50,11 +52,13 @@ WEIGHTS: dict[str, int] = {
     "release": 6,
     "extend": 4,
     "withdraw": 3,
-    "reverse": 2,
+    "reverse": 3,
+    "reinstate": 2,
     "tick": 2,
     "catalogue": 2,
     "nonsense": 1,
     "freeze": 0,
+    "unfreeze": 0,
 }
 """How often each kind of command is drawn, beside the others."""
 
@@ -76,7 +80,7 @@ class Customers:
         self._charges = charges
         self._keys = 0
         weights = {kind: weight * random.choice((0, 1, 1, 2)) for kind, weight in WEIGHTS.items()}
-        weights["freeze"] = random.choice((0, 0, 1))
+        weights["freeze"] = weights["unfreeze"] = random.choice((0, 0, 1))
         self._kinds = [kind for kind, weight in weights.items() for _ in range(weight)] or ["request"]
         self._may_reprice = random.randrange(2) == 0
 
@@ -187,13 +191,34 @@ class Customers:
 
     def _reverse(self, books: Books, now: int) -> Command:
         subscriber, plan = self._account()
+        amount = self._random.choice((None, None, 1, 7, 300))
         if self._random.randrange(3) == 0:
-            return Reverse(subscriber=subscriber, plan=plan, payment=f"payment {self._random.randrange(6)}")
-        return Reverse(subscriber=subscriber, plan=plan, lot=self._lot(books, subscriber, plan))
+            payment = f"payment {self._random.randrange(6)}"
+            return Reverse(subscriber=subscriber, plan=plan, payment=payment, amount=amount)
+        return Reverse(subscriber=subscriber, plan=plan, lot=self._lot(books, subscriber, plan), amount=amount)
+
+    def _reinstate(self, books: Books, now: int) -> Command:
+        """Of a lot that was reversed, if there is any."""
+        void = [
+            (account, lot.id) for account in books.accounts.values() for lot in account.lots.values() if lot.reversal
+        ]
+        if void and self._random.randrange(8):
+            account, lot = self._random.choice(void)
+            return Reinstate(subscriber=account.subscriber, plan=account.plan, lot=lot)
+        subscriber, plan = self._account()
+        return Reinstate(subscriber=subscriber, plan=plan, lot=self._lot(books, subscriber, plan))
 
     def _freeze(self, books: Books, now: int) -> Command:
         subscriber, plan = self._account()
         return Freeze(subscriber=subscriber, plan=plan)
+
+    def _unfreeze(self, books: Books, now: int) -> Command:
+        frozen = [account for account in books.accounts.values() if account.frozen]
+        if frozen and self._random.randrange(8):
+            account = self._random.choice(frozen)
+            return Unfreeze(subscriber=account.subscriber, plan=account.plan)
+        subscriber, plan = self._account()
+        return Unfreeze(subscriber=subscriber, plan=plan)
 
     # -- the catalogue, time, and what makes no sense ------------------------------------------------------------------
 

@@ -149,6 +149,8 @@ class Oracle:
             require(min(places.values()) >= 0, law, f"lot {lot.id} of account {number}: {places}")
             if lot.started:
                 require(sum(places.values()) == lot.credits, law, f"lot {lot.id} of {lot.credits}: {places}")
+            else:
+                places["withdrawn"] = 0  # what a reversal has taken leaves as the lot starts
             posted = {place: self._posted(number, lot.id, place) for place in PLACES}
             require(posted == places, "movements and books agree", f"lot {lot.id}: {posted} and {places}")
         sums = {
@@ -159,8 +161,11 @@ class Oracle:
         wrong = {name: pair for name, pair in sums.items() if pair[0] != pair[1]}
         require(not wrong, "an account is what its parts come to", f"account {number}: {wrong}")
         limit = terms.debt_limit if terms.overrun == "debt" else 0
-        owes = account.debt <= limit or any(lot.reversed for lot in account.lots.values())
+        owes = account.debt <= limit or any(lot.reversal is not None for lot in account.lots.values())
         require(owes, "debt stays within its limit", f"account {number} owes {account.debt}, and may owe {limit}")
+        pays = not account.debt or not account.left
+        law = "no account owes and has free credits at once"
+        require(pays, law, f"account {number} owes {account.debt}, and has {account.left}")
 
     def _posted(self, account: int, lot: int, place: str) -> int:
         return self.journal.totals.get((CREDITS, "available" if place == "left" else place, account, lot, ""), 0)

@@ -28,6 +28,7 @@ BUILT_IN: Sequence[tuple[str, dict[str, Any]]] = (
         },
     ),
     ("volume", {"dimension": "tokens", "tiers": [{"up_to": 6, "unit": "2"}, {"up_to": None, "unit": "1/2"}]}),
+    ("volume", {"dimension": "tokens", "tiers": [{"up_to": 4, "unit": "1"}, {"up_to": None, "unit": "3"}]}),
     ("package", {"dimension": "tokens", "size": 4, "credits": 3, "free": 2}),
     ("time", {}),
     ("time", {"credits_per_second": "1/2"}),
@@ -73,6 +74,7 @@ def _plan(random: Random, name: str, asset: str, tariff: tuple[str, Mapping[str,
         debt_limit=random.choice((0, 3, 9)) if overrun == "debt" else 0,
         period=random.choice(("month", "day", "purchase", "forever")),
         record_refusals=random.randrange(3) == 0,
+        unpriced="refuse" if random.randrange(3) == 0 else "free",
     )
 
 

@@ -1,4 +1,4 @@
-"""Escrow has what subscribers have not spent, and the last of them can leave: on the mock chain. See settlement_honest."""
+"""Escrow has what subscribers have not spent, and the last of them can leave: on the mock. See settlement_honest."""
 
 import pytest
 from hypothesis import settings

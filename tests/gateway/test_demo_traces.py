@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from shares_left import left_by_floors
 
 from gateway.demo import run
 
@@ -31,7 +32,8 @@ def test_the_azure_trace_ends_with_a_clean_audit(tmp_path):
     assert summary.lapsed > 0
     assert 0.95 < 100 * summary.adjusted.count / summary.charged.charges < 1.05
     assert summary.audit.verdict == "clean"
-    assert summary.settled == summary.earned != {}
+    assert summary.outstanding == left_by_floors(summary.log)
+    assert summary.earned != {}
     assert (summary.batches, summary.open_batches) == (10, 0)
 
 
@@ -50,5 +52,6 @@ def test_the_customers_of_servegen_end_with_a_clean_audit(tmp_path):
     assert summary.requests.offered == SMALLER
     assert summary.subscribers > 10
     assert summary.audit.verdict == "clean"
-    assert summary.settled == summary.earned != {}
+    assert summary.outstanding == left_by_floors(summary.log)
+    assert summary.earned != {}
     assert (summary.batches, summary.open_batches) == (10, 0)

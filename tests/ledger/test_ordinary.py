@@ -3,11 +3,12 @@
 from collections import Counter
 from random import Random
 
+from msgspec.structs import replace
 from standing_clock import BEGIN, SECOND, Clock
 
 from ledger import Adjust, Charge, CreatePlan, Ledger, Purchase, Request
 from ledger.amounts import MOST_CREDITS
-from ledger.commands import Command, Freeze, Give, RepricePlan, Reverse
+from ledger.commands import Command, Freeze, Give, Reinstate, RepricePlan, Reverse, Unfreeze
 from ledger.decisions.case import Case
 from ledger.decisions.charges import charge_directly
 from ledger.decisions.ordinary import ordinary_charge
@@ -31,6 +32,7 @@ def a_plan(random: Random) -> CreatePlan:
         overrun=random.choice(["cap", "debt"]),
         debt_limit=15,
         record_lines=random.random() < 0.1,
+        unpriced=random.choice(["refuse", "free"]),
     )
 
 
@@ -54,10 +56,14 @@ def an_act(random: Random) -> Command:
         Request(subscriber="ann", plan="pro", estimate={"units": 6}),
         Adjust(subscriber="ann", plan="pro", period="forever", usage={"free": MOST_CREDITS - 20}),
         RepricePlan(plan="pro", policy="per_credit", parameters={"credits": 3}),
+        RepricePlan(plan="pro", policy="complexity", parameters=UNITS),
+        RepricePlan(plan="pro", policy="volume", parameters=TIERS),
         Reverse(subscriber="ann", plan="pro", lot=2),
+        Reinstate(subscriber="ann", plan="pro", lot=2),
         Freeze(subscriber="ann", plan="pro"),
+        Unfreeze(subscriber="ann", plan="pro"),
     ]
-    return random.choices(rare, weights=[6, 9, 5, 2, 2, 1, 1])[0]
+    return random.choices(rare, weights=[6, 9, 5, 2, 1, 1, 1, 1, 1, 1, 2])[0]
 
 
 def glances(random: Random, seen: Counter[str]) -> None:
@@ -99,6 +105,29 @@ def test_the_charges_that_most_people_make_are_ordinary() -> None:
         case = Case(ledger._books, clock.now, ledger._tariffs, ledger.id, ledger.head)
         assert ordinary_charge(case, Charge(subscriber="ann", plan="pro", usage={"units": 40})) is not None
         assert ordinary_charge(case, Charge(subscriber="ann", plan="pro", usage={"units": 41})) is None
+
+
+def test_a_charge_with_units_that_no_rate_reads_is_not_ordinary() -> None:
+    """It must say which they are. Where the plan says that they are free, there is nothing to say."""
+    with Ledger.open(clock=Clock()) as ledger:
+        for plan, unpriced in (("pro", "refuse"), ("free", "free")):
+            terms = {"owner": "acme", "credits": 40, "policy": "complexity", "parameters": UNITS, "unpriced": unpriced}
+            ledger.execute_many([CreatePlan(plan=plan, **terms), Purchase(subscriber="ann", plan=plan)])
+        case = Case(ledger._books, ledger.head.at, ledger._tariffs, ledger.id, ledger.head)
+        unread = Charge(subscriber="ann", plan="pro", usage={"units": 1, "pages": 1})
+        assert ordinary_charge(case, unread) is None
+        assert ordinary_charge(case, replace(unread, plan="free")) is not None
+
+
+def test_after_a_tariff_about_a_period_no_charge_of_the_plan_is_ordinary() -> None:
+    """What is open under that tariff may have to hold more by it."""
+    with Ledger.open(clock=Clock()) as ledger:
+        tiers = RepricePlan(plan="pro", policy="volume", parameters=TIERS)
+        units = RepricePlan(plan="pro", policy="complexity", parameters=UNITS)
+        plan = CreatePlan(plan="pro", owner="acme", credits=40, policy="complexity", parameters=UNITS)
+        ledger.execute_many([plan, Purchase(subscriber="ann", plan="pro"), tiers, units])
+        case = Case(ledger._books, ledger.head.at, ledger._tariffs, ledger.id, ledger.head)
+        assert ordinary_charge(case, Charge(subscriber="ann", plan="pro", usage={"units": 1})) is None
 
 
 def test_a_new_tariff_holds_for_the_next_charge_of_the_same_commit() -> None:

@@ -197,6 +197,17 @@ def test_a_log_that_was_opened_and_not_written_to_has_no_mark(tmp_path):
         assert not says(file_alone(tmp_path / "log.db", tmp_path / "cp.db"))
 
 
+def test_the_write_ahead_file_is_looked_for_where_a_link_leads(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link.db").symlink_to(tmp_path / "real" / "log.db")
+    with closing(SQLiteStore(tmp_path / "real" / "log.db")) as store:
+        store.append(store.head(), seal(store.head(), 0, [PlanRetired(plan="pro")]))
+        with closing(sqlite3.connect(tmp_path / "real" / "log.db")) as other:
+            other.execute("INSERT INTO snapshots (seq, version) VALUES (-1, 'written ahead')")  # as a writer dies
+            other.commit()
+        assert not says(tmp_path / "link.db")
+
+
 def test_a_checkpoint_by_another_program_takes_the_mark_away(tmp_path):
     with trade(tmp_path / "log.db"):
         with closing(sqlite3.connect(tmp_path / "log.db")) as other:

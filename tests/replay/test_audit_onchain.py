@@ -288,6 +288,21 @@ def test_a_batch_that_the_log_lacks_is_found_and_so_is_its_money(receiver: str, 
     assert abs(money.expected["amount"] - money.found["amount"]) == 7
 
 
+def test_escrow_that_is_less_than_what_is_unspent_is_found(shop: SettledShop) -> None:
+    """A batch that nobody opened here pays more than was ever earned: those who leave last would get nothing."""
+    shop.settle("USD")
+    earned = sum(each.earned for each in shop.ledger.earned() if each.asset == "USD")
+    before = replay.audit(shop.log, chains=[shop.chain])
+    assert before.clean
+    shop.payout(10, Payout("mallory", earned))
+    report = audit(shop.log, chains=[shop.chain])
+    (finding,) = [each for each in report.findings if each.kind == "solvency"]
+    assert (finding.seq, finding.field) == (None, "escrow")
+    assert finding.found["amount"] < finding.expected["amount"]
+    counted = {check.name: check.findings for check in report.checks}
+    assert counted["solvency"] == 1
+
+
 def test_a_batch_on_its_way_that_the_log_lacks_is_no_difference_yet(shop: SettledShop) -> None:
     shop.settle("USD")
     attempt = shop.chain.prepare(shop.unknown_batch(10, Payout("acme", 7)), [])

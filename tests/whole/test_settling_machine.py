@@ -357,7 +357,7 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def escrow_has_what_subscribers_have_not_spent(self) -> None:
-        """By the last final root; what a leaver took by an older one that it charges is missing until the next batch."""
+        """By the last final root; what a leaver took by an older one is missing until the next batch."""
         if not hasattr(self, "chain"):
             return
         state = self.chain._shared.now().state
@@ -451,8 +451,8 @@ class Machine(RuleBasedStateMachine):
     def all_is_settled(self) -> None:
         settled = self.ledger.settling(self.chain.name, self.chain.contract).settled
         for each in self.ledger.earned():
+            assert not any(each.due.values()), each
             assert each.outstanding == 0, each
-            assert not any(each.due.values())
         paid = {(asset, name): amount for asset, names in settled.items() for name, amount in names.items() if amount}
         assert paid == self.on_chain()
 

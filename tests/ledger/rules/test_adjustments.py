@@ -2,7 +2,7 @@
 
 import pytest
 
-from ledger import Reason
+from ledger import Adjust, Reason
 
 NOVEMBER = "2023-11"
 
@@ -319,3 +319,129 @@ def test_an_adjustment_says_why(shop, reason):
     charge = shop.given(shop.charge_directly(25))
     event = shop.event(shop.when(shop.correct(charge, -1, reason=reason, note="counted twice")))
     assert (event.reason, event.note) == (reason, "counted twice")
+
+
+# -- what was never paid ----------------------------------------------------------------------------------------------
+
+
+def owed_100_paid_40(shop, **terms):
+    """A request is charged 100 where 40 are there."""
+    lot = shop.given(shop.plan(**terms), shop.gift(40))
+    charge = shop.given(shop.charge(shop.given(shop.ask(40)), 100))
+    assert (shop.event(charge).credits, shop.event(charge).shortfall) == (40, 60)
+    return lot, charge
+
+
+def corrected(shop, *said, **more):
+    """(credits, shortfall, draws) of a correction."""
+    seq = shop.when(shop.correct(*said, **more))
+    return shop.event(seq).credits, shop.event(seq).shortfall, shop.draws(seq)
+
+
+def test_a_correction_gives_back_only_what_was_paid_beyond_the_right_price(shop):
+    """100 are owed and 40 paid: 30 units less give nothing back, 40 less again give 10."""
+    lot, charge = owed_100_paid_40(shop)
+    assert corrected(shop, charge, usage={"units": -30}) == (0, -30, [])
+    assert shop.types == ["adjusted"], "it is written, though it moves nothing"
+    assert corrected(shop, charge, usage={"units": -40}) == (-10, -30, [(lot, 10)])
+    assert corrected(shop, charge, usage={"units": -30}) == (-30, 0, [(lot, 30)])
+    shop.leaves(available=40, spent=0)
+
+
+def test_seventy_less_at_once_give_ten_back(shop):
+    lot, charge = owed_100_paid_40(shop)
+    assert corrected(shop, charge, usage={"units": -70}) == (-10, -60, [(lot, 10)])
+
+
+@pytest.mark.parametrize("said", ["charge", "period"])
+def test_up_and_down_again_at_an_empty_balance_is_nothing(shop, said):
+    """40 of 40 were paid. 30 more cannot be, and 30 less are not given back; 10 less still are."""
+    lot = shop.given(shop.plan(), shop.gift(40))
+    charge = shop.given(shop.charge_directly(40))
+    named = {"charge": charge} if said == "charge" else {"subscriber": "alice", "plan": "pro", "period": NOVEMBER}
+    found = []
+    for delta in (30, -30, -10):
+        seq = shop.when(Adjust(usage={"units": delta}, **named))
+        found.append((shop.event(seq).credits, shop.event(seq).shortfall, shop.draws(seq)))
+    assert found == [(0, 30, []), (0, -30, []), (-10, 0, [(lot, 10)])]
+
+
+def test_what_a_correction_upward_could_not_take_is_owed_too(shop):
+    """95 paid; 12 more units take the 5 that are there, and 7 are owed. 7 less give nothing back, 5 less the 5."""
+    lot = shop.given(shop.plan(), shop.buy())
+    charge = shop.given(shop.charge_directly(95))
+    assert corrected(shop, charge, usage={"units": 12}) == (5, 7, [(lot, 5)])
+    assert corrected(shop, charge, usage={"units": -7}) == (0, -7, [])
+    assert corrected(shop, charge, usage={"units": -5}) == (-5, 0, [(lot, 5)])
+
+
+def test_credits_that_a_correction_could_not_take_are_owed_too(shop):
+    shop.given(shop.plan(), shop.buy())
+    charge = shop.given(shop.charge_directly(95))
+    assert corrected(shop, charge, 12)[:2] == (5, 7)
+    assert corrected(shop, charge, usage={"units": -7}) == (0, -7, [])
+
+
+def test_explicit_credits_are_bounded_by_what_was_paid_and_leave_what_was_not(shop):
+    """All 40 that were paid are given back; 60 of the price were never paid: they are owed no more by 60 units less."""
+    lot, charge = owed_100_paid_40(shop)
+    shop.refuses(shop.correct(charge, -41), Reason.adjustment_exceeds, needed=41, available=40)
+    assert corrected(shop, charge, -40) == (-40, 0, [(lot, 40)])
+    assert corrected(shop, charge, usage={"units": -60}) == (0, -60, [])
+    shop.refuses(shop.correct(charge, usage={"units": -40}), Reason.adjustment_exceeds)
+
+
+def test_no_more_is_corrected_than_the_charge_owes(shop):
+    """10 units cost 10, of which 4 were paid. As the meter stands 5 units are worth 15."""
+    shop.given(shop.tiers((10, 1), (None, 3)), shop.gift(4))
+    charge = shop.given(shop.charge(shop.given(shop.ask(4)), 10))
+    shop.given(shop.gift(30), shop.charge_directly(10))
+    shop.refuses(shop.correct(charge, usage={"units": -5}), Reason.adjustment_exceeds)
+    assert corrected(shop, charge, usage={"units": -3})[:2] == (-3, -6)
+
+
+def test_a_period_knows_what_of_it_was_never_paid(shop):
+    """100 owed and 40 paid, then 20 more that are paid: 60 of 120 are not. 50 units less give nothing, 30 less 20."""
+    shop.given(shop.plan(), shop.gift(40))
+    shop.given(shop.charge(shop.given(shop.ask(40)), 100), shop.gift(20), shop.charge_directly(20))
+    found = []
+    for delta in (-50, -30):
+        event = shop.event(shop.when(shop.correct_period(NOVEMBER, usage={"units": delta})))
+        found.append((event.credits, event.shortfall))
+    assert found == [(0, -50), (-20, -10)]
+    shop.refuses(shop.correct_period(NOVEMBER, usage={"units": -41}), Reason.adjustment_exceeds)
+
+
+def test_a_correction_of_a_charge_lowers_what_its_period_owes(shop):
+    """60 are owed by the charge and so by the period. Once the charge owes them no more, neither does the period."""
+    lot, charge = owed_100_paid_40(shop)
+    shop.given(shop.correct(charge, usage={"units": -60}))
+    event = shop.event(shop.when(shop.correct_period(NOVEMBER, usage={"units": -5})))
+    assert (event.credits, event.shortfall, event.draws) == (-5, 0, ((lot, 5),))
+
+
+def test_a_tier_gives_back_only_what_was_paid_beyond_the_new_total(shop):
+    """100 calls at 10 cost 1000, of which 400 were paid. The 101st makes all of them 505: nothing is given back."""
+    shop.given(shop.tiers((100, 10), (None, 5), policy="volume"), shop.gift(400))
+    shop.given(shop.charge(shop.given(shop.ask(40)), 100), shop.charge_directly(1))
+    assert shop.types == ["charged", "adjusted"]
+    tier = shop.wrote[1].event
+    assert (tier.reason, tier.credits, tier.shortfall, tier.draws) == ("tier", 0, -495, ())
+    shop.leaves(available=0, spent=400)
+
+
+def test_a_tier_gives_back_what_was_paid_beyond_the_new_total(shop):
+    """700 of 1000 were paid, 505 are owed: 300 were never paid, 195 come back."""
+    lot = shop.given(shop.tiers((100, 10), (None, 5), policy="volume"), shop.gift(700))
+    shop.given(shop.charge(shop.given(shop.ask(70)), 100), shop.charge_directly(1))
+    tier = shop.wrote[1].event
+    assert (tier.credits, tier.shortfall, tier.draws) == (-195, -300, ((lot, 195),))
+    shop.leaves(available=195, spent=505)
+
+
+def test_a_tier_that_has_nothing_to_lower_is_not_written(shop):
+    """All that was paid went back by credits alone: nothing is owed unpaid, and nothing is paid."""
+    shop.given(shop.tiers((100, 10), (None, 5), policy="volume"), shop.gift(1000))
+    charge = shop.given(shop.charge_directly(100))
+    shop.given(shop.correct(charge, -1000), shop.charge_directly(1))
+    assert shop.types == ["charged"]

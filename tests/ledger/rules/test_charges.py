@@ -241,3 +241,78 @@ def test_explain_computes_a_charge_again(shop):
 def test_only_charges_are_explained(shop, seq):
     shop.given(shop.plan(), shop.buy())
     assert shop.ledger.explain(seq) is None
+
+
+# -- direct charges after the end --------------------------------------------------------------------------------------
+
+OWING = {"overrun": "debt", "debt_limit": 20}
+
+
+def test_work_that_was_done_before_the_end_may_be_charged_directly_after_it(shop):
+    """Access ended at 100. What is metered elsewhere comes late: it is owed, as far as the plan's rule goes."""
+    shop.given(shop.plan(seconds=100, late_seconds=60, **OWING), shop.buy(), shop.charge_directly(30))
+    event = shop.event(shop.at(100).when(shop.charge_directly(5)))
+    assert (shop.types, event.late, event.draws) == (["lapsed", "charged"], True, ((0, 5),))
+    event = shop.event(shop.at(160, microseconds=-1).when(shop.charge_directly(5, occurred_at=99)))
+    assert (event.late, event.draws) == (True, ((0, 5),))
+    shop.leaves(available=-10, debt=10, spent=40)
+    shop.at(160).refuses(shop.charge_directly(5), Reason.expired)
+
+
+@pytest.mark.parametrize(("occurred", "passes"), [(None, True), (99, True), (100, False), (120, False)])
+def test_what_occurred_after_the_end_is_not_charged_after_it(shop, occurred, passes):
+    shop.given(shop.plan(seconds=100, **OWING), shop.buy())
+    shop.at(150)
+    if passes:
+        shop.when(shop.charge_directly(5, occurred_at=occurred))
+    else:
+        shop.refuses(shop.charge_directly(5, occurred_at=occurred), Reason.expired)
+
+
+def test_a_late_direct_charge_follows_the_rule_of_any_direct_charge(shop):
+    """Nothing is available and nothing may be owed: `cap` does not apply, since nothing was admitted."""
+    shop.given(shop.plan(seconds=100), shop.buy())
+    shop.at(150).refuses(shop.charge_directly(5), Reason.insufficient_credits, needed=5, available=0, top_up=5)
+    shop.given(shop.buy())
+    assert shop.event(shop.when(shop.charge_directly(5))).late is False
+
+
+def test_a_late_direct_charge_beyond_the_debt_limit_is_refused(shop):
+    shop.given(shop.plan(seconds=100, **OWING), shop.buy(), shop.charge_directly(30))
+    shop.at(150).refuses(shop.charge_directly(21), Reason.insufficient_credits, needed=21, available=0, top_up=1)
+    shop.given(shop.charge_directly(20))
+
+
+def test_the_end_is_that_of_the_last_lot(shop):
+    """One ended at 50, another at 100."""
+    shop.given(shop.plan(late_seconds=10, **OWING), shop.gift(5, expiry=50), shop.gift(5, expiry=100))
+    shop.at(105).given(shop.charge_directly(5))
+    shop.at(110).refuses(shop.charge_directly(5), Reason.expired)
+
+
+def test_a_window_without_credits_ends_so_too(shop):
+    """What is late costs nothing on a plan of time that is priced 0."""
+    shop.given(shop.window(late_seconds=10), shop.buy())
+    event = shop.event(shop.at(109).when(shop.charge_directly({"seconds": 40})))
+    assert (event.late, event.credits, event.shortfall) == (True, 0, 0)
+    shop.at(110).refuses(shop.charge_directly({"seconds": 40}), Reason.expired)
+
+
+def test_a_plan_without_grace_has_none(shop):
+    shop.given(shop.plan(seconds=100, late_seconds=0, **OWING), shop.buy())
+    shop.at(100).refuses(shop.charge_directly(1), Reason.expired)
+
+
+def test_a_frozen_account_has_no_grace(shop):
+    shop.given(shop.plan(seconds=100, **OWING), shop.buy(), shop.freeze())
+    shop.at(150).refuses(shop.charge_directly(1), Reason.frozen)
+
+
+def test_a_late_direct_charge_is_metered_and_corrected_like_any_other(shop):
+    """Where it occurred, while that is kept. What is given back lowers the debt."""
+    december = 16 * 86_400
+    shop.given(shop.plan(seconds=december + 50, **OWING), shop.buy())
+    charge = shop.at(december + 100).given(shop.charge_directly(15, occurred_at=december - 10))
+    assert shop.event(charge).period == "2023-11"
+    assert shop.draws(shop.when(shop.correct(charge, usage={"units": -5}))) == [(0, 5)]
+    shop.leaves(debt=10)

@@ -243,9 +243,9 @@ def test_a_longer_expiry_pays_first(shop):
 
 
 def two_lots_are_held(shop, **terms):
-    """10 of a lot that expires at 100 and 20 of one that does not are held, and 15 are owed."""
-    early = shop.given(shop.plan(**OWING, **terms), shop.gift(10, expiry=100))
-    late = shop.given(shop.gift(20))
+    """10 of a lot that expires at 100 and 20 of one that does not, and burns first, are held, and 15 are owed."""
+    early = shop.given(shop.plan(**OWING, **terms), shop.gift(10, expiry=100, priority=1))
+    late = shop.given(shop.gift(20, priority=0))
     request = shop.given(shop.ask(30))
     shop.given(shop.charge_directly(15))
     return early, late, request
@@ -265,6 +265,22 @@ def test_a_request_that_expires_pays_too(shop):
     shop.tick()
     assert (shop.types, repaid(shop)) == (["released"], [("released", ((early, 10), (late, 5)))])
     assert shop.wrote[0].event.instant == shop.moment(150)
+
+
+def test_before_its_expiry_a_lot_pays_in_its_turn(shop):
+    """At 99 both live, and the other burns first."""
+    _, late, request = two_lots_are_held(shop)
+    shop.at(99).given(shop.release(request))
+    assert repaid(shop) == [("released", ((late, 15),))]
+
+
+def test_a_request_that_expired_before_its_lots_paid_in_their_turn_however_late_it_is_written(shop):
+    """It expired at 50, when both lived: the other lot paid, and the 10 lapsed at 100."""
+    early, late, _ = two_lots_are_held(shop, hold_seconds=50)
+    shop.at(400).tick()
+    assert shop.types == ["released", "lapsed"]
+    assert repaid(shop) == [("released", ((late, 15),))]
+    assert (shop.wrote[1].event.lot, shop.wrote[1].event.credits) == (early, 10)
 
 
 def test_a_lot_that_expires_at_that_instant_is_past_its_expiry(shop):

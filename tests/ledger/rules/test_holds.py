@@ -344,3 +344,55 @@ def test_a_policy_that_fails_keeps_nobodys_credits(shop):
     shop.given(shop.reprice(policy="failing"))
     shop.refuses(shop.ask(1), Reason.policy_failed)
     ends(shop, second, 10)
+
+
+# -- requests of which nothing is estimated ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("tiers", "holds"), [(RISING, [1, 1, 1]), (((None, 1, 5),), [5, 1, 1])])
+def test_a_request_of_which_nothing_is_estimated_holds_1_at_least(shop, tiers, holds):
+    """Or what the first charge of the period costs whatever its units. Otherwise any number of them would pass."""
+    shop.given(shop.tiers(*tiers), shop.gift(sum(holds)))
+    assert [hold(shop, shop.when(shop.ask(said))) for said in (None, {"units": 0}, {})] == holds
+    shop.refuses(shop.ask(), Reason.insufficient_credits, needed=1, available=0)
+
+
+def test_what_nothing_is_estimated_of_keeps_its_1_while_others_are_charged(shop):
+    """The first costs 3 units for its estimate of 2: it may not have the 1 of the second."""
+    shop.given(shop.tiers((None, 1)), shop.gift(3))
+    first, second = shop.given(shop.ask(2)), shop.given(shop.ask())
+    event = shop.event(shop.when(shop.charge(first, 3)))
+    assert (event.credits, event.shortfall) == (2, 1)
+    assert ends(shop, second, 1).credits == 1
+
+
+# -- tariffs about requests: what corrections of parts change ----------------------------------------------------------
+
+
+def test_a_part_that_was_corrected_downwards_is_to_come_still(shop):
+    """6 of 10 were charged, 4 of them wrongly: 8 are to come, and are held."""
+    lot = shop.given(shop.plan(), shop.gift(20))
+    request = shop.given(shop.ask(10))
+    part = shop.given(shop.part(request, 6))
+    shop.leaves(available=10, held=4, spent=6)
+    shop.given(shop.correct(part, usage={"units": -4}))
+    assert (shop.types, reheld(shop)) == (["adjusted", "reheld"], [(request, ((lot, 8),))])
+    shop.leaves(available=10, held=8, spent=2)
+    shop.given(shop.withdraw())
+    ends(shop, request, 8)
+
+
+def test_a_part_that_was_corrected_upwards_leaves_something_to_lend(shop):
+    """2 of 10 were charged, and 5 more by a correction: 3 are to come, and 8 are held. Another that costs 4 beyond its
+    estimate has them of the 5 to spare."""
+    lot = shop.given(shop.plan(), shop.gift(25))
+    first, second = shop.given(shop.ask(10)), shop.given(shop.ask(10))
+    part = shop.given(shop.part(first, 2))
+    shop.given(shop.correct(part, usage={"units": 5}))
+    shop.leaves(available=0, held=18, spent=7)
+    shop.when(shop.charge(second, 14))
+    assert shop.types == ["reheld", "reheld", "charged"]
+    assert reheld(shop) == [(first, ((lot, 4),)), (second, ((lot, 14),))]
+    assert shop.wrote[-1].event.shortfall == 0
+    ends(shop, first, 3)
+    shop.leaves(available=1, held=0, spent=24)

@@ -133,6 +133,14 @@ def test_a_correction_of_a_period_counts_in_the_current_window_which_is_never_be
     shop.when(shop.ask(room))
 
 
+def test_what_was_given_back_twice_does_not_widen_the_window(shop):
+    """By the period, then by the charge: the window's count is 0, and 50 are left, no more."""
+    shop.given(shop.plan(limits=window(50, 60)), shop.buy(), shop.charge_directly(40))
+    charge = shop.at(60).given(shop.charge_directly(20))
+    shop.given(shop.correct_period("2023-11", -30), shop.correct(charge, -10))
+    shop.refuses(shop.ask(51), Reason.window_exhausted, available=50)
+
+
 def test_a_tier_that_is_reached_gives_credits_back_to_the_window(shop):
     """10 units at 3, all at 1 beyond: 10 cost 30, and the eleventh brings it to 11. 39 of 50 are left."""
     shop.given(shop.tiers((10, 3), (None, 1), policy="volume", limits=window(50, 60)), shop.buy())

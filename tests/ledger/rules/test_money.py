@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from ledger import Escrow, EscrowFunding, Reason, split
+from ledger import CreatePlan, Escrow, EscrowFunding, Reason, split
 
 
 def test_an_amount_becomes_parts_by_its_prefix_sums():
@@ -173,3 +173,139 @@ def test_assets_are_never_added(shop):
         ("EUR", 1000, 200),
         ("USD", 1000, 100),
     ]
+
+
+# -- which windows a window queues behind ------------------------------------------------------------------------------
+
+
+def starts(shop, lot, at):
+    shop.lot_has(lot, start=shop.moment(at), started=at <= (shop.clock - shop.moment(0)) // 1_000_000)
+
+
+def test_a_window_does_not_queue_behind_one_that_was_reversed(shop):
+    """To 100; the next, to 200, was void. The third starts at 100."""
+    shop.given(shop.window(), shop.buy())
+    void = shop.given(shop.buy())
+    shop.given(shop.reverse(void))
+    starts(shop, shop.given(shop.buy()), 100)
+
+
+def test_a_window_starts_now_where_the_running_one_was_reversed(shop):
+    void = shop.given(shop.window(), shop.buy())
+    shop.at(40).given(shop.reverse(void))
+    starts(shop, shop.given(shop.buy()), 40)
+
+
+def test_a_window_queues_behind_one_that_was_reinstated(shop):
+    lot = shop.given(shop.window(), shop.buy())
+    shop.given(shop.reverse(lot), shop.reinstate(lot))
+    starts(shop, shop.given(shop.buy()), 100)
+
+
+@pytest.mark.parametrize(("which", "at"), [(0, 40), (1, 100)])
+def test_a_window_does_not_queue_behind_one_that_was_withdrawn(shop, which, at):
+    """The running one ends by a withdrawal; the next, which has not started, is gone by one."""
+    lots = [shop.given(shop.window(), shop.buy())]
+    lots += [shop.given(shop.buy())] if which else []
+    shop.at(40).given(shop.withdraw(lot=lots[which]))
+    starts(shop, shop.given(shop.buy()), at)
+
+
+def test_a_window_does_not_queue_behind_one_that_a_chain_took_away(shop):
+    """By a re-organisation: the purchase is reversed and forgotten."""
+    shop.given(shop.window(), shop.buy())
+    lot = shop.given(shop.deposit("7", block=5))
+    shop.given(shop.reverse(lot))
+    starts(shop, shop.given(shop.buy()), 100)
+
+
+def test_a_window_does_not_queue_behind_one_that_a_subscriber_left(shop):
+    """An exit ends the windows of its contract at once."""
+    shop.given(shop.window(), shop.deposit("7"))
+    shop.at(40).given(shop.exit(600))
+    starts(shop, shop.given(shop.deposit("8")), 40)
+
+
+def test_a_window_does_not_queue_behind_an_expiry_that_a_refund_brought(shop):
+    """Over at 100; 10 come back at 150, and live until 1000."""
+    shop.given(shop.plan(seconds=100), shop.buy())
+    charge = shop.given(shop.charge_directly(50))
+    shop.at(150).given(shop.correct(charge, -10, expiry=1000))
+    lot = shop.at(160).given(shop.buy())
+    starts(shop, lot, 160)
+    shop.leaves(available=110)
+
+
+def test_a_window_does_not_queue_behind_credits_that_are_gone(shop):
+    """All 100 are used at 10: another 100 may be bought, and used, now."""
+    shop.given(shop.plan(seconds=100), shop.buy())
+    shop.at(10).given(shop.charge_directly(100))
+    shop.refuses(shop.ask(5), Reason.insufficient_credits, top_up=5)
+    lot = shop.given(shop.buy())
+    shop.lot_has(lot, start=shop.moment(10), expiry=shop.moment(110))
+    shop.given(shop.ask(5))
+
+
+def test_a_window_queues_behind_credits_that_are_held(shop):
+    """99 are used and 1 is held, so the window gives access still; what is bought starts then, and no top-up helps."""
+    shop.given(shop.plan(seconds=100), shop.buy(), shop.charge_directly(99), shop.ask(1))
+    refused = shop.at(10).refuses(shop.ask(5), Reason.insufficient_credits, top_up=None)
+    assert "top_up" not in refused.facts
+    starts(shop, shop.given(shop.buy()), 100)
+
+
+def test_a_window_of_credits_that_has_not_started_is_not_gone(shop):
+    """To 100, to 200, and the third to 300, whatever is used of the first."""
+    shop.given(shop.plan(seconds=100), shop.buy(), shop.buy(), shop.charge_directly(100))
+    starts(shop, shop.given(shop.buy()), 200)
+
+
+def test_a_gift_with_an_expiry_is_a_window(shop):
+    """30 days are given until their end, and 30 are bought: 60."""
+    day = 86_400
+    shop.given(shop.window(seconds=30 * day), shop.gift(expiry=30 * day))
+    lot = shop.given(shop.buy())
+    shop.lot_has(lot, start=shop.moment(30 * day), expiry=shop.moment(60 * day))
+    shop.at(60 * day, microseconds=-1).when(shop.ask())
+    shop.at(60 * day).refuses(shop.ask(), Reason.expired)
+
+
+def test_given_seconds_queue_behind_a_gift_with_an_expiry(shop):
+    shop.given(shop.window(), shop.gift(expiry=40))
+    starts(shop, shop.given(shop.gift(seconds=10)), 40)
+
+
+def test_a_gift_with_an_expiry_starts_when_it_is_given(shop):
+    """It has no seconds that could wait."""
+    shop.given(shop.window(), shop.buy())
+    starts(shop, shop.given(shop.gift(expiry=400)), 0)
+
+
+def test_credits_without_an_end_are_no_window(shop):
+    shop.given(shop.plan(seconds=100), shop.gift(10))
+    starts(shop, shop.given(shop.buy()), 0)
+
+
+def test_a_start_that_was_asked_for_counts_where_it_is_later(shop):
+    shop.given(shop.window(), shop.buy())
+    starts(shop, shop.given(shop.buy(start=50)), 100)
+    starts(shop, shop.given(shop.buy(start=500)), 500)
+
+
+def test_credits_give_no_access_to_a_plan_that_sells_only_time(shop):
+    """A gift of them is refused, and says what to give."""
+    shop.given(shop.window())
+    for gift in (shop.gift(1), shop.gift(1, seconds=10), shop.gift(1, expiry=900)):
+        refused = shop.refuses(gift, Reason.malformed)
+        assert "give seconds" in refused.facts["detail"]
+
+
+def test_a_plan_that_sells_only_time_is_priced_0_by_default(shop):
+    """And a plan of credits by the request."""
+    shop.given(CreatePlan(plan="pro", owner="acme", seconds=100), CreatePlan(plan="units", owner="acme", credits=10))
+    shop.given(shop.buy(), shop.buy(plan="units"))
+    assert [shop.event(seq).tariff.policy for seq in (1, 2)] == ["time", "per_credit"]
+    event = shop.event(shop.when(shop.charge_directly({"seconds": 50, "calls": 1})))
+    assert (event.credits, event.shortfall, event.unpriced) == (0, 0, {})
+    shop.given(shop.ask({"calls": 3}))
+    assert shop.event(shop.when(shop.charge_directly({"calls": 3}, plan="units"))).credits == 1

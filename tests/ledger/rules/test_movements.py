@@ -10,7 +10,6 @@ from collections import defaultdict
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger import Reinstate
 from ledger.events import (
     Adjusted,
     Charged,
@@ -67,8 +66,11 @@ commands = st.one_of(
     st.tuples(st.just("correct_usage"), few, corrections),
     st.tuples(st.just("correct_period"), corrections),
     st.tuples(st.just("withdraw"), few),
-    st.tuples(st.just("reverse"), few, st.none() | st.integers(1, 10**9)),
+    st.tuples(st.just("reverse"), few, st.none() | st.integers(1, 10**21)),
+    st.tuples(st.just("reverse"), few, st.none() | st.integers(1, 30)),
     st.tuples(st.just("reinstate"), few),
+    st.tuples(st.just("freeze"), st.booleans()),
+    st.tuples(st.just("charge_unread"), few),
     st.tuples(st.just("wait"), st.integers(1, 12)),
 )
 
@@ -131,7 +133,13 @@ class Run:
         self.say(self.shop.reverse(nth_back(self.lots, back), amount=amount))
 
     def reinstate(self, back):
-        self.say(Reinstate(subscriber="alice", plan="pro", lot=nth_back(self.lots, back)))
+        self.say(self.shop.reinstate(nth_back(self.lots, back)))
+
+    def freeze(self, frozen):
+        self.say(self.shop.freeze() if frozen else self.shop.unfreeze())
+
+    def charge_unread(self, units):
+        self.say(self.shop.charge_directly({"units": units, "pages": units}), self.charges)
 
     def wait(self, seconds):
         self.time += seconds

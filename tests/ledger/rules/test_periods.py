@@ -2,6 +2,8 @@
 
 import pytest
 
+from ledger import Reason
+
 DAY = 86_400
 DECEMBER = 16 * DAY
 """The shop opens on the 15th of November."""
@@ -137,3 +139,109 @@ def test_a_hold_is_quoted_in_the_current_period(shop):
 def test_every_account_has_its_own_meter(shop):
     shop.given(free_ten(shop), shop.buy(), shop.buy(subscriber="bob"), shop.charge_directly(10))
     assert charged(shop, 1, subscriber="bob") == ("2023-11", 0)
+
+
+# -- the meters that are kept ------------------------------------------------------------------------------------------
+
+JANUARY = DECEMBER + 31 * DAY
+LONG = {"hold_seconds": 90 * DAY, "longest_seconds": 90 * DAY}
+
+
+def kept(shop, period):
+    """Whether something may still be corrected in that period."""
+    answer = shop.ledger.execute(shop.correct_period(period, usage={"units": 1}))
+    return answer.accepted
+
+
+def test_the_meter_of_an_open_request_is_kept(shop):
+    """In January a request of November is open still, and is charged on November's meter; after that it is gone."""
+    shop.given(free_ten(shop, **LONG), shop.buy(), shop.charge_directly(8))
+    request = shop.given(shop.ask(5))
+    shop.at(JANUARY)
+    assert kept(shop, "2023-11")
+    charge = shop.event(shop.when(shop.charge(request, 5)))
+    assert (charge.period, charge.before, charge.credits) == ("2023-11", {"units": 9}, 4)
+    shop.refuses(shop.correct_period("2023-11", usage={"units": 1}), Reason.charge_unknown)
+
+
+def test_the_meter_of_a_request_that_may_be_charged_late_is_kept(shop):
+    """It expires on the last day of November, and may be charged for 40 days."""
+    shop.given(free_ten(shop, hold_seconds=DAY, longest_seconds=DAY, late_seconds=40 * DAY), shop.buy())
+    shop.given(shop.charge_directly(8))
+    request = shop.at(DECEMBER - DAY - 1).given(shop.ask(5))
+    shop.at(JANUARY + DAY)
+    assert kept(shop, "2023-11")
+    charge = shop.event(shop.when(shop.charge(request, 5)))
+    assert (charge.late, charge.period, charge.credits) == (True, "2023-11", 4)
+    shop.at(JANUARY + 10 * DAY).refuses(shop.correct_period("2023-11", usage={"units": 1}), Reason.charge_unknown)
+
+
+def test_a_meter_that_only_an_open_request_keeps_is_not_for_direct_charges(shop):
+    """In January what occurred in November is metered in January, though the meter of November is kept."""
+    shop.given(free_ten(shop, **LONG), shop.buy(), shop.charge_directly(10), shop.ask(5))
+    shop.at(JANUARY)
+    assert charged(shop, 3, occurred_at=DECEMBER - 1) == ("2024-01", 0)
+
+
+def test_a_meter_that_nobody_keeps_is_gone(shop):
+    shop.given(free_ten(shop), shop.buy(), shop.charge_directly(8))
+    assert kept(shop.at(DECEMBER), "2023-11")
+    shop.at(JANUARY).refuses(shop.correct_period("2023-11", usage={"units": 1}), Reason.charge_unknown)
+
+
+def test_parts_before_and_after_the_months_end_are_of_one_period(shop):
+    """7 in November, 7 in December: 14 in November, of which 4 are beyond the free ten. The hold covers them."""
+    shop.given(free_ten(shop, **LONG), shop.gift(4))
+    request = shop.at(DECEMBER - 10).given(shop.ask(14))
+    assert shop.event(request).hold == 4
+    parts = [shop.event(shop.given(shop.part(request, 7)))]
+    parts.append(shop.event(shop.at(DECEMBER + 10).when(shop.charge(request, 7))))
+    assert [(part.period, part.credits, part.shortfall) for part in parts] == [("2023-11", 0, 0), ("2023-11", 4, 0)]
+
+
+# -- periods that purchases begin --------------------------------------------------------------------------------------
+
+
+def test_a_gift_begins_no_period(shop):
+    """Neither before the first purchase, whose period is called 0 until then, nor after it."""
+    shop.given(free_ten(shop, period="purchase"), shop.gift(100))
+    assert charged(shop, 11) == ("0", 1)
+    shop.given(shop.gift(100))
+    assert charged(shop, 1) == ("0", 1)
+    first = shop.given(shop.buy())
+    assert charged(shop, 11) == (str(first), 1)
+    shop.given(shop.gift(100))
+    assert charged(shop, 1) == (str(first), 1)
+
+
+def test_a_trial_begins_a_period(shop):
+    lot = shop.given(free_ten(shop, period="purchase", trial=True, price={}), shop.buy())
+    assert charged(shop, 1) == (str(lot), 0)
+
+
+def test_what_occurred_before_the_first_purchase_is_metered_there_while_that_is_kept(shop):
+    """The last two are kept: 0 and the first purchase, then the first and the second."""
+    shop.given(free_ten(shop, period="purchase"), shop.gift(100), shop.charge_directly(9))
+    first = shop.at(100).given(shop.buy())
+    assert charged(shop, 2, occurred_at=50) == ("0", 1)
+    second = shop.at(200).given(shop.buy())
+    assert charged(shop, 1, occurred_at=50)[0] == str(second)
+    assert charged(shop, 1, occurred_at=150)[0] == str(first)
+    shop.refuses(shop.correct_period("0", usage={"units": 1}), Reason.charge_unknown)
+
+
+def test_a_request_keeps_the_purchase_under_which_it_was_admitted(shop):
+    first = shop.given(free_ten(shop, period="purchase"), shop.buy())
+    request = shop.given(shop.charge_directly(9), shop.ask(3))
+    shop.given(shop.buy(), shop.buy(), shop.buy())
+    charge = shop.event(shop.when(shop.charge(request, 3)))
+    assert (charge.period, charge.credits, charge.shortfall) == (str(first), 2, 0)
+
+
+def test_a_lot_that_is_reinstated_before_its_start_begins_its_period_as_it_starts(shop):
+    first = shop.given(free_ten(shop, period="purchase"), shop.buy())
+    second = shop.given(shop.buy(start=50))
+    shop.given(shop.reverse(second))
+    assert charged(shop.at(60), 1)[0] == str(first)
+    shop.given(shop.reinstate(second))
+    assert charged(shop, 1)[0] == str(second)

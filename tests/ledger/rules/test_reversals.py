@@ -360,6 +360,16 @@ def test_a_give_back_after_a_part_returns_to_who_paid_before_the_lot(shop):
     shop.leaves(available=40, debt=0, spent=40)
 
 
+def test_a_give_back_returns_to_who_paid_last_first(shop):
+    """Two gifts paid 10 and 20 of the 30 that were owed."""
+    lot = shop.given(shop.plan(), shop.buy())
+    charge = shop.given(shop.charge_directly(30))
+    first = shop.given(shop.reverse(lot), shop.gift(10))
+    second = shop.given(shop.gift(20))
+    assert shop.draws(shop.when(shop.correct(charge, -15))) == [(second, 15)]
+    assert shop.draws(shop.when(shop.correct(charge, -15))) == [(second, 5), (first, 10)]
+
+
 # -- a part of a window ------------------------------------------------------------------------------------------------
 
 

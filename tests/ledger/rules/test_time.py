@@ -2,7 +2,7 @@
 
 import pytest
 
-from ledger import Reason
+from ledger import Limits, RateLimit, Reason
 
 ACCOUNT = ("alice", "pro")
 
@@ -179,3 +179,26 @@ def test_a_start_in_the_past_is_now(shop):
     """A lot that is bought at 100 cannot have started at 40."""
     lot = shop.at(100).given(shop.plan(), shop.gift(10, start=40, expiry=200))
     shop.lot_has(lot, start=shop.moment(100), expiry=shop.moment(200), started=True)
+
+
+# -- a clock that is behind the log ------------------------------------------------------------------------------------
+
+
+def test_where_the_clock_is_behind_a_refusal_says_so_and_counts_from_the_clock(shop):
+    """The log's head is of 100, the clock says 40. What starts at 150 is 110 away from there, and not a microsecond
+    less."""
+    shop.given(shop.plan())
+    shop.at(100).given(shop.gift(10, start=150))
+    behind = {"clock_behind_us": 60_000_000}
+    shop.at(40).refuses(shop.ask(1), Reason.not_subscribed, retry_after_us=110_000_000, **behind)
+    shop.refuses(shop.ask(1, plan="nowhere"), Reason.plan_unknown, retry_after_us=None, **behind)
+    shop.at(150, microseconds=-1).refuses(shop.ask(1), Reason.not_subscribed, retry_after_us=1, clock_behind_us=None)
+    shop.at(150).when(shop.ask(1))
+
+
+def test_a_wait_that_ends_while_the_clock_is_behind_is_as_long_as_the_clock_is(shop):
+    """The rate lets the next pass at the head's own time plus 10, which the clock reaches in 70."""
+    shop.given(shop.plan(limits=Limits(rate=RateLimit(1, 10))), shop.buy())
+    shop.at(100).given(shop.ask(1))
+    shop.at(40).refuses(shop.ask(1), Reason.rate_limited, retry_after_us=70_000_000, clock_behind_us=60_000_000)
+    shop.at(110).when(shop.ask(1))
