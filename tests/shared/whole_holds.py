@@ -69,25 +69,24 @@ def exposure_in(account: Account, period: str, requests: list[Row], reserve: int
     tariffs = {request["tariff"]["version"]: request["tariff"] for request in of_the_period}
     before, among = meter(account, period), total_usage(rests.values()) or {}
     first = sum(total_of(tariff, {}, {}) for tariff in tariffs.values()) if before is None else 0
-    if len(rests) == 1:
-        cost = sum(exposure_alone(account, period, tariff, among, first) for tariff in tariffs.values())
-    else:
-        parts = [dearest(tariff, before or {}, rests[version], among) for version, tariff in tariffs.items()]
-        cost = sum(parts) + first
+    cost = 0
+    for version, tariff in tariffs.items():
+        dimension, own = tariff["parameters"]["dimension"], rests[version]
+        if own.get(dimension, 0) == among.get(dimension, 0):
+            cost += exposure_alone(account, period, tariff, own)
+        else:
+            cost += dearest(tariff, before or {}, own, among) + (total_of(tariff, {}, {}) if before is None else 0)
     unknown = sum(is_unknown(account, request) for request in of_the_period)
     return cost + max(0, reserve * unknown - first)
 
 
-def exposure_alone(account: Account, period: str, tariff: Row, rest: dict[str, int], first: int) -> int:
+def exposure_alone(account: Account, period: str, tariff: Row, rest: dict[str, int]) -> int:
     """Where nobody else moves the meter, what falls on the way pays for what rises after it; but only what was paid
-    can be given back. `first` is what the first charge of the period costs, whatever its usage."""
+    can be given back."""
     before = meter(account, period)
     base = 0 if before is None else total_of(tariff, before, {})
-    is_unpaid = period_short(account, period) > 0 or period_net(account, period) < base
-    if may_fall(tariff) and is_unpaid:
-        return (
-            sum(rises(totals_on_the_way(tariff, before or {}, rest.get(tariff["parameters"]["dimension"], 0)))) + first
-        )
+    if may_fall(tariff) and (period_short(account, period) > 0 or period_net(account, period) < base):
+        return sum(rises(totals_on_the_way(tariff, before or {}, rest.get(tariff["parameters"]["dimension"], 0))))
     return max(0, peak(tariff, before or {}, rest) - base)
 
 

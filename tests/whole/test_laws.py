@@ -717,7 +717,7 @@ def test_buying_is_no_help_where_a_purchase_would_sleep():
 
 
 def test_what_is_bought_covers_open_requests_before_a_direct_charge():
-    """10 are held for 10 units at 1; then 8 others are charged, so that they may cost 26: 16 are missing, and 1 more."""
+    """10 are held for 10 units at 1; then 8 others are charged, so that they may cost 26: 16 are missing, and 1."""
     house = House(credits=10, hold_seconds=60, **tiers("graduated", (10, 1), (None, 3)))
     house.buy()
     house.ask(10)
