@@ -378,7 +378,7 @@ def reverse_lot(account: Account, lot: Row, at: int, amount: int | None) -> None
 def shorten(lot: Row, at: int, money: int, whole: bool) -> None:
     """A window without credits ends now, or earlier by as large a part as was reversed."""
     if whole:
-        lot["expiry"] = min(lot["expiry"], at)
+        lot["expiry"] = min(lot["expiry"], at) if lot["started"] else lot["expiry"]
     else:
         duration = (lot["expiry"] - lot["start"]) * (kept(lot) - money) // kept(lot)
         lot["expiry"] = min(lot["expiry"], max(at if lot["started"] else 0, lot["start"] + duration))

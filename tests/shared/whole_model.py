@@ -146,8 +146,8 @@ class Model:
         return None
 
     def is_reversed(self, command: Any, seq: int) -> bool:
-        """Whether the command is a payment that was void as a whole."""
-        if not isinstance(command, Purchase) or not command.payment:
+        """Whether the command is a purchase whose payment was void as a whole."""
+        if not isinstance(command, Purchase):
             return False
         return bool(self.accounts[command.subscriber, command.plan]["lots"][seq]["void"])
 
