@@ -1,6 +1,7 @@
 """The async twin: awaits the same queue, and never blocks the event loop.
 
-One executor job drains the queue. Cancelling a waiting caller does not withdraw its command: it may still be done.
+One executor job drains the queue. Cancelling a waiting caller does not withdraw its command: it may still be done. What
+must not last then (an admission that nobody entered, `disown`) is taken back by who leads the queue, never by a task.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from typing import ParamSpec, TypeVar, Unpack
 from .clock import Clock, system_clock
 from .commands import Command, Request, RequestTerms
 from .engine import Ledger, Outcome
-from .groups import outcomes_of
-from .metering import AsyncRequestContext
+from .groups import PATIENCE, outcomes_of
+from .metering import AsyncRequestContext, releases
 from .readings import Balance
 
 P = ParamSpec("P")
@@ -29,12 +30,12 @@ GATHERING = timedelta(milliseconds=5)
 """So long a leader waits at most for those to come back who have just been answered; a loop may be closed, or busy."""
 
 
-class _AsyncTicket:
+class AsyncTicket:
     """A caller that awaits a future; its leading is a job of the executor."""
 
     __slots__ = ("_lead", "answered", "commands", "error", "leads", "loop", "outcomes")
 
-    def __init__(self, commands: Sequence[object], lead: Callable[[_AsyncTicket, Callable[[], None]], None]) -> None:
+    def __init__(self, commands: Sequence[object], lead: Callable[[AsyncTicket, Callable[[], None]], None]) -> None:
         self.commands = commands
         self.outcomes: list[Outcome | Exception] = []
         self.error: BaseException | None = None
@@ -43,15 +44,19 @@ class _AsyncTicket:
         self.answered: asyncio.Future[None] = self.loop.create_future()
         self._lead = lead
 
-    def wake(self, beside: Sequence[_AsyncTicket] = ()) -> None:
-        # A loop that was closed meanwhile has nobody left to tell.
-        with suppress(RuntimeError):
+    def wake(self, beside: Sequence[AsyncTicket] = ()) -> None:
+        """It is answered, and those beside it."""
+        with suppress(RuntimeError):  # a loop that was closed meanwhile has nobody left to tell
             self.loop.call_soon_threadsafe(_resolve, (self, *beside))
 
     def lead(self) -> None:
-        if not self.leads:  # it may be told twice
-            self.leads = True
-            self._lead(self, self._gather)
+        """It leads, in a job."""
+        self.leads = True
+        self._lead(self, self._gather)
+
+    def undo(self) -> Sequence[object]:
+        """Give back what was admitted."""
+        return releases(self.outcomes)
 
     def _gather(self) -> None:
         """Let those who have just been answered ask again, if they want to, so that a whole crowd shares one commit:
@@ -66,7 +71,7 @@ def _at_once() -> None:
     """Nobody has just been answered."""
 
 
-def _resolve(tickets: Iterable[_AsyncTicket]) -> None:
+def _resolve(tickets: Iterable[AsyncTicket]) -> None:
     for ticket in tickets:
         if not ticket.answered.done():
             ticket.answered.set_result(None)
@@ -78,6 +83,7 @@ class AsyncLedger:
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="tollbook")
+        self._watched: dict[asyncio.AbstractEventLoop, asyncio.TimerHandle] = {}
 
     @classmethod
     async def open(
@@ -99,7 +105,8 @@ class AsyncLedger:
 
     async def execute(self, command: Command) -> Outcome:
         """Do one command, as `Ledger.execute` does."""
-        ticket = self._ask([command])
+        ticket = self.ticket([command])
+        self.ask(ticket)
         await ticket.answered
         outcomes: list[Outcome] = outcomes_of(ticket)
         return outcomes[0]
@@ -109,7 +116,8 @@ class AsyncLedger:
         listed = list(commands)
         if not listed:
             return []
-        ticket = self._ask(listed)
+        ticket = self.ticket(listed)
+        self.ask(ticket)
         await ticket.answered
         outcomes: list[Outcome] = outcomes_of(ticket)
         return outcomes
@@ -118,11 +126,24 @@ class AsyncLedger:
         """Believe the machine's clock as it is now, as `Ledger.accept_clock`."""
         self.ledger.accept_clock()
 
-    def _ask(self, commands: list[Command]) -> _AsyncTicket:
-        ticket = _AsyncTicket(commands, self._submit_lead)
+    def ticket(self, commands: Sequence[Command]) -> AsyncTicket:
+        """A ticket for commands (at least one) of the running loop's current task; `ask` puts it into the queue."""
+        return AsyncTicket(commands, self._submit_lead)
+
+    def ask(self, ticket: AsyncTicket) -> None:
+        """Put a ticket into the queue; await `ticket.answered` then, and read `outcomes_of` it."""
+        if ticket.loop not in self._watched:
+            self._watch(ticket.loop)
         if self.ledger.queue.enqueue(ticket):
             self._submit_lead(ticket, _at_once)
-        return ticket
+
+    def disown(self, ticket: AsyncTicket) -> None:
+        """Nobody waits for this ticket any more: take it out of the queue, or take back what it did as soon as that is
+        known. Returns at once."""
+        queue = self.ledger.queue
+        queue.disowned.append(ticket)
+        if not queue.led:
+            self._submit(queue.lead)
 
     def request(self, subscriber: str, plan: str, **terms: Unpack[RequestTerms]) -> AsyncRequestContext:
         """Hold, do the work, charge: `async with ledger.request(…, estimate={…}) as request`, as `Ledger.request`."""
@@ -149,14 +170,37 @@ class AsyncLedger:
     ) -> None:
         await self.close()
 
-    def _submit_lead(self, ticket: _AsyncTicket, gather: Callable[[], None]) -> None:
+    def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Look now and then whether those of a loop who wait have a leader: they do not sleep, as threads do, and
+        cannot look for themselves. One timer serves them all; it ends when nobody waits."""
+        for other in [other for other in self._watched if other.is_closed()]:
+            del self._watched[other]
+        self._watched[loop] = loop.call_later(PATIENCE, self._look, loop)
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        queue = self.ledger.queue
+        if queue.led or queue.waits:
+            self._watch(loop)
+            if not queue.led:
+                self._submit(queue.lead)
+        else:
+            del self._watched[loop]
+
+    def _submit(self, job: Callable[[], None]) -> None:
+        try:
+            self._executor.submit(job)
+        except RuntimeError:  # it is shut down, or no thread can be had: the queue must be drained all the same
+            job()
+
+    def _submit_lead(self, ticket: AsyncTicket, gather: Callable[[], None]) -> None:
         try:
             self._executor.submit(self._lead, ticket, gather)
-        except RuntimeError:  # it is shut down, or no thread can be had: the queue must be drained all the same
+        except RuntimeError:
             self._lead(ticket, _at_once)
 
-    def _lead(self, ticket: _AsyncTicket, gather: Callable[[], None]) -> None:
+    def _lead(self, ticket: AsyncTicket, gather: Callable[[], None]) -> None:
         try:
-            gather()
+            if not ticket.outcomes:
+                gather()
         finally:
             self.ledger.queue.lead_for(ticket)

@@ -75,6 +75,10 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
 
 
 Outcome: TypeAlias = Answer | Refused
+_Decided: TypeAlias = tuple[
+    list[object], list[Outcome | Exception], list[Answer | Replay | Refused | Exception], Commit
+]
+"""The commands of a group; what they came to before its last commit, and in it; that commit: the log may have it."""
 
 
 def _parts(commands: list[object]) -> Iterator[list[object]]:
@@ -131,9 +135,11 @@ class Ledger:
         self._tariffs = Tariffs()
         self._process = os.getpid()
         self._lock = threading.RLock()
-        self._queue: CommandQueue[Outcome] = CommandQueue(self._do)
+        self._queue: CommandQueue[Outcome] = CommandQueue(self._do, self._recall)
         self._notes = RefusalNotes()
         self._closed = False
+        self._doing: list[object] = []
+        self._decided: _Decided | None = None
         self._crowded = False  # whether another process wrote between the last two looks at the head
         self._last_read: list[Entry] = []
         with self._lock:
@@ -325,9 +331,15 @@ class Ledger:
     # -- the life of the object ----------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Let go of the log. A second call does nothing."""
+        """Let go of the log. A second call does nothing.
+
+        Admissions whose callers were cancelled or interrupted are given back first; where that cannot be written, they
+        end at their deadlines.
+        """
         if self._closed or self._process != os.getpid():
             return
+        if self._queue.disowned and not self._read_only:
+            self._queue.lead()
         with self._lock:
             self._closed = True
             try:
@@ -360,13 +372,29 @@ class Ledger:
         self._check_process()
         with self._lock:
             self._check_open()
+            self._doing = commands
             return self._commit_all(commands)
+
+    def _recall(self, commands: list[object]) -> list[Outcome | Exception]:
+        """What a group came to, as far as the log has it, after an interrupt of whoever did it, or was about to: the
+        outcomes of its first commands. What was refused or repeated, with nothing written, counts as not done."""
+        self._check_process()
+        with self._lock:
+            self._check_open()
+            if self._decided is None or self._decided[0] is not commands:
+                return []
+            _, done, outcomes, commit = self._decided
+            self._catch_up()
+            found = next(self._store.read(commit.first_seq - 1), None)
+            if found is None or found.hash != commit.hash:
+                return done
+            return [*done, *map(self._told, outcomes)]
 
     def _commit_all(self, commands: list[object]) -> list[Outcome | Exception]:
         outcomes: list[Outcome | Exception] = []
         for part in _parts(commands):
             try:
-                outcomes += self._commit(part)
+                outcomes += self._commit(part, outcomes)
             except Exception as error:
                 if not outcomes:
                     raise
@@ -374,8 +402,9 @@ class Ledger:
                 return [*outcomes, *[error] * (len(commands) - len(outcomes))]
         return outcomes
 
-    def _commit(self, commands: list[object]) -> list[Outcome | Exception]:
-        """One commit: decide, append, fold; again where another process was quicker.
+    def _commit(self, commands: list[object], done: list[Outcome | Exception]) -> list[Outcome | Exception]:
+        """One commit, after those of the group that are `done`: decide, append, fold; again where another process was
+        quicker.
 
         As long as no other process writes, a group is decided on the books as they are: the append compares heads.
         What writes nothing, such as a refusal, is only true of the head that it was decided on.
@@ -390,7 +419,9 @@ class Ledger:
                 if group.events:
                     noted = self._notes.ready(at)
                     try:
-                        self._append(at, [*group.events, *noted])
+                        commit = seal(self._head, at, [*group.events, *noted])
+                        self._decided = self._doing, [*done], outcomes, commit  # from here on the log may have it
+                        self._append(commit, [*group.events, *noted])
                     except Conflict:
                         self._crowded = True
                         continue
@@ -399,7 +430,7 @@ class Ledger:
                     continue
             for request, refused in group.refused:
                 self._notes.add(self._books, request, refused)
-            return [self._first_answer(outcome) if isinstance(outcome, Replay) else outcome for outcome in outcomes]
+            return [self._told(outcome) for outcome in outcomes]
         raise AssertionError("counting never ends")
 
     def _alone(self) -> AbstractContextManager[None]:
@@ -437,10 +468,12 @@ class Ledger:
             return {seq: self._entry(seq)}
         return {seq: Entry(seq, case.at, group.events[seq - self._head.seq - 1])}
 
-    def _append(self, at: int, events: list[Recorded]) -> None:
-        commit = seal(self._head, at, events)
+    def _append(self, commit: Commit, events: list[Recorded]) -> None:
         self._store.append(self._head, commit)
         self._fold(commit, events)
+
+    def _told(self, outcome: Answer | Replay | Refused | Exception) -> Outcome | Exception:
+        return self._first_answer(outcome) if isinstance(outcome, Replay) else outcome
 
     def _first_answer(self, replay: Replay) -> Answer | Exception:
         try:

@@ -5,21 +5,42 @@
         request.charge({"calls": 1})
 
 Entering raises PaymentRequired where the request is refused. Leaving without a final charge gives back what is held; an
-exception in the body does so too.
+exception in the body does so too. So does an entering that is cancelled or interrupted, wherever it stands: what was
+not begun is not done, and what was admitted is released (by this thread, or by who leads the queue at that time; a task
+does not wait for it). A ledger that is closed does that first; what could not be written then ends at its deadline.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from .commands import Charge, Extend, Release, Request
-from .engine import Answer, Ledger
+from .engine import Answer, Ledger, Outcome
+from .errors import PaymentRequired
 from .events import Requested
+from .groups import ThreadTicket, outcomes_of
 
 if TYPE_CHECKING:
     from .aio import AsyncLedger
+
+
+def releases(outcomes: Sequence[Outcome | Exception]) -> list[Release]:
+    """What takes back an admission that nobody has entered; one that was repeated is the hold of somebody else."""
+    return [
+        Release(request=outcome.seq, reason="failed")
+        for outcome in outcomes
+        if isinstance(outcome, Answer) and not outcome.repeated and isinstance(outcome.event, Requested)
+    ]
+
+
+class _Entering(ThreadTicket[Outcome]):
+    """The ticket of a thread that asks for admission."""
+
+    def undo(self) -> Sequence[object]:
+        """Give back what was admitted."""
+        return releases(self.outcomes)
 
 
 class Held:
@@ -34,6 +55,14 @@ class Held:
 
     def __repr__(self) -> str:
         return f"<request {self.id}: holds {self.hold}{'' if self.open else ', closed'}>"
+
+    def undo(self) -> Sequence[object]:
+        """Give back what is still held."""
+        return [Release(request=self.id, reason="failed")] if self.open else ()
+
+    def release(self, error: BaseException | None) -> Release:
+        """What gives back what is still held when the work has ended, by an error or without one."""
+        return Release(request=self.id, reason="failed" if error else "voided")
 
     def _charge(self, usage: Mapping[str, int], labels: Mapping[str, str], final: bool) -> Charge:
         return Charge(request=self.id, usage=dict(usage), labels=dict(labels), final=final)
@@ -65,18 +94,37 @@ class RequestContext:
     def __init__(self, ledger: Ledger, command: Request) -> None:
         self._ledger, self._command = ledger, command
         self._held: HeldRequest | None = None
+        self._disowned = ledger.queue.disowned
 
     def __enter__(self) -> HeldRequest:
-        self._held = HeldRequest(self._ledger, self._ledger.execute(self._command).unwrap())
-        return self._held
+        queue, ticket = self._ledger.queue, _Entering([self._command])
+        try:
+            (outcome,) = queue.serve(ticket)
+            self._held = HeldRequest(self._ledger, outcome.unwrap())
+            return self._held
+        except PaymentRequired:
+            raise
+        except BaseException:
+            if ticket.error is None:
+                self._disowned.append(ticket)  # no other interrupt comes before this one step
+                queue.lead()
+            raise
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         held = self._held
         if held is not None and held.open:
-            # A refusal here means that it has expired meanwhile: then nothing is held any more.
-            self._ledger.execute(Release(request=held.id, reason="failed" if error else "voided"))
+            try:
+                # A refusal here means that it has expired meanwhile: then nothing is held any more.
+                self._ledger.execute(held.release(error))
+            except Exception:
+                self._disowned.append(held)  # it could not be written now
+                raise
+            except BaseException:
+                self._disowned.append(held)  # no other interrupt comes before this one step
+                self._ledger.queue.lead()
+                raise
 
 
 class AsyncHeldRequest(Held):
@@ -107,12 +155,25 @@ class AsyncRequestContext:
         self._held: AsyncHeldRequest | None = None
 
     async def __aenter__(self) -> AsyncHeldRequest:
-        self._held = AsyncHeldRequest(self._ledger, (await self._ledger.execute(self._command)).unwrap())
-        return self._held
+        ledger = self._ledger
+        ticket = ledger.ticket([self._command])
+        try:
+            ledger.ask(ticket)
+            await ticket.answered
+            outcomes: list[Outcome] = outcomes_of(ticket)
+            self._held = AsyncHeldRequest(ledger, outcomes[0].unwrap())
+            return self._held
+        except PaymentRequired:
+            raise
+        except BaseException:
+            if ticket.error is None:
+                ledger.disown(ticket)
+            raise
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         held = self._held
         if held is not None and held.open:
-            await self._ledger.execute(Release(request=held.id, reason="failed" if error else "voided"))
+            # It is done also where the wait for it is cut short.
+            await self._ledger.execute(held.release(error))

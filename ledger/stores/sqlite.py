@@ -137,7 +137,7 @@ class SQLiteStore:
         self.incomplete = False
         self._connection: sqlite3.Connection | None = None
         self._turnstile = Turnstile(write_ahead_file(self._file))
-        self._paused = False
+        self._paused = self._held = False
         self._unmarked_pages = CHECKPOINT_PAGES
         self._half_marked = False
         try:
@@ -169,7 +169,8 @@ class SQLiteStore:
             raise NotWritten(f"{self.path} was opened only to be read", "open it to be written, too")
         committing = False
         try:
-            if not connection.in_transaction:  # it is held otherwise
+            if not self._held:
+                self._undo_what_was_left(connection)
                 self._mark(connection, commit)
                 connection = self._open_connection()
                 self._begin(connection)
@@ -190,20 +191,25 @@ class SQLiteStore:
         except BaseException:
             self._roll_back()
             raise
+        finally:
+            self._held = False
 
     @contextmanager
     def hold(self) -> Iterator[None]:
         """Nobody else writes inside, up to the first append. Raises Locked."""
         try:
             connection = self._open_connection()
+            self._undo_what_was_left(connection)
             if not self._read_only:
                 self._mark(connection)
             self._begin(self._open_connection())
         except sqlite3.Error as error:
             raise self._not_written(error) from error
+        self._held = True
         try:
             yield
         finally:
+            self._held = False
             self._roll_back()
 
     def read(self, after: int = 0) -> Iterator[Commit]:
@@ -405,6 +411,12 @@ class SQLiteStore:
         if not found:
             raise self._not_written(error) from error
 
+    def _undo_what_was_left(self, connection: sqlite3.Connection) -> None:
+        """A second interrupt may have come before an append that was interrupted could undo what it had begun: nobody
+        may read that, or wait for its lock."""
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
     def _roll_back(self) -> None:
         """Undo what was begun; SQLite may have done so itself. Where that fails, the file is let go of."""
         if self._connection is not None and self._connection.in_transaction:
@@ -428,7 +440,10 @@ class SQLiteStore:
 
     def _execute(self, sql: str, *parameters: object) -> list[Any]:
         try:
-            return self._open_connection().execute(sql, parameters).fetchall()
+            connection = self._open_connection()
+            if not self._held:
+                self._undo_what_was_left(connection)
+            return connection.execute(sql, parameters).fetchall()
         except (sqlite3.DatabaseError, UnicodeError) as error:
             # Text that is no text has no code of SQLite's: Python finds it.
             if isinstance(error, sqlite3.OperationalError) and hasattr(error, "sqlite_errorname"):

@@ -158,7 +158,7 @@ def _report(seed: int, steps: int, plans: Sequence[CreatePlan], world: World) ->
     return SimulationReport(
         seed=seed,
         steps=steps,
-        policies=tuple(str(plan.policy) for plan in plans),
+        policies=tuple(world.oracle.books.plans[plan.plan].terms.tariff.policy for plan in plans),
         actions=_sorted(world.actions),
         commands=_sorted(world.commands),
         refused=_sorted(world.refused),

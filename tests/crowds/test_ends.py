@@ -14,7 +14,7 @@ import pytest
 from crowds import BEGIN, Child, stock
 
 from ledger import AsyncLedger, Charge, CreatePlan, Ledger, Purchase
-from ledger.errors import OutcomeUnknown
+from ledger.errors import NotWritten
 from ledger.plugins import Price, policies
 
 
@@ -92,7 +92,7 @@ def leaving(monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_a_job_that_ends_in_the_middle_of_a_group_leaves_nobody_waiting(path: Path, leaving: str) -> None:
-    """All of its group learn that nothing is known, nothing of it was written, and the next group goes on."""
+    """All of its group learn that nothing of it was written, and the next group goes on."""
 
     async def main() -> list[Any]:
         async with AsyncLedger(opened(path)) as ledger:
@@ -108,7 +108,7 @@ def test_a_job_that_ends_in_the_middle_of_a_group_leaves_nobody_waiting(path: Pa
             return told
 
     told = asyncio.run(asyncio.wait_for(main(), crowds.PATIENCE))
-    assert [type(each) for each in told] == [OutcomeUnknown] * 4
+    assert [type(each) for each in told] == [NotWritten] * 4
     assert keys(path) == {"after"}
 
 

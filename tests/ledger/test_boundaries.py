@@ -195,7 +195,8 @@ def test_a_job_that_is_left_over_leads_no_queue_that_is_not_its_own() -> None:
     async def main() -> None:
         async with AsyncLedger(Ledger.open(clock=Clock())) as crowd:
             await crowd.execute_many([PLAN, BUY])
-            stale = crowd._ask([USE])
+            stale = crowd.ticket([USE])
+            crowd.ask(stale)
             await stale.answered
             queue, inside, go_on = crowd.ledger.queue, threading.Event(), threading.Event()
             do = queue._do

@@ -964,6 +964,61 @@ def changed(store: MemoryStore, event: Event, instead: Event) -> MemoryStore:
     return other
 
 
+# -- holds that count together -----------------------------------------------------------------------------------------
+
+
+class Package:
+    """6 credits, and packages of 4 tokens for 3: three requests of 2 tokens hold 3, 0 and 3; the second one is charged
+    first, and has the 3 of the last one. `gives`, `takes` and `charged` say how; what stands before them is kept."""
+
+    def __init__(self) -> None:
+        store = MemoryStore(id="lent")
+        at = {"subscriber": "ann", "plan": "p"}
+        plan = {"policy": "package", "parameters": {"dimension": "tokens", "size": 4, "credits": 3}}
+        with Ledger(store, lambda: BEGIN) as ledger:
+            do = Story(ledger).do
+            do(CreatePlan(plan="p", owner="o", credits=6, **plan))
+            do(Purchase(**at))
+            self.requests = [do(Request(**at, estimate={"tokens": 2})) for _ in range(3)]
+            do(Charge(request=self.requests[1], usage={"tokens": 2}))
+            assert audit(store).findings == ()
+            *self._before, last = store.read()
+            self.gives, self.takes, self.charged = (replace(each) for each in unseal(last))
+
+    def otherwise(self, *events: Event) -> list[tuple[str, str]]:
+        """What is found where the last commit is another one."""
+        store = MemoryStore(id="lent")
+        for commit in self._before:
+            store.append(store.head(), commit)
+        store.append(store.head(), seal(store.head(), BEGIN, list(events)))
+        return [(each.kind, each.field) for each in audit(store).findings]
+
+
+def test_a_charge_is_not_short_while_others_hold_more_than_they_may_cost():
+    log = Package()
+    assert log.otherwise(replace(log.charged, credits=0, draws=(), shortfall=3)) == [("coverage", "draws")]
+
+
+def test_others_give_up_only_what_they_do_not_need():
+    """The price is 3, and all 6 that are held are lent to it: then the others hold nothing, and may cost 3."""
+    log = Package()
+    (lot, _), *_ = log.takes.draws
+    gives = Reheld(account=1, request=log.requests[0])
+    found = log.otherwise(log.gives, gives, replace(log.takes, draws=((lot, 6),)), log.charged)
+    assert set(found) == {("coverage", "draws"), ("coverage", "holds")}
+
+
+def test_the_youngest_request_gives_first():
+    log = Package()
+    gives = replace(log.gives, request=log.requests[0])
+    assert log.otherwise(gives, log.takes, log.charged) == [("coverage", "request")]
+
+
+def test_what_a_request_gave_up_is_held_by_another():
+    log = Package()
+    assert ("coverage", "draws") in log.otherwise(log.gives, log.charged)
+
+
 # -- leaps of the clock ------------------------------------------------------------------------------------------------
 
 

@@ -13,7 +13,7 @@ from chains import Outbox
 from chains.outbox import Step
 from ledger import Entry, Ledger, draft, due, reducers
 from ledger.books import Account, Books, OpenRequest, Plan, total
-from ledger.decisions import charges
+from ledger.decisions import ahead, charges
 from ledger.errors import Conflict, NotWritten, OutcomeUnknown, SendUnknown
 from ledger.events import Charged, Draws, Recorded
 from ledger.folding import snapshot_of
@@ -145,12 +145,12 @@ class SnapshotsAhead(Ledger):
     def _save_snapshot(self) -> None:
         ahead = Books.load(self._books.dump())
         for number, account in ahead.accounts.items():
-            ahead.accounts[number] = due.due(account, ahead.plans[account.plan], self._clock())[0]
+            ahead.accounts[number] = due.due(account, ahead.plans[account.plan], self._clock(), self._tariffs)[0]
         self._store.save_snapshot(snapshot_of(ahead, self._head))
 
 
 def test_a_snapshot_that_is_ahead_of_the_log_is_found() -> None:
-    assert found(engine=SnapshotsAhead) in BOOKS
+    assert found(engine=SnapshotsAhead) in BOOKS | CREDITS
 
 
 class ForgetsOlderKeys(Ledger):
@@ -171,15 +171,21 @@ def test_a_snapshot_that_forgets_a_window_of_keys_is_found() -> None:
 
 def test_a_hold_that_is_released_twice_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only of a request that was charged in part: what is left of its hold returns once more."""
-    unhold = reducers._unhold
+    unhold = reducers.unhold
 
     def twice(account: Account, request: OpenRequest) -> None:
         unhold(account, request)
         if request.charged:
             unhold(account, request)
 
-    monkeypatch.setattr(reducers, "_unhold", twice)
+    monkeypatch.setattr(reducers, "unhold", twice)
     assert found() in CREDITS
+
+
+def test_returning_credits_that_do_not_pay_what_is_owed_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only those that return by a command."""
+    monkeypatch.setattr(ahead, "repaying", lambda account, plan, seq, at, instant, event: event)
+    assert found() in CREDITS | {"no account owes and has free credits at once"}
 
 
 def test_a_key_that_is_forgotten_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,13 +58,14 @@ def test_every_law_holds_in_long_runs() -> None:
 
 def test_some_seeds_meet_everything() -> None:
     """Each kind of fault strikes, each kind of step is done, and most of what can happen does."""
-    reports = [simulate(seed) for seed in range(12)]
+    reports = [simulate(seed) for seed in range(24)]
     assert {kind for report in reports for kind in report.faults} == set(KINDS)
     events = Counter[str]()
     for report in reports:
         events.update(report.events)
     assert {"Adjusted", "Charged", "Extended", "Frozen", "Lapsed", "Released", "Reversed", "Withdrawn"} <= set(events)
     assert {"SettlementConfirmed", "SettlementUnknown", "RefusedRequests"} <= set(events)
+    assert {"Reheld", "Reinstated", "Unfrozen"} <= set(events)
     assert sum(report.unheard for report in reports) > 0
     reasons = {reason for report in reports for reason in report.refused}
     assert {"insufficient_credits", "in_debt", "rate_limited", "key_reused", "overflow", "expired"} <= reasons
