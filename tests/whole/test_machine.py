@@ -23,7 +23,7 @@ from whole_model import Model
 from whole_witness import Witness
 
 from ledger import Entry, Ledger, Outcome
-from ledger.commands import Purchase, RegisterAgent, Reinstate, Reverse, Terms, Tick
+from ledger.commands import Purchase, RegisterAgent, Reinstate, RepricePlan, Reverse, Terms, Tick
 from ledger.events import Escrow, EscrowFunding
 from ledger.movements import Journal
 from ledger.plugins import stores
@@ -187,6 +187,36 @@ class Machine(RuleBasedStateMachine):
         """Seldom: not much can be asked of an account after that."""
         if really == 0:
             self.do(draft)
+
+    @rule(plan=drafts.on_sale, crowd=drafts.crowds, ends=drafts.ends, repriced=st.none() | drafts.tariffs)
+    def serve_a_crowd(self, plan: str, crowd: list[Any], ends: list[Any], repriced: Any) -> None:
+        """Several requests of one account at once, perhaps under two tariffs, end in parts and in any order."""
+        before = len(self.main.names.requests)
+        for number, request in enumerate(crowd):
+            if number == 1 and repriced:
+                self.do(RepricePlan(plan=plan, policy=repriced[0], parameters=repriced[1]))
+            self.do(replace(request, subscriber="ann", plan=plan))
+        admitted = len(self.main.names.requests) - before
+        for end in ends if admitted else ():
+            self.do(replace(end, request=1 + end.request % admitted))
+
+    @rule(
+        plan=drafts.on_sale, request=drafts.requests, charge=drafts.direct_charges, end=drafts.endings | drafts.charges
+    )
+    def owe_and_get_back(self, plan: str, request: Any, charge: Any, end: Any) -> None:
+        """Work costs more than is free while something is held, which then returns."""
+        account = {"subscriber": "ann", "plan": plan, "agent": ""}
+        self.do(replace(request, url="", **account))
+        free = min(max(0, self.main.ledger.balance("ann", plan).available), 60)
+        self.do(replace(charge, usage={"tokens": free + 3, "calls": free + 3}, **account))
+        self.do(replace(end, request=1))
+
+    @rule(plan=drafts.on_sale, seconds=st.integers(0, 25), charge=drafts.direct_charges)
+    def charge_after_the_end(self, plan: str, seconds: int, charge: Any) -> None:
+        ends = [lot.expiry for lot in self.main.ledger.lots("ann", plan)]
+        if ends and None not in ends:
+            self.let_time_pass(max(0, max(ends) - self.main.clock) + seconds * SECOND)
+            self.do(replace(charge, subscriber="ann", plan=plan, agent="", occurred_at=charge.occurred_at and -seconds))
 
     @rule(
         charge=drafts.direct_charges,
