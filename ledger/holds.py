@@ -11,13 +11,13 @@ all of them cost together does not. So there the holds count together, and move 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from .amounts import add_usage
 from .books import Account, Meter, OpenRequest, Plan, total
 from .events import Draws, Reheld, Usage
 from .plugins import Policy
-from .rating import PolicyFailed, PriceTooLarge, credits, dearest, peak, reads_labels
+from .rating import PolicyFailed, PriceTooLarge, credits, dearest, peak, reads, reads_labels
 from .repaying import free_draws
 from .tariffs import Tariffs
 
@@ -44,7 +44,6 @@ def exposure(
         together = shared.setdefault(request.period, _Shared())
         together.among = add_usage(together.among, rest)
         if policy.scope == "request":
-            together.others = True
             alone += max(_alone(policy, request, rest), unknown)
         else:
             together.add(policy, request, rest)
@@ -54,13 +53,11 @@ def exposure(
 
 class _Shared:
     """Open requests that move one meter: what they may still use in all (`among`); the part of those under each tariff
-    that is priced by that meter, and how many of them estimate nothing; and whether there are `others`, which are not
-    priced so."""
+    that is priced by that meter, and how many of them estimate nothing."""
 
     def __init__(self) -> None:
         self.among: Usage = {}
         self.parts: dict[tuple[int, tuple[tuple[str, str], ...]], tuple[Policy, dict[str, str], Usage]] = {}
-        self.others = False
         self.unknown = 0
 
     def add(self, policy: Policy, request: OpenRequest, rest: Usage) -> None:
@@ -83,23 +80,39 @@ def _alone(policy: Policy, request: OpenRequest, rest: Usage) -> int:
 
 
 def _together(meter: Meter | None, shared: _Shared) -> int:
-    """What requests that share a period's meter may cost; under one tariff exactly, under several at most."""
-    before: Mapping[str, int] = meter.usage if meter is not None else {}
+    """What requests that share a period's meter may cost: exactly under one tariff, at most under several."""
+    before = meter.usage if meter is not None else {}
     begun = meter is not None and meter.charged
-    parts = list(shared.parts.values())
-    first = 0 if begun else sum(credits(policy, {}, labels) for policy, labels, _ in parts)
-    unknown = max(0, shared.unknown - first)
-    if len(parts) == 1 and not shared.others:
-        policy, labels, rest = parts[0]
-        paid = credits(policy, before, labels) if begun else 0
-        most = max(0, peak(policy, before, rest, labels) - paid)
-        if not policy.monotone and meter is not None and (meter.shortfall or meter.net < paid):
-            # A total that falls pays for its next rise only as far as it was paid, so here each rise counts. Where it
-            # falls on the way, one unit at least rises by nothing, and the others are all rises.
-            fewer = {name: units - 1 for name, units in rest.items() if units > 1}
-            most = max(most, dearest(policy, before, fewer, rest, labels) + first)
-        return most + unknown
-    return first + unknown + sum(dearest(policy, before, rest, shared.among, labels) for policy, labels, rest in parts)
+    most = first = 0
+    for policy, labels, rest in shared.parts.values():
+        begins = 0 if begun else credits(policy, {}, labels)
+        read = reads(policy, labels)
+        if _reads_the_same(read, rest, shared.among):
+            most += _by_one_tariff(policy, labels, meter, rest)
+        else:
+            most += dearest(policy, before, rest, shared.among, labels) + begins
+        first += begins
+    return most + max(0, shared.unknown - first)
+
+
+def _reads_the_same(read: frozenset[str] | None, one: Usage, other: Usage) -> bool:
+    """Whether two usages are the same to a tariff that reads these dimensions (None: all)."""
+    names = {*one, *other} if read is None else read
+    return all(one.get(name, 0) == other.get(name, 0) for name in names)
+
+
+def _by_one_tariff(policy: Policy, labels: dict[str, str], meter: Meter | None, rest: Usage) -> int:
+    """What `rest` may cost where nobody else moves the meter."""
+    before = meter.usage if meter is not None else {}
+    paid = credits(policy, before, labels) if meter is not None and meter.charged else 0
+    most = max(0, peak(policy, before, rest, labels) - paid)
+    if policy.monotone or meter is None or (not meter.shortfall and meter.net >= paid):
+        return most
+    # A total that falls pays for its next rise only as far as it was paid, so here each rise counts. Where it falls on
+    # the way, one unit at least rises by nothing, and the others are all rises.
+    fewer = {name: units - 1 for name, units in rest.items() if units > 1}
+    begins = 0 if meter.charged else credits(policy, {}, labels)
+    return max(most, dearest(policy, before, fewer, rest, labels) + begins)
 
 
 def covering(account: Account, plan: Plan, at: int, tariffs: Tariffs) -> Iterator[Reheld]:

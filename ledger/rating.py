@@ -147,15 +147,23 @@ def reads_labels(policy: Policy) -> bool:
 
 def unpriced(policy: Policy, usage: Mapping[str, int], labels: Mapping[str, str]) -> dict[str, int]:
     """The units that no rate of the policy reads. A policy that does not say what it reads, reads everything."""
-    if not usage or not says_what_it_reads(policy):
+    read = reads(policy, labels) if usage else None
+    if read is None or read.issuperset(usage):
         return {}
+    return {name: units for name, units in usage.items() if units and name not in read}
+
+
+def reads(policy: Policy, labels: Mapping[str, str]) -> frozenset[str] | None:
+    """The dimensions that the policy has a rate for, as it says; None where any may count. Raises PolicyFailed."""
+    if not says_what_it_reads(policy):
+        return None
     try:
         read = policy.reads({**labels})
-        if read is None or read.issuperset(usage):
-            return {}
-        return {name: units for name, units in usage.items() if units and name not in read}
     except Exception as error:
         raise PolicyFailed(f"the pricing policy raised {type(error).__name__}: {error}") from error
+    if read is not None and not isinstance(read, frozenset):
+        raise PolicyFailed(f"the pricing policy reads {read!r:.100}: not a frozenset of dimensions, and not None")
+    return read
 
 
 def _peaks(policy: Policy) -> TypeGuard[PeakingPolicy]:
