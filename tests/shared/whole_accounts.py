@@ -196,7 +196,9 @@ def pay_with(account: Account, lot: Row) -> None:
         if owed["request"]:
             request = account["requests"][owed["request"]]
             request["draws"] = retaken(request["draws"], lot["id"], part)
-        elif not owed["lot"]:
+        elif owed["lot"]:
+            account["paid_for"].append({"source": owed["lot"], "lot": lot["id"], "credits": part})
+        else:
             account["takes"] = retaken(account["takes"], lot["id"], part, charge=owed["charge"])
             count_in(account, owed["period"], DEBT, -part)
             count_in(account, owed["period"], lot["id"], part)
@@ -285,13 +287,16 @@ def give_back_of_charge(account: Account, at: int, command: Any, metered: str, c
     """To the lots that the charge drew on, last drawn first, never more than was drawn."""
     parts: list[Row] = []
     for row in reversed([row for row in account["takes"] if row["charge"] == command.charge]):
-        part = min(credits, row["credits"], on(account, row["lot"], "spent") - total(parts, row["lot"]))
-        row["credits"] -= part
-        credits -= part
-        if row["lot"] == DEBT:
-            no_longer_owe(account, part, charge=command.charge)
-        count_in(account, metered, row["lot"], -part)
-        parts.append({"lot": row["lot"], "credits": part})
+        drawn = row["credits"]
+        for lot, bound in goes_to(account, row["lot"]):
+            part = max(0, min(credits, drawn, bound, on(account, lot, "spent") - total(parts, lot)))
+            row["credits"] = max(0, row["credits"] - part)
+            credits -= part
+            if lot == DEBT:
+                no_longer_owe(account, part, charge=command.charge)
+            took_back(account, row["lot"], lot, part)
+            count_in(account, metered, lot, -part)
+            parts.append({"lot": lot, "credits": part})
     give_back(account, at, parts, command.expiry)
     refuse_if(credits > 0, "adjustment_exceeds")
 
@@ -299,14 +304,37 @@ def give_back_of_charge(account: Account, at: int, command: Any, metered: str, c
 def give_back_of_period(account: Account, at: int, period: str, credits: int, expiry: int | None) -> int:
     """To the lots drawn on in the period, most recently drawn first. Single charges keep their nets. What is left."""
     drawn = [row["lot"] for row in account["period_draws"] if row["period"] == period and row["credits"] > 0]
-    for lot in dict.fromkeys(reversed(drawn)):
-        part = min(credits, max(0, drawn_in(account, period, lot)), on(account, lot, "spent"))
-        credits -= part
-        if lot == DEBT:
-            no_longer_owe(account, part, period=period)
-        count_in(account, period, lot, -part)
-        give_back(account, at, [{"lot": lot, "credits": part}], expiry)
+    for drawn_on in dict.fromkeys(reversed(drawn)):
+        there = max(0, drawn_in(account, period, drawn_on))
+        for lot, bound in goes_to(account, drawn_on):
+            part = max(0, min(credits, there, bound, on(account, lot, "spent")))
+            credits -= part
+            if lot == DEBT:
+                no_longer_owe(account, part, period=period)
+            took_back(account, drawn_on, lot, part)
+            count_in(account, period, lot, -part)
+            give_back(account, at, [{"lot": lot, "credits": part}], expiry)
     return credits
+
+
+def goes_to(account: Account, lot: int) -> list[tuple[int, int]]:
+    """Where goes what was drawn on a lot, and how much at most: to itself; if its payment was disputed, first to the
+    debt, then to the lots that paid what it owed, last paid first."""
+    itself = (lot, on(account, lot, "spent"))
+    if lot == DEBT or not account["lots"][lot]["was_disputed"]:
+        return [itself]
+    owed = sum(row["credits"] for row in account["owed"] if not row["request"])
+    payers = [(row["lot"], row["credits"]) for row in reversed(account["paid_for"]) if row["source"] == lot]
+    return [(DEBT, owed), *payers, itself]
+
+
+def took_back(account: Account, source: int, lot: int, credits: int) -> None:
+    """What a lot paid for another is lowered, last paid first."""
+    for row in reversed(account["paid_for"]):
+        if (row["source"], row["lot"]) == (source, lot):
+            part = min(credits, row["credits"])
+            row["credits"] -= part
+            credits -= part
 
 
 def count_in(account: Account, period: str, lot: int, credits: int) -> None:
@@ -330,11 +358,11 @@ def reverse_lot(account: Account, lot: Row, at: int, amount: int | None) -> None
     credits = sum(places.values())
     if not whole:
         credits = min(credits, (lot["credits"] - on(account, number, "withdrawn")) * money // kept(lot))
-    row = {"credits": credits, "money": money, "expiry": lot["expiry"]}
+    end = lot["expiry"]
     if not lot["credits"]:
         shorten(lot, at, money, whole)
-    lot["reversals"].append(row)
-    lot["void"] = whole
+    lot["reversals"].append({"credits": credits, "money": money, "time": (end or 0) - (lot["expiry"] or 0)})
+    lot |= {"void": whole, "was_disputed": True}
     for place, there in places.items():
         part = min(credits, there)
         credits -= part
@@ -342,7 +370,6 @@ def reverse_lot(account: Account, lot: Row, at: int, amount: int | None) -> None
         if place == "spent" and part:
             move(account, DEBT, "left", "spent", part)
             owe(account, part, lot=number)
-            account["has_void_draws"] = True
         if place == "held":
             move(account, DEBT, "left", "held", part)
             hold_as_debt(account, number, part)
@@ -351,10 +378,10 @@ def reverse_lot(account: Account, lot: Row, at: int, amount: int | None) -> None
 def shorten(lot: Row, at: int, money: int, whole: bool) -> None:
     """A window without credits ends now, or earlier by as large a part as was reversed."""
     if whole:
-        lot["expiry"] = min(lot["expiry"], at)
+        lot["expiry"] = min(lot["expiry"], at) if lot["started"] else lot["expiry"]
     else:
         duration = (lot["expiry"] - lot["start"]) * (kept(lot) - money) // kept(lot)
-        lot["expiry"] = max(at if lot["started"] else 0, lot["start"] + duration)
+        lot["expiry"] = min(lot["expiry"], max(at if lot["started"] else 0, lot["start"] + duration))
 
 
 def hold_as_debt(account: Account, lot: int, credits: int) -> None:
@@ -375,7 +402,7 @@ def reinstate_lot(account: Account, lot: Row, at: int) -> None:
     """A dispute was won: the lot has again what its reversals took."""
     move(account, lot["id"], "withdrawn", "left", sum(row["credits"] for row in lot["reversals"]))
     if not lot["credits"]:
-        lot["expiry"] = lot["reversals"][0]["expiry"]
+        lot["expiry"] += sum(row["time"] for row in lot["reversals"])
     lot |= {"reversals": [], "void": False}
     if not lot["started"] and lot["start"] <= at:
         start(account, lot, at)

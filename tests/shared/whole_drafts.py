@@ -171,6 +171,8 @@ direct_charges = st.builds(
 endings = st.builds(Release, request=back, reason=st.sampled_from(["voided", "failed"])) | st.builds(
     Extend, request=back, seconds=st.integers(0, 30)
 )
+crowds = st.lists(st.builds(Request, **accounts, estimate=usages, labels=labels), min_size=2, max_size=4)
+ends = st.lists(charges | charges | st.builds(Release, request=back), min_size=2, max_size=7)
 corrections = st.builds(Adjust, charge=back, credits=st.integers(-9, 9).filter(bool), expiry=given) | st.builds(
     Adjust, charge=back, usage=deltas, expiry=given
 )
@@ -227,6 +229,8 @@ everything = st.one_of(
     corrections,
     period_corrections,
     withdrawals,
+    reversals,
+    reinstatements,
     catalogue,
     nonsense,
     ticks,

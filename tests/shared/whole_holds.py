@@ -31,14 +31,16 @@ def held(requests: list[Row]) -> int:
     return sum(total(request["draws"]) for request in requests)
 
 
-def exposure(account: Account, requests: list[Row]) -> int:
-    """The most that these requests, which are open, may still cost within their estimates, in whatever order."""
+def exposure(account: Account, requests: list[Row], reserve: int = 1) -> int:
+    """The most that these requests, which are open, may still cost within their estimates, in whatever order; and a
+    reserve for each of which nothing is known."""
     if not account["plan"]["credits"]:
         return 0
-    alone = sum(exposure_of_one(account, request) for request in requests if not is_of_a_period(request))
+    alone = sum(exposure_of_one(account, request, reserve) for request in requests if not is_of_a_period(request))
     periods = dict.fromkeys(request["period"] for request in requests)
     return alone + sum(
-        exposure_in(account, period, [row for row in requests if row["period"] == period]) for period in periods
+        exposure_in(account, period, [row for row in requests if row["period"] == period], reserve)
+        for period in periods
     )
 
 
@@ -47,7 +49,7 @@ def is_unknown(account: Account, request: Row) -> bool:
     return not any(request["estimate"].values()) and usage_of_request(account, request["id"]) is None
 
 
-def exposure_of_one(account: Account, request: Row) -> int:
+def exposure_of_one(account: Account, request: Row, reserve: int) -> int:
     used = usage_of_request(account, request["id"])
     whole = total_of(request["tariff"], at_least(request["estimate"], used or {}), request["labels"])
     return max(
@@ -56,7 +58,7 @@ def exposure_of_one(account: Account, request: Row) -> int:
     )
 
 
-def exposure_in(account: Account, period: str, requests: list[Row]) -> int:
+def exposure_in(account: Account, period: str, requests: list[Row], reserve: int) -> int:
     """What the requests of one period cost that are priced by its meter. All of its requests move that."""
     rests: dict[int, dict[str, int]] = {}
     for request in requests:
@@ -67,24 +69,24 @@ def exposure_in(account: Account, period: str, requests: list[Row]) -> int:
     tariffs = {request["tariff"]["version"]: request["tariff"] for request in of_the_period}
     before, among = meter(account, period), total_usage(rests.values()) or {}
     first = sum(total_of(tariff, {}, {}) for tariff in tariffs.values()) if before is None else 0
-    if len(rests) == 1:
-        cost = sum(exposure_alone(account, period, tariff, among, first) for tariff in tariffs.values())
-    else:
-        parts = [dearest(tariff, before or {}, rests[version], among) for version, tariff in tariffs.items()]
-        cost = sum(parts) + first
-    return cost + max(0, sum(is_unknown(account, request) for request in of_the_period) - first)
+    cost = 0
+    for version, tariff in tariffs.items():
+        dimension, own = tariff["parameters"]["dimension"], rests[version]
+        if own.get(dimension, 0) == among.get(dimension, 0):
+            cost += exposure_alone(account, period, tariff, own)
+        else:
+            cost += dearest(tariff, before or {}, own, among) + (total_of(tariff, {}, {}) if before is None else 0)
+    unknown = sum(is_unknown(account, request) for request in of_the_period)
+    return cost + max(0, reserve * unknown - first)
 
 
-def exposure_alone(account: Account, period: str, tariff: Row, rest: dict[str, int], first: int) -> int:
+def exposure_alone(account: Account, period: str, tariff: Row, rest: dict[str, int]) -> int:
     """Where nobody else moves the meter, what falls on the way pays for what rises after it; but only what was paid
-    can be given back. `first` is what the first charge of the period costs, whatever its usage."""
+    can be given back."""
     before = meter(account, period)
     base = 0 if before is None else total_of(tariff, before, {})
-    is_unpaid = period_short(account, period) > 0 or period_net(account, period) < base
-    if may_fall(tariff) and is_unpaid:
-        return (
-            sum(rises(totals_on_the_way(tariff, before or {}, rest.get(tariff["parameters"]["dimension"], 0)))) + first
-        )
+    if may_fall(tariff) and (period_short(account, period) > 0 or period_net(account, period) < base):
+        return sum(rises(totals_on_the_way(tariff, before or {}, rest.get(tariff["parameters"]["dimension"], 0))))
     return max(0, peak(tariff, before or {}, rest) - base)
 
 
@@ -101,18 +103,21 @@ def hold_of(account: Account, plan: Row, at: int, command: Any) -> int:
 
 
 def lend(account: Account, request: Row, price: int, at: int, final: bool) -> None:
-    """Others hold more than they may still cost, and a charge costs more than there is: they give that up."""
+    """Others hold more than they may still cost, and a charge costs more than there is: they give that up. What is
+    reserved for those of which nothing is known is only given to one that stays within its estimate."""
     if not account["plan"]["credits"]:
         return
     others = [row for row in open_requests(account) if row is not request]
-    spare = held(others) - exposure(account, others if final else [*others, request])
+    used = usage_of_request(account, request["id"]) or {}
+    reserve = int(any(units > request["estimate"].get(name, 0) for name, units in used.items()))
+    spare = held(others) - exposure(account, others if final else [*others, request], reserve)
     missing = min(spare, price - total(request["draws"]) - max(0, available(account, at)))
     for giver in sorted(others, key=lambda row: row["id"], reverse=True):
         for row in reversed(giver["draws"]):
             part = max(0, min(missing, row["credits"])) if row["lot"] != DEBT else 0
             missing -= part
             row["credits"] -= part
-            request["draws"].append({"lot": row["lot"], "credits": part})
+            request["draws"] += [{"lot": row["lot"], "credits": part}] if part else []
 
 
 def hold_more(account: Account, at: int) -> None:
@@ -125,4 +130,4 @@ def hold_more(account: Account, at: int) -> None:
             part = max(0, min(missing, on(account, lot["id"], "left")))
             missing -= part
             move(account, lot["id"], "left", "held", part)
-            oldest["draws"].append({"lot": lot["id"], "credits": part})
+            oldest["draws"] += [{"lot": lot["id"], "credits": part}] if part else []

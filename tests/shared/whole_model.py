@@ -63,7 +63,7 @@ from whole_metering import (
 from whole_prices import OF_A_PERIOD, on_top, plus, unread
 from whole_time import as_due, settle
 
-from ledger.commands import Adjust, Charge, Command, Purchase, Request, admit, fingerprint
+from ledger.commands import Charge, Command, Purchase, Request, admit, fingerprint
 from ledger.refusals import Refusal as BadlyTyped
 
 KEY_WINDOW = 86_400 * SECOND
@@ -146,8 +146,8 @@ class Model:
         return None
 
     def is_reversed(self, command: Any, seq: int) -> bool:
-        """Whether the command is a payment that was void as a whole."""
-        if not isinstance(command, Purchase) or not command.payment:
+        """Whether the command is a purchase whose payment was void as a whole."""
+        if not isinstance(command, Purchase):
             return False
         return bool(self.accounts[command.subscriber, command.plan]["lots"][seq]["void"])
 
@@ -271,8 +271,8 @@ class Model:
     def opened(self, key: tuple[str, str]) -> Account:
         by_number: Account = {"lots": {}, "requests": {}, "charges": {}, "unpriced": {}, "plan": self.plans[key[1]]}
         in_order: Account = {"moves": [], "takes": [], "owed": [], "adjustments": [], "period_draws": []}
-        in_order |= {"shorts": [], "counted": []}
-        return self.accounts.get(key, by_number | in_order | {"frozen": False, "has_void_draws": False})
+        in_order |= {"shorts": [], "counted": [], "paid_for": []}
+        return self.accounts.get(key, by_number | in_order | {"frozen": False})
 
     def last_window_end(self, account: Account, at: int) -> int:
         """The end of the last window that still gives access; those that are over do not matter."""
@@ -298,7 +298,7 @@ class Model:
         self.accounts.setdefault(key, self.opened(key))
         with self.writing(key, at) as account:
             lot |= {"cost": sum(amount for _, amount in lot["shares"]), "money_back": [], "reversals": []}
-            lot |= {"started": False, "gone": False, "void": False, "extended": False}
+            lot |= {"started": False, "gone": False, "void": False, "extended": False, "was_disputed": False}
             lot["refunds_lapses"] = self.plans[key[1]]["on_lapse"] == "refund"
             account["lots"][lot["id"]] = lot
             move(account, lot["id"], "issued", "left", lot["credits"])
@@ -582,17 +582,6 @@ class Model:
         """An account's current metering period, the one before, and one that is not kept."""
         kept = kept_periods(as_due(self.opened(key), at), self.plans[key[1]], at)
         return [kept[0], kept[min(1, len(kept) - 1)], "long ago"]
-
-    def is_undecided(self, command: Any) -> bool:
-        """Whether the design leaves open what the command gives back: credits that were drawn on a lot since reversed.
-
-        Who has paid which part of such a debt, and so where it returns, is the engine's to say; the totals are not.
-        """
-        if not isinstance(command, Adjust | Charge) or self.scope(command) not in self.accounts:
-            return False
-        account, plan = self.accounts[self.scope(command)], self.plans[self.scope(command)[1]]
-        gives_back = isinstance(command, Adjust) or any(tariff["policy"] == "volume" for tariff in plan["tariffs"])
-        return gives_back and bool(account["has_void_draws"])
 
     def instants(self, after: int, upto: int) -> list[int]:
         """When time does something, in a span of time."""

@@ -2,11 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from whole_accounts import SECOND
 
-from ledger import Entry
 from ledger.events import (
     Adjusted,
     Charged,
@@ -41,7 +39,7 @@ class Seen:
     charged_at: dict[int, int] = field(default_factory=dict)
     is_covered: bool = True
     """Whether open requests have only what they hold, and nothing else has come between: direct and late charges, more
-    usage than was estimated, corrections upwards, reversals, debt."""
+    usage than was estimated, corrections upwards, reversals, debt. A plan of time alone holds nothing."""
 
 
 class Witness:
@@ -72,7 +70,7 @@ class Witness:
                 self.accounts[event.account].is_covered = False
 
     def admitted(self, seq: int, at: int, event: Requested, seen: Seen) -> None:
-        seen.is_covered = seen.is_covered or not seen.open
+        seen.is_covered = seen.plan.grants_credits and (seen.is_covered or not seen.open)
         seen.open[seq], self.whose[seq] = Open(event.estimate, {}, event.hold), event.account
         if (limit := seen.plan.limits.credits) is not None:
             used = self.used_in_window(seen, limit.seconds * SECOND, at)
@@ -108,8 +106,3 @@ class Witness:
         seen.counted.append((at, seen.charged_at[event.charge] if event.charge else at, event.credits))
         if event.credits > 0 or event.shortfall > 0 or any(units > 0 for units in event.usage.values()):
             seen.is_covered = False
-
-    def see_all(self, entries: Any) -> None:
-        for entry in entries:
-            assert isinstance(entry, Entry)
-            self.see(entry.seq, entry.at, entry.event)

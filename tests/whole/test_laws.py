@@ -445,6 +445,61 @@ def test_a_repricing_does_not_uncover_what_is_open():
     assert [house.event(house.charge(10, request)).shortfall for request in (one, two)] == [0, 0]
 
 
+def test_a_request_of_another_kind_of_tariff_does_not_make_a_neighbour_dearer():
+    """The first is priced by itself; but it moves the meter by which the second is priced: at worst 100 units at 10."""
+    house = House(credits=1200)
+    house.buy()
+    one = house.ask(100)
+    house.do(RepricePlan(plan="pro", **RISING))
+    two = house.ask(100)
+    assert house.holds == [100, 1000]
+    assert [house.event(house.charge(100, request)).shortfall for request in (one, two)] == [0, 0]
+
+
+def test_what_cannot_be_given_back_does_not_pay_for_what_rises_again():
+    """100 units cost 1000, and all of that was refunded. Of 60 more the first makes all cheaper, by nothing that was
+    paid, and 59 cost 295."""
+    house = House(credits=1000, **VOLUME)
+    house.buy()
+    house.do(Adjust(charge=house.charge(100), credits=-1000, reason="refund"))
+    request = house.ask(60)
+    assert house.holds == [295]
+    assert house.event(house.charge(1, request, final=False)).credits == 0
+    assert house.event(house.charge(59, request)).credits == 295
+
+
+def test_falling_volume_tiers_are_lent_whole_to_who_comes_first():
+    """10 units cost 100, and 20 cost 100: the second request holds nothing, and is charged first."""
+    house = House(**tiers("volume", (10, 10), (None, 5)))
+    house.buy()
+    one, two = house.ask(10), house.ask(10)
+    assert house.holds == [100, 0]
+    assert [house.event(house.charge(10, request)).credits for request in (two, one)] == [100, 0]
+
+
+@pytest.mark.parametrize("price", [UNITS, tiers("graduated", (None, 1)), VOLUME])
+def test_a_part_that_is_corrected_leaves_as_much_more_of_the_estimate(price):
+    """All was charged, and nothing of it was right: it may still come."""
+    house = House(credits=100, **price)
+    house.buy()
+    request = house.ask(10)
+    house.do(Adjust(charge=house.charge(10, request, final=False), usage={"u": -10}))
+    house.ledger.execute(Withdraw(**ANN))
+    assert house.event(house.charge(10, request)).shortfall == 0
+
+
+def test_what_is_reserved_for_an_unknown_request_covers_a_neighbour_within_its_estimate():
+    """The first unit of the period costs 4, 3 of them whatever its units. Nobody knows what the first request uses."""
+    price = tiers("volume", (6, 1), (None, "7/2"))
+    price["parameters"]["tiers"][0]["flat"] = 3
+    house = House(credits=4, **price)
+    house.buy()
+    house.do(Request(**ANN))
+    request = house.ask(1)
+    event = house.event(house.charge(1, request, final=False))
+    assert (event.credits, event.shortfall) == (4, 0)
+
+
 @given(st.data())
 @settings(max_examples=60, deadline=None)
 def test_within_their_estimates_requests_end_without_a_shortfall_in_any_order(data):
@@ -659,6 +714,16 @@ def test_buying_is_no_help_where_a_purchase_would_sleep():
     house.buy()
     house.charge(5)
     is_true(house, house.asking(10), retry_after_us=100 * SECOND)
+
+
+def test_what_is_bought_covers_open_requests_before_a_direct_charge():
+    """10 are held for 10 units at 1; then 8 others are charged, so that they may cost 26: 16 are missing, and 1."""
+    house = House(credits=10, hold_seconds=60, **tiers("graduated", (10, 1), (None, 3)))
+    house.buy()
+    house.ask(10)
+    house.give(8)
+    house.charge(8)
+    is_true(house, Charge(**ANN, usage={"u": 1}), top_up=17, retry_after_us=60 * SECOND)
 
 
 def test_nothing_helps_a_frozen_account():
@@ -892,6 +957,18 @@ def test_a_part_of_a_window_is_as_much_shorter():
     house.at(10).do(Reverse(**ANN, lot=lot, amount=600))
     assert (house.ends(lot), house.at(20).lot(lot).earned) == (40, 200)
     assert house.at(40).refusal(Request(**ANN)).reason == Reason.expired
+
+
+def test_a_window_that_was_withdrawn_gets_back_only_the_time_that_was_reversed():
+    """Half of 100 seconds is reversed, the rest withdrawn at 30; what is earned by then is not less for the half that
+    comes back."""
+    house = House(**TIME)
+    lot = house.buy()
+    house.at(20).do(Reverse(**ANN, lot=lot, amount=500))
+    house.at(30).do(Withdraw(**ANN))
+    assert (house.ends(lot), house.lot(lot).earned) == (30, 300)
+    house.do(Reinstate(**ANN, lot=lot))
+    assert (house.ends(lot), house.lot(lot).earned) == (80, 300)
 
 
 # -- freezes -----------------------------------------------------------------------------------------------------------

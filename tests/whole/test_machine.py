@@ -7,6 +7,7 @@ something, and the model. After every step they must agree, and the engine's own
 import sqlite3
 import tempfile
 from collections import Counter
+from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 from typing import Any, ClassVar
@@ -21,8 +22,8 @@ from whole_accounts import SECOND
 from whole_model import Model
 from whole_witness import Witness
 
-from ledger import Ledger, Outcome
-from ledger.commands import Purchase, RegisterAgent, Reinstate, Reverse, Terms, Tick
+from ledger import Entry, Ledger, Outcome
+from ledger.commands import Purchase, RegisterAgent, Reinstate, RepricePlan, Reverse, Terms, Tick
 from ledger.events import Escrow, EscrowFunding
 from ledger.movements import Journal
 from ledger.plugins import stores
@@ -76,24 +77,33 @@ class Books:
 
     def copy(self, wait: int = 0) -> Ledger:
         """A ledger of the same log, in memory, whose clock is so much later."""
-        copy = stores.get("memory")(None, id="test")
-        for commit in self.store.read():
-            copy.append(copy.head(), commit)
-        return Ledger(copy, clock=lambda: self.clock + wait)
+        return Ledger(copy_of(self.store), clock=lambda: self.clock + wait)
 
     def refolded(self) -> bytes:
         """The books as the log alone makes them."""
         return self.copy().state()
 
     def read(self, account: tuple[str, str]) -> dict[str, Any]:
-        """Everything that the ledger says of an account."""
-        balance = self.ledger.balance(*account)
-        lots, requests = self.ledger.lots(*account), self.ledger.requests(*account)
-        return {
-            "balance": {name: getattr(balance, name) for name in BALANCE},
-            "lots": [{name: getattr(lot, name) for name in LOT} for lot in lots],
-            "requests": [{name: getattr(request, name) for name in REQUEST} for request in requests],
-        }
+        return reading(self.ledger, account)
+
+
+def copy_of(store: Any) -> Any:
+    """A store in memory with the same log."""
+    copy = stores.get("memory")(None, id="test")
+    for commit in store.read():
+        copy.append(copy.head(), commit)
+    return copy
+
+
+def reading(ledger: Ledger, account: tuple[str, str]) -> dict[str, Any]:
+    """Everything that a ledger says of an account."""
+    balance = ledger.balance(*account)
+    lots, requests = ledger.lots(*account), ledger.requests(*account)
+    return {
+        "balance": {name: getattr(balance, name) for name in BALANCE},
+        "lots": [{name: getattr(lot, name) for name in LOT} for lot in lots],
+        "requests": [{name: getattr(request, name) for name in REQUEST} for request in requests],
+    }
 
 
 class Machine(RuleBasedStateMachine):
@@ -178,6 +188,50 @@ class Machine(RuleBasedStateMachine):
         if really == 0:
             self.do(draft)
 
+    @rule(plan=drafts.on_sale, crowd=drafts.crowds, ends=drafts.ends, repriced=st.none() | drafts.tariffs)
+    def serve_a_crowd(self, plan: str, crowd: list[Any], ends: list[Any], repriced: Any) -> None:
+        """Several requests of one account at once, perhaps under two tariffs, end in parts and in any order."""
+        before = len(self.main.names.requests)
+        for number, request in enumerate(crowd):
+            if number == 1 and repriced:
+                self.do(RepricePlan(plan=plan, policy=repriced[0], parameters=repriced[1]))
+            self.do(replace(request, subscriber="ann", plan=plan))
+        admitted = len(self.main.names.requests) - before
+        for end in ends if admitted else ():
+            self.do(replace(end, request=1 + end.request % admitted))
+
+    @rule(
+        plan=drafts.on_sale, request=drafts.requests, charge=drafts.direct_charges, end=drafts.endings | drafts.charges
+    )
+    def owe_and_get_back(self, plan: str, request: Any, charge: Any, end: Any) -> None:
+        """Work costs more than is free while something is held, which then returns."""
+        account = {"subscriber": "ann", "plan": plan, "agent": ""}
+        self.do(replace(request, url="", **account))
+        free = min(max(0, self.main.ledger.balance("ann", plan).available), 60)
+        self.do(replace(charge, usage={"tokens": free + 3, "calls": free + 3}, **account))
+        self.do(replace(end, request=1))
+
+    @rule(plan=drafts.on_sale, seconds=st.integers(0, 25), charge=drafts.direct_charges)
+    def charge_after_the_end(self, plan: str, seconds: int, charge: Any) -> None:
+        ends = [lot.expiry for lot in self.main.ledger.lots("ann", plan)]
+        if ends and None not in ends:
+            self.let_time_pass(max(0, max(ends) - self.main.clock) + seconds * SECOND)
+            self.do(replace(charge, subscriber="ann", plan=plan, agent="", occurred_at=charge.occurred_at and -seconds))
+
+    @rule(
+        charge=drafts.direct_charges,
+        reversal=drafts.reversals,
+        gift=st.none() | drafts.gifts,
+        corrections=st.lists(drafts.corrections | drafts.period_corrections | drafts.reinstatements, max_size=3),
+    )
+    def dispute(self, charge: Any, reversal: Any, gift: Any, corrections: list[Any]) -> None:
+        """Work is done, its payment is void, others pay, and the work is corrected."""
+        account = {"subscriber": charge.subscriber, "plan": charge.plan}
+        self.do(charge)
+        self.do(replace(reversal, **account))
+        for draft in ([replace(gift, start=None, **account)] if gift else []) + corrections:
+            self.do(draft if getattr(draft, "charge", 0) else replace(draft, **account))
+
     @rule(draft=drafts.reinstatements | drafts.thaws)
     def reinstate_or_unfreeze(self, draft: Any) -> None:
         self.do(draft)
@@ -255,10 +309,8 @@ class Machine(RuleBasedStateMachine):
             [books.names.spell_out(draft, now, self.model, learnt_from=self.main.names) for draft in group]
             for books in (self.main, self.twin)
         )
-        asked = [pair for pair in zip(mine, twins, strict=True) if not self.model.is_undecided(pair[0])]
-        self.repeatable += [pair for pair in asked if pair[0].key]
-        if asked:
-            self.execute([mine for mine, _ in asked], [twin for _, twin in asked])
+        self.repeatable += [pair for pair in zip(mine, twins, strict=True) if pair[0].key]
+        self.execute(mine, twins)
 
     def execute(self, mine: list[Any], twins: list[Any]) -> None:
         now, before = self.main.now, self.main.photograph()
@@ -332,12 +384,8 @@ class Machine(RuleBasedStateMachine):
     def check_events(self) -> None:
         """What happened since the last step, to a witness, and as double entry: each event's legs sum to zero, unit by
         unit."""
-        for entry in self.main.ledger.events(after=self.posted):
+        for entry in check_legs(self.journal, self.main.ledger.events(after=self.posted)):
             self.witness.see(entry.seq, entry.at, entry.event)
-            sums: Counter[str] = Counter()
-            for leg in self.journal.post(entry):
-                sums[leg.unit] += leg.amount
-            assert not any(sums.values()), f"{entry} does not balance: {sums}"
             self.posted = entry.seq
 
     def check_audit(self) -> None:
@@ -356,6 +404,17 @@ class MachineOnDisk(Machine):
     """The same on an engine with a file, which is closed and opened again in between."""
 
     on_disk = True
+
+
+def check_legs(journal: Journal, entries: Iterable[Entry]) -> list[Entry]:
+    """The entries, posted as double entry: the legs of each sum to zero, unit by unit."""
+    seen = list(entries)
+    for entry in seen:
+        sums: Counter[str] = Counter()
+        for leg in journal.post(entry):
+            sums[leg.unit] += leg.amount
+        assert not any(sums.values()), f"{entry} does not balance: {sums}"
+    return seen
 
 
 def check_account(read: dict[str, Any]) -> None:

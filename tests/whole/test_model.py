@@ -469,6 +469,16 @@ def test_a_part_of_a_window_makes_it_as_much_shorter():
     story.lot(lot, at=52, expiry=102 * SECOND, earned=5)
 
 
+def test_a_window_that_was_withdrawn_gets_only_the_time_that_was_reversed():
+    story = Story(credits=0, seconds=100, policy="time", parameters={}, price={"bob": 100})
+    lot = story.buy()  # in second 2
+    story.do(Reverse(**ALICE, lot=lot, amount=50), at=22)
+    story.do(Withdraw(**ALICE), at=32)
+    story.lot(lot, earned=30, expiry=32 * SECOND)
+    story.do(Reinstate(**ALICE, lot=lot), at=32)
+    story.lot(lot, earned=30, expiry=82 * SECOND)
+
+
 def test_a_reinstated_lot_pays_what_its_reversal_made_owed():
     story = Story()
     lot = story.buy(payment="card")
