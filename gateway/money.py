@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -22,6 +22,14 @@ class Receiver(msgspec.Struct, frozen=True, kw_only=True):
     outstanding: int
 
 
+class Left(NamedTuple):
+    """What rounding down leaves of what lots have earned: it is nobody's until a lot is used up."""
+
+    earned: int
+    settled: int
+    outstanding: int
+
+
 class Money(msgspec.Struct, frozen=True, kw_only=True):
     """An asset's money in its smallest unit: earned = settled + outstanding.
 
@@ -36,6 +44,17 @@ class Money(msgspec.Struct, frozen=True, kw_only=True):
     unfunded: int
     oldest_unsettled: int | None
     receivers: list[Receiver]
+
+    @property
+    def is_due(self) -> bool:
+        """Whether a receiver is due anything, or owes it: what rounding leaves alone no batch can pay."""
+        return any(receiver.outstanding for receiver in self.receivers)
+
+    @property
+    def left_by_rounding(self) -> Left:
+        """The asset's money less the receivers'."""
+        names = ("earned", "settled", "outstanding")
+        return Left(*(getattr(self, name) - sum(getattr(one, name) for one in self.receivers) for name in names))
 
 
 def money_of(store: Store, books: Books) -> list[Money]:

@@ -33,11 +33,13 @@ def show_money(money: Sequence[Money], end: int) -> None:
     )
     render.table(columns, rows, "money, in each asset's smallest unit")
     render.line()
-    receivers = ((short(each.asset), receiver) for each in money for receiver in each.receivers)
-    render.table(
-        ("receiver", "asset", ">earned", ">settled", ">outstanding"),
-        ((one.receiver, asset, *_amounts(one.earned, one.settled, one.outstanding)) for asset, one in receivers),
-    )
+    receivers = [(short(each.asset), receiver) for each in money for receiver in each.receivers]
+    table = [(one.receiver, asset, *_amounts(one.earned, one.settled, one.outstanding)) for asset, one in receivers]
+    lefts = [(short(each.asset), each.left_by_rounding) for each in money if each.left_by_rounding.earned]
+    table += [("(left by rounding)", asset, *_amounts(*left)) for asset, left in lefts]
+    render.table(("receiver", "asset", ">earned", ">settled", ">outstanding"), table)
+    if lefts:
+        render.line("what rounding down leaves is paid once a purchase is used up")
 
 
 def show_elsewhere(money: Sequence[Money], chain: str | None) -> None:
@@ -46,13 +48,13 @@ def show_elsewhere(money: Sequence[Money], chain: str | None) -> None:
         f"{render.amount(each.unfunded)} {each.asset} is outstanding from purchases that no chain holds: "
         "it is not settled here"
         for each in money
-        if each.unfunded
+        if each.unfunded and each.is_due
     ]
     lines += [
         f"{render.amount(amount)} {each.asset} is outstanding on {other}: settle it with --chain {other}"
         for each in money
         for other, amount in each.outstanding_on.items()
-        if chain not in (None, other)
+        if chain not in (None, other) and each.is_due
     ]
     if lines:
         render.line()

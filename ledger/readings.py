@@ -90,11 +90,11 @@ class RequestReading(Shown, frozen=True, kw_only=True):
 
 
 class Earned(Shown, frozen=True, kw_only=True):
-    """What an asset's lots have earned for their receivers so far, in its smallest unit: in all, and by receiver.
+    """What an asset's lots have earned so far, in its smallest unit: in all, and by receiver. The receivers' parts come
+    to less at times: what rounding down leaves is nobody's until a lot is used up.
 
-    What rounding down leaves of a lot is deferred, and nobody's, until the lot is used up. `settled` is what receivers
-    have: confirmed payouts, and what directly funded lots have earned. `outstanding` is the rest, earned − settled;
-    `due` is that by receiver, below 0 for one that has too much by now.
+    `settled` is what receivers have: confirmed payouts, and what directly funded lots have earned. `outstanding` is
+    the rest, earned − settled; `due` is that by receiver, below 0 for one that has too much by now.
     """
 
     asset: str
@@ -180,29 +180,32 @@ class Reading:
 
     def earned(self) -> list[Earned]:
         """What was sold, earned and settled so far, by asset."""
-        sold: Counter[str] = Counter()
-        earned: dict[str, Counter[str]] = defaultdict(Counter)
-        settled: dict[str, Counter[str]] = defaultdict(Counter)
+        sold, earned, settled = Counter[str](), Counter[str](), Counter[str]()
+        shares: dict[str, Counter[str]] = defaultdict(Counter)
+        paid: dict[str, Counter[str]] = defaultdict(Counter)
         for account in self._books.accounts.values():
             for lot in self._due(account)[0].lots.values():
                 if lot.cost:
+                    parts, whole = lot.shares_earned(self.at), lot.earned(self.at)
                     sold[lot.asset] += lot.cost - lot.refunded
-                    shares = lot.shares_earned(self.at)
-                    earned[lot.asset].update(shares)
+                    earned[lot.asset] += whole
+                    shares[lot.asset].update(parts)
                     if lot.funding == "direct":
-                        settled[lot.asset].update(shares)
+                        settled[lot.asset] += whole
+                        paid[lot.asset].update(parts)
         for settling in self._books.settlings.values():
             for asset, receivers in settling.settled.items():
-                settled[asset].update(receivers)
+                settled[asset] += sum(receivers.values())
+                paid[asset].update(receivers)
         return [
             Earned(
                 asset=asset,
                 sold=sold[asset],
-                earned=earned[asset].total(),
-                settled=settled[asset].total(),
-                outstanding=earned[asset].total() - settled[asset].total(),
-                receivers=dict(earned[asset]),
-                due={name: earned[asset][name] - settled[asset][name] for name in {**earned[asset], **settled[asset]}},
+                earned=earned[asset],
+                settled=settled[asset],
+                outstanding=earned[asset] - settled[asset],
+                receivers=dict(shares[asset]),
+                due={name: shares[asset][name] - paid[asset][name] for name in {**shares[asset], **paid[asset]}},
             )
             for asset in sorted({*earned, *settled})
         ]

@@ -302,7 +302,8 @@ class _Audit:
         for number in self._dues.touched(case):
             account = case.books.accounts[number]
             standing.end(case, account)
-            holds.end(case, account)
+            if account.requests or case.lent:
+                holds.end(case, account)
 
     def _events(self, row: Row) -> list[Recorded] | None:
         """The events of a commit, or a finding."""

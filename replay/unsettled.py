@@ -48,8 +48,7 @@ def outstanding_by_chain(books: Books) -> dict[tuple[str, str], int]:
     for account in books.accounts.values():
         for lot in due(account, books.plans[account.plan], books.at, Tariffs())[0].lots.values():
             if lot.funding != "direct":
-                chain = UNFUNDED if lot.escrow is None else lot.escrow.chain
-                found[lot.asset, chain] += sum(lot.shares_earned(books.at).values())
+                found[lot.asset, UNFUNDED if lot.escrow is None else lot.escrow.chain] += lot.earned(books.at)
     for settling in books.settlings.values():
         for asset, receivers in settling.settled.items():
             found[asset, settling.chain] -= sum(receivers.values())

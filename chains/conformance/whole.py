@@ -91,7 +91,8 @@ class Shop:
         expected = dict.fromkeys(self.trial.paid(self.chain), 0) | (earned.receivers if earned else {})
         yield from differ(f"what receivers have {when}", self.trial.paid(self.chain), expected)
         if earned:
-            yield from differ(f"what is settled {when}, as the ledger has it", earned.settled, earned.earned)
+            parts = sum(earned.receivers.values())
+            yield from differ(f"what is settled {when}, as the ledger has it", earned.settled, parts)
 
     def available(self) -> int:
         """The credits that the first subscriber can spend."""

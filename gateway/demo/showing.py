@@ -74,6 +74,9 @@ def _lines(summary: Summary) -> Iterator[tuple[str, str, str, str]]:
     for asset, receivers in summary.receivers.items():
         for name, receiver in receivers.items():
             yield f"    outstanding to {_name(summary, name)}", "", "", _money(summary, {asset: receiver.outstanding})
+        left = summary.outstanding.get(asset, 0) - sum(receiver.outstanding for receiver in receivers.values())
+        if left:
+            yield "    left by rounding down, paid once a purchase is used up", "", "", _money(summary, {asset: left})
 
 
 def _name(summary: Summary, receiver: str) -> str:

@@ -81,8 +81,12 @@ class Passing:
             credits = max(1, self.needed(bought, at) + bought.held - account.held - account.available)
         except (Refusal, PolicyFailed, PriceTooLarge):
             return None
-        fits = open_credits(account) + credits <= MOST_CREDITS
-        return credits if fits and self.passes(self._with(account, credits), at) else None
+        # What costs nothing may need access alone, which 1 credit gives whatever is owed.
+        for fewest in sorted({1, credits}):
+            fits = open_credits(account) + fewest <= MOST_CREDITS
+            if fits and self.passes(self._with(account, fewest), at):
+                return fewest
+        return None
 
     def _with(self, account: Account, credits: int) -> Account:
         """The account with so many credits that were bought just now."""

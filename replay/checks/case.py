@@ -34,7 +34,7 @@ from ledger.events import (
 from ledger.movements import Journal
 from ledger.periods import kept, period
 from ledger.plugins import Policy, Price
-from ledger.rating import derivable
+from ledger.rating import derivable, says_what_it_reads
 from ledger.reducers import late_until, reduce
 from ledger.tariffs import Tariffs
 
@@ -348,6 +348,7 @@ class Case:
     __slots__ = (
         "_day",
         "_policies",
+        "_ratings",
         "account",
         "acted",
         "at",
@@ -411,6 +412,7 @@ class Case:
         self.unverified: dict[str, int] = {}
         self.unsealed: dict[str, int] = {}
         self._policies: dict[tuple[str, int], Policy | None] = {}
+        self._ratings: dict[tuple[str, int], Policy | None] = {}
 
     def begin(self, first: int, at: int, events: Sequence[Recorded]) -> None:
         """A new commit."""
@@ -456,12 +458,23 @@ class Case:
     def rating(self, version: int) -> Policy | None:
         """The policy itself of the plan's tariff version, with all that it offers beside its total."""
         assert self.plan is not None
-        if self.policy(version) is None:
-            return None
         try:
-            return self.tariffs.policy(self.plan, version)
-        except LedgerError:
-            return None
+            return self._ratings[self.plan.terms.plan, version]
+        except KeyError:
+            policy = None if self.policy(version) is None else self.tariffs.policy(self.plan, version)
+            self._ratings[self.plan.terms.plan, version] = policy
+            return policy
+
+    def reads(self, version: int, usage: Usage, labels: dict[str, str]) -> bool:
+        """Whether the tariff version surely reads all dimensions of a usage, or the plan does not mind."""
+        assert self.plan is not None
+        policy = self.rating(version)
+        if policy is None or self.plan.terms.unpriced == "free":
+            return policy is not None
+        if not says_what_it_reads(policy):
+            return True
+        read = policy.reads(labels)
+        return read is None or read.issuperset(usage)
 
     def cannot_reprice(self, version: int, charges: int = 0) -> None:
         """Note that the tariff's policy is not installed."""

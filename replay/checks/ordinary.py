@@ -15,7 +15,7 @@ from ledger.amounts import SECOND, add_usage
 from ledger.books import Account, OpenRequest, Plan
 from ledger.events import Charged, Draws, Event, Limits, Released, Requested, Usage
 from ledger.periods import period
-from ledger.rating import credits, difference, marginal, unpriced
+from ledger.rating import credits, difference, marginal
 
 from .case import Case
 from .prices import lines_recorded
@@ -66,7 +66,7 @@ def requested(case: Case, event: Requested) -> bool:
     ):
         return False
     policy = case.rating(event.tariff)
-    if policy is None or (terms.unpriced == "refuse" and unpriced(policy, event.estimate, event.labels)):
+    if policy is None or not case.reads(event.tariff, event.estimate, event.labels):
         return False
     if not terms.credits:
         return not event.hold and any(lot.lives(case.at) for lot in reversed(account.lots.values()))
@@ -114,7 +114,7 @@ def _lasts(deadline: int, request: OpenRequest, plan: Plan) -> bool:
 
 def _priced(case: Case, event: Charged) -> bool:
     policy = case.policy(event.tariff)
-    if policy is None or (case.plan is not None and case.plan.terms.unpriced == "refuse" and _unread(case, event)):
+    if policy is None or not case.reads(event.tariff, event.usage, event.labels):
         return False
     if policy.scope == "period":
         meter = case.sums.period(event.account, event.period)
@@ -132,11 +132,6 @@ def _priced(case: Case, event: Charged) -> bool:
         return difference(policy, before, event.usage, event.labels) == event.credits
     price, lines = marginal(policy, before, event.usage, event.labels)
     return price == event.credits and event.lines == lines
-
-
-def _unread(case: Case, event: Charged) -> bool:
-    policy = case.rating(event.tariff)
-    return policy is None or bool(unpriced(policy, event.usage, event.labels))
 
 
 def _drawn(account: Account, draws: Draws, hold: Draws, at: int) -> bool:

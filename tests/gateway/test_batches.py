@@ -247,6 +247,17 @@ def test_the_money_is_told_by_asset_and_by_receiver(seller, batches):
     ]
 
 
+def test_what_rounding_leaves_is_told_so_that_the_receivers_lines_add_up(seller, tollbook):
+    """7 credits for 53, of which 37 and 16 are shares: of ⌊53/7⌋ = 7 they have ⌊7·37/53⌋ = 4 and ⌊7·16/53⌋ = 2."""
+    seller.do(seller.plan("odd", price={"acme": 37, "fee": 16}, credits=7), Purchase(subscriber="alice", plan="odd"))
+    seller.use(plan="odd")
+    lines = [line.split() for line in tollbook("batches", seller.log).out.splitlines()]
+    assert ["USD", "7", "0", "7"] in [line[:4] for line in lines]
+    assert ["acme", "USD", "4", "0", "4"] in lines
+    assert ["fee", "USD", "2", "0", "2"] in lines
+    assert ["(left", "by", "rounding)", "USD", "1", "0", "1"] in lines
+
+
 def test_what_is_outstanding_is_on_a_chain_or_on_none(seller, batches):
     seller.buys("alice")
     seller.do(Purchase(subscriber="bob", plan="pro"), Purchase(subscriber="carl", plan="pro", funding="direct"))

@@ -50,6 +50,16 @@ def test_each_receiver_is_shown_with_what_it_was_paid_and_what_is_outstanding(su
         assert f"outstanding to {name} 0.00 USD" in lines
 
 
+def test_what_rounding_leaves_has_a_line_of_its_own_so_that_the_table_adds_up(summary):
+    left = msgspec.structs.replace(
+        summary, outstanding={"USD": 207, "gold": 0}, receivers={"USD": {"acme": Receiver(90, 200)}, "gold": {}}
+    )
+    lines = [" ".join(line.split()) for line in shown(left).splitlines()]
+    told = ["outstanding 2.07 USD", "outstanding to acme 2.00 USD"]
+    told += ["left by rounding down, paid once a purchase is used up 0.07 USD"]
+    assert [line for line in lines if line in told] == told
+
+
 def test_of_a_receiver_with_too_much_less_than_nothing_is_outstanding(summary):
     owing = msgspec.structs.replace(summary, receivers={"USD": {"acme": Receiver(200_001, -205)}, "gold": {}})
     lines = [" ".join(line.split()) for line in shown(owing).splitlines()]
