@@ -207,7 +207,8 @@ class Machine(RuleBasedStateMachine):
         """Work costs more than is free while something is held, which then returns."""
         account = {"subscriber": "ann", "plan": plan, "agent": ""}
         self.do(replace(request, url="", **account))
-        free = min(max(0, self.main.ledger.balance("ann", plan).available), 60)
+        free = max(0, self.main.ledger.balance("ann", plan).available)
+        free = free if free < 60 else 0
         self.do(replace(charge, usage={"tokens": free + 3, "calls": free + 3}, **account))
         self.do(replace(end, request=1))
 
