@@ -175,7 +175,7 @@ class AsyncLedger:
         cannot look for themselves. One timer serves them all; it ends when nobody waits."""
         for other in [other for other in self._watched if other.is_closed()]:
             del self._watched[other]
-        self._watched[loop] = loop.call_later(PATIENCE, self._look, loop)
+        self._watched[loop] = loop.call_later(PATIENCE.total_seconds(), self._look, loop)
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
         queue = self.ledger.queue

@@ -194,7 +194,8 @@ class AgentRetired(Event, frozen=True, kw_only=True, tag="agent_retired"):
 class Purchased(Event, frozen=True, kw_only=True, tag="purchased"):
     """A lot is bought, tried or given: credits, a window of time, or both, with its money.
 
-    `start` None is the commit's time, `expiry` None is never. `shares` sum to `cost`. Funding says who has the money:
+    `start` None is the commit's time, `earliest` the start that was asked for, where that is later; `expiry` None is
+    never. `shares` sum to `cost`. Funding says who has the money:
     `escrow` a chain, `direct` the receivers already, `none` nobody yet.
     """
 
@@ -212,6 +213,7 @@ class Purchased(Event, frozen=True, kw_only=True, tag="purchased"):
     start: int | None = None
     expiry: int | None = None
     priority: int = 0
+    earliest: int | None = None
 
     def __post_init__(self) -> None:
         check_credits(self.credits, self.seconds)

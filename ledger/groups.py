@@ -21,6 +21,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from datetime import timedelta
 from typing import Any, Generic, Protocol, TypeVar, cast
 
 from .errors import NotWritten, OutcomeUnknown
@@ -29,7 +30,7 @@ T = TypeVar("T")
 
 MOST_IN_GROUP = 8_192
 """Commands that one group takes at most; a single caller's list may be longer."""
-PATIENCE = 0.2
+PATIENCE = timedelta(milliseconds=200)
 """Seconds that a caller sleeps before it looks whether anybody leads."""
 
 
@@ -84,7 +85,7 @@ class ThreadTicket(Generic[T]):
 
     def wait(self) -> None:
         """Sleep until woken, or for `PATIENCE`."""
-        self._asleep.acquire(timeout=PATIENCE)
+        self._asleep.acquire(timeout=PATIENCE.total_seconds())
 
     def wake(self, beside: Sequence[Any] = ()) -> None:
         """Wake the caller: it is answered."""

@@ -115,6 +115,19 @@ def _by_one_tariff(policy: Policy, labels: dict[str, str], meter: Meter | None, 
     return max(most, dearest(policy, before, fewer, rest, labels) + begins)
 
 
+def covering_own(account: Account, plan: Plan, at: int, tariffs: Tariffs, number: int) -> Iterator[Reheld]:
+    """The same for a request that holds its own, of which a correction left more to be charged."""
+    request = account.requests.get(number)
+    if request is None or account.left <= 0 or not plan.terms.grants_credits:
+        return
+    try:
+        missing = _alone(tariffs.policy(plan, request.tariff), request, _rest(request)) - request.hold
+    except (PolicyFailed, PriceTooLarge):
+        return
+    if missing > 0:
+        yield _taking_on(account, request, at, missing)
+
+
 def covering(account: Account, plan: Plan, at: int, tariffs: Tariffs) -> Iterator[Reheld]:
     """The event by which free credits cover what the holds do not any more: the oldest request takes them on.
 
@@ -127,9 +140,12 @@ def covering(account: Account, plan: Plan, at: int, tariffs: Tariffs) -> Iterato
     except (PolicyFailed, PriceTooLarge):
         return
     if missing > 0:
-        oldest = account.requests[min(account.requests)]
-        draws = joined(oldest.draws, free_draws(account, at, min(missing, account.left)))
-        yield Reheld(account=account.number, request=oldest.id, draws=draws)
+        yield _taking_on(account, account.requests[min(account.requests)], at, missing)
+
+
+def _taking_on(account: Account, request: OpenRequest, at: int, credits: int) -> Reheld:
+    draws = joined(request.draws, free_draws(account, at, min(credits, account.left)))
+    return Reheld(account=account.number, request=request.id, draws=draws)
 
 
 def lending(account: Account, request: int, missing: int, needed: int) -> Iterator[Reheld]:

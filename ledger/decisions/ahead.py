@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from ..books import Account, Plan
 from ..due import lapses
 from ..events import Adjusted, Charged, Recorded, Reinstated, Released, Reversed
-from ..holds import covering, shares_meters
+from ..holds import covering, covering_own, shares_meters
 from ..reducers import apply
 from ..repaying import repaying
 from .case import Case
@@ -38,10 +38,13 @@ class Ahead:
         """All events: those added, holds that must cover more now, and what lapses because it returned to lots that
         have expired."""
         case = self._case
-        # Where each request holds its own, only a correction makes more of it to be covered.
-        if shares_meters(self.plan, case.tariffs) or any(isinstance(event, Adjusted) for event in self.events):
+        if shares_meters(self.plan, case.tariffs):
             for held in covering(self.account, self.plan, case.at, case.tariffs):
                 self.add(held)
+        else:
+            for corrected in [event.request for event in self.events if isinstance(event, Adjusted)]:
+                for held in covering_own(self.account, self.plan, case.at, case.tariffs, corrected):
+                    self.add(held)
         for lapsed in list(lapses(self.account, self.plan, list(returned), case.at + 1, case.at)):
             self.add(lapsed)
         return self.events

@@ -157,6 +157,7 @@ def _add(
             start=None if start == case.at else start,
             expiry=expiry,
             priority=priority,
+            earliest=command.start if command.start is not None and command.start > case.at else None,
         )
     ]
     if start == case.at:

@@ -228,7 +228,9 @@ def after(case: Case) -> None:
     if not isinstance(event, Charged) or account is None:
         return
     borrowed = case.borrowed.pop(account.number, None)
-    owes = event.request and (event.shortfall or any(lot == 0 for lot, _ in event.draws))
+    # Where a lot was reversed, a request may hold debt, which its charge then owes.
+    doubtful = any(lot.reversal is not None for lot in account.lots.values())
+    owes = event.request and (event.shortfall or (any(lot == 0 for lot, _ in event.draws) and not doubtful))
     if (borrowed is None and not owes) or not account.requests:
         return
     meter = case.sums.period(account.number, event.period)

@@ -83,8 +83,8 @@ def within_limits(case: Case) -> None:
 
 
 def queued(case: Case) -> None:
-    """A window bought or given starts no sooner than the last one ends that still gives access, and is as long as what
-    was bought. It may start later, where that was asked for; but it does not queue behind a window that is gone."""
+    """A window bought or given starts where the last one ends that still gives access, or later where that was asked
+    for, and is as long as what was bought."""
     event, account = case.event, case.account
     assert isinstance(event, Purchased)
     if not event.seconds:
@@ -95,11 +95,11 @@ def queued(case: Case) -> None:
         case.find(WINDOW, "expiry", start + event.seconds * SECOND, event.expiry, message)
     lots = [lot for lot in account.lots.values() if _is_window(lot)] if account is not None else []
     ends = [lot.expiry for lot in lots if lot.expiry is not None and _gives_access(lot, case.at)]
-    earliest = max([case.at, *ends])
-    if start < earliest:
-        case.find(WINDOW, "start", earliest, start, "the window starts before the one before it ends")
-    elif start > earliest and start in {end for lot in lots for end in (lot.expiry, lot.start + lot.seconds * SECOND)}:
-        case.find(WINDOW, "start", earliest, start, "the window queues behind one that gives no access")
+    expected = max([case.at, event.earliest or 0, *ends])
+    if start < expected:
+        case.find(WINDOW, "start", expected, start, "the window starts before the one before it ends")
+    elif start > expected:
+        case.find(WINDOW, "start", expected, start, "the window queues behind one that gives no access")
 
 
 def _is_window(lot: Lot) -> bool:
