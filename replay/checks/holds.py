@@ -16,9 +16,9 @@ from ledger.amounts import add_usage
 from ledger.books import Account, total
 from ledger.events import Charged, Draws, Reheld, Requested, Usage
 from ledger.plugins import Policy
-from ledger.rating import PolicyFailed, PriceTooLarge, credits, dearest, peak, reads_labels
+from ledger.rating import PolicyFailed, PriceTooLarge, credits, dearest, peak, reads, reads_labels
 
-from .case import Case
+from .case import Case, Meter
 from .draws import merged, returning
 
 KIND, COVERAGE = "hold", "coverage"
@@ -110,8 +110,8 @@ class _Rest(NamedTuple):
 
 
 def _together(case: Case, account: int, period: str, rests: list[_Rest]) -> int:
-    """What the requests that are priced by a period's meter may cost: exactly, where they are all of one kind and all
-    that moves it, and what was charged of it was paid; else at most, each kind by its dearest units."""
+    """What the requests that are priced by a period's meter may cost: by kind, which is a tariff and the labels that it
+    looks at. A kind that reads nothing of what the others may use costs what it would alone, else its dearest units."""
     kinds: dict[tuple[object, ...], _Rest] = {}
     among: Usage = {}
     least = 0
@@ -123,22 +123,32 @@ def _together(case: Case, account: int, period: str, rests: list[_Rest]) -> int:
             kinds[name] = each._replace(usage=add_usage(known, each.usage))
             least += each.least
     meter = case.sums.period(account, period)
-    stands: Mapping[str, int] = meter.usage if meter is not None else {}
+    stands: Usage = meter.usage if meter is not None else {}
     begun = meter is not None and meter.charged
-    first = 0 if begun else sum(credits(policy, {}, labels) for _, policy, labels, *_ in kinds.values())
-    least = max(0, least - first)
-    if len(kinds) == 1 and all(each.policy.scope == "period" for each in rests):
-        ((_, policy, labels, usage, _),) = kinds.values()
-        paid = credits(policy, stands, labels) if begun else 0
-        most = max(0, peak(policy, stands, usage, labels) - paid)
-        if not policy.monotone and meter is not None and (meter.shortfall or meter.net < paid):
-            # A fall pays for the next rise only as far as it was paid, so each rise counts; where it falls, one unit is
-            # none of a rise.
-            rising = {name: units - 1 for name, units in usage.items() if units > 1}
-            most = max(most, first + dearest(policy, stands, rising, usage, labels))
-        return most + least
-    rises = (dearest(policy, stands, usage, among, labels) for _, policy, labels, usage, _ in kinds.values())
-    return first + least + sum(rises)
+    cost = first = 0
+    for each in kinds.values():
+        begins = 0 if begun else credits(each.policy, {}, each.labels)
+        first += begins
+        read = reads(each.policy, each.labels)
+        names = {*each.usage, *among} if read is None else read
+        if all(each.usage.get(name, 0) == among.get(name, 0) for name in names):
+            cost += _alone(each, meter, stands, begins)
+        else:
+            cost += begins + dearest(each.policy, stands, each.usage, among, each.labels)
+    return cost + max(0, least - first)
+
+
+def _alone(rest: _Rest, meter: Meter | None, stands: Usage, begins: int) -> int:
+    """What is left of requests of one kind may cost where nobody else moves their meter."""
+    policy, labels, usage = rest.policy, rest.labels, rest.usage
+    paid = credits(policy, stands, labels) if meter is not None and meter.charged else 0
+    most = max(0, peak(policy, stands, usage, labels) - paid)
+    if not policy.monotone and meter is not None and (meter.shortfall or meter.net < paid):
+        # A fall pays for the next rise only as far as it was paid, so each rise counts; where it falls, one unit is
+        # none of a rise.
+        rising = {name: units - 1 for name, units in usage.items() if units > 1}
+        most = max(most, begins + dearest(policy, stands, rising, usage, labels))
+    return most
 
 
 def _policy(case: Case, version: int) -> Policy:
