@@ -96,10 +96,10 @@ class OwnAccount:
 
     `arrival` is that of the rate limit (GCRA, in microseconds times the limit's requests), `window` the current window
     of the credits limit, what was charged in it, and the first charge in it. `leaving`: a chain has asked for the
-    freeze. `corrected`: what was charged of a request that is open was corrected.
+    freeze.
     """
 
-    __slots__ = ("arrival", "corrected", "held", "leaving", "meters", "periods", "unpriced", "window")
+    __slots__ = ("arrival", "held", "leaving", "meters", "periods", "unpriced", "window")
 
     def __init__(self) -> None:
         self.held = 0
@@ -108,7 +108,7 @@ class OwnAccount:
         self.meters: dict[str, Meter] = {}
         self.periods: dict[int, str] = {}
         self.unpriced: Usage = {}
-        self.leaving = self.corrected = False
+        self.leaving = False
 
 
 class Sums:
@@ -233,7 +233,6 @@ class Sums:
         late = case.account is not None and request in case.account.late
         if event.usage and (late or request in self.holds or request in self.requests):
             self.requests.setdefault(request, Meter()).add(event.usage)
-            own.corrected = True
 
     def _meter(self, case: Case, own: OwnAccount, period: str) -> Meter:
         """A new meter; those of periods that are no longer kept go."""
@@ -252,7 +251,6 @@ class Sums:
         account = case.account
         if account is not None and request in self.holds:
             own = self.account(account.number)
-            own.corrected = own.corrected and bool(account.requests)
             own.held -= self.holds.pop(request)
 
     def reversed(self, case: Case, event: Reversed) -> None:

@@ -68,9 +68,10 @@ def shared(case: Case) -> bool:
     return case.plan.terms.grants_credits and case.tariffs.any_period(case.plan)
 
 
-def exposure(case: Case, account: Account, asked: Requested | None = None, reserves: bool = True) -> int:
-    """The most that the account's open requests, and one that is asked for, may still cost within their estimates; with
-    `reserves`, at least 1 for one that estimates nothing, as long as nothing was charged of it.
+def exposure(case: Case, account: Account, asked: Requested | None = None, reserves: bool = True, only: int = 0) -> int:
+    """The most that the account's open requests (or `only` one of them), and one that is asked for, may still cost
+    within their estimates; with `reserves`, at least 1 for one that estimates nothing, as long as nothing was charged
+    of it.
 
     Raises NotPriced, or PriceTooLarge.
     """
@@ -78,6 +79,7 @@ def exposure(case: Case, account: Account, asked: Requested | None = None, reser
     rows = [
         (each.tariff, each.labels, each.estimate, requests.get(name), own.periods.get(name, ""))
         for name, each in account.requests.items()
+        if only in (0, name)
     ]
     if asked is not None:
         current = case.sums.kept(case, account.number)[0]
@@ -178,12 +180,16 @@ def reheld(case: Case) -> None:
     if lent:
         _takes(case, account, lent)
         return
-    if event.request != min(account.requests):
+    together = shared(case)
+    if together and event.request != min(account.requests):
         case.find(
             COVERAGE, "request", min(account.requests), event.request, "the oldest request takes on what is missing"
         )
     try:
-        missing = exposure(case, account) - case.sums.account(account.number).held
+        if together:
+            missing = exposure(case, account) - case.sums.account(account.number).held
+        else:  # each request holds its own, of which a correction left more to be charged
+            missing = exposure(case, account, reserves=False, only=event.request) - request.hold
     except (NotPriced, PriceTooLarge):
         return
     at = case.at if account.number in case.acted else case.instants.get(account.number, case.at)
@@ -279,8 +285,8 @@ def end(case: Case, account: Account) -> None:
     if account.left <= 0 or not account.requests:
         return
     case.plan = case.books.plans[account.plan]
-    if not case.plan.terms.grants_credits or not (shared(case) or case.sums.account(account.number).corrected):
-        return  # each request holds its own, and nothing has changed what it may cost
+    if not shared(case):
+        return  # each request holds its own
     case.findings.checked[COVERAGE] += 1
     try:
         needed = exposure(case, account)
