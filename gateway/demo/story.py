@@ -64,13 +64,15 @@ Progress: TypeAlias = Callable[[str, int, int], None]
 
 
 class TraceClock:
-    """The clock that the ledger is given: it stands where the story has come to."""
+    """The clock that the ledger is given: it stands where the story has come to, but never gives a microsecond twice,
+    as no machine's clock does between two commits."""
 
     def __init__(self, now: int) -> None:
-        self.now = now
+        self.now = self._last = now
 
     def __call__(self) -> int:  # noqa: D102 - a clock gives the time
-        return self.now
+        self._last = max(self.now, self._last + 1)
+        return self._last
 
 
 def slice_length(trace: Trace) -> int:

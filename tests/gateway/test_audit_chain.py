@@ -39,7 +39,7 @@ def test_the_demos_log_agrees_with_its_chain(tollbook, tmp_path):
 def test_the_text_and_the_page_show_what_was_compared(tollbook, sold, tmp_path):
     done = tollbook("audit", sold, "--chain", "mock:local", "--html", tmp_path / "report.html")
     assert done.code == 0
-    assert [line.split() for line in done.out.splitlines()[-4:]] == [
+    assert [line.split() for line in done.out.splitlines() if line.startswith("chain_")] == [
         ["chain_batch", "9", "0"],
         ["chain_purchase", "6", "0"],
         ["chain_payout", "3", "0"],
