@@ -29,11 +29,13 @@ def adjusted(case: Case) -> None:
     assert account is not None
     charge = case.sums.charges.get(event.charge) if event.charge else None
     fall = case.falls.get(event.account)
-    if fall is not None and event.reason == "tier" and event.period == fall[1]:
+    falls = fall is not None and event.reason == "tier" and event.period == fall[1]
+    if falls:
         _fell(case, account, event)
     _nets(case, account, event, charge)
     _owed(case, account, event, charge)
-    _metered(case, account, event, charge)
+    if not falls:  # the charge that it follows may be the last one of its period
+        _metered(case, account, event, charge)
     if event.credits < 0:
         expected = give_back(account, _drawn(account, event, charge), -event.credits)
         if merged(event.draws) != expected:

@@ -964,6 +964,26 @@ def changed(store: MemoryStore, event: Event, instead: Event) -> MemoryStore:
     return other
 
 
+def test_the_last_charge_of_an_old_period_may_make_it_cheaper():
+    """The meter of the day on which a request was admitted is kept until that ends; then it falls, and is gone."""
+    tiers = [{"up_to": 7, "unit": 3}, {"up_to": None, "unit": 1}]
+    plan = {"policy": "volume", "parameters": {"dimension": "tokens", "tiers": tiers}, "period": "day"}
+    at = {"subscriber": "ann", "plan": "p"}
+    store, clock = MemoryStore(id="old"), SimpleNamespace(now=BEGIN)
+    with Ledger(store, lambda: clock.now) as ledger:
+        do = Story(ledger).do
+        last = {"hold_seconds": 9 * 86_400, "longest_seconds": 9 * 86_400}
+        do(CreatePlan(plan="p", owner="o", credits=100, **plan, **last))
+        do(Purchase(**at))
+        do(Charge(**at, usage={"tokens": 7}))
+        request = do(Request(**at, estimate={"tokens": 1}))
+        clock.now += 5 * DAY
+        do(Charge(request=request, usage={"tokens": 1}))
+        tier = [each.event for each in ledger.events()][-1]
+        assert (tier.period, tier.credits) == ("2023-11-30", -13)
+        assert audit(store).findings == ()
+
+
 # -- holds that count together -----------------------------------------------------------------------------------------
 
 

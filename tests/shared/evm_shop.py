@@ -26,7 +26,6 @@ from chains.evm.publishing import LeafFiles
 from chains.evm.transactions import Sent, read
 from chains.leaves import abi_encode, keccak
 from ledger import Charge, CreatePlan, Ledger
-from ledger.amounts import split
 from ledger.events import SettlementOpened, SettlementSubmitted, tag
 from ledger.stores.sqlite import SQLiteStore
 from replay.audit import audit
@@ -267,9 +266,8 @@ class Shop:
 
     @staticmethod
     def parts(units: int) -> dict[str, int]:
-        """What receivers get for so many units that alice used."""
-        acme, fee = split(1_000 * units // 100, [950, 50])
-        return {"acme": acme, "fee": fee}
+        """What receivers get for so many units that alice used: each is rounded down."""
+        return {"acme": 950 * units // 100, "fee": 50 * units // 100}
 
     def leaves(self, number: int) -> Any:
         """The leaf file of a batch, as it was published."""

@@ -102,7 +102,7 @@ def test_only_the_lowest_open_nonce_is_raised(shop):
     assert [each.nonce for each in shop.attempts()] == [0, 1, 2, 0]
     shop.faulty.always("eth_maxPriorityFeePerGas", None)
     shop.finish()
-    shop.receives(acme=85, fee=5)
+    shop.receives(acme=85, fee=4)
 
 
 def test_no_more_is_offered_than_the_most_that_gas_may_cost(shop):
@@ -248,7 +248,7 @@ def test_a_line_behind_a_gap_is_signed_anew_from_its_first_on(shops):
     shop.anvil.reorganise(1)
     shop.finish()
     assert set(shop.batches().values()) == {"executed"}
-    shop.receives(acme=85, fee=5)
+    shop.receives(acme=85, fee=4)
 
 
 def test_another_program_that_goes_on_spending_the_keys_nonces_delays_and_doubles_nothing(shop):
@@ -364,4 +364,4 @@ def test_two_senders_with_one_key_and_logs_of_their_own_pay_once_and_the_other_i
     assert Outbox(shop.ledger, shop.chain).adopt() == [1]
     shop.settle()
     assert shop.opened()[-1].asset == COIN
-    shop.receives(acme=142, fee=8)
+    shop.receives(acme=142, fee=7)
