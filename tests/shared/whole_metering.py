@@ -85,9 +85,16 @@ def meter(account: Account, period: str) -> dict[str, int] | None:
 
 
 def usage_of_request(account: Account, request: int) -> dict[str, int] | None:
-    """All usage that was charged of a request, corrections included; None where nothing was, or there is no request."""
-    charges = [number for number, row in account["charges"].items() if request and row["request"] == request]
-    return total_usage(usage for number in charges for usage in usages_of_charge(account, number))
+    """All usage that was charged of a request, with corrections that were made while it was open; None where nothing
+    was charged, or there is no request."""
+    charges = {number: row for number, row in account["charges"].items() if request and row["request"] == request}
+    deltas = [row for row in account["adjustments"] if row["charge"] in charges and row["while_open"]]
+    return total_usage(row["usage"] for row in [*charges.values(), *deltas])
+
+
+def is_open(account: Account, request: int) -> bool:
+    """Whether the request is open; 0 is none."""
+    return bool(request) and account["requests"][request]["ended"] is None
 
 
 def usages_of_charge(account: Account, charge: int) -> list[dict[str, int]]:
@@ -141,7 +148,7 @@ def price_delta(account: Account, plan: Row, command: Any, at: int, metered: str
         refuse_if(min(plus(counted, command.usage).values()) < 0, "adjustment_exceeds")
         if tariff["policy"] not in OF_A_PERIOD:
             base = plus(charge["before"] or {}, counted)
-            if charge["request"] and may_be_charged(account["requests"][charge["request"]], plan, at):
+            if is_open(account, charge["request"]):
                 base = usage_of_request(account, charge["request"])
     return on_top(tariff, base, command.usage, labels)
 
@@ -192,6 +199,7 @@ def write_adjustment(
     account: Account, at: int, charge: int, metered: str, usage: dict[str, int], credits: int, shortfall: int
 ) -> None:
     row = {"charge": charge, "metered": metered, "usage": usage, "credits": credits, "shortfall": shortfall}
+    row["while_open"] = bool(charge) and is_open(account, account["charges"][charge]["request"])
     account["adjustments"].append(row)
     fall_short(account, metered, shortfall)
     count_in_window(account, at, account["charges"][charge]["at"] if charge else at, credits)

@@ -468,6 +468,20 @@ def test_what_cannot_be_given_back_does_not_pay_for_what_rises_again():
     assert house.event(house.charge(59, request)).credits == 295
 
 
+def test_a_tariff_of_another_dimension_does_not_hide_what_cannot_be_given_back():
+    """As above, while a request is open under a tariff that reads other usage."""
+    house = House(credits=1000, **VOLUME, unpriced="free")
+    house.buy()
+    house.do(Adjust(charge=house.charge(100), credits=-1000, reason="refund"))
+    request = house.ask(60)
+    calls = {"policy": "package", "parameters": {"dimension": "calls", "size": 10, "credits": 1}}
+    house.do(RepricePlan(plan="pro", **calls))
+    house.do(Request(**ANN, estimate={"calls": 5}))
+    house.do(Withdraw(**ANN))
+    house.charge(1, request, final=False)
+    assert house.event(house.charge(59, request)).shortfall == 0
+
+
 def test_falling_volume_tiers_are_lent_whole_to_who_comes_first():
     """10 units cost 100, and 20 cost 100: the second request holds nothing, and is charged first."""
     house = House(**tiers("volume", (10, 10), (None, 5)))
@@ -724,6 +738,15 @@ def test_what_is_bought_covers_open_requests_before_a_direct_charge():
     house.give(8)
     house.charge(8)
     is_true(house, Charge(**ANN, usage={"u": 1}), top_up=17, retry_after_us=60 * SECOND)
+
+
+def test_work_that_costs_nothing_needs_access_and_nothing_else():
+    """7 are owed, which is more than may be: one credit is access, and a price of 0 is there."""
+    house = House(credits=10, seconds=50, late_seconds=5, overrun="debt", debt_limit=3)
+    lot = house.buy()
+    house.charge(7)
+    house.do(Reverse(**ANN, lot=lot))
+    is_true(house.at(100), Charge(**ANN, usage={"u": 0}), top_up=1)
 
 
 def test_nothing_helps_a_frozen_account():
