@@ -44,17 +44,20 @@ class _Entering(ThreadTicket[Outcome]):
 
 
 class Held:
-    """An admitted request: its number, and what it holds."""
+    """An admitted request: its number, and what it holds. One that is `repeated` was asked for before, by the same key:
+    its work may be done, and it may be closed."""
 
     def __init__(self, answer: Answer) -> None:
         assert isinstance(answer.event, Requested)
+        self.repeated = answer.repeated
         self.id = answer.seq
         self.hold = answer.event.hold
         self.deadline = answer.event.deadline
         self.open = True
 
     def __repr__(self) -> str:
-        return f"<request {self.id}: holds {self.hold}{'' if self.open else ', closed'}>"
+        state = ", repeated" if self.repeated else ""
+        return f"<request {self.id}: holds {self.hold}{state}{'' if self.open else ', closed'}>"
 
     def undo(self) -> Sequence[object]:
         """Give back what is still held."""

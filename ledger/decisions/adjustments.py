@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ..amounts import add_usage
+from ..amounts import MOST_CREDITS, add_usage
 from ..books import Account, Correction, Meter, Plan, total
 from ..commands import Adjust
 from ..due import due
@@ -15,6 +15,7 @@ from ..reducers import kept_periods
 from ..refusals import Reason, Refusal
 from .ahead import closed
 from .case import Case, Decision, account_of, overrun, plan_of, take
+from .windows import BEYOND, open_credits
 
 
 @dataclass(slots=True)
@@ -162,6 +163,8 @@ def _downward(target: _Target, credits: int, shortfall_first: bool) -> tuple[Dra
     draws = give_back(target.account, list(target.draws), min(wanted, net))
     if total(draws) < wanted:
         raise Refusal(Reason.adjustment_exceeds, needed=wanted, available=max(0, total(draws)))
+    if open_credits(target.account) + wanted > MOST_CREDITS:
+        raise Refusal(Reason.overflow, detail=BEYOND)
     return draws, -unpaid
 
 

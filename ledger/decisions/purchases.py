@@ -28,7 +28,7 @@ from ..refusals import Reason, Refusal
 from ..settlements import leaf_plan, lots_in
 from .ahead import Ahead
 from .case import Case, Decision, account_of, plan_of, take
-from .windows import last_end, open_credits
+from .windows import BEYOND, last_end, open_credits
 
 
 def purchase(case: Case, command: Purchase) -> Decision:
@@ -137,8 +137,10 @@ def _add(
         expiry = expiry or start + seconds * SECOND
     if expiry is not None and expiry <= start:
         raise Refusal(Reason.malformed, detail="the expiry lies before the start")
-    if open_credits(account) + credits > MOST_CREDITS or max(start, expiry or 0) > LATEST:
-        raise Refusal(Reason.overflow, detail="beyond 2^63-1 open credits on one account, or the year 9999")
+    if open_credits(account) + credits > MOST_CREDITS:
+        raise Refusal(Reason.overflow, detail=BEYOND)
+    if max(start, expiry or 0) > LATEST:
+        raise Refusal(Reason.overflow, detail="a lot starts and ends by the year 9999")
     # The lot's name is the sequence of its purchase, which is known once what is due stands before it.
     lot = case.books.seq + len(events) + 1
     own: list[Recorded] = [
@@ -239,7 +241,7 @@ def reinstate(case: Case, command: Reinstate) -> Decision:
     if lot is None or lot.reversal is None or lot.escrow is not None:
         raise Refusal(Reason.malformed, detail="name a lot or a payment that was reversed, and that no chain holds")
     if open_credits(account) + lot.reversal.credits > MOST_CREDITS:
-        raise Refusal(Reason.overflow, detail="beyond 2^63-1 open credits on one account")
+        raise Refusal(Reason.overflow, detail=BEYOND)
     ahead = Ahead(case, account, plan)
     ahead.add(
         Reinstated(
@@ -261,6 +263,8 @@ def _bought(case: Case, account: Account, command: Reverse | Reinstate) -> Lot |
     name = command.lot
     if not name and command.payment:
         name = case.books.payments.get(digest("payment", command.payment), (b"", 0))[1]
+        if name not in account.lots:
+            raise Refusal(Reason.malformed, detail=f"the account has no payment {command.payment!r}")
     return _lots(account, name)[0] if name else None
 
 

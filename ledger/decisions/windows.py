@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from ..books import Account, Lot
 
+BEYOND = "an account has at most 2^63-1 open credits: what it has left, holds, owes, and will have when lots start"
+
 
 def last_end(account: Account, at: int) -> int:
     """When the last window of an account ends that still gives access after `at`; else `at`."""

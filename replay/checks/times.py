@@ -10,6 +10,7 @@ from ledger.events import (
     Extended,
     Lapsed,
     Reheld,
+    Reinstated,
     Released,
     Requested,
     SettlementOpened,
@@ -30,11 +31,13 @@ class Dues:
     def __init__(self) -> None:
         self._latest: dict[int, tuple[int, int, int]] = {}
         self._touched: set[int] = set()
+        self._reinstated: set[int] = set()
 
     def begin(self) -> None:
         """A new commit."""
         self._latest.clear()
         self._touched.clear()
+        self._reinstated.clear()
 
     def judge(self, case: Case) -> None:
         """The event's own instant, and whether anything was due before it."""
@@ -48,7 +51,9 @@ class Dues:
         self._touched.add(name)
         if isinstance(event, Started):
             lot = account.lots[event.lot]
-            self._due(case, account, lot.start, event.instant, (lot.start, 0, lot.id))
+            # A lot that is reinstated after its start begins at once.
+            start = max(lot.start, case.at) if lot.id in self._reinstated else lot.start
+            self._due(case, account, start, event.instant, (start, 0, lot.id))
         elif isinstance(event, Reheld):
             pass  # it follows from what time did, or from the command
         elif isinstance(event, Released) and event.instant is not None:
@@ -62,6 +67,8 @@ class Dues:
             if name not in case.acted:
                 case.acted.add(name)
                 self._pending(case, account)
+            if isinstance(event, Reinstated):
+                self._reinstated.add(event.lot)
             _deadlines(case)
 
     def end(self, case: Case) -> None:
