@@ -72,6 +72,13 @@ def reading(store: Store, text: str | None) -> Reading:
     return as_of(store, seq=chosen.seq, at=chosen.at)
 
 
+def subscriber_in(now: Reading, subscriber: str) -> str:
+    """The subscriber as the log has it, where it is an EVM address in another spelling. Raises Usage as `as_known`."""
+    return as_known(
+        subscriber, lambda name: bool(now.balances(name)), lambda: (account.subscriber for account in now.balances())
+    )
+
+
 def statement_of(
     store: Store, subscriber: str, plan: str, upto: str | None, begin: str | None
 ) -> tuple[Reading, Statement]:
@@ -83,7 +90,7 @@ def statement_of(
     now = reading(store, upto)
     if start is not None and ((start.seq or 0) > now.seq or (upto is not None and (start.at or 0) > now.at)):
         raise Usage(f"--from {begin} is later than where the statement ends", "swap --from and --as-of")
-    subscriber = as_known(subscriber, lambda name: bool(now.balances(name)))
+    subscriber = subscriber_in(now, subscriber)
     known = takewhile(lambda entry: entry.seq <= now.seq, entries(store.read(0)))
     instants: dict[int, int] = {}
     pending = now.pending(subscriber, plan)

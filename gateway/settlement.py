@@ -19,7 +19,7 @@ from .choosing import contracts_there
 from .connecting import blaming, connect
 from .progress import Progress
 from .settling import Batches, BatchTold
-from .spelling import asset_as_known
+from .spelling import as_known
 
 MOST_PAUSES = 1_000
 """A mock chain's pauses take no time, so a batch that never ends there would be waited for all too often."""
@@ -138,7 +138,7 @@ class Run:
         if asset is None:
             return places
         known = sorted({each for assets in places.values() for each in assets})
-        asset = asset_as_known(asset, known.__contains__)
+        asset = as_known(asset, known.__contains__, lambda: known)
         if asset not in known:
             there = ", ".join(map(repr, known))
             hint = f"there is {there}" if known else "leave --asset out: nothing is in escrow there"

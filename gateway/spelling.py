@@ -1,5 +1,5 @@
 """Addresses of EVM chains in any spelling, where the command line asks for one: wallets and explorers paste them in
-lower case, and a log has them as EIP-55 spells them.
+lower case, chains spell them as EIP-55 says, and a log has them as whoever wrote it did.
 
 What a log has a name for is that name, whatever it looks like: only a name that it does not have is tried as an
 address. Other names are found in their own spelling alone: "Alice" is not "alice". The ledger itself knows nothing of
@@ -9,26 +9,29 @@ this (a name is a name there); callers from Python have `chains.evm.addresses.ad
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
-from chains.leaves import checksummed
+from .errors import Usage
 
-_ADDRESS = re.compile(r"0[xX]([0-9a-fA-F]{40})")
-_IN_ASSET = re.compile(r"(?<=/erc20:)0[xX][0-9a-fA-F]{40}\Z")
+_ADDRESS = re.compile(r"(?:0[xX]|.*/erc20:0[xX])[0-9a-fA-F]{40}", re.DOTALL)
+_DIGITS = 42  # with the 0x before them
 
 
-def as_known(name: str, is_known: Callable[[str], bool]) -> str:
-    """The name as the log has it: itself, or the same address as EIP-55 spells it; else itself."""
-    found = _ADDRESS.fullmatch(name)
-    if found is None or is_known(name):
+def as_known(name: str, is_known: Callable[[str], bool], names: Callable[[], Iterable[str]]) -> str:
+    """The name as the log has it: itself, or the one name that is the same address (of an asset: has the same token);
+    else itself. `names` are all that the log has, asked for only where they are needed.
+
+    Raises Usage where several names of the log are that address: they are different accounts.
+    """
+    if is_known(name) or not _ADDRESS.fullmatch(name):
         return name
-    spelled = f"0x{checksummed(found[1])}"
-    return spelled if is_known(spelled) else name
+    found = sorted({each for each in names() if _ADDRESS.fullmatch(each) and _one(each) == _one(name)})
+    if len(found) > 1:
+        message = f"the log has {name} in {len(found)} spellings, each a name of its own: {', '.join(found)}"
+        raise Usage(message, "give one of them exactly as it is spelled there")
+    return found[0] if found else name
 
 
-def asset_as_known(name: str, is_known: Callable[[str], bool]) -> str:
-    """The same for an asset: the address of its token."""
-    if is_known(name):
-        return name
-    spelled = _IN_ASSET.sub(lambda found: f"0x{checksummed(found[0][2:])}", name)
-    return spelled if is_known(spelled) else name
+def _one(name: str) -> str:
+    """The same text for all spellings of an address, and of an asset that ends with one."""
+    return name[:-_DIGITS] + name[-_DIGITS:].lower()

@@ -52,12 +52,12 @@ _KNOWN = {
 }
 TIME, ELAPSED = "timestamp", "arrival"
 _OTHERS = {
-    TIME: "timestamp time date_time start_time created_at request_created_at",
+    TIME: "timestamp ts time date_time start_time created_at request_created_at",
     ELAPSED: "arrived_at arrival_time arrival_timestamp",
-    "subscriber": "subscriber",
+    "subscriber": "subscriber user_id",
     "plan": "plan",
     "agent": "agent",
-    "model": "model gen_ai.request.model",
+    "model": "model model_name gen_ai.request.model",
 }
 LABELS = ("subscriber", "plan", "agent", "model")
 

@@ -16,7 +16,7 @@ from typing import NamedTuple, TextIO, TypeAlias
 
 import msgspec
 
-from ledger.errors import AlreadyExists, Damaged
+from ledger.errors import AlreadyExists, Damaged, LogError
 from ledger.events import Charged, Purchased, Recorded, Requested, Withdrawn, encode, tag
 from ledger.log import Commit, Entry, Head, commit_hash, origin, unseal
 from ledger.plugins import Store, stores
@@ -195,7 +195,11 @@ def _new_file(path: Path) -> Iterator[TextIO]:
         raise AlreadyExists(f"{path} exists")
     if os.path.lexists(part):
         raise AlreadyExists(f"{part} exists", "another export is writing it; if none is, one was killed: remove it")
-    file = part.open("x", encoding="utf-8", newline="")
+    try:
+        file = part.open("x", encoding="utf-8", newline="")
+    except OSError as error:  # the file that was asked for is told, not the one beside it
+        reason = (error.strerror or str(error)).lower()
+        raise LogError(f"{path} cannot be written: {reason}", "check the path, its permissions") from error
     try:
         with file:
             yield file

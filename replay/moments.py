@@ -32,6 +32,7 @@ _CALENDAR = re.compile(
     r"(?:Z|([+-])([01]\d|2[0-3]):?([0-5]\d)?)?)?",
     re.ASCII | re.IGNORECASE,
 )
+_NUMBER = re.compile(r"[+-]?\d+(?:\.\d*)?(?:e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 _ELAPSED = re.compile(r"(\d{1,12})(?:\.(\d*))?", re.ASCII)
 
 
@@ -48,6 +49,15 @@ def calendar_time(text: str) -> int:
     ahead = (int(zone_hours) * 60 + int(zone_minutes)) * 60
     seconds = (int(hour) * 60 + int(minute)) * 60 + int(second) + (ahead if sign == "-" else -ahead)
     return _within(start + seconds * SECOND + _microseconds(fraction), text)
+
+
+def unambiguous_time(text: str) -> int:
+    """What `calendar_time` reads. A bare number is refused: nothing says its unit, nor what it counts from."""
+    if _NUMBER.fullmatch(text):
+        found = f"{shown(text)} is not a time: a number alone does not say its unit, nor what it counts from"
+        hint = "write UTC times as 2023-11-16T18:15:46.680590Z; seconds from the start go in a column arrived_at"
+        raise BadData(found, hint)
+    return calendar_time(text)
 
 
 def elapsed_time(text: str) -> int:

@@ -31,7 +31,7 @@ from ledger.errors import BadData
 
 from .columns import ELAPSED, TIME, Columns, columns, is_usage, plain
 from .lines import line_of_text, lines, opened, shown
-from .moments import calendar_time, elapsed_milliseconds, time_or_elapsed
+from .moments import elapsed_milliseconds, time_or_elapsed, unambiguous_time
 
 Kind: TypeAlias = Literal["azure", "burstgpt", "mooncake", "csv", "jsonl", "profile", "generated"]
 
@@ -99,8 +99,9 @@ def read(
         raise BadData(f"none of the {skipped} rows can be read; the first: {first}", first.hint, name, first.line)
     if not rows:
         raise BadData("there is a header and no row", "give a trace with at least one request", name, 1)
+    found = {plain(dimension) for dimension in form.dimensions}
     for dimension in dimensions:
-        if dimension not in form.dimensions:
+        if plain(dimension) not in found:  # its reader may spell it otherwise, and then it has the reader's name
             there = ", ".join(map(shown, (*form.dimensions, *form.ignored))) or "none but the time and names"
             raise BadData(f"there is no column {shown(dimension)}; there are {there}", "correct --dimension", name, 1)
     rows.sort(key=lambda row: row.at)
@@ -195,7 +196,7 @@ class _Csv:
         self.ignored: Collection[str] = found.ignored
         self._header, self._found, self._sparse = header, found, self.kind == "csv"
         elapsed = self.kind == "burstgpt" or found.clock == ELAPSED
-        self._time: Callable[[str], int] = time_or_elapsed if elapsed else calendar_time
+        self._time: Callable[[str], int] = time_or_elapsed if elapsed else unambiguous_time
 
     def rest(self, numbered: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
         """All but the header."""
@@ -299,13 +300,13 @@ class _Json:
 
     def _at(self, value: Any, found: Columns) -> int:  # noqa: ANN401 - whatever JSON holds
         if isinstance(value, str) and not isinstance(value, _Number):
-            return time_or_elapsed(value) if found.clock == ELAPSED else calendar_time(value)
+            return time_or_elapsed(value) if found.clock == ELAPSED else unambiguous_time(value)
         if isinstance(value, int | _Number) and not isinstance(value, bool):
             if found.clock == ELAPSED:
                 return time_or_elapsed(str(value))
             if self.kind == "mooncake":
                 return elapsed_milliseconds(str(value))
-            raise BadData(f"{shown(str(value))} is not a time", "write times as 2023-11-16T18:15:46.680590Z, in quotes")
+            return unambiguous_time(str(value))
         raise BadData(f"{shown(_text(value))} is not a time", "write times as 2023-11-16T18:15:46.680590Z, in quotes")
 
 

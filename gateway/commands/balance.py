@@ -28,13 +28,12 @@ def balance(
     from ledger.errors import NotFound
 
     from .. import render, shapes
-    from ..reading import opened, reading
-    from ..spelling import as_known
+    from ..reading import opened, reading, subscriber_in
 
     with opened(log) as store:
         now = reading(store, as_of)
         if subscriber is not None:
-            subscriber = as_known(subscriber, lambda name: bool(now.balances(name)))
+            subscriber = subscriber_in(now, subscriber)
         found = now.balances(subscriber, plan)
     if not found and (subscriber is not None or plan is not None):
         wanted = [f"subscriber {subscriber}"] * (subscriber is not None) + [f"plan {plan}"] * (plan is not None)

@@ -49,7 +49,7 @@ def copy_log(
         with closing(sqlite3.connect(uri, uri=True, timeout=LOCK_SECONDS, isolation_level=None)) as source:
             source.execute("BEGIN")  # what is copied is what is read first: later commits start no copying anew
             expected = source.execute(_LAST).fetchone()
-            _back_up(source, part, progress)
+            _back_up(source, part, to, progress)
         with closing(SQLiteStore(part, read_only=True)) as copy:
             head = copy.head()
             found = copy._execute(_LAST)
@@ -60,16 +60,14 @@ def copy_log(
     return Copied(head, commits)
 
 
-def _back_up(source: sqlite3.Connection, part: Path, progress: Callable[[int, int], None]) -> None:
+def _back_up(source: sqlite3.Connection, part: Path, to: Path, progress: Callable[[int, int], None]) -> None:
     target = sqlite3.connect(part, isolation_level=None)
     try:
         target.execute("PRAGMA synchronous = OFF")  # the file is synced when it is whole
         source.backup(target, pages=_PAGES, progress=lambda _, left, total: progress(total - left, total))
         clear_mark(target)
     except sqlite3.OperationalError as error:
-        raise LogError(
-            f"{part} cannot be written: {error}", "check the path, its permissions and the space left"
-        ) from error
+        raise _unwritten(to, error) from error
     finally:
         target.close()
 
@@ -92,17 +90,29 @@ def _part(to: Path) -> Path:
 def _new_file(to: Path) -> Iterator[Path]:
     """A file to write beside the place of the new one, which then becomes that one, synced, or is taken away."""
     part = _part(to)
-    part.touch(exist_ok=False)
+    try:
+        part.touch(exist_ok=False)
+    except OSError as error:
+        raise _unwritten(to, error) from error
     try:
         yield part
-        _sync(part, os.O_RDWR)
-        part.rename(to)
-        if hasattr(os, "O_DIRECTORY"):  # elsewhere a folder cannot be synced
-            _sync(to.absolute().parent, os.O_RDONLY)
+        try:
+            _sync(part, os.O_RDWR)
+            part.rename(to)
+            if hasattr(os, "O_DIRECTORY"):  # elsewhere a folder cannot be synced
+                _sync(to.absolute().parent, os.O_RDONLY)
+        except OSError as error:
+            raise _unwritten(to, error) from error
     except BaseException:
         for side in _SIDES:
             part.with_name(part.name + side).unlink(missing_ok=True)
         raise
+
+
+def _unwritten(to: Path, error: Exception) -> LogError:
+    """Says the file that was asked for, and not the one beside it, of which nobody was told."""
+    reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    return LogError(f"{to} cannot be written: {reason.lower()}", "check the path, its permissions and the space left")
 
 
 def _sync(path: Path, flags: int) -> None:

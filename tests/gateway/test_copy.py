@@ -136,6 +136,17 @@ def test_what_is_no_log_is_not_copied(tollbook, tmp_path, name, code):
 def test_a_folder_that_is_not_there_is_an_error_in_one_line(tollbook, told, tmp_path):
     done = tollbook("copy", told.log, tmp_path / "no" / "copy.db")
     assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+    assert f"{tmp_path / 'no' / 'copy.db'} cannot be written" in done.err
+
+
+def test_an_error_names_the_file_that_was_asked_for_and_not_the_one_beside_it(tollbook, told, tmp_path):
+    for to in (tmp_path / "no" / "copy.db", told.log / "copy.db", tmp_path / ("a" * 253)):
+        for error in (tollbook("copy", told.log, to, "--json").error, export(tollbook, told.log, to)):
+            assert (error["code"], str(to) in error["message"], ".part" in str(error)) == ("io", True, False)
+
+
+def export(tollbook, log, to):
+    return tollbook("export", log, "--to", "csv", "--out", to, "--json").error
 
 
 def test_a_copy_that_is_interrupted_leaves_nothing(tmp_path):
@@ -156,8 +167,8 @@ from gateway import cli
 from ledger.stores import copying
 copying._PAGES = 1
 copy = copying._back_up
-def back_up(source, part, progress):
-    copy(source, part, lambda done, total: (progress(done, total), os.kill(os.getpid(), signal.SIGINT)))
+def back_up(source, part, to, progress):
+    copy(source, part, to, lambda done, total: (progress(done, total), os.kill(os.getpid(), signal.SIGINT)))
 copying._back_up = back_up
 sys.exit(cli.main(["copy", *sys.argv[1:]]))
 """

@@ -5,12 +5,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chains.evm.addresses import address
-from gateway.spelling import as_known, asset_as_known
+from gateway.spelling import as_known
 from ledger import CreatePlan, Give, Ledger
 
 ANN = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"
 BOB = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8"
 SPELLINGS = [ANN.lower(), ANN.upper(), f"0x{ANN[2:].upper()}", ANN, ANN.swapcase()]
+
+
+def cases(sign):
+    return st.sampled_from((sign.lower(), sign.upper()))
 
 
 def sell(log, *subscribers):
@@ -53,22 +57,38 @@ def test_a_name_that_the_log_has_is_that_one_though_it_looks_like_anothers_addre
     """Where names are free (the mock chain), one may be an address in another spelling."""
     odd = ANN.swapcase().replace("0X", "0x")
     log = sell(tmp_path / "log.db", ANN, ANN.lower(), odd)
-    for name, available in ((ANN, 1), (ANN.lower(), 2), (odd, 3), (ANN.upper(), 1)):
+    for name, available in ((ANN, 1), (ANN.lower(), 2), (odd, 3)):
         [account] = tollbook("balance", log, "--subscriber", name, "--json").json["accounts"]
         assert account["available"] == available
 
 
-def test_a_lower_case_name_that_is_nobodys_address_in_the_log_stays_what_it_is(tollbook, tmp_path):
-    log = sell(tmp_path / "log.db", ANN.lower())
-    assert tollbook("balance", log, "--subscriber", ANN.lower(), "--json").json["accounts"] != []
-    assert tollbook("balance", log, "--subscriber", ANN, "--json").error["code"] == "not_found"
+@pytest.mark.parametrize("stored", SPELLINGS)
+@pytest.mark.parametrize("spelled", SPELLINGS)
+def test_an_address_is_found_however_the_log_spells_it(tollbook, tmp_path, stored, spelled):
+    log = sell(tmp_path / "log.db", BOB, stored)
+    [account] = tollbook("balance", log, "--subscriber", spelled, "--json").json["accounts"]
+    assert (account["subscriber"], account["available"]) == (stored, 2)
+    told = tollbook("statement", log, "--subscriber", spelled, "--plan", "pro", "--json").json
+    assert told["subscriber"] == stored
+
+
+def test_an_address_that_the_log_has_in_several_spellings_must_be_given_exactly(tollbook, tmp_path):
+    """They are different accounts, and which one is meant cannot be guessed."""
+    log = sell(tmp_path / "log.db", ANN, ANN.lower(), BOB)
+    for command in (("balance", log), ("statement", log, "--plan", "pro")):
+        error = tollbook(*command, "--subscriber", ANN.upper(), "--json").error
+        assert (error["code"], "exactly" in error["hint"]) == ("usage", True)
+        assert [name in error["message"] for name in (ANN, ANN.lower(), BOB)] == [True, True, False]
 
 
 @given(st.binary(min_size=20, max_size=20), st.data())
 def test_every_spelling_of_an_address_is_one(raw, data):
     stored = address(f"0x{raw.hex()}")
-    spelled = "".join(data.draw(st.sampled_from((sign.lower(), sign.upper()))) for sign in stored)
-    assert as_known(spelled, {stored, "alice"}.__contains__) == stored
-    asset = f"eip155:8453/erc20:{spelled}"
-    assert asset_as_known(asset, {f"eip155:8453/erc20:{stored}"}.__contains__) == f"eip155:8453/erc20:{stored}"
-    assert asset_as_known(asset, set().__contains__) == asset
+    spelled = "".join(data.draw(cases(sign)) for sign in stored)
+    for before in ("", "eip155:8453/erc20:"):
+        asked, known = before + spelled, before + "".join(data.draw(cases(sign)) for sign in stored)
+        for names in ({known, "alice"}, {asked, known}, {f"{before}0x{'g' * 40}"}, set()):
+            found = as_known(asked, names.__contains__, lambda names=names: names)
+            assert found == (known if known in names and asked not in names else asked)
+    elsewhere = {f"eip155:1/erc20:{stored}", stored}
+    assert as_known(asked, elsewhere.__contains__, lambda: elsewhere) == asked

@@ -200,6 +200,14 @@ def test_labels_are_matched_like_dimensions(file):
     assert (row.subscriber, row.plan, row.agent, row.model) == ("ann", "pro", "bot", "m")
 
 
+@pytest.mark.parametrize("header", ["ts,user id,Model Name", "TS,User ID,model_name", "Ts,userId,modelName"])
+def test_times_subscribers_and_models_have_other_common_names_too(file, header):
+    trace = read(file(f"{header},input_tokens\n2026-01-25,ann,m,5\n".encode()))
+    [row] = trace.rows
+    assert (row.at, row.subscriber, row.model) == (microseconds("2026-01-25T00:00:00+00:00"), "ann", "m")
+    assert trace.source.ignored == ()
+
+
 @pytest.mark.parametrize(
     "pair",
     [
@@ -262,6 +270,23 @@ def test_ids_hashes_prices_and_times_are_never_usage(file, name):
     assert read(path, reads=[name]).rows[0].usage == {"input_tokens": 5}
     with pytest.raises(BadData, match="no usage"):
         read(path, dimensions=[name])
+
+
+@pytest.mark.parametrize("column", ["Images", "IMAGES", "images"])
+@pytest.mark.parametrize(("asked", "reader"), [("images", "Images"), ("Images", "images"), ("i-mages", "images")])
+def test_a_dimension_that_is_asked_for_is_there_however_its_reader_spells_it(file, column, asked, reader):
+    path = file(f"timestamp,{column}\n2026-01-25,5\n".encode())
+    assert read(path, dimensions=[asked], reads=[reader]).rows[0].usage == {reader: 5}
+    assert read(path, dimensions=[asked]).rows[0].usage == {asked: 5}
+
+
+@pytest.mark.parametrize("time", ["1704067200", "1704067200000", "1", "1.5", "-1", "1e9"])
+@pytest.mark.parametrize(("name", "row"), [("a.csv", "timestamp\n{}\n"), ("a.jsonl", '{{"timestamp": {}}}\n')])
+def test_a_bare_number_as_a_time_is_refused_and_told_what_to_write(file, name, row, time):
+    with pytest.raises(BadData, match=f"'{time}' is not a time: a number alone does not say its unit") as raised:
+        read(file(row.format(time).encode(), name))
+    assert "UTC times as 2023-11-16T18:15:46" in raised.value.hint
+    assert "arrived_at" in raised.value.hint
 
 
 def test_a_dimension_that_must_be_there_and_is_not_is_an_error_that_names_those_that_are(file):
