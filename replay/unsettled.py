@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from ledger.books import Books, Lot
 from ledger.due import due
-from ledger.events import Adjusted, Charged, Draws, Lapsed, Recorded, Started
+from ledger.events import Adjusted, Charged, Draws, Lapsed, Recorded, Reinstated, Released, Reversed, Started
 from ledger.log import Entry, entries
 from ledger.plugins import Store
 from ledger.readings import Reading
@@ -136,9 +136,12 @@ def _uses(event: Recorded) -> Draws:
     """The credits that an event uses up, by lot; below 0 for those that it gives back."""
     match event:
         case Charged():
-            return event.draws
+            return (*event.draws, *event.repaid)
         case Adjusted():
-            return event.draws if event.credits > 0 else tuple((lot, -credits) for lot, credits in event.draws)
+            sign = 1 if event.credits > 0 else -1
+            return (*((lot, sign * credits) for lot, credits in event.draws), *event.repaid)
+        case Released() | Reversed() | Reinstated():
+            return event.repaid
         case Lapsed():
             return ((event.lot, event.credits),)
         case Started():
