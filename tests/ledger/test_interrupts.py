@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ ASK = Request(subscriber="ann", plan="pro", estimate={"calls": 3})
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever waits looks for a leader often, so that thousands of cases take seconds."""
-    monkeypatch.setattr(groups_module, "PATIENCE", 0.002)
+    monkeypatch.setattr(groups_module, "PATIENCE", timedelta(milliseconds=2))
 
 
 class Waiting(threading.Thread):
