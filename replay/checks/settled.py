@@ -177,6 +177,8 @@ def _opened(settled: Settled, seq: int, at: int, event: SettlementOpened | Settl
     _add(asset.paid, event.payouts)
     asset.fell |= expected.fell
     asset.fell -= {receiver for receiver in asset.fell if asset.paid[receiver] <= expected.due[receiver]}
+    if isinstance(event, SettlementAdopted):  # what it paid may be for usage that was lost with the log
+        asset.fell |= {payout.receiver for payout in event.payouts}
 
 
 def _moved(settled: Settled, seq: int, at: int, event: Settlement) -> None:
