@@ -172,11 +172,12 @@ class Model:
         return next((key for key, account in self.accounts.items() if number in account[kind]), None)
 
     @contextmanager
-    def writing(self, key: tuple[str, str], at: int, is_correction: bool = False) -> Iterator[Account]:
-        """The account as due, to be changed; kept only if nothing refuses."""
+    def writing(self, key: tuple[str, str], at: int, corrected: int = 0) -> Iterator[Account]:
+        """The account as due, to be changed; kept only if nothing refuses. `corrected` is the request, if any, of which
+        usage is corrected."""
         account = as_due(self.accounts[key], at)
         yield account
-        settle(account, at, is_correction)
+        settle(account, at, corrected)
         self.accounts[key] = account
 
     # -- catalogue --
@@ -470,7 +471,8 @@ class Model:
         refuse_if(key is None, "charge_unknown")
         assert key is not None
         plan = self.plans[key[1]]
-        with self.writing(key, at, is_correction=True) as account:
+        charge = self.accounts[key]["charges"].get(command.charge) if key in self.accounts and command.usage else None
+        with self.writing(key, at, corrected=charge["request"] if charge else 0) as account:
             metered = metered_in(account, plan, command, at)
             refuse_if(bool(command.period) and not is_known(account, plan, command.period, at), "charge_unknown")
             change = price_delta(account, plan, command, at, metered) if command.usage else command.credits
