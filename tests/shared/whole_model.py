@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from whole_accounts import (
+    DEBT,
     SECOND,
     Account,
     Refusal,
@@ -290,10 +291,11 @@ class Model:
         return bool(is_window and not is_void and not is_exhausted)
 
     def outstanding(self, account: Account, at: int) -> int:
-        """All credits of an account that are open: unused, held, owed, and of lots that are to start."""
+        """All credits of an account that are open: unused, held (as debt, too), owed, and of lots that are to start."""
         account = as_due(account, at)
         lots = [number for number, lot in account["lots"].items() if not lot["gone"]]
-        return sum(on(account, lot, "left") + on(account, lot, "held") for lot in lots) + debt(account)
+        free = sum(on(account, lot, "left") for lot in lots)
+        return free + sum(on(account, lot, "held") for lot in [*lots, DEBT]) + debt(account)
 
     def add_lot(self, key: tuple[str, str], at: int, lot: Row) -> None:
         self.accounts.setdefault(key, self.opened(key))
@@ -543,7 +545,7 @@ class Model:
         while enough - few > 1:
             half = (few + enough) // 2
             few, enough = (few, half) if self.passes(command, at, at, half) else (half, enough)
-        return enough
+        return enough if self.outstanding(account, at) + enough <= MOST else None
 
     def least_wait(self, command: Any, at: int) -> int | None:
         """Of all moments at which anything changes for the account, the first at which the command passes."""
