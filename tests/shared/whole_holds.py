@@ -23,7 +23,8 @@ def is_of_a_period(request: Row) -> bool:
 
 
 def has_had_a_meter(plan: Row) -> bool:
-    """Whether any tariff of the plan is about a period, so that requests change what others may cost."""
+    """Whether any tariff of the plan was ever about a period, so that requests change what others may cost. Without
+    one, each request holds its own."""
     return any(tariff["policy"] in OF_A_PERIOD for tariff in plan["tariffs"])
 
 
@@ -91,13 +92,15 @@ def exposure_alone(account: Account, period: str, tariff: Row, rest: dict[str, i
 
 
 def hold_of(account: Account, plan: Row, at: int, command: Any) -> int:
-    """What a request must hold: what all cost together beyond what the others hold, at least 1 where it is not known
-    what will be used. A plan of time holds nothing."""
+    """What a request must hold: its own price, or, where requests share meters, what all cost together beyond what the
+    others hold; at least 1 where it is not known what will be used. A plan of time holds nothing."""
     if not plan["credits"]:
         return 0
-    least = 0 if any(command.estimate.values()) else 1
+    tariff, least = plan["tariffs"][-1], 0 if any(command.estimate.values()) else 1
+    if not has_had_a_meter(plan):
+        return max(least, total_of(tariff, command.estimate, command.labels))
     others, period = open_requests(account), period_of(account, plan, at)
-    row = {"id": -1, "tariff": plan["tariffs"][-1], "period": period}
+    row = {"id": -1, "tariff": tariff, "period": period}
     row |= {"estimate": command.estimate, "labels": command.labels, "draws": []}
     return max(least, exposure(account, [*others, row]) - held(others))
 
@@ -120,14 +123,21 @@ def lend(account: Account, request: Row, price: int, at: int, final: bool) -> No
             request["draws"] += [{"lot": row["lot"], "credits": part}] if part else []
 
 
-def hold_more(account: Account, at: int) -> None:
-    """Where less is held than open requests may still cost, and something is free, the oldest of them holds that too:
-    first what is on lots that are over, which would lapse."""
-    if requests := open_requests(account):
+def hold_more(account: Account, at: int, corrected: int) -> None:
+    """Where less is held than open requests may still cost, and something is free, the oldest of them holds that too.
+    Where each holds its own, only the request of which usage was corrected does so (0: none)."""
+    requests = open_requests(account)
+    if not has_had_a_meter(account["plan"]):
+        requests = [request for request in requests if request["id"] == corrected]
+    if requests:
         missing = exposure(account, requests) - held(requests)
-        oldest = min(requests, key=lambda row: row["id"])
-        for lot in sorted(started(account), key=lambda lot: (not is_over(lot, at), *burn_key(lot))):
-            part = max(0, min(missing, on(account, lot["id"], "left")))
-            missing -= part
-            move(account, lot["id"], "left", "held", part)
-            oldest["draws"] += [{"lot": lot["id"], "credits": part}] if part else []
+        take_on_top(account, min(requests, key=lambda row: row["id"]), at, missing)
+
+
+def take_on_top(account: Account, request: Row, at: int, credits: int) -> None:
+    """Hold more, as far as it is free: first what is on lots that are over, which would lapse."""
+    for lot in sorted(started(account), key=lambda lot: (not is_over(lot, at), *burn_key(lot))):
+        part = max(0, min(credits, on(account, lot["id"], "left")))
+        credits -= part
+        move(account, lot["id"], "left", "held", part)
+        request["draws"] += [{"lot": lot["id"], "credits": part}] if part else []

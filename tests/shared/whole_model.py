@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from whole_accounts import (
+    DEBT,
     SECOND,
     Account,
     Refusal,
@@ -172,11 +173,12 @@ class Model:
         return next((key for key, account in self.accounts.items() if number in account[kind]), None)
 
     @contextmanager
-    def writing(self, key: tuple[str, str], at: int, is_correction: bool = False) -> Iterator[Account]:
-        """The account as due, to be changed; kept only if nothing refuses."""
+    def writing(self, key: tuple[str, str], at: int, corrected: int = 0) -> Iterator[Account]:
+        """The account as due, to be changed; kept only if nothing refuses. `corrected` is the request, if any, of which
+        usage is corrected."""
         account = as_due(self.accounts[key], at)
         yield account
-        settle(account, at, is_correction)
+        settle(account, at, corrected)
         self.accounts[key] = account
 
     # -- catalogue --
@@ -289,10 +291,11 @@ class Model:
         return bool(is_window and not is_void and not is_exhausted)
 
     def outstanding(self, account: Account, at: int) -> int:
-        """All credits of an account that are open: unused, held, owed, and of lots that are to start."""
+        """All credits of an account that are open: unused, held (as debt, too), owed, and of lots that are to start."""
         account = as_due(account, at)
         lots = [number for number, lot in account["lots"].items() if not lot["gone"]]
-        return sum(on(account, lot, "left") + on(account, lot, "held") for lot in lots) + debt(account)
+        free = sum(on(account, lot, "left") for lot in lots)
+        return free + sum(on(account, lot, "held") for lot in [*lots, DEBT]) + debt(account)
 
     def add_lot(self, key: tuple[str, str], at: int, lot: Row) -> None:
         self.accounts.setdefault(key, self.opened(key))
@@ -470,7 +473,8 @@ class Model:
         refuse_if(key is None, "charge_unknown")
         assert key is not None
         plan = self.plans[key[1]]
-        with self.writing(key, at, is_correction=True) as account:
+        charge = self.accounts[key]["charges"].get(command.charge) if key in self.accounts and command.usage else None
+        with self.writing(key, at, corrected=charge["request"] if charge else 0) as account:
             metered = metered_in(account, plan, command, at)
             refuse_if(bool(command.period) and not is_known(account, plan, command.period, at), "charge_unknown")
             change = price_delta(account, plan, command, at, metered) if command.usage else command.credits
@@ -541,7 +545,7 @@ class Model:
         while enough - few > 1:
             half = (few + enough) // 2
             few, enough = (few, half) if self.passes(command, at, at, half) else (half, enough)
-        return enough
+        return enough if self.outstanding(account, at) + enough <= MOST else None
 
     def least_wait(self, command: Any, at: int) -> int | None:
         """Of all moments at which anything changes for the account, the first at which the command passes."""

@@ -4,15 +4,14 @@ import copy
 from collections.abc import Iterator
 
 from whole_accounts import Account, end_request, lapse_over, on, open_requests, pay_debts, start
-from whole_holds import has_had_a_meter, hold_more
+from whole_holds import hold_more
 
 
-def settle(account: Account, at: int, is_correction: bool = False) -> None:
-    """What returned to its lots pays debt; of the rest is held what open requests may still cost; what is left on lots
-    that are over lapses. Where a request's usage is no other's matter, only a correction changes what it may cost."""
+def settle(account: Account, at: int, corrected: int = 0) -> None:
+    """What returned to its lots pays debt; of the rest is held what open requests may still cost, of which one may have
+    had its usage corrected; what is left on lots that are over lapses."""
     pay_debts(account, at)
-    if has_had_a_meter(account["plan"]) or is_correction:
-        hold_more(account, at)
+    hold_more(account, at, corrected)
     lapse_over(account, at)
 
 
