@@ -72,4 +72,4 @@ def test_a_payout_beyond_what_one_batch_can_pay_is_in_several(monkeypatch):
 
 @pytest.mark.sweep
 def test_escrow_has_it_over_many_more_steps():
-    run_state_machine_as_test(OnTheMock, settings=settings(max_examples=1500, stateful_step_count=60, deadline=None))
+    run_state_machine_as_test(OnTheMock, settings=settings(max_examples=400, stateful_step_count=60, deadline=None))

@@ -20,7 +20,11 @@ def test_the_contract_does_what_its_model_says_and_its_money_adds_up_after_every
 
 @pytest.mark.sweep
 def test_the_contract_does_what_its_model_says_over_long_ways():
+    """Which ways are gone depends on what else is loaded, so where a call never passed, more of them are."""
     SettlementSteps.seen.clear()
-    run_state_machine_as_test(SettlementSteps, settings=LONG)
-    passed = {function for function, refusal in SettlementSteps.seen if refusal is None}
+    for examples in (150, 300, 600):
+        run_state_machine_as_test(SettlementSteps, settings=settings(LONG, max_examples=examples))
+        passed = {function for function, refusal in SettlementSteps.seen if refusal is None}
+        if passed == CALLS:
+            break
     assert passed == CALLS, "what never passes is not tried"

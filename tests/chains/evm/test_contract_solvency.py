@@ -192,4 +192,4 @@ def test_a_payout_beyond_int96_is_in_several_batches():
 
 @pytest.mark.sweep
 def test_escrow_has_it_over_many_more_steps():
-    run_state_machine_as_test(OnTheContract, settings=settings(max_examples=300, stateful_step_count=50, deadline=None))
+    run_state_machine_as_test(OnTheContract, settings=settings(max_examples=40, stateful_step_count=40, deadline=None))
