@@ -482,7 +482,9 @@ class Model:
                 short = shortfall_lowered(account, command, -change)
                 change += short
                 check_nets(account, command.charge, metered, -change)
+                there = self.outstanding(account, at)
                 self.lower(account, command, at, metered, -change)
+                refuse_if(there - change > MOST, "overflow")
                 write_adjustment(account, at, command.charge, metered, command.usage, change, -short)
             else:
                 paid = raise_by(account, plan, command, at, metered, change)
