@@ -116,7 +116,8 @@ def _by_one_tariff(policy: Policy, labels: dict[str, str], meter: Meter | None, 
 
 
 def covering_own(account: Account, plan: Plan, at: int, tariffs: Tariffs, number: int) -> Iterator[Reheld]:
-    """The same for a request that holds its own, of which a correction left more to be charged."""
+    """The event by which free credits cover what a correction left more to be charged of a request, where each request
+    holds its own."""
     request = account.requests.get(number)
     if request is None or account.left <= 0 or not plan.terms.grants_credits:
         return

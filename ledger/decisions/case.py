@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..books import Account, Agent, Books, Plan
 from ..due import due
@@ -97,7 +97,7 @@ def registered(case: Case, name: str) -> Agent:
 
 
 def account_of(
-    case: Case, subscriber: str, plan: Plan, passing: Passing | None = None
+    case: Case, subscriber: str, plan: Plan, passing: Passing[Any] | None = None
 ) -> tuple[Account, list[Recorded]]:
     """A subscriber's account as it is due, and what became due; refused where there is none.
 

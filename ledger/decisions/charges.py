@@ -93,13 +93,12 @@ def charge_directly(case: Case, command: Charge) -> Decision:
     agent = agent_of(case, plan, command.agent) if command.agent else 0
     direct = _Direct(case, command, plan)
     account, events = account_of(case, command.subscriber, plan, direct)
-    direct.decided(account)
-    rated = _rate(case, command, account, plan, None)
+    rated = direct.decided(account)
     late = direct.is_late(account, case.at)
     return _settle(case, command, account, plan, events, rated, take(account, rated.price), agent=agent, late=late)
 
 
-class _Direct(Passing):
+class _Direct(Passing["_Rated"]):
     """Whether an account may be charged directly at a time."""
 
     def __init__(self, case: Case, command: Charge, plan: Plan) -> None:
@@ -116,24 +115,24 @@ class _Direct(Passing):
         occurred = self._command.occurred_at
         return at < max(ends) + self.plan.terms.late_seconds * SECOND and (occurred is None or occurred < max(ends))
 
-    def judge(self, account: Account, at: int) -> int:
-        """The price. Raises Refusal."""
+    def judge(self, account: Account, at: int) -> _Rated:
+        """What the usage costs. Raises Refusal."""
         if not self.is_late(account, at):
             check_standing(account, self.plan, at)
-        price = self._price(account, at)
-        beyond = price - max(0, account.available)
+        rated = self._rate(account, at)
+        beyond = rated.price - max(0, account.available)
         if beyond > 0 and overrun(account, self.plan, beyond)[1]:
-            raise Refusal(Reason.insufficient_credits, needed=price, available=account.available)
-        return price
+            raise Refusal(Reason.insufficient_credits, needed=rated.price, available=account.available)
+        return rated
 
     def needed(self, account: Account, at: int) -> int:
         """The price, less the debt that the plan's rule leaves room for."""
         terms = self.plan.terms
-        return self._price(account, at) - (terms.debt_limit if terms.overrun == "debt" else 0)
+        return self._rate(account, at).price - (terms.debt_limit if terms.overrun == "debt" else 0)
 
-    def _price(self, account: Account, at: int) -> int:
+    def _rate(self, account: Account, at: int) -> _Rated:
         case = self.case if at == self.case.at else replace(self.case, at=at)
-        return _rate(case, self._command, account, self.plan, None).price
+        return _rate(case, self._command, account, self.plan, None)
 
 
 @dataclass(slots=True)

@@ -7,6 +7,7 @@ Law, held by a property test: `top_up` is the fewest credits whose purchase now 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Generic, TypeVar
 
 import msgspec
 
@@ -30,21 +31,24 @@ _PASSING = (*_BUYABLE, Reason.rate_limited, Reason.window_exhausted, Reason.too_
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class Passing:
+J = TypeVar("J")
+
+
+class Passing(Generic[J]):
     """A command that an account may be refused now, and could pass with more credits, or later."""
 
     def __init__(self, case: Case, plan: Plan) -> None:
         self.case, self.plan = case, plan
 
-    def judge(self, account: Account, at: int) -> int:
-        """The credits that the command takes of the account, as it is due at a time. Raises Refusal."""
+    def judge(self, account: Account, at: int) -> J:
+        """What the command comes to on the account, as it is due at a time. Raises Refusal."""
         raise NotImplementedError
 
     def needed(self, account: Account, at: int) -> int:
         """The credits that must be available, whatever else would refuse it."""
         raise NotImplementedError
 
-    def decided(self, account: Account) -> int:
+    def decided(self, account: Account) -> J:
         """What `judge` says now; a refusal with its facts."""
         try:
             return self.judge(account, self.case.at)

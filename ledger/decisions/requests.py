@@ -48,7 +48,7 @@ def request(case: Case, command: Request) -> Decision:
     return Decision(events, [requested])
 
 
-class _Admission(Passing):
+class _Admission(Passing[int]):
     """Whether an account may make a request at a time, and what it holds then."""
 
     def __init__(self, case: Case, command: Request, plan: Plan) -> None:
