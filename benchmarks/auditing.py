@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ledger.events import decode
-from replay.audit import audit
+from replay.audit.run import audit
 
 from .figures import Aim, Comparison
 from .folding import DECODE, decoding

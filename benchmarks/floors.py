@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, get_args
 import msgspec
 
 from ledger.events import Charged, Recorded, Requested
-from ledger.log import Commit, unseal
+from ledger.log import Commit, decode_commit
 
 _encoder = msgspec.json.Encoder()
 
@@ -139,7 +139,8 @@ def asks(commits: Iterable[Commit]) -> list[list[Ask]]:
     """What a floor is asked for, so that it writes the very bytes of those commits."""
     held: dict[int, int] = {}
     return [
-        [_ask(seq, event, held) for seq, event in enumerate(unseal(commit), commit.first_seq)] for commit in commits
+        [_ask(seq, event, held) for seq, event in enumerate(decode_commit(commit), commit.first_seq)]
+        for commit in commits
     ]
 
 
@@ -179,7 +180,7 @@ def encode(events: Sequence[object]) -> bytes:
 
 def events_of(commits: Iterable[Commit]) -> list[list[Recorded]]:
     """The events of the commits, as the ledger's own structs."""
-    return [unseal(commit) for commit in commits]
+    return [decode_commit(commit) for commit in commits]
 
 
 class BareLedger:

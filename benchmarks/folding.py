@@ -13,7 +13,7 @@ from ledger import Ledger, Reading
 from ledger.books import Books
 from ledger.events import decode
 from ledger.folding import fold, refold
-from ledger.log import unseal
+from ledger.log import decode_commit
 from ledger.stores.sqlite import SQLiteStore
 
 from . import floors
@@ -100,7 +100,7 @@ def _fold_file(workshop: Workshop, load: Load) -> Contender:
 
             def work() -> None:
                 for commit in store.read(after):
-                    fold(books, commit, unseal(commit))
+                    fold(books, commit, decode_commit(commit))
 
             yield Trial(work, lambda: books_came_to(books)[0])
 

@@ -21,9 +21,9 @@ from ledger import FailSettlement, Ledger, OpenSettlement
 from ledger.books import Books
 from ledger.events import Charged
 from ledger.folding import fold
-from ledger.log import unseal
+from ledger.log import decode_commit
 from ledger.stores.sqlite import SQLiteStore
-from replay.audit import audit
+from replay.audit.run import audit
 
 from . import pages, plots, tables
 from .workload import ASSET, CHAIN, CONTRACT, PLAN, History, Load, create_plan, sell, standing_clock, subscriber
@@ -170,7 +170,7 @@ def _from_the_file(path: Path) -> dict[str, float]:
         books = Books()
         with closing(SQLiteStore(path, read_only=True)) as store:
             for commit in store.read():
-                fold(books, commit, unseal(commit))
+                fold(books, commit, decode_commit(commit))
         events.append(books.seq)
 
     events: list[int] = []

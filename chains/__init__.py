@@ -7,7 +7,7 @@
     Watcher(ledger, chain).sync()        # purchases and exits that the chain has seen become events
     Outbox(ledger, chain).settle()       # what was earned since the last batch is opened, sent and confirmed
 
-A chain is a plugin: `ledger.plugins.Chain` says what it implements, `chains.conformance` checks it, and README.md in
+A chain is a plugin: `ledger.plugins.Chain` says what it implements, `chains.testing` checks it, and README.md in
 this room says how to write one. `mock` is a chain without a network, to test the way of the money with.
 """
 

@@ -11,9 +11,9 @@ from itertools import pairwise, zip_longest
 
 import msgspec
 
-from ledger.batches import Batch
 from ledger.errors import BadData
 from ledger.events import Leaf, Payout
+from ledger.settlement.messages import Batch
 
 FORMAT = "tollbook-leaves-1"
 """The value of the file's first field, `format`."""

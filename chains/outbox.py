@@ -23,10 +23,10 @@ from ledger import (
     Command,
     CommitSettlement,
     ConfirmSettlement,
-    DoubtSettlement,
     FailSettlement,
     Found,
     Ledger,
+    MarkSettlementUnknown,
     OpenSettlement,
     PaymentRequired,
     Reason,
@@ -39,12 +39,12 @@ from ledger.events import SettlementOpened
 from ledger.plugins import Chain, chain_plugin
 
 from . import leaf_file
+from .commitment import to_hex
 from .leaves import keccak
-from .seals import to_hex
 
 _ADOPT = "if the log was restored from a backup, adopt what it lost (`tollbook settle LOG --adopt`)"
 
-MOST_WRITTEN = 100
+MAX_WRITTEN = 100
 """Events between two pauses: a node whose answers go to and fro must not fill the log."""
 
 
@@ -126,15 +126,15 @@ class Outbox:
     def _is_full(self, batch: BatchReading) -> bool:
         """Whether there may be payouts that it could not take."""
         plugin, payouts = chain_plugin(self._chain.name), batch.batch.payouts
-        most = plugin.most_payout
-        return len(payouts) >= plugin.most_receivers or any(abs(payout.amount) == most for payout in payouts)
+        most = plugin.max_payout
+        return len(payouts) >= plugin.max_receivers or any(abs(payout.amount) == most for payout in payouts)
 
     def carry(self, pauses: Iterable[object]) -> bool:
         """Step until no batch is open, or until there are no `pauses` left. Returns whether all have ended."""
         rests, written = iter(pauses), 0
         while (step := self.step()) is not Step.idle:
             written += step is Step.wrote
-            if step is Step.wrote and written < MOST_WRITTEN:
+            if step is Step.wrote and written < MAX_WRITTEN:
                 continue
             if next(rests, None) is None:
                 return False
@@ -273,7 +273,7 @@ class Outbox:
         return self._write(batch, failed)
 
     def _doubt(self, batch: BatchReading, reason: str) -> Step:
-        return self._write(batch, DoubtSettlement(**self._place(batch), reason=reason))
+        return self._write(batch, MarkSettlementUnknown(**self._place(batch), reason=reason))
 
     def _write(self, batch: BatchReading, command: Command) -> Step:
         outcome = self._ledger.execute(command)
@@ -323,7 +323,7 @@ class Outbox:
                 "find the file whose hash the chain has",
             )
         batch = leaf_file.decode(data)
-        root = chain_plugin(self._chain.name).seal(batch).root
+        root = chain_plugin(self._chain.name).commitment(batch).root
         command = AdoptSettlement(
             chain=self._chain.name, contract=self._chain.contract, batch=batch, root=root, digest=found.digest
         )

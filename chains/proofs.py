@@ -7,13 +7,13 @@ from collections.abc import Sequence
 
 import msgspec
 
-from ledger.batches import Batch
 from ledger.errors import NotFound
 from ledger.events import Leaf
+from ledger.settlement.messages import Batch
 
+from .commitment import to_hex, usage_tree
 from .leaves import TEXT_LEAF, LeafTypes, account_key, leaf_hash
 from .merkle import root_of
-from .seals import to_hex, usage_tree
 
 _HASH = re.compile(r"0x[0-9a-fA-F]{64}")
 

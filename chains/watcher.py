@@ -27,12 +27,12 @@ from ledger import (
     Reverse,
     Terms,
 )
-from ledger.batches import ChainFact
 from ledger.errors import SettlementStopped
 from ledger.plugins import Chain
 from ledger.readings import EscrowedLot
+from ledger.settlement.messages import ChainFact
 
-MOST_TOGETHER = 500
+MAX_TOGETHER = 500
 """Facts that are taken in in one commit."""
 
 
@@ -87,7 +87,7 @@ class Watcher:
         untaken: list[Untaken] = []
         together: dict[tuple[str, str], ChainFact] = {}
         for fact in facts:
-            if (fact.subscriber, fact.plan) in together or len(together) == MOST_TOGETHER:
+            if (fact.subscriber, fact.plan) in together or len(together) == MAX_TOGETHER:
                 untaken += self._take(list(together.values()), untaken)
                 together = {}
             together[fact.subscriber, fact.plan] = fact

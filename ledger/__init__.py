@@ -15,7 +15,6 @@ them.
 
 from .aio import AsyncLedger
 from .amounts import split
-from .batches import Attempt, Batch, ExitPaid, ExitRequested, Found, PurchaseMade, Seal
 from .commands import (
     Adjust,
     AdoptSettlement,
@@ -24,12 +23,12 @@ from .commands import (
     CommitSettlement,
     ConfirmSettlement,
     CreatePlan,
-    DoubtSettlement,
     Exit,
     Extend,
     FailSettlement,
     Freeze,
     Give,
+    MarkSettlementUnknown,
     OpenSettlement,
     Purchase,
     RegisterAgent,
@@ -53,6 +52,7 @@ from .events import CreditsLimit, Endpoint, Escrow, EscrowFunding, Fact, Leaf, L
 from .log import Entry, Head
 from .readings import Balance, BatchReading, Earned, LotReading, Reading, RequestReading
 from .refusals import Reason, Refused
+from .settlement.messages import Attempt, Batch, Commitment, ExitPaid, ExitRequested, Found, PurchaseMade
 from .statements import Amounts, Explanation, Statement
 
 __all__ = [
@@ -68,10 +68,10 @@ __all__ = [
     "Charge",
     "Command",
     "CommitSettlement",
+    "Commitment",
     "ConfirmSettlement",
     "CreatePlan",
     "CreditsLimit",
-    "DoubtSettlement",
     "Earned",
     "Endpoint",
     "Entry",
@@ -93,6 +93,7 @@ __all__ = [
     "LedgerError",
     "Limits",
     "LotReading",
+    "MarkSettlementUnknown",
     "OpenSettlement",
     "Outcome",
     "PaymentRequired",
@@ -112,7 +113,6 @@ __all__ = [
     "RetireAgent",
     "RetirePlan",
     "Reverse",
-    "Seal",
     "Statement",
     "SubmitSettlement",
     "Terms",

@@ -19,8 +19,8 @@ from typing import ParamSpec, TypeVar, Unpack
 from .clock import Clock, system_clock
 from .commands import Command, Request, RequestTerms
 from .engine import Ledger, Outcome
-from .groups import PATIENCE, outcomes_of
 from .metering import AsyncRequestContext, releases
+from .queue import PATIENCE, outcomes_of
 from .readings import Balance
 
 P = ParamSpec("P")

@@ -1,17 +1,17 @@
 """Whole amounts, and the one way in which an amount becomes parts.
 
 Credits are whole numbers of a plan's smallest unit and fit in 64 bits. Money is a whole number of an asset's smallest
-unit, of any size (but see MOST_MONEY). Floats, booleans and decimals are not amounts.
+unit, of any size (but see MAX_MONEY). Floats, booleans and decimals are not amounts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-MOST_CREDITS = 2**63 - 1
+MAX_CREDITS = 2**63 - 1
 """The largest amount of credits that an event, a balance or a meter may hold."""
 
-MOST_MONEY = 10**1000
+MAX_MONEY = 10**1000
 """The largest amount of money that an event may hold: beyond any coin, and sums of it are still read by Python, which
 reads whole numbers of up to 4,300 digits."""
 
@@ -41,7 +41,7 @@ def split(total: int, weights: Sequence[int]) -> list[int]:
     return parts
 
 
-def is_whole(value: object, least: int = 0, most: int | None = MOST_CREDITS) -> bool:
+def is_whole(value: object, least: int = 0, most: int | None = MAX_CREDITS) -> bool:
     """Whether `value` is a whole number (not a bool, not a float) from `least` to `most`."""
     return type(value) is int and value >= least and (most is None or value <= most)
 
@@ -49,14 +49,14 @@ def is_whole(value: object, least: int = 0, most: int | None = MOST_CREDITS) -> 
 def check_credits(*amounts: int) -> None:
     """Raises ValueError for what is not an amount of credits."""
     for amount in amounts:
-        if type(amount) is not int or not 0 <= amount <= MOST_CREDITS:
+        if type(amount) is not int or not 0 <= amount <= MAX_CREDITS:
             raise ValueError(f"{amount!r} is not an amount of credits: a whole number from 0 to 2^63-1")
 
 
 def check_money(*amounts: int) -> None:
     """Raises ValueError for what is not an amount of money."""
     for amount in amounts:
-        if type(amount) is not int or not 0 <= amount <= MOST_MONEY:
+        if type(amount) is not int or not 0 <= amount <= MAX_MONEY:
             raise ValueError(f"{amount!r:.40} is not an amount of money: a whole number from 0 to 10^1000")
 
 

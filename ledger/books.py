@@ -14,7 +14,6 @@ import msgspec
 from msgspec.structs import replace
 
 from .amounts import SECOND, split
-from .batches import Attempt
 from .events import (
     AgentRegistered,
     AgentUpdated,
@@ -31,6 +30,7 @@ from .events import (
     Tariff,
     Usage,
 )
+from .settlement.messages import Attempt
 
 KEY_WINDOW = 86_400 * SECOND
 """How long (of commit time, in microseconds) a key is remembered."""

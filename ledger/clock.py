@@ -19,7 +19,7 @@ from .errors import ClockMoved
 Clock: TypeAlias = Callable[[], int]
 """Gives the time as UTC microseconds."""
 
-MOST_MOVED = 60_000_000_000
+MAX_MOVED = 60_000_000_000
 """Nanoseconds by which a wall clock may move between two readings against the time that passed, and is believed."""
 
 
@@ -60,7 +60,7 @@ class WallClock:
     def __call__(self) -> int:
         """The wall clock's time, in UTC microseconds.
 
-        Raises ClockMoved where it moved by more than `MOST_MOVED` against the time that passed.
+        Raises ClockMoved where it moved by more than `MAX_MOVED` against the time that passed.
         """
         now, moved = self._look()
         if moved:
@@ -89,7 +89,7 @@ class WallClock:
         wall, elapsed = self._wall(), self._elapsed()
         if believed is not None:
             moved = wall - believed[0] - elapsed + believed[1]
-            if moved > MOST_MOVED or moved < -MOST_MOVED:
+            if moved > MAX_MOVED or moved < -MAX_MOVED:
                 return self._look(False) if again else (wall, moved)
         if self._believed is believed:  # nobody accepted another one meanwhile
             self._believed = wall, elapsed

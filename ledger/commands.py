@@ -15,8 +15,7 @@ from typing import Annotated, Any, Literal, TypeAlias, TypedDict, get_args
 import msgspec
 from msgspec import Meta
 
-from .amounts import MOST_CREDITS
-from .batches import Batch
+from .amounts import MAX_CREDITS
 from .events import (
     DAY_SECONDS,
     AdjustReason,
@@ -31,22 +30,23 @@ from .events import (
     Unpriced,
 )
 from .refusals import Reason, Refusal
+from .settlement.messages import Batch
 
-LONGEST_NAME = 512
-MOST_RAW = 2**20
+MAX_NAME_LENGTH = 512
+MAX_RAW = 2**20
 """The longest signed transaction, in characters."""
-MOST_NESTED = 64
+MAX_NESTED = 64
 """How deep parameters and metadata may be nested: what is written must be read by anyone, however deep their stack."""
-LATEST = 253_402_300_799_999_999
+MAX_TIME = 253_402_300_799_999_999
 """The last microsecond of the year 9999: later times cannot be shown."""
 
-Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=LONGEST_NAME)]
+Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=MAX_NAME_LENGTH)]
 Text: TypeAlias = Annotated[str, Meta(max_length=4096)]
-Credits: TypeAlias = Annotated[int, Meta(ge=0, le=MOST_CREDITS)]
-SignedCredits: TypeAlias = Annotated[int, Meta(ge=-MOST_CREDITS, le=MOST_CREDITS)]
-Number: TypeAlias = Annotated[int, Meta(ge=0, le=MOST_CREDITS)]
+Credits: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_CREDITS)]
+SignedCredits: TypeAlias = Annotated[int, Meta(ge=-MAX_CREDITS, le=MAX_CREDITS)]
+Number: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_CREDITS)]
 Seconds: TypeAlias = Annotated[int, Meta(ge=0, le=3_155_760_000)]
-Moment: TypeAlias = Annotated[int, Meta(ge=0, le=LATEST)]
+Moment: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_TIME)]
 Priority: TypeAlias = Annotated[int, Meta(ge=-1_000_000, le=1_000_000)]
 Units: TypeAlias = dict[Name, Credits]
 Deltas: TypeAlias = dict[Name, SignedCredits]
@@ -236,7 +236,7 @@ class Request(Command, frozen=True, kw_only=True, tag="request"):
 
     subscriber: Name
     plan: Name
-    agent: Annotated[str, Meta(max_length=LONGEST_NAME)] = ""
+    agent: Annotated[str, Meta(max_length=MAX_NAME_LENGTH)] = ""
     method: Annotated[str, Meta(max_length=32)] = ""
     url: Text = ""
     estimate: Units = {}
@@ -277,9 +277,9 @@ class Charge(Command, frozen=True, kw_only=True, tag="charge"):
     """
 
     request: Number = 0
-    subscriber: Annotated[str, Meta(max_length=LONGEST_NAME)] = ""
-    plan: Annotated[str, Meta(max_length=LONGEST_NAME)] = ""
-    agent: Annotated[str, Meta(max_length=LONGEST_NAME)] = ""
+    subscriber: Annotated[str, Meta(max_length=MAX_NAME_LENGTH)] = ""
+    plan: Annotated[str, Meta(max_length=MAX_NAME_LENGTH)] = ""
+    agent: Annotated[str, Meta(max_length=MAX_NAME_LENGTH)] = ""
     usage: Units = {}
     labels: Labels = {}
     final: bool = True
@@ -293,9 +293,9 @@ class Adjust(Command, frozen=True, kw_only=True, tag="adjust"):
     """
 
     charge: Number = 0
-    subscriber: Annotated[str, Meta(max_length=LONGEST_NAME)] = ""
-    plan: Annotated[str, Meta(max_length=LONGEST_NAME)] = ""
-    period: Annotated[str, Meta(max_length=LONGEST_NAME)] = ""
+    subscriber: Annotated[str, Meta(max_length=MAX_NAME_LENGTH)] = ""
+    plan: Annotated[str, Meta(max_length=MAX_NAME_LENGTH)] = ""
+    period: Annotated[str, Meta(max_length=MAX_NAME_LENGTH)] = ""
     credits: SignedCredits = 0
     usage: Deltas = {}
     reason: AdjustReason = "correction"
@@ -329,7 +329,7 @@ class SubmitSettlement(BatchCommand, frozen=True, kw_only=True, tag="submit_sett
     """Store a signed transaction before it is sent. Attempts count from 1."""
 
     attempt: Number
-    raw: Annotated[str, Meta(max_length=MOST_RAW)]
+    raw: Annotated[str, Meta(max_length=MAX_RAW)]
     transaction: Text
 
 
@@ -360,7 +360,7 @@ class FailSettlement(BatchCommand, frozen=True, kw_only=True, tag="fail_settleme
     attempts: Number | None = None
 
 
-class DoubtSettlement(BatchCommand, frozen=True, kw_only=True, tag="doubt_settlement"):
+class MarkSettlementUnknown(BatchCommand, frozen=True, kw_only=True, tag="doubt_settlement"):
     """It is not known what the chain has; reading it will tell."""
 
     reason: Text = ""
@@ -403,7 +403,7 @@ AnyCommand: TypeAlias = (
     | CommitSettlement
     | ConfirmSettlement
     | FailSettlement
-    | DoubtSettlement
+    | MarkSettlementUnknown
     | AdoptSettlement
     | Tick
 )
@@ -426,7 +426,7 @@ def admit(command: object) -> AnyCommand:
     try:
         kept = _decoder.decode(_encoder.encode(command))
         if kept != command or isinstance(kept, _NESTING):
-            check_kept(command, kept, MOST_NESTED)
+            check_kept(command, kept, MAX_NESTED)
     except Exception as error:  # an object may do anything while it is encoded or compared
         raise Refusal(Reason.malformed, detail=str(error) or type(error).__name__) from error
     return kept
@@ -436,7 +436,7 @@ def check_kept(given: object, kept: object, deep: int) -> None:
     """Raise ValueError where JSON does not say what was given (a NaN becomes null, bytes and decimals become text), or
     is nested deeper than `deep`. A list may stand for a tuple."""
     if not deep:
-        raise ValueError(f"this is nested more than {MOST_NESTED} deep")
+        raise ValueError(f"this is nested more than {MAX_NESTED} deep")
     if isinstance(kept, msgspec.Struct) and type(given) is type(kept):
         for name in kept.__struct_fields__:
             check_kept(getattr(given, name), getattr(kept, name), deep - 1)

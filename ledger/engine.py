@@ -22,7 +22,17 @@ import msgspec
 
 from .books import Books, Settling
 from .clock import Clock, WallClock, system_clock
-from .commands import LATEST, Adjust, AnyCommand, Command, OpenSettlement, Request, RequestTerms, Tick, admit
+from .commands import (
+    MAX_TIME,
+    Adjust,
+    AnyCommand,
+    Command,
+    OpenSettlement,
+    Request,
+    RequestTerms,
+    Tick,
+    admit,
+)
 from .decisions import command_refers, decide
 from .decisions.case import NO_EVIDENCE, Case, Decision, Replay
 from .draft import Draft
@@ -30,11 +40,11 @@ from .errors import BadData, Closed, Conflict, Damaged, LogError
 from .events import Recorded, decode_one, encode
 from .folding import as_of, fold, latest_snapshot, snapshot_of
 from .forking import know, opening
-from .groups import CommandQueue
-from .log import Commit, Entry, Head, commit_hash, entries, origin, seal, unseal
+from .log import Commit, Entry, Head, commit_hash, decode_commit, encode_commit, entries, origin
 from .plugins import HoldingStore, PausingStore, Store, stores
+from .queue import CommandQueue
 from .readings import Balance, BatchReading, Earned, EscrowedLot, LotReading, Reading, RequestReading
-from .refusal_notes import RefusalNotes
+from .refusal_records import RefusalNotes
 from .refusals import Refusal, Refused
 from .statements import Explanation, Statement, explain, statement
 from .tariffs import Tariffs
@@ -44,7 +54,7 @@ if TYPE_CHECKING:
 
 SNAPSHOT_EVENTS = 50_000
 """A ledger that is closed this many events after its last snapshot leaves a new one."""
-MOST_OVERTAKEN = 3
+MAX_OPTIMISTIC_RETRIES = 3
 """So often another process may write first while a group is decided; then it is decided with the log held."""
 _NOT_ALONE = nullcontext()
 COMMITS_AT_ONCE = 53
@@ -410,7 +420,7 @@ class Ledger:
         What writes nothing, such as a refusal, is only true of the head that it was decided on.
         """
         for overtaken in count():
-            with self._alone() if overtaken >= MOST_OVERTAKEN else _NOT_ALONE:
+            with self._alone() if overtaken >= MAX_OPTIMISTIC_RETRIES else _NOT_ALONE:
                 if overtaken or self._crowded or self._stale:
                     self._catch_up()
                 at, behind = self._moment()
@@ -419,7 +429,7 @@ class Ledger:
                 if group.events:
                     noted = self._notes.ready(at)
                     try:
-                        commit = seal(self._head, at, [*group.events, *noted])
+                        commit = encode_commit(self._head, at, [*group.events, *noted])
                         self._decided = self._doing, [*done], outcomes, commit  # from here on the log may have it
                         self._append(commit, [*group.events, *noted])
                     except Conflict:
@@ -508,7 +518,7 @@ class Ledger:
             raise Damaged(f"the log ends at {head.seq} by now, and this ledger has read it up to {self._head.seq}")
         for commit in self._store.read(self._head.seq):
             _check_follows(self._head.seq, self._head.hash, commit)
-            self._fold(commit, unseal(commit))
+            self._fold(commit, decode_commit(commit))
         return True
 
     def _fold(self, commit: Commit, events: list[Recorded]) -> None:
@@ -568,7 +578,7 @@ class Ledger:
         """
         clock = self._clock
         now = clock() if writes or not isinstance(clock, WallClock) else clock.estimate()
-        if type(now) is not int or now > LATEST:
+        if type(now) is not int or now > MAX_TIME:
             said = f"the clock gives {type(now).__name__}s, or a time beyond the year 9999"
             raise BadData(said, "give the ledger a clock of whole microseconds")
         at = self._head.at

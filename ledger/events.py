@@ -19,69 +19,27 @@ from typing import Annotated, Any, TypeAlias, get_args
 import msgspec
 
 from .amounts import check_credits, check_money
-from .values import (
-    DAY_SECONDS as DAY_SECONDS,
-)
-from .values import (
-    AdjustReason as AdjustReason,
-)
-from .values import (
-    CreditsLimit as CreditsLimit,
-)
-from .values import (
-    Draws as Draws,
-)
-from .values import (
-    Endpoint as Endpoint,
-)
-from .values import (
-    Escrow as Escrow,
-)
-from .values import (
-    EscrowFunding as EscrowFunding,
-)
-from .values import (
-    Fact as Fact,
-)
-from .values import (
-    Funding as Funding,
-)
-from .values import (
-    Kind as Kind,
-)
-from .values import (
-    Limits as Limits,
-)
-from .values import (
-    Line as Line,
-)
-from .values import (
-    Metering as Metering,
-)
-from .values import (
-    OnLapse as OnLapse,
-)
-from .values import (
-    Overrun as Overrun,
-)
-from .values import (
-    RateLimit as RateLimit,
-)
-from .values import (
-    ReleaseReason as ReleaseReason,
-)
-from .values import (
-    Share as Share,
-)
-from .values import (
-    Tariff as Tariff,
-)
-from .values import (
-    Unpriced as Unpriced,
-)
-from .values import (
-    Usage as Usage,
-)
+from .values import DAY_SECONDS as DAY_SECONDS
+from .values import AdjustReason as AdjustReason
+from .values import CreditsLimit as CreditsLimit
+from .values import Draws as Draws
+from .values import Endpoint as Endpoint
+from .values import Escrow as Escrow
+from .values import EscrowFunding as EscrowFunding
+from .values import Fact as Fact
+from .values import Funding as Funding
+from .values import Kind as Kind
+from .values import Limits as Limits
+from .values import Line as Line
+from .values import Metering as Metering
+from .values import OnLapse as OnLapse
+from .values import Overrun as Overrun
+from .values import RateLimit as RateLimit
+from .values import ReleaseReason as ReleaseReason
+from .values import Share as Share
+from .values import Tariff as Tariff
+from .values import Unpriced as Unpriced
+from .values import Usage as Usage
 from .values import check, check_draws, check_meter, check_repaid, check_signed, check_usage
 
 

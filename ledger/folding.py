@@ -9,7 +9,7 @@ import msgspec
 from .books import KEY_WINDOW, VERSION, Books
 from .errors import LedgerError
 from .events import Recorded
-from .log import Commit, Head, Snapshot, unseal
+from .log import Commit, Head, Snapshot, decode_commit
 from .plugins import Store
 from .readings import Reading
 from .reducers import reduce
@@ -29,7 +29,7 @@ def refold(commits: Iterable[Commit]) -> Books:
     """The books that a log comes to, from nothing."""
     books = Books()
     for commit in commits:
-        fold(books, commit, unseal(commit))
+        fold(books, commit, decode_commit(commit))
     return books
 
 
@@ -71,6 +71,6 @@ def books_at(store: Store, *, seq: int | None = None, at: int | None = None) -> 
     for commit in store.read(books.seq):
         if (at is not None and commit.at > at) or (seq is not None and commit.first_seq > seq):
             break
-        events = unseal(commit)
+        events = decode_commit(commit)
         fold(books, commit, events if seq is None else events[: seq - commit.first_seq + 1])
     return books

@@ -18,7 +18,7 @@ from .books import Account, Meter, OpenRequest, Plan, total
 from .events import Draws, Reheld, Usage
 from .plugins import Policy
 from .rating import PolicyFailed, PriceTooLarge, credits, dearest, peak, reads, reads_labels
-from .repaying import free_draws
+from .repayment import free_draws
 from .tariffs import Tariffs
 
 

@@ -82,14 +82,14 @@ def commit_hash(previous: bytes, first_seq: int, count: int, at: int, kind: int,
     return digest.digest()
 
 
-def seal(head: Head, at: int, events: Sequence[Event]) -> Commit:
+def encode_commit(head: Head, at: int, events: Sequence[Event]) -> Commit:
     """The commit that puts `events` after `head`."""
     body = encode(events)
     first = head.seq + 1
     return Commit(first, len(events), at, TEXT, body, commit_hash(head.hash, first, len(events), at, TEXT, body))
 
 
-def unseal(commit: Commit) -> list[Recorded]:
+def decode_commit(commit: Commit) -> list[Recorded]:
     """The events of a commit. Raises Damaged where the body does not hold them."""
     try:
         if commit.kind != TEXT:
@@ -105,5 +105,5 @@ def unseal(commit: Commit) -> list[Recorded]:
 def entries(commits: Iterable[Commit]) -> Iterator[Entry]:
     """The events of the commits, each in its place."""
     for commit in commits:
-        for seq, event in enumerate(unseal(commit), commit.first_seq):
+        for seq, event in enumerate(decode_commit(commit), commit.first_seq):
             yield Entry(seq, commit.at, event)

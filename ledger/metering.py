@@ -20,7 +20,7 @@ from .commands import Charge, Extend, Release, Request
 from .engine import Answer, Ledger, Outcome
 from .errors import PaymentRequired
 from .events import Requested
-from .groups import ThreadTicket, outcomes_of
+from .queue import ThreadTicket, outcomes_of
 
 if TYPE_CHECKING:
     from .aio import AsyncLedger

@@ -26,9 +26,9 @@ import msgspec
 import pluggy
 
 from . import forking
-from .batches import Attempt, Batch, ChainFact, Found, Seal, Standing
 from .errors import LedgerError, UnknownPlugin
 from .events import Line
+from .settlement.messages import Attempt, Batch, ChainFact, Commitment, Found, Standing
 
 if TYPE_CHECKING:
     from .log import Commit, Head, Snapshot
@@ -209,7 +209,7 @@ StoreFactory: TypeAlias = Callable[..., Store]
 
 
 class Chain(Protocol):
-    """One settlement contract on one chain, spoken to with the operator's key. `chains.conformance` checks it.
+    """One settlement contract on one chain, spoken to with the operator's key. `chains.testing` checks it.
 
     Asking and sending raise ChainUnavailable where the chain could not be asked, so that nothing happened; `send`
     raises SendUnknown where it cannot be told whether the chain has the transaction.
@@ -305,12 +305,12 @@ class ChainPlugin(Protocol):
         ...
 
     @property
-    def most_receivers(self) -> int:
+    def max_receivers(self) -> int:
         """How many receivers one batch may pay, 100 or more; those beyond, by name, are in the next one."""
         ...
 
     @property
-    def most_payout(self) -> int | None:
+    def max_payout(self) -> int | None:
         """The most that one batch may pay to one receiver or take back from it, 1 or more, in an asset's smallest unit;
         what is beyond is in the next one. None where a payout may be of any size."""
         ...
@@ -322,10 +322,10 @@ class ChainPlugin(Protocol):
     def check_money(self, chain: str, contract: str, asset: str, shares: Mapping[str, int]) -> None:
         """Raises ValueError for a sale's money that no batches of that contract could charge and pay to its receivers:
         an asset, a contract or a receiver that has no such name there, an amount beyond what a leaf or a price has room
-        for. An amount beyond `most_payout` is no reason: several batches pay it."""
+        for. An amount beyond `max_payout` is no reason: several batches pay it."""
         ...
 
-    def seal(self, batch: Batch) -> Seal:
+    def commitment(self, batch: Batch) -> Commitment:
         """The root, the leaf file's hash and the digest. Raises ValueError for leaves that cannot be committed to."""
         ...
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TypeGuard
 
-from .amounts import MOST_CREDITS, add_usage, is_whole
+from .amounts import MAX_CREDITS, add_usage, is_whole
 from .errors import LedgerError
 from .events import Line
 from .plugins import DerivablePolicy, PeakingPolicy, Policy, Price, ReadingPolicy, SharingPolicy
@@ -23,7 +23,7 @@ class PolicyFailed(LedgerError):
     """A policy raised, or answered with something that is not a price."""
 
     code = "internal"
-    hint = "correct the pricing policy; `pricing.conformance` checks one"
+    hint = "correct the pricing policy; `pricing.testing.conformance` checks one"
 
 
 class PriceTooLarge(LedgerError):
@@ -71,7 +71,7 @@ def _check(credits: int) -> None:
 
 def _bounded(difference: int) -> int:
     """A charge or a correction, which an event must hold."""
-    if abs(difference) > MOST_CREDITS:
+    if abs(difference) > MAX_CREDITS:
         raise PriceTooLarge("the price is beyond 2^63-1 credits")
     return difference
 

@@ -11,11 +11,11 @@ from html import escape
 
 import msgspec
 
-from .batches import Attempt, Batch
 from .books import Account, BatchState, Books, Lot, Settling, copied
-from .due import due
 from .events import Escrow, Recorded
-from .settlements import batch, leaf_plan
+from .expiry import due
+from .settlement.messages import Attempt, Batch
+from .settlement.netting import batch, leaf_plan
 from .tariffs import Tariffs
 
 

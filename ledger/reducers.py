@@ -80,7 +80,7 @@ from .lots import (
     unschedule,
 )
 from .periods import kept
-from .settlements import lots_in, reduce_settlement
+from .settlement.netting import lots_in, reduce_settlement
 
 E = TypeVar("E", bound=Event)
 

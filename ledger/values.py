@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
-from .amounts import MOST_CREDITS, check_credits, check_money
+from .amounts import MAX_CREDITS, check_credits, check_money
 
 Draws: TypeAlias = tuple[tuple[int, int], ...]
 """Credits by lot, `((lot, credits), …)`: always positive, in the order in which they were taken."""
@@ -48,7 +48,7 @@ def check_draws(draws: Draws, total: int) -> None:
 def check_usage(usage: Usage) -> None:
     """Raises ValueError for what is no usage of one event."""
     for units in usage.values():
-        if type(units) is not int or not 0 <= units <= MOST_CREDITS:
+        if type(units) is not int or not 0 <= units <= MAX_CREDITS:
             raise ValueError("usage is whole numbers from 0 to 2^63-1")
 
 
@@ -62,7 +62,7 @@ def check_meter(usage: Usage) -> None:
 def check_signed(*amounts: int) -> None:
     """Raises ValueError for what moves by more than 64 bits, either way."""
     for amount in amounts:
-        check(type(amount) is int and abs(amount) <= MOST_CREDITS, "what moves is a 64-bit whole number")
+        check(type(amount) is int and abs(amount) <= MAX_CREDITS, "what moves is a 64-bit whole number")
 
 
 def check_repaid(draws: Draws) -> None:
@@ -100,7 +100,7 @@ class RateLimit(msgspec.Struct, frozen=True, gc=False):
     seconds: int
 
     def __post_init__(self) -> None:
-        check(0 < self.requests <= MOST_CREDITS >= self.seconds > 0, "a rate limit is at least 1 request in 1 second")
+        check(0 < self.requests <= MAX_CREDITS >= self.seconds > 0, "a rate limit is at least 1 request in 1 second")
 
 
 class CreditsLimit(msgspec.Struct, frozen=True, gc=False):
@@ -111,7 +111,7 @@ class CreditsLimit(msgspec.Struct, frozen=True, gc=False):
 
     def __post_init__(self) -> None:
         check_credits(self.credits)
-        check(0 < self.seconds <= MOST_CREDITS, "a window is at least 1 second")
+        check(0 < self.seconds <= MAX_CREDITS, "a window is at least 1 second")
 
 
 class Limits(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
@@ -122,7 +122,7 @@ class Limits(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=
     open: int | None = None
 
     def __post_init__(self) -> None:
-        check(self.open is None or 0 < self.open <= MOST_CREDITS, "at least 1 open request must be allowed")
+        check(self.open is None or 0 < self.open <= MAX_CREDITS, "at least 1 open request must be allowed")
 
 
 class Endpoint(msgspec.Struct, frozen=True, gc=False):

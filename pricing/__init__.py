@@ -13,15 +13,15 @@ other):
     peak         the largest total on the way to some usage: with falling tiers it is not at the end
     dearest      (period) the most that usage adds to a meter that requests under another tariff move too
 
-A policy of your own comes in by the same door as these (`pricing.plugin`); `pricing.conformance` checks it first.
+A policy of your own comes in by the same door as these (`pricing.plugin`). `pricing.testing.conformance` checks it.
 """
 
 from ledger.events import Line
 from ledger.plugins import Policy, Price, Scope
 
 from .notation import parse
-from .period import Graduated, Package, Volume
-from .request import Complexity, CostPlus, PerCredit, Time
+from .per_period import Graduated, Package, Volume
+from .per_request import Complexity, CostPlus, PerCredit, Time
 
 __all__ = [
     "Complexity",

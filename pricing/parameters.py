@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar, Generic, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, ValidationError
 
-from ledger.amounts import MOST_CREDITS, add_usage
+from ledger.amounts import MAX_CREDITS, add_usage
 from ledger.plugins import Scope
 
 _FRACTION = re.compile(r"([0-9]{1,19})(?:/([0-9]{1,19}))?")
@@ -26,7 +26,7 @@ def _read_rate(value: object) -> Fraction:
     elif isinstance(value, str) and (match := _FRACTION.fullmatch(value)):
         numerator, denominator = int(match[1]), int(match[2] or 1)
     # Both parts in 64 bits: beyond that, readers of JSON other than ours lose digits.
-    if not (0 <= numerator <= MOST_CREDITS and 1 <= denominator <= MOST_CREDITS):
+    if not (0 <= numerator <= MAX_CREDITS and 1 <= denominator <= MAX_CREDITS):
         raise ValueError(f"{value!r} is neither a whole number nor a fraction as text, such as 3/1000, of 0 or more")
     return Fraction(numerator, denominator)
 
@@ -38,10 +38,10 @@ def _write_rate(rate: Fraction) -> str:
 Rate = Annotated[Fraction, PlainValidator(_read_rate), PlainSerializer(_write_rate)]
 """An exact factor of 0 or more, mostly credits a unit; written as text in lowest terms, `"7"` or `"3/1000"`."""
 
-Whole = Annotated[int, Field(strict=True, ge=0, le=MOST_CREDITS)]
+Whole = Annotated[int, Field(strict=True, ge=0, le=MAX_CREDITS)]
 """A whole number of credits or units, from 0 to 2^63-1."""
 
-Positive = Annotated[int, Field(strict=True, ge=1, le=MOST_CREDITS)]
+Positive = Annotated[int, Field(strict=True, ge=1, le=MAX_CREDITS)]
 """A whole number from 1 to 2^63-1."""
 
 Name = Annotated[str, Field(strict=True, min_length=1)]

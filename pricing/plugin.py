@@ -2,8 +2,8 @@
 
 from ledger.plugins import PolicyFactory, Register, hookimpl
 
-from .period import Graduated, Package, Volume
-from .request import Complexity, CostPlus, PerCredit, Time
+from .per_period import Graduated, Package, Volume
+from .per_request import Complexity, CostPlus, PerCredit, Time
 
 
 @hookimpl

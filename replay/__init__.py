@@ -9,14 +9,14 @@
 `traces` reads usage, `customers` and `profiles` make it up.
 """
 
-from .audit import audit
-from .chain import Checkpoint, checkpoint
-from .customers import assign, demand, draw, generate
-from .findings import Check, Finding, Report
-from .page import html
-from .profiles import Profile, read_profile
-from .traces import Row, Trace
-from .traces import read as read_trace
+from .audit.findings import Check, Finding, Report
+from .audit.hashes import Checkpoint, checkpoint
+from .audit.report import html
+from .audit.run import audit
+from .workload.customers import assign, demand, draw, generate
+from .workload.profiles import Profile, read_profile
+from .workload.traces import Row, Trace
+from .workload.traces import read as read_trace
 
 __all__ = [
     "Check",

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 
-from chains.leaves import checksummed
+from ..leaves import checksummed
 
 NAMESPACE = "eip155"
 

@@ -18,15 +18,15 @@ from eth_utils.address import to_checksum_address
 from hexbytes import HexBytes
 from web3.types import LogReceipt, TxParams
 
-from chains import leaf_file
-from chains.seals import to_hex
-from ledger.batches import Attempt, Batch, ChainFact, Found, Standing
-from ledger.batches import Stage as FoundStage
 from ledger.errors import BadData, ChainUnavailable, SettlementStopped
+from ledger.settlement.messages import Attempt, Batch, ChainFact, Found, Standing
+from ledger.settlement.messages import Stage as FoundStage
 
-from . import addresses, sealing, transactions
+from .. import leaf_file
+from ..commitment import to_hex
+from . import addresses, commitment, transactions
 from .contract import Committed, Record, SettlementContract, Stage
-from .facts import MOST_TRIES, Scan
+from .facts import MAX_TRIES, Scan
 from .logs import Logs, hash_of
 from .node import Contradiction, Header, Node, NotTaken, Reverted
 from .publishing import LeafFiles
@@ -52,7 +52,7 @@ CLAIMED_GAS = 17_100
 """What one receiver uses more if it is paid all that it is owed between the estimate and the block: anyone may do that,
 and its due is stored anew."""
 
-MOST_GAS = 1 << 24
+MAX_GAS = 1 << 24
 """Osaka's limit for one transaction."""
 
 PAUSE_SECONDS = 2.0
@@ -76,7 +76,7 @@ class Claims(NamedTuple):
 class EvmChain:
     """One `UsageSettlement`. `account` is the operator's; without one nothing can be simulated, signed or sent.
 
-    `most_fee` is the most that a unit of gas may cost, in the coin's smallest unit. All methods raise ChainUnavailable.
+    `max_fee` is the most that a unit of gas may cost, in the coin's smallest unit. All methods raise ChainUnavailable.
     """
 
     def __init__(
@@ -87,11 +87,11 @@ class EvmChain:
         *,
         chain_id: int,
         account: LocalAccount | None = None,
-        most_fee: int | None = None,
+        max_fee: int | None = None,
         pause_seconds: float = PAUSE_SECONDS,
     ) -> None:
         self._node, self._contract, self._files, self._chain_id = node, contract, files, chain_id
-        self._key, self._most_fee, self._pause_seconds = account, most_fee, pause_seconds
+        self._key, self._max_fee, self._pause_seconds = account, max_fee, pause_seconds
         self._logs = Logs(node, contract.address)
         self._scan = Scan(contract, self.name, self._logs)
         self._final = self._height = 0
@@ -238,7 +238,7 @@ class EvmChain:
         than another. So it is done again.
         """
         trouble = ChainUnavailable("the chain changes faster than it can be read", "run again, or ask another node")
-        for _ in range(MOST_TRIES):
+        for _ in range(MAX_TRIES):
             final = self.final_block()  # first, so that a head below it shows a node that contradicts itself
             head = self._head()
             try:
@@ -254,7 +254,7 @@ class EvmChain:
     def _head(self) -> Header:
         """The last block. One that is below the last one seen is believed when the node has said so again and again:
         behind a load balancer there are nodes that lag."""
-        for left in reversed(range(MOST_TRIES)):
+        for left in reversed(range(MAX_TRIES)):
             try:
                 head = self._node.head()
             except Contradiction:
@@ -295,7 +295,7 @@ class EvmChain:
             raise ValueError(f"it is for {batch.contract} on {batch.chain}, not for {self.contract} on {self.name}")
         if self._token(batch.asset) is None:
             raise ValueError(f"{batch.asset} is not on {self.name}")
-        return sealing.seal(batch).digest
+        return commitment.commitment_of(batch).digest
 
     def _refusal(self, data: bytes, head: Header) -> str | None:
         try:
@@ -385,7 +385,7 @@ class EvmChain:
 
     def _replacing(self, last: Sent, fees: Fees) -> Slot | None:
         raised = last.fees.raised().at_least(fees)
-        return None if self._most_fee is not None and raised.most > self._most_fee else Slot(last.nonce, raised)
+        return None if self._max_fee is not None and raised.most > self._max_fee else Slot(last.nonce, raised)
 
     def _is_behind_a_gap(self, last: Sent, mine: Sequence[Sent], latest: int) -> bool:
         """Whether it waits for a nonce that nothing of ours has that the node knows: a re-organisation took that."""
@@ -414,9 +414,9 @@ class EvmChain:
         except Reverted:
             zeros = data.count(0)
             given = ZERO_GAS * zeros + BYTE_GAS * (len(data) - zeros)
-            return min(FIXED_GAS + given + RECEIVER_GAS * len(batch.payouts), MOST_GAS)
+            return min(FIXED_GAS + given + RECEIVER_GAS * len(batch.payouts), MAX_GAS)
         margin = -(-estimate // GAS_MARGIN) + CLAIMED_GAS * len(batch.payouts)
-        return min(estimate + margin, MOST_GAS)
+        return min(estimate + margin, MAX_GAS)
 
     def _transaction_of(self, data: bytes) -> TxParams:
         return {
@@ -428,8 +428,8 @@ class EvmChain:
     def _fees(self, base: int, priority: int) -> Fees:
         """The suggested fees: room for the base fee to double."""
         most = 2 * base + priority
-        if self._most_fee is not None:
-            most = min(most, self._most_fee)
+        if self._max_fee is not None:
+            most = min(most, self._max_fee)
         return Fees(most, min(priority, most))
 
     def send(self, attempt: Attempt) -> None:

@@ -56,7 +56,7 @@ def connect(
             LeafFiles(settings.leaves or default_leaves, settings.leaves_uri, timeout=settings.timeout),
             chain_id=chain_id,
             account=key,
-            most_fee=settings.max_fee,
+            max_fee=settings.max_fee,
             pause_seconds=settings.pause,
         )
         if not read_only:

@@ -17,15 +17,15 @@ from web3.contract import Contract
 from web3.exceptions import Web3Exception
 from web3.types import EventData, LogReceipt, TxParams
 
-from ledger.batches import Batch
 from ledger.errors import ChainUnavailable
 from ledger.events import Share
+from ledger.settlement.messages import Batch
 
 from . import addresses
 from .artifacts import load
+from .commitment import BATCH_TYPES, ContractBatch, contract_batch
 from .logs import hash_of
 from .node import Node
-from .sealing import BATCH_TYPES, ContractBatch, contract_batch
 
 
 class Stage(IntEnum):

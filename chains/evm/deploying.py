@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 from eth_abi.abi import encode
 
-from chains.leaves import abi_encode, keccak
 from ledger.errors import BadData, ChainUnavailable
 from ledger.events import Share
 
+from ..leaves import abi_encode, keccak
 from . import addresses
 from .artifacts import Artifact, load
 from .contract import PlanTerms, SettlementContract
@@ -29,7 +29,7 @@ FREEZE_DELAY = DAY
 EXIT_DELAY = 30 * DAY
 """Seconds after which a subscriber may leave without the operator, unless another number is given."""
 
-MOST_SHARES = 32
+MAX_SHARES = 32
 _DELAY_BITS, _CREDIT_BITS, _DURATION_BITS, _PRICE_BITS = 48, 64, 32, 96
 
 
@@ -184,8 +184,8 @@ def _terms(sender: Sender, asset: str, price: Mapping[str, int], credits: int, s
     if any(amount < 1 for amount in price.values()):
         raise BadData("each receiver of a price gets 1 or more", "leave those out who get nothing")
     shares = tuple(Share(_address("receiver", receiver), amount) for receiver, amount in sorted(price.items()))
-    if not 1 <= len(shares) <= MOST_SHARES:
-        raise BadData(f"a price has 1 to {MOST_SHARES} receivers, not {len(shares)}", "share it among fewer")
+    if not 1 <= len(shares) <= MAX_SHARES:
+        raise BadData(f"a price has 1 to {MAX_SHARES} receivers, not {len(shares)}", "share it among fewer")
     _fits("the price", sum(share.amount for share in shares), _PRICE_BITS)
     _fits("the number of credits", credits, _CREDIT_BITS)
     _fits("the number of seconds", seconds, _DURATION_BITS)

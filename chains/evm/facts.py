@@ -13,20 +13,20 @@ from typing import NamedTuple
 
 from web3.types import EventData
 
-from chains.leaves import abi_encode, keccak
-from chains.seals import to_hex
-from ledger.batches import ChainFact, ExitPaid, ExitRequested, PurchaseMade
 from ledger.errors import ChainUnavailable
+from ledger.settlement.messages import ChainFact, ExitPaid, ExitRequested, PurchaseMade
 
+from ..commitment import to_hex
+from ..leaves import abi_encode, keccak
 from . import addresses
 from .contract import SettlementContract
 from .logs import Logs
 from .node import Header
 
-MOST_TRIES = 8
+MAX_TRIES = 8
 """How often a scan begins again because the chain changed under it."""
 
-MOST_MARKS = 100
+MAX_MARKS = 100
 """How many marks are kept: a chain that goes back before the first of them is read from its beginning."""
 
 EVENTS = ("Purchased", "ExitRequested", "Exited")
@@ -57,7 +57,7 @@ class Scan:
         if last < self._contract.deployed_block:
             return []
         with self._lock:
-            for _ in range(MOST_TRIES):
+            for _ in range(MAX_TRIES):
                 end = self._node.block(last)
                 if end is None:  # a node that lags: it would tell of no logs in blocks that it does not have
                     continue
@@ -80,7 +80,7 @@ class Scan:
             new = list(self._between(start, upto, final))
             if mark is not None and self._has(mark):
                 self._kept += new
-                self._marks = [*self._marks[1 - MOST_MARKS :], _Mark(upto, mark.hash, len(self._kept))]
+                self._marks = [*self._marks[1 - MAX_MARKS :], _Mark(upto, mark.hash, len(self._kept))]
                 start, new = upto + 1, []
             return [*self._kept_after(after), *new, *self._between(max(start, upto + 1), last, final)]
         return [*self._kept_after(after), *self._between(start, last, final)]

@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from chains.leaves import EVM_LEAF, LeafTypes
-from ledger.batches import Batch, Seal
+from ledger.settlement.messages import Batch, Commitment
 
-from . import addresses, sealing
+from ..leaves import EVM_LEAF, LeafTypes
+from . import addresses, commitment
 from .extra import missing
 
 if TYPE_CHECKING:
     from .chain import EvmChain
 
-MOST_RECEIVERS = 600
+MAX_RECEIVERS = 600
 """Osaka lets one transaction use 16,777,216 gas, and a receiver that was never paid before takes about 22,300."""
 
-MOST_PRICE = 2**96 - 1
+MAX_PRICE = 2**96 - 1
 """What a plan of the contract may cost, in the asset's smallest unit."""
 
-MOST_PAYOUT = 2**95 - 1
+MAX_PAYOUT = 2**95 - 1
 """What one batch may pay one receiver or take back: the contract's int96 (its least number, -2^95, is not used)."""
 
 
@@ -33,14 +33,14 @@ class EvmPlugin:
         return EVM_LEAF
 
     @property
-    def most_receivers(self) -> int:
+    def max_receivers(self) -> int:
         """How many receivers one batch may pay."""
-        return MOST_RECEIVERS
+        return MAX_RECEIVERS
 
     @property
-    def most_payout(self) -> int:
+    def max_payout(self) -> int:
         """What one batch may pay one receiver, or take back."""
-        return MOST_PAYOUT
+        return MAX_PAYOUT
 
     def check(self, subscriber: str, plan: str) -> None:
         """Raises ValueError for a subscriber that is no address in its one spelling (EIP-55), so that no address has
@@ -57,12 +57,12 @@ class EvmPlugin:
             raise ValueError(f"{asset} is not on {chain}, where its money should be")
         for receiver in shares:
             addresses.check_address(receiver)
-        if sum(shares.values()) > MOST_PRICE:
-            raise ValueError(f"a price is {MOST_PRICE} at most (uint96), not {sum(shares.values())}")
+        if sum(shares.values()) > MAX_PRICE:
+            raise ValueError(f"a price is {MAX_PRICE} at most (uint96), not {sum(shares.values())}")
 
-    def seal(self, batch: Batch) -> Seal:
+    def commitment(self, batch: Batch) -> Commitment:
         """The root, the leaf file's hash and the digest. Raises ValueError for leaves that cannot be committed to."""
-        return sealing.seal(batch)
+        return commitment.commitment_of(batch)
 
     def connect(self, chain: str, contract: str, **options: Any) -> EvmChain:  # noqa: ANN401 - see settings.Settings
         """The contract at that address on the chain of that CAIP-2 name.

@@ -17,14 +17,15 @@ from urllib.parse import urlsplit
 import requests
 from urllib3.exceptions import HTTPError
 
-from chains.leaves import keccak
-from chains.seals import to_hex
 from ledger.errors import ChainUnavailable
 
-MOST_BYTES = 1 << 30
+from ..commitment import to_hex
+from ..leaves import keccak
+
+MAX_BYTES = 1 << 30
 """A file that is longer is not read: a wrong or hostile place must not fill the memory."""
 
-MOST_SECONDS = 600
+MAX_SECONDS = 600
 """Nor is one that comes slower than that: such a place must not keep anybody waiting for ever."""
 
 _CHUNK = 1 << 16
@@ -121,10 +122,10 @@ def _name(data_hash: str) -> str:
 
 def _read(answer: requests.Response) -> bytes | None:
     """What a place answers. Raises requests' Timeout for one that drips, and urllib3's errors."""
-    data, end = bytearray(), monotonic() + MOST_SECONDS
+    data, end = bytearray(), monotonic() + MAX_SECONDS
     while chunk := answer.raw.read1(_CHUNK, decode_content=True):  # what has come: a whole chunk may take for ever
         data += chunk
-        if len(data) > MOST_BYTES:
+        if len(data) > MAX_BYTES:
             return None
         if monotonic() > end:
             raise requests.Timeout

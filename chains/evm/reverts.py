@@ -15,8 +15,7 @@ from typing import Any, NamedTuple
 from eth_abi.abi import decode
 from eth_abi.exceptions import DecodingError
 
-from chains.leaves import keccak
-
+from ..leaves import keccak
 from .addresses import address, plan_name
 from .artifacts import load
 

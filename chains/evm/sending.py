@@ -14,9 +14,9 @@ from eth_account.signers.local import LocalAccount
 from eth_utils.address import to_checksum_address
 from web3.types import TxParams, TxReceipt, Wei
 
-from chains.seals import to_hex
 from ledger.errors import ChainUnavailable, SendUnknown
 
+from ..commitment import to_hex
 from . import transactions
 from .addresses import address
 from .keys import from_key
@@ -27,7 +27,7 @@ from .transactions import Fees
 GAS_MARGIN = 4
 """A quarter more gas than was estimated: the state may have changed by then. What is not used is not paid."""
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 2.0
+_FIRST_PAUSE, _MAX_PAUSE = 0.02, 2.0
 _LOOK_FIRST = "see what became of it before you send another"
 
 
@@ -60,7 +60,7 @@ class Quote(NamedTuple):
 class Sender:
     """An account with its key, and a node. It may be used by several threads; no other sender may have the same key.
 
-    `most_fee` is the most that a unit of gas may cost, in the coin's smallest unit; `timeout` the seconds for which a
+    `max_fee` is the most that a unit of gas may cost, in the coin's smallest unit; `timeout` the seconds for which a
     transaction is waited for.
     """
 
@@ -70,10 +70,10 @@ class Sender:
         account: LocalAccount | str,
         *,
         chain_id: int | None = None,
-        most_fee: int | None = None,
+        max_fee: int | None = None,
         timeout: float = 120,
     ) -> None:
-        self.node, self._most_fee, self._timeout = node, most_fee, timeout
+        self.node, self._max_fee, self._timeout = node, max_fee, timeout
         self._account = from_key(account) if isinstance(account, str) else account
         self._chain_id = node.chain_id() if chain_id is None else chain_id
         self._sending = threading.Lock()
@@ -101,8 +101,8 @@ class Sender:
             raise Reverted(reason(refused), refused.data) from None
         base, priority = self.node.fees()
         most = 2 * base + priority
-        if self._most_fee is not None and self._most_fee < most:
-            most = self._most_fee
+        if self._max_fee is not None and self._max_fee < most:
+            most = self._max_fee
             if most < base:
                 raise ChainUnavailable(
                     f"a unit of gas costs {base} now, and may cost {most} at most",
@@ -161,7 +161,7 @@ class Sender:
                     _LOOK_FIRST,
                 )
             time.sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE)
+            pause = min(2 * pause, _MAX_PAUSE)
 
     def _stands(self, receipt: TxReceipt) -> bool:
         """Whether the block of a receipt is still the chain's."""

@@ -11,9 +11,9 @@ from eth_account.signers.local import LocalAccount
 from eth_utils.address import to_checksum_address
 from web3.types import TxParams
 
-from chains.leaves import abi_encode, keccak
 from ledger.errors import BadData
 
+from ..leaves import abi_encode, keccak
 from .addresses import COIN
 from .node import Node, Reverted
 

@@ -16,11 +16,11 @@ from eth_account.typed_transactions.typed_transaction import TypedTransaction
 from eth_utils.address import to_checksum_address
 from hexbytes import HexBytes
 
-from chains.leaves import keccak
-from chains.seals import to_hex
-from ledger.batches import Attempt
 from ledger.errors import BadData
+from ledger.settlement.messages import Attempt
 
+from ..commitment import to_hex
+from ..leaves import keccak
 from . import addresses
 
 

@@ -23,7 +23,7 @@ _SEND = "eth_sendRawTransaction"
 _BUSY = (408, 425, 429, 500, 502, 503, 504)
 _CLOSED_DOORS = (401, 403, 404, 405, 407, 410)
 _TALKERS = ("urllib3.connectionpool", "urllib3.util.retry")
-_LONGEST_PAUSE = 10
+_MAX_PAUSE = 10
 """Seconds: a node may ask for hours, but a caller is waiting."""
 
 
@@ -33,7 +33,7 @@ class Patience(Retry):
     def get_retry_after(self, response: BaseHTTPResponse) -> float | None:
         """Seconds to wait, or None where the node does not say."""
         asked = super().get_retry_after(response)
-        return None if asked is None else min(asked, _LONGEST_PAUSE)
+        return None if asked is None else min(asked, _MAX_PAUSE)
 
 
 class Discretion(logging.Filter):

@@ -19,13 +19,13 @@ from typing import Any, NamedTuple, Self
 
 from eth_account.signers.local import LocalAccount
 
-from chains.leaves import abi_encode, keccak
-from chains.seals import to_hex
-from ledger.batches import Batch
 from ledger.errors import BadData
 from ledger.events import Leaf
+from ledger.settlement.messages import Batch
 
-from . import addresses, sealing
+from ..commitment import to_hex
+from ..leaves import abi_encode, keccak
+from . import addresses, commitment
 from .contract import PlanTerms, SettlementContract
 from .node import Node, Reverted
 from .reverts import reason
@@ -235,7 +235,7 @@ class Wallet:
     def challenge(self, batch: Batch, leaf: Leaf, proof: Sequence[str], *, wait: bool = True) -> Done:
         """Call off a batch in its window, by a leaf of it that charges an account more than it ever paid in."""
         return self._call(
-            "challengeOverdraw", tuple(sealing.contract_batch(batch)), _leaf(leaf), _proof(proof), wait=wait
+            "challengeOverdraw", tuple(commitment.contract_batch(batch)), _leaf(leaf), _proof(proof), wait=wait
         )
 
     def cancel(self, number: int, reason: str, *, wait: bool = True) -> Done:
@@ -245,7 +245,7 @@ class Wallet:
     def execute(self, batch: Batch, *, wait: bool = True) -> Done:
         """Pay a batch out after its window: anyone may, also where the operator is gone."""
         payouts = [(payout.receiver, payout.amount) for payout in batch.payouts]
-        return self._call("executeBatch", tuple(sealing.contract_batch(batch)), payouts, wait=wait)
+        return self._call("executeBatch", tuple(commitment.contract_batch(batch)), payouts, wait=wait)
 
     def _call(self, name: str, *arguments: object, value: int = 0, wait: bool) -> Done:
         with _encodable(name):

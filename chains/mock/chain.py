@@ -10,15 +10,24 @@ from typing import Literal
 
 import msgspec
 
-from chains import leaf_file
-from chains.leaves import keccak
-from chains.seals import to_hex
 from ledger.amounts import is_whole
-from ledger.batches import Attempt, Batch, ChainFact, ExitPaid, ExitRequested, Found, PurchaseMade, Standing
 from ledger.errors import BadData, ChainUnavailable, LedgerError, SendUnknown
 from ledger.events import Leaf, Share
+from ledger.settlement.messages import (
+    Attempt,
+    Batch,
+    ChainFact,
+    ExitPaid,
+    ExitRequested,
+    Found,
+    PurchaseMade,
+    Standing,
+)
 
-from . import contract, faults, settling, transactions
+from .. import leaf_file
+from ..commitment import to_hex
+from ..leaves import keccak
+from . import batches, contract, faults, transactions
 from .faults import (
     Delay,
     Drop,
@@ -134,7 +143,7 @@ class MockChain:
         with self._asked("simulate") as asked:
             if isinstance(asked.fault, Refuse):
                 return asked.fault.reason
-            return settling.simulate(self._node, batch)
+            return batches.simulate(self._node, batch)
 
     def prepare(self, batch: Batch, attempts: Sequence[Attempt]) -> Attempt | None:
         """The batch's next step, signed and unsent, or None where it is best to wait. Its leaf file is published first.
@@ -142,7 +151,7 @@ class MockChain:
         Raises ValueError for a batch that cannot be committed to, and BadData for attempts that are not this chain's.
         """
         with self._asked("prepare"):
-            attempt = settling.prepare(self._node, batch, attempts)
+            attempt = batches.prepare(self._node, batch, attempts)
             if attempt is not None:
                 file = leaf_file.encode(batch)
                 self._shared.publish(to_hex(keccak(file)), file)
@@ -183,7 +192,7 @@ class MockChain:
                     transaction=sent.transaction,
                     block=self._node.height,
                 )
-            return settling.find(self._node, number, self._final(asked))
+            return batches.find(self._node, number, self._final(asked))
 
     def confirm(self, attempt: Attempt) -> Standing:
         """What became of a transaction."""
@@ -191,7 +200,7 @@ class MockChain:
         with self._asked("confirm", transaction=sent) as asked:
             if isinstance(asked.fault, Lie):
                 return "pending"
-            return settling.standing(self._node, sent, self._final(asked))
+            return batches.standing(self._node, sent, self._final(asked))
 
     def published(self, number: int) -> bytes | None:
         """The leaf file that was published with a batch; None where no block has it."""
@@ -412,7 +421,7 @@ class MockChain:
     def batches(self) -> dict[int, Found]:
         """All batches that a block has, by number."""
         node = self._shared.now()
-        return {number: settling.find(node, number, node.final) for number in node.state.batches}
+        return {number: batches.find(node, number, node.final) for number in node.state.batches}
 
     def reverted(self, transaction: str) -> str | None:
         """Why a mined transaction was reverted; empty where it was not, None where no block has it."""
@@ -508,7 +517,7 @@ class MockChain:
         if transaction is not None:
             return (
                 transaction.hash == sent.transaction
-                and settling.standing(self._node, transaction, self._node.final) == "gone"
+                and batches.standing(self._node, transaction, self._node.final) == "gone"
             )
         return number == sent.number and number not in self._node.state.batches
 

@@ -17,10 +17,10 @@ from typing import Literal, NamedTuple, TypeAlias, assert_never
 
 import msgspec
 
-from chains.proofs import verify
-from ledger.batches import ChainFact, ExitPaid, ExitRequested, PurchaseMade, Seal
 from ledger.events import Leaf, Payout
+from ledger.settlement.messages import ChainFact, Commitment, ExitPaid, ExitRequested, PurchaseMade
 
+from ..proofs import verify
 from .transactions import (
     Call,
     Cancel,
@@ -78,7 +78,7 @@ class Recorded(msgspec.Struct, frozen=True):
 
     number: int
     asset: str
-    seal: Seal
+    seal: Commitment
     payouts: tuple[Payout, ...]
     committed: Moment
     stage: Literal["committed", "executed", "cancelled"]

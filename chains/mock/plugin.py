@@ -8,15 +8,15 @@ from typing import Any
 
 import msgspec
 
-from chains.leaves import TEXT_LEAF, LeafTypes, abi_encode, account_key
-from chains.seals import MOST_PAYOUT, seal
-from ledger.batches import Batch, Seal
 from ledger.errors import BadData
+from ledger.settlement.messages import Batch, Commitment
 
+from ..commitment import MAX_PAYOUT, commitment_of
+from ..leaves import TEXT_LEAF, LeafTypes, abi_encode, account_key
 from .chain import MockChain
 from .faults import Fault
 
-MOST_PRICE = 2**192
+MAX_PRICE = 2**192
 """The most that a sale may cost, in the asset's smallest unit: a leaf has room for 2^63 of them."""
 
 
@@ -39,14 +39,14 @@ class MockPlugin:
         return TEXT_LEAF
 
     @property
-    def most_receivers(self) -> int:
+    def max_receivers(self) -> int:
         """As many as one transaction can pay on an EVM chain, in round figures."""
         return 1_500
 
     @property
-    def most_payout(self) -> int:
+    def max_payout(self) -> int:
         """What a digest has room for."""
-        return MOST_PAYOUT
+        return MAX_PAYOUT
 
     def check(self, subscriber: str, plan: str) -> None:
         """Raises ValueError for an empty name, or one that is no text: any other will do."""
@@ -60,12 +60,12 @@ class MockPlugin:
         of a leaf."""
         names = (chain, contract, asset, *shares)
         abi_encode(("string",) * len(names), names)
-        if sum(shares.values()) > MOST_PRICE:
+        if sum(shares.values()) > MAX_PRICE:
             raise ValueError("a price on a mock chain is 2^192 at most")
 
-    def seal(self, batch: Batch) -> Seal:
+    def commitment(self, batch: Batch) -> Commitment:
         """The root, the leaf file's hash and the digest. Raises ValueError for leaves that cannot be committed to."""
-        return seal(batch, TEXT_LEAF)
+        return commitment_of(batch, TEXT_LEAF)
 
     def connect(self, chain: str, contract: str, **options: Any) -> MockChain:  # noqa: ANN401 - see _Options
         """The chain of that name: in the file `where`, or a new one in memory.

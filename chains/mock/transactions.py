@@ -8,12 +8,13 @@ from typing import TypeAlias
 
 import msgspec
 
-from chains import leaf_file
-from chains.leaves import TEXT_LEAF
-from chains.seals import seal
-from ledger.batches import Batch, Seal
 from ledger.errors import BadData
 from ledger.events import Leaf, Payout, Share
+from ledger.settlement.messages import Batch, Commitment
+
+from .. import leaf_file
+from ..commitment import commitment_of
+from ..leaves import TEXT_LEAF
 
 
 class _Call(msgspec.Struct, frozen=True, kw_only=True, tag_field="call"):
@@ -70,7 +71,7 @@ class Commit(_Call, frozen=True, kw_only=True, tag="commit"):
     asset: str
     previous: str
     payouts: tuple[Payout, ...]
-    seal: Seal
+    seal: Commitment
 
 
 class Execute(_Call, frozen=True, kw_only=True, tag="execute"):
@@ -166,7 +167,7 @@ def commit(batch: Batch) -> Commit:
         asset=batch.asset,
         previous=batch.previous,
         payouts=batch.payouts,
-        seal=seal(batch, TEXT_LEAF),
+        seal=commitment_of(batch, TEXT_LEAF),
     )
 
 

@@ -14,6 +14,7 @@ from eth_account import Account
 from msgspec.structs import replace
 
 from chains import Proof
+from chains.commitment import to_hex
 from chains.evm import addresses
 from chains.evm.connecting import connect
 from chains.evm.contract import SettlementContract
@@ -24,12 +25,11 @@ from chains.evm.sending import Done, Sender
 from chains.evm.tokens import Token
 from chains.evm.wallet import Wallet
 from chains.leaves import keccak
-from chains.seals import to_hex
 from ledger import CreatePlan, Ledger
 from ledger.amounts import SECOND
-from ledger.batches import PurchaseMade
 from ledger.events import SettlementConfirmed, SettlementOpened, Share
 from ledger.plugins import Chain
+from ledger.settlement.messages import PurchaseMade
 
 from .shop import Shop
 from .story import TraceClock

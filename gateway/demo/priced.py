@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 
 from ledger.errors import BadData
 from ledger.plugins import Policy, ReadingPolicy
-from replay.traces import Trace
+from replay.workload.traces import Trace
 
 BESIDE = ("calls", "seconds")
 """What the demo adds to each request's usage."""

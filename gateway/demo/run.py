@@ -16,17 +16,17 @@ import msgspec
 from chains.evm.extra import missing
 from chains.mock import MockChain
 from ledger import Ledger
-from ledger.commands import LONGEST_NAME
+from ledger.commands import MAX_NAME_LENGTH
 from ledger.errors import AlreadyExists, BadData, UnknownPlugin
 from ledger.plugins import Chain, policies, stores
 from pricing.notation import parse
-from replay.customers import demand
-from replay.findings import Report
-from replay.traces import Trace
+from replay.audit.findings import Report
+from replay.workload.customers import demand
+from replay.workload.traces import Trace
 
-from ..choosing import CONTRACT, MOCK, mock_file
-from ..connecting import leaves_folder
-from ..errors import Usage
+from ..cli.errors import Usage
+from ..settle.connecting import leaves_folder
+from ..settle.target import CONTRACT, MOCK, mock_file
 from .priced import check_priced, models, reads
 from .shop import Tariff, open_shop
 from .story import Progress, Story, TraceClock, slice_length
@@ -148,7 +148,7 @@ def _till(chain: str, ledger: Ledger, clock: TraceClock, log: Path, progress: Pr
 
 def _audit(path: Path, chains: Sequence[Chain], progress: Progress) -> Report:
     """The audit from the file alone; and held to a chain that ends with the run, as long as it can be asked."""
-    from replay.audit import audit
+    from replay.audit.run import audit
 
     return audit(path, chains=chains, progress=lambda done, total: progress("audit", done, total))
 
@@ -183,8 +183,8 @@ def _check_names(trace: Trace) -> None:
     """Refuse a name that the ledger would refuse, before there is a file."""
     for row in trace.rows:
         for name in (row.subscriber, row.plan, row.agent, row.model, *row.usage):
-            if name is not None and len(name) > LONGEST_NAME:
-                found = f"the name {name[:40]!r}… is longer than {LONGEST_NAME} characters"
+            if name is not None and len(name) > MAX_NAME_LENGTH:
+                found = f"the name {name[:40]!r}… is longer than {MAX_NAME_LENGTH} characters"
                 raise BadData(found, "shorten it", trace.source.file)
 
 

@@ -14,14 +14,14 @@ from typing import Any
 import msgspec
 
 from ledger import CreatePlan, Endpoint, Limits, RateLimit, RegisterAgent, split
-from ledger.amounts import MOST_CREDITS, SECOND, add_usage
+from ledger.amounts import MAX_CREDITS, SECOND, add_usage
 from ledger.errors import LedgerError
 from ledger.plugins import Policy, policies
 from ledger.rating import total
-from replay.traces import Row, Trace
+from replay.workload.traces import Row, Trace
 
 from .priced import Priced
-from .work import LONGEST, work_of
+from .work import MAX_LENGTH, work_of
 
 ASSET = "USD"
 FEE_PERCENT = 5
@@ -140,7 +140,7 @@ def _plans(
             price={"acme": price, "platform": fee} if cents else {},
             credits=_round(usual * requests),
             hold_seconds=hold_seconds,
-            longest_seconds=hold_seconds + 2 * LONGEST // SECOND,
+            longest_seconds=hold_seconds + 2 * MAX_LENGTH // SECOND,
             record_refusals=True,
             **{"policy": tariff.name, "parameters": tariff.parameters, **terms},
         )
@@ -160,7 +160,7 @@ def _plans(
 def _round(credits: int) -> int:
     """Up to two significant digits, as plans are sold; far from the largest number that an account may hold."""
     step = int(10 ** max(0, len(str(credits)) - 2))
-    return min(-(-credits // step) * step, MOST_CREDITS // 10**6)
+    return min(-(-credits // step) * step, MAX_CREDITS // 10**6)
 
 
 def _agents(names: Sequence[str], plans: tuple[str, ...]) -> dict[str, RegisterAgent]:

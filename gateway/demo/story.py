@@ -33,8 +33,8 @@ from ledger import (
 )
 from ledger.amounts import SECOND
 from ledger.events import Charged, Requested
-from replay.moments import HOUR
-from replay.traces import Row, Trace
+from replay.workload.moments import HOUR
+from replay.workload.traces import Row, Trace
 
 from .priced import labels
 from .shop import DAY, STARTER, TRIAL, Customer, Habit, Shop, agent_for
@@ -47,7 +47,7 @@ VOIDED, LOST, LATE = 0.005, 0.003, 0.002
 LONG = 12 * SECOND
 """What takes longer than this is charged in two parts."""
 
-MOST_SLICES = 2_000
+MAX_SLICES = 2_000
 """Each slice is a commit, and each commit waits for the disk: there are no more than these in a trace of some weeks."""
 
 ONE_IN = 100
@@ -77,7 +77,7 @@ class TraceClock:
 
 def slice_length(trace: Trace) -> int:
     """A part of the trace's span, from a second to an hour: in microseconds."""
-    return min(max(SECOND, (trace.rows[-1].at - trace.rows[0].at) // MOST_SLICES), HOUR)
+    return min(max(SECOND, (trace.rows[-1].at - trace.rows[0].at) // MAX_SLICES), HOUR)
 
 
 class _Account(msgspec.Struct):

@@ -25,8 +25,8 @@ from ledger.events import (
     SettlementOpened,
 )
 from ledger.readings import Earned
-from replay.findings import Report, ReportHead
-from replay.traces import Source
+from replay.audit.findings import Report, ReportHead
+from replay.workload.traces import Source
 
 # The contract's keys of `tollbook demo --json`, in its order; `receivers`, `open_batches` and `onchain` are added.
 

@@ -13,8 +13,8 @@ from typing import NamedTuple
 from chains import Outbox, Proof, Watcher, command_of, leaf_file, prove
 from chains.mock import MockChain
 from ledger import Command, CreatePlan, Ledger
-from ledger.batches import PurchaseMade
 from ledger.plugins import Chain, chain_plugin
+from ledger.settlement.messages import PurchaseMade
 
 from .shop import Shop
 from .summary import OnChain

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import NamedTuple
 
-from ledger.amounts import MOST_CREDITS, SECOND
-from replay.traces import Row
+from ledger.amounts import MAX_CREDITS, SECOND
+from replay.workload.traces import Row
 
-LONGEST = 600 * SECOND
+MAX_LENGTH = 600 * SECOND
 """No request takes longer, whatever a trace says of it."""
 
 _BEFORE_THE_FIRST_TOKEN = SECOND // 5
@@ -33,7 +33,7 @@ def work_of(row: Row) -> Work:
         duration = _BEFORE_THE_FIRST_TOKEN + row.usage.get("output_tokens", 0) * _OUTPUT_TOKEN
     else:
         duration = max(_BEFORE_THE_FIRST_TOKEN, seconds * SECOND)
-    duration = min(duration, LONGEST)
+    duration = min(duration, MAX_LENGTH)
     return Work({"calls": 1, "seconds": -(-duration // SECOND), **row.usage}, duration)
 
 
@@ -70,5 +70,5 @@ class Guess:
     def _mean(self, model: str | None, name: str) -> int:
         number, total = self._seen[model, name]
         if number:
-            return min(-(-total // number), MOST_CREDITS)
+            return min(-(-total // number), MAX_CREDITS)
         return _FIRST_GUESS if name != "seconds" else _FIRST_GUESS * _OUTPUT_TOKEN // SECOND

@@ -20,12 +20,12 @@ from ..commands import (
     CommitSettlement,
     ConfirmSettlement,
     CreatePlan,
-    DoubtSettlement,
     Exit,
     Extend,
     FailSettlement,
     Freeze,
     Give,
+    MarkSettlementUnknown,
     OpenSettlement,
     Purchase,
     RegisterAgent,
@@ -48,11 +48,12 @@ from ..events import Charged, EscrowFunding, Recorded, Requested
 from ..rating import PolicyFailed, PriceTooLarge
 from ..reducers import account_key, fact_digest, owner_key, payment_digest
 from ..refusals import Reason, Refusal, Refused
-from . import catalogue, purchases, settlements
+from ..settlement import decide as settlement
+from . import catalogue, purchases
 from .adjustments import adjust
 from .case import Case, Decision, Replay, refusal_of
 from .charges import charge
-from .facts import told_by_the_clock
+from .refusal_facts import told_by_the_clock
 from .requests import extend, release, request
 
 _CATALOGUE: dict[type, Callable[[Case, Any], list[Recorded]]] = {
@@ -77,14 +78,14 @@ _DECISIONS: dict[type, Callable[[Case, Any], Decision]] = {
     Release: release,
     Charge: charge,
     Adjust: adjust,
-    OpenSettlement: settlements.open_settlement,
-    SubmitSettlement: settlements.submit,
-    CommitSettlement: settlements.commit,
-    ConfirmSettlement: settlements.confirm,
-    FailSettlement: settlements.fail,
-    DoubtSettlement: settlements.doubt,
-    AdoptSettlement: settlements.adopt,
-    Tick: lambda case, command: Decision(settlements.all_due(case)[1], []),
+    OpenSettlement: settlement.open_settlement,
+    SubmitSettlement: settlement.submit,
+    CommitSettlement: settlement.commit,
+    ConfirmSettlement: settlement.confirm,
+    FailSettlement: settlement.fail,
+    MarkSettlementUnknown: settlement.doubt,
+    AdoptSettlement: settlement.adopt,
+    Tick: lambda case, command: Decision(settlement.all_due(case)[1], []),
 }
 
 

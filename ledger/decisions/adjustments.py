@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ..amounts import MOST_CREDITS, add_usage
+from ..amounts import MAX_CREDITS, add_usage
 from ..books import Account, Correction, Meter, Plan, total
 from ..commands import Adjust
-from ..due import due
 from ..events import Adjusted, Charged, Draws, Recorded, Usage
+from ..expiry import due
 from ..rating import difference, unpriced
 from ..reducers import kept_periods
 from ..refusals import Reason, Refusal
-from .ahead import closed
 from .case import Case, Decision, account_of, overrun, plan_of, take
+from .consequences import closed
 from .windows import BEYOND, open_credits
 
 
@@ -163,7 +163,7 @@ def _downward(target: _Target, credits: int, shortfall_first: bool) -> tuple[Dra
     draws = give_back(target.account, list(target.draws), min(wanted, net))
     if total(draws) < wanted:
         raise Refusal(Reason.adjustment_exceeds, needed=wanted, available=max(0, total(draws)))
-    if open_credits(target.account) + wanted > MOST_CREDITS:
+    if open_credits(target.account) + wanted > MAX_CREDITS:
         raise Refusal(Reason.overflow, detail=BEYOND)
     return draws, -unpaid
 

@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..books import Account, Agent, Books, Plan
-from ..due import due
 from ..endpoints import allows
 from ..events import Draws, Recorded, Usage
+from ..expiry import due
 from ..log import Entry, Head
 from ..rating import PolicyFailed, PriceTooLarge, unpriced
 from ..refusals import Reason, Refusal
 from ..tariffs import Tariffs
 
 if TYPE_CHECKING:
-    from .facts import Passing
+    from .refusal_facts import Passing
 
 NO_EVIDENCE: Mapping[int, Entry] = {}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from ..commands import (
-    MOST_NESTED,
+    MAX_NESTED,
     CreatePlan,
     RegisterAgent,
     RepricePlan,
@@ -142,7 +142,7 @@ def tariff(case: Case, version: int, name: str, parameters: dict[str, object]) -
         raise Refusal(Reason.policy_failed, detail=f"policy {name} raised {type(error).__name__}: {error}") from error
     try:
         kept = msgspec.json.decode(msgspec.json.encode(said), type=Tariff)
-        check_kept(said, kept, MOST_NESTED)
+        check_kept(said, kept, MAX_NESTED)
     except Exception as error:
         detail = f"the version and parameters of policy {name} cannot be written: {error}"
         raise Refusal(Reason.policy_failed, detail=detail) from error

@@ -17,10 +17,10 @@ from ..rating import PolicyFailed, PriceTooLarge, derivable, difference, margina
 from ..reducers import apply, late_until
 from ..refusals import Reason, Refusal
 from .adjustments import give_back
-from .ahead import Ahead, closed
 from .case import Case, Decision, account_of, agent_of, check_standing, overrun, plan_of, take
-from .facts import Passing
-from .ordinary import ordinary_charge
+from .consequences import Ahead, closed
+from .fast_path import ordinary_charge
+from .refusal_facts import Passing
 from .requests import find_open, later_deadline
 
 

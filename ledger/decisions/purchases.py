@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from ..amounts import MOST_CREDITS, SECOND, split
+from ..amounts import MAX_CREDITS, SECOND, split
 from ..books import Account, Lot, Plan, digest
-from ..commands import LATEST, Exit, Freeze, Give, Purchase, Reinstate, Reverse, Terms, Unfreeze, Withdraw
-from ..due import refund
+from ..commands import MAX_TIME, Exit, Freeze, Give, Purchase, Reinstate, Reverse, Terms, Unfreeze, Withdraw
 from ..events import (
     Escrow,
     EscrowFunding,
@@ -21,13 +20,14 @@ from ..events import (
     Unfrozen,
     Withdrawn,
 )
+from ..expiry import refund
 from ..holds import shares_meters
 from ..plugins import chain_plugin, chains
 from ..reducers import unpaid_name
 from ..refusals import Reason, Refusal
-from ..settlements import leaf_plan, lots_in
-from .ahead import Ahead
+from ..settlement.netting import leaf_plan, lots_in
 from .case import Case, Decision, account_of, plan_of, take
+from .consequences import Ahead
 from .windows import BEYOND, last_end, open_credits
 
 
@@ -137,9 +137,9 @@ def _add(
         expiry = expiry or start + seconds * SECOND
     if expiry is not None and expiry <= start:
         raise Refusal(Reason.malformed, detail="the expiry lies before the start")
-    if open_credits(account) + credits > MOST_CREDITS:
+    if open_credits(account) + credits > MAX_CREDITS:
         raise Refusal(Reason.overflow, detail=BEYOND)
-    if max(start, expiry or 0) > LATEST:
+    if max(start, expiry or 0) > MAX_TIME:
         raise Refusal(Reason.overflow, detail="a lot starts and ends by the year 9999")
     # The lot's name is the sequence of its purchase, which is known once what is due stands before it.
     lot = case.books.seq + len(events) + 1
@@ -240,7 +240,7 @@ def reinstate(case: Case, command: Reinstate) -> Decision:
     lot = _bought(case, account, command)
     if lot is None or lot.reversal is None or lot.escrow is not None:
         raise Refusal(Reason.malformed, detail="name a lot or a payment that was reversed, and that no chain holds")
-    if open_credits(account) + lot.reversal.credits > MOST_CREDITS:
+    if open_credits(account) + lot.reversal.credits > MAX_CREDITS:
         raise Refusal(Reason.overflow, detail=BEYOND)
     ahead = Ahead(case, account, plan)
     ahead.add(

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from ..amounts import SECOND
 from ..books import Account, OpenRequest, Plan
-from ..commands import LATEST, Extend, Release, Request
-from ..due import due
+from ..commands import MAX_TIME, Extend, Release, Request
 from ..events import Extended, Recorded, Released, Requested
+from ..expiry import due
 from ..holds import exposure, shares_meters
 from ..periods import kept
 from ..rating import PolicyFailed, PriceTooLarge, quote
 from ..refusals import Reason, Refusal
-from .ahead import closed
 from .case import (
     Case,
     Decision,
@@ -23,7 +22,8 @@ from .case import (
     refusal_of,
     take,
 )
-from .facts import Passing
+from .consequences import closed
+from .refusal_facts import Passing
 
 
 def request(case: Case, command: Request) -> Decision:
@@ -159,7 +159,7 @@ def extend(case: Case, command: Extend) -> Decision:
 def later_deadline(plan: Plan, open_request: OpenRequest, at: int, seconds: int) -> int:
     """The deadline `seconds` from now, as far as the plan allows, and not before the present one."""
     longest = open_request.at + plan.terms.longest_seconds * SECOND
-    return max(open_request.deadline, min(at + seconds * SECOND, longest, LATEST))
+    return max(open_request.deadline, min(at + seconds * SECOND, longest, MAX_TIME))
 
 
 def release(case: Case, command: Release) -> Decision:

@@ -31,7 +31,8 @@ from ..errors import (
     WrongVersion,
 )
 from ..log import COLUMNS, FORMAT, TEXT, Commit, Head, Snapshot, origin
-from .marking import (
+from .fair_lock import Turnstile
+from .wal_mark import (
     CHECKPOINT_PAGES,
     MISSING,
     MISSING_HINT,
@@ -42,12 +43,11 @@ from .marking import (
     set_mark,
     write_ahead_file,
 )
-from .turnstile import Turnstile
 
 APPLICATION_ID = 0x546F6C6C  # "Toll"
 LOCK_SECONDS = 30
 _PAGE = 4_096
-MOST_AT_ONCE = 32
+MAX_AT_ONCE = 32
 """Commits that one read takes at most: each may hold thousands of events."""
 
 _APPEND = """
@@ -226,7 +226,7 @@ class SQLiteStore:
                 place,
                 some,
             )
-            some = min(4 * some, MOST_AT_ONCE)
+            some = min(4 * some, MAX_AT_ONCE)
             for first_seq, count, at, kind, body, hash_ in rows:
                 self._check_row(first_seq, count, at, hash_, body)
                 if first_seq < place:

@@ -14,7 +14,7 @@ from random import Random
 
 from msgspec.structs import replace
 
-from ledger.amounts import MOST_CREDITS, SECOND
+from ledger.amounts import MAX_CREDITS, SECOND
 from ledger.books import Books
 from ledger.commands import (
     Adjust,
@@ -37,7 +37,7 @@ from ledger.commands import (
     Withdraw,
 )
 from ledger.periods import period
-from pricing.samples import usages_for
+from pricing.testing.samples import usages_for
 
 from .plans import BUILT_IN
 
@@ -177,7 +177,7 @@ class Customers:
         return Give(
             subscriber=subscriber,
             plan=plan,
-            credits=random.choice((0, 1, 5, 12, 12, 30, MOST_CREDITS // 2)),
+            credits=random.choice((0, 1, 5, 12, 12, 30, MAX_CREDITS // 2)),
             seconds=random.choice((0, 0, 0, 20)),
             start=self._later(now) if random.randrange(4) == 0 else None,
             expiry=self._later(now) if random.randrange(3) == 0 else None,
@@ -284,7 +284,7 @@ class Customers:
             case 1:
                 return random.choice(samples)
             case 2 if self._wild:
-                return {random.choice(dimensions): MOST_CREDITS - random.randrange(2)}
+                return {random.choice(dimensions): MAX_CREDITS - random.randrange(2)}
             case 3 | 4 | 5 if account is not None:
                 return {random.choice(dimensions): max(0, min(account.available, 10**6) + random.randint(-1, 1))}
             case 6:

@@ -9,9 +9,9 @@ from random import Random
 from typing import Protocol, runtime_checkable
 
 from chains import leaf_file, prove
-from chains.conformance import Bench
-from chains.conformance.example import MockBench
 from chains.mock import MockChain
+from chains.testing import Bench
+from chains.testing.mock_harness import MockBench
 from ledger.errors import ChainUnavailable, NotFound
 from ledger.events import SettlementOpened
 from ledger.plugins import Chain, chain_plugin
@@ -19,9 +19,9 @@ from ledger.plugins import Chain, chain_plugin
 WINDOWS = (0, 0, 1, 3)
 """Blocks of a mock chain's challenge window."""
 
-LEAST_FEE, MOST_FEE = 1, 9
-_MOST_COST = 40
-_MOST_LEFT = 20
+LEAST_FEE, MAX_FEE = 1, 9
+_MAX_COST = 40
+_MAX_LEFT = 20
 
 
 class MockMarket(MockBench):
@@ -79,7 +79,7 @@ class Market:
 
     def sell(self, random: Random, plan: str, credits: int, seconds: int) -> None:
         """A plan is for sale there, for money that is drawn."""
-        shares = {name: random.randint(0, _MOST_COST) for name in self.bench.receivers[: random.randint(1, 3)]}
+        shares = {name: random.randint(0, _MAX_COST) for name in self.bench.receivers[: random.randint(1, 3)]}
         self.terms[plan] = shares, credits, seconds
 
     def ask_to_leave(self, random: Random) -> str:
@@ -134,7 +134,7 @@ class Market:
         if what == 0:
             self._try(self.bench.steal_nonce, self.chain)
         elif what == 1 and isinstance(self.chain, MockChain):
-            self.chain.base_fee = random.randint(LEAST_FEE, MOST_FEE)
+            self.chain.base_fee = random.randint(LEAST_FEE, MAX_FEE)
         elif what == 2:
             self.cancel()
         return ("the operator's nonce is taken", "fees change", "the guardian calls batches off")[what]
@@ -159,7 +159,7 @@ class Market:
 
     def exhaust(self) -> None:
         """What of a mock chain's script can strike a question strikes now, and nobody is harmed."""
-        for _ in range(_MOST_LEFT):
+        for _ in range(_MAX_LEFT):
             if isinstance(self.chain, MockChain) and self.chain.faults_left:
                 with suppress(ChainUnavailable):
                     self.chain.find(1)

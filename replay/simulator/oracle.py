@@ -27,10 +27,10 @@ from ledger.events import (
     encode,
 )
 from ledger.folding import fold, latest_snapshot, refold
-from ledger.log import Commit, Entry, commit_hash, origin, unseal
+from ledger.log import Commit, Entry, commit_hash, decode_commit, origin
 from ledger.movements import CREDITS, Journal
-from replay.audit import audit
 
+from ..audit.run import audit
 from .disk import Disk
 from .market import Market, payouts
 from .process import Caller
@@ -88,7 +88,7 @@ class Oracle:
             self._take_in(commit)
 
     def _take_in(self, commit: Commit) -> None:
-        events = unseal(commit)
+        events = decode_commit(commit)
         touched: dict[int, None] = {}
         for seq, event in enumerate(events, commit.first_seq):
             entry = Entry(seq, commit.at, event)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Any, TypeAlias
 
-from ledger.amounts import MOST_CREDITS
+from ledger.amounts import MAX_CREDITS
 from ledger.commands import CreatePlan
 from ledger.events import CreditsLimit, Limits, RateLimit
 from pricing.notation import parse
@@ -36,13 +36,13 @@ BUILT_IN: Sequence[tuple[str, dict[str, Any]]] = (
 """Prices with corners where few units reach them."""
 
 OWNER = "acme"
-MOST_PLANS = 3
+MAX_PLANS = 3
 
 
 def drawn(random: Random, tariffs: Sequence[Tariff], asset: str, names: Sequence[str]) -> list[CreatePlan]:
     """A run's plans: one for each tariff that is given, or some of the built-in ones."""
     given = [parse(tariff) if isinstance(tariff, str) else tariff for tariff in tariffs]
-    chosen = given or random.sample(BUILT_IN, MOST_PLANS)
+    chosen = given or random.sample(BUILT_IN, MAX_PLANS)
     return [
         _plan(random, f"plan {number}", asset, tariff, names[number - 1] if number <= len(names) else "")
         for number, tariff in enumerate(chosen, 1)
@@ -59,7 +59,7 @@ def _plan(random: Random, name: str, asset: str, tariff: tuple[str, Mapping[str,
         onchain_id=onchain,
         asset=random.choice((asset, asset, "EUR")),
         price={} if trial else _price(random),
-        credits=0 if in_time else random.choice((1, 5, 12, 12, 40, 40, 1_000, MOST_CREDITS // 4)),
+        credits=0 if in_time else random.choice((1, 5, 12, 12, 40, 40, 1_000, MAX_CREDITS // 4)),
         seconds=random.choice((20, 60)) if in_time else random.choice((0, 0, 0, 15, 50)),
         policy=policy,
         parameters=dict(parameters),

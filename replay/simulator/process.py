@@ -9,23 +9,34 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
-from chains.mock import Delay, Drop, Duplicate, Fault, Lie, MockChain, NoFinality, Refuse, SettleThenTimeOut, TimeOut
+from chains.mock import (
+    Delay,
+    Drop,
+    Duplicate,
+    Fault,
+    Lie,
+    MockChain,
+    NoFinality,
+    Refuse,
+    SettleThenTimeOut,
+    TimeOut,
+)
 from chains.outbox import Outbox
 from chains.watcher import Watcher
-from ledger.batches import Attempt, Batch, ChainFact, Found, Standing
 from ledger.clock import Clock
 from ledger.commands import Command
 from ledger.engine import Ledger, Outcome
 from ledger.errors import ChainUnavailable, Locked, NotWritten, SendUnknown
 from ledger.log import Snapshot
 from ledger.plugins import Chain, Store
+from ledger.settlement.messages import Attempt, Batch, ChainFact, Found, Standing
 
 from .disk import DiskStore, Fate, Surroundings, unreadable
 
 if TYPE_CHECKING:
     from .world import World
 
-LONGEST_SPACE = 12
+MAX_SPACE_LENGTH = 12
 """Appends that fail, at most, while the disk is full."""
 _SOON, _LATER = (8, 40)
 """Within how many calls a crash comes that is to come."""
@@ -49,7 +60,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 class Caller:
-    """Somebody's commands in the queue, and what was said to them: a `ledger.groups.Ticket`."""
+    """Somebody's commands in the queue, and what was said to them: a `ledger.queue.Ticket`."""
 
     def __init__(self, commands: Sequence[Command]) -> None:
         self.asked = commands
@@ -116,7 +127,7 @@ class Process(Surroundings):
         if call == "append":
             self._world.overtake(self)
             if strikes("space", 300):
-                self._world.full = self._world.random.randint(1, LONGEST_SPACE)
+                self._world.full = self._world.random.randint(1, MAX_SPACE_LENGTH)
         if call in ("append", "save_snapshot") and self._world.full:
             self._world.full -= 1
             raise NotWritten("the simulated disk is full")

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from random import Random
 from typing import TypedDict, Unpack
 
-from chains.conformance import Bench
+from chains.testing import Bench
 from ledger.commands import CreatePlan
 from ledger.engine import Ledger
 from ledger.errors import PaymentRequired
@@ -30,7 +30,7 @@ STEPS = 300
 REPEATS = "the same seed gives the same run"
 """The one law that no single run can break."""
 
-_LONGEST_LINE = 400
+_MAX_LINE_LENGTH = 400
 
 
 class Options(TypedDict, total=False):
@@ -180,7 +180,7 @@ def _sorted(counts: Counter[str]) -> dict[str, int]:
 
 def _line(step: int, who: str, does: str, what: object) -> str:
     line = f"{step}: {who} {does} {what}".rstrip()
-    return line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]}…"
+    return line if len(line) <= _MAX_LINE_LENGTH else f"{line[:_MAX_LINE_LENGTH]}…"
 
 
 def _command(seed: int, steps: int, chosen: frozenset[str], options: Options) -> str:

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import Any, TypeAlias
 
-from chains.conformance import Bench
 from chains.outbox import Step
+from chains.testing import Bench
 from chains.watcher import Untaken
 from ledger.amounts import SECOND
 from ledger.commands import Command, CreatePlan, Give, Purchase, RegisterAgent

@@ -13,7 +13,8 @@ import bad_chains
 import bad_contracts
 import pytest
 
-from chains.conformance import (
+from chains.mock import MockChain, MockPlugin
+from chains.testing import (
     RULES,
     Bench,
     ConformanceError,
@@ -22,14 +23,13 @@ from chains.conformance import (
     Trial,
     UnusableBench,
     check,
-    pure,
+    determinism,
 )
-from chains.conformance.__main__ import main
-from chains.conformance.example import MockBench
-from chains.mock import MockChain, MockPlugin
-from ledger.conformance import Failure
+from chains.testing.__main__ import main
+from chains.testing.mock_harness import MockBench
 from ledger.errors import ChainUnavailable
 from ledger.plugins import Chain, ChainPlugin, chains
+from ledger.testing.conformance import Failure
 
 BAD = [
     kind
@@ -223,7 +223,7 @@ def changed(**changes: Any) -> MockBench:
     ("bench", "said"),
     [
         (MockBench, "MockBench is a class; make one of it: MockBench()"),
-        (SimpleNamespace(), "a SimpleNamespace is no Bench; subclass chains.conformance.Bench"),
+        (SimpleNamespace(), "a SimpleNamespace is no Bench; subclass chains.testing.Bench"),
         (NoAsset(), "NoAsset lacks `asset`; set what"),
         (
             type("NoBlocks", (NoAsset,), {"asset": "USD"})(),
@@ -408,7 +408,7 @@ def test_the_skeleton_in_the_readme_has_the_shape_of_the_protocols(skeleton: dic
 @in_checkout
 def test_the_skeleton_in_the_readme_is_as_far_as_it_goes(skeleton: dict[str, Any]) -> None:
     """Its pure half conforms; its chain is not written yet, and the suite says so."""
-    assert check(skeleton["bench"], *pure.RULES) == []
+    assert check(skeleton["bench"], *determinism.RULES) == []
     with pytest.raises(ConformanceError, match="it raised NotImplementedError"):
         check(skeleton["bench"], "each fact is told once")
 

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chains import leaf_file
-from ledger.batches import Batch
 from ledger.errors import BadData
 from ledger.events import Leaf, Payout
+from ledger.settlement.messages import Batch
 
 pytestmark = pytest.mark.smoke
 

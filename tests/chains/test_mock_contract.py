@@ -7,9 +7,9 @@ from chains import leaf_file
 from chains.leaves import TEXT_LEAF
 from chains.mock import MockChain, Reverted
 from chains.proofs import prove
-from ledger.batches import Attempt, Batch, ExitPaid
 from ledger.errors import BadData
 from ledger.events import Leaf, Payout
+from ledger.settlement.messages import Attempt, Batch, ExitPaid
 
 
 @pytest.fixture

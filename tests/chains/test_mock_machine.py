@@ -11,8 +11,8 @@ from chains.leaves import TEXT_LEAF
 from chains.mock import MockChain, Reverted
 from chains.mock.contract import State, apply
 from chains.proofs import prove
-from ledger.batches import Batch, ExitPaid, PurchaseMade
 from ledger.events import Leaf, Payout
+from ledger.settlement.messages import Batch, ExitPaid, PurchaseMade
 
 SUBSCRIBERS = ("alice", "carol", "dave")
 RECEIVERS = ("bob", "fee")

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from chains.commitment import commitment_of
 from chains.leaves import TEXT_LEAF
 from chains.mock import Drop, Fault, MockChain, MockPlugin
-from chains.seals import seal
-from ledger.batches import Batch
 from ledger.errors import BadData
 from ledger.events import Leaf
 from ledger.plugins import Chain, ChainPlugin, chain_plugin
+from ledger.settlement.messages import Batch
 
-pytest_plugins = ["chains.fixtures"]
+pytest_plugins = ["chains.testing.fixtures"]
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_it_seals_with_text_leaves(plugin):
         payouts=(),
     )
     assert plugin.leaf_types == TEXT_LEAF
-    assert plugin.seal(batch) == seal(batch, TEXT_LEAF)
+    assert plugin.commitment(batch) == commitment_of(batch, TEXT_LEAF)
 
 
 @pytest.mark.parametrize(("subscriber", "plan", "good"), [("a", "b", True), ("", "b", False), ("a", "", False)])

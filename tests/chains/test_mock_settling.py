@@ -3,11 +3,11 @@
 import pytest
 from mock_batches import batch
 
+from chains.commitment import commitment_of
 from chains.leaves import TEXT_LEAF
 from chains.mock import MockChain, Reorganise
-from chains.seals import seal
-from ledger.batches import Attempt, Batch
 from ledger.errors import BadData
+from ledger.settlement.messages import Attempt, Batch
 
 
 @pytest.fixture
@@ -161,7 +161,7 @@ def test_ten_batches_may_be_in_line(slow):
         assert slow.simulate(one) is None
         attempts.append(slow.prepare(one, attempts))
         slow.send(attempts[-1])
-        previous = seal(one, TEXT_LEAF).digest
+        previous = commitment_of(one, TEXT_LEAF).digest
     slow.mine()
     assert [found.stage for found in slow.batches().values()] == ["executed"] * 10
     assert slow.due("bob", "usd") == 100
@@ -169,7 +169,7 @@ def test_ten_batches_may_be_in_line(slow):
 
 def test_transactions_that_are_sent_in_the_wrong_order_are_mined_in_that_of_their_nonces(slow):
     first = slow.prepare(batch(slow, 1), [])
-    second = slow.prepare(batch(slow, 2, seal(batch(slow, 1), TEXT_LEAF).digest), [first])
+    second = slow.prepare(batch(slow, 2, commitment_of(batch(slow, 1), TEXT_LEAF).digest), [first])
     slow.send(second)
     slow.mine()
     assert slow.confirm(second) == "pending"
@@ -232,7 +232,7 @@ def test_a_replacement_that_pays_too_little_more_is_not_taken_in(slow):
 
 def test_only_the_lowest_open_nonce_is_raised(chain):
     first = chain.prepare(batch(chain, 1), [])
-    two = batch(chain, 2, seal(batch(chain, 1), TEXT_LEAF).digest)
+    two = batch(chain, 2, commitment_of(batch(chain, 1), TEXT_LEAF).digest)
     second = chain.prepare(two, [first])
     chain.base_fee = 5
     chain.send(first)

@@ -10,13 +10,23 @@ import pytest
 
 from chains import Outbox, Step, Watcher, leaf_file
 from chains.mock import MockChain
-from chains.mock.faults import Delay, Drop, Duplicate, Lie, NodeDown, NoFinality, Refuse, SettleThenTimeOut, TimeOut
+from chains.mock.faults import (
+    Delay,
+    Drop,
+    Duplicate,
+    Lie,
+    NodeDown,
+    NoFinality,
+    Refuse,
+    SettleThenTimeOut,
+    TimeOut,
+)
 from ledger import Adjust, Charge, CreatePlan, Ledger, OpenSettlement, Reason
 from ledger.errors import ChainUnavailable, SettlementStopped
 from ledger.events import SettlementFailed, SettlementOpened, tag
 from ledger.plugins import chain_plugin
 from ledger.stores.memory import MemoryStore
-from replay.audit import audit
+from replay.audit.run import audit
 
 AT = 1_700_000_000_000_000
 SHARES = {"acme": 950, "platform": 50}
@@ -500,7 +510,7 @@ def test_facts_of_a_large_commit_are_known_again_by_a_new_watcher(shop: Shop) ->
 def test_more_receivers_than_one_batch_may_pay_are_paid_by_the_next(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(type(chain_plugin("mock:local")), "most_receivers", 3)
+    monkeypatch.setattr(type(chain_plugin("mock:local")), "max_receivers", 3)
     shares = {f"receiver {number}": 10 for number in range(8)}
     shop.chain.purchase("bob", "pro", "USD", shares, credits=100)
     shop.chain.mine(3)

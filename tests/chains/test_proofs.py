@@ -6,12 +6,12 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from chains import leaf_file
+from chains.commitment import commitment_of, digest, payouts_hash, usage_tree
 from chains.leaves import EVM_LEAF, TEXT_LEAF, keccak
 from chains.proofs import Proof, prove, verify
-from chains.seals import digest, payouts_hash, seal, usage_tree
-from ledger.batches import Batch
 from ledger.errors import NotFound
 from ledger.events import Leaf, Payout
+from ledger.settlement.messages import Batch
 
 pytestmark = pytest.mark.smoke
 
@@ -61,7 +61,7 @@ ON_EVM = batch(Leaf(ADDRESS, "16", 5, 0), Leaf(OTHER, "16", 6, 0))
 @given(accounts)
 def test_every_leaf_of_a_batch_is_proven_against_its_seals_root(found):
     made = batch_of(found)
-    root = seal(made, TEXT_LEAF).root
+    root = commitment_of(made, TEXT_LEAF).root
     for leaf in made.leaves:
         proof = prove(made, TEXT_LEAF, leaf.subscriber, leaf.plan)
         assert (proof.batch, proof.root, proof.leaf, proof.leaf_types) == (3, root, leaf, TEXT_LEAF)
@@ -100,15 +100,15 @@ def test_a_leaf_of_one_tree_is_not_in_another(found, others, index):
     here, there = batch_of(found), batch_of(others)
     proof = proof_in(there, index)
     assume(proof.leaf not in here.leaves)
-    assert not verify(seal(here, TEXT_LEAF).root, proof.leaf, proof.proof)
-    assert not verify(seal(here, TEXT_LEAF).root, proof.leaf, proof_in(here, index).proof)
+    assert not verify(commitment_of(here, TEXT_LEAF).root, proof.leaf, proof.proof)
+    assert not verify(commitment_of(here, TEXT_LEAF).root, proof.leaf, proof_in(here, index).proof)
 
 
 def test_the_only_leaf_of_a_batch_is_the_root_and_needs_no_siblings():
     alone = batch(Leaf("alice", "gold", 5, 0))
     proof = prove(alone, TEXT_LEAF, "alice", "gold")
     assert proof.proof == ()
-    assert proof.leaf_hash == proof.root == seal(alone, TEXT_LEAF).root
+    assert proof.leaf_hash == proof.root == commitment_of(alone, TEXT_LEAF).root
     assert verify(proof.root, proof.leaf, [])
 
 
@@ -178,7 +178,7 @@ def test_a_leaf_that_does_not_fit_its_types_proves_nothing_and_raises_nothing():
 
 
 def test_a_seal_is_the_trees_root_the_leaf_files_hash_and_the_digest_of_it_all():
-    sealed = seal(TWO, TEXT_LEAF)
+    sealed = commitment_of(TWO, TEXT_LEAF)
     root, published = usage_tree(TWO.leaves, TEXT_LEAF).root, keccak(leaf_file.encode(TWO))
     assert sealed.root == "0x" + root.hex()
     assert sealed.data_hash == "0x" + published.hex()
@@ -210,7 +210,9 @@ OTHERS = {
 
 @pytest.mark.parametrize("field", Batch.__struct_fields__)
 def test_no_field_of_a_batch_can_change_without_another_digest(field):
-    before, after = (seal(made, TEXT_LEAF) for made in (TWO, msgspec.structs.replace(TWO, **{field: OTHERS[field]})))
+    before, after = (
+        commitment_of(made, TEXT_LEAF) for made in (TWO, msgspec.structs.replace(TWO, **{field: OTHERS[field]}))
+    )
     assert after.data_hash != before.data_hash
     assert after.digest != before.digest
     assert (after.root != before.root) == (field == "leaves")
@@ -242,4 +244,4 @@ def test_the_digest_holds_each_of_its_parts_by_itself():
 )
 def test_leaves_that_cannot_be_committed_to_are_refused(made, types, why):
     with pytest.raises(ValueError, match=why):
-        seal(made, types)
+        commitment_of(made, types)

@@ -66,7 +66,7 @@ def test_the_last_customer_leaves_though_shares_were_rounded(window):
 
 
 def test_a_payout_beyond_what_one_batch_can_pay_is_in_several(monkeypatch):
-    monkeypatch.setattr(type(chain_plugin("mock:local")), "most_payout", 1000)
+    monkeypatch.setattr(type(chain_plugin("mock:local")), "max_payout", 1000)
     what_does_not_fit_is_in_the_next_batch(MockPlace(False), 1000)
 
 

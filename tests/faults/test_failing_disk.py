@@ -13,7 +13,7 @@ from injected_faults import FOLDER, SYNCS, Run, ended, finish, needs_strace, run
 from loop_images import make, mounted, needs_loop_devices
 
 from ledger import Charge, Ledger
-from replay.audit import audit
+from replay.audit.run import audit
 
 FAILURES = {"NotWritten", "OutcomeUnknown", "LogError", "ChainUnavailable", "SendUnknown"}
 """What the script's caller may be told of a failing disk."""
@@ -176,14 +176,14 @@ def test_a_disk_without_space_for_a_while_loses_nothing(uninterrupted, held_to, 
 # -- quotas ------------------------------------------------------------------------------------------------------------
 
 
-def limited(folder: Path, most_bytes: int) -> Run:
-    ran = run(folder, str(most_bytes))
+def limited(folder: Path, max_bytes: int) -> Run:
+    ran = run(folder, str(max_bytes))
     assert ended(ran) or ran.failed
     return ran
 
 
-def torn(folder: Path, most_bytes: int) -> Run:
-    ran = run(folder, str(most_bytes), "mortal")
+def torn(folder: Path, max_bytes: int) -> Run:
+    ran = run(folder, str(max_bytes), "mortal")
     assert ran.code in (0, -signal.SIGXFSZ)
     return ran
 

@@ -20,7 +20,7 @@ from loop_images import Power, make, mounted, needs_loop_devices
 from ledger import Ledger
 from ledger.errors import LedgerError
 from ledger.events import encode
-from replay.audit import audit
+from replay.audit.run import audit
 
 CUTS = 25
 

@@ -14,7 +14,7 @@ from loop_images import make, mounted, needs_loop_devices
 
 from ledger import Charge, CreatePlan, Give, Ledger, engine
 from ledger.errors import Closed, LogError, NotWritten, OutcomeUnknown
-from replay.audit import audit
+from replay.audit.run import audit
 
 CHARGE = Charge(subscriber="alice", plan="pro", key="charge")
 

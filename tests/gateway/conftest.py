@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from gateway.cli import main
+from gateway.cli.main import main
 from ledger import (
     Adjust,
     Charge,

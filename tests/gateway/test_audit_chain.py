@@ -8,7 +8,7 @@ from settled_shop import SettledShop, tell
 
 from chains import Watcher
 from chains.mock import MockChain, NodeDown
-from replay.onchain import KINDS
+from replay.audit.onchain import KINDS
 
 
 @pytest.fixture

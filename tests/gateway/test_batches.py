@@ -13,8 +13,8 @@ from chains.mock import MockChain, Refuse
 from ledger import Adjust, Charge, CreatePlan, Give, Ledger, Purchase, Reverse, Tick
 from ledger.folding import refold
 from ledger.plugins import stores
-from replay.findings import time_text
-from replay.unsettled import oldest_unsettled
+from replay.audit.findings import time_text
+from replay.reports.unsettled import oldest_unsettled
 
 SECOND = 1_000_000
 START = 1_700_157_600 * SECOND  # 2023-11-16T18:00:00Z

@@ -345,7 +345,7 @@ def test_a_node_that_does_not_answer_is_2(place, with_key, status, monkeypatch):
     "words", [("up",), ("deploy", "--chain", CHAIN), ("status", "--chain", CHAIN, "--contract", "0x")]
 )
 def test_without_the_extra_it_says_what_to_install(words):
-    program = "import sys; sys.modules['web3'] = None; from gateway.cli import main; sys.exit(main())"
+    program = "import sys; sys.modules['web3'] = None; from gateway.cli.main import main; sys.exit(main())"
     done = subprocess.run([sys.executable, "-c", program, "chain", *words], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert "need the package web3, which is not installed" in done.stderr

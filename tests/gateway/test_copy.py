@@ -13,10 +13,10 @@ import pytest
 
 from ledger import Charge, CreatePlan, Give, Ledger
 from ledger.errors import AlreadyExists, Damaged
-from ledger.stores import copying
-from ledger.stores.copying import copy_log
+from ledger.stores import backup
+from ledger.stores.backup import copy_log
 from ledger.stores.sqlite import SQLiteStore
-from replay.audit import audit
+from replay.audit.run import audit
 
 
 def trade(log: Path, charges: int = 5) -> Ledger:
@@ -66,7 +66,7 @@ def test_a_copy_of_a_log_that_is_open_is_whole_and_a_log_like_any(tollbook, tmp_
 
 def test_a_copy_has_what_was_committed_when_it_began_whatever_is_written_meanwhile(tmp_path, monkeypatch):
     """A writer that never rests does not make it begin anew, and waits for nothing."""
-    monkeypatch.setattr(copying, "_PAGES", 8)
+    monkeypatch.setattr(backup, "_PAGES", 8)
     with trade(tmp_path / "log.db", charges=2_000) as ledger:
         before, steps = ledger.head, []
 
@@ -163,13 +163,13 @@ def test_a_copy_that_is_interrupted_leaves_nothing(tmp_path):
 STOPPED = """
 import os, signal, sys, time
 from pathlib import Path
-from gateway import cli
-from ledger.stores import copying
-copying._PAGES = 1
-copy = copying._back_up
+from gateway.cli import main as cli
+from ledger.stores import backup
+backup._PAGES = 1
+copy = backup._back_up
 def back_up(source, part, to, progress):
     copy(source, part, to, lambda done, total: (progress(done, total), os.kill(os.getpid(), signal.SIGINT)))
-copying._back_up = back_up
+backup._back_up = back_up
 sys.exit(cli.main(["copy", *sys.argv[1:]]))
 """
 

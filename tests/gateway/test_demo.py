@@ -15,14 +15,14 @@ from shares_left import left_by_floors
 
 from chains import Outbox
 from chains.mock import MockChain
+from gateway.cli.errors import Usage
 from gateway.demo import Summary, run
 from gateway.demo.run import SIDE_FILES
 from gateway.demo.shop import OFFERS, SCALE
-from gateway.demo.story import MOST_SLICES
-from gateway.errors import Usage
+from gateway.demo.story import MAX_SLICES
 from ledger import Ledger
 from ledger.errors import AlreadyExists, BadData, NotFound, UnknownPlugin
-from replay.audit import audit
+from replay.audit.run import audit
 
 KEYS = [
     *("log", "chain", "source", "policy", "plans", "subscribers", "requests", "sold", "charged", "adjusted", "lapsed"),
@@ -163,7 +163,7 @@ def test_the_audit_of_the_file_is_the_audit_of_the_summary(at_defaults):
     assert audit(at_defaults.log) == at_defaults.audit
     with Ledger.open(at_defaults.log, read_only=True) as ledger:
         assert (ledger.head.seq, ledger.head.hash.hex()) == (at_defaults.head.seq, at_defaults.head.hash)
-    assert at_defaults.head.commits < 2 * MOST_SLICES
+    assert at_defaults.head.commits < 2 * MAX_SLICES
 
 
 # The same again

@@ -13,10 +13,10 @@ from shares_left import left_by_floors
 from chains import leaf_file
 from chains.evm import addresses
 from chains.evm.local.anvil import INSTALL, find_anvil
-from gateway.cli import main
+from gateway.cli.main import main
+from gateway.cli.settlement_tables import short
 from gateway.demo import Summary, run
 from gateway.demo.summary import OnChain
-from gateway.settling_tables import short
 from ledger.errors import ChainUnavailable
 from ledger.events import EscrowFunding, Frozen, Purchased, SettlementConfirmed, Withdrawn
 from ledger.log import entries
@@ -151,7 +151,7 @@ def test_a_chain_that_does_not_start_leaves_no_file(tmp_path, monkeypatch):
 
 
 def test_without_the_extra_it_says_what_to_install_and_leaves_no_file(tmp_path):
-    program = "import sys; sys.modules['web3'] = None; from gateway.cli import main; sys.exit(main())"
+    program = "import sys; sys.modules['web3'] = None; from gateway.cli.main import main; sys.exit(main())"
     words = [sys.executable, "-c", program, "demo", "--chain", "evm", "--requests", "1"]
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)

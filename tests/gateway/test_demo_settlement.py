@@ -13,14 +13,13 @@ from shares_left import left_by_floors
 
 from chains import Outbox, Watcher, leaf_file
 from chains.mock import MockChain
-from gateway.choosing import CONTRACT, mock_file
-from gateway.cli import main
+from gateway.cli.main import main
 from gateway.demo import Summary, run
 from gateway.demo.shop import ASSET, DAY
 from gateway.demo.story import BATCHES
+from gateway.settle.target import CONTRACT, mock_file
 from ledger import Ledger
 from ledger.amounts import SECOND
-from ledger.batches import ExitPaid, ExitRequested, PurchaseMade
 from ledger.events import (
     Adjusted,
     Frozen,
@@ -31,7 +30,8 @@ from ledger.events import (
     SettlementUnknown,
     Withdrawn,
 )
-from replay.audit import audit
+from ledger.settlement.messages import ExitPaid, ExitRequested, PurchaseMade
+from replay.audit.run import audit
 
 
 @pytest.fixture(scope="module")

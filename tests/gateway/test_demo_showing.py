@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from gateway.cli import main
+from gateway.cli.main import main
 from gateway.demo import Summary, run, show
 from gateway.demo.steps import next_steps
 from gateway.demo.summary import Receiver

@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from gateway.errors import as_json, as_line, exit_code, understood
+from gateway.cli.errors import as_json, as_line, exit_code, understood
 from ledger import PaymentRequired, Reason, Refused
 from ledger.errors import BadData, LedgerError, Locked, OutcomeUnknown
 

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 import typer
 
-from gateway.app import app
+from gateway.cli.app import app
 
 COMMANDS = [
     "demo",

@@ -14,7 +14,7 @@ import pytest
 
 from chains.mock import MockChain, NodeDown, Refuse, SettleThenTimeOut
 from chains.mock.plugin import MockPlugin
-from gateway import choosing
+from gateway.settle import target
 from ledger import Adjust, Charge, CreatePlan, Escrow, EscrowFunding, Ledger, Purchase
 from ledger.errors import ChainUnavailable, NotWritten
 from ledger.plugins import chains
@@ -378,7 +378,7 @@ def test_a_file_that_has_another_chain_is_told_with_its_name(seller, settle):
 @pytest.mark.parametrize("name", ["toll.db", "toll.db.mock"])
 def test_a_file_that_may_only_be_read_is_named(earned, settle, monkeypatch, name):
     place = earned.log.with_name(name)
-    monkeypatch.setattr(choosing.os, "access", lambda path, mode: path != place or mode != os.W_OK)
+    monkeypatch.setattr(target.os, "access", lambda path, mode: path != place or mode != os.W_OK)
     error = settle().error
     assert (error["code"], error["message"]) == ("io", f"{place} cannot be written")
 

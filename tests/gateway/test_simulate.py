@@ -7,7 +7,7 @@ import pytest
 
 from ledger import Ledger
 from ledger.errors import NotWritten
-from ledger.log import seal
+from ledger.log import encode_commit
 from replay.simulator import KINDS
 from replay.simulator import run as runs
 
@@ -55,7 +55,7 @@ def hopes(monkeypatch: pytest.MonkeyPatch) -> None:
             try:
                 super()._append(at, events)
             except NotWritten:
-                self._fold(seal(self._head, at, list(events)), events)
+                self._fold(encode_commit(self._head, at, list(events)), events)
 
     monkeypatch.setattr(runs, "Ledger", Hopes)
 

@@ -12,18 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from odd_commands import Nothing, commands, odd
 
-from gateway.cli import main
-from ledger import (
-    Answer,
-    Charge,
-    CreatePlan,
-    Give,
-    Ledger,
-    Purchase,
-    Refused,
-    RegisterAgent,
-    Request,
-)
+from gateway.cli.main import main
+from ledger import Answer, Charge, CreatePlan, Give, Ledger, Purchase, Refused, RegisterAgent, Request
 from ledger.books import Books
 from ledger.commands import COMMAND_TYPES, Command, Withdraw
 from ledger.errors import LedgerError

@@ -340,7 +340,7 @@ def test_a_task_that_follows_a_leader_that_is_gone_looks_for_itself(ledger: Ledg
     """A thread is named leader and never leads, as after interrupts that cut every cleanup short."""
 
     async def main() -> None:
-        from ledger.groups import ThreadTicket
+        from ledger.queue import ThreadTicket
 
         crowd = AsyncLedger(ledger)
         assert ledger.queue.enqueue(ThreadTicket([BUY]))

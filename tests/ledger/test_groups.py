@@ -33,8 +33,8 @@ from ledger import (
 from ledger.errors import Closed, LogError, NotWritten, OutcomeUnknown
 from ledger.events import Charged, Purchased, Requested
 from ledger.folding import refold
-from ledger.groups import ThreadTicket, outcomes_of
 from ledger.log import Commit, Head
+from ledger.queue import ThreadTicket, outcomes_of
 from ledger.stores.memory import MemoryStore
 from ledger.stores.sqlite import SQLiteStore
 

@@ -17,10 +17,10 @@ from placed_interrupts import LONG, Steps
 from standing_clock import Clock
 
 from ledger import Answer, Command, CreatePlan, Ledger, Purchase, RegisterAgent, Request
-from ledger import groups as groups_module
+from ledger import queue as groups_module
 from ledger.errors import NotWritten, OutcomeUnknown
 from ledger.folding import refold
-from ledger.groups import CommandQueue, ThreadTicket
+from ledger.queue import CommandQueue, ThreadTicket
 from ledger.stores.memory import MemoryStore
 from ledger.stores.sqlite import SQLiteStore
 
@@ -126,7 +126,7 @@ def is_named(books: Books) -> None:
 
 def placed(gaps: list[int], role: Callable[[Books], None]) -> tuple[list[str], list[str]]:
     """Where the interrupts came, and what is wrong then."""
-    books, steps = Books(), Steps(gaps, "ledger/groups.py")
+    books, steps = Books(), Steps(gaps, "ledger/queue.py")
     books.queue.run(["first"])
     steps.run(lambda: role(books))
     return steps.where, books.settled()

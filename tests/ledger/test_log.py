@@ -19,10 +19,10 @@ import pytest
 from ledger import Charge, CreatePlan, Give, Head, Ledger, Purchase, RegisterAgent, Request
 from ledger.errors import Closed, Damaged, LedgerError, Locked, LogError, NotALog, NotFound, WrongVersion
 from ledger.events import Frozen, PlanRetired, encode
-from ledger.log import COLUMNS, TEXT, Commit, commit_hash, origin, seal, unseal
+from ledger.log import COLUMNS, TEXT, Commit, commit_hash, decode_commit, encode_commit, origin
 from ledger.stores import sqlite as sqlite_store
-from ledger.stores.conformance import after
 from ledger.stores.sqlite import SQLiteStore
+from ledger.testing.stores import after
 
 BEGIN = 1_700_158_546_680_590  # 2023-11-16T18:15:46.680590Z
 HUGE = 10**30
@@ -126,10 +126,10 @@ def test_a_ledgers_head_is_the_last_commits(path: Path, plain: sqlite3.Connectio
 
 def test_sealing_and_unsealing_a_commit_gives_its_events() -> None:
     events = [PlanRetired(plan="pro"), Frozen(account=1)]
-    commit = seal(Head(7, b"h" * 32), 5, events)
+    commit = encode_commit(Head(7, b"h" * 32), 5, events)
     assert (commit.first_seq, commit.last_seq, commit.kind, commit.body) == (8, 9, TEXT, encode(events))
     assert commit.head == Head(9, layout(b"h" * 32, 8, 2, 5, 1, commit.body), 5)
-    assert unseal(commit) == events
+    assert decode_commit(commit) == events
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_sealing_and_unsealing_a_commit_gives_its_events() -> None:
 )
 def test_a_body_that_does_not_hold_its_events_is_damaged(body: bytes, kind: int, count: int) -> None:
     with pytest.raises(Damaged, match="commit 1 cannot be read"):
-        unseal(Commit(1, count, 0, kind, body, bytes(32)))
+        decode_commit(Commit(1, count, 0, kind, body, bytes(32)))
 
 
 # -- the file ----------------------------------------------------------------------------------------------------------

@@ -7,11 +7,11 @@ from msgspec.structs import replace
 from standing_clock import BEGIN, SECOND, Clock
 
 from ledger import Adjust, Charge, CreatePlan, Ledger, Purchase, Request
-from ledger.amounts import MOST_CREDITS
+from ledger.amounts import MAX_CREDITS
 from ledger.commands import Command, Freeze, Give, Reinstate, RepricePlan, Reverse, Unfreeze
 from ledger.decisions.case import Case
 from ledger.decisions.charges import charge_directly
-from ledger.decisions.ordinary import ordinary_charge
+from ledger.decisions.fast_path import ordinary_charge
 
 UNITS = {"weights": {"units": 1}}
 HALVES = {"weights": {"units": "1/2"}, "models": {"big": {"units": 3}}, "minimum": 2}
@@ -37,11 +37,11 @@ def a_plan(random: Random) -> CreatePlan:
 
 
 def a_charge(random: Random) -> Charge:
-    units = random.choice([0, 1, 2, 3, 4, 5, 6, 7, 12, 41, MOST_CREDITS - 5])
+    units = random.choice([0, 1, 2, 3, 4, 5, 6, 7, 12, 41, MAX_CREDITS - 5])
     return Charge(
         subscriber="nobody" if random.random() < 0.05 else "ann",
         plan="none" if random.random() < 0.05 else "pro",
-        usage={"units": units} if random.random() < 0.8 else {"free": random.choice([1, MOST_CREDITS - 9, 20])},
+        usage={"units": units} if random.random() < 0.8 else {"free": random.choice([1, MAX_CREDITS - 9, 20])},
         labels=random.choice([{}, {"model": "big"}]),
         occurred_at=BEGIN - 86_400 * SECOND if random.random() < 0.1 else None,
     )
@@ -54,7 +54,7 @@ def an_act(random: Random) -> Command:
         Purchase(subscriber="ann", plan="pro"),
         Give(subscriber="ann", plan="pro", credits=5, priority=-1, expiry=BEGIN + random.choice([9, 20, 90]) * SECOND),
         Request(subscriber="ann", plan="pro", estimate={"units": 6}),
-        Adjust(subscriber="ann", plan="pro", period="forever", usage={"free": MOST_CREDITS - 20}),
+        Adjust(subscriber="ann", plan="pro", period="forever", usage={"free": MAX_CREDITS - 20}),
         RepricePlan(plan="pro", policy="per_credit", parameters={"credits": 3}),
         RepricePlan(plan="pro", policy="complexity", parameters=UNITS),
         RepricePlan(plan="pro", policy="volume", parameters=TIERS),

@@ -11,9 +11,9 @@ from msgspec.structs import replace
 from ledger.errors import Closed, Conflict
 from ledger.log import COLUMNS, Commit, Head, Snapshot, origin
 from ledger.plugins import Store, stores
-from ledger.stores.conformance import RULES, ConformanceError, check
 from ledger.stores.memory import MemoryStore
 from ledger.stores.sqlite import SQLiteStore
+from ledger.testing.stores import RULES, ConformanceError, check
 
 
 class Shared(MemoryStore):

@@ -21,12 +21,12 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from ledger import CreatePlan, Give, Ledger
 from ledger.errors import Damaged, Locked
 from ledger.events import PlanRetired
-from ledger.log import Snapshot, seal
+from ledger.log import Snapshot, encode_commit
 from ledger.stores import sqlite
-from ledger.stores.copying import copy_log
-from ledger.stores.marking import marked
+from ledger.stores.backup import copy_log
 from ledger.stores.sqlite import IncompleteLog, SQLiteStore
-from replay.audit import audit
+from ledger.stores.wal_mark import marked
+from replay.audit.run import audit
 
 SIDES = ("", "-wal")
 
@@ -201,7 +201,7 @@ def test_the_write_ahead_file_is_looked_for_where_a_link_leads(tmp_path):
     (tmp_path / "real").mkdir()
     (tmp_path / "link.db").symlink_to(tmp_path / "real" / "log.db")
     with closing(SQLiteStore(tmp_path / "real" / "log.db")) as store:
-        store.append(store.head(), seal(store.head(), 0, [PlanRetired(plan="pro")]))
+        store.append(store.head(), encode_commit(store.head(), 0, [PlanRetired(plan="pro")]))
         with closing(sqlite3.connect(tmp_path / "real" / "log.db")) as other:
             other.execute("INSERT INTO snapshots (seq, version) VALUES (-1, 'written ahead')")  # as a writer dies
             other.commit()
@@ -235,7 +235,7 @@ def test_a_log_without_snapshots_goes_without_a_mark(tmp_path):
 DIES = """
 import os, signal, sys
 from ledger import CreatePlan, Ledger
-from ledger.stores import marking
+from ledger.stores import wal_mark as marking
 
 class Connection(marking.sqlite3.Connection):
     steps = int(sys.argv[2])
@@ -341,7 +341,7 @@ class Writers(RuleBasedStateMachine):
     def writes(self, which: int, commits: int, held: bool) -> None:
         writer = self.writers[which % len(self.writers)]
         for _ in range(commits):
-            commit = seal(writer.head(), 0, [PlanRetired(plan="pro")])
+            commit = encode_commit(writer.head(), 0, [PlanRetired(plan="pro")])
             if held:
                 with writer.hold():
                     writer.append(writer.head(), commit)
@@ -386,7 +386,7 @@ def test_a_long_log_is_written_into_its_file_now_and_then(tmp_path):
     """Not in the write-ahead file for ever, and each time with the mark."""
     with closing(SQLiteStore(tmp_path / "log.db")) as store:
         for _ in range(1_200):
-            store.append(store.head(), seal(store.head(), 0, [PlanRetired(plan="p" * 500)] * 8))
+            store.append(store.head(), encode_commit(store.head(), 0, [PlanRetired(plan="p" * 500)] * 8))
         behind = file_alone(tmp_path / "log.db", tmp_path / "cp.db")
         with closing(SQLiteStore(behind, read_only=True, warn=False)) as copied:
             assert 0 < copied.head().seq < store.head().seq
@@ -402,10 +402,10 @@ def test_a_reader_that_keeps_it_from_being_written_back_is_not_waited_for(tmp_pa
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM commits").fetchone()
         for _ in range(600):
-            store.append(store.head(), seal(store.head(), 0, [PlanRetired(plan="p" * 500)] * 8))
+            store.append(store.head(), encode_commit(store.head(), 0, [PlanRetired(plan="p" * 500)] * 8))
         reader.execute("COMMIT")
         for _ in range(200):
-            store.append(store.head(), seal(store.head(), 0, [PlanRetired(plan="p" * 500)] * 8))
+            store.append(store.head(), encode_commit(store.head(), 0, [PlanRetired(plan="p" * 500)] * 8))
         assert says_of_file(tmp_path) == (True, True)
 
 

@@ -14,14 +14,22 @@ from typing import Any
 import pytest
 
 from ledger.events import Line
-from ledger.plugins import PeakingPolicy, PolicyFactory, Price, ReadingPolicy, Scope, SharingPolicy, policies
+from ledger.plugins import (
+    PeakingPolicy,
+    PolicyFactory,
+    Price,
+    ReadingPolicy,
+    Scope,
+    SharingPolicy,
+    policies,
+)
 from pricing import parse
-from pricing.conformance import ConformanceError, check, main
-from pricing.drift import MOMENTS, elsewhere
 from pricing.notation import notation
-from pricing.offered import BY_LABEL, DEAREST, OFFERED, PEAK, READS
 from pricing.plugin import register_policies
-from pricing.rules import MADE, PARTS, RULES, SAME, SUMS
+from pricing.testing.conformance import ConformanceError, check, main
+from pricing.testing.optional_methods import BY_LABEL, DEAREST, OFFERED, PEAK, READS
+from pricing.testing.purity import MOMENTS, elsewhere
+from pricing.testing.rules import MADE, PARTS, RULES, SAME, SUMS
 
 SAMPLES = {
     "time": ["time", "time:credits_per_second=1/60", "time:credits_per_second=7"],

@@ -72,12 +72,12 @@ from ledger.events import (
     Withdrawn,
 )
 from ledger.folding import SNAPSHOT_VERSION, refold
-from ledger.log import FORMAT, commit_hash, seal, unseal
+from ledger.log import FORMAT, commit_hash, decode_commit, encode_commit
 from ledger.plugins import stores
 from ledger.stores.memory import MemoryStore
 from ledger.stores.sqlite import SQLiteStore
 from replay import Report
-from replay.checks import DIFFERENCE, KINDS
+from replay.audit.checks import DIFFERENCE, KINDS
 
 HOLDS: dict[str, Any] = {"hold_seconds": 600, "longest_seconds": 86_400, "period": "month"}
 
@@ -270,7 +270,7 @@ def log(written: SimpleNamespace, tmp_path: Path) -> SimpleNamespace:
 def forge(log: Any, *events: Event, at: int | None = None) -> int:
     """Append a commit that nobody decided. Returns the sequence of its first event."""
     with closing(SQLiteStore(log.path)) as store:
-        commit = seal(store.head(), log.at if at is None else at, list(events))
+        commit = encode_commit(store.head(), log.at if at is None else at, list(events))
         store.append(store.head(), commit)
     return commit.first_seq
 
@@ -402,7 +402,7 @@ def sequence(log: Any) -> int:
     """A commit leaves a gap."""
     with closing(open_wide(log.path)) as connection, closing(SQLiteStore(log.path, read_only=True)) as store:
         head, last = store.head(), log.seq + 3
-        commit = seal(head._replace(seq=last - 1), log.at, [Frozen(account=log.hal)])
+        commit = encode_commit(head._replace(seq=last - 1), log.at, [Frozen(account=log.hal)])
         connection.execute(
             "INSERT INTO commits VALUES (?, ?, ?, ?, ?)",
             (commit.first_seq, 1, commit.at, commit.body.decode(), commit.hash),
@@ -959,8 +959,8 @@ def changed(store: MemoryStore, event: Event, instead: Event) -> MemoryStore:
     """The log with one event instead of another, and every hash as it must be."""
     other = MemoryStore(id=store.id)
     for commit in store.read():
-        events = [instead if each == event else each for each in unseal(commit)]
-        other.append(other.head(), seal(other.head(), commit.at, events))
+        events = [instead if each == event else each for each in decode_commit(commit)]
+        other.append(other.head(), encode_commit(other.head(), commit.at, events))
     return other
 
 
@@ -1003,14 +1003,14 @@ class Package:
             do(Charge(request=self.requests[1], usage={"tokens": 2}))
             assert audit(store).findings == ()
             *self._before, last = store.read()
-            self.gives, self.takes, self.charged = (replace(each) for each in unseal(last))
+            self.gives, self.takes, self.charged = (replace(each) for each in decode_commit(last))
 
     def otherwise(self, *events: Event) -> list[tuple[str, str]]:
         """What is found where the last commit is another one."""
         store = MemoryStore(id="lent")
         for commit in self._before:
             store.append(store.head(), commit)
-        store.append(store.head(), seal(store.head(), BEGIN, list(events)))
+        store.append(store.head(), encode_commit(store.head(), BEGIN, list(events)))
         return [(each.kind, each.field) for each in audit(store).findings]
 
 
@@ -1185,7 +1185,7 @@ def test_lines_that_a_plan_records_are_missed_where_they_are_not_there():
         ledger.execute_many([Purchase(subscriber="ann", plan="told"), Charge(subscriber="ann", plan="told")])
         assert audit(whole).clean
         for commit in whole.read():
-            events = [replace(each, lines=()) if isinstance(each, Charged) else each for each in unseal(commit)]
-            bare.append(bare.head(), seal(bare.head(), commit.at, events))
+            events = [replace(each, lines=()) if isinstance(each, Charged) else each for each in decode_commit(commit)]
+            bare.append(bare.head(), encode_commit(bare.head(), commit.at, events))
         found = audit(bare).findings
     assert [(each.kind, each.seq, each.field) for each in found] == [("price", 4, "lines")]

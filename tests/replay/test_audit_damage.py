@@ -15,10 +15,10 @@ import pytest
 from ledger import Charge, CreatePlan, Give, Ledger, Purchase, Request
 from ledger.errors import BadData, LogError, NotALog, NotFound, WrongVersion
 from ledger.events import Frozen, decode
-from ledger.log import Commit, commit_hash, origin, seal
+from ledger.log import Commit, commit_hash, encode_commit, origin
 from ledger.stores.sqlite import SQLiteStore
 from replay import Report, audit, checkpoint, html
-from replay.findings import MOST_LISTED, time_text
+from replay.audit.findings import MAX_LISTED, time_text
 
 BEGIN = 1_701_388_680_000_000
 ID = "small"
@@ -59,7 +59,7 @@ def rows(path: Path) -> list[Any]:
 
 def forge(path: Path, *events: Any) -> int:
     with closing(SQLiteStore(path)) as store:
-        commit = seal(store.head(), BEGIN, list(events))
+        commit = encode_commit(store.head(), BEGIN, list(events))
         store.append(store.head(), commit)
     return commit.first_seq
 
@@ -238,11 +238,11 @@ def test_events_of_every_shape_give_an_answer(written, tmp_path):
 
 
 def test_findings_are_listed_up_to_a_limit_and_all_counted(log):
-    seq = forge(log, *[Frozen(account=99)] * (MOST_LISTED + 50))
+    seq = forge(log, *[Frozen(account=99)] * (MAX_LISTED + 50))
     report = audit(log)
-    assert len(report.findings) == MOST_LISTED
+    assert len(report.findings) == MAX_LISTED
     assert min(places(report)) == seq
-    assert {check.name: check.findings for check in report.checks}["schema"] == MOST_LISTED + 50
+    assert {check.name: check.findings for check in report.checks}["schema"] == MAX_LISTED + 50
     assert "150 in all" in html(report)
 
 

@@ -6,12 +6,12 @@ import pytest
 from msgspec.structs import replace
 
 import replay
-from chains.conformance import Trial
-from chains.conformance.whole import Shop
 from chains.proofs import prove
+from chains.testing import Trial
+from chains.testing.end_to_end import Shop
 from ledger import Escrow, EscrowFunding, Purchase
 from ledger.events import SettlementOpened
-from replay import onchain
+from replay.audit import onchain
 
 pytest.importorskip("chains.evm.connecting", reason="needs the extra: pip install 'tollbook[evm]'")
 
@@ -20,7 +20,7 @@ BATCH, PURCHASE, PAYOUT, _ = onchain.KINDS
 
 @pytest.fixture
 def trial() -> Iterator[Trial]:
-    from chains.evm.bench import TesterBench
+    from chains.testing.evm_harness import TesterBench
 
     bench = TesterBench()
     trial = Trial(bench)

@@ -17,7 +17,6 @@ import replay
 from chains import Outbox, Watcher
 from chains.mock import MockChain, NodeDown, NoFinality
 from ledger import Escrow, EscrowFunding, Ledger, Purchase, Reverse
-from ledger.batches import Found
 from ledger.errors import ChainUnavailable
 from ledger.events import (
     Event,
@@ -30,8 +29,10 @@ from ledger.events import (
     Share,
     Withdrawn,
 )
-from replay import Finding, Report, onchain
-from replay.rows import FileRows
+from ledger.settlement.messages import Found
+from replay import Finding, Report
+from replay.audit import onchain
+from replay.audit.rows import FileRows
 
 BATCH, PURCHASE, PAYOUT, ESCROW = onchain.KINDS
 

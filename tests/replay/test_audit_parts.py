@@ -37,11 +37,11 @@ from ledger import (
 from ledger.books import Books
 from ledger.events import Escrow, EscrowFunding, Event, Extended, Frozen, PlanRetired, Purchased, Released
 from ledger.folding import refold, snapshot_of
-from ledger.log import seal
+from ledger.log import encode_commit
 from ledger.stores.sqlite import SQLiteStore
 from replay import audit
-from replay.audit import ProcessDied, _Audit, _processes
-from replay.rows import FileRows
+from replay.audit.rows import FileRows
+from replay.audit.run import ProcessDied, _Audit, _processes
 
 SECOND = 1_000_000
 BEGIN = 1_701_388_680 * SECOND
@@ -137,7 +137,7 @@ def forge(path: Path, *events: Event) -> int:
     """A commit that nobody decided. Returns the sequence of its first event."""
     with closing(SQLiteStore(path)) as store:
         head = store.head()
-        store.append(head, seal(head, head.at, list(events)))
+        store.append(head, encode_commit(head, head.at, list(events)))
     return head.seq + 1
 
 

@@ -13,9 +13,9 @@ import pytest
 from every_way import audit
 from msgspec.structs import replace
 
-import ledger.decisions.settlements as decisions
 import ledger.reducers as reducers
-import ledger.settlements as settling
+import ledger.settlement.decide as decisions
+import ledger.settlement.netting as settling
 from ledger import (
     Adjust,
     AdoptSettlement,
@@ -23,12 +23,12 @@ from ledger import (
     CommitSettlement,
     ConfirmSettlement,
     CreatePlan,
-    DoubtSettlement,
     Exit,
     FailSettlement,
     Freeze,
     Give,
     Ledger,
+    MarkSettlementUnknown,
     OpenSettlement,
     Purchase,
     Request,
@@ -58,11 +58,11 @@ from ledger.events import (
     encode,
     tag,
 )
-from ledger.log import seal, unseal
+from ledger.log import decode_commit, encode_commit
 from ledger.plugins import chain_plugin, chains, stores
 from ledger.stores.sqlite import SQLiteStore
 from replay import Report
-from replay.checks.exits import parts
+from replay.audit.checks.exits import parts
 
 SECOND = 1_000_000
 BEGIN = 1_701_388_680 * SECOND
@@ -150,7 +150,7 @@ def first_batches(story: Story) -> None:
     story.confirms(1)
     story.do(Adjust(charge=charge, credits=-17))
     story.opens("after a refund")
-    story.do(DoubtSettlement(**HERE, number=4, reason="no answer"))
+    story.do(MarkSettlementUnknown(**HERE, number=4, reason="no answer"))
     story.do(SubmitSettlement(**HERE, number=4, attempt=2, raw="r2", transaction="t2"), "again")
     for number in (2, 3, 4):
         story.confirms(number)
@@ -241,11 +241,11 @@ def plant(log: Any, seq: int, change: Change) -> Any:
         if commit.last_seq < seq:
             store.append(store.head(), commit)
             continue
-        events = unseal(commit)
+        events = decode_commit(commit)
         place = seq - commit.first_seq
         changed = change(events[place])
         events[place : place + 1] = changed if isinstance(changed, list) else [changed]
-        store.append(store.head(), seal(store.head(), commit.at, events))
+        store.append(store.head(), encode_commit(store.head(), commit.at, events))
         return store
     raise AssertionError(f"there is no event {seq}")
 
@@ -255,7 +255,7 @@ def forge(log: Any, *events: Event) -> tuple[Any, int]:
     store = stores.get("memory")(None, id=ID)
     for commit in log.commits:
         store.append(store.head(), commit)
-    commit = seal(store.head(), log.at, list(events))
+    commit = encode_commit(store.head(), log.at, list(events))
     store.append(store.head(), commit)
     return store, commit.first_seq
 
@@ -266,7 +266,9 @@ def found(report: Report) -> list[tuple[str, int | None]]:
 
 def event_at(log: Any, seq: int) -> Any:
     return next(
-        unseal(commit)[seq - commit.first_seq] for commit in log.commits if commit.first_seq <= seq <= commit.last_seq
+        decode_commit(commit)[seq - commit.first_seq]
+        for commit in log.commits
+        if commit.first_seq <= seq <= commit.last_seq
     )
 
 
@@ -284,7 +286,7 @@ def test_a_log_of_many_batches_is_clean(log):
 
 
 def test_every_event_of_settlements_is_in_that_log(log):
-    told = {type(event) for commit in log.commits for event in unseal(commit)}
+    told = {type(event) for commit in log.commits for event in decode_commit(commit)}
     assert {each for each in EVENT_TYPES if issubclass(each, Settlement)} <= told
 
 
@@ -354,7 +356,7 @@ def resealed(leaves: Callable[[tuple[Leaf, ...]], tuple[Leaf, ...]], log: Any, n
     """A batch that is sealed over other leaves: what a ledger that had them would have written."""
     with closing(Ledger(plant(log, log.seqs[name], lambda event: event), clock=lambda: log.at)) as ledger:
         reading = ledger.batches(CHAIN, CONTRACT)[-1]
-    made = chain_plugin(CHAIN).seal(replace(reading.batch, leaves=leaves(reading.batch.leaves)))
+    made = chain_plugin(CHAIN).commitment(replace(reading.batch, leaves=leaves(reading.batch.leaves)))
     return saying(root=made.root, digest=made.digest)
 
 
@@ -564,7 +566,7 @@ def in_line(path: Any, many: int) -> Story:
 def test_ten_in_line_are_clean_and_an_eleventh_is_found(tmp_path, monkeypatch):
     with closing(in_line(tmp_path / "ten.db", 10).ledger):
         assert audit(tmp_path / "ten.db").clean
-    monkeypatch.setattr(decisions, "MOST_IN_LINE", 11)
+    monkeypatch.setattr(decisions, "MAX_QUEUED", 11)
     story = in_line(tmp_path / "eleven.db", 11)
     story.ledger.close()
     assert found(audit(tmp_path / "eleven.db")) == [("batch_order", story.seqs["11"])]
@@ -586,7 +588,7 @@ def test_doubt_about_a_batch_that_was_never_submitted_does_not_submit_it(tmp_pat
     story = in_line(tmp_path / "log.db", 1)
     story.use(1, "alice")
     story.do(OpenSettlement(**HERE, asset="USD"))
-    story.do(DoubtSettlement(**HERE, number=2))
+    story.do(MarkSettlementUnknown(**HERE, number=2))
     story.use(1, "alice")
     seq = story.do(OpenSettlement(**HERE, asset="USD"))
     story.ledger.close()
@@ -613,7 +615,9 @@ def test_a_wrong_digest_is_found_once_though_the_next_builds_on_the_right_one(lo
     seq = log.seqs["second"]
     for commit in log.commits:
         if commit.first_seq <= seq <= commit.last_seq:
-            events = [saying(digest=X)(each) if isinstance(each, SettlementOpened) else each for each in unseal(commit)]
+            events = [
+                saying(digest=X)(each) if isinstance(each, SettlementOpened) else each for each in decode_commit(commit)
+            ]
             commit = replace(commit, body=encode(events))
         store.append(store.head(), commit)
     assert found(audit(store)) == [("hash", seq), ("root", seq)]
@@ -633,14 +637,14 @@ def test_a_batch_that_settles_nothing_is_found(tmp_path):
             covers={"main": head.seq},
             head_seq=head.seq,
             head_hash=head.hash.hex(),
-            previous=chain_plugin(CHAIN).seal(opened).digest,
+            previous=chain_plugin(CHAIN).commitment(opened).digest,
             payouts=(),
         )
-        made = chain_plugin(CHAIN).seal(empty)
+        made = chain_plugin(CHAIN).commitment(empty)
         said = {name: getattr(empty, name) for name in ("number", "asset", "covers", "head_seq", "head_hash")}
         said["accounts"] = len(empty.leaves)
         event = SettlementOpened(**HERE, **said, root=made.root, digest=made.digest)
-        store.append(head, seal(head, head.at, [event]))
+        store.append(head, encode_commit(head, head.at, [event]))
     assert found(audit(story.path)) == [("payouts", head.seq + 1)]
 
 
@@ -648,7 +652,7 @@ def test_a_batch_stands_first_in_its_commit_but_for_what_was_due(log):
     seq = log.seqs["last"]
     commit = next(commit for commit in log.commits if commit.first_seq <= seq <= commit.last_seq)
     assert commit.first_seq < seq
-    assert {tag(event) for event in unseal(commit)[: seq - commit.first_seq]} == {"released"}
+    assert {tag(event) for event in decode_commit(commit)[: seq - commit.first_seq]} == {"released"}
     report = audit(plant(log, seq, lambda event: [Frozen(account=1), replace(event, covers={"main": seq})]))
     assert [each for each in found(report) if each[0] != "root"] == [("batch_order", seq + 1)]  # the digest is stale
 
@@ -724,7 +728,7 @@ def test_an_exit_does_not_touch_other_lots(log):
     gift = next(
         seq
         for commit in log.commits
-        for seq, event in enumerate(unseal(commit), commit.first_seq)
+        for seq, event in enumerate(decode_commit(commit), commit.first_seq)
         if isinstance(event, Purchased) and event.kind == "gift"
     )
     report = audit(plant(log, seq, lambda event: replace(event, draws=(*event.draws, (gift, 5)))))
@@ -836,7 +840,7 @@ SAID: dict[str, tuple[Any, ...]] = {
 def test_nothing_that_a_batch_may_say_makes_it_crash_and_all_of_it_is_found(log):
     seen = set()
     for commit in log.commits:
-        for seq, event in enumerate(unseal(commit), commit.first_seq):
+        for seq, event in enumerate(decode_commit(commit), commit.first_seq):
             if not isinstance(event, Settlement) or type(event) in seen:
                 continue
             seen.add(type(event))

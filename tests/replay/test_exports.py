@@ -9,7 +9,7 @@ import pytest
 from ledger import Charge, CreatePlan, Give, Ledger, Purchase, Reverse, Withdraw
 from ledger.errors import AlreadyExists, Damaged
 from ledger.events import decode_one
-from replay.exports import COLUMNS, export
+from replay.reports.exports import COLUMNS, export
 
 SUBSCRIBER = 'al"ice,\r\n=1+1;\u2028é'
 

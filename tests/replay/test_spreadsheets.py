@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger import CreatePlan, Give, Ledger, Withdraw
-from replay.exports import export
-from replay.spreadsheets import inert_json, inert_text
+from replay.reports.exports import export
+from replay.reports.spreadsheets import inert_json, inert_text
 
 SIGNS = "=+-@＝＋－＠"
 BLANK = " \t\r\n\v\f\x00\x85\xa0\ufeff\u200b\u2028\u2029"

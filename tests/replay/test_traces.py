@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ledger.errors import BadData, NotFound
-from replay.traces import Row, Source, read
+from replay.workload.traces import Row, Source, read
 
 AZURE = b"TIMESTAMP,ContextTokens,GeneratedTokens\r\n"
 AZURE_ROW = b"2023-11-16 18:15:46.6805900,374,44"

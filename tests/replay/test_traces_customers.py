@@ -15,11 +15,11 @@ from time import process_time
 import msgspec
 import pytest
 
-from replay import customers
-from replay.customers import DAY, DAYS, LEVELS, START, USAGE, assign, demand, draw, generate
-from replay.moments import HOUR
-from replay.profiles import Client, Profile, read_profile
-from replay.traces import Row, Source, Trace, read
+from replay.workload import customers
+from replay.workload.customers import DAY, DAYS, LEVELS, START, USAGE, assign, demand, draw, generate
+from replay.workload.moments import HOUR
+from replay.workload.profiles import Client, Profile, read_profile
+from replay.workload.traces import Row, Source, Trace, read
 
 TOKENS = {"input_tokens": (100, 200, 300), "output_tokens": (10, 10, 90)}
 

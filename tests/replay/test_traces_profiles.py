@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ledger.errors import BadData, NotFound
-from replay.profiles import Profile, read_profile
+from replay.workload.profiles import Profile, read_profile
 
 
 def client(name: str = "0", **changes: Any) -> dict[str, Any]:

@@ -8,13 +8,22 @@ from typing import Any, ClassVar
 
 from msgspec.structs import replace
 
-from chains.conformance.example import MockBench
 from chains.leaves import keccak, leaf_hash
 from chains.merkle import Tree
 from chains.mock import MockChain, MockPlugin, transactions
-from ledger.batches import Attempt, Batch, ChainFact, ExitPaid, Found, PurchaseMade, Seal, Standing
+from chains.testing.mock_harness import MockBench
 from ledger.errors import ChainUnavailable
 from ledger.events import Share
+from ledger.settlement.messages import (
+    Attempt,
+    Batch,
+    ChainFact,
+    Commitment,
+    ExitPaid,
+    Found,
+    PurchaseMade,
+    Standing,
+)
 
 
 class Bad(MockChain):
@@ -574,34 +583,34 @@ class IgnoresPayouts(BadPlugin):
         "a data hash is the leaf file's": "the data hash: '0x",
     }
 
-    def seal(self, batch: Batch) -> Seal:
-        return super().seal(replace(batch, payouts=()))
+    def commitment(self, batch: Batch) -> Commitment:
+        return super().commitment(replace(batch, payouts=()))
 
 
 class SealsAnew(BadPlugin):
-    breaks: ClassVar = {"a seal follows from its batch": "the seal of the same batch: Seal("}
+    breaks: ClassVar = {"a seal follows from its batch": "the seal of the same batch: Commitment("}
 
     def __init__(self) -> None:
         self.sealed = 0
 
-    def seal(self, batch: Batch) -> Seal:
+    def commitment(self, batch: Batch) -> Commitment:
         self.sealed += 1
-        return replace(super().seal(batch), digest=f"0x{self.sealed:064x}")
+        return replace(super().commitment(batch), digest=f"0x{self.sealed:064x}")
 
 
 class HashesLeavesOnce(BadPlugin):
     breaks: ClassVar = {"a root is OpenZeppelin's": "the root of 1 leaves: '0x"}
 
-    def seal(self, batch: Batch) -> Seal:
+    def commitment(self, batch: Batch) -> Commitment:
         tree = Tree(keccak(leaf_hash(leaf, self.leaf_types)) for leaf in batch.leaves)
-        return replace(super().seal(batch), root=f"0x{tree.root.hex()}")
+        return replace(super().commitment(batch), root=f"0x{tree.root.hex()}")
 
 
 class SealsAnything(BadPlugin):
     breaks: ClassVar = {"a seal refuses bad leaves": "a batch with leaves that are not sorted is sealed"}
 
-    def seal(self, batch: Batch) -> Seal:
-        return super().seal(
+    def commitment(self, batch: Batch) -> Commitment:
+        return super().commitment(
             replace(batch, leaves=tuple(sorted(batch.leaves, key=lambda leaf: (leaf.subscriber, leaf.plan))))
         )
 
@@ -627,11 +636,11 @@ class SaysTooLargePayouts(BadPlugin):
 
     breaks: ClassVar = {"a batch can pay the most that is said": f"a payout of {2**255 - 1} cannot be sealed, though"}
 
-    def seal(self, batch: Batch) -> Seal:
+    def commitment(self, batch: Batch) -> Commitment:
         for payout in batch.payouts:
             if abs(payout.amount) >= 2**63:
                 raise ValueError("int too big")
-        return super().seal(batch)
+        return super().commitment(batch)
 
 
 def bench_of(kind: type[Bad] | type[BadPlugin]) -> MockBench:

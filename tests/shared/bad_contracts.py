@@ -13,9 +13,18 @@ from msgspec.structs import replace
 from chains.leaves import keccak
 from chains.mock import MockChain, Reverted
 from chains.proofs import verify
-from ledger.batches import Attempt, Batch, ChainFact, ExitPaid, ExitRequested, Found, PurchaseMade, Seal
 from ledger.errors import ChainUnavailable
 from ledger.events import Leaf
+from ledger.settlement.messages import (
+    Attempt,
+    Batch,
+    ChainFact,
+    Commitment,
+    ExitPaid,
+    ExitRequested,
+    Found,
+    PurchaseMade,
+)
 
 # -- escrow ------------------------------------------------------------------------------------------------------------
 
@@ -413,15 +422,15 @@ class TakesSilenceForAbsence(Bad):
 class JoinsFields(BadPlugin):
     breaks: ClassVar = {"a digest keeps fields apart": "batches that differ in where receiver and amount meet ("}
 
-    def seal(self, batch: Batch) -> Seal:
+    def commitment(self, batch: Batch) -> Commitment:
         values = [getattr(batch, name) for name in Batch.__struct_fields__ if name != "payouts"]
         joined = "|".join(map(str, values)) + "".join(f"{each.receiver}{each.amount}" for each in batch.payouts)
-        return replace(super().seal(batch), digest=f"0x{keccak(joined.encode()).hex()}")
+        return replace(super().commitment(batch), digest=f"0x{keccak(joined.encode()).hex()}")
 
 
 class JoinsNames(BadPlugin):
     breaks: ClassVar = {"a digest keeps fields apart": "batches that differ in where chain and contract meet ("}
 
-    def seal(self, batch: Batch) -> Seal:
+    def commitment(self, batch: Batch) -> Commitment:
         joined = f"{batch.chain}{batch.contract}{batch.number}{batch.asset}{batch.at}{batch.payouts}"
-        return replace(super().seal(batch), digest=f"0x{keccak(joined.encode()).hex()}")
+        return replace(super().commitment(batch), digest=f"0x{keccak(joined.encode()).hex()}")

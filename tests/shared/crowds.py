@@ -18,7 +18,19 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from ledger import Answer, AsyncLedger, Charge, CreatePlan, Extend, Give, Ledger, Outcome, Purchase, Release, Request
+from ledger import (
+    Answer,
+    AsyncLedger,
+    Charge,
+    CreatePlan,
+    Extend,
+    Give,
+    Ledger,
+    Outcome,
+    Purchase,
+    Release,
+    Request,
+)
 from ledger.commands import Command
 from ledger.events import Charged, Purchased, Recorded, Released, Requested, Started, encode
 from replay import audit

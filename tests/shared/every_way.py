@@ -12,8 +12,8 @@ import msgspec
 import replay
 from ledger.stores.sqlite import SQLiteStore
 from replay import Report
-from replay.checks import ordinary
-from replay.rows import StoreRows
+from replay.audit.checks import ordinary
+from replay.audit.rows import StoreRows
 
 
 class Here(Executor):

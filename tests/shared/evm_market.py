@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from chains.evm import addresses
-from chains.evm.bench import AnvilBench, LocalBench, TesterBench
 from chains.evm.contract import SettlementContract
 from chains.evm.local import CHAIN_ID, DEV_ACCOUNTS, LocalChain
 from chains.evm.local.anvil import Anvil
 from chains.evm.local.tester import Tester
+from chains.testing.evm_harness import AnvilBench, LocalBench, TesterBench
 from ledger import CreatePlan
 from ledger.plugins import Chain
 from replay.simulator.world import BEGIN

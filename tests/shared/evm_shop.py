@@ -28,7 +28,7 @@ from chains.leaves import abi_encode, keccak
 from ledger import Charge, CreatePlan, Ledger
 from ledger.events import SettlementOpened, SettlementSubmitted, tag
 from ledger.stores.sqlite import SQLiteStore
-from replay.audit import audit
+from replay.audit.run import audit
 
 AT = 1_700_000_000_000_000
 OWNER, OPERATOR, ALICE, BOB, OTHER = DEV_ACCOUNTS[:5]

@@ -6,19 +6,19 @@ from contextlib import ExitStack, contextmanager
 
 from chains import prove
 from chains.evm.addresses import asset_name, chain_name
+from chains.evm.commitment import commitment_of
 from chains.evm.contract import SettlementContract
 from chains.evm.deploying import Delays, Roles, deploy_settlement, deploy_token, publish_plan
 from chains.evm.local import DEV_ACCOUNTS
 from chains.evm.node import Node
 from chains.evm.publishing import LeafFiles
-from chains.evm.sealing import seal
 from chains.evm.sending import Sender
 from chains.evm.tokens import Token
 from chains.evm.wallet import Wallet
 from chains.leaves import EVM_LEAF
 from ledger.amounts import SECOND
-from ledger.batches import Batch
 from ledger.events import Leaf, Payout
+from ledger.settlement.messages import Batch
 
 OWNER, OPERATOR, GUARDIAN, PUBLISHER, ALICE, BOB, SELLER, PLATFORM, CAROL, _ = DEV_ACCOUNTS
 PEOPLE = {"owner": OWNER, "operator": OPERATOR, "guardian": GUARDIAN, "alice": ALICE, "bob": BOB, "carol": CAROL}
@@ -69,7 +69,7 @@ class Market:
             covers={"main": 1},
             head_seq=1,
             head_hash="ab" * 32,
-            previous=seal(after).digest if after else "",
+            previous=commitment_of(after).digest if after else "",
             leaves=tuple(sorted(made, key=lambda leaf: (leaf.subscriber, leaf.plan))),
             payouts=tuple(Payout(receiver, amount) for receiver, amount in sorted(payouts.items())),
         )

@@ -20,7 +20,7 @@ import harmed_reader
 from ledger import Adjust, Charge, CreatePlan, Give, Ledger, Purchase, RegisterAgent, Request
 from ledger.books import Books
 from ledger.folding import fold
-from ledger.log import unseal
+from ledger.log import decode_commit
 from ledger.stores.sqlite import SQLiteStore
 
 PATIENCE = 120
@@ -76,7 +76,7 @@ def original(path: Path) -> Original:
         states.append(harmed_reader.digest([books.dump()]))
         begins.append(harmed_reader.digest([]))
         for commit in store.read():
-            events = unseal(commit)
+            events = decode_commit(commit)
             fold(books, commit, events)
             lines += [
                 b"%d %d %s" % (seq, commit.at, harmed_reader.encode(event))

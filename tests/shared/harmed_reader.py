@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.cli import main
+from gateway.cli.main import main
 from ledger import Ledger
 from ledger.errors import LedgerError
 from ledger.events import encode

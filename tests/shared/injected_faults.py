@@ -24,7 +24,7 @@ from scripted_business import GAVE_UP, SHARES, STEPS, Business, Told
 
 from ledger import Answer
 from ledger.events import encode
-from replay.audit import audit
+from replay.audit.run import audit
 
 SYNCS = ("fdatasync", "fsync", "sync_file_range")
 CHANGES = (

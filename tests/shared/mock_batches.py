@@ -1,7 +1,7 @@
 """A batch by hand, for the tests of the mock: alice was charged, and bob is paid."""
 
-from ledger.batches import Batch
 from ledger.events import Leaf, Payout
+from ledger.settlement.messages import Batch
 
 
 def batch(chain, number=1, previous="", charged=10, paid=10):

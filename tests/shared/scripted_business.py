@@ -1,6 +1,6 @@
 """A small business by a script, on a log and a mock chain in files: what the tests of faults break, anywhere.
 
-As a program (`python scripted_business.py FOLDER [MOST_BYTES [mortal]]`) it does the whole script and writes a line to
+As a program (`python scripted_business.py FOLDER [MAX_BYTES [mortal]]`) it does the whole script and writes a line to
 standard output for all that it was told, so that whoever outlives it knows what was acknowledged. Every command has a
 key, and time stands still within a step: whoever does the script again, from any point, comes to the same books.
 """
@@ -33,13 +33,21 @@ from ledger import (
     Request,
     Withdraw,
 )
-from ledger.errors import ChainUnavailable, Closed, LedgerError, LogError, NotWritten, OutcomeUnknown, SendUnknown
+from ledger.errors import (
+    ChainUnavailable,
+    Closed,
+    LedgerError,
+    LogError,
+    NotWritten,
+    OutcomeUnknown,
+    SendUnknown,
+)
 from ledger.events import encode
 
 SECOND = 1_000_000
 BEGIN = 1_700_000_000 * SECOND
 SHARES = {"acme": 950, "platform": 50}
-MOST_TRIES = 6
+MAX_TRIES = 6
 """So often a step is tried before the program gives up."""
 GAVE_UP = 4
 """The program's exit code where it did."""
@@ -255,7 +263,7 @@ def tell(**words: object) -> None:
 def work(business: Business) -> int:
     """The whole script, trying again what fails as a careful caller does; the exit code."""
     for index in range(len(STEPS)):
-        for _ in range(MOST_TRIES):
+        for _ in range(MAX_TRIES):
             try:
                 told = business.do(index)
                 break
@@ -287,12 +295,12 @@ def _recover(business: Business, index: int, error: LedgerError) -> None:
     business.close()
 
 
-def _limit(most_bytes: int, mortal: bool) -> None:
+def _limit(max_bytes: int, mortal: bool) -> None:
     """Files grow no longer than that: a write that would make one longer is done in part, the next one not at all.
     Then it fails, or, where it is mortal, the process dies of it."""
     import resource
 
-    resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (max_bytes, max_bytes))
     signal.signal(signal.SIGXFSZ, signal.SIG_DFL if mortal else signal.SIG_IGN)
 
 

@@ -12,7 +12,7 @@ from chains.leaves import TEXT_LEAF
 from chains.mock import MockChain, Refuse
 from ledger import Adjust, Charge, CreatePlan, Ledger
 from ledger.events import Event, Payout
-from ledger.log import seal, unseal
+from ledger.log import decode_commit, encode_commit
 from ledger.plugins import Store, stores
 from ledger.stores.sqlite import SQLiteStore
 
@@ -70,8 +70,8 @@ class SettledShop:
 
     def unknown_batch(self, number: int, *payouts: Payout) -> Any:
         """A batch for the chain that no log has."""
-        from ledger.batches import Batch
         from ledger.events import Leaf
+        from ledger.settlement.messages import Batch
 
         return Batch(
             ledger="another",
@@ -172,8 +172,8 @@ def changed(log: Path, change: Callable[[int, Any], Event | Iterable[Event] | No
     file = SQLiteStore(log, read_only=True)
     try:
         for commit in file.read(0):
-            events = [change(seq, event) or event for seq, event in enumerate(unseal(commit), commit.first_seq)]
-            store.append(store.head(), seal(store.head(), commit.at, events))
+            events = [change(seq, event) or event for seq, event in enumerate(decode_commit(commit), commit.first_seq)]
+            store.append(store.head(), encode_commit(store.head(), commit.at, events))
     finally:
         file.close()
     return store

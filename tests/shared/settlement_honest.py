@@ -20,15 +20,26 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from chains import Outbox, Step, Watcher, leaf_file, prove
-from ledger import Adjust, Charge, CreatePlan, Ledger, PaymentRequired, Purchase, Reason, Release, Request, Reverse
-from ledger.batches import Batch, ExitPaid, PurchaseMade
+from ledger import (
+    Adjust,
+    Charge,
+    CreatePlan,
+    Ledger,
+    PaymentRequired,
+    Purchase,
+    Reason,
+    Release,
+    Request,
+    Reverse,
+)
 from ledger.books import Settling
 from ledger.commands import Terms
 from ledger.errors import NotFound, SettlementStopped
 from ledger.events import Escrow, EscrowFunding, Leaf
 from ledger.plugins import Chain, chain_plugin
+from ledger.settlement.messages import Batch, ExitPaid, PurchaseMade
 from ledger.stores.memory import MemoryStore
-from replay.audit import audit
+from replay.audit.run import audit
 
 Shares = Mapping[str, int]
 
@@ -211,11 +222,11 @@ class HonestSteps(RuleBasedStateMachine):
     def limit(self, receivers: int | None, payout: int | None) -> None:
         """Let one batch take fewer receivers and smaller payouts, so that a few of them do not fit."""
         kind: Any = type(self.plugin)
-        self.usual = {name: kind.__dict__[name] for name in ("most_receivers", "most_payout")}
+        self.usual = {name: kind.__dict__[name] for name in ("max_receivers", "max_payout")}
         if receivers is not None:
-            kind.most_receivers = receivers
+            kind.max_receivers = receivers
         if payout is not None:
-            kind.most_payout = payout
+            kind.max_payout = payout
 
     def publish(self, number: int, shares: Shares, credits: int, seconds: int) -> None:
         id = self.at.publish(number, shares, credits, seconds)
@@ -369,14 +380,14 @@ class HonestSteps(RuleBasedStateMachine):
             paid = {payout.receiver: payout.amount for payout in opened.payouts}
             rest = {name: amount - paid.get(name, 0) for name, amount in due.items()}
             self.not_taken_back[number] = back = -sum(amount for amount in rest.values() if amount < 0)
-            most = self.plugin.most_payout
-            assert len(paid) <= self.plugin.most_receivers
+            most = self.plugin.max_payout
+            assert len(paid) <= self.plugin.max_receivers
             assert all(abs(amount) <= most for amount in paid.values())
             assert all(paid[name] in (due[name], most, -most) for name in paid), (
                 "less than is due, only where it must be"
             )
             assert not back or all(amount < 0 for amount in paid.values()), "nobody is paid while more is to come back"
-            fits = len(paid) < self.plugin.most_receivers and all(abs(amount) < most for amount in due.values())
+            fits = len(paid) < self.plugin.max_receivers and all(abs(amount) < most for amount in due.values())
             assert not fits or not any(rest.values()) or back, "what fits is paid"
         return number
 

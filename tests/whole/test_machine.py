@@ -27,7 +27,7 @@ from ledger.commands import Purchase, RegisterAgent, Reinstate, RepricePlan, Rev
 from ledger.events import Escrow, EscrowFunding
 from ledger.movements import Journal
 from ledger.plugins import stores
-from replay.audit import audit
+from replay.audit.run import audit
 
 BEGIN = 1_701_388_680 * SECOND
 """2023-11-30, two minutes before the month ends."""

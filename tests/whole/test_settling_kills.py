@@ -11,7 +11,7 @@ import pytest
 from chains import Outbox, Watcher
 from chains.mock import MockChain
 from ledger import Adjust, Charge, CreatePlan, Ledger
-from replay.audit import audit
+from replay.audit.run import audit
 
 AT = 1_700_000_000_000_000
 SHARES = {"acme": 950, "platform": 50}

@@ -31,13 +31,13 @@ from chains.mock.faults import (
     TimeOut,
 )
 from ledger import Adjust, Charge, CreatePlan, Ledger, PaymentRequired, Purchase, Reason, Release, Request
-from ledger.batches import ExitPaid
 from ledger.errors import ChainUnavailable, NotFound, SettlementStopped
 from ledger.events import SettlementFailed, SettlementOpened
 from ledger.movements import Journal
+from ledger.settlement.messages import ExitPaid
 from ledger.stores.memory import MemoryStore
-from replay.audit import audit
-from replay.findings import Report
+from replay.audit.findings import Report
+from replay.audit.run import audit
 
 BEGIN, SECOND = 1_700_000_000_000_000, 1_000_000
 PLANS = {"pro": ("USD", 60, 0), "day": ("USD", 0, 30), "lab": ("EUR", 25, 0)}

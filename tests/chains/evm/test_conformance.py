@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from chains.conformance import RULES, ConformanceError, check
-from chains.evm import bench as benches
 from chains.evm.local.anvil import INSTALL, find_anvil
+from chains.testing import RULES, ConformanceError, check
+from chains.testing import evm_harness as benches
 
 FEW = (
     "facts are exact",

@@ -18,7 +18,7 @@ HOSTILE = Path(__file__).parent / "contracts"
 FOLDERS = {"ours": SOURCES, "hostile": HOSTILE}
 FILES = [path for folder in FOLDERS.values() for path in sorted(folder.glob("*.sol"))]
 DEFINITION = re.compile(r"^( *)(function|constructor|modifier|receive|error|event|struct|enum|mapping|contract)\b")
-MOST_RUNTIME = 24_576
+MAX_RUNTIME = 24_576
 """EIP-170: a chain takes no longer code."""
 
 
@@ -60,7 +60,7 @@ def test_every_function_of_ours_tells_users_what_it_does_and_names_all_that_it_t
 
 INHERITED = {"owner", "pendingOwner", "acceptOwnership", "renounceOwnership", "transferOwnership"}
 VARIABLES = {
-    *("VERSION()", "MOST_SHARES()", "challengeWindow()", "freezeDelay()", "exitDelay()", "deployedBlock()"),
+    *("VERSION()", "MAX_SHARES()", "challengeWindow()", "freezeDelay()", "exitDelay()", "deployedBlock()"),
     *("operator()", "guardian()", "lastSeq()", "settledSeq()", "waiting()", "escrow(address)", "due(address,address)"),
     *("purchased(bytes32)", "finalRoot(address)"),
 }
@@ -86,7 +86,7 @@ def test_every_definition_has_a_comment(path):
 
 
 def test_a_chain_takes_the_contract_and_there_is_room():
-    assert len(load("UsageSettlement").runtime) // 2 - 1 < MOST_RUNTIME - 2_000
+    assert len(load("UsageSettlement").runtime) // 2 - 1 < MAX_RUNTIME - 2_000
 
 
 def test_the_sources_version_is_the_one_that_is_deployed():

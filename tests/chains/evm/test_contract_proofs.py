@@ -10,8 +10,8 @@ from settlement_world import ALICE, DAY, MALLORY, World, counted, tree_of
 
 from chains.leaves import EVM_LEAF
 from chains.proofs import prove, verify
-from ledger.batches import Batch
 from ledger.events import Leaf
+from ledger.settlement.messages import Batch
 
 PAID = 100
 SIZES = (1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 33, 100, 255, 256, 257, 511, 512, 513, 999, 1000)

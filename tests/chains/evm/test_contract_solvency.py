@@ -11,11 +11,11 @@ from settlement_honest import HonestSteps, the_last_customer_leaves, what_does_n
 from settlement_world import ALICE, BOB, GUARDIAN, MALLORY, OPERATOR, SELLER, World
 
 from chains import leaf_file
-from chains.evm import addresses, sealing
-from chains.seals import to_hex
+from chains.commitment import to_hex
+from chains.evm import addresses, commitment
 from ledger.amounts import SECOND
-from ledger.batches import Attempt, ExitPaid, ExitRequested, Found, PurchaseMade
 from ledger.events import Share
+from ledger.settlement.messages import Attempt, ExitPaid, ExitRequested, Found, PurchaseMade
 
 PEOPLE = {person.address: person for person in (ALICE, BOB, MALLORY)}
 HOUR = 60 * 60
@@ -62,7 +62,10 @@ class WorldChain:
     def send(self, attempt):
         call, number = json.loads(attempt.raw)
         batch = leaf_file.decode(self.files[number])
-        made, payouts = tuple(sealing.contract_batch(batch)), [(each.receiver, each.amount) for each in batch.payouts]
+        made, payouts = (
+            tuple(commitment.contract_batch(batch)),
+            [(each.receiver, each.amount) for each in batch.payouts],
+        )
         told = {"commitBatch": (made, ""), "settleBatch": (made, payouts, ""), "executeBatch": (made, payouts)}[call]
         self.sent.add(attempt.transaction)
         try:

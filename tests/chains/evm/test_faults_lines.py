@@ -4,19 +4,11 @@ import pytest
 from evm_shop import ACME, ALICE, BOB, COIN, OTHER, OWNER, encode_and_hash
 
 from chains import prove
+from chains.commitment import to_hex
 from chains.evm import addresses
-from chains.evm.sealing import contract_batch
+from chains.evm.commitment import contract_batch
 from chains.leaves import EVM_LEAF, keccak
-from chains.seals import to_hex
-from ledger import (
-    Charge,
-    CreatePlan,
-    Escrow,
-    EscrowFunding,
-    OpenSettlement,
-    Purchase,
-    Reason,
-)
+from ledger import Charge, CreatePlan, Escrow, EscrowFunding, OpenSettlement, Purchase, Reason
 from ledger.errors import SettlementStopped
 from ledger.events import SettlementFailed
 from replay import audit

@@ -25,7 +25,7 @@ from chains.evm.local.anvil import INSTALL, find_anvil
 from ledger import Adjust, Charge, PaymentRequired, Reason
 from ledger.errors import BadData, ChainUnavailable, SendUnknown, SettlementStopped
 from ledger.events import SettlementFailed, SettlementOpened
-from replay.audit import audit
+from replay.audit.run import audit
 
 FAULTS = {
     "no answer": unanswered,

@@ -19,8 +19,8 @@ from faulty_node import (
 
 from chains import Outbox, Step, Watcher
 from chains.evm import addresses
+from chains.evm.commitment import payouts_hash
 from chains.evm.local.anvil import Anvil
-from chains.evm.sealing import payouts_hash
 from ledger.errors import ChainUnavailable, SettlementStopped
 from ledger.events import Purchased, Reversed
 

@@ -108,7 +108,7 @@ def test_only_the_lowest_open_nonce_is_raised(shop):
 def test_no_more_is_offered_than_the_most_that_gas_may_cost(shop):
     """It waits until the base fee has come down, and says nothing that no node would take."""
     most = 2 * GWEI
-    shop.crash(most_fee=most)
+    shop.crash(max_fee=most)
     shop.faulty.always("eth_maxPriorityFeePerGas", says(hex(5 * GWEI)))
     shop.use(10)
     shop.open()

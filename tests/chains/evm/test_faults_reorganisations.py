@@ -5,9 +5,9 @@ from evm_shop import ACME, ALICE, BOB, COIN, OTHER, OWNER, encode_and_hash
 from faulty_node import straight
 
 from chains import Outbox, Watcher
+from chains.commitment import to_hex
 from chains.evm import addresses
 from chains.evm.transactions import read
-from chains.seals import to_hex
 from ledger import Charge, CreatePlan, PurchaseMade
 from ledger.events import Purchased, Reversed
 from replay import audit

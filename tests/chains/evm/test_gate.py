@@ -6,8 +6,8 @@ from contextlib import closing
 import pytest
 
 from chains.evm.local import local_chain
-from chains.evm.local.gate import Gate
 from chains.evm.node import Node
+from chains.testing.gate import Gate
 from ledger.errors import ChainUnavailable
 
 

@@ -8,8 +8,8 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from chains.commitment import to_hex
 from chains.leaves import keccak
-from chains.seals import to_hex
 from ledger.errors import ChainUnavailable
 
 publishing = pytest.importorskip("chains.evm.publishing", reason="needs the extra: pip install 'tollbook[evm]'")
@@ -97,7 +97,7 @@ class _Drips(_Quiet):
 
 
 def test_a_place_that_drips_for_ever_is_left(tmp_path, monkeypatch):
-    monkeypatch.setattr(publishing, "MOST_SECONDS", 0)
+    monkeypatch.setattr(publishing, "MAX_SECONDS", 0)
     with ThreadingHTTPServer(("127.0.0.1", 0), _Drips) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()

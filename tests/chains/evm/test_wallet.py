@@ -264,10 +264,10 @@ def test_an_account_that_cannot_pay_for_it_is_told_before_anything_is_sent(shop)
 
 def test_a_fee_that_is_too_high_is_not_paid(shop):
     base = shop.node.fees().base
-    miser = Wallet(shop.node, ALICE.key, shop.address, most_fee=base - 1)
+    miser = Wallet(shop.node, ALICE.key, shop.address, max_fee=base - 1)
     with pytest.raises(ChainUnavailable, match=f"may cost {base - 1} at most"):
         miser.approve(shop.asset, 1)
-    careful = Wallet(shop.node, ALICE.key, shop.address, most_fee=base + 1)
+    careful = Wallet(shop.node, ALICE.key, shop.address, max_fee=base + 1)
     done = careful.approve(shop.asset, 1)
     assert done.cost <= done.gas * (base + 1)
 

@@ -23,7 +23,7 @@ from chains.leaves import EVM_LEAF
 from ledger import Adjust, Charge, CreatePlan, Ledger
 from ledger.amounts import SECOND
 from ledger.events import Frozen, Withdrawn
-from replay.audit import audit
+from replay.audit.run import audit
 
 FREEZE, EXIT = 100, 1_000
 PRICE, CREDITS = 1_000_000, 1_000

@@ -20,7 +20,6 @@ from ledger import (
     CommitSettlement,
     ConfirmSettlement,
     CreatePlan,
-    DoubtSettlement,
     Escrow,
     EscrowFunding,
     Exit,
@@ -30,6 +29,7 @@ from ledger import (
     Freeze,
     Give,
     Ledger,
+    MarkSettlementUnknown,
     OpenSettlement,
     Purchase,
     Reinstate,
@@ -195,7 +195,7 @@ class Shop:
         return FailSettlement(number=number, **(HERE | said))
 
     def doubt(self, number, **said):
-        return DoubtSettlement(number=number, **(HERE | said))
+        return MarkSettlementUnknown(number=number, **(HERE | said))
 
     def opens(self, asset="USD", **said):
         """A batch is opened: how it reads then, among those that are open."""

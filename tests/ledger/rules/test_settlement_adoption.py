@@ -34,8 +34,10 @@ def lost(open_shop):
 def adoption(reading, **changed):
     """The command that takes in a batch. What is changed in it is changed in its seal too, so that only it is wrong."""
     batch = msgspec.structs.replace(reading.batch, **changed)
-    seal = plugins.chain_plugin(batch.chain).seal(batch)
-    return AdoptSettlement(chain="mock:local", contract="tollbook", batch=batch, root=seal.root, digest=seal.digest)
+    commitment = plugins.chain_plugin(batch.chain).commitment(batch)
+    return AdoptSettlement(
+        chain="mock:local", contract="tollbook", batch=batch, root=commitment.root, digest=commitment.digest
+    )
 
 
 def test_an_adopted_batch_counts_as_paid(restored, lost):

@@ -79,8 +79,8 @@ def test_an_opening_is_stored_with_what_it_covers_its_root_and_its_payouts(selli
 
 def test_the_root_and_the_digest_are_what_the_chains_plugin_makes_of_the_batch(selling):
     reading = earn(selling, 30).opens()
-    seal = plugins.chain_plugin("mock:local").seal(reading.batch)
-    assert (reading.root, reading.digest) == (seal.root, seal.digest)
+    commitment = plugins.chain_plugin("mock:local").commitment(reading.batch)
+    assert (reading.root, reading.digest) == (commitment.root, commitment.digest)
 
 
 def hashed(*leaf):

@@ -8,7 +8,7 @@ import pytest
 from ledger.errors import Closed, Conflict, Locked, NotWritten, OutcomeUnknown
 from ledger.log import Commit, Head, Snapshot
 from ledger.plugins import HoldingStore
-from ledger.stores.conformance import after, check
+from ledger.testing.stores import after, check
 from replay.simulator import Disk, DiskStore, Fate, Surroundings
 
 

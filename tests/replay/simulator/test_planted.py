@@ -11,13 +11,13 @@ from msgspec.structs import replace
 
 from chains import Outbox
 from chains.outbox import Step
-from ledger import Entry, Ledger, draft, due, reducers
+from ledger import Entry, Ledger, draft, expiry, reducers
 from ledger.books import Account, Books, OpenRequest, Plan, total
-from ledger.decisions import ahead, charges
+from ledger.decisions import charges, consequences
 from ledger.errors import Conflict, NotWritten, OutcomeUnknown, SendUnknown
 from ledger.events import Charged, Draws, Recorded
 from ledger.folding import snapshot_of
-from ledger.log import seal
+from ledger.log import encode_commit
 from ledger.plugins import Price, policies
 from replay.simulator import DiskStore, SimulationFailed, simulate
 
@@ -72,7 +72,7 @@ class AnswersFirst(Ledger):
 
     def _append(self, at: int, events: list[Recorded]) -> None:
         self._make_up_for_it()
-        self._late = self._head, seal(self._head, at, list(events))
+        self._late = self._head, encode_commit(self._head, at, list(events))
         self._fold(self._late[1], events)
 
     def _catch_up(self) -> Any:
@@ -95,7 +95,7 @@ class Hopes(Ledger):
         try:
             super()._append(at, events)
         except (NotWritten, OutcomeUnknown):
-            self._fold(seal(self._head, at, list(events)), events)
+            self._fold(encode_commit(self._head, at, list(events)), events)
 
 
 def test_an_answer_to_what_was_not_written_is_found() -> None:
@@ -144,8 +144,10 @@ class SnapshotsAhead(Ledger):
 
     def _save_snapshot(self) -> None:
         ahead = Books.load(self._books.dump())
-        for number, account in ahead.accounts.items():
-            ahead.accounts[number] = due.due(account, ahead.plans[account.plan], self._clock(), self._tariffs)[0]
+        for number, account in consequences.accounts.items():
+            consequences.accounts[number] = expiry.due(
+                account, consequences.plans[account.plan], self._clock(), self._tariffs
+            )[0]
         self._store.save_snapshot(snapshot_of(ahead, self._head))
 
 
@@ -184,7 +186,7 @@ def test_a_hold_that_is_released_twice_is_found(monkeypatch: pytest.MonkeyPatch)
 
 def test_returning_credits_that_do_not_pay_what_is_owed_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only those that return by a command."""
-    monkeypatch.setattr(ahead, "repaying", lambda account, plan, seq, at, instant, event: event)
+    monkeypatch.setattr(consequences, "repaying", lambda account, plan, seq, at, instant, event: event)
     assert found() in CREDITS | {"no account owes and has free credits at once"}
 
 
@@ -203,12 +205,12 @@ def test_a_key_that_is_forgotten_is_found(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_a_due_event_with_the_wrong_instant_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """What lapses says when that was noticed, and not when it was."""
-    lapse = due.lapse
+    lapse = expiry.lapse
 
     def late(account: Account, plan: Plan, lot: Any, instant: int) -> Recorded:
         return replace(lapse(account, plan, lot, instant), instant=instant + 1)
 
-    monkeypatch.setattr(due, "lapse", late)
+    monkeypatch.setattr(expiry, "lapse", late)
     assert found() in BOOKS
 
 

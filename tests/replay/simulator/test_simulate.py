@@ -18,7 +18,7 @@ from chains.mock import MockChain
 from ledger import CreatePlan, Entry, Ledger, PaymentRequired
 from ledger.errors import BadData, NotWritten
 from ledger.events import Charged, Recorded
-from ledger.log import seal
+from ledger.log import encode_commit
 from replay.simulator import (
     KINDS,
     MockMarket,
@@ -117,7 +117,7 @@ class Hopes(Ledger):
         try:
             super()._append(at, events)
         except NotWritten:
-            self._fold(seal(self._head, at, list(events)), events)
+            self._fold(encode_commit(self._head, at, list(events)), events)
 
 
 def failure(**options: Any) -> SimulationFailed:

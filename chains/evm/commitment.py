@@ -1,0 +1,69 @@
+"""A batch as the contract has it, and its digest: what `UsageSettlement.digestOf` computes, without a chain."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ledger.amounts import SECOND
+from ledger.events import Payout
+from ledger.settlement.messages import Batch, Commitment
+
+from ..commitment import data_hash, to_hex, usage_tree
+from ..leaves import EVM_LEAF, WORD, abi_encode, keccak
+from . import addresses
+
+NO_DIGEST = bytes(WORD)
+"""What the first batch names as the one before it."""
+
+_PAYOUT = ("address", "int96")
+BATCH_TYPES = ("uint64", "uint64", "uint32", "address", "bytes32", "bytes32", "bytes32", "bytes32")
+"""The ABI types of the contract's struct `Batch`."""
+
+
+class ContractBatch(NamedTuple):
+    """The contract's struct `Batch`, field for field; `period_end` in whole seconds, rounded down."""
+
+    seq: int
+    period_end: int
+    leaves: int
+    token: str
+    previous: bytes
+    usage_root: bytes
+    data_hash: bytes
+    payouts_hash: bytes
+
+
+def contract_batch(batch: Batch) -> ContractBatch:
+    """The batch as the contract is asked to commit to it.
+
+    Raises ValueError for leaves that cannot be committed to, and for what the contract has no room for.
+    """
+    root = usage_tree(batch.leaves, EVM_LEAF).root
+    return ContractBatch(
+        seq=batch.number,
+        period_end=batch.at // SECOND,
+        leaves=len(batch.leaves),
+        token=addresses.token(batch.asset),
+        previous=bytes.fromhex(batch.previous.removeprefix("0x")) if batch.previous else NO_DIGEST,
+        usage_root=root,
+        data_hash=data_hash(batch),
+        payouts_hash=payouts_hash(batch.payouts),
+    )
+
+
+def payouts_hash(payouts: tuple[Payout, ...]) -> bytes:
+    """Keccak of Solidity's `abi.encode(Payout[])`. Raises ValueError for what is no address, or no int96."""
+    rows = b"".join(abi_encode(_PAYOUT, (payout.receiver, payout.amount)) for payout in payouts)
+    return keccak(abi_encode(("uint256", "uint256"), (WORD, len(payouts))) + rows)
+
+
+def digest(chain: str, contract: str, batch: ContractBatch) -> bytes:
+    """Keccak of Solidity's `abi.encode(block.chainid, address(this), batch)`."""
+    return keccak(abi_encode(("uint256", "address", *BATCH_TYPES), (addresses.chain_id(chain), contract, *batch)))
+
+
+def commitment_of(batch: Batch) -> Commitment:
+    """The batch's seal on an EVM chain. Raises ValueError as `contract_batch` does."""
+    made = contract_batch(batch)
+    sealed = digest(batch.chain, batch.contract, made)
+    return Commitment(root=to_hex(made.usage_root), data_hash=to_hex(made.data_hash), digest=to_hex(sealed))

@@ -1,0 +1,95 @@
+"""`python -m chains.testing MODULE:BENCH [RULE]…`: 0 if the chain conforms, 1 if not, 2 if that was not tried."""
+
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from collections.abc import Sequence
+from importlib import import_module
+from traceback import format_exception
+
+from . import RULES, Bench, Outcome, UnusableBench, outcomes
+from .run import no_rule
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Try the bench that is named: a class without arguments, or any function that gives one."""
+    try:
+        options = _parser().parse_args(arguments)
+    except SystemExit as end:
+        return 2 if end.code else 0
+    if unknown := [name for name in options.rules if name not in RULES]:
+        for name in unknown:
+            sys.stderr.write(f"{no_rule(name)}\n")
+        sys.stderr.write("--help lists them all\n")
+        return 2
+    try:
+        bench = _bench(options.bench)
+        ends = [_tell(end, options.traceback) for end in outcomes(bench, *options.rules)]
+    except UnusableBench as error:
+        _trace(error.__cause__, options.traceback)
+        sys.stderr.write(f"{options.bench}: {error}\n")
+        return 2
+    return _sum_up(options.bench, ends)
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(
+        prog="python -m chains.testing",
+        description="Try a chain against the rules that every chain must keep.",
+        epilog="the rules are:\n" + "\n".join(f"  {name}" for name in RULES),
+        formatter_class=RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("bench", metavar="MODULE:BENCH", help="a bench's class, or a function that gives one")
+    parser.add_argument("rules", metavar="RULE", nargs="*", help="only these rules, each by its whole name in quotes")
+    parser.add_argument("-v", "--traceback", action="store_true", help="show where the chain or the bench raised")
+    return parser
+
+
+def _bench(place: str) -> Bench:
+    """The bench of that name. Raises UnusableBench where there is none."""
+    module, _, attribute = place.partition(":")
+    if not module or not attribute:
+        raise UnusableBench("this names no bench; write MODULE:BENCH, such as my_package.bench:MyBench")
+    try:
+        make = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise UnusableBench(f"there is no such bench: {error}; correct the name, or install its package") from error
+    except Exception as error:
+        raise UnusableBench(f"{module} cannot be imported: {type(error).__name__}: {error}; see -v") from error
+    if not callable(make):
+        raise UnusableBench(f"{attribute} is no class or function; name one that gives a bench without arguments")
+    try:
+        bench: Bench = make()
+    except Exception as error:
+        what = f"making it raised {type(error).__name__}: {error}"
+        raise UnusableBench(f"{what}; name a class or function that needs no arguments, and see -v") from error
+    return bench
+
+
+def _tell(end: Outcome, traceback: bool) -> Outcome:
+    for found in end.found:
+        sys.stderr.write(f"broken: {end.rule}: {found}\n")
+    _trace(end.error, traceback)
+    return end
+
+
+def _trace(error: BaseException | None, wanted: bool) -> None:
+    if wanted and error is not None:
+        sys.stderr.writelines(format_exception(error))
+
+
+def _sum_up(place: str, ends: Sequence[Outcome]) -> int:
+    broken, untried = [end for end in ends if end.found], [end for end in ends if end.lacking]
+    for end in untried:
+        sys.stdout.write(f"not tried: {end.rule}: {end.lacking}\n")
+    parts = [f"{len(ends) - len(broken) - len(untried)} of {len(ends)} rules kept"]
+    parts += [f"{len(each)} {what}" for each, what in ((broken, "broken"), (untried, "not tried")) if each]
+    verdict = "does not conform" if broken else "conforms in what was tried" if untried else "conforms"
+    sys.stdout.write(f"{place} {verdict}: {', '.join(parts)}\n")
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

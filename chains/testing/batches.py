@@ -1,0 +1,410 @@
+"""Rules of batches: a number is taken once, in order, for the batch that was sealed, and money moves exactly once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from ledger.commands import MAX_RAW
+from ledger.errors import BadData, LedgerError
+from ledger.plugins import Chain
+from ledger.settlement.messages import Attempt, Batch, Found
+
+from .. import leaf_file
+from ..leaves import keccak
+from .steps import BLOCKS, DONE, PATIENCE, Broken, Rules, Trial, differ, ids
+
+
+def _absent(trial: Trial) -> Iterator[str]:
+    chain = trial.funded()
+    for number in (1, 2, 999):
+        yield from differ(f"batch {number} of a new contract", chain.find(number), Found(stage="absent"))
+        yield from differ(f"the leaf file of batch {number} of a new contract", chain.published(number), None)
+    yield from differ(
+        "what a new contract owes", [chain.due(one, trial.bench.asset) for one in trial.paid(chain)], [0, 0]
+    )
+    yield from differ("what receivers have of a new contract", sum(trial.paid(chain).values()), 0)
+
+
+def _sends_nothing(trial: Trial) -> Iterator[str]:
+    """Asking whether a batch would be taken, and signing it, leave no trace on the chain."""
+    chain = trial.funded()
+    with trial.paying(chain, 0, 0) as wrong:
+        batch = trial.batch(chain, 300, 30)
+        yield from differ("simulate refuses a good batch", chain.simulate(batch), None)
+        attempt = trial.prepare(chain, batch)
+        for when in ("prepared", "prepared and a block was mined"):
+            yield from differ(f"a batch that was only {when}", chain.find(1).stage, "absent")
+            yield from differ(f"a transaction that was only {when}", chain.confirm(attempt), "gone")
+            trial.bench.mine(chain)
+    yield from wrong
+
+
+def _stored(trial: Trial) -> Iterator[str]:
+    """What the log stores of an attempt is enough for another connection, after a restart."""
+    chain = trial.funded()
+    batch = trial.batch(chain, 300, 30)
+    attempt = trial.prepare(chain, batch)
+    yield from differ("number and attempt of the first one", (attempt.number, attempt.attempt), (1, 1))
+    for name, most in (("raw", MAX_RAW), ("transaction", 4096)):
+        text = getattr(attempt, name)
+        if not isinstance(text, str) or not 0 < len(text) <= most:
+            yield f"`{name}` is a {type(text).__name__} of length {len(text)}, not text that the log takes"
+            return
+    stored = msgspec.json.decode(msgspec.json.encode(attempt), type=Attempt)
+    yield from differ("an attempt that was stored as JSON", stored, attempt)
+    with trial.paying(chain, 300, 30) as wrong:
+        other = trial.again(chain)
+        other.send(stored)
+        trial.bench.mine(other)
+        found = other.find(1)
+        if found.stage not in ("committed", *DONE):
+            yield f"an attempt that was prepared here and sent by another connection leaves the batch {found.stage}"
+        other = trial.again(chain)
+        yield from differ("what another connection says of it", other.confirm(stored) in ("pending", "final"), True)
+        trial.carry(other, batch, [stored])
+    yield from wrong
+
+
+def _pays_once(trial: Trial) -> Iterator[str]:
+    """The same bytes are sent again at every stage and by every connection."""
+    chain = trial.funded(2)
+    batch = trial.batch(chain, 300, 30)
+    with trial.paying(chain, 300, 30) as wrong:
+        own = [trial.prepare(chain, batch)]
+        for _ in range(2):
+            chain.send(own[0])
+        trial.bench.mine(chain)
+        chain.send(own[0])
+        trial.again(chain).send(own[0])
+        trial.bench.mine(chain)
+        trial.carry(chain, batch, own)
+    yield from wrong
+    with trial.paying(chain, 0, 0) as wrong:
+        for connection in (chain, trial.again(chain)):
+            for attempt in own:
+                connection.send(attempt)
+            trial.bench.pass_time(chain)
+            yield from differ("a transaction that is sent again once it is final", chain.confirm(own[-1]), "final")
+    yield from wrong
+
+
+def _two_attempts(trial: Trial) -> Iterator[str]:
+    """Two transactions of one batch, which can both be mined: one moves money."""
+    chain = trial.funded(2)
+    batch = trial.batch(chain, 300, 30)
+    with trial.paying(chain, 300, 30) as wrong:
+        first = trial.prepare(chain, batch)
+        # Another batch's attempt takes the first place in line, so this one stands in the second.
+        behind = trial.prepare(chain, batch, [trial.prepare(chain, trial.batch(chain, 5, 5, after=batch))])
+        chain.send(first)
+        for attempt in (behind, first, behind):
+            trial.send_anyway(chain, attempt)
+        trial.carry(chain, batch, [first])
+        trial.force(chain, batch, [first, behind])
+    yield from wrong
+    with trial.paying(chain, 50, 5) as wrong:
+        batch = trial.batch(chain, 50, 5, after=batch)
+        first = trial.prepare(chain, batch)
+        better = chain.prepare(batch, [first])
+        for each in (better, first, better):
+            if each is not None:
+                trial.send_anyway(chain, each)
+        trial.carry(chain, batch, [first] if better is None else [first, better])
+    yield from wrong
+
+
+_STAGES = ("absent", "pending", "committed", "executed")
+
+
+def _moves_on(trial: Trial) -> Iterator[str]:
+    """From absent over pending and committed to executed, and then final; what became of the transaction agrees."""
+    chain = trial.funded(2)
+    batch = trial.batch(chain, 300, 30)
+    own = [trial.prepare(chain, batch)]
+    chain.send(own[0])
+    before = (0, False)
+    for _ in range(BLOCKS):
+        earlier, found, later = chain.confirm(own[-1]), chain.find(1), chain.confirm(own[-1])
+        if found.stage == "cancelled":
+            raise Broken("a batch is cancelled that nobody called off")
+        now = (_STAGES.index(found.stage), found.final)
+        if now < before:
+            yield f"a batch that was {_said(before)} is {_said(now)} later"
+        before = now
+        yield from _agree(found, own[-1], earlier, later)
+        if found.stage == "executed" and found.final:
+            return
+        if found.stage == "committed" and found.ready and later == "final":
+            own += [attempt for attempt in [chain.prepare(batch, own)] if attempt is not None]
+            chain.send(own[-1])
+        trial.bench.mine(chain)
+    yield f"after {BLOCKS} blocks a batch is {_said(before)}"
+
+
+def _said(stage: tuple[int, bool]) -> str:
+    return f"{_STAGES[stage[0]]} and {'final' if stage[1] else 'not final'}"
+
+
+def _agree(found: Found, attempt: Attempt, earlier: str, later: str) -> Iterator[str]:
+    """A block may be mined between two questions, so what was said before and after holds `found` between them."""
+    if found.stage in ("absent", "pending"):
+        if found.final:
+            yield f"a batch that is {found.stage} is called final"
+        return
+    if found.transaction != attempt.transaction:
+        return
+    if "gone" in (earlier, later) or "replaced" in (earlier, later):
+        yield f"find has the transaction in block {found.block}, and confirm says {earlier}, then {later}"
+    if earlier == "final" and not found.final:
+        yield f"confirm says that the transaction is final, and find that the {found.stage} batch is not"
+    if found.final and later != "final":
+        yield f"find says that the {found.stage} batch is final, and confirm that its transaction is {later}"
+
+
+def _final_block(trial: Trial) -> Iterator[str]:
+    """A batch is final exactly if its block is, up to `final_block`, which never goes back."""
+    chain = trial.funded()
+    batch = trial.batch(chain, 300, 30)
+    trial.submit(chain, batch)
+    for _ in range(BLOCKS):
+        before, found, after = chain.final_block(), chain.find(1), chain.final_block()
+        if after < before:
+            yield f"the final block goes from {before} back to {after}"
+        if found.stage in ("committed", *DONE):
+            if found.final and found.block > after:
+                yield f"a batch of block {found.block} is called final, and the last final block is {after}"
+            if not found.final and found.block <= before:
+                yield f"a batch of block {found.block} is not called final, and the last final block is {before}"
+            if found.final:
+                return
+        trial.bench.mine(chain)
+    yield f"after {BLOCKS} blocks a batch is {found.stage} and not final"
+
+
+def _what_was_sealed(trial: Trial) -> Iterator[str]:
+    """At every stage from the pool on, for every connection."""
+    chain = trial.funded()
+    batch = trial.batch(chain, 300, 30)
+    commitment = trial.bench.plugin.commitment(batch)
+    expected = commitment.digest, commitment.data_hash
+    own = [trial.prepare(chain, batch)]
+    chain.send(own[0])
+    for connection in (chain, trial.again(chain)):
+        found = connection.find(1)
+        if found.stage != "absent":
+            yield from differ(
+                f"digest and data hash of the {found.stage} batch", (found.digest, found.data_hash), expected
+            )
+        trial.bench.mine(chain)
+    trial.carry(chain, batch, own)
+    for connection in (chain, trial.again(chain)):
+        found = connection.find(1)
+        yield from differ(f"digest and data hash of the {found.stage} batch", (found.digest, found.data_hash), expected)
+        if found.transaction not in (sent := [attempt.transaction for attempt in own]):
+            yield f"find says {found.transaction!r} brought the batch to {found.stage}; the attempts were {sent}"
+
+
+def _root(trial: Trial) -> Iterator[str]:
+    """At every stage from the pool on; a chain that does not tell the root says nothing in its place."""
+    chain = trial.funded()
+    batch = trial.batch(chain, 300, 30)
+    may_be = ("", trial.bench.plugin.commitment(batch).root)
+    own = [trial.prepare(chain, batch)]
+    chain.send(own[0])
+    for step in (lambda: trial.bench.mine(chain), lambda: trial.carry(chain, batch, own), lambda: None):
+        for connection in (chain, trial.again(chain)):
+            found = connection.find(1)
+            if found.root not in may_be:
+                yield f"the root of the {found.stage} batch is {found.root!r}, and {may_be[1]!r} was sealed"
+        step()
+
+
+def _published(trial: Trial) -> Iterator[str]:
+    """Also where one connection prepares the batch, and another sends it after a restart."""
+    trial.needs(trial.bench.publishes, "the chain leads to no leaf files (`publishes`)")
+    chain = trial.funded()
+    batch = trial.batch(chain, 300, -30)
+    own, other = [trial.prepare(chain, batch)], trial.again(chain)
+    other.send(own[0])
+    trial.carry(other, batch, own)
+    for connection in (chain, other, trial.again(chain)):
+        data = connection.published(1)
+        if data is None:
+            yield "the leaf file of a batch that is final is not found"
+            continue
+        yield from differ("the leaf file's hash", f"0x{keccak(data).hex()}", connection.find(1).data_hash)
+        try:
+            yield from differ("the batch in the leaf file", leaf_file.decode(data), batch)
+        except BadData as error:
+            yield f"the leaf file cannot be read: {error}"
+
+
+def _in_order(trial: Trial) -> Iterator[str]:
+    """The second batch is refused, or has no effect, while the first is not there; afterwards it goes through."""
+    chain = trial.funded(2)
+    first = trial.batch(chain, 300, 30)
+    second = trial.batch(chain, 50, 5, after=first)
+    with trial.paying(chain, 0, 0) as wrong:
+        if chain.simulate(second) is None:
+            yield "simulate takes batch 2, and batch 1 is absent"
+        attempt = trial.force(chain, second)
+        if chain.find(2).stage in ("committed", *DONE):
+            yield f"batch 2 is {chain.find(2).stage}, and batch 1 is {chain.find(1).stage}"
+    yield from wrong
+    with trial.paying(chain, 350, 35) as wrong:
+        trial.carry(chain, first)
+        trial.carry(chain, second, [attempt] if attempt else [])
+    yield from wrong
+
+
+def _in_line(trial: Trial) -> Iterator[str]:
+    """Three batches are signed and sent before the first of them is final."""
+    chain = trial.funded(2)
+    line: list[Batch] = []
+    taken: list[Attempt] = []
+    with trial.paying(chain, 111, 222) as wrong:
+        for amounts in ((1, 2), (10, 20), (100, 200)):
+            line.append(trial.batch(chain, *amounts, after=line[-1] if line else None))
+            taken.append(trial.prepare(chain, line[-1], taken))
+        for attempt in taken:
+            chain.send(attempt)
+        trial.bench.mine(chain)
+        for attempt in taken:
+            if (standing := chain.confirm(attempt)) not in ("pending", "final"):
+                yield f"the transaction of batch {attempt.number}, which was sent behind those before it, is {standing}"
+        for batch, attempt in zip(line, list(taken), strict=True):
+            found = trial.carry(chain, batch, own := [attempt], taken)
+            yield from differ(f"batch {batch.number}", found.stage, "executed")
+            taken += own[1:]
+    yield from wrong
+
+
+def _builds_on(trial: Trial) -> Iterator[str]:
+    chain = trial.funded(2)
+    first = trial.batch(chain, 300, 30)
+    trial.carry(chain, first)
+    right = trial.batch(chain, 50, 5, after=first)
+    wrong_ones = {"no batch": "", "another batch": trial.bench.plugin.commitment(right).digest}
+    for name, previous in wrong_ones.items():
+        bad = msgspec.structs.replace(right, previous=previous)
+        with trial.paying(chain, 0, 0) as wrong:
+            if chain.simulate(bad) is None:
+                yield f"simulate takes a batch 2 that builds on {name}"
+            trial.force(chain, bad)
+            if chain.find(2).stage in ("committed", *DONE):
+                yield f"a batch 2 that builds on {name} is {chain.find(2).stage}"
+        yield from wrong
+
+
+def _for_one_contract(trial: Trial) -> Iterator[str]:
+    """What names another chain or contract is refused, though number and previous digest would do."""
+    elsewhere = trial.bench.elsewhere
+    for field, other in (("chain", elsewhere.chain), ("contract", elsewhere.contract)):
+        chain = trial.funded()
+        bad = msgspec.structs.replace(trial.batch(chain, 300, 30), **{field: other})
+        with trial.paying(chain, 0, 0) as wrong:
+            if chain.simulate(bad) is None:
+                yield f"simulate takes a batch whose {field} is {other!r}, on {chain.contract!r} of {chain.name!r}"
+            trial.force(chain, bad)
+            if chain.find(1).stage in ("committed", *DONE):
+                yield f"a batch whose {field} is {other!r} is {chain.find(1).stage}"
+        yield from wrong
+
+
+def _namesakes(trial: Trial) -> Iterator[str]:
+    """A contract of the same name on a chain of another name has nothing of this one."""
+    chain = trial.funded()
+    trial.carry(chain, trial.batch(chain, 300, 30))
+    receiver, asset = trial.bench.receivers[0], trial.bench.asset
+    try:
+        other = trial.namesake(chain)
+        yield from differ("the name of the other chain", other.name, trial.bench.elsewhere.chain)
+        yield from differ("the facts of a contract of that name on another chain", ids(other.facts()), [])
+        yield from differ("batch 1 of a contract of that name on another chain", other.find(1).stage, "absent")
+        yield from differ("what a contract of that name on another chain owes", other.due(receiver, asset), 0)
+        yield from differ("access on another chain", other.access(*trial.account), False)
+    except LedgerError:
+        return  # there is no such chain, or no such contract on it
+
+
+def _taken_once(trial: Trial) -> Iterator[str]:
+    """Two senders with one key and another idea of batch 1: one is executed, and the chain goes on saying which."""
+    chain = trial.funded(2)
+    batch, rival = trial.batch(chain, 300, 30), trial.batch(chain, 400, 40)
+    commitment = trial.bench.plugin.commitment(batch)
+    behind = trial.prepare(chain, rival, [trial.prepare(chain, trial.batch(chain, 5, 5, after=batch))])
+    with trial.paying(chain, 300, 30) as wrong:
+        own = [trial.submit(chain, batch)]
+        trial.send_anyway(chain, behind)
+        trial.carry(chain, batch, own)
+    yield from wrong
+    with trial.paying(chain, 0, 0) as wrong:
+        if chain.simulate(rival) is None:
+            yield "simulate takes another batch under a number that is taken"
+        trial.force(chain, rival, own)
+        trial.force(trial.again(chain), rival)
+        for connection in (chain, trial.again(chain)):
+            found = connection.find(1)
+            yield from differ(
+                "stage and digest of the first one", (found.stage, found.digest), ("executed", commitment.digest)
+            )
+    yield from wrong
+
+
+def _cancelled(trial: Trial) -> Iterator[str]:
+    """It keeps its number and its place in the chain of digests, pays nothing, and the next one goes through."""
+    bench = trial.bench
+    trial.needs(bench.window, "the contract has no challenge window (`window`)")
+    chain = trial.funded(2)
+    batch = trial.batch(chain, 300, 30)
+    digest = bench.plugin.commitment(batch).digest
+    with trial.paying(chain, 0, 0) as wrong:
+        own = [trial.submit(chain, batch)]
+        _await_stage(trial, chain, 1, "committed")
+        trial.able(bench.cancel, chain, 1)
+        bench.pass_time(chain)
+        found = chain.find(1)
+        yield from differ(
+            "a batch that was called off", (found.stage, found.digest, found.final), ("cancelled", digest, True)
+        )
+        if chain.simulate(batch) is None:
+            yield "simulate takes a batch that was called off"
+        trial.force(chain, batch, own)
+        yield from differ("a batch that was called off, and sent again", trial.again(chain).find(1).stage, "cancelled")
+    yield from wrong
+    with trial.paying(chain, 50, 5) as wrong:
+        yield from differ(
+            "the batch after it", trial.carry(chain, trial.batch(chain, 50, 5, after=batch)).stage, "executed"
+        )
+    yield from wrong
+
+
+def _await_stage(trial: Trial, chain: Chain, number: int, stage: str) -> None:
+    for _ in range(PATIENCE):
+        if chain.find(number).stage == stage:
+            return
+        trial.bench.mine(chain)
+    raise Broken(f"batch {number} was sent and mined, and is {chain.find(number).stage}, not {stage}")
+
+
+RULES: Rules = {
+    "a number is absent at first": _absent,
+    "preparing sends nothing": _sends_nothing,
+    "an attempt holds all that sending needs": _stored,
+    "a batch pays once": _pays_once,
+    "two attempts pay once": _two_attempts,
+    "a batch only moves on": _moves_on,
+    "final is up to the final block": _final_block,
+    "the chain has what was sealed": _what_was_sealed,
+    "a root that is told is the sealed one": _root,
+    "the leaf file is published": _published,
+    "batches go in order": _in_order,
+    "batches can stand in line": _in_line,
+    "a batch builds on the one before": _builds_on,
+    "a batch is for one contract": _for_one_contract,
+    "chains of other names are others": _namesakes,
+    "a number is taken once": _taken_once,
+    "a cancelled batch pays nothing": _cancelled,
+}

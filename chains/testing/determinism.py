@@ -1,0 +1,227 @@
+"""Rules of a plugin's pure half, which is asked with no chain at hand."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+
+from msgspec.structs import replace
+
+from ledger.events import Leaf, Payout
+from ledger.settlement.messages import Batch
+
+from .. import leaf_file
+from ..leaves import account_key, keccak, leaf_hash
+from ..merkle import Tree
+from .steps import Rules, Trial, differ
+
+_HASH = re.compile(r"0x[0-9a-f]{64}")
+
+_NAMES = ("", " ", "0", "-1", "1.5", "alice", "0x", "0x12", "0x" + "1" * 40, "0x" + "g" * 40, "\ud800", "é", "1" * 90)
+"""Names of which some kinds of chains can have no leaf."""
+
+
+def _leaves(trial: Trial, count: int) -> tuple[Leaf, ...]:
+    """So many leaves of different accounts, up to four."""
+    bench = trial.bench
+    accounts = sorted((subscriber, plan) for subscriber in bench.subscribers[:2] for plan in bench.plans[:2])
+    return tuple(Leaf(*account, 2**70 + place, place) for place, account in enumerate(accounts[:count]))
+
+
+def _sample(trial: Trial, leaves: int = 3) -> Batch:
+    bench = trial.bench
+    return Batch(
+        ledger="conformance",
+        chain=bench.elsewhere.chain,
+        contract=bench.elsewhere.contract,
+        number=2,
+        asset=bench.asset,
+        at=1_700_000_000_000_000,
+        covers={"main": 7},
+        head_seq=7,
+        head_hash="ab" * 32,
+        previous="0x" + "cd" * 32,
+        leaves=_leaves(trial, leaves),
+        payouts=trial.payouts(900, -100),
+    )
+
+
+def _follows(trial: Trial) -> Iterator[str]:
+    """The same batch has the same seal, also when it comes out of its leaf file."""
+    batch, plugin = _sample(trial), trial.bench.plugin
+    sealed = plugin.commitment(batch)
+    for part in ("root", "data_hash", "digest"):
+        if not _HASH.fullmatch(getattr(sealed, part)):
+            yield f"the {part} is {getattr(sealed, part)!r}, not 0x and 64 lower-case hex digits"
+    yield from differ("the seal of the same batch", plugin.commitment(_sample(trial)), sealed)
+    yield from differ("the seal of its leaf file", plugin.commitment(leaf_file.decode(leaf_file.encode(batch))), sealed)
+
+
+def _root(trial: Trial) -> Iterator[str]:
+    for count in (1, 2, 3, 4):
+        batch, types = _sample(trial, count), trial.bench.plugin.leaf_types
+        root = Tree(leaf_hash(leaf, types) for leaf in batch.leaves).root
+        yield from differ(f"the root of {count} leaves", trial.bench.plugin.commitment(batch).root, f"0x{root.hex()}")
+
+
+def _digest(trial: Trial) -> Iterator[str]:
+    """Change one field, whichever: the digest is another."""
+    bench, batch = trial.bench, _sample(trial)
+    own = trial.fresh()
+    first, other = batch.payouts[0], batch.leaves[0]
+    changes: dict[str, list[object]] = {
+        "ledger": ["another"],
+        "chain": [own.name],
+        "contract": [own.contract],
+        "number": [3, 258],
+        "asset": [bench.elsewhere.asset],
+        "at": [batch.at + 1_000_000, batch.at + 1],
+        "covers": [{"main": 8}],
+        "head_seq": [8],
+        "head_hash": ["cd" * 32],
+        "previous": ["", "0x" + "ce" * 32],
+        "leaves": [
+            batch.leaves[1:],
+            (replace(other, charged=other.charged + 1), *batch.leaves[1:]),
+            (replace(other, credited=other.credited + 1), *batch.leaves[1:]),
+        ],
+        "payouts": [
+            (),
+            batch.payouts[1:],
+            (Payout(first.receiver, first.amount + 1), *batch.payouts[1:]),
+            (Payout(first.receiver, -first.amount), *batch.payouts[1:]),
+        ],
+    }
+    digest = bench.plugin.commitment(batch).digest
+    for field in Batch.__struct_fields__:
+        for value in changes[field]:
+            if bench.plugin.commitment(replace(batch, **{field: value})).digest == digest:
+                yield f"a batch with other {field} ({value!r}) has the same digest"
+
+
+def _boundaries(trial: Trial) -> Iterator[str]:
+    """Two batches that read the same once their fields, or their payouts', stand side by side without anything between
+    them. Of names that this kind of chain cannot have, nothing is asked."""
+    batch, plugin = _sample(trial), trial.bench.plugin
+    receiver, last = batch.payouts[0].receiver, batch.payouts[-1]
+    more = f"{last.receiver}1"
+    pairs: dict[str, tuple[dict[str, object], dict[str, object]]] = {
+        "receiver and amount": (
+            {"payouts": (Payout(receiver, 12),)},
+            {"payouts": (Payout(f"{receiver}1", 2),)},
+        ),
+        "one payout and the next": (
+            {"payouts": (Payout(last.receiver, 11), Payout(more, 2))},
+            {"payouts": (Payout(last.receiver, 1), Payout(f"1{more}", 2))},
+        ),
+        "chain and contract": ({"chain": f"{batch.chain}1"}, {"contract": f"1{batch.contract}"}),
+        "contract and number": (
+            {"contract": f"{batch.contract}1", "number": 2},
+            {"number": 12},
+        ),
+        "number and asset": ({"number": 21}, {"asset": f"1{batch.asset}"}),
+        "asset and time": ({"asset": f"{batch.asset}1", "at": 700}, {"at": 1700}),
+    }
+    for name, (one, other) in pairs.items():
+        digests = []
+        for changes in (one, other):
+            payouts = changes.get("payouts", batch.payouts)
+            assert isinstance(payouts, tuple)
+            changed = replace(batch, **{**changes, "payouts": tuple(sorted(payouts, key=lambda one: one.receiver))})
+            with suppress(ValueError):
+                digests.append(plugin.commitment(changed).digest)
+        if len(digests) == 2 and digests[0] == digests[1]:
+            yield f"batches that differ in where {name} meet ({one} and {other}) have the same digest"
+
+
+def _data_hash(trial: Trial) -> Iterator[str]:
+    batch = _sample(trial)
+    for each in (batch, replace(batch, payouts=()), replace(batch, at=batch.at + 1)):
+        published = keccak(leaf_file.encode(each))
+        yield from differ("the data hash", trial.bench.plugin.commitment(each).data_hash, f"0x{published.hex()}")
+
+
+def _refuses(trial: Trial) -> Iterator[str]:
+    batch = _sample(trial)
+    first, second = batch.leaves[:2]
+    wrong = {
+        "no leaves": (),
+        "leaves that are not sorted": (second, first),
+        "two leaves of one account": (first, first),
+        "a counter beyond 256 bits": (replace(first, charged=2**256), second),
+    }
+    for name, leaves in wrong.items():
+        try:
+            trial.bench.plugin.commitment(replace(batch, leaves=leaves))
+            yield f"a batch with {name} is sealed"
+        except ValueError:
+            pass
+
+
+def _check(trial: Trial) -> Iterator[str]:
+    """What `check` lets pass can be in a leaf; what the bench names passes."""
+    bench, plugin = trial.bench, trial.bench.plugin
+    for subscriber in bench.subscribers:
+        for plan in bench.plans:
+            plugin.check(subscriber, plan)
+    cases = [(name, bench.plans[0]) for name in _NAMES] + [(bench.subscribers[0], name) for name in _NAMES]
+    for subscriber, plan in cases:
+        try:
+            plugin.check(subscriber, plan)
+        except ValueError:
+            continue
+        try:
+            account_key(subscriber, plan, plugin.leaf_types)
+            plugin.commitment(replace(_sample(trial), leaves=(Leaf(subscriber, plan, 1, 0),)))
+        except ValueError as error:
+            yield f"check lets {subscriber!r} on {plan!r} pass, and no leaf can name it: {error}"
+
+
+def _check_money(trial: Trial) -> Iterator[str]:
+    """What `check_money` lets pass can be charged, and paid by one batch or several; what the bench names passes."""
+    bench, plugin, chain = trial.bench, trial.bench.plugin, trial.fresh()
+    name, contract, receiver = chain.name, chain.contract, bench.receivers[0]
+    plugin.check_money(name, contract, bench.asset, dict.fromkeys(bench.receivers, 1))
+    cases = [(bench.asset, each, 1) for each in _NAMES]
+    cases += [(each, receiver, 1) for each in _NAMES]
+    cases += [(bench.asset, receiver, 2**bits + less) for bits in (95, 96, 128, 192, 255, 256) for less in (-1, 0)]
+    batch = replace(_sample(trial), chain=name, contract=contract)
+    for asset, paid, amount in cases:
+        try:
+            plugin.check_money(name, contract, asset, {paid: amount})
+        except ValueError:
+            continue
+        leaf = replace(batch.leaves[0], charged=amount, credited=0)
+        try:
+            fits = amount if plugin.max_payout is None else min(amount, plugin.max_payout)
+            plugin.commitment(replace(batch, asset=asset, leaves=(leaf,), payouts=(Payout(paid, fits),)))
+        except ValueError as error:
+            yield f"check_money lets {amount} {asset!r} for {paid!r} pass, and no batch can pay it: {error}"
+
+
+def _max_payout(trial: Trial) -> Iterator[str]:
+    """A batch that pays a receiver so much, or takes it back, can be sealed."""
+    plugin = trial.bench.plugin
+    most = plugin.max_payout
+    if most is not None and (type(most) is not int or most < 1):
+        yield f"`max_payout` is {most!r}, neither None nor a whole number of 1 or more"
+        return
+    for amount in (10**100, -(10**100)) if most is None else (most, -most):
+        try:
+            plugin.commitment(replace(_sample(trial), payouts=trial.payouts(amount)))
+        except ValueError as error:
+            yield f"a payout of {amount} cannot be sealed, though `max_payout` is {most}: {error}"
+
+
+RULES: Rules = {
+    "a seal follows from its batch": _follows,
+    "a root is OpenZeppelin's": _root,
+    "a digest covers every field": _digest,
+    "a digest keeps fields apart": _boundaries,
+    "a data hash is the leaf file's": _data_hash,
+    "a seal refuses bad leaves": _refuses,
+    "check refuses what no leaf can name": _check,
+    "check_money refuses what no batch can pay": _check_money,
+    "a batch can pay the most that is said": _max_payout,
+}

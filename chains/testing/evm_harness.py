@@ -1,0 +1,342 @@
+"""The conformance benches of EVM chains: one contract after the other, on a chain of this machine.
+
+python -m chains.testing chains.testing.evm_harness:TesterBench        # eth-tester: from PyPI alone
+python -m chains.testing chains.testing.evm_harness:AnvilBench         # anvil, which mines when it is told to
+"""
+
+from __future__ import annotations
+
+import tempfile
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from eth_account import Account
+from eth_account.typed_transactions.typed_transaction import TypedTransaction
+from eth_utils.address import to_checksum_address
+from hexbytes import HexBytes
+
+from ledger.amounts import SECOND
+from ledger.events import Leaf
+from ledger.plugins import Chain
+from ledger.settlement.messages import Attempt
+
+from ..commitment import to_hex
+from ..evm import addresses, transactions
+from ..evm.contract import SettlementContract
+from ..evm.deploying import Delays, Roles, deploy_settlement, deploy_token, plan_id, publish_plan
+from ..evm.local import CHAIN_ID, DEV_ACCOUNTS, DevAccount, LocalChain
+from ..evm.local.anvil import Anvil
+from ..evm.local.tester import Tester
+from ..evm.node import Node
+from ..evm.plugin import EvmPlugin
+from ..evm.sending import Sender
+from ..evm.tokens import Token
+from ..evm.transactions import Fees
+from ..evm.wallet import Wallet
+from ..leaves import abi_encode, keccak
+from . import Bench, Elsewhere
+from .gate import Gate
+
+OPERATOR, GUARDIAN, PUBLISHER, FUNDER, ALICE, BOB, SELLER, PLATFORM, *_ = DEV_ACCOUNTS
+
+BLOCK_TIME, WINDOW, FREEZE_DELAY, EXIT_DELAY = 5, 60, 30, 10**9
+"""Seconds. The exit delay is one that no rule waits for."""
+
+_NAMES = {plan_id(PUBLISHER.address, name): name for name in ("small", "large")}
+_ELSEWHERE = CHAIN_ID + 1
+_FINALITY = 2
+_COIN = 10**18
+_CONTRACTS = 1 << 20
+"""For so many contracts subscribers have a purse."""
+
+_DEAR = Fees(most=10**11, priority=10**10)
+
+
+class LocalBench(Bench):
+    """Contracts on one local chain, each made by an account of its own, so that another chain can have the same. The
+    plugin asks the chain's node by a `Gate`, the bench itself does not. Close it: the chain ends with it."""
+
+    plugin = EvmPlugin()
+    subscribers: Sequence[str] = (ALICE.address, BOB.address)
+    plans: Sequence[str] = tuple(_NAMES)
+    receivers: Sequence[str] = (SELLER.address, PLATFORM.address)
+    elsewhere = Elsewhere(
+        addresses.chain_name(_ELSEWHERE), GUARDIAN.address, addresses.asset_name(addresses.chain_name(CHAIN_ID), "0x0")
+    )
+    purse = 2**94
+    depth = _FINALITY
+
+    def __init__(self, *, window: bool = False) -> None:
+        self.window = window
+        self._stack = ExitStack()
+        self._makers: dict[str, str] = {}
+        self._wallets: dict[tuple[str, str], Wallet] = {}
+        self._time = 0
+        self._keys = {each.address: each.key for each in DEV_ACCOUNTS}
+
+    def close(self) -> None:
+        """End the chain. A second call does nothing."""
+        self._stack.close()
+
+    # -- what a kind of local chain says -------------------------------------------------------------------------------
+
+    @abstractmethod
+    def start(self, chain_id: int) -> LocalChain:
+        """A new local chain."""
+
+    def at_once(self) -> AbstractContextManager[object]:
+        """While the context lasts, what is sent is mined at once."""
+        return nullcontext()
+
+    # -- the chain and its contracts -----------------------------------------------------------------------------------
+
+    @cached_property
+    def _local(self) -> LocalChain:
+        return self._stack.enter_context(self.start(CHAIN_ID))
+
+    @cached_property
+    def _gate(self) -> Gate:
+        gate = Gate(self._local.url)
+        self._stack.callback(gate.close)
+        return gate
+
+    @cached_property
+    def _node(self) -> Node:
+        return self._asking(self._local)
+
+    def _asking(self, local: LocalChain) -> Node:
+        node = Node(local.url)
+        self._stack.callback(node.close)
+        return node
+
+    @cached_property
+    def _leaves(self) -> Path:
+        return Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
+
+    @cached_property
+    def _token(self) -> str:
+        sender = self._sender(FUNDER)
+        with self.at_once():
+            token = Token(self._node, deploy_token(sender).contract)
+            for subscriber in self.subscribers:
+                sender.send(*token.mint(subscriber, _CONTRACTS * self.purse))
+        return token.address
+
+    @cached_property
+    def asset(self) -> str:  # type: ignore[override]  # the token is made when the chain is
+        """The test token."""
+        return addresses.asset_name(addresses.chain_name(CHAIN_ID), self._token)
+
+    def _sender(self, account: DevAccount | str, node: Node | None = None, chain_id: int = CHAIN_ID) -> Sender:
+        key = account if isinstance(account, str) else account.key
+        return Sender(node or self._node, key, chain_id=chain_id)
+
+    def _wallet(self, contract: str, address: str) -> Wallet:
+        if (contract, address) not in self._wallets:
+            made = Wallet(self._node, self._keys[address], contract, chain_id=CHAIN_ID)
+            self._wallets[contract, address] = made
+        return self._wallets[contract, address]
+
+    def _deploy(self, maker: str, node: Node, chain_id: int) -> str:
+        """A contract by an account that has never sent anything: its address follows from the account."""
+        self._sender(FUNDER, node, chain_id).send(Account.from_key(maker).address, b"", _COIN)
+        roles = Roles(FUNDER.address, OPERATOR.address, GUARDIAN.address)
+        delays = Delays(WINDOW if self.window else 0, FREEZE_DELAY, EXIT_DELAY)
+        return deploy_settlement(self._sender(maker, node, chain_id), roles, delays).contract
+
+    def fresh(self) -> Chain:
+        """A new contract, for which subscribers have approved all that they have."""
+        maker, asset = to_hex(bytes(Account.create().key)), self.asset
+        with self.at_once():
+            contract = self._deploy(maker, self._node, CHAIN_ID)
+            for subscriber in self.subscribers:
+                self._wallet(contract, subscriber).approve(asset, self.purse)
+        self._makers[contract] = maker
+        return self._connect(addresses.chain_name(CHAIN_ID), contract, self._gate.url)
+
+    def again(self, chain: Chain) -> Chain:
+        """Another connection."""
+        return self._connect(chain.name, chain.contract, self._gate.url)
+
+    def _connect(self, name: str, contract: str, url: str) -> Chain:
+        return self.plugin.connect(name, contract, url=url, key=OPERATOR.key, leaves=self._leaves, tries=1)
+
+    # -- blocks and time -----------------------------------------------------------------------------------------------
+
+    def now(self, chain: Chain) -> int:
+        """The last block's time; a re-organisation does not turn it back."""
+        self._time = max(self._time, self._local.now)
+        return self._time * SECOND
+
+    def mine(self, chain: Chain) -> None:
+        """One block, some seconds after the last: a window does not last for ever."""
+        if self.window:
+            self._local.advance(BLOCK_TIME)
+        else:
+            self._local.mine()
+
+    def pass_time(self, chain: Chain) -> None:
+        """A block, the waits, and so many blocks that all of it is final."""
+        self._local.mine()
+        self._local.advance(max(WINDOW, FREEZE_DELAY) + 1)
+        self._local.mine(_FINALITY)
+
+    # -- who buys, leaves and is paid ----------------------------------------------------------------------------------
+
+    def purchase(self, chain: Chain, subscriber: str, plan: str, shares: Mapping[str, int], credits: int) -> str:
+        """The subscriber buys for itself, with the tokens that it has approved."""
+        return self._buy(chain, subscriber, plan, asset=self.asset, price=shares, credits=credits)
+
+    def purchase_window(self, chain: Chain, subscriber: str, plan: str, shares: Mapping[str, int], seconds: int) -> str:
+        """The same, of a plan that sells a time."""
+        return self._buy(chain, subscriber, plan, asset=self.asset, price=shares, seconds=seconds)
+
+    def purchase_elsewhere(
+        self, chain: Chain, subscriber: str, plan: str, shares: Mapping[str, int], credits: int
+    ) -> str:
+        """For the chain's own coin."""
+        return self._buy(chain, subscriber, plan, asset=self.elsewhere.asset, price=shares, credits=credits)
+
+    def _buy(self, chain: Chain, subscriber: str, plan: str, **terms: Any) -> str:  # noqa: ANN401
+        with self.at_once():  # a re-organisation may have taken the plan away, so it is looked for each time
+            contract = self._wallet(chain.contract, subscriber).contract
+            publish_plan(self._sender(PUBLISHER), contract, _NAMES[plan], **terms)
+        return self._wallet(chain.contract, subscriber).purchase(plan, wait=False).id
+
+    def paid(self, chain: Chain, receiver: str, asset: str) -> int:
+        """What the token moved from the contract to the receiver (for the coin: what the contract says), and what is
+        due."""
+        contract, token = self._wallet(chain.contract, FUNDER.address).contract, addresses.token(asset)
+        return self._moved(contract, token, receiver) + contract.due(token, receiver)
+
+    def _moved(self, contract: SettlementContract, token: str, receiver: str) -> int:
+        if token == addresses.COIN:
+            address, topics = contract.address, [contract.topic("Claimed"), _topic(token), _topic(receiver)]
+        else:
+            address, topics = token, [_TRANSFER, _topic(contract.address), _topic(receiver)]
+        logs = self._node.logs(contract.deployed_block, self._local.height, address, topics)
+        return sum(int.from_bytes(log["data"]) for log in logs)
+
+    def claim(self, chain: Chain, receiver: str) -> None:
+        """Anyone may claim for anyone."""
+        self._wallet(chain.contract, FUNDER.address).claim(self.asset, receiver, wait=False)
+
+    def request_exit(self, chain: Chain, subscriber: str, plan: str) -> None:
+        """The subscriber asks."""
+        self._wallet(chain.contract, subscriber).request_exit(plan, wait=False)
+
+    def leave(self, chain: Chain, subscriber: str, plan: str, leaf: Leaf, proof: Sequence[str]) -> None:
+        """The contract takes the leaf's names from who calls and from the plan."""
+        own = Leaf(subscriber, plan, leaf.charged, leaf.credited)
+        self._wallet(chain.contract, subscriber).exit(own, proof, wait=False)
+
+    def cancel(self, chain: Chain, number: int) -> None:
+        """The guardian calls a batch off."""
+        self._wallet(chain.contract, GUARDIAN.address).cancel(number, "for a trial", wait=False)
+
+    # -- trouble -------------------------------------------------------------------------------------------------------
+
+    def namesake(self, chain: Chain) -> Chain:
+        """The same account makes its first contract on another chain, too."""
+        contract = self._deploy(self._makers[chain.contract], self._far_node, _ELSEWHERE)
+        assert contract == chain.contract
+        return self._connect(self.elsewhere.chain, contract, self._far.url)
+
+    @cached_property
+    def _far(self) -> LocalChain:
+        return self._stack.enter_context(self.start(_ELSEWHERE))
+
+    @cached_property
+    def _far_node(self) -> Node:
+        return self._asking(self._far)
+
+    def cut_off(self, chain: Chain) -> AbstractContextManager[object]:
+        """The gate is shut: who asks by it is refused, as if the node were down."""
+        return self._gate.shut()
+
+    def reorganise(self, chain: Chain, depth: int, keep: bool) -> None:
+        """Empty blocks in place of the last ones; with `keep` their transactions are sent again."""
+        taken = list(self._raw(depth)) if keep else []
+        self._local.reorganise(depth)
+        for raw in taken:
+            self._local.ask("eth_sendRawTransaction", raw)
+        self._local.mine()
+
+    def _raw(self, depth: int) -> Iterator[str]:
+        """The signed transactions of the last blocks, in order."""
+        height = self._local.height
+        for number in range(height - depth + 1, height + 1):
+            for hash in self._local.ask("eth_getBlockByNumber", hex(number), False)["transactions"]:
+                yield _signed(self._local.ask("eth_getTransactionByHash", hash))
+
+    def lose(self, chain: Chain, attempt: Attempt) -> None:
+        """The chain goes back to what it was before it was sent."""
+        before = self._local.snapshot()
+        chain.send(attempt)
+        self._local.restore(before)
+
+    def steal_nonce(self, chain: Chain) -> None:
+        """The operator's key pays its own account nothing."""
+        operator = Account.from_key(OPERATOR.key)
+        nonce = self._node.nonce(operator.address)
+        raw, _ = transactions.sign(
+            operator, chain_id=CHAIN_ID, to=operator.address, data=b"", nonce=nonce, gas=30_000, fees=_DEAR
+        )
+        with self.at_once():
+            self._node.send(raw)
+
+
+class TesterBench(LocalBench):
+    """eth-tester: every transaction is mined as it comes."""
+
+    def start(self, chain_id: int) -> LocalChain:
+        """In this process."""
+        return Tester(chain_id=chain_id)
+
+
+class AnvilBench(LocalBench):
+    """anvil, which mines when it is told to: what was sent waits in the pool."""
+
+    def start(self, chain_id: int) -> LocalChain:
+        """A process of its own. Raises ChainUnavailable where anvil is not installed."""
+        return Anvil(chain_id=chain_id, automine=chain_id != CHAIN_ID)
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """What waits in the pool is mined along."""
+        local = self._anvil
+        local.set_automine(True)
+        try:
+            yield
+        finally:
+            local.set_automine(False)
+
+    @property
+    def _anvil(self) -> Anvil:
+        assert isinstance(self._local, Anvil)
+        return self._local
+
+    def lose(self, chain: Chain, attempt: Attempt) -> None:
+        """It is taken out of the pool."""
+        chain.send(attempt)
+        self._anvil.drop(attempt.transaction)
+
+
+_TRANSFER = to_hex(keccak(b"Transfer(address,address,uint256)"))
+
+
+def _topic(address: str) -> str:
+    return to_hex(abi_encode(("address",), (address,)))
+
+
+def _signed(told: Mapping[str, Any]) -> str:
+    """A mined transaction (EIP-1559) as its sender signed it, from what a node tells of it."""
+    numbers = ("nonce", "maxPriorityFeePerGas", "maxFeePerGas", "gas", "value", "v", "r", "s")
+    fields: dict[str, Any] = {name: int(told[name], 16) for name in numbers}
+    to = to_checksum_address(told["to"]) if told["to"] else b""
+    fields |= {"type": 2, "chainId": CHAIN_ID, "to": to, "data": told["input"], "accessList": ()}
+    return HexBytes(TypedTransaction.from_dict(fields).encode()).to_0x_hex()

@@ -1,0 +1,130 @@
+"""The bench of the mock chain: an example of one, and its proof."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+
+from ledger.errors import ChainUnavailable
+from ledger.events import Leaf
+from ledger.plugins import Chain
+from ledger.settlement.messages import Attempt
+
+from ..mock import Drop, MockChain, MockPlugin, NodeDown
+from .harness import Bench, Elsewhere
+
+START = 1_700_000_000_000_000
+BLOCK = 12_000_000
+
+
+class MockBench(Bench):
+    """Mock chains, as `connect` makes them: a new one at each call. `again` connects to one anew, if it is in a file;
+    a chain in memory is all that there is of it, so its connection is used again."""
+
+    plugin = MockPlugin()
+    subscribers: Sequence[str] = ("alice", "bob")
+    plans: Sequence[str] = ("small", "large")
+    receivers: Sequence[str] = ("seller", "platform")
+    asset = "USD"
+    elsewhere = Elsewhere("mock:elsewhere", "another", "EUR")
+    purse = 2**200
+
+    def __init__(
+        self,
+        connect: Callable[[], MockChain] = MockChain,
+        again: Callable[[MockChain], MockChain] = lambda chain: chain,
+        *,
+        finality: int = 2,
+        window: int = 0,
+    ) -> None:
+        self._connect, self._again = connect, again
+        self.depth, self.window, self._blocks = finality, window > 0, finality + window + 1
+        self.pauses = self._blocks
+
+    def fresh(self) -> Chain:
+        """A new mock chain has one contract, and everybody has any money."""
+        return self._connect()
+
+    def again(self, chain: Chain) -> Chain:
+        """Another connection to it."""
+        return self._again(mock(chain))
+
+    def now(self, chain: Chain) -> int:
+        """Mock chains have no clock: a block is 12 seconds here."""
+        return START + BLOCK * mock(chain).height
+
+    def purchase(self, chain: Chain, subscriber: str, plan: str, shares: Mapping[str, int], credits: int) -> str:
+        """A purchase gets a new id by itself."""
+        return mock(chain).purchase(subscriber, plan, self.asset, shares, credits=credits).id
+
+    def purchase_window(self, chain: Chain, subscriber: str, plan: str, shares: Mapping[str, int], seconds: int) -> str:
+        """A purchase has its own terms."""
+        return mock(chain).purchase(subscriber, plan, self.asset, shares, seconds=seconds).id
+
+    def purchase_elsewhere(
+        self, chain: Chain, subscriber: str, plan: str, shares: Mapping[str, int], credits: int
+    ) -> str:
+        """A contract takes any asset."""
+        return mock(chain).purchase(subscriber, plan, self.elsewhere.asset, shares, credits=credits).id
+
+    def mine(self, chain: Chain) -> None:
+        """One block."""
+        mock(chain).mine()
+
+    def pass_time(self, chain: Chain) -> None:
+        """As many blocks as finality and the window take together."""
+        mock(chain).mine(self._blocks)
+
+    def paid(self, chain: Chain, receiver: str, asset: str) -> int:
+        """What was claimed, and what is due."""
+        return mock(chain).balance(receiver, asset) + mock(chain).due(receiver, asset)
+
+    def claim(self, chain: Chain, receiver: str) -> None:
+        """Anyone may claim for anyone."""
+        mock(chain).claim(receiver, self.asset)
+
+    def request_exit(self, chain: Chain, subscriber: str, plan: str) -> None:
+        """The subscriber asks."""
+        mock(chain).request_exit(subscriber, plan)
+
+    def leave(self, chain: Chain, subscriber: str, plan: str, leaf: Leaf, proof: Sequence[str]) -> None:
+        """It raises `Reverted` where the contract refuses."""
+        mock(chain).exit(subscriber, plan, self.asset, leaf, proof)
+
+    def cancel(self, chain: Chain, number: int) -> None:
+        """The guardian calls a batch off."""
+        mock(chain).cancel(number, "for a trial")
+
+    def reorganise(self, chain: Chain, depth: int, keep: bool) -> None:
+        """With `keep` the transactions go back to the pool."""
+        mock(chain).reorganise(depth, keep=keep)
+
+    def lose(self, chain: Chain, attempt: Attempt) -> None:
+        """A fault of the script."""
+        mock(chain).script(Drop())
+        chain.send(attempt)
+
+    def steal_nonce(self, chain: Chain) -> None:
+        """The mock does it."""
+        mock(chain).steal_nonce()
+
+    def namesake(self, chain: Chain) -> Chain:
+        """What is connected to without a file is a chain of its own."""
+        return self.plugin.connect(self.elsewhere.chain, chain.contract)
+
+    @contextmanager
+    def cut_off(self, chain: Chain) -> Iterator[None]:
+        """A fault of the script, for more calls than will come; what is left of it is used up."""
+        mock(chain).script(NodeDown(calls=100))
+        try:
+            yield
+        finally:
+            while mock(chain).faults_left:
+                with suppress(ChainUnavailable):
+                    chain.final_block()
+
+
+def mock(chain: Chain) -> MockChain:
+    """The chain as what it is, with all that a test may do to it."""
+    assert isinstance(chain, MockChain)
+    return chain

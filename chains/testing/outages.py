@@ -1,0 +1,182 @@
+"""Rules of what goes wrong on a chain: re-organisations, lost transactions, stolen nonces, nodes
+that are down. Money moves exactly once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+from ledger.errors import ChainUnavailable, SendUnknown
+from ledger.settlement.messages import Attempt
+
+from .steps import BLOCKS, Rules, Trial, differ, short
+
+T = TypeVar("T")
+
+
+def _survives(trial: Trial) -> Iterator[str]:
+    """As soon as anything is called final, the deepest re-organisation comes, and it must still be there."""
+    depth = trial.depth
+    chain = trial.funded()
+    own = [trial.submit(chain, trial.batch(chain, 300, 30))]
+    for _ in range(BLOCKS):
+        found, standing = chain.find(1), chain.confirm(own[0])
+        if found.final or standing == "final":
+            break
+        trial.bench.mine(chain)
+    else:
+        yield f"after {BLOCKS} blocks a batch is {found.stage} and not final"
+        return
+    trial.reorganise(chain)
+    after = chain.find(1)
+    if after.stage != found.stage or not after.final:
+        yield (
+            f"a batch was {found.stage} and final in block {found.block}; a re-organisation of {depth} blocks, which "
+            f"undoes nothing final, leaves it {after.stage}, {'final' if after.final else 'not final'}"
+        )
+    yield from differ("its transaction after that re-organisation", chain.confirm(own[0]), "final")
+
+
+def _reorganised(trial: Trial, keep: bool) -> Iterator[str]:
+    """What is not final is taken off the chain at once, or comes back by itself; the same bytes finish it."""
+    depth = trial.depth
+    chain = trial.funded(2)
+    batch = trial.batch(chain, 300, 30)
+    commitment, before = trial.bench.plugin.commitment(batch), trial.paid(chain)
+    with trial.paying(chain, 300, 30) as wrong:
+        own = [trial.submit(chain, batch)]
+        if not chain.find(1).final:
+            trial.reorganise(chain, keep)
+        for connection in (chain, trial.again(chain)):
+            found, standing = connection.find(1), connection.confirm(own[0])
+            if found.stage == "absent" and standing not in ("gone", "pending"):
+                yield f"a batch that a re-organisation of {depth} took away is absent, and its transaction {standing}"
+            if found.stage != "absent" and found.digest != commitment.digest:
+                yield f"after a re-organisation of {depth}, find has the digest {found.digest}, not {commitment.digest}"
+        if found.stage == "absent":
+            yield from differ(
+                "what receivers have once a re-organisation took the batch away", trial.paid(chain), before
+            )
+        for _ in range(2):
+            chain.send(own[0])
+        trial.bench.mine(chain)
+        trial.carry(chain, batch, own)
+        yield from differ("the transaction that was sent again", chain.confirm(own[0]), "final")
+        chain.send(own[0])
+        trial.bench.pass_time(chain)
+    yield from wrong
+
+
+def _lost(trial: Trial) -> Iterator[str]:
+    """A transaction that is in no block and in no pool is `gone`, and the same bytes can still be mined."""
+    chain = trial.funded()
+    batch = trial.batch(chain, 300, 30)
+    with trial.paying(chain, 300, 30) as wrong:
+        attempt = trial.prepare(chain, batch)
+        trial.able(trial.bench.lose, chain, attempt)
+        for connection in (chain, trial.again(chain)):
+            yield from differ("a transaction that was lost", connection.confirm(attempt), "gone")
+            yield from differ("a batch whose transaction was lost", connection.find(1).stage, "absent")
+            trial.bench.mine(chain)
+        trial.carry(chain, batch, own := [attempt])
+        yield from differ("the transaction that was sent again", chain.confirm(own[0]), "final")
+    yield from wrong
+
+
+def _stolen(trial: Trial) -> Iterator[str]:
+    """Only when the other one is final it can never be mined; then a new attempt takes the next nonce, and pays."""
+    chain = trial.funded()
+    batch = trial.batch(chain, 300, 30)
+    with trial.paying(chain, 300, 30) as wrong:
+        attempt = trial.prepare(chain, batch)
+        own = [attempt]
+        trial.able(trial.bench.steal_nonce, chain)
+        if trial.bench.depth and chain.confirm(attempt) == "replaced":
+            yield "a transaction is called replaced before the one with its nonce is final"
+        trial.send_anyway(chain, attempt)
+        trial.bench.pass_time(chain)
+        for connection in (chain, trial.again(chain)):
+            yield from differ("a transaction whose nonce another has used", connection.confirm(attempt), "replaced")
+        yield from differ("its batch", chain.find(1).stage, "absent")
+        again = trial.prepare(chain, batch, own)
+        yield from differ("the number of the next attempt", again.attempt, 2)
+        if again.transaction == attempt.transaction:
+            yield "the next attempt is the very transaction that can never be mined"
+            return
+        own.append(again)
+        chain.send(again)
+        trial.carry(chain, batch, own)
+    yield from wrong
+
+
+def _reorganised_purchase(trial: Trial) -> Iterator[str]:
+    """Money that a re-organisation took out of the escrow cannot be paid out of it."""
+    chain = trial.funded()
+    trial.buy(chain)
+    trial.reorganise(chain)
+    if len(list(chain.facts(0, 0))) > 1:
+        return  # it was too deep in, or has come back by itself
+    if chain.simulate(trial.batch(chain, 900, 500)) is None:
+        yield "simulate takes a batch that pays out of a purchase which a re-organisation took away"
+
+
+def _cut_off(trial: Trial) -> Iterator[str]:
+    """What cannot be asked raises ChainUnavailable, or is answered from a cache, as it is; nothing is sent unsaid. A
+    batch that was to be sent meanwhile is paid once all the same."""
+    chain, account, receiver = trial.funded(), trial.account, trial.bench.receivers[0]
+    first = trial.batch(chain, 300, 30)
+    own: list[Attempt] = []
+    trial.carry(chain, first, own)
+    second, rival = trial.batch(chain, 50, 5, after=first), trial.batch(chain, 400, 40)
+    attempt = trial.prepare(chain, second)
+    asks: dict[str, Callable[[], object]] = {
+        "facts": lambda: list(chain.facts()),
+        "simulate": lambda: chain.simulate(second),
+        "simulate of another batch 1": lambda: chain.simulate(rival) is None,
+        "find": lambda: chain.find(1),
+        "confirm": lambda: chain.confirm(own[-1]),
+        "published": lambda: chain.published(1),
+        "access": lambda: chain.access(*account),
+        "due": lambda: chain.due(receiver, first.asset),
+        "claimed": lambda: chain.claimed(receiver, first.asset),
+        "escrow": lambda: chain.escrow(first.asset),
+    }
+    true = {name: ask() for name, ask in asks.items()}
+    final = chain.final_block()
+    with trial.able(trial.bench.cut_off, chain):
+        for name, ask in asks.items():
+            yield from _unsaid(name, ask, (ChainUnavailable,), lambda answer, name=name: answer == true[name])  # type: ignore[misc]
+        yield from _unsaid("final_block", chain.final_block, (ChainUnavailable,), lambda answer: answer <= final)
+        yield from _unsaid("prepare", lambda: chain.prepare(second, []), (ChainUnavailable,), lambda answer: True)
+        yield from _unsaid("send", lambda: chain.send(attempt), (ChainUnavailable, SendUnknown), lambda answer: False)
+        yield from _unsaid("connecting again", lambda: trial.again(chain), (ChainUnavailable,), lambda answer: True)
+    with trial.paying(chain, 50, 5) as wrong:
+        trial.carry(chain, second, [attempt])
+    yield from wrong
+
+
+def _unsaid(
+    name: str, ask: Callable[[], T], right: tuple[type[Exception], ...], may_be: Callable[[T], bool]
+) -> Iterator[str]:
+    """What is wrong with how a question ends that cannot be asked."""
+    expected = " or ".join(kind.__name__ for kind in right)
+    try:
+        answer = ask()
+    except right:
+        return
+    except Exception as error:  # noqa: BLE001 - foreign code: whatever it raises is the finding
+        yield f"`{name}` raises {type(error).__name__}, not {expected}, while the chain cannot be reached: {error}"
+        return
+    if not may_be(answer):
+        yield f"`{name}` says {short(answer)} while the chain cannot be reached, and does not raise {expected}"
+
+
+RULES: Rules = {
+    "what is final stays": _survives,
+    "a re-organised batch pays once": lambda trial: _reorganised(trial, keep=False),
+    "a batch that comes back pays once": lambda trial: _reorganised(trial, keep=True),
+    "money that is gone is not paid out": _reorganised_purchase,
+    "a lost transaction is sent again": _lost,
+    "a stolen nonce is given up for good": _stolen,
+    "a chain that is cut off says so": _cut_off,
+}

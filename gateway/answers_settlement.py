@@ -1,0 +1,68 @@
+"""What `settle` and `batches` answer in JSON, key by key as the contract has it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from replay.audit.findings import time_text
+from replay.reports.batches import BatchTold
+from replay.reports.money import Money
+
+from . import answers
+
+
+def settled(batch: BatchTold) -> dict[str, Any]:
+    """A batch in the answer of `settle`."""
+    return {
+        "number": batch.number,
+        "asset": batch.asset,
+        "covers": batch.covers,
+        "root": batch.root,
+        "digest": batch.digest,
+        "accounts": batch.accounts,
+        "payouts": batch.payouts,
+        "state": batch.state,
+        "attempts": batch.attempts,
+        "transaction": batch.transaction or None,
+    }
+
+
+def listed(batch: BatchTold) -> dict[str, Any]:
+    """A batch in the answer of `batches`."""
+    return settled(batch) | {
+        "chain": batch.chain,
+        "contract": batch.contract,
+        "block": batch.block or None,
+        "opened": time_text(batch.opened),
+        "ended": None if batch.ended is None else time_text(batch.ended),
+        "reason": batch.reason or None,
+    }
+
+
+def settle_answer(log: Path, chain: str, batches: Iterable[BatchTold], money: Iterable[Money]) -> dict[str, Any]:
+    """The answer of `settle`."""
+    return {
+        "log": answers.path_text(log),
+        "chain": chain,
+        "batches": [settled(each) for each in batches],
+        "money": [money_answer(each) for each in money],
+    }
+
+
+def batches_answer(log: Path, batches: Iterable[BatchTold], money: Iterable[Money]) -> dict[str, Any]:
+    """The answer of `batches`."""
+    return {
+        "log": answers.path_text(log),
+        "batches": [listed(each) for each in batches],
+        "money": [money_answer(each) for each in money],
+    }
+
+
+def money_answer(money: Money) -> dict[str, Any]:
+    """An asset's money in the answers."""
+    oldest = money.oldest_unsettled
+    return msgspec.structs.asdict(money) | {"oldest_unsettled": None if oldest is None else time_text(oldest)}

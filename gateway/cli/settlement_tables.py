@@ -1,0 +1,151 @@
+"""Batches and money for eyes: the money first, then a line a batch with short hashes, and whole ones where asked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from replay.audit.findings import time_text
+from replay.reports.batches import BatchTold
+from replay.reports.money import Money
+
+from . import render
+
+_MAX_SHOWN = 2
+_ONE_LINE = 32
+"""How long a batch's payouts may be to stand in one line."""
+
+_OURS = ("it was called off on the chain", "the chain has another batch", "batch ")
+"""How the reasons of failed batches begin that the outbox and the ledger give; all others are the chain's own words."""
+
+
+# -- money -------------------------------------------------------------------------------------------------------------
+
+
+def show_money(money: Sequence[Money], end: int) -> None:
+    """What a seller asks: what is earned, what of it came, what waits and since when; and the same by receiver."""
+    if not money:
+        render.line("nothing was earned yet")
+        return
+    columns = ("asset", ">earned", ">settled", ">outstanding", "oldest unsettled")
+    rows = (
+        (short(each.asset), *_amounts(each.earned, each.settled, each.outstanding), _wait(each, end)) for each in money
+    )
+    render.table(columns, rows, "money, in each asset's smallest unit")
+    render.line()
+    receivers = [(short(each.asset), receiver) for each in money for receiver in each.receivers]
+    table = [(one.receiver, asset, *_amounts(one.earned, one.settled, one.outstanding)) for asset, one in receivers]
+    lefts = [(short(each.asset), each.left_by_rounding) for each in money if each.left_by_rounding.earned]
+    table += [("(left by rounding)", asset, *_amounts(*left)) for asset, left in lefts]
+    render.table(("receiver", "asset", ">earned", ">settled", ">outstanding"), table)
+    if lefts:
+        render.line("what rounding down leaves is paid once a purchase is used up")
+
+
+def show_elsewhere(money: Sequence[Money], chain: str | None) -> None:
+    """What is outstanding and no batch on this chain will pay; without a chain, on any."""
+    lines = [
+        f"{render.amount(each.unfunded)} {each.asset} is outstanding from purchases that no chain holds: "
+        "it is not settled here"
+        for each in money
+        if each.unfunded and each.is_due
+    ]
+    lines += [
+        f"{render.amount(amount)} {each.asset} is outstanding on {other}: settle it with --chain {other}"
+        for each in money
+        for other, amount in each.outstanding_on.items()
+        if chain not in (None, other) and each.is_due
+    ]
+    if lines:
+        render.line()
+        for line in lines:
+            render.line(line)
+
+
+def _amounts(*amounts: int) -> Iterator[str]:
+    return (render.amount(each) for each in amounts)
+
+
+def _wait(money: Money, end: int) -> str:
+    if money.oldest_unsettled is None:
+        return "-"
+    return f"{seconds_text(money.oldest_unsettled)}, {span(end - money.oldest_unsettled)} before the log's end"
+
+
+# -- batches -----------------------------------------------------------------------------------------------------------
+
+
+def show_batches(told: Sequence[BatchTold], title: str, hashes: bool = False) -> None:
+    """A row a batch, and why those that failed or are in doubt did; with `hashes`, what the chain has in full."""
+    places = {(batch.chain, batch.contract) for batch in told}
+    several = len(places) > 1
+    where = f"{title}, all of contract {told[0].contract} on {told[0].chain}" if not several else title
+    names = ("chain", "contract") * several
+    columns = ("batch", *names, "asset", "state", ">accounts", "payouts", "opened", "took", "root", "transaction")
+    render.table(columns, [row for batch in told for row in _rows(batch, several)], where)
+    for line in _reasons(told):
+        render.line(line)
+    if hashes:
+        render.line()
+        render.table(("batch", ">block", ">attempts", "what", "hash"), _hashes(told), "hashes")
+
+
+def _rows(batch: BatchTold, several: bool) -> Iterator[tuple[object, ...]]:
+    """A batch's row; where its payouts are long, as addresses make them, each further one has a row of its own."""
+    payouts = [f"{short(each.receiver)} {render.amount(each.amount, signed=True)}" for each in batch.payouts]
+    more = [f"{len(payouts) - _MAX_SHOWN} more"] * (len(payouts) > _MAX_SHOWN)
+    shown = payouts[:_MAX_SHOWN] + more or ["-"]
+    first, *others = [joined] if len(joined := ", ".join(shown)) <= _ONE_LINE else shown
+    where = (batch.chain, short(batch.contract)) * several
+    asset = short(batch.asset.removeprefix(f"{batch.chain}/").removeprefix("erc20:"))
+    took = "-" if batch.ended is None else span(batch.ended - batch.opened)
+    rest = seconds_text(batch.opened), took, short(batch.root), short(batch.transaction) or "-"
+    yield batch.number, *where, asset, batch.state, batch.accounts, first, *rest
+    for other in others:
+        yield "", *("" for _ in where), "", "", "", other, *("" for _ in rest)
+
+
+def _hashes(told: Sequence[BatchTold]) -> Iterator[tuple[object, ...]]:
+    for batch in told:
+        yield batch.number, batch.block or "-", batch.attempts, "root", batch.root
+        yield "", "", "", "digest", batch.digest
+        yield "", "", "", "transaction", batch.transaction or "-"
+
+
+def _reasons(told: Sequence[BatchTold]) -> Iterator[str]:
+    """Why batches failed or are in doubt, and what to do where the last one of its kind failed."""
+    last = {(batch.chain, batch.contract, batch.asset): batch for batch in told}
+    for batch in told:
+        if batch.reason:
+            chain_said = batch.state == "failed" and not batch.reason.startswith(_OURS)
+            why = f"the chain refused it: {batch.reason}" if chain_said else batch.reason
+            yield f"batch {batch.number} of {batch.contract} {batch.state}: {why}"
+        if batch.state == "failed" and batch is last[batch.chain, batch.contract, batch.asset]:
+            yield (
+                "  its payouts are in the next batch, so settle again; if that fails too, "
+                "what the reason names must be mended on the chain first"
+            )
+
+
+# -- words -------------------------------------------------------------------------------------------------------------
+
+
+def short(text: str) -> str:
+    """Text whose long hashes and addresses are shortened: 0x1234…abcd."""
+    return re.sub(r"0x([0-9A-Fa-f]{4})[0-9A-Fa-f]{4,}([0-9A-Fa-f]{4})(?![0-9A-Fa-f])", r"0x\1…\2", text)
+
+
+def seconds_text(at: int) -> str:
+    """A time without its fraction: `2023-11-16T18:15:46Z`."""
+    return re.sub(r"\.\d+Z$", "Z", time_text(at))
+
+
+def span(microseconds: int) -> str:
+    """A length of time in its two largest units: `3 d 4 h`, `5 min 6 s`, `0 s`."""
+    seconds = max(microseconds, 0) // 1_000_000
+    parts = []
+    for name, size in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
+        count, seconds = divmod(seconds, size)
+        if count:
+            parts.append(f"{count} {name}")
+    return " ".join(parts[:2]) or "0 s"

@@ -1,0 +1,119 @@
+"""Logs opened to be read, and what they say at a moment.
+
+Without a moment a reading is of the log's end: what stands in it, not what the wall clock has done to that since. The
+chain of hashes is checked on the way, so that the balance in a log that was changed is an error, not a number.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from itertools import takewhile
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from ledger.errors import BadData, NotFound
+from ledger.folding import as_of
+from ledger.log import Entry, entries
+from ledger.plugins import Store, stores
+from ledger.readings import Reading
+from ledger.statements import Statement, StatementLine, statement
+from replay.reports.exports import Verified
+from replay.workload.moments import calendar_time
+
+from .cli.errors import Usage
+from .cli.spelling import as_known
+
+
+class Moment(NamedTuple):
+    """After a sequence, or at a time (UTC microseconds)."""
+
+    seq: int | None
+    at: int | None
+
+
+def moment(text: str) -> Moment:
+    """A moment as it is written on the command line."""
+    if re.fullmatch("[0-9]{1,19}", text):
+        return Moment(int(text), None)
+    if text == "now":
+        return Moment(None, time.time_ns() // 1000)
+    try:
+        return Moment(None, calendar_time(text))
+    except BadData as error:
+        hint = "give a sequence number, a time such as 2023-11-16T18:15:46.680590Z (UTC where it says no zone), or now"
+        raise Usage(str(error), hint) from error
+
+
+@contextmanager
+def opened(path: Path, warn: bool = True) -> Iterator[Store]:
+    """The log at `path`, to be read. Without `warn` one that lacks its write-ahead file is opened without a word."""
+    with closing(stores.get("sqlite")(path, read_only=True, warn=warn)) as store:
+        yield store
+
+
+def within(store: Store, seq: int) -> None:
+    """Usage where the log ends before that sequence."""
+    if seq > (head := store.head().seq):
+        raise Usage(f"the log ends at sequence {head}, before {seq}", "give an earlier sequence")
+
+
+def reading(store: Store, text: str | None) -> Reading:
+    """The books at the moment that `text` says, or at the head."""
+    chosen = Moment(store.head().seq, None) if text is None else moment(text)
+    if chosen.seq is not None:
+        within(store, chosen.seq)
+    for _ in Verified(store):
+        pass
+    return as_of(store, seq=chosen.seq, at=chosen.at)
+
+
+def subscriber_in(now: Reading, subscriber: str) -> str:
+    """The subscriber as the log has it, where it is an EVM address in another spelling. Raises Usage as `as_known`."""
+    return as_known(
+        subscriber, lambda name: bool(now.balances(name)), lambda: (account.subscriber for account in now.balances())
+    )
+
+
+def statement_of(
+    store: Store, subscriber: str, plan: str, upto: str | None, begin: str | None
+) -> tuple[Reading, Statement]:
+    """An account's statement from one moment to another: it opens with what one up to `begin` closes with. Where the
+    subscriber is an EVM address, it is found in any spelling, and the statement has the log's."""
+    start = None if begin is None else moment(begin)
+    if start is not None and start.seq is not None:
+        within(store, start.seq)
+    now = reading(store, upto)
+    if start is not None and ((start.seq or 0) > now.seq or (upto is not None and (start.at or 0) > now.at)):
+        raise Usage(f"--from {begin} is later than where the statement ends", "swap --from and --as-of")
+    subscriber = subscriber_in(now, subscriber)
+    known = takewhile(lambda entry: entry.seq <= now.seq, entries(store.read(0)))
+    instants: dict[int, int] = {}
+    pending = now.pending(subscriber, plan)
+    whole = statement(_noting(known, instants), subscriber, plan, now.at, pending, None)
+    if whole is None:
+        raise NotFound(f"{subscriber} has no account on {plan}", "`tollbook balance LOG` lists the accounts")
+    return now, whole if start is None else _later(whole, start, instants)
+
+
+def _noting(known: Iterable[Entry], instants: dict[int, int]) -> Iterator[Entry]:
+    """Pass entries on, and note when those took place that were written only later."""
+    for entry in known:
+        if (instant := getattr(entry.event, "instant", None)) is not None:
+            instants[entry.seq] = instant
+        yield entry
+
+
+def _later(whole: Statement, start: Moment, instants: dict[int, int]) -> Statement:
+    def before(line: StatementLine) -> bool:
+        if start.at is not None:
+            return instants.get(line.seq or 0, line.at) <= start.at
+        return line.seq is not None and line.seq <= (start.seq or 0)
+
+    earlier = sum(1 for _ in takewhile(before, whole.lines))
+    opening = whole.lines[earlier - 1].balance if earlier else whole.opening
+    return msgspec.structs.replace(whole, opening=opening, lines=whole.lines[earlier:])

@@ -1,0 +1,146 @@
+"""What an audit found, as plain values that serialise as the contract's AUDIT."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+import msgspec
+
+MAX_LISTED = 100
+"""Findings of one kind that are listed. All are counted."""
+
+_MAX_LENGTH = 200
+_WIDEST = 1024
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """One place where the log is not what it must be. `seq` is the event's sequence, or that of its commit."""
+
+    kind: str
+    seq: int | None
+    field: str
+    expected: Any
+    found: Any
+    message: str
+
+
+class Check(msgspec.Struct, frozen=True, kw_only=True):
+    """One kind of finding: how many things were checked for it, and how many findings that gave."""
+
+    name: str
+    checked: int
+    findings: int
+
+
+class ReportHead(msgspec.Struct, frozen=True, kw_only=True):
+    """The end of the log as it was read."""
+
+    seq: int
+    commits: int
+    at: str | None
+    hash: str
+
+
+class Unverified(msgspec.Struct, frozen=True, kw_only=True):
+    """Charges that no installed policy can compute again, and the policies that these would need; batches whose roots
+    no installed plugin can, and their chains; purchases and exits on a chain of plans that the log lacks."""
+
+    charges: int
+    policies: tuple[str, ...]
+    batches: int = 0
+    chains: tuple[str, ...] = ()
+    facts: int = 0
+
+
+class Leap(msgspec.Struct, frozen=True, kw_only=True):
+    """A place where the log's time jumped ahead and then stood still: the clock was behind its log.
+
+    `seq` is that of the commit at which it jumped, to `at`, by `ahead_us` microseconds; so many later `commits` have
+    exactly that time.
+    """
+
+    seq: int
+    at: str
+    ahead_us: int
+    commits: int
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """An audit's answer. `warnings` say what is no fault of the log, and is yet not what anybody audits; `leaps` of the
+    clock are told, and are no findings."""
+
+    log: str
+    verdict: Literal["clean", "findings"]
+    head: ReportHead
+    checks: tuple[Check, ...]
+    unverified: Unverified
+    findings: tuple[Finding, ...]
+    warnings: tuple[str, ...] = ()
+    leaps: tuple[Leap, ...] = ()
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing was found."""
+        return self.verdict == "clean"
+
+
+class Findings:
+    """Collects what the checks find. A finding says what was expected and what stands there."""
+
+    def __init__(self) -> None:
+        self.checked: Counter[str] = Counter()
+        self.counts: Counter[str] = Counter()
+        self.listed: list[Finding] = []
+
+    def add(self, kind: str, seq: int | None, field: str, expected: object, found: object, message: str) -> None:
+        """Count one more finding, and list it while there are not too many of its kind."""
+        self.counts[kind] += 1
+        if self.counts[kind] <= MAX_LISTED:
+            finding = Finding(
+                kind=kind, seq=seq, field=field, expected=_plain(expected), found=_plain(found), message=message
+            )
+            self.listed.append(finding)
+
+    def checks(self, kinds: tuple[str, ...]) -> tuple[Check, ...]:
+        """The kinds as checks, in their order."""
+        return tuple(Check(name=kind, checked=self.checked[kind], findings=self.counts[kind]) for kind in kinds)
+
+
+def in_order(found: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Findings by the sequence that they are about; those about none come last."""
+    return tuple(sorted(found, key=lambda each: (each.seq is None, each.seq or 0)))
+
+
+def time_text(at: int) -> str:
+    """UTC microseconds as `2023-11-16T18:15:46.680590Z`; what no calendar holds, as the number itself."""
+    try:
+        return (_EPOCH + timedelta(microseconds=at)).strftime("%Y-%m-%dT%H:%M:%S.%fZ").rjust(27, "0")
+    except OverflowError:
+        return str(at)
+
+
+def _plain(value: object) -> object:
+    """A value as JSON can hold it, cut to what a reader can take in."""
+    match value:
+        case None | bool():
+            return value
+        case int():
+            return value if value.bit_length() <= _WIDEST else f"a whole number of {value.bit_length()} bits"
+        case bytes():
+            return _cut(value.hex())
+        case str():
+            return _cut(value.encode(errors="replace").decode())
+        case dict():
+            return {_cut(str(name)): _plain(each) for name, each in list(value.items())[:_MAX_LENGTH]}
+        case list() | tuple():
+            return [_plain(each) for each in value[:_MAX_LENGTH]]
+        case _:
+            return _cut(str(value))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _MAX_LENGTH else f"{text[:_MAX_LENGTH]}…"

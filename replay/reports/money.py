@@ -1,0 +1,82 @@
+"""Money as `settle` and `batches` answer it: what was earned, what came of it, and where the rest is outstanding."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+
+from ledger.books import Books
+from ledger.plugins import Store
+from ledger.readings import Earned, Reading
+
+from .unsettled import UNFUNDED, oldest_unsettled, outstanding_by_chain
+
+
+class Receiver(msgspec.Struct, frozen=True, kw_only=True):
+    """A receiver's money in the asset's smallest unit: earned = settled + outstanding."""
+
+    receiver: str
+    earned: int
+    settled: int
+    outstanding: int
+
+
+class Left(NamedTuple):
+    """What rounding down leaves of what lots have earned: it is nobody's until a lot is used up."""
+
+    earned: int
+    settled: int
+    outstanding: int
+
+
+class Money(msgspec.Struct, frozen=True, kw_only=True):
+    """An asset's money in its smallest unit: earned = settled + outstanding.
+
+    outstanding = Σ outstanding_on (by chain) + unfunded, which was earned from purchases that no chain holds.
+    """
+
+    asset: str
+    earned: int
+    settled: int
+    outstanding: int
+    outstanding_on: dict[str, int]
+    unfunded: int
+    oldest_unsettled: int | None
+    receivers: list[Receiver]
+
+    @property
+    def is_due(self) -> bool:
+        """Whether a receiver is due anything, or owes it: what rounding leaves alone no batch can pay."""
+        return any(receiver.outstanding for receiver in self.receivers)
+
+    @property
+    def left_by_rounding(self) -> Left:
+        """The asset's money less the receivers'."""
+        names = ("earned", "settled", "outstanding")
+        return Left(*(getattr(self, name) - sum(getattr(one, name) for one in self.receivers) for name in names))
+
+
+def money_of(store: Store, books: Books) -> list[Money]:
+    """What was earned, what receivers have of it and what is outstanding, by asset, at the books' moment."""
+    oldest, places = oldest_unsettled(store, books), outstanding_by_chain(books)
+    return [
+        Money(
+            asset=each.asset,
+            earned=each.earned,
+            settled=each.settled,
+            outstanding=each.outstanding,
+            outstanding_on={
+                chain: amount for (asset, chain), amount in places.items() if asset == each.asset and chain != UNFUNDED
+            },
+            unfunded=places.get((each.asset, UNFUNDED), 0),
+            oldest_unsettled=oldest.get(each.asset),
+            receivers=[_receiver(each, name) for name in sorted(each.due)],
+        )
+        for each in Reading(books, books.at).earned()
+    ]
+
+
+def _receiver(asset: Earned, name: str) -> Receiver:
+    earned, outstanding = asset.receivers.get(name, 0), asset.due[name]
+    return Receiver(receiver=name, earned=earned, settled=earned - outstanding, outstanding=outstanding)
