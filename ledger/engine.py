@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, TypeAlias, Unpack
 
 import msgspec
 
-from .books import Books, Settling
+from .books import Books
 from .clock import Clock, WallClock, system_clock
 from .commands import (
     MAX_TIME,
@@ -33,19 +33,21 @@ from .commands import (
     Tick,
     admit,
 )
-from .decisions import command_refers, decide
+from .decisions import decide
 from .decisions.case import NO_EVIDENCE, Case, Decision, Replay
 from .draft import Draft
 from .errors import BadData, Closed, Conflict, Damaged, LogError
 from .events import Recorded, decode_one, encode
 from .folding import as_of, fold, latest_snapshot, snapshot_of
 from .forking import know, opening
+from .identity import referenced_seq
 from .log import Commit, Entry, Head, commit_hash, decode_commit, encode_commit, entries, origin
 from .plugins import HoldingStore, PausingStore, Store, stores
 from .queue import CommandQueue
 from .readings import Balance, BatchReading, Earned, EscrowedLot, LotReading, Reading, RequestReading
 from .refusal_records import RefusalNotes
 from .refusals import Refusal, Refused
+from .settlement.state import Settling
 from .statements import Explanation, Statement, explain, statement
 from .tariffs import Tariffs
 
@@ -470,7 +472,7 @@ class Ledger:
 
     def _evidence(self, case: Case, group: _Group, command: AnyCommand) -> Mapping[int, Entry]:
         """The events of closed things that the command is about, read from the log, or from the group before it."""
-        seq = command_refers(command)
+        seq = referenced_seq(command)
         needed = isinstance(command, Adjust) or seq not in case.books.open
         if not needed or not 0 < seq <= self._head.seq + len(group.events):
             return NO_EVIDENCE

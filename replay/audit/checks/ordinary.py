@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ledger.accounts import Account, OpenRequest
 from ledger.amounts import SECOND, add_usage
-from ledger.books import Account, OpenRequest, Plan
+from ledger.catalogue import Plan
 from ledger.events import Charged, Draws, Event, Limits, Released, Requested, Usage
 from ledger.periods import period
 from ledger.rating import credits, difference, marginal
@@ -85,7 +86,7 @@ def charged(case: Case, event: Charged) -> bool:
     plan = _quiet(case, account, event)
     request = case.request = account.requests[event.request] if event.request else None
     if request is None:
-        version, hold = plan.tariffs[-1].version, NOTHING
+        version, hold = plan.tariffs[-1].version, EMPTY
         if event.deadline is not None or (event.agent and event.agent not in case.books.agents):
             return False
         if account.frozen or not account.burn or not account.lots[account.burn[0]].lives(case.at):
@@ -177,5 +178,5 @@ def _whole(usage: Usage) -> Usage:
 ORDINARY: dict[type[Event], Callable[[Case, Any], bool]] = {Requested: requested, Charged: charged, Released: released}
 """By event, what recognises the ordinary ones; all others go through the checks. What raises recognises nothing."""
 
-NOTHING: Draws = ()
+EMPTY: Draws = ()
 NO_LIMITS = Limits()
