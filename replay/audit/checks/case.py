@@ -34,7 +34,7 @@ from ledger.events import (
 from ledger.movements import Journal
 from ledger.periods import kept, period
 from ledger.plugins import Policy, Price
-from ledger.rating import derivable, says_what_it_reads
+from ledger.rating import declares_dimensions, derivable
 from ledger.reducers import late_until, reduce
 from ledger.tariffs import Tariffs
 
@@ -469,7 +469,7 @@ class Case:
         policy = self.rating(version)
         if policy is None or self.plan.terms.unpriced == "free":
             return policy is not None
-        if not says_what_it_reads(policy):
+        if not declares_dimensions(policy):
             return True
         read = policy.reads(labels)
         return read is None or read.issuperset(usage)
