@@ -196,7 +196,7 @@ def test_a_job_that_is_left_over_leads_no_queue_that_is_not_its_own() -> None:
         async with AsyncLedger(Ledger.open(clock=Clock())) as crowd:
             await crowd.execute_many([PLAN, BUY])
             stale = crowd.ticket([USE])
-            crowd.ask(stale)
+            crowd.enqueue(stale)
             await stale.answered
             queue, inside, go_on = crowd.ledger.queue, threading.Event(), threading.Event()
             do = queue._do
