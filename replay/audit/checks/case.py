@@ -340,13 +340,14 @@ class Case:
 
     `taken` collects, in one part of an audit, the digests of what may be taken in only once.
     `folded`, `touched` and `compared` count events, those of them about an account, and lots that were held to the
-    journal; `recognised` counts events by type that were seen to be right at a glance (see `ordinary`).
+    journal; `accepted` counts, by type, the events that the fast path accepted.
     """
 
     __slots__ = (
         "_day",
         "_policies",
         "_ratings",
+        "accepted",
         "account",
         "acted",
         "at",
@@ -368,7 +369,6 @@ class Case:
         "lent",
         "passed_over",
         "plan",
-        "recognised",
         "request",
         "seq",
         "settled",
@@ -406,7 +406,7 @@ class Case:
         self.taken: list[bytes] | None = None
         self._day = -1
         self.folded = self.touched = self.compared = 0
-        self.recognised: Counter[type[Event]] = Counter()
+        self.accepted: Counter[type[Event]] = Counter()
         self.unverified: dict[str, int] = {}
         self.unsealed: dict[str, int] = {}
         self._policies: dict[tuple[str, int], Policy | None] = {}
