@@ -48,12 +48,12 @@ from ..refusals import Reason, Refusal, Refused
 from ..settlement import decide as settlement
 from . import catalogue, purchases
 from .adjustments import adjust
-from .case import Case, Decision, Replay, refusal_of
 from .charges import charge
-from .refusal_facts import told_by_the_clock
+from .context import Context, Decision, Replay, refusal_of
+from .refusal_facts import with_clock_skew
 from .requests import extend, release, request
 
-_CATALOGUE: dict[type, Callable[[Case, Any], list[Recorded]]] = {
+_CATALOGUE: dict[type, Callable[[Context, Any], list[Recorded]]] = {
     CreatePlan: catalogue.create_plan,
     RepricePlan: catalogue.reprice_plan,
     RetirePlan: catalogue.retire_plan,
@@ -61,7 +61,7 @@ _CATALOGUE: dict[type, Callable[[Case, Any], list[Recorded]]] = {
     UpdateAgent: catalogue.update_agent,
     RetireAgent: catalogue.retire_agent,
 }
-_DECISIONS: dict[type, Callable[[Case, Any], Decision]] = {
+_DECISIONS: dict[type, Callable[[Context, Any], Decision]] = {
     Purchase: purchases.purchase,
     Give: purchases.give,
     Withdraw: purchases.withdraw,
@@ -82,27 +82,27 @@ _DECISIONS: dict[type, Callable[[Case, Any], Decision]] = {
     FailSettlement: settlement.fail,
     MarkSettlementUnknown: settlement.doubt,
     AdoptSettlement: settlement.adopt,
-    Tick: lambda case, command: Decision(settlement.all_due(case)[1], []),
+    Tick: lambda context, command: Decision(settlement.all_due(context)[1], []),
 }
 
 
-def decide(case: Case, command: AnyCommand) -> Decision | Replay | Refused:
+def decide(context: Context, command: AnyCommand) -> Decision | Replay | Refused:
     """The events of a command, the first answer of one that was done before, or the reason to refuse it."""
-    decided = _decide(case, command)
-    return told_by_the_clock(decided, case.behind) if isinstance(decided, Refused) else decided
+    decided = _decide(context, command)
+    return with_clock_skew(decided, context.behind) if isinstance(decided, Refused) else decided
 
 
-def _decide(case: Case, command: AnyCommand) -> Decision | Replay | Refused:
+def _decide(context: Context, command: AnyCommand) -> Decision | Replay | Refused:
     try:
         if (check := _CONTENT.get(type(command))) is not None:
-            check(case, command)
+            check(context, command)
         print_ = fingerprint(command) if is_identified(command) else ""
-        if print_ and (seq := earlier_answer(case.books, command, print_, case.at, case.evidence)) is not None:
+        if print_ and (seq := earlier_answer(context.books, command, print_, context.at, context.evidence)) is not None:
             return Replay(seq)
         if (in_catalogue := _CATALOGUE.get(type(command))) is not None:
-            decision = Decision([], in_catalogue(case, command))
+            decision = Decision([], in_catalogue(context, command))
         else:
-            decision = _DECISIONS[type(command)](case, command)
+            decision = _DECISIONS[type(command)](context, command)
         if print_ and decision.own:
             decision.own[0] = msgspec.structs.replace(decision.own[0], key=command.key, fingerprint=print_)
         return decision
@@ -115,7 +115,7 @@ def _decide(case: Case, command: AnyCommand) -> Decision | Replay | Refused:
 # What no books could make right: `malformed` is first in precedence.
 
 
-def _check_adjust(case: Case, command: Adjust) -> None:
+def _check_adjust(context: Context, command: Adjust) -> None:
     if bool(command.credits) == bool(command.usage):
         raise Refusal(Reason.malformed, detail="give either credits or a usage delta")
     if bool(command.charge) == bool(command.period):
@@ -127,7 +127,7 @@ def _check_adjust(case: Case, command: Adjust) -> None:
     _check_named(command.charge, command)
 
 
-def _check_charge(case: Case, command: Charge) -> None:
+def _check_charge(context: Context, command: Charge) -> None:
     if command.request and (command.subscriber or command.plan or command.agent):
         raise Refusal(Reason.malformed, detail="a request names its account and agent; give only the request")
     _check_named(command.request, command)
@@ -140,7 +140,7 @@ def _check_named(number: int, command: Adjust | Charge) -> None:
         raise Refusal(Reason.malformed, detail="name a request or a charge, or a subscriber and a plan")
 
 
-def _check_purchase(case: Case, command: Purchase) -> None:
+def _check_purchase(context: Context, command: Purchase) -> None:
     if command.terms is None:
         return
     if not isinstance(command.funding, EscrowFunding):
@@ -149,18 +149,18 @@ def _check_purchase(case: Case, command: Purchase) -> None:
         raise Refusal(Reason.malformed, detail="a purchase gives credits, a window, or both")
 
 
-def _check_give(case: Case, command: Give) -> None:
+def _check_give(context: Context, command: Give) -> None:
     if not command.credits and not command.seconds and command.expiry is None:
         raise Refusal(Reason.malformed, detail="give credits, a window, or both")
     if command.start is not None and command.expiry is not None and command.expiry <= command.start:
         raise Refusal(Reason.malformed, detail="the expiry lies before the start")
 
 
-def _check_tariff(case: Case, command: CreatePlan | RepricePlan) -> None:
-    catalogue.tariff(case, 1, catalogue.policy_of(command), command.parameters)
+def _check_tariff(context: Context, command: CreatePlan | RepricePlan) -> None:
+    catalogue.tariff(context, 1, catalogue.policy_of(command), command.parameters)
 
 
-_CONTENT: dict[type, Callable[[Case, Any], None]] = {
+_CONTENT: dict[type, Callable[[Context, Any], None]] = {
     Adjust: _check_adjust,
     Charge: _check_charge,
     Purchase: _check_purchase,

@@ -9,8 +9,8 @@ from ledger.reducers import unpaid_name
 from ledger.settlement.state import Settling
 
 from .case import Case
+from .conservation import Counted
 from .settled import OwnAsset, OwnContract
-from .whole import Counted
 
 
 def unpaid(case: Case) -> None:
