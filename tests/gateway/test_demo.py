@@ -22,6 +22,7 @@ from gateway.demo.shop import OFFERS, SCALE
 from gateway.demo.story import MAX_SLICES
 from ledger import Ledger
 from ledger.errors import AlreadyExists, BadData, NotFound, UnknownPlugin
+from pricing.plugin import register_policies
 from replay.audit.run import audit
 
 KEYS = [
