@@ -11,11 +11,13 @@ from html import escape
 
 import msgspec
 
-from .books import Account, BatchState, Books, Lot, Settling, copied
+from .accounts import Account, Lot
+from .books import Books
 from .events import Escrow, Recorded
 from .expiry import due
 from .settlement.messages import Attempt, Batch
 from .settlement.netting import batch, leaf_plan
+from .settlement.state import BatchState, Settling, detached_copy
 from .tariffs import Tariffs
 
 
@@ -242,7 +244,7 @@ class Reading:
 
     def settling(self, chain: str, contract: str) -> Settling:
         """What is settled, and is being settled, in a contract on a chain."""
-        return copied(self._books.settling(chain, contract))
+        return detached_copy(self._books.settling(chain, contract))
 
     def batches(self, chain: str, contract: str, ledger: str) -> list[BatchReading]:
         """The open batches of a contract, in the order of their numbers; `ledger` is this ledger's id."""

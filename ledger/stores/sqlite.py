@@ -29,7 +29,7 @@ from ..errors import (
     WrongVersion,
 )
 from ..log import FORMAT, TEXT, Commit, Head, Snapshot, origin
-from .fair_lock import Turnstile
+from .fair_lock import FairLock
 from .schema import SCHEMA, SNAPSHOTS, statements
 from .sqlite_rows import (
     LOCK_SECONDS,
@@ -85,7 +85,7 @@ class SQLiteStore(SQLiteRows):
         self._read_only = read_only
         self.incomplete = False
         self._connection: sqlite3.Connection | None = None
-        self._turnstile = Turnstile(write_ahead_file(self._file))
+        self._fair_lock = FairLock(write_ahead_file(self._file))
         self._paused = self._held = False
         self._unmarked_pages = CHECKPOINT_PAGES
         self._half_marked = False
@@ -178,7 +178,7 @@ class SQLiteStore(SQLiteRows):
         if self._connection is not None:
             if self._half_marked:
                 self._unmark(self._connection)
-            self._turnstile.close()
+            self._fair_lock.close()
             self._connection.close()
             self._connection = None
             if self._read_only:
@@ -233,7 +233,7 @@ class SQLiteStore(SQLiteRows):
     def _unmark(self, connection: sqlite3.Connection) -> None:
         """Take away a mark whose setting was cut short, here or in a writer that died: what it speaks of is there."""
         if marked(connection):
-            with self._turnstile.turn(LOCK_SECONDS), suppress(sqlite3.Error):  # else the next who opens it does
+            with self._fair_lock.turn(LOCK_SECONDS), suppress(sqlite3.Error):  # else the next who opens it does
                 clear_mark(connection)
         self._half_marked = False
 
@@ -245,7 +245,7 @@ class SQLiteStore(SQLiteRows):
             return
         self._half_marked = True
         try:
-            with self._turnstile.turn(LOCK_SECONDS):
+            with self._fair_lock.turn(LOCK_SECONDS):
                 complete = set_mark(connection)
         except NothingWritten as failed:
             raise failed.error from None
@@ -325,7 +325,7 @@ class SQLiteStore(SQLiteRows):
         return locked_or(error, NotWritten(f"nothing was written to {self.path}: {error}"))
 
     def _begin(self, connection: sqlite3.Connection) -> None:
-        with self._turnstile.turn(LOCK_SECONDS):
+        with self._fair_lock.turn(LOCK_SECONDS):
             connection.execute("BEGIN IMMEDIATE")
 
     def _execute(self, sql: str, *parameters: object) -> list[Any]:

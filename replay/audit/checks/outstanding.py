@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
-from ledger.books import Settling
 from ledger.reducers import unpaid_name
+from ledger.settlement.state import Settling
 
 from .case import Case
 from .conservation import Counted
