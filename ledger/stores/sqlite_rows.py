@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import quote
 
 from ..errors import Closed, Damaged, Locked, LogError
-from ..forking import know
+from ..forking import register
 from ..log import COLUMNS, TEXT, Commit, Head, Snapshot, origin
 from .wal_mark import write_ahead_file
 
@@ -112,7 +112,7 @@ class SQLiteReader(SQLiteRows):
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
         self._closed = False
-        know(self)
+        register(self)
 
     def close(self) -> None:
         """Close the connection. A second call does nothing."""
@@ -142,13 +142,13 @@ class SQLiteReader(SQLiteRows):
             self._connection.close()
             self._connection = None
 
-    def _hold_for_fork(self, seconds: float) -> bool:
+    def _pause_for_fork(self, seconds: float) -> bool:
         if not self._lock.acquire(timeout=seconds):
             return False
         self._disconnect()
         return True
 
-    def _go_on(self) -> None:
+    def _resume_after_fork(self) -> None:
         self._lock.release()
 
 
