@@ -185,7 +185,7 @@ class Reading:
         sold, earned, settled = Counter[str](), Counter[str](), Counter[str]()
         shares: dict[str, Counter[str]] = defaultdict(Counter)
         paid: dict[str, Counter[str]] = defaultdict(Counter)
-        for account in self._books.accounts.values():
+        for account in self._accounts():
             for lot in self._due(account)[0].lots.values():
                 if lot.cost:
                     parts, whole = lot.shares_earned(self.at), lot.earned(self.at)
@@ -216,7 +216,7 @@ class Reading:
         """The chains, contracts and assets in which there is something to settle, or was."""
         found = {
             (lot.escrow.chain, lot.escrow.contract, lot.asset)
-            for account in self._books.accounts.values()
+            for account in self._accounts()
             for lot in account.lots.values()
             if lot.escrow is not None
         }
@@ -235,7 +235,7 @@ class Reading:
                 asset=lot.asset,
                 kept=lot.cost - lot.refunded,
             )
-            for account in self._books.accounts.values()
+            for account in self._accounts()
             for lot in account.lots.values()
             if lot.escrow is not None
             and (lot.escrow.chain, lot.escrow.contract) == (chain, contract)
@@ -277,7 +277,7 @@ class Reading:
         account = self._books.find(subscriber, plan)
         return [] if account is None else self._due(account)[1]
 
-    def _accounts(self, subscriber: str | None, plan: str | None) -> Iterator[Account]:
+    def _accounts(self, subscriber: str | None = None, plan: str | None = None) -> Iterator[Account]:
         if subscriber is not None and plan is not None:
             account = self._books.find(subscriber, plan)
             yield from () if account is None else (account,)

@@ -6,14 +6,12 @@ A statement is read from the log by `movements`, not from the books, so it is a 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import reduce
 
 import msgspec
 
-from .accounts import Account
 from .amounts import add_usage
-from .books import Books
 from .catalogue import Plan
 from .errors import LedgerError
 from .events import (
@@ -234,24 +232,18 @@ def _words(event: Event) -> str:
 
 
 def explain(
-    entries: Callable[[int], Iterator[Entry]], books: Books, tariffs: Tariffs, charge: int
-) -> Explanation | None:
-    """A charge from its event in the log, computed again, with its adjustments."""
-    entry = next(entries(charge - 1), None) if charge > 0 else None
-    if entry is None or not isinstance(entry.event, Charged):
-        return None
-    event = entry.event
-    account = books.accounts[event.account]
-    plan = books.plans[account.plan]
+    charge: int, at: int, event: Charged, subscriber: str, plan: Plan, tariffs: Tariffs, later: Iterable[Entry]
+) -> Explanation:
+    """Explain the charge at that sequence and time, computed again. `later` are the entries that may correct it."""
     tariff = plan.tariffs[event.tariff - 1]
-    adjustments = tuple(_adjustments(entries, account, charge))
+    adjustments = tuple(entry for entry in later if isinstance(entry.event, Adjusted) and entry.event.charge == charge)
     recomputed, lines = reprice(tariffs, plan, event) or (None, ())
     return Explanation(
         charge=charge,
-        at=entry.at,
-        account=account.number,
-        subscriber=account.subscriber,
-        plan=account.plan,
+        at=at,
+        account=event.account,
+        subscriber=subscriber,
+        plan=plan.terms.plan,
         request=event.request or None,
         final=event.final,
         usage=event.usage,
@@ -282,14 +274,6 @@ def reprice(tariffs: Tariffs, plan: Plan, event: Charged) -> tuple[int, tuple[Li
     except LedgerError:
         return None
     return max(0, price), lines
-
-
-def _adjustments(entries: Callable[[int], Iterator[Entry]], account: Account, charge: int) -> Iterator[Entry]:
-    """The adjustments of a charge. Only a charge that the books know as corrected is worth reading on for."""
-    if charge in account.corrections:
-        for entry in entries(charge):
-            if isinstance(entry.event, Adjusted) and entry.event.charge == charge:
-                yield entry
 
 
 def _sum(left: Mapping[str, int], right: Mapping[str, int]) -> dict[str, int]:
