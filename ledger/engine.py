@@ -37,7 +37,7 @@ from .decisions import command_refers, decide
 from .decisions.case import NO_EVIDENCE, Case, Decision, Replay
 from .draft import Draft
 from .errors import BadData, Closed, Conflict, Damaged, LogError
-from .events import Recorded, decode_one, encode
+from .events import ContractRef, EscrowAsset, Recorded, decode_one, encode
 from .folding import as_of, fold, latest_snapshot, snapshot_of
 from .forking import know, opening
 from .log import Commit, Entry, Head, commit_hash, decode_commit, encode_commit, entries, origin
@@ -279,25 +279,25 @@ class Ledger:
         with self._now() as now:
             return now.earned()
 
-    def escrows(self) -> list[tuple[str, str, str]]:
-        """The chains, contracts and assets in which there is something to settle, or was."""
+    def escrows(self) -> list[EscrowAsset]:
+        """Return the contracts and assets in which there is something to settle, or was; sorted."""
         with self._now() as now:
             return now.escrows()
 
-    def escrowed(self, chain: str, contract: str) -> list[EscrowedLot]:
-        """The lots whose money a contract on a chain holds."""
+    def escrowed(self, contract_ref: ContractRef) -> list[EscrowedLot]:
+        """Return the lots whose money a contract holds."""
         with self._now() as now:
-            return now.escrowed(chain, contract)
+            return now.escrowed(contract_ref)
 
-    def settling(self, chain: str, contract: str) -> Settling:
-        """What is settled, and is being settled, in a contract on a chain."""
+    def settling(self, contract_ref: ContractRef) -> Settling:
+        """Return what is settled, and is being settled, in a contract."""
         with self._now() as now:
-            return now.settling(chain, contract)
+            return now.settling(contract_ref)
 
-    def batches(self, chain: str, contract: str) -> list[BatchReading]:
-        """The open batches of a contract on a chain, in the order of their numbers."""
+    def batches(self, contract_ref: ContractRef) -> list[BatchReading]:
+        """Return the open batches of a contract, in the order of their numbers."""
         with self._now() as now:
-            return now.batches(chain, contract, self._store.id)
+            return now.batches(contract_ref, self._store.id)
 
     def plan_on_chain(self, name: str) -> str | None:
         """The plan that a chain calls so: by its id there, else by its name; None where there is none."""

@@ -48,7 +48,7 @@ def all_due(case: Case) -> tuple[list[Account], list[Recorded]]:
 def open_settlement(case: Case, command: OpenSettlement) -> Decision:
     """A batch of what was earned since the last one; nothing where nothing was."""
     plugin = chain_plugin(command.chain)
-    settling = case.books.settling(command.chain, command.contract)
+    settling = case.books.settling(command.contract_ref)
     _check_line(settling, command.asset)
     accounts, events = all_due(case)
     now = leaves(settling, command.asset, accounts, case.books.plans, case.at)
@@ -113,7 +113,7 @@ def commit(case: Case, command: CommitSettlement) -> Decision:
 def confirm(case: Case, command: ConfirmSettlement) -> Decision:
     """A chain executes in order, so an earlier batch that is still open has ended, and must be read first."""
     _open(case, command)
-    first = min(case.books.settling(command.chain, command.contract).open)
+    first = min(case.books.settling(command.contract_ref).open)
     if first != command.number:
         raise Refusal(Reason.malformed, detail=f"batch {first} before it is still open")
     event = SettlementConfirmed(
@@ -129,7 +129,7 @@ def fail(case: Case, command: FailSettlement) -> Decision:
     found = _open(case, command)
     if command.attempts is not None and command.attempts != len(found.attempts):
         raise Refusal(Reason.malformed, detail=f"batch {command.number} has {len(found.attempts)} attempts by now")
-    settling = case.books.settling(command.chain, command.contract)
+    settling = case.books.settling(command.contract_ref)
     after = [] if command.used else [number for number in sorted(settling.open) if number > command.number]
     if not command.used and (
         len(after) != settling.number - command.number
@@ -165,8 +165,8 @@ def doubt(case: Case, command: MarkSettlementUnknown) -> Decision:
 def adopt(case: Case, command: AdoptSettlement) -> Decision:
     """The next batch, if the leaf file is what the chain committed to and builds on what the log has."""
     given = command.batch
-    settling = case.books.settling(command.chain, command.contract)
-    if (given.chain, given.contract, given.ledger) != (command.chain, command.contract, case.ledger):
+    settling = case.books.settling(command.contract_ref)
+    if (given.contract_ref, given.ledger) != (command.contract_ref, case.ledger):
         raise Refusal(Reason.malformed, detail="the leaf file is of another chain, contract or ledger")
     if given.number != settling.number + 1 or given.previous != settling.digest:
         raise Refusal(Reason.malformed, detail=f"the next batch is {settling.number + 1}, after {settling.digest!r}")
@@ -191,7 +191,7 @@ def _place(command: BatchCommand) -> dict[str, Any]:
 
 
 def _open(case: Case, command: BatchCommand) -> OpenBatch:
-    found = case.books.settling(command.chain, command.contract).open.get(command.number)
+    found = case.books.settling(command.contract_ref).open.get(command.number)
     if found is None:
         raise Refusal(Reason.malformed, detail=f"batch {command.number} is not open")
     return found

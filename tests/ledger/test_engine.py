@@ -26,6 +26,7 @@ from ledger import (
     Adjust,
     Answer,
     Charge,
+    ContractRef,
     CreatePlan,
     Give,
     Ledger,
@@ -843,7 +844,7 @@ def test_a_change_of_what_books_hold_comes_with_a_new_version() -> None:
     ]
     kept += [books.Agent, books.OpenBatch, books.Settling, books._Stored]
     shape = json.dumps([each.__struct_fields__ for each in kept]).encode()
-    assert (books.VERSION, hashlib.sha256(shape).hexdigest()[:16]) == ("6", "fc79604ce85746db")
+    assert (books.VERSION, hashlib.sha256(shape).hexdigest()[:16]) == ("7", "ae2bc988c4130950")
 
 
 def test_closing_after_much_leaves_a_snapshot_and_closing_after_little_does_not(
@@ -999,9 +1000,9 @@ USES: dict[str, Callable[[Ledger], object]] = {
     "requests": lambda ledger: ledger.requests(),
     "earned": lambda ledger: ledger.earned(),
     "escrows": lambda ledger: ledger.escrows(),
-    "escrowed": lambda ledger: ledger.escrowed("mock:local", "tollbook"),
-    "settling": lambda ledger: ledger.settling("mock:local", "tollbook"),
-    "batches": lambda ledger: ledger.batches("mock:local", "tollbook"),
+    "escrowed": lambda ledger: ledger.escrowed(ContractRef("mock:local", "tollbook")),
+    "settling": lambda ledger: ledger.settling(ContractRef("mock:local", "tollbook")),
+    "batches": lambda ledger: ledger.batches(ContractRef("mock:local", "tollbook")),
     "plan_on_chain": lambda ledger: ledger.plan_on_chain("pro"),
     "statement": lambda ledger: ledger.statement("ann", "pro"),
     "explain": lambda ledger: ledger.explain(3),
