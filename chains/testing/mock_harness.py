@@ -1,4 +1,4 @@
-"""The bench of the mock chain: an example of one, and its proof."""
+"""The harness of the mock chain: an example of one, and its proof."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from ledger.plugins import Chain
 from ledger.settlement.messages import Attempt
 
 from ..mock import Drop, MockChain, MockPlugin, NodeDown
-from .harness import Bench, Elsewhere
+from .harness import Elsewhere, Harness
 
 START = 1_700_000_000_000_000
 BLOCK = 12_000_000
 
 
-class MockBench(Bench):
+class MockHarness(Harness):
     """Mock chains, as `connect` makes them: a new one at each call. `again` connects to one anew, if it is in a file;
     a chain in memory is all that there is of it, so its connection is used again."""
 
@@ -94,7 +94,7 @@ class MockBench(Bench):
 
     def cancel(self, chain: Chain, number: int) -> None:
         """The guardian calls a batch off."""
-        mock(chain).cancel(number, "for a trial")
+        mock(chain).cancel(number, "for a test")
 
     def reorganise(self, chain: Chain, depth: int, keep: bool) -> None:
         """With `keep` the transactions go back to the pool."""

@@ -227,7 +227,7 @@ class Oracle:
 
     def money(self) -> None:
         """Of the log's batches those that the chain has executed are paid, once, and nothing else is."""
-        asset = self._market.bench.asset
+        asset = self._market.harness.asset
         executed = self._market.executed(self.opened)
         law = "money moves exactly once"
         for number, digest in executed.items():
@@ -265,11 +265,11 @@ class Oracle:
         chain = self._market.chain
         settling = ledger.settling(contract_of(chain))
         require(not settling.open, "all is settled in the end", f"{list(settling.open)} are open")
-        again = outbox.open(self._market.bench.asset)
+        again = outbox.open(self._market.harness.asset)
         require(again is None, "all is settled in the end", f"a batch {again} is opened after the last")
         self.follow()
-        paid = {name: sum_ for name, sum_ in settling.settled.get(self._market.bench.asset, {}).items() if sum_}
-        found = self._market.paid(self._market.bench.asset)
+        paid = {name: sum_ for name, sum_ in settling.settled.get(self._market.harness.asset, {}).items() if sum_}
+        found = self._market.paid(self._market.harness.asset)
         require(paid == found, "money moves exactly once", f"the log has {paid} settled, receivers have {found}")
 
 

@@ -1024,7 +1024,7 @@ def test_a_closed_ledger_says_so(ledger: Ledger, use: Callable[[Ledger], object]
 
 
 def test_every_public_method_is_tried_on_a_closed_ledger() -> None:
-    named = {name for name in vars(Ledger) if not name.startswith("_")}
+    named = {name for name in dir(Ledger) if not name.startswith("_")}
     assert named - {name.split()[0] for name in USES} == {"open", "close", "id", "queue", "accept_clock"}
 
 
