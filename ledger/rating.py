@@ -155,7 +155,7 @@ def unpriced(policy: Policy, usage: Mapping[str, int], labels: Mapping[str, str]
 
 def reads(policy: Policy, labels: Mapping[str, str]) -> frozenset[str] | None:
     """The dimensions that the policy has a rate for, as it says; None where any may count. Raises PolicyFailed."""
-    if not says_what_it_reads(policy):
+    if not declares_dimensions(policy):
         return None
     try:
         read = policy.reads({**labels})
@@ -174,7 +174,7 @@ def _shares(policy: Policy) -> TypeGuard[SharingPolicy]:
     return hasattr(type(policy), "dearest")
 
 
-def says_what_it_reads(policy: Policy) -> TypeGuard[ReadingPolicy]:
+def declares_dimensions(policy: Policy) -> TypeGuard[ReadingPolicy]:
     """Whether a policy tells priced units from others."""
     return hasattr(type(policy), "reads")
 

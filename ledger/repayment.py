@@ -16,7 +16,7 @@ from .reducers import apply
 R = TypeVar("R", bound=Adjusted | Charged | Reinstated | Released | Reversed)
 
 
-def repaying(account: Account, plan: Plan, seq: int, at: int, instant: int, event: R) -> R:
+def with_repayment(account: Account, plan: Plan, seq: int, at: int, instant: int, event: R) -> R:
     """The event with what the credits that it returns pay of the account's debt.
 
     `at` is the commit's time, `instant` that of the event. Where nothing is owed, nothing is tried.

@@ -51,12 +51,12 @@ from ..refusals import Reason, Refusal, Refused
 from ..settlement import decide as settlement
 from . import catalogue, purchases
 from .adjustments import adjust
-from .case import Case, Decision, Replay, refusal_of
 from .charges import charge
-from .refusal_facts import told_by_the_clock
+from .context import Context, Decision, Replay, refusal_of
+from .refusal_facts import with_clock_skew
 from .requests import extend, release, request
 
-_CATALOGUE: dict[type, Callable[[Case, Any], list[Recorded]]] = {
+_CATALOGUE: dict[type, Callable[[Context, Any], list[Recorded]]] = {
     CreatePlan: catalogue.create_plan,
     RepricePlan: catalogue.reprice_plan,
     RetirePlan: catalogue.retire_plan,
@@ -64,7 +64,7 @@ _CATALOGUE: dict[type, Callable[[Case, Any], list[Recorded]]] = {
     UpdateAgent: catalogue.update_agent,
     RetireAgent: catalogue.retire_agent,
 }
-_DECISIONS: dict[type, Callable[[Case, Any], Decision]] = {
+_DECISIONS: dict[type, Callable[[Context, Any], Decision]] = {
     Purchase: purchases.purchase,
     Give: purchases.give,
     Withdraw: purchases.withdraw,
@@ -85,27 +85,27 @@ _DECISIONS: dict[type, Callable[[Case, Any], Decision]] = {
     FailSettlement: settlement.fail,
     MarkSettlementUnknown: settlement.doubt,
     AdoptSettlement: settlement.adopt,
-    Tick: lambda case, command: Decision(settlement.all_due(case)[1], []),
+    Tick: lambda context, command: Decision(settlement.all_due(context)[1], []),
 }
 
 
-def decide(case: Case, command: AnyCommand) -> Decision | Replay | Refused:
+def decide(context: Context, command: AnyCommand) -> Decision | Replay | Refused:
     """The events of a command, the first answer of one that was done before, or the reason to refuse it."""
-    decided = _decide(case, command)
-    return told_by_the_clock(decided, case.behind) if isinstance(decided, Refused) else decided
+    decided = _decide(context, command)
+    return with_clock_skew(decided, context.behind) if isinstance(decided, Refused) else decided
 
 
-def _decide(case: Case, command: AnyCommand) -> Decision | Replay | Refused:
+def _decide(context: Context, command: AnyCommand) -> Decision | Replay | Refused:
     try:
         if (check := _CONTENT.get(type(command))) is not None:
-            check(case, command)
+            check(context, command)
         print_ = "" if not _identified(command) else fingerprint(command)
-        if print_ and (earlier := _earlier(case, command, print_)) is not None:
+        if print_ and (earlier := _earlier(context, command, print_)) is not None:
             return earlier
         if (in_catalogue := _CATALOGUE.get(type(command))) is not None:
-            decision = Decision([], in_catalogue(case, command))
+            decision = Decision([], in_catalogue(context, command))
         else:
-            decision = _DECISIONS[type(command)](case, command)
+            decision = _DECISIONS[type(command)](context, command)
         if print_ and decision.own:
             decision.own[0] = msgspec.structs.replace(decision.own[0], key=command.key, fingerprint=print_)
         return decision
@@ -118,7 +118,7 @@ def _decide(case: Case, command: AnyCommand) -> Decision | Replay | Refused:
 # What no books could make right: `malformed` is first in precedence.
 
 
-def _check_adjust(case: Case, command: Adjust) -> None:
+def _check_adjust(context: Context, command: Adjust) -> None:
     if bool(command.credits) == bool(command.usage):
         raise Refusal(Reason.malformed, detail="give either credits or a usage delta")
     if bool(command.charge) == bool(command.period):
@@ -130,7 +130,7 @@ def _check_adjust(case: Case, command: Adjust) -> None:
     _check_named(command.charge, command)
 
 
-def _check_charge(case: Case, command: Charge) -> None:
+def _check_charge(context: Context, command: Charge) -> None:
     if command.request and (command.subscriber or command.plan or command.agent):
         raise Refusal(Reason.malformed, detail="a request names its account and agent; give only the request")
     _check_named(command.request, command)
@@ -143,7 +143,7 @@ def _check_named(number: int, command: Adjust | Charge) -> None:
         raise Refusal(Reason.malformed, detail="name a request or a charge, or a subscriber and a plan")
 
 
-def _check_purchase(case: Case, command: Purchase) -> None:
+def _check_purchase(context: Context, command: Purchase) -> None:
     if command.terms is None:
         return
     if not isinstance(command.funding, EscrowFunding):
@@ -152,18 +152,18 @@ def _check_purchase(case: Case, command: Purchase) -> None:
         raise Refusal(Reason.malformed, detail="a purchase gives credits, a window, or both")
 
 
-def _check_give(case: Case, command: Give) -> None:
+def _check_give(context: Context, command: Give) -> None:
     if not command.credits and not command.seconds and command.expiry is None:
         raise Refusal(Reason.malformed, detail="give credits, a window, or both")
     if command.start is not None and command.expiry is not None and command.expiry <= command.start:
         raise Refusal(Reason.malformed, detail="the expiry lies before the start")
 
 
-def _check_tariff(case: Case, command: CreatePlan | RepricePlan) -> None:
-    catalogue.tariff(case, 1, catalogue.policy_of(command), command.parameters)
+def _check_tariff(context: Context, command: CreatePlan | RepricePlan) -> None:
+    catalogue.tariff(context, 1, catalogue.policy_of(command), command.parameters)
 
 
-_CONTENT: dict[type, Callable[[Case, Any], None]] = {
+_CONTENT: dict[type, Callable[[Context, Any], None]] = {
     Adjust: _check_adjust,
     Charge: _check_charge,
     Purchase: _check_purchase,
@@ -178,27 +178,27 @@ def _identified(command: AnyCommand) -> bool:
     return command.key is not None or (type(command) in _FACTUAL and _fact(command) is not None)
 
 
-def _earlier(case: Case, command: AnyCommand, print_: str) -> Replay | None:
+def _earlier(context: Context, command: AnyCommand, print_: str) -> Replay | None:
     """The first answer to what is known: payments and what chains said for ever, keys for a window of commit time."""
     known: list[tuple[bytes, int]] = []
     if (fact := _fact(command)) is not None:
-        known += [found] if (found := case.books.payments.get(fact)) is not None else []
-    if command.key is not None and (scope := _scope(case, command, command.key)) is not None:
-        known += [kept] if (kept := case.books.recall(scope, case.at)) is not None else []
+        known += [found] if (found := context.books.payments.get(fact)) is not None else []
+    if command.key is not None and (scope := _scope(context, command, command.key)) is not None:
+        known += [kept] if (kept := context.books.recall(scope, context.at)) is not None else []
     for remembered, seq in known:
         if remembered.hex() == print_:
-            _check_stands(case, command, seq)
+            _check_stands(context, command, seq)
             return Replay(seq)
         raise Refusal(Reason.key_reused, detail=f"used before with other content, at {seq}")
-    if command.key is not None and command.issued_at is not None and case.at - command.issued_at >= KEY_WINDOW:
+    if command.key is not None and command.issued_at is not None and context.at - command.issued_at >= KEY_WINDOW:
         raise Refusal(Reason.key_too_old, detail="keys are remembered for a day")
     return None
 
 
-def _check_stands(case: Case, command: AnyCommand, seq: int) -> None:
+def _check_stands(context: Context, command: AnyCommand, seq: int) -> None:
     """What was bought with a payment that turned out void is not bought by it again."""
     if isinstance(command, Purchase):
-        account = case.books.find(command.subscriber, command.plan)
+        account = context.books.find(command.subscriber, command.plan)
         lot = account.lots.get(seq) if account is not None else None
         if lot is not None and lot.reversed:
             detail = f"what was bought at {seq} was reversed: `Reinstate` it, or buy with another payment"
@@ -219,9 +219,9 @@ def _fact(command: AnyCommand) -> bytes | None:
             return None
 
 
-def _scope(case: Case, command: AnyCommand, key: str) -> bytes | None:
+def _scope(context: Context, command: AnyCommand, key: str) -> bytes | None:
     """Where the key would be remembered: with the builder, or the account; None where there is none yet."""
-    books = case.books
+    books = context.books
     match command:
         case CreatePlan() | RegisterAgent():
             return owner_key(command.owner, key)
@@ -236,7 +236,7 @@ def _scope(case: Case, command: AnyCommand, key: str) -> bytes | None:
         case SettlementCommand():
             return account_key(0, key)
         case Extend() | Release() | Charge() | Adjust() if command_refers(command):
-            number = books.open.get(command_refers(command)) or _account_at(case, command_refers(command))
+            number = books.open.get(command_refers(command)) or _account_at(context, command_refers(command))
         case (
             Purchase()
             | Give()
@@ -267,6 +267,6 @@ def command_refers(command: AnyCommand) -> int:
             return 0
 
 
-def _account_at(case: Case, seq: int) -> int:
-    entry = case.evidence.get(seq)
+def _account_at(context: Context, seq: int) -> int:
+    entry = context.evidence.get(seq)
     return entry.event.account if entry is not None and isinstance(entry.event, (Requested, Charged)) else 0

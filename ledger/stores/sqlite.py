@@ -31,7 +31,7 @@ from ..errors import (
     WrongVersion,
 )
 from ..log import COLUMNS, FORMAT, TEXT, Commit, Head, Snapshot, origin
-from .fair_lock import Turnstile
+from .fair_lock import FairLock
 from .wal_mark import (
     CHECKPOINT_PAGES,
     MISSING,
@@ -136,7 +136,7 @@ class SQLiteStore:
         self._read_only = read_only
         self.incomplete = False
         self._connection: sqlite3.Connection | None = None
-        self._turnstile = Turnstile(write_ahead_file(self._file))
+        self._fair_lock = FairLock(write_ahead_file(self._file))
         self._paused = self._held = False
         self._unmarked_pages = CHECKPOINT_PAGES
         self._half_marked = False
@@ -282,7 +282,7 @@ class SQLiteStore:
         if self._connection is not None:
             if self._half_marked:
                 self._unmark(self._connection)
-            self._turnstile.close()
+            self._fair_lock.close()
             self._connection.close()
             self._connection = None
             if self._read_only:
@@ -337,7 +337,7 @@ class SQLiteStore:
     def _unmark(self, connection: sqlite3.Connection) -> None:
         """Take away a mark whose setting was cut short, here or in a writer that died: what it speaks of is there."""
         if marked(connection):
-            with self._turnstile.turn(LOCK_SECONDS), suppress(sqlite3.Error):  # else the next who opens it does
+            with self._fair_lock.turn(LOCK_SECONDS), suppress(sqlite3.Error):  # else the next who opens it does
                 clear_mark(connection)
         self._half_marked = False
 
@@ -349,7 +349,7 @@ class SQLiteStore:
             return
         self._half_marked = True
         try:
-            with self._turnstile.turn(LOCK_SECONDS):
+            with self._fair_lock.turn(LOCK_SECONDS):
                 complete = set_mark(connection)
         except NothingWritten as failed:
             raise failed.error from None
@@ -429,7 +429,7 @@ class SQLiteStore:
         return _locked_or(error, NotWritten(f"nothing was written to {self.path}: {error}"))
 
     def _begin(self, connection: sqlite3.Connection) -> None:
-        with self._turnstile.turn(LOCK_SECONDS):
+        with self._fair_lock.turn(LOCK_SECONDS):
             connection.execute("BEGIN IMMEDIATE")
 
     def _check_row(self, first_seq: object, count: object, at: object, hash_: object, body: object = b"") -> None:

@@ -143,7 +143,7 @@ from ledger.stores.sqlite import SQLiteStore
 
 store = SQLiteStore(sys.argv[1])
 store.head()
-with store._turnstile.turn(60):
+with store._fair_lock.turn(60):
     print("inside", flush=True)
     sys.stdin.readline()
 """

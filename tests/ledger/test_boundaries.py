@@ -196,7 +196,7 @@ def test_a_job_that_is_left_over_leads_no_queue_that_is_not_its_own() -> None:
         async with AsyncLedger(Ledger.open(clock=Clock())) as crowd:
             await crowd.execute_many([PLAN, BUY])
             stale = crowd.ticket([USE])
-            crowd.ask(stale)
+            crowd.enqueue(stale)
             await stale.answered
             queue, inside, go_on = crowd.ledger.queue, threading.Event(), threading.Event()
             do = queue._do
@@ -211,7 +211,7 @@ def test_a_job_that_is_left_over_leads_no_queue_that_is_not_its_own() -> None:
             caller = threading.Thread(target=lambda: told.append(crowd.ledger.execute(USE)), daemon=True)
             caller.start()
             await asyncio.to_thread(inside.wait, 30)
-            await asyncio.to_thread(queue.lead_for, stale)  # the job that was left over
+            await asyncio.to_thread(queue.lead_in_executor, stale)  # the job that was left over
             go_on.set()
             await asyncio.to_thread(caller.join, 30)
             assert [each.seq for each in told] == [5]

@@ -10,8 +10,8 @@ from ledger.books import Settling
 from ledger.reducers import unpaid_name
 
 from .case import Case
+from .conservation import Counted
 from .settled import OwnAsset, OwnContract
-from .whole import Counted
 
 
 def unpaid(case: Case) -> None:

@@ -186,7 +186,7 @@ def test_a_hold_that_is_released_twice_is_found(monkeypatch: pytest.MonkeyPatch)
 
 def test_returning_credits_that_do_not_pay_what_is_owed_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only those that return by a command."""
-    monkeypatch.setattr(consequences, "repaying", lambda account, plan, seq, at, instant, event: event)
+    monkeypatch.setattr(consequences, "with_repayment", lambda account, plan, seq, at, instant, event: event)
     assert found() in CREDITS | {"no account owes and has free credits at once"}
 
 
