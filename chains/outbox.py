@@ -33,10 +33,10 @@ from ledger import (
     Refused,
     SubmitSettlement,
 )
-from ledger.books import Settling
 from ledger.errors import SendUnknown, SettlementStopped
 from ledger.events import SettlementOpened
 from ledger.plugins import Chain, chain_plugin, contract_of
+from ledger.settlement.state import Settling
 
 from . import leaf_file
 from .commitment import to_hex

@@ -18,7 +18,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from .amounts import split
-from .books import consume, total
 from .events import (
     Adjusted,
     Charged,
@@ -41,6 +40,7 @@ from .events import (
     Withdrawn,
 )
 from .log import Entry
+from .values import consume, total
 
 CREDITS = "credits"
 """The unit of legs of credits; the unit of other legs is their asset."""

@@ -11,11 +11,13 @@ from html import escape
 
 import msgspec
 
-from .books import Account, BatchState, Books, Lot, Settling, copied
+from .accounts import Account, Lot
+from .books import Books
 from .events import ContractRef, Escrow, EscrowAsset, Recorded
 from .expiry import due
 from .settlement.messages import Attempt, Batch
 from .settlement.netting import batch, leaf_plan
+from .settlement.state import BatchState, Settling, detached_copy
 from .tariffs import Tariffs
 
 
@@ -240,7 +242,7 @@ class Reading:
 
     def settling(self, contract_ref: ContractRef) -> Settling:
         """Return what is settled, and is being settled, in a contract."""
-        return copied(self._books.settling(contract_ref))
+        return detached_copy(self._books.settling(contract_ref))
 
     def batches(self, contract_ref: ContractRef, ledger: str) -> list[BatchReading]:
         """Return the open batches of a contract, in the order of their numbers; `ledger` is this ledger's id."""

@@ -201,3 +201,20 @@ class Line(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=Tr
     units: int = 0
     rate: str = "0"
     credits: str = "0"
+
+
+def consume(draws: Draws, credits: int) -> tuple[Draws, Draws]:
+    """Part draws after their first `credits`: what is consumed, and the rest, both in order."""
+    taken: list[tuple[int, int]] = []
+    for position, (lot, amount) in enumerate(draws):
+        if amount > credits:
+            head = ((lot, credits),) if credits else ()
+            return (*taken, *head), ((lot, amount - credits), *draws[position + 1 :])
+        taken.append((lot, amount))
+        credits -= amount
+    return tuple(taken), ()
+
+
+def total(draws: Draws) -> int:
+    """The credits of all draws."""
+    return draws[0][1] if len(draws) == 1 else sum(credits for _, credits in draws)

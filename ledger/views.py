@@ -10,12 +10,13 @@ from contextlib import AbstractContextManager
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from .books import Books, Settling
+from .books import Books
 from .events import ContractRef, EscrowAsset
 from .folding import as_of
 from .log import Commit, Entry, Head, entries
 from .plugins import Store
 from .readings import Balance, BatchReading, Earned, EscrowedLot, LotReading, Reading, RequestReading
+from .settlement.state import Settling
 from .statements import Explanation, Statement, explain, statement
 from .tariffs import Tariffs
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from ..accounts import Account, Lot
 from ..amounts import MAX_CREDITS, SECOND, split
-from ..books import Account, Lot, Plan, digest
+from ..catalogue import Plan
 from ..commands import MAX_TIME, Exit, Freeze, Give, Purchase, Reinstate, Reverse, Terms, Unfreeze, Withdraw
 from ..events import (
     Escrow,
@@ -23,6 +24,7 @@ from ..events import (
 )
 from ..expiry import refund
 from ..holds import shares_meters
+from ..identity import payment_id_digest
 from ..plugins import chain_plugin, chains
 from ..reducers import unpaid_name
 from ..refusals import Reason, Refusal
@@ -263,7 +265,7 @@ def _bought(context: Context, account: Account, command: Reverse | Reinstate) ->
     """The lot that a command names, by its sequence or by its payment."""
     name = command.lot
     if not name and command.payment:
-        name = context.books.payments.get(digest("payment", command.payment), (b"", 0))[1]
+        name = context.books.payments.get(payment_id_digest(command.payment), (b"", 0))[1]
         if name not in account.lots:
             raise Refusal(Reason.malformed, detail=f"the account has no payment {command.payment!r}")
     return _lots(account, name)[0] if name else None

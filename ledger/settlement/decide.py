@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..books import Account, OpenBatch, Settling
+from ..accounts import Account
 from ..commands import (
     AdoptSettlement,
     BatchCommand,
@@ -31,6 +31,7 @@ from ..plugins import chain_plugin
 from ..refusals import Reason, Refusal
 from .messages import Batch
 from .netting import MAX_QUEUED, STREAM, leaves, payouts
+from .state import OpenBatch, Settling
 
 
 def all_due(context: Context) -> tuple[list[Account], list[Recorded]]:

@@ -27,7 +27,9 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from msgspec.structs import replace
 
-from ..books import Account, Books, Lot, OpenBatch, Plan, Settling
+from ..accounts import Account, Lot
+from ..books import Books
+from ..catalogue import Plan
 from ..events import (
     EscrowAsset,
     Leaf,
@@ -42,6 +44,7 @@ from ..events import (
     SettlementUnknown,
 )
 from .messages import Attempt, Batch
+from .state import OpenBatch, Settling
 
 MAX_QUEUED = 10
 """Batches of one chain, contract and asset that may be open at once, each but the last one submitted."""

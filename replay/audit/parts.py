@@ -18,7 +18,6 @@ from operator import itemgetter
 import msgspec
 from msgspec.structs import replace
 
-from ledger.books import OpenBatch, Settling
 from ledger.events import (
     ContractRef,
     EscrowAsset,
@@ -33,6 +32,7 @@ from ledger.events import (
 )
 from ledger.log import Snapshot
 from ledger.reducers import reduce
+from ledger.settlement.state import OpenBatch, Settling
 
 from .checks import BY_EVENT, conservation, outstanding, settlements
 from .checks.case import ELSEWHERE, Case

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 
 import msgspec
 
-from ledger.books import BatchState
 from ledger.events import (
     ContractRef,
     OnContract,
@@ -23,6 +22,7 @@ from ledger.events import (
 from ledger.log import Entry, entries
 from ledger.plugins import Store
 from ledger.readings import BatchReading
+from ledger.settlement.state import BatchState
 
 from .exports import Verified
 

@@ -17,7 +17,8 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from ledger.books import Books, Lot
+from ledger.accounts import Lot
+from ledger.books import Books
 from ledger.events import (
     Adjusted,
     Charged,

@@ -11,7 +11,8 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 
 from chains.outbox import Outbox
-from ledger.books import KEY_WINDOW, Account, Books
+from ledger.accounts import Account
+from ledger.books import KEY_WINDOW, Books
 from ledger.commands import Command, Purchase
 from ledger.engine import Answer, Ledger
 from ledger.errors import LogError, OutcomeUnknown

@@ -37,7 +37,7 @@ from ledger import (
     SubmitSettlement,
     Withdraw,
 )
-from ledger.books import Lot
+from ledger.accounts import Lot
 from ledger.events import (
     EVENT_TYPES,
     Escrow,

@@ -32,12 +32,12 @@ from ledger import (
     Request,
     Reverse,
 )
-from ledger.books import Settling
 from ledger.commands import Terms
 from ledger.errors import NotFound, SettlementStopped
 from ledger.events import Escrow, EscrowFunding, Leaf
 from ledger.plugins import Chain, chain_plugin, contract_of
 from ledger.settlement.messages import Batch, ExitPaid, PurchaseMade
+from ledger.settlement.state import Settling
 from ledger.stores.memory import MemoryStore
 from replay.audit.run import audit
 

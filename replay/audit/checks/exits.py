@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import accumulate, pairwise
 
-from ledger.books import Lot
+from ledger.accounts import Lot
 from ledger.events import EscrowAsset, Withdrawn
 
 from . import draws, earnings

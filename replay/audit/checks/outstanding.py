@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Mapping
 
 from ledger import ContractRef
-from ledger.books import Settling
 from ledger.reducers import unpaid_name
+from ledger.settlement.state import Settling
 
 from .case import Case
 from .conservation import Counted

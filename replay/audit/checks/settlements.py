@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from ledger.books import Account
+from ledger.accounts import Account
 from ledger.errors import LedgerError
 from ledger.events import (
     EscrowAsset,
