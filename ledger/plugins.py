@@ -147,11 +147,8 @@ PolicyFactory: TypeAlias = Callable[[Mapping[str, Any]], Policy]
 """Makes a policy from its parameters. Raises ValueError where they are not right."""
 
 
-class Store(Protocol):
-    """Where commits become durable. Compare-and-append is all that it must offer; `stores.conformance` checks it.
-
-    A store is used by one thread at a time: the engine sees to that.
-    """
+class LogReader(Protocol):
+    """Reads the commits and snapshots of a log. One thread uses it at a time."""
 
     @property
     def id(self) -> str:
@@ -159,8 +156,27 @@ class Store(Protocol):
         ...
 
     def head(self) -> Head:
-        """The last commit's place: its last sequence and its hash."""
+        """Return the end of the log: its last sequence, the hash there and its time."""
         ...
+
+    def read(self, after: int = 0) -> Iterator[Commit]:
+        """Yield all commits with an event after that sequence, in order."""
+        ...
+
+    def load_snapshot(self, version: str, upto: int | None = None) -> Snapshot | None:
+        """Return the latest whole snapshot of that version, at or before sequence `upto`; None where there is none."""
+        ...
+
+    def close(self) -> None:
+        """Release everything. A second call does nothing."""
+        ...
+
+
+class Store(LogReader, Protocol):
+    """Where commits become durable. Compare-and-append is all that it must offer; `ledger.testing.stores` checks it.
+
+    A store is used by one thread at a time: the engine sees to that.
+    """
 
     def append(self, expected: Head, commit: Commit) -> None:
         """Make the commit durable if the head is still `expected`.
@@ -169,20 +185,24 @@ class Store(Protocol):
         """
         ...
 
-    def read(self, after: int = 0) -> Iterator[Commit]:
-        """All commits with an event after that sequence, in order."""
-        ...
-
-    def load_snapshot(self, version: str, upto: int | None = None) -> Snapshot | None:
-        """The latest whole snapshot of that version, at or before sequence `upto`; None where there is none."""
-        ...
-
     def save_snapshot(self, snapshot: Snapshot) -> None:
         """Keep a snapshot. It is a cache: losing it changes nothing but time."""
         ...
 
-    def close(self) -> None:
-        """Let go of everything. A second call does nothing."""
+
+@runtime_checkable
+class ReadableStore(Protocol):
+    """A store may offer this too: then readings go on while a commit is being written.
+
+    Without it they read the store itself, in parts, and wait for a commit that is being written.
+    """
+
+    def reader(self) -> LogReader:
+        """Return a reader of the same log, for another thread than the one that writes.
+
+        It sees every commit whose append has returned. While one of its calls runs, another thread may append to the
+        store, or close the reader, which raises Closed then. It is closed before the store is.
+        """
         ...
 
 
