@@ -25,6 +25,7 @@ from scripted_business import GAVE_UP, SHARES, STEPS, Business, Told
 
 from ledger import Answer
 from ledger.events import encode
+from ledger.plugins import contract_of
 from replay.audit.run import audit
 
 SYNCS = ("fdatasync", "fsync", "sync_file_range")
@@ -162,7 +163,7 @@ def ended(ran: Run) -> bool:
 
 def _books(business: Business) -> Books:
     ledger, chain = business.ledger, business.chain
-    settled = ledger.settling(chain.name, chain.contract).settled
+    settled = ledger.settling(contract_of(chain)).settled
     return Books(
         repr((ledger.balances(), ledger.earned(), settled)),
         {receiver: chain.due(receiver, "USD") for receiver in SHARES},
