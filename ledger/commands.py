@@ -23,6 +23,7 @@ from .events import (
     Funding,
     Limits,
     Metering,
+    OnContract,
     OnLapse,
     Overrun,
     Unpriced,
@@ -301,7 +302,7 @@ class Adjust(Command, frozen=True, kw_only=True, tag="adjust"):
     note: Text = ""
 
 
-class SettlementCommand(Command, frozen=True, kw_only=True):
+class SettlementCommand(OnContract, Command, frozen=True, kw_only=True):
     """What all commands about a contract on a chain have (`chain` as in CAIP-2)."""
 
     chain: Name

@@ -27,7 +27,7 @@ import pluggy
 
 from . import forking
 from .errors import LedgerError, UnknownPlugin
-from .events import Line
+from .events import ContractRef, Line
 from .settlement.messages import Attempt, Batch, ChainFact, Commitment, Found, Standing
 
 if TYPE_CHECKING:
@@ -339,8 +339,8 @@ class ChainPlugin(Protocol):
         """Raises ValueError where no leaf of this kind of chain can name that subscriber or plan."""
         ...
 
-    def check_money(self, chain: str, contract: str, asset: str, shares: Mapping[str, int]) -> None:
-        """Raises ValueError for a sale's money that no batches of that contract could charge and pay to its receivers:
+    def check_money(self, contract_ref: ContractRef, asset: str, shares: Mapping[str, int]) -> None:
+        """Raise ValueError for a sale's money that no batches of that contract could charge and pay to its receivers:
         an asset, a contract or a receiver that has no such name there, an amount beyond what a leaf or a price has room
         for. An amount beyond `max_payout` is no reason: several batches pay it."""
         ...
@@ -349,8 +349,8 @@ class ChainPlugin(Protocol):
         """The root, the leaf file's hash and the digest. Raises ValueError for leaves that cannot be committed to."""
         ...
 
-    def connect(self, chain: str, contract: str, **options: Any) -> Chain:  # noqa: ANN401 - each kind has its own
-        """The contract on the chain of that CAIP-2 name. Raises ChainUnavailable, or BadData for a wrong option."""
+    def connect(self, contract_ref: ContractRef, **options: Any) -> Chain:  # noqa: ANN401 - each kind has its own
+        """Connect to a contract. Raises ChainUnavailable, or BadData for a wrong option."""
         ...
 
 
@@ -442,6 +442,11 @@ def _register(found: dict[str, F], kind: str, name: str, factory: F) -> None:
 policies: Registry[PolicyFactory] = Registry("pricing policy", "tollbook.pricing", "register_policies")
 stores: Registry[StoreFactory] = Registry("store", "tollbook.stores", "register_stores")
 chains: Registry[ChainPlugin] = Registry("chain", "tollbook.chains", "register_chains")
+
+
+def contract_of(chain: Chain) -> ContractRef:
+    """Return which contract a connection is to."""
+    return ContractRef(chain.name, chain.contract)
 
 
 def chain_plugin(chain: str) -> ChainPlugin:

@@ -29,6 +29,7 @@ from .events import (
     Charged,
     CreditsLimit,
     Draws,
+    EscrowAsset,
     EscrowFunding,
     Event,
     Extended,
@@ -279,7 +280,7 @@ def _withdrawn(account: Account, at: int, event: Withdrawn) -> None:
         lot = account.lots[name]
         lot.refunded += money
         if lot.escrow is not None:
-            _keep_unpaid(account, unpaid_name(lot.escrow.chain, lot.escrow.contract, lot.asset), money)
+            _keep_unpaid(account, unpaid_name(EscrowAsset(lot.escrow.contract_ref, lot.asset)), money)
         if not lot.started:
             if lot.refunded == lot.cost:
                 _remove(account, lot)  # it leaves whole, before it counted anywhere
@@ -287,17 +288,18 @@ def _withdrawn(account: Account, at: int, event: Withdrawn) -> None:
             lot.expiry = _ended(lot, at)
     if event.fact is not None:
         account.leaving = True
-        place = event.fact.chain, event.fact.contract, event.asset
-        _keep_unpaid(account, unpaid_name(*place), -event.paid)
-        for lot in lots_in(account, *place):
+        escrow = EscrowAsset(event.fact.contract_ref, event.asset)
+        _keep_unpaid(account, unpaid_name(escrow), -event.paid)
+        for lot in lots_in(account, escrow):
             if lot.started:
                 move_expiry(account, lot, _ended(lot, at))
                 lot.exited = True
 
 
-def unpaid_name(chain: str, contract: str, asset: str) -> str:
-    """Under what an account keeps the money that left its lots and that a chain still holds."""
-    return f"{len(chain)} {len(contract)} {chain} {contract} {asset}"
+def unpaid_name(escrow: EscrowAsset) -> str:
+    """Return the key in `Account.unpaid` of the money that left the account's lots and that this escrow still holds."""
+    chain, contract = escrow.contract_ref.chain, escrow.contract_ref.contract
+    return f"{len(chain)} {len(contract)} {chain} {contract} {escrow.asset}"
 
 
 def _keep_unpaid(account: Account, escrow: str, change: int) -> None:
@@ -321,7 +323,7 @@ def _remove(account: Account, lot: Lot) -> None:
 def _reversed(account: Account, lot: Lot, at: int, event: Reversed) -> None:
     if lot.escrow is not None:
         # the chain never had the money
-        _keep_unpaid(account, unpaid_name(lot.escrow.chain, lot.escrow.contract, lot.asset), -lot.refunded)
+        _keep_unpaid(account, unpaid_name(EscrowAsset(lot.escrow.contract_ref, lot.asset)), -lot.refunded)
         if not lot.started:
             _remove(account, lot)
             return

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, TypeVar
 from .accounts import Account
 from .books import Books
 from .errors import Damaged
-from .events import Charged
+from .events import Charged, ContractRef, EscrowAsset
 from .folding import as_of
 from .log import Commit, Entry, Head, entries
 from .plugins import Store
@@ -110,11 +110,8 @@ class Views:
     def explain(self, charge: int) -> Explanation | None:
         """Return how a charge came about, computed again; None where that sequence is not a charge."""
         with self._view(self.head) as log:
-            entry = (
-                next((entry for entry in entries(verified(log, charge - 1)) if entry.seq >= charge), None)
-                if charge > 0
-                else None
-            )
+            known = entries(verified(log, charge - 1)) if charge > 0 else iter(())
+            entry = next((entry for entry in known if entry.seq >= charge), None)
         if entry is None or entry.seq != charge or not isinstance(event := entry.event, Charged):
             return None
         with self._consistent():
@@ -140,27 +137,27 @@ class Views:
         """Return what was sold and earned up to now, by asset."""
         return self._accounts(lambda now: now.earned())
 
-    def escrows(self) -> list[tuple[str, str, str]]:
-        """Return the chains, contracts and assets in which there is something to settle, or was."""
+    def escrows(self) -> list[EscrowAsset]:
+        """Return the contracts and assets in which there is something to settle, or was; sorted."""
         return self._accounts(lambda now: now.escrows())
 
-    def escrowed(self, chain: str, contract: str) -> list[EscrowedLot]:
-        """Return the lots whose money a contract on a chain holds."""
-        return self._accounts(lambda now: now.escrowed(chain, contract))
+    def escrowed(self, contract_ref: ContractRef) -> list[EscrowedLot]:
+        """Return the lots whose money a contract holds."""
+        return self._accounts(lambda now: now.escrowed(contract_ref))
 
     # -- settlement ----------------------------------------------------------------------------------------------------
 
-    def settling(self, chain: str, contract: str) -> Settling:
-        """Return what is settled, and is being settled, in a contract on a chain."""
+    def settling(self, contract_ref: ContractRef) -> Settling:
+        """Return what is settled, and is being settled, in a contract."""
         with self._consistent():
-            settling = self._books.settling(chain, contract)
+            settling = self._books.settling(contract_ref)
         return detached_copy(settling)
 
-    def batches(self, chain: str, contract: str) -> list[BatchReading]:
-        """Return the open batches of a contract on a chain, in the order of their numbers."""
+    def batches(self, contract_ref: ContractRef) -> list[BatchReading]:
+        """Return the open batches of a contract, in the order of their numbers."""
         with self._consistent():
             now = Reading(Books(settlings={**self._books.settlings}), self._head.at)
-        return now.batches(chain, contract, self._store.id)
+        return now.batches(contract_ref, self._store.id)
 
     def plan_on_chain(self, name: str) -> str | None:
         """Return the plan that a chain calls so: by its id there, else by its name; None where there is none."""
