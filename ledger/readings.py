@@ -149,6 +149,11 @@ class Reading:
         """The sequence of the last event that it knows."""
         return self._books.seq
 
+    def number(self, subscriber: str, plan: str) -> int | None:
+        """Return the number of an account; None where there is none."""
+        account = self._books.find(subscriber, plan)
+        return None if account is None else account.number
+
     def balance(self, subscriber: str, plan: str) -> Balance | None:
         """The position of one account; None where there is none."""
         account = self._books.find(subscriber, plan)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from functools import reduce
+from typing import NamedTuple
 
 import msgspec
 
@@ -123,51 +124,60 @@ class Explanation(Shown, frozen=True, kw_only=True):
     unpriced: dict[str, int]
 
 
+class Subject(NamedTuple):
+    """Whose statement it is, up to which sequence and at which time (UTC microseconds)."""
+
+    account: int
+    subscriber: str
+    plan: str
+    seq: int
+    at: int
+
+
 def statement(
-    entries: Iterable[Entry], subscriber: str, plan: str, at: int, pending: Iterable[Recorded], since: int | None
-) -> Statement | None:
-    """The statement of an account from the whole log's entries; `pending` is what is due and was not written."""
-    journal, number, seq = Journal(), 0, 0
-    opening, balance, lines = Amounts(), Amounts(), []
-    for entry in _and_pending(entries, pending, at):
-        if not number and isinstance(entry.event, Purchased):
-            opened = (entry.event.subscriber, entry.event.plan) == (subscriber, plan)
-            number = entry.event.account if opened else 0
-        mine = [leg for leg in journal.post(entry) if leg.account == number]
-        written = entry.seq > 0
-        seq = max(seq, entry.seq)
-        if not number or not (mine or getattr(entry.event, "account", 0) == number):
+    subject: Subject, entries: Iterable[Entry], pending: Iterable[Recorded], since: int | None = None
+) -> Statement:
+    """Return the statement of an account from its entries in the log, or from those of all accounts.
+
+    `pending` is what is due and was not written. Lines begin after sequence `since`, where it is given.
+    """
+    journal, opening, balance = Journal(), Amounts(), Amounts()
+    lines: list[StatementLine] = []
+    for entry in _and_pending(entries, pending, subject.at):
+        legs = [leg for leg in journal.post(entry) if leg.account == subject.account]
+        if not legs and getattr(entry.event, "account", 0) != subject.account:
             continue
-        change = _amounts(mine)
+        change = _amounts(legs)
         balance = balance.plus(change)
-        if since is not None and written and entry.seq <= since:
+        if since is not None and 0 < entry.seq <= since:
             opening = balance
-            continue
-        lines.append(
-            StatementLine(
-                seq=entry.seq if written else None,
-                at=entry.at if written else getattr(entry.event, "instant", at),
-                type=tag(entry.event),
-                text=describe(entry.event),
-                request=entry.seq if isinstance(entry.event, Requested) else getattr(entry.event, "request", 0) or None,
-                charge=entry.seq if isinstance(entry.event, Charged) else getattr(entry.event, "charge", 0) or None,
-                change=change,
-                balance=balance,
-                unpriced=_unpriced(entry.event),
-            )
-        )
-    if not number:
-        return None
+        else:
+            lines.append(_line(entry, change, balance))
     return Statement(
-        account=number,
-        subscriber=subscriber,
-        plan=plan,
-        seq=seq,
-        at=at,
+        account=subject.account,
+        subscriber=subject.subscriber,
+        plan=subject.plan,
+        seq=subject.seq,
+        at=subject.at,
         opening=opening,
         lines=tuple(lines),
         closing=balance,
         unpriced=reduce(add_usage, (line.unpriced for line in lines), {}),
+    )
+
+
+def _line(entry: Entry, change: Amounts, balance: Amounts) -> StatementLine:
+    seq, at, event = entry
+    return StatementLine(
+        seq=seq or None,
+        at=at if seq else getattr(event, "instant", at),
+        type=tag(event),
+        text=describe(event),
+        request=seq if isinstance(event, Requested) else getattr(event, "request", 0) or None,
+        charge=seq if isinstance(event, Charged) else getattr(event, "charge", 0) or None,
+        change=change,
+        balance=balance,
+        unpriced=_unpriced(event),
     )
 
 

@@ -19,6 +19,7 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
+from .account_index import AccountIndex
 from .accounts import Account
 from .books import Books
 from .errors import Damaged
@@ -31,7 +32,7 @@ from .readers import COMMITS_AT_ONCE, LogView, Readers, verified
 from .readings import Balance, BatchReading, Earned, EscrowedLot, LotReading, Reading, RequestReading
 from .scans import Scan, ScannedReading, Scans
 from .settlement.state import Settling, detached_copy
-from .statements import Explanation, Statement, explain, statement
+from .statements import Explanation, Statement, Subject, explain, statement
 from .tariffs import Tariffs
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ class Views:
         self._books_lock = threading.RLock()
         self._readers = Readers(store, lock)
         self._scans = Scans()
+        self._index = AccountIndex()
         self._sleep = threading.Lock()
         self._sleep.acquire()
 
@@ -103,9 +105,12 @@ class Views:
     def statement(self, subscriber: str, plan: str, *, since: int | None = None) -> Statement | None:
         """Return every movement of an account with running balances, after sequence `since`; None for no account."""
         now, head = self._account(subscriber, plan)
+        if (account := now.number(subscriber, plan)) is None:
+            return None
+        subject = Subject(account, subscriber, plan, head.seq, now.at)
         pending = now.pending(subscriber, plan)
         with self._view(head) as log:
-            return statement(entries(verified(log)), subscriber, plan, now.at, pending, since)
+            return statement(subject, self._index.entries(log, account), pending, since)
 
     def explain(self, charge: int) -> Explanation | None:
         """Return how a charge came about, computed again; None where that sequence is not a charge."""
@@ -120,7 +125,7 @@ class Views:
             plan = self._books.plans[account.plan]
             corrected = charge in account.corrections
         with self._view(head) as log:
-            later = entries(verified(log, charge)) if corrected else ()
+            later = self._index.entries(log, account.number, charge) if corrected else ()
             return explain(charge, entry.at, event, account.subscriber, plan, Tariffs(), later)
 
     # -- all accounts --------------------------------------------------------------------------------------------------
