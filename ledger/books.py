@@ -11,13 +11,13 @@ import msgspec
 from .accounts import Account
 from .amounts import SECOND
 from .catalogue import Agent, Plan
-from .events import Event
+from .events import ContractRef, Event
 from .settlement.state import Settling
 
 KEY_WINDOW = 86_400 * SECOND
 """How long (of commit time, in microseconds) a key is remembered."""
 
-VERSION = "6"
+VERSION = "7"
 """The version of the reducers: a snapshot of another one is ignored."""
 
 
@@ -27,7 +27,7 @@ class Books(msgspec.Struct):
     `names` gives accounts by (subscriber, plan), `open` the account of each request that may still be charged.
     `keys` gives by digest the fingerprint, first sequence and time of a keyed command, `older_keys` those of the window
     before; together they hold every key of the last window. `payments` is the like for payment ids and what chains
-    said, for ever. `settlings` is by chain and contract, `onchain` gives plans by their id on chains. `opened` and
+    said, for ever. `settlings` is by contract, `onchain` gives plans by their id on chains. `opened` and
     `registered` count the accounts and the agents.
     """
 
@@ -44,7 +44,7 @@ class Books(msgspec.Struct):
     keys: dict[bytes, tuple[bytes, int, int]] = msgspec.field(default_factory=dict)
     older_keys: dict[bytes, tuple[bytes, int, int]] = msgspec.field(default_factory=dict)
     payments: dict[bytes, tuple[bytes, int]] = msgspec.field(default_factory=dict)
-    settlings: dict[tuple[str, str], Settling] = msgspec.field(default_factory=dict)
+    settlings: dict[ContractRef, Settling] = msgspec.field(default_factory=dict)
     onchain: dict[str, str] = msgspec.field(default_factory=dict)
 
     def remember(self, name: bytes, print_: bytes, seq: int) -> None:
@@ -78,9 +78,9 @@ class Books(msgspec.Struct):
         """The account of that number."""
         return self.accounts[number]
 
-    def settling(self, chain: str, contract: str) -> Settling:
-        """What is settled in a contract on a chain; nothing yet, where it was never settled in."""
-        return self.settlings.get((chain, contract)) or Settling(chain=chain, contract=contract)
+    def settling(self, contract_ref: ContractRef) -> Settling:
+        """Return what is settled in a contract; empty where no batch was ever opened there."""
+        return self.settlings.get(contract_ref) or Settling(contract_ref=contract_ref)
 
     def dump(self) -> bytes:
         """The books as canonical JSON: equal books give equal bytes."""
@@ -96,7 +96,7 @@ class Books(msgspec.Struct):
             generation = books.keys if recent else books.older_keys
             generation[bytes.fromhex(name)] = (bytes.fromhex(print_), seq, at)
         books.payments = {bytes.fromhex(name): (bytes.fromhex(print_), seq) for name, print_, seq in stored.payments}
-        books.settlings = {(each.chain, each.contract): each for each in stored.settlings}
+        books.settlings = {settling.contract_ref: settling for settling in stored.settlings}
         for account in books.accounts.values():
             account.share(books.plans[account.plan])
         books.names = {(account.subscriber, account.plan): number for number, account in books.accounts.items()}

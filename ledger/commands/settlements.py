@@ -6,6 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from ..events import OnContract
 from ..settlement.messages import Batch
 from .command import (
     MAX_RAW,
@@ -16,7 +17,7 @@ from .command import (
 )
 
 
-class SettlementCommand(Command, frozen=True, kw_only=True):
+class SettlementCommand(OnContract, Command, frozen=True, kw_only=True):
     """What all commands about a contract on a chain have (`chain` as in CAIP-2)."""
 
     chain: Name

@@ -8,6 +8,7 @@ from ..catalogue import Plan
 from ..commands import MAX_TIME, Exit, Freeze, Give, Purchase, Reinstate, Reverse, Terms, Unfreeze, Withdraw
 from ..events import (
     Escrow,
+    EscrowAsset,
     EscrowFunding,
     Frozen,
     Funding,
@@ -73,7 +74,7 @@ def _check_escrow(command: Purchase, plan: Plan, escrow: Escrow) -> None:
     plugin = chain_plugin(chain)
     try:
         plugin.check(command.subscriber, leaf_plan(plan))
-        plugin.check_money(chain, escrow.contract, asset, shares)
+        plugin.check_money(escrow.contract_ref, asset, shares)
     except ValueError as error:
         raise Refusal(Reason.malformed, detail=str(error)) from error
 
@@ -290,10 +291,9 @@ def leave(context: Context, command: Exit) -> Decision:
     """All that is unused leaves; lots that have not started give their money first, since they can leave whole."""
     account, events = account_of(context, command.subscriber, plan_of(context, command.plan))
     fact = command.fact
-    lots = list(lots_in(account, fact.chain, fact.contract, command.asset))
-    money = command.amount - min(
-        command.amount, account.unpaid.get(unpaid_name(fact.chain, fact.contract, command.asset), 0)
-    )
+    escrow = EscrowAsset(fact.contract_ref, command.asset)
+    lots = list(lots_in(account, escrow))
+    money = command.amount - min(command.amount, account.unpaid.get(unpaid_name(escrow), 0))
     if money > sum(lot.cost - lot.refunded for lot in lots):
         raise Refusal(Reason.malformed, detail="the chain paid more than it was ever paid for this account")
     withdrawn = Withdrawn(

@@ -6,12 +6,13 @@ import msgspec
 
 from ..amounts import check_money
 from ..values import (
+    OnContract,
     check,
 )
 from .event import Event
 
 
-class Settlement(Event, frozen=True, kw_only=True):
+class Settlement(OnContract, Event, frozen=True, kw_only=True):
     """What all events of a batch have: its number on its chain and contract."""
 
     number: int

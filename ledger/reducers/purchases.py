@@ -11,6 +11,7 @@ from ..accounts import (
 )
 from ..catalogue import Plan
 from ..events import (
+    EscrowAsset,
     Purchased,
     Reinstated,
     Reversed,
@@ -73,7 +74,7 @@ def reduce_withdrawn(account: Account, at: int, event: Withdrawn) -> None:
         lot = account.lots[name]
         lot.refunded += money
         if lot.escrow is not None:
-            _keep_unpaid(account, unpaid_name(lot.escrow.chain, lot.escrow.contract, lot.asset), money)
+            _keep_unpaid(account, unpaid_name(EscrowAsset(lot.escrow.contract_ref, lot.asset)), money)
         if not lot.started:
             if lot.refunded == lot.cost:
                 _remove(account, lot)  # it leaves whole, before it counted anywhere
@@ -81,17 +82,18 @@ def reduce_withdrawn(account: Account, at: int, event: Withdrawn) -> None:
             lot.expiry = _ended(lot, at)
     if event.fact is not None:
         account.leaving = True
-        place = event.fact.chain, event.fact.contract, event.asset
-        _keep_unpaid(account, unpaid_name(*place), -event.paid)
-        for lot in lots_in(account, *place):
+        escrow = EscrowAsset(event.fact.contract_ref, event.asset)
+        _keep_unpaid(account, unpaid_name(escrow), -event.paid)
+        for lot in lots_in(account, escrow):
             if lot.started:
                 move_expiry(account, lot, _ended(lot, at))
                 lot.exited = True
 
 
-def unpaid_name(chain: str, contract: str, asset: str) -> str:
-    """Return the key of `Account.unpaid`: money that left the account's lots and that a chain still holds."""
-    return f"{len(chain)} {len(contract)} {chain} {contract} {asset}"
+def unpaid_name(escrow: EscrowAsset) -> str:
+    """Return the key in `Account.unpaid` of the money that left the account's lots and that this escrow still holds."""
+    chain, contract = escrow.contract_ref.chain, escrow.contract_ref.contract
+    return f"{len(chain)} {len(contract)} {chain} {contract} {escrow.asset}"
 
 
 def _keep_unpaid(account: Account, escrow: str, change: int) -> None:
@@ -116,7 +118,7 @@ def reduce_reversed(account: Account, lot: Lot, at: int, event: Reversed) -> Non
     """Withdraw what a void payment had bought."""
     if lot.escrow is not None:
         # the chain never had the money
-        _keep_unpaid(account, unpaid_name(lot.escrow.chain, lot.escrow.contract, lot.asset), -lot.refunded)
+        _keep_unpaid(account, unpaid_name(EscrowAsset(lot.escrow.contract_ref, lot.asset)), -lot.refunded)
         if not lot.started:
             _remove(account, lot)
             return

@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 import msgspec
 from msgspec.structs import replace
 
-from ..events import Leaf, Payout
+from ..events import ContractRef, Leaf, Payout
 from .messages import Attempt
 
 BatchState: TypeAlias = Literal["opened", "submitted", "committed", "unknown", "confirmed", "failed"]
@@ -45,8 +45,7 @@ class Settling(msgspec.Struct, frozen=True, kw_only=True):
     nobody has their leaves yet.
     """
 
-    chain: str
-    contract: str
+    contract_ref: ContractRef
     number: int = 0
     digest: str = ""
     confirmed: tuple[int, str] = (0, "")
