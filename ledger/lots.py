@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 
-from .books import NOTHING, Account, Correction, Debt, Lot, Meter, OpenRequest
+from .accounts import (
+    EMPTY,
+    Account,
+    Correction,
+    Debt,
+    Lot,
+    Meter,
+    OpenRequest,
+)
 from .events import Draws
 
 # -- the agenda: scheduled starts and expiries, in order ---------------------------------------------------------------
@@ -155,7 +163,7 @@ def _relabel(draws: Draws, lot: int, credits: int) -> Draws:
 
 def correction_of(account: Account, charge: int) -> Correction:
     """Return the correction of a charge, which the caller may change; a new one if there is none."""
-    if account.corrections is NOTHING:
+    if account.corrections is EMPTY:
         account.corrections = {}
     return account.corrections.setdefault(charge, Correction())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from ..books import Agent
+from ..catalogue import Agent
 from ..commands import (
     MAX_NESTED,
     CreatePlan,

@@ -6,7 +6,8 @@ refusal, is left to `charges`.
 
 from __future__ import annotations
 
-from ..books import Account, Lot, Plan
+from ..accounts import Account, Lot
+from ..catalogue import Plan
 from ..commands import Charge
 from ..events import Charged
 from ..periods import kept

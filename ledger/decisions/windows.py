@@ -5,7 +5,7 @@ Invariant, property-tested: a window queues behind the last one that still gives
 
 from __future__ import annotations
 
-from ..books import Account, Lot
+from ..accounts import Account, Lot
 
 OPEN_CREDITS_LIMIT = (
     "an account may have at most 2^63-1 open credits: available, held, owed, and of lots that have not started"
