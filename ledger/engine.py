@@ -13,14 +13,14 @@ import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from itertools import count, islice, pairwise
+from itertools import count, pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeAlias, Unpack
 
 import msgspec
 
-from .books import Books, Settling
+from .books import Books
 from .clock import Clock, WallClock, system_clock
 from .commands import (
     MAX_TIME,
@@ -33,21 +33,22 @@ from .commands import (
     Tick,
     admit,
 )
-from .decisions import command_refers, decide
-from .decisions.case import NO_EVIDENCE, Case, Decision, Replay
+from .decisions import decide
+from .decisions.context import NO_EVIDENCE, Context, Decision, Replay
 from .draft import Draft
 from .errors import BadData, Closed, Conflict, Damaged, LogError
 from .events import Recorded, decode_one, encode
-from .folding import as_of, fold, latest_snapshot, snapshot_of
-from .forking import know, opening
+from .folding import fold, latest_snapshot, snapshot_of
+from .forking import opening, register
+from .identity import referenced_seq
 from .log import Commit, Entry, Head, commit_hash, decode_commit, encode_commit, entries, origin
 from .plugins import HoldingStore, PausingStore, Store, stores
 from .queue import CommandQueue
-from .readings import Balance, BatchReading, Earned, EscrowedLot, LotReading, Reading, RequestReading
-from .refusal_records import RefusalNotes
+from .readings import Reading
+from .refusal_records import RefusalRecords
 from .refusals import Refusal, Refused
-from .statements import Explanation, Statement, explain, statement
 from .tariffs import Tariffs
+from .views import Views
 
 if TYPE_CHECKING:
     from .metering import RequestContext
@@ -57,9 +58,6 @@ SNAPSHOT_EVENTS = 50_000
 MAX_OPTIMISTIC_RETRIES = 3
 """So often another process may write first while a group is decided; then it is decided with the log held."""
 _NOT_ALONE = nullcontext()
-COMMITS_AT_ONCE = 53
-"""Commits that a reading takes at once, so that a writer waits for little: one may hold thousands of events. A store
-reads 1, 4, 16 and 32 at a time."""
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):
@@ -111,20 +109,20 @@ def _check_follows(seq: int, hash_: bytes, commit: Commit) -> None:
 class _Group:
     """What a group of commands has come to so far: its events, and the requests that were refused."""
 
-    def __init__(self, case: Case) -> None:
-        self.case = case
+    def __init__(self, context: Context) -> None:
+        self.context = context
         self.events: list[Recorded] = []
         self.refused: list[tuple[Request, Refused]] = []
         self._draft: Draft | None = None
 
-    def next_case(self) -> Case:
+    def next_context(self) -> Context:
         """What the next command of the group is decided on."""
         if self._draft is None and self.events:
-            draft = Draft.over(self.case.books, self.case.at)
+            draft = Draft.over(self.context.books, self.context.at)
             for event in self.events:
                 draft.record(event)
-            self.case.books = self._draft = draft
-        return self.case
+            self.context.books = self._draft = draft
+        return self.context
 
     def add(self, events: list[Recorded]) -> None:
         """Take in a command's events."""
@@ -134,7 +132,7 @@ class _Group:
                 self._draft.record(event)
 
 
-class Ledger:
+class Ledger(Views):
     """An append-only ledger and its books.
 
     Open one with `Ledger.open`; close it, or use it in a `with`. All of its methods may be called from any thread.
@@ -146,14 +144,14 @@ class Ledger:
         self._process = os.getpid()
         self._lock = threading.RLock()
         self._queue: CommandQueue[Outcome] = CommandQueue(self._do, self._recall)
-        self._notes = RefusalNotes()
+        self._notes = RefusalRecords()
         self._closed = False
         self._doing: list[object] = []
         self._decided: _Decided | None = None
         self._crowded = False  # whether another process wrote between the last two looks at the head
         self._last_read: list[Entry] = []
         with self._lock:
-            know(self)
+            register(self)
             self._load()
 
     @classmethod
@@ -234,110 +232,6 @@ class Ledger:
 
         return RequestContext(self, Request(subscriber=subscriber, plan=plan, **terms))
 
-    # -- reading -------------------------------------------------------------------------------------------------------
-
-    @property
-    def head(self) -> Head:
-        """The end of the log."""
-        with self._current():
-            return self._head
-
-    @property
-    def id(self) -> str:
-        """The ledger's id."""
-        return self._store.id
-
-    @property
-    def clock_behind(self) -> int:
-        """Microseconds by which the clock is behind the head of the log; 0 where it is not. Until it has caught up,
-        what is written has the head's time."""
-        with self._current():
-            return self._moment(writes=False)[1]
-
-    def balance(self, subscriber: str, plan: str) -> Balance | None:
-        """The position of one account now; None where there is none."""
-        with self._now() as now:
-            return now.balance(subscriber, plan)
-
-    def balances(self, subscriber: str | None = None, plan: str | None = None) -> list[Balance]:
-        """The positions of all accounts now, or of a subscriber's, or of a plan's."""
-        with self._now() as now:
-            return now.balances(subscriber, plan)
-
-    def lots(self, subscriber: str, plan: str) -> list[LotReading]:
-        """The lots of an account now, oldest first."""
-        with self._now() as now:
-            return now.lots(subscriber, plan)
-
-    def requests(self, subscriber: str | None = None, plan: str | None = None) -> list[RequestReading]:
-        """The open requests now."""
-        with self._now() as now:
-            return now.requests(subscriber, plan)
-
-    def earned(self) -> list[Earned]:
-        """What was sold and earned up to now, by asset."""
-        with self._now() as now:
-            return now.earned()
-
-    def escrows(self) -> list[tuple[str, str, str]]:
-        """The chains, contracts and assets in which there is something to settle, or was."""
-        with self._now() as now:
-            return now.escrows()
-
-    def escrowed(self, chain: str, contract: str) -> list[EscrowedLot]:
-        """The lots whose money a contract on a chain holds."""
-        with self._now() as now:
-            return now.escrowed(chain, contract)
-
-    def settling(self, chain: str, contract: str) -> Settling:
-        """What is settled, and is being settled, in a contract on a chain."""
-        with self._now() as now:
-            return now.settling(chain, contract)
-
-    def batches(self, chain: str, contract: str) -> list[BatchReading]:
-        """The open batches of a contract on a chain, in the order of their numbers."""
-        with self._now() as now:
-            return now.batches(chain, contract, self._store.id)
-
-    def plan_on_chain(self, name: str) -> str | None:
-        """The plan that a chain calls so: by its id there, else by its name; None where there is none."""
-        with self._now() as now:
-            return now.plan_on_chain(name)
-
-    def statement(self, subscriber: str, plan: str, *, since: int | None = None) -> Statement | None:
-        """Every movement of an account with running balances, after sequence `since`; None for no account."""
-        with self._now() as now:
-            pending = now.pending(subscriber, plan)
-            return statement(self._entries(0), subscriber, plan, now.at, pending, since)
-
-    def explain(self, charge: int) -> Explanation | None:
-        """How a charge came about, computed again; None where that sequence is not a charge."""
-        with self._current():
-            return explain(self._entries, self._books, self._tariffs, charge)
-
-    def events(self, after: int = 0) -> Iterator[Entry]:
-        """The events after a sequence, in order, up to where the log ends when the reading begins."""
-        return (entry for entry in entries(self.commits(after)) if entry.seq > after)
-
-    def commits(self, after: int = 0) -> Iterator[Commit]:
-        """The rows of the log with an event after a sequence, up to where the log ends now."""
-        upto = self.head.seq
-        while after < upto:
-            with self._current():
-                part = list(islice(self._store.read(after), COMMITS_AT_ONCE))
-            yield from (commit for commit in part if commit.last_seq <= upto)
-            after = part[-1].last_seq
-
-    def as_of(self, *, seq: int | None = None, at: int | None = None) -> Reading:
-        """The books as they were after sequence `seq`, or at time `at` (UTC microseconds)."""
-        with self._current():
-            return as_of(self._store, seq=seq, at=at)
-
-    def state(self) -> bytes:
-        """The books as canonical bytes: equal books give equal bytes."""
-        with self._current():
-            return self._books.dump()
-
     # -- the life of the object ----------------------------------------------------------------------------------------
 
     def close(self) -> None:
@@ -348,7 +242,7 @@ class Ledger:
         """
         if self._closed or self._process != os.getpid():
             return
-        if self._queue.disowned and not self._read_only:
+        if self._queue.abandoned and not self._read_only:
             self._queue.lead()
         with self._lock:
             self._closed = True
@@ -424,7 +318,7 @@ class Ledger:
                 if overtaken or self._crowded or self._stale:
                     self._catch_up()
                 at, behind = self._moment()
-                group = _Group(Case(self._books, at, self._tariffs, self._store.id, self._head, behind=behind))
+                group = _Group(Context(self._books, at, self._tariffs, self._store.id, self._head, behind=behind))
                 outcomes = [self._decide(group, command) for command in commands]
                 if group.events:
                     noted = self._notes.ready(at)
@@ -449,12 +343,12 @@ class Ledger:
 
     def _decide(self, group: _Group, command: object) -> Answer | Replay | Refused | Exception:
         """Decide one command on what the group has come to, and put its events there."""
-        case = group.next_case()
+        context = group.next_context()
         try:
             admitted = admit(command)
             needed = admitted.key is not None or type(admitted) is Adjust
-            case.evidence = self._evidence(case, group, admitted) if needed else NO_EVIDENCE
-            decision = decide(case, admitted)
+            context.evidence = self._evidence(context, group, admitted) if needed else NO_EVIDENCE
+            decision = decide(context, admitted)
             if not isinstance(decision, Decision):
                 if isinstance(decision, Refused) and isinstance(admitted, Request):
                     group.refused.append((admitted, decision))
@@ -466,17 +360,17 @@ class Ledger:
         own = decision.own
         group.add([*decision.due, *own] if decision.due else own)
         last = self._head.seq + len(group.events)
-        return Answer(last - len(own) + 1, case.at, own[0]) if own else Answer(last, case.at, None)
+        return Answer(last - len(own) + 1, context.at, own[0]) if own else Answer(last, context.at, None)
 
-    def _evidence(self, case: Case, group: _Group, command: AnyCommand) -> Mapping[int, Entry]:
+    def _evidence(self, context: Context, group: _Group, command: AnyCommand) -> Mapping[int, Entry]:
         """The events of closed things that the command is about, read from the log, or from the group before it."""
-        seq = command_refers(command)
-        needed = isinstance(command, Adjust) or seq not in case.books.open
+        seq = referenced_seq(command)
+        needed = isinstance(command, Adjust) or seq not in context.books.open
         if not needed or not 0 < seq <= self._head.seq + len(group.events):
             return NO_EVIDENCE
         if seq <= self._head.seq:
             return {seq: self._entry(seq)}
-        return {seq: Entry(seq, case.at, group.events[seq - self._head.seq - 1])}
+        return {seq: Entry(seq, context.at, group.events[seq - self._head.seq - 1])}
 
     def _append(self, commit: Commit, events: list[Recorded]) -> None:
         self._store.append(self._head, commit)
@@ -588,7 +482,7 @@ class Ledger:
         if self._closed:
             raise Closed("the ledger is closed")
 
-    def _hold_for_fork(self, seconds: float) -> bool:
+    def _pause_for_fork(self, seconds: float) -> bool:
         """Let no thread in, and the store let go of its file, while this process forks; whether that was so."""
         if not self._lock.acquire(timeout=seconds):
             return False
@@ -597,8 +491,8 @@ class Ledger:
                 self._store.pause()
         return True
 
-    def _go_on(self) -> None:
-        """Let others in again, after `_hold_for_fork`."""
+    def _resume_after_fork(self) -> None:
+        """Let others in again, after `_pause_for_fork`."""
         self._lock.release()
 
     def _check_process(self) -> None:

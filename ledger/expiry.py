@@ -11,13 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from .accounts import Account, Lot
 from .amounts import split
-from .books import Account, Lot, Plan
+from .catalogue import Plan
 from .events import Lapsed, Recorded, Released, Started, Withdrawn
 from .holds import covering, shares_meters
 from .lots import EXPIRY_OF_REQUEST, START
 from .reducers import apply
-from .repayment import repaying
+from .repayment import with_repayment
 from .tariffs import Tariffs
 
 
@@ -44,7 +45,7 @@ def _happen(account: Account, plan: Plan, now: int, tariffs: Tariffs) -> Iterato
         elif family == EXPIRY_OF_REQUEST:
             held = [lot for lot, _ in account.requests[name].draws]
             released = Released(request=name, reason="expired", instant=instant)
-            yield repaying(account, plan, 0, now, instant, released)
+            yield with_repayment(account, plan, 0, now, instant, released)
             yield from _covered(account, plan, instant, tariffs)
             yield from lapses(account, plan, held, instant, now)
         else:

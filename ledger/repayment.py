@@ -9,14 +9,15 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
-from .books import Account, Plan
+from .accounts import Account
+from .catalogue import Plan
 from .events import Adjusted, Charged, Draws, Reinstated, Released, Reversed
 from .reducers import apply
 
 R = TypeVar("R", bound=Adjusted | Charged | Reinstated | Released | Reversed)
 
 
-def repaying(account: Account, plan: Plan, seq: int, at: int, instant: int, event: R) -> R:
+def with_repayment(account: Account, plan: Plan, seq: int, at: int, instant: int, event: R) -> R:
     """The event with what the credits that it returns pay of the account's debt.
 
     `at` is the commit's time, `instant` that of the event. Where nothing is owed, nothing is tried.

@@ -34,7 +34,7 @@ def test_the_core_reads_no_clock_and_no_randomness_but_where_it_is_handed_in():
     allowed = {
         ("clock.py", "time"),
         ("sqlite.py", "time"),
-        ("turnstile.py", "time"),
+        ("fair_lock.py", "time"),
     }  # the system clock handed in by default; waiting for a lock
     found = set()
     for path in sorted((ROOT / "ledger").rglob("*.py")):

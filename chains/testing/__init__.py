@@ -1,34 +1,34 @@
 """What every chain must keep, as one function that needs no test framework.
 
-    from chains.testing import RULES, Bench, check
+    from chains.testing import RULES, Harness, check
 
-    class MyBench(Bench): ...          # somebody who buys, and blocks that pass: see `Bench`, and `example` for one
+    class MyHarness(Harness): ...        # accounts that buy, and control over blocks; `mock_harness` is an example
 
-    check(MyBench())                   # raises ConformanceError; returns the rules that could not be tried, and why
-    check(MyBench(), "a batch pays once")
+    check(MyHarness())                   # raises ConformanceError; returns the rules that could not be tried, and why
+    check(MyHarness(), "a batch pays once")
 
-On the command line: `python -m chains.testing my_package.bench:MyBench`. README.md beside this folder says how to
+On the command line: `python -m chains.testing my_package.harness:MyHarness`. README.md beside this folder says how to
 write a chain plugin.
 """
 
 from ledger.testing.conformance import ConformanceError, Failure
 
-from .availability import UnusableBench
-from .harness import Bench, Elsewhere
+from .availability import UnusableHarness
+from .harness import Elsewhere, Harness
 from .run import RULES, NotTried, Outcome, check, outcomes
-from .steps import Rule, Trial
+from .steps import Rule, Subject
 
 __all__ = [
     "RULES",
-    "Bench",
     "ConformanceError",
     "Elsewhere",
     "Failure",
+    "Harness",
     "NotTried",
     "Outcome",
     "Rule",
-    "Trial",
-    "UnusableBench",
+    "Subject",
+    "UnusableHarness",
     "check",
     "outcomes",
 ]

@@ -1,4 +1,4 @@
-"""`python -m chains.testing MODULE:BENCH [RULE]…`: 0 if the chain conforms, 1 if not, 2 if that was not tried."""
+"""`python -m chains.testing MODULE:HARNESS [RULE]…`: 0 if the chain conforms, 1 if not, 2 if that was not tried."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from importlib import import_module
 from traceback import format_exception
 
-from . import RULES, Bench, Outcome, UnusableBench, outcomes
+from . import RULES, Harness, Outcome, UnusableHarness, outcomes
 from .run import no_rule
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Try the bench that is named: a class without arguments, or any function that gives one."""
+    """Try the harness that is named: a class without arguments, or any function that gives one."""
     try:
         options = _parser().parse_args(arguments)
     except SystemExit as end:
@@ -24,13 +24,13 @@ def main(arguments: Sequence[str]) -> int:
         sys.stderr.write("--help lists them all\n")
         return 2
     try:
-        bench = _bench(options.bench)
-        ends = [_tell(end, options.traceback) for end in outcomes(bench, *options.rules)]
-    except UnusableBench as error:
+        harness = _harness(options.harness)
+        ends = [_tell(end, options.traceback) for end in outcomes(harness, *options.rules)]
+    except UnusableHarness as error:
         _trace(error.__cause__, options.traceback)
-        sys.stderr.write(f"{options.bench}: {error}\n")
+        sys.stderr.write(f"{options.harness}: {error}\n")
         return 2
-    return _sum_up(options.bench, ends)
+    return _sum_up(options.harness, ends)
 
 
 def _parser() -> ArgumentParser:
@@ -41,31 +41,31 @@ def _parser() -> ArgumentParser:
         formatter_class=RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("bench", metavar="MODULE:BENCH", help="a bench's class, or a function that gives one")
+    parser.add_argument("harness", metavar="MODULE:HARNESS", help="a harness's class, or a function that gives one")
     parser.add_argument("rules", metavar="RULE", nargs="*", help="only these rules, each by its whole name in quotes")
-    parser.add_argument("-v", "--traceback", action="store_true", help="show where the chain or the bench raised")
+    parser.add_argument("-v", "--traceback", action="store_true", help="show where the chain or the harness raised")
     return parser
 
 
-def _bench(place: str) -> Bench:
-    """The bench of that name. Raises UnusableBench where there is none."""
+def _harness(place: str) -> Harness:
+    """The harness of that name. Raises UnusableHarness where there is none."""
     module, _, attribute = place.partition(":")
     if not module or not attribute:
-        raise UnusableBench("this names no bench; write MODULE:BENCH, such as my_package.bench:MyBench")
+        raise UnusableHarness("this names no harness; write MODULE:HARNESS, such as my_package.harness:MyHarness")
     try:
         make = getattr(import_module(module), attribute)
     except (ImportError, AttributeError) as error:
-        raise UnusableBench(f"there is no such bench: {error}; correct the name, or install its package") from error
+        raise UnusableHarness(f"there is no such harness: {error}; correct the name, or install its package") from error
     except Exception as error:
-        raise UnusableBench(f"{module} cannot be imported: {type(error).__name__}: {error}; see -v") from error
+        raise UnusableHarness(f"{module} cannot be imported: {type(error).__name__}: {error}; see -v") from error
     if not callable(make):
-        raise UnusableBench(f"{attribute} is no class or function; name one that gives a bench without arguments")
+        raise UnusableHarness(f"{attribute} is no class or function; name one that gives a harness without arguments")
     try:
-        bench: Bench = make()
+        harness: Harness = make()
     except Exception as error:
         what = f"making it raised {type(error).__name__}: {error}"
-        raise UnusableBench(f"{what}; name a class or function that needs no arguments, and see -v") from error
-    return bench
+        raise UnusableHarness(f"{what}; name a class or function that needs no arguments, and see -v") from error
+    return harness
 
 
 def _tell(end: Outcome, traceback: bool) -> Outcome:

@@ -1,4 +1,4 @@
-"""What a bench must have before any rule is worth trying, said in one line."""
+"""What a harness must have before any rule is worth trying, said in one line."""
 
 from __future__ import annotations
 
@@ -7,58 +7,58 @@ from collections.abc import Iterable, Iterator, Sequence
 from ledger.errors import LedgerError, UnknownPlugin
 from ledger.plugins import ChainPlugin, chain_plugin
 
-from .harness import Bench, Elsewhere
+from .harness import Elsewhere, Harness
 
 _ATTRIBUTES = ("plugin", "subscribers", "plans", "receivers", "asset", "elsewhere")
 _METHODS = ("fresh", "again", "now", "purchase", "mine", "pass_time", "paid")
 _PLUGIN = tuple(name for name in vars(ChainPlugin) if not name.startswith("_"))
 
 
-class UnusableBench(ValueError):
-    """The bench or its chain is not ready, so that no rule would say anything of it. The message says what to do."""
+class UnusableHarness(ValueError):
+    """The harness or its chain is not ready, so that no rule would say anything of it. The message says what to do."""
 
 
-def require_usable(bench: Bench, *, installed: bool) -> None:
-    """Raises UnusableBench for what can be seen of a bench without a chain; `installed`: its plugin must be, too."""
+def require_usable(harness: Harness, *, installed: bool) -> None:
+    """Raise UnusableHarness for what can be checked without a chain. `installed`: its plugin must be installed."""
     for look in (_kind, _lacking, _parts, _names, *([_not_installed] if installed else [])):
-        for wrong in look(bench):  # what one finds, the next need not be ready for
-            raise UnusableBench(f"the bench cannot be used: {wrong}")
+        for wrong in look(harness):  # what one finds, the next need not be ready for
+            raise UnusableHarness(f"the harness cannot be used: {wrong}")
 
 
-def _kind(bench: Bench) -> Iterator[str]:
-    if isinstance(bench, type):
-        yield f"{bench.__name__} is a class; make one of it: {bench.__name__}()"
-    elif Bench not in type(bench).__mro__:
-        yield f"a {type(bench).__name__} is no Bench; subclass chains.testing.Bench"
+def _kind(harness: Harness) -> Iterator[str]:
+    if isinstance(harness, type):
+        yield f"{harness.__name__} is a class; make one of it: {harness.__name__}()"
+    elif Harness not in type(harness).__mro__:
+        yield f"a {type(harness).__name__} is no Harness; subclass chains.testing.Harness"
 
 
-def _lacking(bench: Bench) -> Iterator[str]:
-    name = type(bench).__name__
-    if lacking := [each for each in _ATTRIBUTES if not hasattr(bench, each)]:
-        yield f"{name} lacks {_listed(lacking)}; set what chains/README.md says of the bench"
-    if lacking := [each for each in _METHODS if getattr(type(bench), each) is getattr(Bench, each)]:
-        yield f"{name} lacks {_listed(f'{each}()' for each in lacking)}; write what chains/README.md says of the bench"
+def _lacking(harness: Harness) -> Iterator[str]:
+    name = type(harness).__name__
+    if lacking := [each for each in _ATTRIBUTES if not hasattr(harness, each)]:
+        yield f"{name} lacks {_listed(lacking)}; set what chains/README.md says of the harness"
+    if lacking := [each for each in _METHODS if getattr(type(harness), each) is getattr(Harness, each)]:
+        yield f"{name} lacks {_listed(f'{each}()' for each in lacking)}; write them as chains/README.md says"
 
 
-def _parts(bench: Bench) -> Iterator[str]:
-    if lacking := [each for each in Elsewhere._fields if not hasattr(bench.elsewhere, each)]:
+def _parts(harness: Harness) -> Iterator[str]:
+    if lacking := [each for each in Elsewhere._fields if not hasattr(harness.elsewhere, each)]:
         yield f"`elsewhere` lacks {_listed(lacking)}; set it to Elsewhere(chain, contract, asset)"
-    if lacking := [each for each in _PLUGIN if not hasattr(bench.plugin, each)]:
+    if lacking := [each for each in _PLUGIN if not hasattr(harness.plugin, each)]:
         yield f"its plugin lacks {_listed(lacking)}; set `plugin` to an object like ledger.plugins.ChainPlugin"
 
 
-def _names(bench: Bench) -> Iterator[str]:
+def _names(harness: Harness) -> Iterator[str]:
     for each in ("subscribers", "plans", "receivers"):
-        names = getattr(bench, each)
+        names = getattr(harness, each)
         if isinstance(names, str) or not isinstance(names, Sequence) or len(set(names)) < max(len(names), 2):
             yield f"`{each}` is {names!r}; name two or more, all different"
-    if bench.asset == bench.elsewhere.asset:
-        yield f"`asset` and `elsewhere.asset` are both {bench.asset!r}; name two different ones"
+    if harness.asset == harness.elsewhere.asset:
+        yield f"`asset` and `elsewhere.asset` are both {harness.asset!r}; name two different ones"
 
 
-def _not_installed(bench: Bench) -> Iterator[str]:
+def _not_installed(harness: Harness) -> Iterator[str]:
     try:
-        chain_plugin(bench.elsewhere.chain)
+        chain_plugin(harness.elsewhere.chain)
     except UnknownPlugin as error:
         yield (
             f"{error}, for a ledger to find; install the plugin's package into this environment (`pip install -e .`),"

@@ -13,39 +13,39 @@ from ledger.settlement.messages import Attempt, Batch, Found
 
 from .. import leaf_file
 from ..leaves import keccak
-from .steps import BLOCKS, DONE, PATIENCE, Broken, Rules, Trial, differ, ids
+from .steps import BLOCKS, DONE, PATIENCE, Broken, Rules, Subject, differ, ids
 
 
-def _absent(trial: Trial) -> Iterator[str]:
-    chain = trial.funded()
+def _absent(subject: Subject) -> Iterator[str]:
+    chain = subject.funded()
     for number in (1, 2, 999):
         yield from differ(f"batch {number} of a new contract", chain.find(number), Found(stage="absent"))
         yield from differ(f"the leaf file of batch {number} of a new contract", chain.published(number), None)
     yield from differ(
-        "what a new contract owes", [chain.due(one, trial.bench.asset) for one in trial.paid(chain)], [0, 0]
+        "what a new contract owes", [chain.due(one, subject.harness.asset) for one in subject.paid(chain)], [0, 0]
     )
-    yield from differ("what receivers have of a new contract", sum(trial.paid(chain).values()), 0)
+    yield from differ("what receivers have of a new contract", sum(subject.paid(chain).values()), 0)
 
 
-def _sends_nothing(trial: Trial) -> Iterator[str]:
+def _sends_nothing(subject: Subject) -> Iterator[str]:
     """Asking whether a batch would be taken, and signing it, leave no trace on the chain."""
-    chain = trial.funded()
-    with trial.paying(chain, 0, 0) as wrong:
-        batch = trial.batch(chain, 300, 30)
+    chain = subject.funded()
+    with subject.paying(chain, 0, 0) as wrong:
+        batch = subject.batch(chain, 300, 30)
         yield from differ("simulate refuses a good batch", chain.simulate(batch), None)
-        attempt = trial.prepare(chain, batch)
+        attempt = subject.prepare(chain, batch)
         for when in ("prepared", "prepared and a block was mined"):
             yield from differ(f"a batch that was only {when}", chain.find(1).stage, "absent")
             yield from differ(f"a transaction that was only {when}", chain.confirm(attempt), "gone")
-            trial.bench.mine(chain)
+            subject.harness.mine(chain)
     yield from wrong
 
 
-def _stored(trial: Trial) -> Iterator[str]:
+def _stored(subject: Subject) -> Iterator[str]:
     """What the log stores of an attempt is enough for another connection, after a restart."""
-    chain = trial.funded()
-    batch = trial.batch(chain, 300, 30)
-    attempt = trial.prepare(chain, batch)
+    chain = subject.funded()
+    batch = subject.batch(chain, 300, 30)
+    attempt = subject.prepare(chain, batch)
     yield from differ("number and attempt of the first one", (attempt.number, attempt.attempt), (1, 1))
     for name, most in (("raw", MAX_RAW), ("transaction", 4096)):
         text = getattr(attempt, name)
@@ -54,75 +54,75 @@ def _stored(trial: Trial) -> Iterator[str]:
             return
     stored = msgspec.json.decode(msgspec.json.encode(attempt), type=Attempt)
     yield from differ("an attempt that was stored as JSON", stored, attempt)
-    with trial.paying(chain, 300, 30) as wrong:
-        other = trial.again(chain)
+    with subject.paying(chain, 300, 30) as wrong:
+        other = subject.again(chain)
         other.send(stored)
-        trial.bench.mine(other)
+        subject.harness.mine(other)
         found = other.find(1)
         if found.stage not in ("committed", *DONE):
             yield f"an attempt that was prepared here and sent by another connection leaves the batch {found.stage}"
-        other = trial.again(chain)
+        other = subject.again(chain)
         yield from differ("what another connection says of it", other.confirm(stored) in ("pending", "final"), True)
-        trial.carry(other, batch, [stored])
+        subject.carry(other, batch, [stored])
     yield from wrong
 
 
-def _pays_once(trial: Trial) -> Iterator[str]:
+def _pays_once(subject: Subject) -> Iterator[str]:
     """The same bytes are sent again at every stage and by every connection."""
-    chain = trial.funded(2)
-    batch = trial.batch(chain, 300, 30)
-    with trial.paying(chain, 300, 30) as wrong:
-        own = [trial.prepare(chain, batch)]
+    chain = subject.funded(2)
+    batch = subject.batch(chain, 300, 30)
+    with subject.paying(chain, 300, 30) as wrong:
+        own = [subject.prepare(chain, batch)]
         for _ in range(2):
             chain.send(own[0])
-        trial.bench.mine(chain)
+        subject.harness.mine(chain)
         chain.send(own[0])
-        trial.again(chain).send(own[0])
-        trial.bench.mine(chain)
-        trial.carry(chain, batch, own)
+        subject.again(chain).send(own[0])
+        subject.harness.mine(chain)
+        subject.carry(chain, batch, own)
     yield from wrong
-    with trial.paying(chain, 0, 0) as wrong:
-        for connection in (chain, trial.again(chain)):
+    with subject.paying(chain, 0, 0) as wrong:
+        for connection in (chain, subject.again(chain)):
             for attempt in own:
                 connection.send(attempt)
-            trial.bench.pass_time(chain)
+            subject.harness.pass_time(chain)
             yield from differ("a transaction that is sent again once it is final", chain.confirm(own[-1]), "final")
     yield from wrong
 
 
-def _two_attempts(trial: Trial) -> Iterator[str]:
+def _two_attempts(subject: Subject) -> Iterator[str]:
     """Two transactions of one batch, which can both be mined: one moves money."""
-    chain = trial.funded(2)
-    batch = trial.batch(chain, 300, 30)
-    with trial.paying(chain, 300, 30) as wrong:
-        first = trial.prepare(chain, batch)
+    chain = subject.funded(2)
+    batch = subject.batch(chain, 300, 30)
+    with subject.paying(chain, 300, 30) as wrong:
+        first = subject.prepare(chain, batch)
         # Another batch's attempt takes the first place in line, so this one stands in the second.
-        behind = trial.prepare(chain, batch, [trial.prepare(chain, trial.batch(chain, 5, 5, after=batch))])
+        behind = subject.prepare(chain, batch, [subject.prepare(chain, subject.batch(chain, 5, 5, after=batch))])
         chain.send(first)
         for attempt in (behind, first, behind):
-            trial.send_anyway(chain, attempt)
-        trial.carry(chain, batch, [first])
-        trial.force(chain, batch, [first, behind])
+            subject.send_anyway(chain, attempt)
+        subject.carry(chain, batch, [first])
+        subject.force(chain, batch, [first, behind])
     yield from wrong
-    with trial.paying(chain, 50, 5) as wrong:
-        batch = trial.batch(chain, 50, 5, after=batch)
-        first = trial.prepare(chain, batch)
+    with subject.paying(chain, 50, 5) as wrong:
+        batch = subject.batch(chain, 50, 5, after=batch)
+        first = subject.prepare(chain, batch)
         better = chain.prepare(batch, [first])
         for each in (better, first, better):
             if each is not None:
-                trial.send_anyway(chain, each)
-        trial.carry(chain, batch, [first] if better is None else [first, better])
+                subject.send_anyway(chain, each)
+        subject.carry(chain, batch, [first] if better is None else [first, better])
     yield from wrong
 
 
 _STAGES = ("absent", "pending", "committed", "executed")
 
 
-def _moves_on(trial: Trial) -> Iterator[str]:
+def _moves_on(subject: Subject) -> Iterator[str]:
     """From absent over pending and committed to executed, and then final; what became of the transaction agrees."""
-    chain = trial.funded(2)
-    batch = trial.batch(chain, 300, 30)
-    own = [trial.prepare(chain, batch)]
+    chain = subject.funded(2)
+    batch = subject.batch(chain, 300, 30)
+    own = [subject.prepare(chain, batch)]
     chain.send(own[0])
     before = (0, False)
     for _ in range(BLOCKS):
@@ -139,7 +139,7 @@ def _moves_on(trial: Trial) -> Iterator[str]:
         if found.stage == "committed" and found.ready and later == "final":
             own += [attempt for attempt in [chain.prepare(batch, own)] if attempt is not None]
             chain.send(own[-1])
-        trial.bench.mine(chain)
+        subject.harness.mine(chain)
     yield f"after {BLOCKS} blocks a batch is {_said(before)}"
 
 
@@ -163,11 +163,11 @@ def _agree(found: Found, attempt: Attempt, earlier: str, later: str) -> Iterator
         yield f"find says that the {found.stage} batch is final, and confirm that its transaction is {later}"
 
 
-def _final_block(trial: Trial) -> Iterator[str]:
+def _final_block(subject: Subject) -> Iterator[str]:
     """A batch is final exactly if its block is, up to `final_block`, which never goes back."""
-    chain = trial.funded()
-    batch = trial.batch(chain, 300, 30)
-    trial.submit(chain, batch)
+    chain = subject.funded()
+    batch = subject.batch(chain, 300, 30)
+    subject.submit(chain, batch)
     for _ in range(BLOCKS):
         before, found, after = chain.final_block(), chain.find(1), chain.final_block()
         if after < before:
@@ -179,57 +179,57 @@ def _final_block(trial: Trial) -> Iterator[str]:
                 yield f"a batch of block {found.block} is not called final, and the last final block is {before}"
             if found.final:
                 return
-        trial.bench.mine(chain)
+        subject.harness.mine(chain)
     yield f"after {BLOCKS} blocks a batch is {found.stage} and not final"
 
 
-def _what_was_sealed(trial: Trial) -> Iterator[str]:
+def _what_was_sealed(subject: Subject) -> Iterator[str]:
     """At every stage from the pool on, for every connection."""
-    chain = trial.funded()
-    batch = trial.batch(chain, 300, 30)
-    commitment = trial.bench.plugin.commitment(batch)
+    chain = subject.funded()
+    batch = subject.batch(chain, 300, 30)
+    commitment = subject.harness.plugin.commitment(batch)
     expected = commitment.digest, commitment.data_hash
-    own = [trial.prepare(chain, batch)]
+    own = [subject.prepare(chain, batch)]
     chain.send(own[0])
-    for connection in (chain, trial.again(chain)):
+    for connection in (chain, subject.again(chain)):
         found = connection.find(1)
         if found.stage != "absent":
             yield from differ(
                 f"digest and data hash of the {found.stage} batch", (found.digest, found.data_hash), expected
             )
-        trial.bench.mine(chain)
-    trial.carry(chain, batch, own)
-    for connection in (chain, trial.again(chain)):
+        subject.harness.mine(chain)
+    subject.carry(chain, batch, own)
+    for connection in (chain, subject.again(chain)):
         found = connection.find(1)
         yield from differ(f"digest and data hash of the {found.stage} batch", (found.digest, found.data_hash), expected)
         if found.transaction not in (sent := [attempt.transaction for attempt in own]):
             yield f"find says {found.transaction!r} brought the batch to {found.stage}; the attempts were {sent}"
 
 
-def _root(trial: Trial) -> Iterator[str]:
+def _root(subject: Subject) -> Iterator[str]:
     """At every stage from the pool on; a chain that does not tell the root says nothing in its place."""
-    chain = trial.funded()
-    batch = trial.batch(chain, 300, 30)
-    may_be = ("", trial.bench.plugin.commitment(batch).root)
-    own = [trial.prepare(chain, batch)]
+    chain = subject.funded()
+    batch = subject.batch(chain, 300, 30)
+    may_be = ("", subject.harness.plugin.commitment(batch).root)
+    own = [subject.prepare(chain, batch)]
     chain.send(own[0])
-    for step in (lambda: trial.bench.mine(chain), lambda: trial.carry(chain, batch, own), lambda: None):
-        for connection in (chain, trial.again(chain)):
+    for step in (lambda: subject.harness.mine(chain), lambda: subject.carry(chain, batch, own), lambda: None):
+        for connection in (chain, subject.again(chain)):
             found = connection.find(1)
             if found.root not in may_be:
                 yield f"the root of the {found.stage} batch is {found.root!r}, and {may_be[1]!r} was sealed"
         step()
 
 
-def _published(trial: Trial) -> Iterator[str]:
+def _published(subject: Subject) -> Iterator[str]:
     """Also where one connection prepares the batch, and another sends it after a restart."""
-    trial.needs(trial.bench.publishes, "the chain leads to no leaf files (`publishes`)")
-    chain = trial.funded()
-    batch = trial.batch(chain, 300, -30)
-    own, other = [trial.prepare(chain, batch)], trial.again(chain)
+    subject.needs(subject.harness.publishes, "the chain leads to no leaf files (`publishes`)")
+    chain = subject.funded()
+    batch = subject.batch(chain, 300, -30)
+    own, other = [subject.prepare(chain, batch)], subject.again(chain)
     other.send(own[0])
-    trial.carry(other, batch, own)
-    for connection in (chain, other, trial.again(chain)):
+    subject.carry(other, batch, own)
+    for connection in (chain, other, subject.again(chain)):
         data = connection.published(1)
         if data is None:
             yield "the leaf file of a batch that is final is not found"
@@ -241,111 +241,111 @@ def _published(trial: Trial) -> Iterator[str]:
             yield f"the leaf file cannot be read: {error}"
 
 
-def _in_order(trial: Trial) -> Iterator[str]:
+def _in_order(subject: Subject) -> Iterator[str]:
     """The second batch is refused, or has no effect, while the first is not there; afterwards it goes through."""
-    chain = trial.funded(2)
-    first = trial.batch(chain, 300, 30)
-    second = trial.batch(chain, 50, 5, after=first)
-    with trial.paying(chain, 0, 0) as wrong:
+    chain = subject.funded(2)
+    first = subject.batch(chain, 300, 30)
+    second = subject.batch(chain, 50, 5, after=first)
+    with subject.paying(chain, 0, 0) as wrong:
         if chain.simulate(second) is None:
             yield "simulate takes batch 2, and batch 1 is absent"
-        attempt = trial.force(chain, second)
+        attempt = subject.force(chain, second)
         if chain.find(2).stage in ("committed", *DONE):
             yield f"batch 2 is {chain.find(2).stage}, and batch 1 is {chain.find(1).stage}"
     yield from wrong
-    with trial.paying(chain, 350, 35) as wrong:
-        trial.carry(chain, first)
-        trial.carry(chain, second, [attempt] if attempt else [])
+    with subject.paying(chain, 350, 35) as wrong:
+        subject.carry(chain, first)
+        subject.carry(chain, second, [attempt] if attempt else [])
     yield from wrong
 
 
-def _in_line(trial: Trial) -> Iterator[str]:
+def _in_line(subject: Subject) -> Iterator[str]:
     """Three batches are signed and sent before the first of them is final."""
-    chain = trial.funded(2)
+    chain = subject.funded(2)
     line: list[Batch] = []
     taken: list[Attempt] = []
-    with trial.paying(chain, 111, 222) as wrong:
+    with subject.paying(chain, 111, 222) as wrong:
         for amounts in ((1, 2), (10, 20), (100, 200)):
-            line.append(trial.batch(chain, *amounts, after=line[-1] if line else None))
-            taken.append(trial.prepare(chain, line[-1], taken))
+            line.append(subject.batch(chain, *amounts, after=line[-1] if line else None))
+            taken.append(subject.prepare(chain, line[-1], taken))
         for attempt in taken:
             chain.send(attempt)
-        trial.bench.mine(chain)
+        subject.harness.mine(chain)
         for attempt in taken:
             if (standing := chain.confirm(attempt)) not in ("pending", "final"):
                 yield f"the transaction of batch {attempt.number}, which was sent behind those before it, is {standing}"
         for batch, attempt in zip(line, list(taken), strict=True):
-            found = trial.carry(chain, batch, own := [attempt], taken)
+            found = subject.carry(chain, batch, own := [attempt], taken)
             yield from differ(f"batch {batch.number}", found.stage, "executed")
             taken += own[1:]
     yield from wrong
 
 
-def _builds_on(trial: Trial) -> Iterator[str]:
-    chain = trial.funded(2)
-    first = trial.batch(chain, 300, 30)
-    trial.carry(chain, first)
-    right = trial.batch(chain, 50, 5, after=first)
-    wrong_ones = {"no batch": "", "another batch": trial.bench.plugin.commitment(right).digest}
+def _builds_on(subject: Subject) -> Iterator[str]:
+    chain = subject.funded(2)
+    first = subject.batch(chain, 300, 30)
+    subject.carry(chain, first)
+    right = subject.batch(chain, 50, 5, after=first)
+    wrong_ones = {"no batch": "", "another batch": subject.harness.plugin.commitment(right).digest}
     for name, previous in wrong_ones.items():
         bad = msgspec.structs.replace(right, previous=previous)
-        with trial.paying(chain, 0, 0) as wrong:
+        with subject.paying(chain, 0, 0) as wrong:
             if chain.simulate(bad) is None:
                 yield f"simulate takes a batch 2 that builds on {name}"
-            trial.force(chain, bad)
+            subject.force(chain, bad)
             if chain.find(2).stage in ("committed", *DONE):
                 yield f"a batch 2 that builds on {name} is {chain.find(2).stage}"
         yield from wrong
 
 
-def _for_one_contract(trial: Trial) -> Iterator[str]:
+def _for_one_contract(subject: Subject) -> Iterator[str]:
     """What names another chain or contract is refused, though number and previous digest would do."""
-    elsewhere = trial.bench.elsewhere
+    elsewhere = subject.harness.elsewhere
     for field, other in (("chain", elsewhere.chain), ("contract", elsewhere.contract)):
-        chain = trial.funded()
-        bad = msgspec.structs.replace(trial.batch(chain, 300, 30), **{field: other})
-        with trial.paying(chain, 0, 0) as wrong:
+        chain = subject.funded()
+        bad = msgspec.structs.replace(subject.batch(chain, 300, 30), **{field: other})
+        with subject.paying(chain, 0, 0) as wrong:
             if chain.simulate(bad) is None:
                 yield f"simulate takes a batch whose {field} is {other!r}, on {chain.contract!r} of {chain.name!r}"
-            trial.force(chain, bad)
+            subject.force(chain, bad)
             if chain.find(1).stage in ("committed", *DONE):
                 yield f"a batch whose {field} is {other!r} is {chain.find(1).stage}"
         yield from wrong
 
 
-def _namesakes(trial: Trial) -> Iterator[str]:
+def _namesakes(subject: Subject) -> Iterator[str]:
     """A contract of the same name on a chain of another name has nothing of this one."""
-    chain = trial.funded()
-    trial.carry(chain, trial.batch(chain, 300, 30))
-    receiver, asset = trial.bench.receivers[0], trial.bench.asset
+    chain = subject.funded()
+    subject.carry(chain, subject.batch(chain, 300, 30))
+    receiver, asset = subject.harness.receivers[0], subject.harness.asset
     try:
-        other = trial.namesake(chain)
-        yield from differ("the name of the other chain", other.name, trial.bench.elsewhere.chain)
+        other = subject.namesake(chain)
+        yield from differ("the name of the other chain", other.name, subject.harness.elsewhere.chain)
         yield from differ("the facts of a contract of that name on another chain", ids(other.facts()), [])
         yield from differ("batch 1 of a contract of that name on another chain", other.find(1).stage, "absent")
         yield from differ("what a contract of that name on another chain owes", other.due(receiver, asset), 0)
-        yield from differ("access on another chain", other.access(*trial.account), False)
+        yield from differ("access on another chain", other.access(*subject.account), False)
     except LedgerError:
         return  # there is no such chain, or no such contract on it
 
 
-def _taken_once(trial: Trial) -> Iterator[str]:
+def _taken_once(subject: Subject) -> Iterator[str]:
     """Two senders with one key and another idea of batch 1: one is executed, and the chain goes on saying which."""
-    chain = trial.funded(2)
-    batch, rival = trial.batch(chain, 300, 30), trial.batch(chain, 400, 40)
-    commitment = trial.bench.plugin.commitment(batch)
-    behind = trial.prepare(chain, rival, [trial.prepare(chain, trial.batch(chain, 5, 5, after=batch))])
-    with trial.paying(chain, 300, 30) as wrong:
-        own = [trial.submit(chain, batch)]
-        trial.send_anyway(chain, behind)
-        trial.carry(chain, batch, own)
+    chain = subject.funded(2)
+    batch, rival = subject.batch(chain, 300, 30), subject.batch(chain, 400, 40)
+    commitment = subject.harness.plugin.commitment(batch)
+    behind = subject.prepare(chain, rival, [subject.prepare(chain, subject.batch(chain, 5, 5, after=batch))])
+    with subject.paying(chain, 300, 30) as wrong:
+        own = [subject.submit(chain, batch)]
+        subject.send_anyway(chain, behind)
+        subject.carry(chain, batch, own)
     yield from wrong
-    with trial.paying(chain, 0, 0) as wrong:
+    with subject.paying(chain, 0, 0) as wrong:
         if chain.simulate(rival) is None:
             yield "simulate takes another batch under a number that is taken"
-        trial.force(chain, rival, own)
-        trial.force(trial.again(chain), rival)
-        for connection in (chain, trial.again(chain)):
+        subject.force(chain, rival, own)
+        subject.force(subject.again(chain), rival)
+        for connection in (chain, subject.again(chain)):
             found = connection.find(1)
             yield from differ(
                 "stage and digest of the first one", (found.stage, found.digest), ("executed", commitment.digest)
@@ -353,39 +353,41 @@ def _taken_once(trial: Trial) -> Iterator[str]:
     yield from wrong
 
 
-def _cancelled(trial: Trial) -> Iterator[str]:
+def _cancelled(subject: Subject) -> Iterator[str]:
     """It keeps its number and its place in the chain of digests, pays nothing, and the next one goes through."""
-    bench = trial.bench
-    trial.needs(bench.window, "the contract has no challenge window (`window`)")
-    chain = trial.funded(2)
-    batch = trial.batch(chain, 300, 30)
-    digest = bench.plugin.commitment(batch).digest
-    with trial.paying(chain, 0, 0) as wrong:
-        own = [trial.submit(chain, batch)]
-        _await_stage(trial, chain, 1, "committed")
-        trial.able(bench.cancel, chain, 1)
-        bench.pass_time(chain)
+    harness = subject.harness
+    subject.needs(harness.window, "the contract has no challenge window (`window`)")
+    chain = subject.funded(2)
+    batch = subject.batch(chain, 300, 30)
+    digest = harness.plugin.commitment(batch).digest
+    with subject.paying(chain, 0, 0) as wrong:
+        own = [subject.submit(chain, batch)]
+        _await_stage(subject, chain, 1, "committed")
+        subject.able(harness.cancel, chain, 1)
+        harness.pass_time(chain)
         found = chain.find(1)
         yield from differ(
             "a batch that was called off", (found.stage, found.digest, found.final), ("cancelled", digest, True)
         )
         if chain.simulate(batch) is None:
             yield "simulate takes a batch that was called off"
-        trial.force(chain, batch, own)
-        yield from differ("a batch that was called off, and sent again", trial.again(chain).find(1).stage, "cancelled")
-    yield from wrong
-    with trial.paying(chain, 50, 5) as wrong:
+        subject.force(chain, batch, own)
         yield from differ(
-            "the batch after it", trial.carry(chain, trial.batch(chain, 50, 5, after=batch)).stage, "executed"
+            "a batch that was called off, and sent again", subject.again(chain).find(1).stage, "cancelled"
+        )
+    yield from wrong
+    with subject.paying(chain, 50, 5) as wrong:
+        yield from differ(
+            "the batch after it", subject.carry(chain, subject.batch(chain, 50, 5, after=batch)).stage, "executed"
         )
     yield from wrong
 
 
-def _await_stage(trial: Trial, chain: Chain, number: int, stage: str) -> None:
+def _await_stage(subject: Subject, chain: Chain, number: int, stage: str) -> None:
     for _ in range(PATIENCE):
         if chain.find(number).stage == stage:
             return
-        trial.bench.mine(chain)
+        subject.harness.mine(chain)
     raise Broken(f"batch {number} was sent and mined, and is {chain.find(number).stage}, not {stage}")
 
 

@@ -9,12 +9,13 @@ from contextlib import suppress
 from msgspec.structs import replace
 
 from ledger.events import Leaf, Payout
+from ledger.plugins import contract_of
 from ledger.settlement.messages import Batch
 
 from .. import leaf_file
 from ..leaves import account_key, keccak, leaf_hash
 from ..merkle import Tree
-from .steps import Rules, Trial, differ
+from .steps import Rules, Subject, differ
 
 _HASH = re.compile(r"0x[0-9a-f]{64}")
 
@@ -22,60 +23,62 @@ _NAMES = ("", " ", "0", "-1", "1.5", "alice", "0x", "0x12", "0x" + "1" * 40, "0x
 """Names of which some kinds of chains can have no leaf."""
 
 
-def _leaves(trial: Trial, count: int) -> tuple[Leaf, ...]:
+def _leaves(subject: Subject, count: int) -> tuple[Leaf, ...]:
     """So many leaves of different accounts, up to four."""
-    bench = trial.bench
-    accounts = sorted((subscriber, plan) for subscriber in bench.subscribers[:2] for plan in bench.plans[:2])
+    harness = subject.harness
+    accounts = sorted((subscriber, plan) for subscriber in harness.subscribers[:2] for plan in harness.plans[:2])
     return tuple(Leaf(*account, 2**70 + place, place) for place, account in enumerate(accounts[:count]))
 
 
-def _sample(trial: Trial, leaves: int = 3) -> Batch:
-    bench = trial.bench
+def _sample(subject: Subject, leaves: int = 3) -> Batch:
+    harness = subject.harness
     return Batch(
         ledger="conformance",
-        chain=bench.elsewhere.chain,
-        contract=bench.elsewhere.contract,
+        chain=harness.elsewhere.chain,
+        contract=harness.elsewhere.contract,
         number=2,
-        asset=bench.asset,
+        asset=harness.asset,
         at=1_700_000_000_000_000,
         covers={"main": 7},
         head_seq=7,
         head_hash="ab" * 32,
         previous="0x" + "cd" * 32,
-        leaves=_leaves(trial, leaves),
-        payouts=trial.payouts(900, -100),
+        leaves=_leaves(subject, leaves),
+        payouts=subject.payouts(900, -100),
     )
 
 
-def _follows(trial: Trial) -> Iterator[str]:
+def _follows(subject: Subject) -> Iterator[str]:
     """The same batch has the same seal, also when it comes out of its leaf file."""
-    batch, plugin = _sample(trial), trial.bench.plugin
+    batch, plugin = _sample(subject), subject.harness.plugin
     sealed = plugin.commitment(batch)
     for part in ("root", "data_hash", "digest"):
         if not _HASH.fullmatch(getattr(sealed, part)):
             yield f"the {part} is {getattr(sealed, part)!r}, not 0x and 64 lower-case hex digits"
-    yield from differ("the seal of the same batch", plugin.commitment(_sample(trial)), sealed)
+    yield from differ("the seal of the same batch", plugin.commitment(_sample(subject)), sealed)
     yield from differ("the seal of its leaf file", plugin.commitment(leaf_file.decode(leaf_file.encode(batch))), sealed)
 
 
-def _root(trial: Trial) -> Iterator[str]:
+def _root(subject: Subject) -> Iterator[str]:
     for count in (1, 2, 3, 4):
-        batch, types = _sample(trial, count), trial.bench.plugin.leaf_types
+        batch, types = _sample(subject, count), subject.harness.plugin.leaf_types
         root = Tree(leaf_hash(leaf, types) for leaf in batch.leaves).root
-        yield from differ(f"the root of {count} leaves", trial.bench.plugin.commitment(batch).root, f"0x{root.hex()}")
+        yield from differ(
+            f"the root of {count} leaves", subject.harness.plugin.commitment(batch).root, f"0x{root.hex()}"
+        )
 
 
-def _digest(trial: Trial) -> Iterator[str]:
+def _digest(subject: Subject) -> Iterator[str]:
     """Change one field, whichever: the digest is another."""
-    bench, batch = trial.bench, _sample(trial)
-    own = trial.fresh()
+    harness, batch = subject.harness, _sample(subject)
+    own = subject.fresh()
     first, other = batch.payouts[0], batch.leaves[0]
     changes: dict[str, list[object]] = {
         "ledger": ["another"],
         "chain": [own.name],
         "contract": [own.contract],
         "number": [3, 258],
-        "asset": [bench.elsewhere.asset],
+        "asset": [harness.elsewhere.asset],
         "at": [batch.at + 1_000_000, batch.at + 1],
         "covers": [{"main": 8}],
         "head_seq": [8],
@@ -93,17 +96,17 @@ def _digest(trial: Trial) -> Iterator[str]:
             (Payout(first.receiver, -first.amount), *batch.payouts[1:]),
         ],
     }
-    digest = bench.plugin.commitment(batch).digest
+    digest = harness.plugin.commitment(batch).digest
     for field in Batch.__struct_fields__:
         for value in changes[field]:
-            if bench.plugin.commitment(replace(batch, **{field: value})).digest == digest:
+            if harness.plugin.commitment(replace(batch, **{field: value})).digest == digest:
                 yield f"a batch with other {field} ({value!r}) has the same digest"
 
 
-def _boundaries(trial: Trial) -> Iterator[str]:
+def _boundaries(subject: Subject) -> Iterator[str]:
     """Two batches that read the same once their fields, or their payouts', stand side by side without anything between
     them. Of names that this kind of chain cannot have, nothing is asked."""
-    batch, plugin = _sample(trial), trial.bench.plugin
+    batch, plugin = _sample(subject), subject.harness.plugin
     receiver, last = batch.payouts[0].receiver, batch.payouts[-1]
     more = f"{last.receiver}1"
     pairs: dict[str, tuple[dict[str, object], dict[str, object]]] = {
@@ -135,15 +138,15 @@ def _boundaries(trial: Trial) -> Iterator[str]:
             yield f"batches that differ in where {name} meet ({one} and {other}) have the same digest"
 
 
-def _data_hash(trial: Trial) -> Iterator[str]:
-    batch = _sample(trial)
+def _data_hash(subject: Subject) -> Iterator[str]:
+    batch = _sample(subject)
     for each in (batch, replace(batch, payouts=()), replace(batch, at=batch.at + 1)):
         published = keccak(leaf_file.encode(each))
-        yield from differ("the data hash", trial.bench.plugin.commitment(each).data_hash, f"0x{published.hex()}")
+        yield from differ("the data hash", subject.harness.plugin.commitment(each).data_hash, f"0x{published.hex()}")
 
 
-def _refuses(trial: Trial) -> Iterator[str]:
-    batch = _sample(trial)
+def _refuses(subject: Subject) -> Iterator[str]:
+    batch = _sample(subject)
     first, second = batch.leaves[:2]
     wrong = {
         "no leaves": (),
@@ -153,19 +156,19 @@ def _refuses(trial: Trial) -> Iterator[str]:
     }
     for name, leaves in wrong.items():
         try:
-            trial.bench.plugin.commitment(replace(batch, leaves=leaves))
+            subject.harness.plugin.commitment(replace(batch, leaves=leaves))
             yield f"a batch with {name} is sealed"
         except ValueError:
             pass
 
 
-def _check(trial: Trial) -> Iterator[str]:
-    """What `check` lets pass can be in a leaf; what the bench names passes."""
-    bench, plugin = trial.bench, trial.bench.plugin
-    for subscriber in bench.subscribers:
-        for plan in bench.plans:
+def _check(subject: Subject) -> Iterator[str]:
+    """What `check` lets pass can be in a leaf; what the harness names passes."""
+    harness, plugin = subject.harness, subject.harness.plugin
+    for subscriber in harness.subscribers:
+        for plan in harness.plans:
             plugin.check(subscriber, plan)
-    cases = [(name, bench.plans[0]) for name in _NAMES] + [(bench.subscribers[0], name) for name in _NAMES]
+    cases = [(name, harness.plans[0]) for name in _NAMES] + [(harness.subscribers[0], name) for name in _NAMES]
     for subscriber, plan in cases:
         try:
             plugin.check(subscriber, plan)
@@ -173,23 +176,23 @@ def _check(trial: Trial) -> Iterator[str]:
             continue
         try:
             account_key(subscriber, plan, plugin.leaf_types)
-            plugin.commitment(replace(_sample(trial), leaves=(Leaf(subscriber, plan, 1, 0),)))
+            plugin.commitment(replace(_sample(subject), leaves=(Leaf(subscriber, plan, 1, 0),)))
         except ValueError as error:
             yield f"check lets {subscriber!r} on {plan!r} pass, and no leaf can name it: {error}"
 
 
-def _check_money(trial: Trial) -> Iterator[str]:
-    """What `check_money` lets pass can be charged, and paid by one batch or several; what the bench names passes."""
-    bench, plugin, chain = trial.bench, trial.bench.plugin, trial.fresh()
-    name, contract, receiver = chain.name, chain.contract, bench.receivers[0]
-    plugin.check_money(name, contract, bench.asset, dict.fromkeys(bench.receivers, 1))
-    cases = [(bench.asset, each, 1) for each in _NAMES]
+def _check_money(subject: Subject) -> Iterator[str]:
+    """What `check_money` lets pass can be charged, and paid by one batch or several; what the harness names passes."""
+    harness, plugin, chain = subject.harness, subject.harness.plugin, subject.fresh()
+    contract, receiver = contract_of(chain), harness.receivers[0]
+    plugin.check_money(contract, harness.asset, dict.fromkeys(harness.receivers, 1))
+    cases = [(harness.asset, each, 1) for each in _NAMES]
     cases += [(each, receiver, 1) for each in _NAMES]
-    cases += [(bench.asset, receiver, 2**bits + less) for bits in (95, 96, 128, 192, 255, 256) for less in (-1, 0)]
-    batch = replace(_sample(trial), chain=name, contract=contract)
+    cases += [(harness.asset, receiver, 2**bits + less) for bits in (95, 96, 128, 192, 255, 256) for less in (-1, 0)]
+    batch = replace(_sample(subject), chain=chain.name, contract=chain.contract)
     for asset, paid, amount in cases:
         try:
-            plugin.check_money(name, contract, asset, {paid: amount})
+            plugin.check_money(contract, asset, {paid: amount})
         except ValueError:
             continue
         leaf = replace(batch.leaves[0], charged=amount, credited=0)
@@ -200,16 +203,16 @@ def _check_money(trial: Trial) -> Iterator[str]:
             yield f"check_money lets {amount} {asset!r} for {paid!r} pass, and no batch can pay it: {error}"
 
 
-def _max_payout(trial: Trial) -> Iterator[str]:
+def _max_payout(subject: Subject) -> Iterator[str]:
     """A batch that pays a receiver so much, or takes it back, can be sealed."""
-    plugin = trial.bench.plugin
+    plugin = subject.harness.plugin
     most = plugin.max_payout
     if most is not None and (type(most) is not int or most < 1):
         yield f"`max_payout` is {most!r}, neither None nor a whole number of 1 or more"
         return
     for amount in (10**100, -(10**100)) if most is None else (most, -most):
         try:
-            plugin.commitment(replace(_sample(trial), payouts=trial.payouts(amount)))
+            plugin.commitment(replace(_sample(subject), payouts=subject.payouts(amount)))
         except ValueError as error:
             yield f"a payout of {amount} cannot be sealed, though `max_payout` is {most}: {error}"
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from ledger import Adjust, Answer, Charge, CreatePlan, Ledger
-from ledger.plugins import Chain
+from ledger.plugins import Chain, contract_of
 from ledger.settlement.messages import Attempt, Batch, ExitPaid
 
 from ..outbox import Outbox, Step
 from ..proofs import prove
 from ..watcher import Watcher
-from .steps import PATIENCE, Broken, Rules, Trial, differ, ids
+from .steps import PATIENCE, Broken, Rules, Subject, differ, ids
 
 _PLAN = "conformance"
 
@@ -20,36 +20,38 @@ class Shop:
     """A ledger in memory that sells one plan on a chain: 100 credits for 1000, of which 900 and 100 are shares; or
     `credits` for these `shares`."""
 
-    def __init__(self, trial: Trial, buyers: int = 1, shares: Sequence[int] = (900, 100), credits: int = 100) -> None:
-        self.trial, self.chain = trial, trial.fresh()
-        price = dict(zip(trial.bench.receivers, shares, strict=False))
-        self.ledger = Ledger.open(clock=lambda: trial.bench.now(self.chain), id="conformance")
+    def __init__(
+        self, subject: Subject, buyers: int = 1, shares: Sequence[int] = (900, 100), credits: int = 100
+    ) -> None:
+        self.subject, self.chain = subject, subject.fresh()
+        price = dict(zip(subject.harness.receivers, shares, strict=False))
+        self.ledger = Ledger.open(clock=lambda: subject.harness.now(self.chain), id="conformance")
         self._do(
             CreatePlan(
                 plan=_PLAN,
                 owner="conformance",
-                asset=trial.bench.asset,
+                asset=subject.harness.asset,
                 price=price,
                 credits=credits,
                 policy="per_credit",
                 parameters={"per": "call"},
-                onchain_id=trial.bench.plans[0],
+                onchain_id=subject.harness.plans[0],
             )
         )
-        for subscriber in trial.bench.subscribers[:buyers]:
-            trial.bench.purchase(self.chain, subscriber, trial.bench.plans[0], price, credits)
-            trial.bench.mine(self.chain)
+        for subscriber in subject.harness.subscribers[:buyers]:
+            subject.harness.purchase(self.chain, subscriber, subject.harness.plans[0], price, credits)
+            subject.harness.mine(self.chain)
         self.pass_time()
 
     def pass_time(self) -> None:
         """Let time pass, and take in what the chain says: always by a new watcher, which reads it all again."""
-        self.trial.bench.pass_time(self.chain)
-        if untaken := Watcher(self.ledger, self.trial.again(self.chain)).sync():
+        self.subject.harness.pass_time(self.chain)
+        if untaken := Watcher(self.ledger, self.subject.again(self.chain)).sync():
             raise Broken(f"the ledger refuses what the chain tells: {untaken[0].reason}")
 
     def charge(self, credits: int, subscriber: int = 0) -> int:
         """Charge an account directly; the charge's sequence."""
-        name = self.trial.bench.subscribers[subscriber]
+        name = self.subject.harness.subscribers[subscriber]
         return self._do(Charge(subscriber=name, plan=_PLAN, usage={"calls": credits})).seq
 
     def refund(self, charge: int, credits: int) -> None:
@@ -58,11 +60,11 @@ class Shop:
 
     def outbox(self, chain: Chain | None = None) -> Outbox:
         """An outbox that knows nothing of those before it."""
-        return Outbox(self.ledger, self.trial.again(self.chain) if chain is None else chain)
+        return Outbox(self.ledger, self.subject.again(self.chain) if chain is None else chain)
 
     def open(self) -> int | None:
         """Open a batch; its number, or None where there is nothing to settle."""
-        return self.outbox().open(self.trial.bench.asset)
+        return self.outbox().open(self.subject.harness.asset)
 
     def finish(self, outbox: Callable[[], Outbox], after: Callable[[Step], None] = lambda step: None) -> None:
         """Step until no batch is open, each time with the outbox that is given."""
@@ -71,32 +73,32 @@ class Shop:
             after(step)
             if step is not Step.wrote:
                 waits += 1
-                self.trial.bench.pass_time(self.chain)
+                self.subject.harness.pass_time(self.chain)
             if waits > PATIENCE * 2:
-                open_batches = self.ledger.batches(self.chain.name, self.chain.contract)
+                open_batches = self.ledger.batches(contract_of(self.chain))
                 states = [(one.batch.number, one.state) for one in open_batches]
                 raise Broken(f"the outbox comes to no end: {states}, step {step.name}")
 
     def settle(self) -> Batch | None:
         """Open what was earned and carry it to its end, with one outbox; what was opened."""
         number = self.open()
-        opened = self.ledger.batches(self.chain.name, self.chain.contract)
+        opened = self.ledger.batches(contract_of(self.chain))
         outbox = self.outbox(self.chain)
         self.finish(lambda: outbox)
         return next((each.batch for each in opened if each.batch.number == number), None)
 
     def agrees(self, when: str) -> Iterator[str]:
         """Receivers have their shares of what was earned, and the ledger knows it."""
-        earned = {one.asset: one for one in self.ledger.earned()}.get(self.trial.bench.asset)
-        expected = dict.fromkeys(self.trial.paid(self.chain), 0) | (earned.receivers if earned else {})
-        yield from differ(f"what receivers have {when}", self.trial.paid(self.chain), expected)
+        earned = {one.asset: one for one in self.ledger.earned()}.get(self.subject.harness.asset)
+        expected = dict.fromkeys(self.subject.paid(self.chain), 0) | (earned.receivers if earned else {})
+        yield from differ(f"what receivers have {when}", self.subject.paid(self.chain), expected)
         if earned:
             parts = sum(earned.receivers.values())
             yield from differ(f"what is settled {when}, as the ledger has it", earned.settled, parts)
 
     def available(self) -> int:
         """The credits that the first subscriber can spend."""
-        balance = self.ledger.balance(self.trial.bench.subscribers[0], _PLAN)
+        balance = self.ledger.balance(self.subject.harness.subscribers[0], _PLAN)
         return balance.available if balance else 0
 
     def close(self) -> None:
@@ -110,9 +112,9 @@ class Shop:
         return answer
 
 
-def _earned(trial: Trial) -> Iterator[str]:
+def _earned(subject: Subject) -> Iterator[str]:
     """33 credits of one and 1 of another earn 340: three batches, and then nothing is left to settle."""
-    shop = Shop(trial, buyers=2)
+    shop = Shop(subject, buyers=2)
     for credits, subscriber in ((33, 0), (1, 1), (67, 0)):
         shop.charge(credits, subscriber)
         shop.settle()
@@ -122,8 +124,8 @@ def _earned(trial: Trial) -> Iterator[str]:
     shop.close()
 
 
-def _refunded(trial: Trial) -> Iterator[str]:
-    shop = Shop(trial)
+def _refunded(subject: Subject) -> Iterator[str]:
+    shop = Shop(subject)
     charge = shop.charge(60)
     shop.settle()
     for credits in (10, 50):
@@ -167,15 +169,15 @@ class _Crashing:
         return call
 
 
-def _crashed(trial: Trial) -> Iterator[str]:
+def _crashed(subject: Subject) -> Iterator[str]:
     """One batch after the other, and in the n-th the process dies after its n-th call; a new one goes on."""
-    shop = Shop(trial)
+    shop = Shop(subject)
     for last in range(1, 60):
         shop.charge(1)
         died = ""
         try:
-            outbox = Outbox(shop.ledger, _Crashing(trial.again(shop.chain), last))  # type: ignore[arg-type]
-            outbox.open(trial.bench.asset)
+            outbox = Outbox(shop.ledger, _Crashing(subject.again(shop.chain), last))  # type: ignore[arg-type]
+            outbox.open(subject.harness.asset)
             shop.finish(lambda outbox=outbox: outbox)  # type: ignore[misc]
         except _Crash as crash:
             died = str(crash)
@@ -190,9 +192,9 @@ def _crashed(trial: Trial) -> Iterator[str]:
     shop.close()
 
 
-def _both(trial: Trial) -> Iterator[str]:
+def _both(subject: Subject) -> Iterator[str]:
     """Two outboxes on one log, each with a connection of its own, take turns."""
-    shop = Shop(trial)
+    shop = Shop(subject)
     two = [shop.outbox(), shop.outbox()]
 
     def turn() -> Outbox:
@@ -221,10 +223,10 @@ class _Rivals:
         self._chain.send(attempt)
 
 
-def _raced(trial: Trial) -> Iterator[str]:
+def _raced(subject: Subject) -> Iterator[str]:
     """Whatever this process sends, another one has sent just before."""
-    shop = Shop(trial)
-    rivals = Outbox(shop.ledger, _Rivals(trial.again(shop.chain), trial.again(shop.chain)))  # type: ignore[arg-type]
+    shop = Shop(subject)
+    rivals = Outbox(shop.ledger, _Rivals(subject.again(shop.chain), subject.again(shop.chain)))  # type: ignore[arg-type]
     for credits in (10, 7):
         shop.charge(credits)
         shop.open()
@@ -233,15 +235,15 @@ def _raced(trial: Trial) -> Iterator[str]:
     shop.close()
 
 
-def _reorganised(trial: Trial) -> Iterator[str]:
+def _reorganised(subject: Subject) -> Iterator[str]:
     """After each of the first transactions, the deepest re-organisation comes, with and without what it took."""
-    shop = Shop(trial)
+    shop = Shop(subject)
     left = [True, False, False]
 
     def shake(step: Step) -> None:
         if step is Step.sent and left:
-            trial.bench.mine(shop.chain)
-            trial.reorganise(shop.chain, left.pop())
+            subject.harness.mine(shop.chain)
+            subject.reorganise(shop.chain, left.pop())
 
     for credits in (10, 7, 5):
         shop.charge(credits)
@@ -251,21 +253,19 @@ def _reorganised(trial: Trial) -> Iterator[str]:
     shop.close()
 
 
-def _left(trial: Trial) -> Iterator[str]:
+def _left(subject: Subject) -> Iterator[str]:
     """One of two subscribers leaves with what it did not use: what was paid in is what receivers and it have."""
-    shop = Shop(trial, buyers=2)
-    bench = trial.bench
+    shop = Shop(subject, buyers=2)
+    harness = subject.harness
     shop.charge(20)
     shop.charge(30, 1)
-    trial.able(bench.request_exit, shop.chain, *trial.account)
+    subject.able(harness.request_exit, shop.chain, *subject.account)
     shop.pass_time()
     number = shop.open()
-    batch = next(
-        one.batch for one in shop.ledger.batches(shop.chain.name, shop.chain.contract) if one.batch.number == number
-    )
+    batch = next(one.batch for one in shop.ledger.batches(contract_of(shop.chain)) if one.batch.number == number)
     shop.finish(shop.outbox)
-    proof = prove(batch, bench.plugin.leaf_types, *trial.account)
-    trial.able(bench.leave, shop.chain, *trial.account, proof.leaf, proof.proof)
+    proof = prove(batch, harness.plugin.leaf_types, *subject.account)
+    subject.able(harness.leave, shop.chain, *subject.account, proof.leaf, proof.proof)
     shop.pass_time()
     paid = [fact.amount for fact in shop.chain.facts() if isinstance(fact, ExitPaid)]
     yield from differ("what the subscriber leaves with", paid, [800])
@@ -273,36 +273,36 @@ def _left(trial: Trial) -> Iterator[str]:
     shop.charge(70, 1)
     shop.settle()
     yield from shop.agrees("after a subscriber left and all the rest was used")
-    yield from differ("what is paid out of 2000 in all", sum(trial.paid(shop.chain).values()) + sum(paid), 2000)
+    yield from differ("what is paid out of 2000 in all", sum(subject.paid(shop.chain).values()) + sum(paid), 2000)
     shop.close()
 
 
-def _all_left(trial: Trial) -> Iterator[str]:
+def _all_left(subject: Subject) -> Iterator[str]:
     """7 credits for 53, of which 37 and 16 are shares, settled and claimed after every credit. Then both subscribers
     leave: escrow has what they have not spent, and the last of them is paid as the first."""
-    price, credits, bench = 53, 7, trial.bench
-    shop, both, plan = Shop(trial, 2, (37, 16), credits), bench.subscribers[:2], bench.plans[0]
+    price, credits, harness = 53, 7, subject.harness
+    shop, both, plan = Shop(subject, 2, (37, 16), credits), harness.subscribers[:2], harness.plans[0]
     batch = None
     for used in range(1, 4):
         for subscriber in (0, 1):
             shop.charge(1, subscriber)
         if used == 3:
             for name in both:
-                trial.able(bench.request_exit, shop.chain, name, plan)
+                subject.able(harness.request_exit, shop.chain, name, plan)
             shop.pass_time()
         batch = shop.settle()
         unspent = 2 * (price - price * used // credits)
-        if (left := shop.chain.escrow(bench.asset)) < unspent:
+        if (left := shop.chain.escrow(harness.asset)) < unspent:
             yield f"escrow has {left} after {used} credits of each of two subscribers, who have {unspent} unspent"
-        for receiver in bench.receivers[:2]:
-            if shop.chain.due(receiver, bench.asset) > 0:
-                trial.able(bench.claim, shop.chain, receiver)
-        bench.pass_time(shop.chain)
+        for receiver in harness.receivers[:2]:
+            if shop.chain.due(receiver, harness.asset) > 0:
+                subject.able(harness.claim, shop.chain, receiver)
+        harness.pass_time(shop.chain)
     if batch is None:
         raise Broken("there is nothing to settle after a credit was used")
     for place, name in enumerate(both, 1):
-        proof = prove(batch, bench.plugin.leaf_types, name, plan)
-        trial.try_to(bench.leave, shop.chain, name, plan, proof.leaf, proof.proof)
+        proof = prove(batch, harness.plugin.leaf_types, name, plan)
+        subject.try_to(harness.leave, shop.chain, name, plan, proof.leaf, proof.proof)
         shop.pass_time()
         paid = [fact.amount for fact in shop.chain.facts() if isinstance(fact, ExitPaid)]
         expected = [price - price * 3 // credits] * place
@@ -310,19 +310,19 @@ def _all_left(trial: Trial) -> Iterator[str]:
     shop.close()
 
 
-def _granted_early(trial: Trial) -> Iterator[str]:
+def _granted_early(subject: Subject) -> Iterator[str]:
     """A watcher that does not wait for finality reverses a purchase that a re-organisation has taken away."""
-    shop = Shop(trial)
+    shop = Shop(subject)
     watcher = Watcher(shop.ledger, shop.chain, confirmations=0)
     watcher.sync()
-    late = trial.buy(shop.chain)
+    late = subject.buy(shop.chain)
     watcher.sync()
     yield from differ("the credits that two purchases give, one of them not final", shop.available(), 200)
-    trial.reorganise(shop.chain)
+    subject.reorganise(shop.chain)
     for _ in range(2):
-        trial.bench.pass_time(shop.chain)
+        subject.harness.pass_time(shop.chain)
         watcher.sync()
-        there = late in ids(trial.again(shop.chain).facts())
+        there = late in ids(subject.again(shop.chain).facts())
         when = f"once a re-organisation has {'not ' if there else ''}taken one of the two purchases away"
         yield from differ(f"the credits {when}", shop.available(), 200 if there else 100)
     shop.close()

@@ -1,7 +1,7 @@
-"""The conformance benches of EVM chains: one contract after the other, on a chain of this machine.
+"""The conformance harnesses of EVM chains: one contract after the other, on a chain of this machine.
 
-python -m chains.testing chains.testing.evm_harness:TesterBench        # eth-tester: from PyPI alone
-python -m chains.testing chains.testing.evm_harness:AnvilBench         # anvil, which mines when it is told to
+python -m chains.testing chains.testing.evm_harness:TesterHarness        # eth-tester: from PyPI alone
+python -m chains.testing chains.testing.evm_harness:AnvilHarness         # anvil, which mines when it is told to
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from eth_account.typed_transactions.typed_transaction import TypedTransaction
 from eth_utils.address import to_checksum_address
 from hexbytes import HexBytes
 
+from ledger import ContractRef
 from ledger.amounts import SECOND
 from ledger.events import Leaf
-from ledger.plugins import Chain
+from ledger.plugins import Chain, contract_of
 from ledger.settlement.messages import Attempt
 
 from ..commitment import to_hex
@@ -38,7 +39,7 @@ from ..evm.tokens import Token
 from ..evm.transactions import Fees
 from ..evm.wallet import Wallet
 from ..leaves import abi_encode, keccak
-from . import Bench, Elsewhere
+from . import Elsewhere, Harness
 from .gate import Gate
 
 OPERATOR, GUARDIAN, PUBLISHER, FUNDER, ALICE, BOB, SELLER, PLATFORM, *_ = DEV_ACCOUNTS
@@ -56,9 +57,9 @@ _CONTRACTS = 1 << 20
 _DEAR = Fees(most=10**11, priority=10**10)
 
 
-class LocalBench(Bench):
+class LocalHarness(Harness):
     """Contracts on one local chain, each made by an account of its own, so that another chain can have the same. The
-    plugin asks the chain's node by a `Gate`, the bench itself does not. Close it: the chain ends with it."""
+    plugin asks the chain's node by a `Gate`, the harness itself does not. Close it: the chain ends with it."""
 
     plugin = EvmPlugin()
     subscribers: Sequence[str] = (ALICE.address, BOB.address)
@@ -156,14 +157,14 @@ class LocalBench(Bench):
             for subscriber in self.subscribers:
                 self._wallet(contract, subscriber).approve(asset, self.purse)
         self._makers[contract] = maker
-        return self._connect(addresses.chain_name(CHAIN_ID), contract, self._gate.url)
+        return self._connect(ContractRef(addresses.chain_name(CHAIN_ID), contract), self._gate.url)
 
     def again(self, chain: Chain) -> Chain:
         """Another connection."""
-        return self._connect(chain.name, chain.contract, self._gate.url)
+        return self._connect(contract_of(chain), self._gate.url)
 
-    def _connect(self, name: str, contract: str, url: str) -> Chain:
-        return self.plugin.connect(name, contract, url=url, key=OPERATOR.key, leaves=self._leaves, tries=1)
+    def _connect(self, contract_ref: ContractRef, url: str) -> Chain:
+        return self.plugin.connect(contract_ref, url=url, key=OPERATOR.key, leaves=self._leaves, tries=1)
 
     # -- blocks and time -----------------------------------------------------------------------------------------------
 
@@ -236,7 +237,7 @@ class LocalBench(Bench):
 
     def cancel(self, chain: Chain, number: int) -> None:
         """The guardian calls a batch off."""
-        self._wallet(chain.contract, GUARDIAN.address).cancel(number, "for a trial", wait=False)
+        self._wallet(chain.contract, GUARDIAN.address).cancel(number, "for a test", wait=False)
 
     # -- trouble -------------------------------------------------------------------------------------------------------
 
@@ -244,7 +245,7 @@ class LocalBench(Bench):
         """The same account makes its first contract on another chain, too."""
         contract = self._deploy(self._makers[chain.contract], self._far_node, _ELSEWHERE)
         assert contract == chain.contract
-        return self._connect(self.elsewhere.chain, contract, self._far.url)
+        return self._connect(ContractRef(self.elsewhere.chain, contract), self._far.url)
 
     @cached_property
     def _far(self) -> LocalChain:
@@ -290,7 +291,7 @@ class LocalBench(Bench):
             self._node.send(raw)
 
 
-class TesterBench(LocalBench):
+class TesterHarness(LocalHarness):
     """eth-tester: every transaction is mined as it comes."""
 
     def start(self, chain_id: int) -> LocalChain:
@@ -298,7 +299,7 @@ class TesterBench(LocalBench):
         return Tester(chain_id=chain_id)
 
 
-class AnvilBench(LocalBench):
+class AnvilHarness(LocalHarness):
     """anvil, which mines when it is told to: what was sent waits in the pool."""
 
     def start(self, chain_id: int) -> LocalChain:

@@ -10,46 +10,46 @@ from ledger.settlement.messages import Batch, ExitPaid, ExitRequested, PurchaseM
 
 from ..proofs import Proof, prove
 from .escrow import has_left
-from .steps import CREDITS, Rules, Trial, differ, ids
+from .steps import CREDITS, Rules, Subject, differ, ids
 
 
-def _two_buyers(trial: Trial) -> Chain:
+def _two_buyers(subject: Subject) -> Chain:
     """A contract on which two subscribers have bought one plan each for 1000."""
-    chain = trial.fresh()
-    trial.buy(chain)
-    trial.buy(chain, 1)
-    trial.bench.pass_time(chain)
+    chain = subject.fresh()
+    subject.buy(chain)
+    subject.buy(chain, 1)
+    subject.harness.pass_time(chain)
     return chain
 
 
-def _ask(trial: Trial, chain: Chain) -> None:
-    trial.able(trial.bench.request_exit, chain, *trial.account)
-    trial.bench.pass_time(chain)
+def _ask(subject: Subject, chain: Chain) -> None:
+    subject.able(subject.harness.request_exit, chain, *subject.account)
+    subject.harness.pass_time(chain)
 
 
 def _charged(
-    trial: Trial, chain: Chain, charged: int, credited: int = 0, other: int = 100, after: Batch | None = None
+    subject: Subject, chain: Chain, charged: int, credited: int = 0, other: int = 100, after: Batch | None = None
 ) -> Batch:
     """A batch with counters of both subscribers, which pays what they rose by since `after`; carried to its end."""
-    bench = trial.bench
-    leaves = [Leaf(*trial.account, charged, credited), Leaf(bench.subscribers[1], bench.plans[0], other, 0)]
+    harness = subject.harness
+    leaves = [Leaf(*subject.account, charged, credited), Leaf(harness.subscribers[1], harness.plans[0], other, 0)]
     rise = [sum(leaf.charged - leaf.credited for leaf in each) for each in (leaves, after.leaves if after else ())]
-    batch = trial.batch(chain, rise[0] - rise[1], after=after, leaves=leaves)
-    trial.carry(chain, batch)
+    batch = subject.batch(chain, rise[0] - rise[1], after=after, leaves=leaves)
+    subject.carry(chain, batch)
     return batch
 
 
-def _proof(trial: Trial, batch: Batch, subscriber: int = 0) -> Proof:
-    bench = trial.bench
-    return prove(batch, bench.plugin.leaf_types, bench.subscribers[subscriber], bench.plans[0])
+def _proof(subject: Subject, batch: Batch, subscriber: int = 0) -> Proof:
+    harness = subject.harness
+    return prove(batch, harness.plugin.leaf_types, harness.subscribers[subscriber], harness.plans[0])
 
 
-def _paid_to_leave(trial: Trial, chain: Chain, proof: Proof, leaf: Leaf | None = None, subscriber: int = 0) -> bool:
+def _paid_to_leave(subject: Subject, chain: Chain, proof: Proof, leaf: Leaf | None = None, subscriber: int = 0) -> bool:
     """Whether a subscriber who must not be let go by this leaf is told to have left."""
     before = len(_exits_paid(chain))
-    name, plan = trial.bench.subscribers[subscriber], trial.bench.plans[0]
-    trial.try_to(trial.bench.leave, chain, name, plan, leaf or proof.leaf, proof.proof)
-    trial.bench.pass_time(chain)
+    name, plan = subject.harness.subscribers[subscriber], subject.harness.plans[0]
+    subject.try_to(subject.harness.leave, chain, name, plan, leaf or proof.leaf, proof.proof)
+    subject.harness.pass_time(chain)
     return len(_exits_paid(chain)) > before
 
 
@@ -61,19 +61,19 @@ def _requests(chain: Chain) -> list[ExitRequested]:
     return [fact for fact in chain.facts() if isinstance(fact, ExitRequested)]
 
 
-def _asked(trial: Trial) -> Iterator[str]:
+def _asked(subject: Subject) -> Iterator[str]:
     """Who has bought asks, and asks again; who has not asks in vain."""
-    chain, bench = trial.fresh(), trial.bench
-    trial.buy(chain)
-    bench.pass_time(chain)
-    trial.try_to(bench.request_exit, chain, bench.subscribers[1], bench.plans[0])
-    trial.try_to(bench.request_exit, chain, bench.subscribers[0], bench.plans[1])
-    _ask(trial, chain)
-    trial.try_to(bench.request_exit, chain, *trial.account)
-    bench.pass_time(chain)
-    for connection in (chain, trial.again(chain)):
+    chain, harness = subject.fresh(), subject.harness
+    subject.buy(chain)
+    harness.pass_time(chain)
+    subject.try_to(harness.request_exit, chain, harness.subscribers[1], harness.plans[0])
+    subject.try_to(harness.request_exit, chain, harness.subscribers[0], harness.plans[1])
+    _ask(subject, chain)
+    subject.try_to(harness.request_exit, chain, *subject.account)
+    harness.pass_time(chain)
+    for connection in (chain, subject.again(chain)):
         told = _requests(connection)
-        yield from differ("who asks to leave", [(fact.subscriber, fact.plan) for fact in told], [trial.account])
+        yield from differ("who asks to leave", [(fact.subscriber, fact.plan) for fact in told], [subject.account])
         everything = ids(connection.facts())
         if len(set(everything)) < len(everything):
             yield f"two facts have one id: {everything}"
@@ -83,27 +83,27 @@ def _asked(trial: Trial) -> Iterator[str]:
             yield "an exit is told as paid, and nobody has left"
 
 
-def _leaves(trial: Trial) -> Iterator[str]:
+def _leaves(subject: Subject) -> Iterator[str]:
     """A subscriber leaves with what was paid in less what was charged and not credited: once, and only by its leaf."""
-    chain, bench = _two_buyers(trial), trial.bench
-    _ask(trial, chain)
-    batch = _charged(trial, chain, 250, 50)
-    proof, anothers = _proof(trial, batch), _proof(trial, batch, 1)
-    with trial.paying(chain, 0, 0) as wrong:
+    chain, harness = _two_buyers(subject), subject.harness
+    _ask(subject, chain)
+    batch = _charged(subject, chain, 250, 50)
+    proof, anothers = _proof(subject, batch), _proof(subject, batch, 1)
+    with subject.paying(chain, 0, 0) as wrong:
         for charged, credited in ((0, 0), (250, 250), (200, 50)):
-            if _paid_to_leave(trial, chain, proof, Leaf(*trial.account, charged, credited)):
+            if _paid_to_leave(subject, chain, proof, Leaf(*subject.account, charged, credited)):
                 yield f"a subscriber leaves by a leaf of {charged} and {credited}, and the root has 250 and 50"
                 return
-        if _paid_to_leave(trial, chain, anothers):
+        if _paid_to_leave(subject, chain, anothers):
             yield "a subscriber leaves by the leaf of another"
             return
-        trial.able(bench.leave, chain, *trial.account, proof.leaf, proof.proof)
-        bench.pass_time(chain)
-        trial.try_to(bench.request_exit, chain, *trial.account)
-        _paid_to_leave(trial, chain, proof)
-        for connection in (chain, trial.again(chain)):
+        subject.able(harness.leave, chain, *subject.account, proof.leaf, proof.proof)
+        harness.pass_time(chain)
+        subject.try_to(harness.request_exit, chain, *subject.account)
+        _paid_to_leave(subject, chain, proof)
+        for connection in (chain, subject.again(chain)):
             found = [(fact.subscriber, fact.plan, fact.asset, fact.amount) for fact in _exits_paid(connection)]
-            yield from differ("the exits that were paid", found, [(*trial.account, bench.asset, 800)])
+            yield from differ("the exits that were paid", found, [(*subject.account, harness.asset, 800)])
             yield from differ("how many requests to leave are told in the end", len(_requests(connection)), 1)
             everything = ids(connection.facts())
             if len(set(everything)) < len(everything):
@@ -111,65 +111,65 @@ def _leaves(trial: Trial) -> Iterator[str]:
     yield from wrong
 
 
-def _unasked(trial: Trial) -> Iterator[str]:
+def _unasked(subject: Subject) -> Iterator[str]:
     """A proof is not enough: also where another subscriber has asked."""
-    chain = _two_buyers(trial)
-    batch = _charged(trial, chain, 100)
-    if _paid_to_leave(trial, chain, _proof(trial, batch)):
+    chain = _two_buyers(subject)
+    batch = _charged(subject, chain, 100)
+    if _paid_to_leave(subject, chain, _proof(subject, batch)):
         yield "a subscriber leaves without having asked to"
         return
-    _ask(trial, chain)
-    batch = _charged(trial, chain, 100, other=300, after=batch)
-    if _paid_to_leave(trial, chain, _proof(trial, batch, 1), subscriber=1):
+    _ask(subject, chain)
+    batch = _charged(subject, chain, 100, other=300, after=batch)
+    if _paid_to_leave(subject, chain, _proof(subject, batch, 1), subscriber=1):
         yield "a subscriber leaves without having asked to, when another has"
         return
-    yield from has_left(trial, chain, batch, 1600, "when nobody has left")
+    yield from has_left(subject, chain, batch, 1600, "when nobody has left")
 
 
-def _which_root(trial: Trial) -> Iterator[str]:
+def _which_root(subject: Subject) -> Iterator[str]:
     """Not one from before the request, which lacks what was charged until then; and not one that another followed."""
-    chain, bench = _two_buyers(trial), trial.bench
-    early = _charged(trial, chain, 50)
-    trial.able(bench.request_exit, chain, *trial.account)
-    bench.mine(chain)
-    if _paid_to_leave(trial, chain, _proof(trial, early)):
+    chain, harness = _two_buyers(subject), subject.harness
+    early = _charged(subject, chain, 50)
+    subject.able(harness.request_exit, chain, *subject.account)
+    harness.mine(chain)
+    if _paid_to_leave(subject, chain, _proof(subject, early)):
         yield "a subscriber leaves by a root from before its request, though a batch after it can still serve"
         return
-    late = _charged(trial, chain, 200, after=early)
-    last = _charged(trial, chain, 250, 50, 300, after=late)
+    late = _charged(subject, chain, 200, after=early)
+    last = _charged(subject, chain, 250, 50, 300, after=late)
     for name, batch in (("from before its request", early), ("after its request, but not the last one", late)):
-        if _paid_to_leave(trial, chain, _proof(trial, batch)):
+        if _paid_to_leave(subject, chain, _proof(subject, batch)):
             yield f"a subscriber leaves by a root {name}"
             return
-    proof = _proof(trial, last)
-    trial.able(bench.leave, chain, *trial.account, proof.leaf, proof.proof)
-    bench.pass_time(chain)
+    proof = _proof(subject, last)
+    subject.able(harness.leave, chain, *subject.account, proof.leaf, proof.proof)
+    harness.pass_time(chain)
     yield from differ("what it leaves with by the last root", [fact.amount for fact in _exits_paid(chain)], [800])
 
 
-def _debited(trial: Trial) -> Iterator[str]:
+def _debited(subject: Subject) -> Iterator[str]:
     """Of 2000 receivers have 300 and a leaver 800: 900 are left."""
-    chain, bench = _two_buyers(trial), trial.bench
-    _ask(trial, chain)
-    batch = _charged(trial, chain, 250, 50)
-    proof = _proof(trial, batch)
-    trial.able(bench.leave, chain, *trial.account, proof.leaf, proof.proof)
-    bench.pass_time(chain)
+    chain, harness = _two_buyers(subject), subject.harness
+    _ask(subject, chain)
+    batch = _charged(subject, chain, 250, 50)
+    proof = _proof(subject, batch)
+    subject.able(harness.leave, chain, *subject.account, proof.leaf, proof.proof)
+    harness.pass_time(chain)
     yield from differ("what a subscriber leaves with", [fact.amount for fact in _exits_paid(chain)], [800])
-    yield from differ("the escrow after an exit", chain.escrow(bench.asset), 900)
-    yield from differ("what a leaver has claimed", chain.claimed(bench.subscribers[0], bench.asset), 0)
-    yield from has_left(trial, chain, batch, 900, "after an exit of 800")
+    yield from differ("the escrow after an exit", chain.escrow(harness.asset), 900)
+    yield from differ("what a leaver has claimed", chain.claimed(harness.subscribers[0], harness.asset), 0)
+    yield from has_left(subject, chain, batch, 900, "after an exit of 800")
 
 
-def _buys_no_more(trial: Trial) -> Iterator[str]:
+def _buys_no_more(subject: Subject) -> Iterator[str]:
     """Its account is frozen for good, so that it could neither use what it buys nor leave with it."""
-    chain, bench = _two_buyers(trial), trial.bench
-    _ask(trial, chain)
-    trial.try_to(bench.purchase, chain, *trial.account, trial.terms(), CREDITS[0])
-    bench.pass_time(chain)
+    chain, harness = _two_buyers(subject), subject.harness
+    _ask(subject, chain)
+    subject.try_to(harness.purchase, chain, *subject.account, subject.terms(), CREDITS[0])
+    harness.pass_time(chain)
     told = [fact.subscriber for fact in chain.facts() if isinstance(fact, PurchaseMade)]
-    yield from differ("who buys, one of whom has asked to leave", told, list(bench.subscribers[:2]))
-    yield from differ("access of a subscriber who has asked to leave", chain.access(*trial.account), False)
+    yield from differ("who buys, one of whom has asked to leave", told, list(harness.subscribers[:2]))
+    yield from differ("access of a subscriber who has asked to leave", chain.access(*subject.account), False)
 
 
 RULES: Rules = {

@@ -9,25 +9,25 @@ from ledger.errors import ChainUnavailable
 from ledger.plugins import Chain
 from ledger.settlement.messages import ChainFact, PurchaseMade
 
-from .steps import BLOCKS, CREDITS, Rules, Trial, differ, ids
+from .steps import BLOCKS, CREDITS, Rules, Subject, differ, ids
 
 _ACCOUNTS = ((0, 0), (1, 0), (0, 1), (0, 0))
 """Who buys which plan, in this order; the last of them buys a second time."""
 
 
-def _bought(trial: Trial, chain: Chain) -> list[str]:
+def _bought(subject: Subject, chain: Chain) -> list[str]:
     """Some purchases, one after the other; their ids."""
-    return [trial.buy(chain, *account) for account in _ACCOUNTS]
+    return [subject.buy(chain, *account) for account in _ACCOUNTS]
 
 
-def _told_once(trial: Trial) -> Iterator[str]:
-    chain = trial.fresh()
+def _told_once(subject: Subject) -> Iterator[str]:
+    chain = subject.fresh()
     yield from differ("what a new contract tells", list(chain.facts()), [])
-    bought = _bought(trial, chain)
+    bought = _bought(subject, chain)
     if len(set(bought)) < len(bought):
         yield f"two purchases have one id: {bought}"
-    trial.bench.pass_time(chain)
-    for connection in (chain, chain, trial.again(chain)):
+    subject.harness.pass_time(chain)
+    for connection in (chain, chain, subject.again(chain)):
         told = Counter(ids(connection.facts()))
         if twice := [id for id, times in told.items() if times > 1]:
             yield f"{twice} told more than once"
@@ -37,11 +37,11 @@ def _told_once(trial: Trial) -> Iterator[str]:
             yield f"{invented} told, and nobody bought that: {bought} were bought"
 
 
-def _in_order(trial: Trial) -> Iterator[str]:
+def _in_order(subject: Subject) -> Iterator[str]:
     """By block, and each as it came: the purchases were made one after the other."""
-    chain = trial.fresh()
-    bought = _bought(trial, chain)
-    trial.bench.pass_time(chain)
+    chain = subject.fresh()
+    bought = _bought(subject, chain)
+    subject.harness.pass_time(chain)
     for confirmations in (None, 0):
         facts = list(chain.facts(0, confirmations))
         yield from differ("the order of purchases", ids(facts), bought)
@@ -51,12 +51,12 @@ def _in_order(trial: Trial) -> Iterator[str]:
             yield f"a purchase is in block {blocks[0]}: nothing is in the first one, so that `after` can be 0"
 
 
-def _exact(trial: Trial) -> Iterator[str]:
+def _exact(subject: Subject) -> Iterator[str]:
     """Who bought what, for how much, with which shares: also beyond 2^64."""
-    chain = trial.fresh()
-    bench = trial.bench
-    bought = _bought(trial, chain)
-    trial.bench.pass_time(chain)
+    chain = subject.fresh()
+    harness = subject.harness
+    bought = _bought(subject, chain)
+    subject.harness.pass_time(chain)
     told = {fact.id: fact for fact in chain.facts()}
     for id, (subscriber, plan) in zip(bought, _ACCOUNTS, strict=True):
         fact = told.get(id)
@@ -64,33 +64,33 @@ def _exact(trial: Trial) -> Iterator[str]:
             yield f"the purchase {id} is told as {fact!r}"
             continue
         found = fact.subscriber, fact.plan, fact.asset, fact.credits, fact.seconds, fact.final
-        expected = bench.subscribers[subscriber], bench.plans[plan], bench.asset, CREDITS[plan], 0, True
+        expected = harness.subscribers[subscriber], harness.plans[plan], harness.asset, CREDITS[plan], 0, True
         yield from differ(f"the purchase {id}", found, expected)
         shares = {share.receiver: share.amount for share in fact.shares}
-        yield from differ(f"the shares of the purchase {id}", shares, trial.terms(plan))
+        yield from differ(f"the shares of the purchase {id}", shares, subject.terms(plan))
 
 
-def _windows(trial: Trial) -> Iterator[str]:
+def _windows(subject: Subject) -> Iterator[str]:
     """Who bought a window of time, how long it is."""
-    chain, bench = trial.fresh(), trial.bench
-    arguments = bench.subscribers[0], bench.plans[1], trial.terms(), 86_400
-    bought = trial.able(bench.purchase_window, chain, *arguments)
-    bench.pass_time(chain)
-    for connection in (chain, trial.again(chain)):
+    chain, harness = subject.fresh(), subject.harness
+    arguments = harness.subscribers[0], harness.plans[1], subject.terms(), 86_400
+    bought = subject.able(harness.purchase_window, chain, *arguments)
+    harness.pass_time(chain)
+    for connection in (chain, subject.again(chain)):
         told = [
             (fact.id, fact.subscriber, fact.plan, fact.credits, fact.seconds)
             for fact in connection.facts()
             if isinstance(fact, PurchaseMade)
         ]
-        expected = [(bought, bench.subscribers[0], bench.plans[1], 0, 86_400)]
+        expected = [(bought, harness.subscribers[0], harness.plans[1], 0, 86_400)]
         yield from differ("the purchase of a window of time", told, expected)
 
 
-def _waits(trial: Trial) -> Iterator[str]:
+def _waits(subject: Subject) -> Iterator[str]:
     """Without `confirmations` what is final; with n, what has n blocks on top."""
-    chain = trial.fresh()
-    trial.buy(chain)
-    bought = trial.buy(chain)
+    chain = subject.fresh()
+    subject.buy(chain)
+    bought = subject.buy(chain)
     for _ in range(BLOCKS):
         before, told, after = chain.final_block(), list(chain.facts()), chain.final_block()
         mined = {fact.id: fact for fact in chain.facts(0, 0)}
@@ -108,19 +108,19 @@ def _waits(trial: Trial) -> Iterator[str]:
                 yield f"{fact.id} in block {fact.block} is told with final={fact.final}; final is {before}"
         if bought in ids(told):
             return
-        trial.bench.mine(chain)
+        subject.harness.mine(chain)
     yield f"after {BLOCKS} blocks the purchase {bought} is not told"
 
 
-def _confirmed(trial: Trial) -> Iterator[str]:
+def _confirmed(subject: Subject) -> Iterator[str]:
     """With n, what has n blocks on top: at least up to the last purchase's block, and at most up to the next one's."""
-    bench, chain = trial.bench, trial.fresh()
+    harness, chain = subject.harness, subject.fresh()
     asked: list[tuple[int, list[str]]] = []
     head = 0
     for _ in range(5):
-        bought = bench.purchase(chain, *trial.account, trial.terms(), CREDITS[0])
+        bought = harness.purchase(chain, *subject.account, subject.terms(), CREDITS[0])
         if bought not in ids(chain.facts(0, 0)):
-            bench.mine(chain)
+            harness.mine(chain)
         blocks = {fact.id: fact.block for fact in chain.facts(0, 0)}
         if bought not in blocks:
             yield f"facts with 0 confirmations lack the purchase {bought}, which is mined"
@@ -136,18 +136,18 @@ def _confirmed(trial: Trial) -> Iterator[str]:
         asked = [(count, ids(chain.facts(0, count))) for count in range(4)]
 
 
-def _after(trial: Trial) -> Iterator[str]:
+def _after(subject: Subject) -> Iterator[str]:
     """`after` leaves out that block and those before it, and nothing else; so windows give the same as one scan."""
-    chain = trial.fresh()
+    chain = subject.fresh()
     bought: list[str] = []
     scanned: list[str] = []
     cursor = 0
     for subscriber, plan in (*_ACCOUNTS, (1, 1)):
-        bought.append(trial.buy(chain, subscriber, plan))
+        bought.append(subject.buy(chain, subscriber, plan))
         final = chain.final_block()
         scanned += ids(chain.facts(cursor))
         cursor = final
-    trial.bench.pass_time(chain)
+    subject.harness.pass_time(chain)
     scanned += ids(chain.facts(cursor))
     once = list(dict.fromkeys(scanned))  # a block may have become final between the two questions
     yield from differ("what scans in windows tell", once, bought)
@@ -159,13 +159,13 @@ def _after(trial: Trial) -> Iterator[str]:
             yield from differ(f"what is told after block {block}", told, ids(f for f in whole if f.block > block))
 
 
-def _same(trial: Trial) -> Iterator[str]:
+def _same(subject: Subject) -> Iterator[str]:
     """The same facts whoever asks, however often, from whichever block."""
-    chain = trial.fresh()
-    _bought(trial, chain)
-    trial.bench.pass_time(chain)
+    chain = subject.fresh()
+    _bought(subject, chain)
+    subject.harness.pass_time(chain)
     first = list(chain.facts())
-    for connection in (chain, trial.again(chain)):
+    for connection in (chain, subject.again(chain)):
         yield from differ("what a second scan tells", list(connection.facts()), first)
         yield from differ("what a scan with 0 confirmations tells", list(connection.facts(0, 0)), first)
         for place, fact in enumerate(first):
@@ -174,27 +174,27 @@ def _same(trial: Trial) -> Iterator[str]:
                 yield f"a scan from block {fact.block} tells {told} there, not {first[place]}"
 
 
-def _keeps_ids(trial: Trial) -> Iterator[str]:
+def _keeps_ids(subject: Subject) -> Iterator[str]:
     """A purchase that a re-organisation moves to another block stays the same one; one that is lost is not told, and
     its id is not used again."""
     for keep in (False, True):
-        chain = trial.fresh()
-        early = [trial.buy(chain)]
-        trial.bench.pass_time(chain)
-        late = [trial.buy(chain, 1), trial.buy(chain, 0, 1)]
+        chain = subject.fresh()
+        early = [subject.buy(chain)]
+        subject.harness.pass_time(chain)
+        late = [subject.buy(chain, 1), subject.buy(chain, 0, 1)]
         before = {fact.id: _what(fact) for fact in chain.facts(0, 0)}
         yield from differ("purchases that are mined", list(before), early + late)
-        trial.reorganise(chain, keep)
-        new = [trial.buy(chain, 1)]
-        trial.bench.pass_time(chain)
-        for connection in (chain, trial.again(chain)):
+        subject.reorganise(chain, keep)
+        new = [subject.buy(chain, 1)]
+        subject.harness.pass_time(chain)
+        for connection in (chain, subject.again(chain)):
             told = {fact.id: _what(fact) for fact in connection.facts()}
             if not {*early, *new} <= set(told) <= {*early, *late, *new}:
                 yield f"after a re-organisation {list(told)} are told; {early}, {late} and then {new} were bought"
             for id in early + late:
                 if id in told:
                     yield from differ(f"the purchase {id} after a re-organisation", told[id], before[id])
-        anew = ids(trial.again(chain).facts())
+        anew = ids(subject.again(chain).facts())
         yield from differ("what is told after a re-organisation to who was there", ids(chain.facts()), anew)
 
 
@@ -205,60 +205,60 @@ def _what(fact: ChainFact) -> object:
 # -- what it is asked --------------------------------------------------------------------------------------------------
 
 
-def _access(trial: Trial) -> Iterator[str]:
-    chain = trial.fresh()
-    bench = trial.bench
-    accounts = [(subscriber, plan) for subscriber in bench.subscribers[:2] for plan in bench.plans[:2]]
+def _access(subject: Subject) -> Iterator[str]:
+    chain = subject.fresh()
+    harness = subject.harness
+    accounts = [(subscriber, plan) for subscriber in harness.subscribers[:2] for plan in harness.plans[:2]]
     yield from differ("access before any purchase", [chain.access(*each) for each in accounts], [False] * 4)
-    trial.buy(chain)
-    bench.pass_time(chain)
-    for connection in (chain, trial.again(chain)):
+    subject.buy(chain)
+    harness.pass_time(chain)
+    for connection in (chain, subject.again(chain)):
         found = [each for each in accounts if connection.access(*each)]
-        yield from differ("access after one purchase", found, [trial.account])
-    trial.able(bench.request_exit, chain, *trial.account)
-    bench.pass_time(chain)
-    yield from differ("access of a subscriber who has asked to leave", chain.access(*trial.account), False)
+        yield from differ("access after one purchase", found, [subject.account])
+    subject.able(harness.request_exit, chain, *subject.account)
+    harness.pass_time(chain)
+    yield from differ("access of a subscriber who has asked to leave", chain.access(*subject.account), False)
 
 
-def _due(trial: Trial) -> Iterator[str]:
+def _due(subject: Subject) -> Iterator[str]:
     """What is due is signed, and by asset; nobody has claimed anything here, so it is all that was paid out."""
-    chain = trial.funded()
-    bench = trial.bench
+    chain = subject.funded()
+    harness = subject.harness
     yield from differ(
-        "what is due before any batch", [chain.due(one, bench.asset) for one in trial.paid(chain)], [0, 0]
+        "what is due before any batch", [chain.due(one, harness.asset) for one in subject.paid(chain)], [0, 0]
     )
-    trial.carry(chain, trial.batch(chain, 300, -30))
-    for connection in (chain, trial.again(chain)):
-        due = [connection.due(receiver, bench.asset) for receiver in bench.receivers[:2]]
+    subject.carry(chain, subject.batch(chain, 300, -30))
+    for connection in (chain, subject.again(chain)):
+        due = [connection.due(receiver, harness.asset) for receiver in harness.receivers[:2]]
         yield from differ("what is due after payouts of 300 and -30", due, [300, -30])
-        other = connection.due(bench.receivers[0], bench.elsewhere.asset)
+        other = connection.due(harness.receivers[0], harness.elsewhere.asset)
         yield from differ("what is due in an asset that nobody has paid", other, 0)
 
 
-def _pauses(trial: Trial) -> Iterator[str]:
-    trial.needs(trial.bench.pauses, "blocks do not come by themselves (`pauses` is 0)")
-    chain = trial.fresh()
-    bought = trial.buy(chain)
-    for _ in range(trial.bench.pauses):
+def _pauses(subject: Subject) -> Iterator[str]:
+    subject.needs(subject.harness.pauses, "blocks do not come by themselves (`pauses` is 0)")
+    chain = subject.fresh()
+    bought = subject.buy(chain)
+    for _ in range(subject.harness.pauses):
         if bought in ids(chain.facts()):
             return
         chain.pause()
     if bought not in ids(chain.facts()):
-        yield f"after {trial.bench.pauses} pauses a purchase is not final"
+        yield f"after {subject.harness.pauses} pauses a purchase is not final"
 
 
-def _closes_twice(trial: Trial) -> Iterator[str]:
-    chain = trial.funded()
+def _closes_twice(subject: Subject) -> Iterator[str]:
+    chain = subject.funded()
     chain.close()
     chain.close()
     yield from ()
 
 
-def _is_closed(trial: Trial) -> Iterator[str]:
-    chain = trial.funded()
-    batch = trial.batch(chain, 300, 30)
-    attempt = trial.prepare(chain, batch)
-    account, receiver = trial.account, trial.bench.receivers[0]
+def _is_closed(subject: Subject) -> Iterator[str]:
+    chain = subject.funded()
+    batch = subject.batch(chain, 300, 30)
+    attempt = subject.prepare(chain, batch)
+    account, receiver = subject.account, subject.harness.receivers[0]
     chain.close()
     uses: dict[str, Callable[[], object]] = {
         "facts": lambda: list(chain.facts()),

@@ -19,8 +19,8 @@ class Elsewhere(NamedTuple):
     asset: str
 
 
-class Bench(Protocol):
-    """A kind of chain on the bench. Subclass it: what it can do without, it has here.
+class Harness(Protocol):
+    """A kind of chain under test. Subclass it: what it can do without, it has here.
 
     What a method does is in a block when it returns, or in the next one that is mined; blocks may come by themselves
     as well. A method that is not written raises NotImplementedError: the rules that need it are reported as not tried,
@@ -46,7 +46,7 @@ class Bench(Protocol):
     pauses: int = 0
     """How often a chain pauses, at most, until what it mined is final; 0 where blocks do not come by themselves."""
 
-    # -- what every bench must do --------------------------------------------------------------------------------------
+    # -- what every harness must do ------------------------------------------------------------------------------------
 
     def fresh(self) -> Chain:
         """A connection, as operator, to a new contract that nobody has used, on a chain where all accounts have money.
@@ -80,7 +80,7 @@ class Bench(Protocol):
         the plugin's `due` where you can."""
         ...
 
-    # -- what a bench may lack -----------------------------------------------------------------------------------------
+    # -- what a harness may lack ---------------------------------------------------------------------------------------
 
     def claim(self, chain: Chain, receiver: str) -> None:
         """The receiver is paid what is due to it in the `asset`."""

@@ -1,23 +1,24 @@
-"""The bench of the mock chain: an example of one, and its proof."""
+"""The harness of the mock chain: an example of one, and its proof."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
+from ledger import ContractRef
 from ledger.errors import ChainUnavailable
 from ledger.events import Leaf
 from ledger.plugins import Chain
 from ledger.settlement.messages import Attempt
 
 from ..mock import Drop, MockChain, MockPlugin, NodeDown
-from .harness import Bench, Elsewhere
+from .harness import Elsewhere, Harness
 
 START = 1_700_000_000_000_000
 BLOCK = 12_000_000
 
 
-class MockBench(Bench):
+class MockHarness(Harness):
     """Mock chains, as `connect` makes them: a new one at each call. `again` connects to one anew, if it is in a file;
     a chain in memory is all that there is of it, so its connection is used again."""
 
@@ -93,7 +94,7 @@ class MockBench(Bench):
 
     def cancel(self, chain: Chain, number: int) -> None:
         """The guardian calls a batch off."""
-        mock(chain).cancel(number, "for a trial")
+        mock(chain).cancel(number, "for a test")
 
     def reorganise(self, chain: Chain, depth: int, keep: bool) -> None:
         """With `keep` the transactions go back to the pool."""
@@ -110,7 +111,7 @@ class MockBench(Bench):
 
     def namesake(self, chain: Chain) -> Chain:
         """What is connected to without a file is a chain of its own."""
-        return self.plugin.connect(self.elsewhere.chain, chain.contract)
+        return self.plugin.connect(ContractRef(self.elsewhere.chain, chain.contract))
 
     @contextmanager
     def cut_off(self, chain: Chain) -> Iterator[None]:

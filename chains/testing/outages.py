@@ -9,25 +9,25 @@ from typing import TypeVar
 from ledger.errors import ChainUnavailable, SendUnknown
 from ledger.settlement.messages import Attempt
 
-from .steps import BLOCKS, Rules, Trial, differ, short
+from .steps import BLOCKS, Rules, Subject, differ, short
 
 T = TypeVar("T")
 
 
-def _survives(trial: Trial) -> Iterator[str]:
+def _survives(subject: Subject) -> Iterator[str]:
     """As soon as anything is called final, the deepest re-organisation comes, and it must still be there."""
-    depth = trial.depth
-    chain = trial.funded()
-    own = [trial.submit(chain, trial.batch(chain, 300, 30))]
+    depth = subject.depth
+    chain = subject.funded()
+    own = [subject.submit(chain, subject.batch(chain, 300, 30))]
     for _ in range(BLOCKS):
         found, standing = chain.find(1), chain.confirm(own[0])
         if found.final or standing == "final":
             break
-        trial.bench.mine(chain)
+        subject.harness.mine(chain)
     else:
         yield f"after {BLOCKS} blocks a batch is {found.stage} and not final"
         return
-    trial.reorganise(chain)
+    subject.reorganise(chain)
     after = chain.find(1)
     if after.stage != found.stage or not after.final:
         yield (
@@ -37,17 +37,17 @@ def _survives(trial: Trial) -> Iterator[str]:
     yield from differ("its transaction after that re-organisation", chain.confirm(own[0]), "final")
 
 
-def _reorganised(trial: Trial, keep: bool) -> Iterator[str]:
+def _reorganised(subject: Subject, keep: bool) -> Iterator[str]:
     """What is not final is taken off the chain at once, or comes back by itself; the same bytes finish it."""
-    depth = trial.depth
-    chain = trial.funded(2)
-    batch = trial.batch(chain, 300, 30)
-    commitment, before = trial.bench.plugin.commitment(batch), trial.paid(chain)
-    with trial.paying(chain, 300, 30) as wrong:
-        own = [trial.submit(chain, batch)]
+    depth = subject.depth
+    chain = subject.funded(2)
+    batch = subject.batch(chain, 300, 30)
+    commitment, before = subject.harness.plugin.commitment(batch), subject.paid(chain)
+    with subject.paying(chain, 300, 30) as wrong:
+        own = [subject.submit(chain, batch)]
         if not chain.find(1).final:
-            trial.reorganise(chain, keep)
-        for connection in (chain, trial.again(chain)):
+            subject.reorganise(chain, keep)
+        for connection in (chain, subject.again(chain)):
             found, standing = connection.find(1), connection.confirm(own[0])
             if found.stage == "absent" and standing not in ("gone", "pending"):
                 yield f"a batch that a re-organisation of {depth} took away is absent, and its transaction {standing}"
@@ -55,80 +55,80 @@ def _reorganised(trial: Trial, keep: bool) -> Iterator[str]:
                 yield f"after a re-organisation of {depth}, find has the digest {found.digest}, not {commitment.digest}"
         if found.stage == "absent":
             yield from differ(
-                "what receivers have once a re-organisation took the batch away", trial.paid(chain), before
+                "what receivers have once a re-organisation took the batch away", subject.paid(chain), before
             )
         for _ in range(2):
             chain.send(own[0])
-        trial.bench.mine(chain)
-        trial.carry(chain, batch, own)
+        subject.harness.mine(chain)
+        subject.carry(chain, batch, own)
         yield from differ("the transaction that was sent again", chain.confirm(own[0]), "final")
         chain.send(own[0])
-        trial.bench.pass_time(chain)
+        subject.harness.pass_time(chain)
     yield from wrong
 
 
-def _lost(trial: Trial) -> Iterator[str]:
+def _lost(subject: Subject) -> Iterator[str]:
     """A transaction that is in no block and in no pool is `gone`, and the same bytes can still be mined."""
-    chain = trial.funded()
-    batch = trial.batch(chain, 300, 30)
-    with trial.paying(chain, 300, 30) as wrong:
-        attempt = trial.prepare(chain, batch)
-        trial.able(trial.bench.lose, chain, attempt)
-        for connection in (chain, trial.again(chain)):
+    chain = subject.funded()
+    batch = subject.batch(chain, 300, 30)
+    with subject.paying(chain, 300, 30) as wrong:
+        attempt = subject.prepare(chain, batch)
+        subject.able(subject.harness.lose, chain, attempt)
+        for connection in (chain, subject.again(chain)):
             yield from differ("a transaction that was lost", connection.confirm(attempt), "gone")
             yield from differ("a batch whose transaction was lost", connection.find(1).stage, "absent")
-            trial.bench.mine(chain)
-        trial.carry(chain, batch, own := [attempt])
+            subject.harness.mine(chain)
+        subject.carry(chain, batch, own := [attempt])
         yield from differ("the transaction that was sent again", chain.confirm(own[0]), "final")
     yield from wrong
 
 
-def _stolen(trial: Trial) -> Iterator[str]:
+def _stolen(subject: Subject) -> Iterator[str]:
     """Only when the other one is final it can never be mined; then a new attempt takes the next nonce, and pays."""
-    chain = trial.funded()
-    batch = trial.batch(chain, 300, 30)
-    with trial.paying(chain, 300, 30) as wrong:
-        attempt = trial.prepare(chain, batch)
+    chain = subject.funded()
+    batch = subject.batch(chain, 300, 30)
+    with subject.paying(chain, 300, 30) as wrong:
+        attempt = subject.prepare(chain, batch)
         own = [attempt]
-        trial.able(trial.bench.steal_nonce, chain)
-        if trial.bench.depth and chain.confirm(attempt) == "replaced":
+        subject.able(subject.harness.steal_nonce, chain)
+        if subject.harness.depth and chain.confirm(attempt) == "replaced":
             yield "a transaction is called replaced before the one with its nonce is final"
-        trial.send_anyway(chain, attempt)
-        trial.bench.pass_time(chain)
-        for connection in (chain, trial.again(chain)):
+        subject.send_anyway(chain, attempt)
+        subject.harness.pass_time(chain)
+        for connection in (chain, subject.again(chain)):
             yield from differ("a transaction whose nonce another has used", connection.confirm(attempt), "replaced")
         yield from differ("its batch", chain.find(1).stage, "absent")
-        again = trial.prepare(chain, batch, own)
+        again = subject.prepare(chain, batch, own)
         yield from differ("the number of the next attempt", again.attempt, 2)
         if again.transaction == attempt.transaction:
             yield "the next attempt is the very transaction that can never be mined"
             return
         own.append(again)
         chain.send(again)
-        trial.carry(chain, batch, own)
+        subject.carry(chain, batch, own)
     yield from wrong
 
 
-def _reorganised_purchase(trial: Trial) -> Iterator[str]:
+def _reorganised_purchase(subject: Subject) -> Iterator[str]:
     """Money that a re-organisation took out of the escrow cannot be paid out of it."""
-    chain = trial.funded()
-    trial.buy(chain)
-    trial.reorganise(chain)
+    chain = subject.funded()
+    subject.buy(chain)
+    subject.reorganise(chain)
     if len(list(chain.facts(0, 0))) > 1:
         return  # it was too deep in, or has come back by itself
-    if chain.simulate(trial.batch(chain, 900, 500)) is None:
+    if chain.simulate(subject.batch(chain, 900, 500)) is None:
         yield "simulate takes a batch that pays out of a purchase which a re-organisation took away"
 
 
-def _cut_off(trial: Trial) -> Iterator[str]:
+def _cut_off(subject: Subject) -> Iterator[str]:
     """What cannot be asked raises ChainUnavailable, or is answered from a cache, as it is; nothing is sent unsaid. A
     batch that was to be sent meanwhile is paid once all the same."""
-    chain, account, receiver = trial.funded(), trial.account, trial.bench.receivers[0]
-    first = trial.batch(chain, 300, 30)
+    chain, account, receiver = subject.funded(), subject.account, subject.harness.receivers[0]
+    first = subject.batch(chain, 300, 30)
     own: list[Attempt] = []
-    trial.carry(chain, first, own)
-    second, rival = trial.batch(chain, 50, 5, after=first), trial.batch(chain, 400, 40)
-    attempt = trial.prepare(chain, second)
+    subject.carry(chain, first, own)
+    second, rival = subject.batch(chain, 50, 5, after=first), subject.batch(chain, 400, 40)
+    attempt = subject.prepare(chain, second)
     asks: dict[str, Callable[[], object]] = {
         "facts": lambda: list(chain.facts()),
         "simulate": lambda: chain.simulate(second),
@@ -143,15 +143,15 @@ def _cut_off(trial: Trial) -> Iterator[str]:
     }
     true = {name: ask() for name, ask in asks.items()}
     final = chain.final_block()
-    with trial.able(trial.bench.cut_off, chain):
+    with subject.able(subject.harness.cut_off, chain):
         for name, ask in asks.items():
             yield from _unsaid(name, ask, (ChainUnavailable,), lambda answer, name=name: answer == true[name])  # type: ignore[misc]
         yield from _unsaid("final_block", chain.final_block, (ChainUnavailable,), lambda answer: answer <= final)
         yield from _unsaid("prepare", lambda: chain.prepare(second, []), (ChainUnavailable,), lambda answer: True)
         yield from _unsaid("send", lambda: chain.send(attempt), (ChainUnavailable, SendUnknown), lambda answer: False)
-        yield from _unsaid("connecting again", lambda: trial.again(chain), (ChainUnavailable,), lambda answer: True)
-    with trial.paying(chain, 50, 5) as wrong:
-        trial.carry(chain, second, [attempt])
+        yield from _unsaid("connecting again", lambda: subject.again(chain), (ChainUnavailable,), lambda answer: True)
+    with subject.paying(chain, 50, 5) as wrong:
+        subject.carry(chain, second, [attempt])
     yield from wrong
 
 
@@ -173,8 +173,8 @@ def _unsaid(
 
 RULES: Rules = {
     "what is final stays": _survives,
-    "a re-organised batch pays once": lambda trial: _reorganised(trial, keep=False),
-    "a batch that comes back pays once": lambda trial: _reorganised(trial, keep=True),
+    "a re-organised batch pays once": lambda subject: _reorganised(subject, keep=False),
+    "a batch that comes back pays once": lambda subject: _reorganised(subject, keep=True),
     "money that is gone is not paid out": _reorganised_purchase,
     "a lost transaction is sent again": _lost,
     "a stolen nonce is given up for good": _stolen,

@@ -1,4 +1,4 @@
-"""A bench under trial: every connection that a rule opens, and the steps that rules are made of."""
+"""A harness under test: every connection that a rule opens, and the steps that rules are made of."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ledger.events import Leaf, Payout
 from ledger.plugins import Chain
 from ledger.settlement.messages import Attempt, Batch, ChainFact, Found
 
-from .harness import Bench
+from .harness import Harness
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -29,7 +29,7 @@ DONE = ("executed", "cancelled")
 
 
 class CannotTry(Exception):
-    """The bench lacks what a rule needs."""
+    """The harness lacks what a rule needs."""
 
 
 class Broken(Exception):
@@ -37,15 +37,15 @@ class Broken(Exception):
 
 
 class NoContract(Exception):
-    """The bench gives no connection to a new contract."""
+    """The harness gives no connection to a new contract."""
 
 
-class Trial:
+class Subject:
     """What a rule is given. Its first plan costs 900 and 100 (two receivers); its second more than 2^64 for each, up to
     a 16th of a subscriber's purse in all."""
 
-    def __init__(self, bench: Bench) -> None:
-        self.bench = bench
+    def __init__(self, harness: Harness) -> None:
+        self.harness = harness
         self.reached = False  # whether there was ever a contract
         self._opened: list[Chain] = []
 
@@ -54,7 +54,7 @@ class Trial:
     def fresh(self) -> Chain:
         """A connection to a new contract. Raises NoContract."""
         try:
-            chain = self.bench.fresh()
+            chain = self.harness.fresh()
         except Exception as error:
             raise NoContract(f"`fresh` raised {said(error)}") from error
         if not isinstance(getattr(chain, "name", None), str):
@@ -65,12 +65,12 @@ class Trial:
 
     def again(self, chain: Chain) -> Chain:
         """Another connection to the same contract."""
-        self._opened.append(self.bench.again(chain))
+        self._opened.append(self.harness.again(chain))
         return self._opened[-1]
 
     def namesake(self, chain: Chain) -> Chain:
         """A connection to the contract of the same name on another chain. Raises LedgerError where there is none."""
-        self._opened.append(self.able(self.bench.namesake, chain))
+        self._opened.append(self.able(self.harness.namesake, chain))
         return self._opened[-1]
 
     def close(self) -> None:
@@ -78,14 +78,14 @@ class Trial:
         while self._opened:
             self._opened.pop().close()
 
-    # -- what a bench may lack -----------------------------------------------------------------------------------------
+    # -- what a harness may lack ---------------------------------------------------------------------------------------
 
     def able(self, method: Callable[P, R], *arguments: P.args, **named: P.kwargs) -> R:
-        """Call a method that a bench may lack. Raises CannotTry where this one does."""
+        """Call a method that a harness may lack. Raises CannotTry where this one does."""
         try:
             return method(*arguments, **named)
         except NotImplementedError:
-            raise CannotTry(f"the bench has no `{method.__name__}`") from None
+            raise CannotTry(f"the harness has no `{method.__name__}`") from None
 
     def try_to(self, method: Callable[P, R], *arguments: P.args, **named: P.kwargs) -> None:
         """Do what the contract must refuse, by whatever error or by none. Raises CannotTry as `able` does."""
@@ -97,38 +97,40 @@ class Trial:
             pass
 
     def needs(self, what: object, said: str) -> None:
-        """Raises CannotTry where the bench does not have that."""
+        """Raises CannotTry where the harness does not have that."""
         if not what:
             raise CannotTry(said)
 
     @property
     def depth(self) -> int:
         """How deep a re-organisation can be tried. Raises CannotTry where none can."""
-        self.needs(self.bench.depth, "the bench cannot re-organise (`depth` is 0)")
-        return self.bench.depth
+        self.needs(self.harness.depth, "the harness cannot re-organise (`depth` is 0)")
+        return self.harness.depth
 
     def reorganise(self, chain: Chain, keep: bool = False) -> None:
         """The deepest re-organisation that undoes nothing final."""
-        self.able(self.bench.reorganise, chain, self.depth, keep)
+        self.able(self.harness.reorganise, chain, self.depth, keep)
 
     # -- who buys what -------------------------------------------------------------------------------------------------
 
     @property
     def account(self) -> tuple[str, str]:
         """The first subscriber on the first plan."""
-        return self.bench.subscribers[0], self.bench.plans[0]
+        return self.harness.subscribers[0], self.harness.plans[0]
 
     def terms(self, plan: int = 0) -> dict[str, int]:
         """The price of a plan, by receiver."""
-        large = 1 << (self.bench.purse // 48).bit_length() - 1
+        large = 1 << (self.harness.purse // 48).bit_length() - 1
         amounts = ((900, 100), (2 * large + 1, large + 3))[plan]
-        return dict(zip(self.bench.receivers[:2], amounts, strict=True))
+        return dict(zip(self.harness.receivers[:2], amounts, strict=True))
 
     def buy(self, chain: Chain, subscriber: int = 0, plan: int = 0) -> str:
         """One purchase, in a block; its id."""
-        bench = self.bench
-        id = bench.purchase(chain, bench.subscribers[subscriber], bench.plans[plan], self.terms(plan), CREDITS[plan])
-        bench.mine(chain)
+        harness = self.harness
+        id = harness.purchase(
+            chain, harness.subscribers[subscriber], harness.plans[plan], self.terms(plan), CREDITS[plan]
+        )
+        harness.mine(chain)
         return id
 
     def funded(self, purchases: int = 1, plan: int = 0) -> Chain:
@@ -136,18 +138,20 @@ class Trial:
         chain = self.fresh()
         for _ in range(purchases):
             self.buy(chain, plan=plan)
-        self.bench.pass_time(chain)
+        self.harness.pass_time(chain)
         return chain
 
     def paid(self, chain: Chain) -> dict[str, int]:
         """What the two receivers can have in all."""
-        return {receiver: self.bench.paid(chain, receiver, self.bench.asset) for receiver in self.bench.receivers[:2]}
+        return {
+            receiver: self.harness.paid(chain, receiver, self.harness.asset) for receiver in self.harness.receivers[:2]
+        }
 
     # -- batches -------------------------------------------------------------------------------------------------------
 
     def payouts(self, *amounts: int) -> tuple[Payout, ...]:
         """Payouts to the first receivers, sorted as batches have them."""
-        named = zip(self.bench.receivers, amounts, strict=False)
+        named = zip(self.harness.receivers, amounts, strict=False)
         return tuple(Payout(receiver, amount) for receiver, amount in sorted(named) if amount)
 
     def batch(
@@ -162,12 +166,12 @@ class Trial:
             chain=chain.name,
             contract=chain.contract,
             number=after.number + 1 if after else 1,
-            asset=self.bench.asset,
-            at=max(self.bench.now(chain), after.at + 1 if after else 0),
+            asset=self.harness.asset,
+            at=max(self.harness.now(chain), after.at + 1 if after else 0),
             covers={"main": 7},
             head_seq=7,
             head_hash="ab" * 32,
-            previous=self.bench.plugin.commitment(after).digest if after else "",
+            previous=self.harness.plugin.commitment(after).digest if after else "",
             leaves=tuple(sorted(leaves, key=lambda leaf: (leaf.subscriber, leaf.plan))),
             payouts=self.payouts(*amounts),
         )
@@ -183,14 +187,14 @@ class Trial:
         """Prepare an attempt and send it, and mine a block."""
         attempt = self.prepare(chain, batch, taken)
         chain.send(attempt)
-        self.bench.mine(chain)
+        self.harness.mine(chain)
         return attempt
 
     def send_anyway(self, chain: Chain, attempt: Attempt) -> None:
         """Send what the chain may not want: it may say so by an error."""
         with suppress(LedgerError):
             chain.send(attempt)
-        self.bench.mine(chain)
+        self.harness.mine(chain)
 
     def force(self, chain: Chain, batch: Batch, taken: Sequence[Attempt] = ()) -> Attempt | None:
         """Try to have a batch executed that must not be, whatever the chain says on the way."""
@@ -202,7 +206,7 @@ class Trial:
             if attempt is not None:
                 own.append(attempt)
                 self.send_anyway(chain, attempt)
-            self.bench.pass_time(chain)
+            self.harness.pass_time(chain)
         return own[0] if own else None
 
     def carry(
@@ -215,7 +219,7 @@ class Trial:
             if found.stage in DONE and found.final:
                 return found
             self._push(chain, batch, own, taken, found)
-            self.bench.pass_time(chain)
+            self.harness.pass_time(chain)
         standing = f"its last transaction is {chain.confirm(own[-1])}" if own else "there is no transaction of it"
         final = "final" if found.final else "not final"
         raise Broken(f"batch {batch.number} comes to no end: it stays {found.stage}, {final}, and {standing}")
@@ -237,14 +241,14 @@ class Trial:
     def paying(self, chain: Chain, *amounts: int) -> Iterator[list[str]]:
         """What is done inside pays the first receivers these amounts; the list says where it did not."""
         expected = self.paid(chain)
-        for receiver, amount in zip(self.bench.receivers, amounts, strict=False):
+        for receiver, amount in zip(self.harness.receivers, amounts, strict=False):
             expected[receiver] += amount
         found: list[str] = []
         yield found
         found += differ("what receivers have", self.paid(chain), expected)
 
 
-Rule: TypeAlias = Callable[[Trial], Iterator[str]]
+Rule: TypeAlias = Callable[[Subject], Iterator[str]]
 """Yields the cases in which it is broken."""
 
 Rules: TypeAlias = Mapping[str, Rule]

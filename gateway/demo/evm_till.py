@@ -25,7 +25,7 @@ from chains.evm.sending import Done, Sender
 from chains.evm.tokens import Token
 from chains.evm.wallet import Wallet
 from chains.leaves import keccak
-from ledger import CreatePlan, Ledger
+from ledger import ContractRef, CreatePlan, Ledger
 from ledger.amounts import SECOND
 from ledger.events import SettlementConfirmed, SettlementOpened, Share
 from ledger.plugins import Chain
@@ -85,7 +85,7 @@ def evm_till(
             "leaves": leaves,
             "pause": _PAUSE,
         }
-        with closing(connect(name, contract, **settings)) as chain:
+        with closing(connect(ContractRef(name, contract), **settings)) as chain:
             yield EvmTill(ledger, clock, chain, place)
 
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from chains import Outbox, Proof, Watcher, command_of, leaf_file, prove
 from chains.mock import MockChain
 from ledger import Command, CreatePlan, Ledger
-from ledger.plugins import Chain, chain_plugin
+from ledger.plugins import Chain, chain_plugin, contract_of
 from ledger.settlement.messages import PurchaseMade
 
 from .shop import Shop
@@ -70,7 +70,7 @@ class Till(ABC):
             self._pay_out(batches[-1])
 
     def _pay(self, order: Order) -> Command:
-        return command_of(self._buy(order), order.plan.plan, self.chain.name, self.chain.contract)
+        return command_of(self._buy(order), order.plan.plan, contract_of(self.chain))
 
     def _pay_out(self, batch: int) -> None:
         """A customer needs nothing of ours for it: the leaf file is published with the batch."""

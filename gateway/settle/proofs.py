@@ -69,7 +69,7 @@ def batch_proof(store: Store, number: int, subscriber: str, plan: str) -> BatchP
     """
     history = History(store)
     # A number that never reached the chain is given out again; its last batch is the one that counts.
-    batches = {(batch.chain, batch.contract): batch for batch in history.batches.told if batch.number == number}
+    batches = {batch.contract_ref: batch for batch in history.batches.told if batch.number == number}
     if not batches:
         raise NotFound(f"the log has no batch {number}", "`tollbook batches LOG` lists the batches")
     for _, batch in sorted(batches.items()):
@@ -80,11 +80,10 @@ def batch_proof(store: Store, number: int, subscriber: str, plan: str) -> BatchP
 
 
 def _later(batches: Sequence[BatchTold], batch: BatchTold) -> int:
-    target = batch.chain, batch.contract, batch.asset
     later = [
         other.number
         for other in batches
-        if (other.chain, other.contract, other.asset) == target
+        if (other.contract_ref, other.asset) == (batch.contract_ref, batch.asset)
         and other.number > batch.number
         and other.state == "confirmed"
     ]
@@ -94,7 +93,7 @@ def _later(batches: Sequence[BatchTold], batch: BatchTold) -> int:
 def _proof(store: Store, record: BatchTold, subscriber: str, plan: str) -> Proof | None:
     """Prove from the books just after the batch was opened, which have its leaves."""
     then = as_of(store, seq=record.seq)
-    readings = then.batches(record.chain, record.contract, store.id)
+    readings = then.batches(record.contract_ref, store.id)
     batch = next(reading.batch for reading in readings if reading.seq == record.seq)
     try:
         proof = prove(batch, plugin_of(record.chain).leaf_types, subscriber, then.leaf_plan(plan))

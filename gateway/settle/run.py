@@ -9,7 +9,7 @@ from time import monotonic
 from typing import TypeAlias
 
 from chains import Outbox, Untaken, Watcher
-from ledger import Ledger, LedgerError, PaymentRequired, PurchaseMade, Reason
+from ledger import ContractRef, Ledger, LedgerError, PaymentRequired, PurchaseMade, Reason
 from ledger.errors import ChainUnavailable, NotWritten, SendUnknown
 from ledger.events import Settlement
 from ledger.plugins import Chain
@@ -51,7 +51,7 @@ class SettlementRun:
         self._contract = contract
         self._read_upto = ledger.head.seq
         self._wrote = False
-        self._met = Batches(batch for contract in self._assets_of() for batch in ledger.batches(chain, contract))
+        self._met = Batches(batch for contract in self._assets_of() for batch in ledger.batches(self._ref(contract)))
 
     @property
     def batches(self) -> list[BatchTold]:
@@ -74,7 +74,7 @@ class SettlementRun:
                 boxes = self._prepare(adopt, stack)
                 wanted = self._wanted(asset)
                 for contract, box in boxes.items():
-                    with blaming(self._log, self._chain, contract):
+                    with blaming(self._log, self._ref(contract)):
                         box.settle(wanted.get(contract, []), pauses=rests)
         except (ChainUnavailable, SendUnknown, PaymentRequired) as error:
             if not self._is_under_way(error):
@@ -91,16 +91,16 @@ class SettlementRun:
         chains: dict[str, Chain] = {}
         asked = [] if self._contract is None else [self._contract]
         for contract in contracts_there(self._log, self._chain, [*self._assets_of(), *asked]):
-            chain = stack.enter_context(closing(connect(self._log, self._chain, contract)))
+            chain = stack.enter_context(closing(connect(self._log, self._ref(contract))))
             chains[chain.contract] = chain  # an address may be spelled otherwise than it was asked for
         boxes = {contract: Outbox(self._ledger, chain) for contract, chain in chains.items()}
         watchers = {contract: Watcher(self._ledger, chain) for contract, chain in chains.items()}
         for contract, box in boxes.items():
-            with blaming(self._log, self._chain, contract):
+            with blaming(self._log, self._ref(contract)):
                 box.check()
                 watchers[contract].check()
         for contract, box in boxes.items():
-            with blaming(self._log, self._chain, contract):
+            with blaming(self._log, self._ref(contract)):
                 for message, hint in _rejections(watchers[contract].sync()):
                     self._warn(message, hint)
                 if adopt:
@@ -127,10 +127,13 @@ class SettlementRun:
     def _assets_of(self) -> dict[str, list[str]]:
         """The contracts of the chain in which the log has money, each with its assets."""
         assets: dict[str, list[str]] = {}
-        for chain, contract, asset in self._ledger.escrows():
-            if chain == self._chain:
-                assets.setdefault(contract, []).append(asset)
+        for escrow in self._ledger.escrows():
+            if escrow.contract_ref.chain == self._chain:
+                assets.setdefault(escrow.contract_ref.contract, []).append(escrow.asset)
         return assets
+
+    def _ref(self, contract: str) -> ContractRef:
+        return ContractRef(self._chain, contract)
 
     def _wanted(self, asset: str | None) -> dict[str, list[str]]:
         there = self._assets_of()

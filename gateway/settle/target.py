@@ -15,9 +15,9 @@ from urllib.parse import quote
 
 from chains.evm.addresses import NAMESPACE
 from chains.mock import MockChain
-from ledger import Ledger
+from ledger import ContractRef, Ledger
 from ledger.errors import BadData, ChainUnavailable, LedgerError, LogError, UnknownPlugin
-from ledger.plugins import Chain, ChainPlugin, chain_plugin, chains
+from ledger.plugins import Chain, ChainPlugin, chain_plugin, chains, contract_of
 from replay.audit import onchain
 
 from ..errors import UsageError
@@ -99,7 +99,7 @@ def chosen(ledger: Ledger, log: Path, asked: str | None, contract: str | None = 
     With `contract`, the log may have nothing on the chain yet. Raises UsageError if all of the log's escrow is on
     other chains, and UnknownPlugin.
     """
-    there = dict.fromkeys(chain for chain, _, _ in ledger.escrows())
+    there = dict.fromkeys(escrow.contract_ref.chain for escrow in ledger.escrows())
     if asked is None:
         name = next(iter(there)) if len(there) == 1 else MOCK
     else:
@@ -145,7 +145,7 @@ def _has_sold(log: Path, name: str, plugin: ChainPlugin) -> bool:
     if not (is_mock(name) and has_chain(where)):
         return False
     try:
-        with closing(plugin.connect(name, CONTRACT, where=where)) as chain:
+        with closing(plugin.connect(ContractRef(name, CONTRACT), where=where)) as chain:
             return any(True for _ in chain.facts(0, 0))
     except BadData:  # the file is of another chain
         return False
@@ -154,10 +154,10 @@ def _has_sold(log: Path, name: str, plugin: ChainPlugin) -> bool:
 def _held(ledger: Ledger, chain: str) -> str:
     """Return the log's money in escrow on a chain as text: `1,000 USD and 20 EUR`."""
     held: Counter[str] = Counter()
-    for contract in {contract for other, contract, _ in ledger.escrows() if other == chain}:
-        for lot in ledger.escrowed(chain, contract):
+    for contract_ref in {escrow.contract_ref for escrow in ledger.escrows() if escrow.contract_ref.chain == chain}:
+        for lot in ledger.escrowed(contract_ref):
             held[lot.asset] += lot.kept
-        for asset, receivers in ledger.settling(chain, contract).settled.items():
+        for asset, receivers in ledger.settling(contract_ref).settled.items():
             held[asset] -= sum(receivers.values())
     return " and ".join(f"{held[asset]:,} {asset}" for asset in sorted(held)) or "it"
 
@@ -165,34 +165,34 @@ def _held(ledger: Ledger, chain: str) -> str:
 # -- connections -------------------------------------------------------------------------------------------------------
 
 
-def connect(log: Path, chain: str, contract: str, *, read_only: bool = False) -> Chain:
+def connect(log: Path, contract_ref: ContractRef, *, read_only: bool = False) -> Chain:
     """Connect to a contract of the log on its chain; `read_only` needs no operator's key, where there are keys.
 
     Raises ChainUnavailable, UsageError for a file of another chain, and UnknownPlugin. A mock chain that is lost and
     held the log's money is an error; no new one is made in its place.
     """
-    with blaming(log, chain, contract):
-        return plugin_of(chain).connect(chain, contract, **_options(log, chain, contract, read_only))
+    with blaming(log, contract_ref):
+        return plugin_of(contract_ref.chain).connect(contract_ref, **_options(log, contract_ref, read_only))
 
 
 @contextmanager
-def blaming(log: Path, chain: str, contract: str) -> Iterator[None]:
+def blaming(log: Path, contract_ref: ContractRef) -> Iterator[None]:
     """Turn BadData of a mock chain into an error that names the chain's file and says what to do about it."""
     try:
         yield
     except BadData as error:
-        if not is_mock(chain):
+        if not is_mock(contract_ref.chain):
             raise
-        raise _with_file(error, mock_file(log, contract), chain, contract) from error
+        raise _with_file(error, mock_file(log, contract_ref.contract), contract_ref) from error
 
 
-def _options(log: Path, chain: str, contract: str, read_only: bool) -> dict[str, object]:
+def _options(log: Path, contract_ref: ContractRef, read_only: bool) -> dict[str, object]:
     """Return the options that a chain's plugin needs to connect for this log; other people's plugins need none."""
-    if is_evm(chain):
+    if is_evm(contract_ref.chain):
         return {"default_leaves": leaves_folder(log), "read_only": read_only}
-    if not is_mock(chain):
+    if not is_mock(contract_ref.chain):
         return {}
-    where = mock_file(log, contract)
+    where = mock_file(log, contract_ref.contract)
     if not has_chain(where):
         how = "is empty" if where.exists() else "is missing"
         message = f"{where} {how}, and the log has money in escrow on the chain that lived in it"
@@ -201,15 +201,15 @@ def _options(log: Path, chain: str, contract: str, read_only: bool) -> dict[str,
     return {"where": where}
 
 
-def _with_file(error: BadData, where: Path, chain: str, contract: str) -> LedgerError:
+def _with_file(error: BadData, where: Path, contract_ref: ContractRef) -> LedgerError:
     """Return the error with the mock chain's file: the file is of another chain, or it is damaged."""
     try:
         with closing(MockChain(where)) as opened:
-            if (opened.name, opened.contract) == (chain, contract):
+            if contract_of(opened) == contract_ref:
                 return error
             there = f"the chain {opened.name} with the contract {opened.contract}"
-            message = f"{where} has {there}, not {chain} with {contract}"
-            return UsageError(message, f"give --chain {opened.name}, or restore the file of {chain} there")
+            message = f"{where} has {there}, not {contract_ref.chain} with {contract_ref.contract}"
+            return UsageError(message, f"give --chain {opened.name}, or restore the file of {contract_ref.chain} there")
     except LedgerError:
         message = str(error) if str(where) in str(error) else f"{where}: {error}"
         return BadData(message, f"restore {where.name} from a copy")

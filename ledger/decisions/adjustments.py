@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from ..accounts import Account, Correction, Meter
 from ..amounts import MAX_CREDITS, add_usage
-from ..books import Account, Correction, Meter, Plan, total
+from ..catalogue import Plan
 from ..commands import Adjust
 from ..events import Adjusted, Charged, Draws, Recorded, Usage
 from ..expiry import due
 from ..rating import difference, unpriced
 from ..reducers import kept_periods
 from ..refusals import Reason, Refusal
-from .case import Case, Decision, account_of, overrun, plan_of, take
+from ..values import total
 from .consequences import closed
+from .context import Context, Decision, account_of, overrun, plan_of, take
 from .windows import BEYOND, open_credits
 
 
@@ -39,12 +41,12 @@ class _Target:
     meter: Meter | None = None
 
 
-def adjust(case: Case, command: Adjust) -> Decision:
+def adjust(context: Context, command: Adjust) -> Decision:
     """By credits, or by a usage delta that is priced on the meter as it stands now."""
-    if command.expiry is not None and command.expiry <= case.at:
+    if command.expiry is not None and command.expiry <= context.at:
         raise Refusal(Reason.malformed, detail="the new expiry lies in the past")
-    target = _charge(case, command) if command.charge else _period(case, command)
-    credits = _priced(case, target, command.usage) if command.usage else command.credits
+    target = _charge(context, command) if command.charge else _period(context, command)
+    credits = _priced(context, target, command.usage) if command.usage else command.credits
     if credits > 0:
         draws, shortfall = _upward(target, credits)
     else:
@@ -65,23 +67,23 @@ def adjust(case: Case, command: Adjust) -> Decision:
         request=target.request if command.usage else 0,
         expiry=command.expiry,
         note=command.note,
-        unpriced=_unpriced(case, target, command.usage),
+        unpriced=_unpriced(context, target, command.usage),
     )
     back = [] if credits > 0 else [target.account.lots[name] for name, _ in draws if name]
     lapsing = [lot.id for lot in back if lot.exited or command.expiry is None]
-    return Decision(target.due, closed(case, target.account, target.plan, adjusted, lapsing))
+    return Decision(target.due, closed(context, target.account, target.plan, adjusted, lapsing))
 
 
-def _charge(case: Case, command: Adjust) -> _Target:
-    entry = case.evidence.get(command.charge)
+def _charge(context: Context, command: Adjust) -> _Target:
+    entry = context.evidence.get(command.charge)
     if entry is None or not isinstance(entry.event, Charged):
         raise Refusal(Reason.charge_unknown, detail=f"charge {command.charge}")
     event = entry.event
-    account = case.books.account(event.account)
-    plan = case.books.plans[account.plan]
-    account, events = due(account, plan, case.at, case.tariffs)
+    account = context.books.account(event.account)
+    plan = context.books.plans[account.plan]
+    account, events = due(account, plan, context.at, context.tariffs)
     correction = account.corrections.get(command.charge, Correction())
-    periods = kept_periods(account, plan, case.at)
+    periods = kept_periods(account, plan, context.at)
     # The period of the charge, while its meter is kept; usage that comes after that counts in the current one.
     period = event.period if event.period in periods else periods[0] if command.usage else ""
     meter = account.meters.get(period)
@@ -101,7 +103,7 @@ def _charge(case: Case, command: Adjust) -> _Target:
     )
     request = account.requests.get(event.request)
     target.request = request.id if request is not None else 0
-    if case.tariffs.policy(plan, event.tariff).scope == "period":
+    if context.tariffs.policy(plan, event.tariff).scope == "period":
         target.before = meter.before if meter is not None else None
     elif request is not None:
         target.before = request.usage
@@ -110,11 +112,11 @@ def _charge(case: Case, command: Adjust) -> _Target:
     return target
 
 
-def _period(case: Case, command: Adjust) -> _Target:
-    plan = plan_of(case, command.plan)
-    account, events = account_of(case, command.subscriber, plan)
+def _period(context: Context, command: Adjust) -> _Target:
+    plan = plan_of(context, command.plan)
+    account, events = account_of(context, command.subscriber, plan)
     meter = account.meters.get(command.period)
-    if meter is None or command.period not in kept_periods(account, plan, case.at):
+    if meter is None or command.period not in kept_periods(account, plan, context.at):
         raise Refusal(
             Reason.charge_unknown, detail=f"nothing is metered in the period {command.period!r}, or no longer"
         )
@@ -134,13 +136,13 @@ def _period(case: Case, command: Adjust) -> _Target:
     )
 
 
-def _priced(case: Case, target: _Target, delta: Usage) -> int:
+def _priced(context: Context, target: _Target, delta: Usage) -> int:
     """total(meter + delta) − total(meter), now."""
     meter = target.meter.usage if target.meter is not None else {}
     for usage in (target.usage, target.before or {}, meter):
         if any(usage.get(name, 0) + units < 0 for name, units in delta.items()):
             raise Refusal(Reason.adjustment_exceeds, detail="the usage would fall below 0")
-    policy = case.tariffs.policy(target.plan, target.tariff)
+    policy = context.tariffs.policy(target.plan, target.tariff)
     return difference(policy, target.before, delta, target.labels)
 
 
@@ -168,10 +170,10 @@ def _downward(target: _Target, credits: int, shortfall_first: bool) -> tuple[Dra
     return draws, -unpaid
 
 
-def _unpriced(case: Case, target: _Target, delta: Usage) -> Usage:
+def _unpriced(context: Context, target: _Target, delta: Usage) -> Usage:
     if not delta or target.plan.terms.unpriced == "free":
         return {}
-    return unpriced(case.tariffs.policy(target.plan, target.tariff), delta, target.labels)
+    return unpriced(context.tariffs.policy(target.plan, target.tariff), delta, target.labels)
 
 
 def give_back(account: Account, drawn: list[tuple[int, int]], credits: int) -> Draws:

@@ -29,7 +29,7 @@ from ..events import (
     Tariff,
 )
 from ..refusals import Reason, Refusal
-from .case import Case, plan_of, registered
+from .context import Context, plan_of, registered
 
 _TERMS = {
     field.name: field.default
@@ -38,18 +38,18 @@ _TERMS = {
 }
 
 
-def create_plan(case: Case, command: CreatePlan) -> list[Recorded]:
+def create_plan(context: Context, command: CreatePlan) -> list[Recorded]:
     """A plan's name is used once."""
-    if command.plan in case.books.plans:
+    if command.plan in context.books.plans:
         raise Refusal(Reason.key_reused, detail=f"there is a plan {command.plan!r}")
     for name in (command.plan, command.onchain_id):  # leaves name plans by one or the other, so none may be two plans'
-        if name and (name in case.books.onchain or name in case.books.plans):
+        if name and (name in context.books.onchain or name in context.books.plans):
             raise Refusal(Reason.key_reused, detail=f"there is a plan {name!r}, or one with that id on a chain")
     price = tuple(Share(receiver, amount) for receiver, amount in command.price.items())
     # msgspec leaves out what *is* a default, not what equals it: equal content must be equal bytes
     said = {name: getattr(command, name) for name in _TERMS}
     terms = {name: value for name, value in said.items() if value != _TERMS[name]}
-    return [PlanCreated(price=price, tariff=tariff(case, 1, policy_of(command), command.parameters), **terms)]
+    return [PlanCreated(price=price, tariff=tariff(context, 1, policy_of(command), command.parameters), **terms)]
 
 
 def policy_of(command: CreatePlan | RepricePlan) -> str:
@@ -60,28 +60,28 @@ def policy_of(command: CreatePlan | RepricePlan) -> str:
     return command.policy
 
 
-def reprice_plan(case: Case, command: RepricePlan) -> list[Recorded]:
+def reprice_plan(context: Context, command: RepricePlan) -> list[Recorded]:
     """The plan's next tariff version."""
-    plan = plan_of(case, command.plan)
+    plan = plan_of(context, command.plan)
     _check_sold(plan.retired, command.plan)
-    new = tariff(case, plan.tariff.version + 1, command.policy, command.parameters)
+    new = tariff(context, plan.tariff.version + 1, command.policy, command.parameters)
     return [PlanRepriced(plan=command.plan, tariff=new)]
 
 
-def retire_plan(case: Case, command: RetirePlan) -> list[Recorded]:
+def retire_plan(context: Context, command: RetirePlan) -> list[Recorded]:
     """A plan retires once."""
-    _check_sold(plan_of(case, command.plan).retired, command.plan)
+    _check_sold(plan_of(context, command.plan).retired, command.plan)
     return [PlanRetired(plan=command.plan)]
 
 
-def register_agent(case: Case, command: RegisterAgent) -> list[Recorded]:
+def register_agent(context: Context, command: RegisterAgent) -> list[Recorded]:
     """An agent's name is used once."""
-    if command.agent in case.books.agent_names:
+    if command.agent in context.books.agent_names:
         raise Refusal(Reason.key_reused, detail=f"there is an agent {command.agent!r}")
-    _check_terms(case, command.plans, (*command.endpoints, *command.open_endpoints))
+    _check_terms(context, command.plans, (*command.endpoints, *command.open_endpoints))
     return [
         AgentRegistered(
-            agent=case.books.registered + 1,
+            agent=context.books.registered + 1,
             name=command.agent,
             owner=command.owner,
             plans=command.plans,
@@ -92,9 +92,9 @@ def register_agent(case: Case, command: RegisterAgent) -> list[Recorded]:
     ]
 
 
-def update_agent(case: Case, command: UpdateAgent) -> list[Recorded]:
+def update_agent(context: Context, command: UpdateAgent) -> list[Recorded]:
     """What is not given stays as it is."""
-    agent = registered(case, command.agent)
+    agent = registered(context, command.agent)
     if agent.retired:
         raise Refusal(Reason.agent_retired, detail=command.agent)
     terms = agent.terms
@@ -107,13 +107,13 @@ def update_agent(case: Case, command: UpdateAgent) -> list[Recorded]:
         open_endpoints=terms.open_endpoints if command.open_endpoints is None else command.open_endpoints,
         metadata=terms.metadata if command.metadata is None else command.metadata,
     )
-    _check_terms(case, updated.plans, (*updated.endpoints, *updated.open_endpoints))
+    _check_terms(context, updated.plans, (*updated.endpoints, *updated.open_endpoints))
     return [updated]
 
 
-def retire_agent(case: Case, command: RetireAgent) -> list[Recorded]:
+def retire_agent(context: Context, command: RetireAgent) -> list[Recorded]:
     """An agent retires once."""
-    agent = registered(case, command.agent)
+    agent = registered(context, command.agent)
     if agent.retired:
         raise Refusal(Reason.agent_retired, detail=command.agent)
     return [AgentRetired(agent=agent.terms.agent)]
@@ -124,17 +124,17 @@ def _check_sold(retired: bool, plan: str) -> None:
         raise Refusal(Reason.plan_retired, detail=plan)
 
 
-def _check_terms(case: Case, plans: tuple[str, ...], endpoints: tuple[Endpoint, ...]) -> None:
+def _check_terms(context: Context, plans: tuple[str, ...], endpoints: tuple[Endpoint, ...]) -> None:
     for plan in plans:
-        plan_of(case, plan)
+        plan_of(context, plan)
     for endpoint in endpoints:
         check(endpoint)
 
 
-def tariff(case: Case, version: int, name: str, parameters: dict[str, object]) -> Tariff:
+def tariff(context: Context, version: int, name: str, parameters: dict[str, object]) -> Tariff:
     """A tariff with the policy's own form of its parameters, so that equal tariffs are written alike."""
     try:
-        policy = case.tariffs.make(name, parameters)
+        policy = context.tariffs.make(name, parameters)
         said = Tariff(version=version, policy=name, policy_version=policy.version, parameters=dict(policy.parameters))
     except (UnknownPlugin, ValueError) as error:
         raise Refusal(Reason.malformed, detail=f"policy {name}: {error}") from error

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ..accounts import Account, OpenRequest
 from ..amounts import SECOND, add_usage
-from ..books import Account, OpenRequest, Plan, consume, total
+from ..catalogue import Plan
 from ..commands import Charge
 from ..events import Adjusted, Charged, Draws, Line, Recorded, Usage
 from ..holds import exposure, lending
@@ -16,93 +17,94 @@ from ..plugins import Policy
 from ..rating import PolicyFailed, PriceTooLarge, derivable, difference, marginal, unpriced
 from ..reducers import apply, late_until
 from ..refusals import Reason, Refusal
+from ..values import consume, total
 from .adjustments import give_back
-from .case import Case, Decision, account_of, agent_of, check_standing, overrun, plan_of, take
 from .consequences import Ahead, closed
-from .fast_path import ordinary_charge
+from .context import Context, Decision, account_of, agent_of, check_access, overrun, plan_of, take
+from .fast_path import fast_charge
 from .refusal_facts import Passing
 from .requests import find_open, later_deadline
 
 
-def charge(case: Case, command: Charge) -> Decision:
+def charge(context: Context, command: Charge) -> Decision:
     """Of an open request, of one that expired a short while ago, or directly of an account."""
     if not command.request:
-        ordinary = ordinary_charge(case, command)
-        return charge_directly(case, command) if ordinary is None else Decision([], [ordinary])
-    account, plan, open_request, events = find_open(case, command.request)
+        ordinary = fast_charge(context, command)
+        return charge_directly(context, command) if ordinary is None else Decision([], [ordinary])
+    account, plan, open_request, events = find_open(context, command.request)
     if open_request is not None:
-        return _charge_open(case, command, account, plan, open_request, events)
+        return _charge_open(context, command, account, plan, open_request, events)
     late = account.late.get(command.request)
-    if late is None or not command.final or case.at >= late_until(plan, late):
+    if late is None or not command.final or context.at >= late_until(plan, late):
         raise Refusal(Reason.request_closed, detail=f"request {command.request}")
-    rated = _rate(case, command, account, plan, late)
-    return _settle(case, command, account, plan, events, rated, take(account, rated.price), request=late, late=True)
+    rated = _rate(context, command, account, plan, late)
+    return _settle(context, command, account, plan, events, rated, take(account, rated.price), request=late, late=True)
 
 
 def _charge_open(
-    case: Case, command: Charge, account: Account, plan: Plan, request: OpenRequest, events: list[Recorded]
+    context: Context, command: Charge, account: Account, plan: Plan, request: OpenRequest, events: list[Recorded]
 ) -> Decision:
     """The request's own hold is drawn first, in its order, then available lots; a partial charge only consumes."""
-    rated = _rate(case, command, account, plan, request)
-    lent = _borrow(case, command, account, plan, request, rated)
+    rated = _rate(context, command, account, plan, request)
+    lent = _borrow(context, command, account, plan, request, rated)
     if lent:
         account = account.clone()
         for event in lent:
-            apply(account, plan, 0, case.at, event)
+            apply(account, plan, 0, context.at, event)
         request = account.requests[request.id]
     held, rest = consume(request.draws, rated.price)
     draws = (*held, *take(account, rated.price - total(held)))
     deadline = None
     if not command.final:
-        moved = later_deadline(plan, request, case.at, plan.terms.hold_seconds)
+        moved = later_deadline(plan, request, context.at, plan.terms.hold_seconds)
         deadline = moved if moved != request.deadline else None
     lots = [lot for lot, _ in rest] if command.final else []
     decision = _settle(
-        case, command, account, plan, events, rated, draws, request=request, deadline=deadline, returning=lots
+        context, command, account, plan, events, rated, draws, request=request, deadline=deadline, returning=lots
     )
     return Decision([*decision.due, *lent], decision.own)  # the charge is the command's own first event, and its name
 
 
 def _borrow(
-    case: Case, command: Charge, account: Account, plan: Plan, request: OpenRequest, rated: _Rated
+    context: Context, command: Charge, account: Account, plan: Plan, request: OpenRequest, rated: _Rated
 ) -> list[Recorded]:
     """What other open requests give up of their holds where the request's own and the available do not suffice."""
     missing = rated.price - request.hold - max(0, account.available)
     if missing <= 0 or len(account.requests) == 1:
         return []
     ahead = account.clone()
-    charged = _event(case, command, account, rated, (), 0, request=request)
-    apply(ahead, plan, 0, case.at, charged)
+    charged = _event(context, command, account, rated, (), 0, request=request)
+    apply(ahead, plan, 0, context.at, charged)
     ahead.meters[rated.period].net += rated.price  # as if it were paid, which is what is to be seen to
     used = add_usage(request.usage, command.usage)
     within = all(units <= request.estimate.get(name, 0) for name, units in used.items())
     try:
         # What is reserved for those who have estimated nothing is lent only to who stays within an estimate.
-        needed = exposure(ahead, plan, case.tariffs, reserves=not within)
+        needed = exposure(ahead, plan, context.tariffs, reserves=not within)
     except (PolicyFailed, PriceTooLarge):
         return []
     return list(lending(account, request.id, missing, needed))
 
 
-def charge_directly(case: Case, command: Charge) -> Decision:
+def charge_directly(context: Context, command: Charge) -> Decision:
     """A request and its final charge in one: `cap` does not apply, since nothing was admitted.
 
     It may come after the end of access, for as long as a request may be charged late.
     """
-    plan = plan_of(case, command.plan)
-    agent = agent_of(case, plan, command.agent) if command.agent else 0
-    direct = _Direct(case, command, plan)
-    account, events = account_of(case, command.subscriber, plan, direct)
+    plan = plan_of(context, command.plan)
+    agent = agent_of(context, plan, command.agent) if command.agent else 0
+    direct = _Direct(context, command, plan)
+    account, events = account_of(context, command.subscriber, plan, direct)
     rated = direct.decided(account)
-    late = direct.is_late(account, case.at)
-    return _settle(case, command, account, plan, events, rated, take(account, rated.price), agent=agent, late=late)
+    late = direct.is_late(account, context.at)
+    return _settle(context, command, account, plan, events, rated, take(account, rated.price), agent=agent, late=late)
 
 
 class _Direct(Passing["_Rated"]):
     """Whether an account may be charged directly at a time."""
 
-    def __init__(self, case: Case, command: Charge, plan: Plan) -> None:
-        super().__init__(case, plan)
+    def __init__(self, context: Context, command: Charge, plan: Plan) -> None:
+        super().__init__(context, plan)
         self._command = command
 
     def is_late(self, account: Account, at: int) -> bool:
@@ -118,7 +120,7 @@ class _Direct(Passing["_Rated"]):
     def judge(self, account: Account, at: int) -> _Rated:
         """What the usage costs. Raises Refusal."""
         if not self.is_late(account, at):
-            check_standing(account, self.plan, at)
+            check_access(account, self.plan, at)
         rated = self._rate(account, at)
         beyond = rated.price - max(0, account.available)
         if beyond > 0 and overrun(account, self.plan, beyond)[1]:
@@ -131,8 +133,8 @@ class _Direct(Passing["_Rated"]):
         return self._rate(account, at).price - (terms.debt_limit if terms.overrun == "debt" else 0)
 
     def _rate(self, account: Account, at: int) -> _Rated:
-        case = self.case if at == self.case.at else replace(self.case, at=at)
-        return _rate(case, self._command, account, self.plan, None)
+        context = self.context if at == self.context.at else replace(self.context, at=at)
+        return _rate(context, self._command, account, self.plan, None)
 
 
 @dataclass(slots=True)
@@ -150,15 +152,15 @@ class _Rated:
     unpriced: Usage
 
 
-def _rate(case: Case, command: Charge, account: Account, plan: Plan, request: OpenRequest | None) -> _Rated:
+def _rate(context: Context, command: Charge, account: Account, plan: Plan, request: OpenRequest | None) -> _Rated:
     """The marginal price of the usage, in the scope of the tariff under which the request was admitted."""
     version = request.tariff if request is not None else plan.tariff.version
     labels = command.labels if request is None else _labels(request, command)
-    policy = case.tariffs.policy(plan, version)
+    policy = context.tariffs.policy(plan, version)
     if request is not None:
         name = request.period
     else:
-        name = period(plan.terms.period, account.purchases, case.at, command.occurred_at)
+        name = period(plan.terms.period, account.purchases, context.at, command.occurred_at)
     before = _before(policy, account, request, name)
     lines: tuple[Line, ...] = ()
     if plan.terms.record_lines or not derivable(policy):
@@ -187,7 +189,7 @@ def _labels(request: OpenRequest, command: Charge) -> dict[str, str]:
 
 
 def _settle(
-    case: Case,
+    context: Context,
     command: Charge,
     account: Account,
     plan: Plan,
@@ -207,17 +209,17 @@ def _settle(
         debt, shortfall = overrun(account, plan, beyond)
         draws = (*draws, *debt)
     charged = _event(
-        case, command, account, rated, draws, shortfall, request=request, agent=agent, late=late, deadline=deadline
+        context, command, account, rated, draws, shortfall, request=request, agent=agent, late=late, deadline=deadline
     )
     if not rated.refund:
-        return Decision(events, closed(case, account, plan, charged, returning))
-    ahead = Ahead(case, account, plan)
+        return Decision(events, closed(context, account, plan, charged, returning))
+    ahead = Ahead(context, account, plan)
     ahead.add(charged)
     return Decision(events, ahead.close([*returning, *_fall(ahead, rated)]))
 
 
 def _event(
-    case: Case,
+    context: Context,
     command: Charge,
     account: Account,
     rated: _Rated,

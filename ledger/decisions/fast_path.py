@@ -6,27 +6,28 @@ ordinary is left to them, and so is every refusal.
 
 from __future__ import annotations
 
-from ..books import Account, Lot, Plan
+from ..accounts import Account, Lot
+from ..catalogue import Plan
 from ..commands import Charge
 from ..events import Charged
 from ..periods import kept
-from ..rating import derivable, says_what_it_reads
-from .case import Case, PriceList
+from ..rating import declares_dimensions, derivable
+from .context import Context, PriceList
 
 
-def ordinary_charge(case: Case, command: Charge) -> Charged | None:
+def fast_charge(context: Context, command: Charge) -> Charged | None:
     """The event of an ordinary direct charge; None for any other."""
-    plan = case.books.plans.get(command.plan)
+    plan = context.books.plans.get(command.plan)
     if plan is None or command.agent or command.occurred_at is not None:
         return None
-    prices = case.prices.get(command.plan)
+    prices = context.prices.get(command.plan)
     if prices is None or prices.plan is not plan:
-        prices = case.prices[command.plan] = _prices(case, plan)
-    account = case.books.find(command.subscriber, command.plan)
+        prices = context.prices[command.plan] = _prices(context, plan)
+    account = context.books.find(command.subscriber, command.plan)
     usage = command.usage
     if prices.credits_of is None or account is None or 0 in usage.values():
         return None
-    lot = _first_lot(account, case.at)
+    lot = _first_lot(account, context.at)
     if lot is None:
         return None
     try:
@@ -60,16 +61,16 @@ def _first_lot(account: Account, at: int) -> Lot | None:
     return lot if lot.expiry is None or at < lot.expiry else None
 
 
-def _prices(case: Case, plan: Plan) -> PriceList:
+def _prices(context: Context, plan: Plan) -> PriceList:
     """What all ordinary charges of a plan have in common at one time."""
     terms, version = plan.terms, plan.tariff.version
-    if terms.record_lines or terms.period == "purchase" or not terms.grants_credits or case.tariffs.any_period(plan):
+    if terms.record_lines or terms.period == "purchase" or not terms.grants_credits or context.tariffs.any_period(plan):
         return PriceList(plan)
     try:
-        policy = case.tariffs.policy(plan, version)
+        policy = context.tariffs.policy(plan, version)
         if policy.scope == "request" and derivable(policy):
-            reads = policy.reads if terms.unpriced == "refuse" and says_what_it_reads(policy) else None
-            return PriceList(plan, policy.credits_of, reads, version, kept(terms.period, (), case.at)[0])
+            reads = policy.reads if terms.unpriced == "refuse" and declares_dimensions(policy) else None
+            return PriceList(plan, policy.credits_of, reads, version, kept(terms.period, (), context.at)[0])
     except Exception:  # noqa: BLE001 - a policy may do anything; the rules say what is wrong with it, after all else
         pass
     return PriceList(plan)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from ..accounts import Account, Lot
 from ..amounts import MAX_CREDITS, SECOND, split
-from ..books import Account, Lot, Plan, digest
+from ..catalogue import Plan
 from ..commands import MAX_TIME, Exit, Freeze, Give, Purchase, Reinstate, Reverse, Terms, Unfreeze, Withdraw
 from ..events import (
     Escrow,
+    EscrowAsset,
     EscrowFunding,
     Frozen,
     Funding,
@@ -22,32 +24,33 @@ from ..events import (
 )
 from ..expiry import refund
 from ..holds import shares_meters
+from ..identity import payment_id_digest
 from ..plugins import chain_plugin, chains
 from ..reducers import unpaid_name
 from ..refusals import Reason, Refusal
 from ..settlement.netting import leaf_plan, lots_in
-from .case import Case, Decision, account_of, plan_of, take
 from .consequences import Ahead
+from .context import Context, Decision, account_of, plan_of, take
 from .windows import BEYOND, last_end, open_credits
 
 
-def purchase(case: Case, command: Purchase) -> Decision:
+def purchase(context: Context, command: Purchase) -> Decision:
     """A sale at the plan's price; of a trial, once a subscriber."""
-    plan = plan_of(case, command.plan)
+    plan = plan_of(context, command.plan)
     if isinstance(command.funding, EscrowFunding):
         _check_escrow(command, plan, command.funding.escrow)
     if command.terms is not None:
-        return _bought_on_chain(case, command, plan, command.terms)
+        return _bought_on_chain(context, command, plan, command.terms)
     if plan.retired:
         raise Refusal(Reason.plan_retired, detail=command.plan)
     terms = plan.terms
-    account = case.books.find(command.subscriber, command.plan)
+    account = context.books.find(command.subscriber, command.plan)
     if terms.trial and account is not None and account.tried:
         raise Refusal(Reason.trial_used)
     if account is not None and account.frozen:
         raise Refusal(Reason.frozen)
     return _add(
-        case,
+        context,
         command,
         kind="trial" if terms.trial else "sale",
         credits=terms.credits,
@@ -71,15 +74,15 @@ def _check_escrow(command: Purchase, plan: Plan, escrow: Escrow) -> None:
     plugin = chain_plugin(chain)
     try:
         plugin.check(command.subscriber, leaf_plan(plan))
-        plugin.check_money(chain, escrow.contract, asset, shares)
+        plugin.check_money(escrow.contract_ref, asset, shares)
     except ValueError as error:
         raise Refusal(Reason.malformed, detail=str(error)) from error
 
 
-def _bought_on_chain(case: Case, command: Purchase, plan: Plan, terms: Terms) -> Decision:
+def _bought_on_chain(context: Context, command: Purchase, plan: Plan, terms: Terms) -> Decision:
     """The chain has the money already, so neither a retired plan, nor a trial, nor a frozen account refuses it."""
     return _add(
-        case,
+        context,
         command,
         kind="sale",
         credits=terms.credits,
@@ -92,16 +95,16 @@ def _bought_on_chain(case: Case, command: Purchase, plan: Plan, terms: Terms) ->
     )
 
 
-def give(case: Case, command: Give) -> Decision:
+def give(context: Context, command: Give) -> Decision:
     """A gift has no cost and earns nothing. Credits give no access to a plan that sells only time."""
-    plan = plan_of(case, command.plan)
+    plan = plan_of(context, command.plan)
     if command.credits and not plan.terms.grants_credits:
         raise Refusal(Reason.malformed, detail=f"the plan {command.plan!r} sells only time: give seconds, not credits")
     if plan.retired:
         raise Refusal(Reason.plan_retired, detail=command.plan)
     priority = plan.terms.priority if command.priority is None else command.priority
     return _add(
-        case,
+        context,
         command,
         kind="gift",
         credits=command.credits,
@@ -113,7 +116,7 @@ def give(case: Case, command: Give) -> Decision:
 
 
 def _add(
-    case: Case,
+    context: Context,
     command: Purchase | Give,
     *,
     kind: Kind,
@@ -127,13 +130,13 @@ def _add(
     expiry: int | None = None,
 ) -> Decision:
     """A new lot. A window queues behind the last one that still gives access."""
-    plan = plan_of(case, command.plan)
-    account, events = Account(case.books.opened + 1, command.subscriber, command.plan), list[Recorded]()
-    if case.books.find(command.subscriber, command.plan) is not None:
-        account, events = account_of(case, command.subscriber, plan)
-    start = max(case.at, command.start or 0)
+    plan = plan_of(context, command.plan)
+    account, events = Account(context.books.opened + 1, command.subscriber, command.plan), list[Recorded]()
+    if context.books.find(command.subscriber, command.plan) is not None:
+        account, events = account_of(context, command.subscriber, plan)
+    start = max(context.at, command.start or 0)
     if seconds:
-        start = max(start, last_end(account, case.at))
+        start = max(start, last_end(account, context.at))
         expiry = expiry or start + seconds * SECOND
     if expiry is not None and expiry <= start:
         raise Refusal(Reason.malformed, detail="the expiry lies before the start")
@@ -142,7 +145,7 @@ def _add(
     if max(start, expiry or 0) > MAX_TIME:
         raise Refusal(Reason.overflow, detail="a lot starts and ends by the year 9999")
     # The lot's name is the sequence of its purchase, which is known once what is due stands before it.
-    lot = case.books.seq + len(events) + 1
+    lot = context.books.seq + len(events) + 1
     own: list[Recorded] = [
         Purchased(
             account=account.number,
@@ -156,17 +159,17 @@ def _add(
             shares=shares,
             funding=funding,
             payment=payment,
-            start=None if start == case.at else start,
+            start=None if start == context.at else start,
             expiry=expiry,
             priority=priority,
-            earliest=command.start if command.start is not None and command.start > case.at else None,
+            earliest=command.start if command.start is not None and command.start > context.at else None,
         )
     ]
-    if start == case.at:
-        own.append(_begun(account, lot, credits, case.at))
-    if not (account.requests and shares_meters(plan, case.tariffs)):
+    if start == context.at:
+        own.append(_begun(account, lot, credits, context.at))
+    if not (account.requests and shares_meters(plan, context.tariffs)):
         return Decision(events, own)
-    ahead = Ahead(case, account, plan)
+    ahead = Ahead(context, account, plan)
     for event in own:
         ahead.add(event, lot)
     return Decision(events, ahead.close())
@@ -178,10 +181,10 @@ def _begun(account: Account, lot: int, credits: int, at: int) -> Started:
     return Started(account=account.number, lot=lot, draws=((0, paid),) if paid else (), instant=at)
 
 
-def withdraw(case: Case, command: Withdraw) -> Decision:
+def withdraw(context: Context, command: Withdraw) -> Decision:
     """Credits that are held or owed stay; windows end and lots that have not started leave only as a whole."""
-    plan = plan_of(case, command.plan)
-    account, events = account_of(case, command.subscriber, plan)
+    plan = plan_of(context, command.plan)
+    account, events = account_of(context, command.subscriber, plan)
     lots = _lots(account, command.lot)
     left = sum(lot.left for lot in lots)
     most = min(left, max(0, account.available))
@@ -192,19 +195,19 @@ def withdraw(case: Case, command: Withdraw) -> Decision:
     money = {name: amount for name, part in draws if (amount := refund(account.lots[name], part))}
     if command.credits is None:
         money |= {lot.id: lot.cost - lot.refunded for lot in lots if lot.waits}
-        windows = [lot for lot in lots if lot.started and not lot.credits and lot.lives(case.at)]
-        money |= {lot.id: lot.cost - lot.refunded - lot.earned(case.at) for lot in windows}
+        windows = [lot for lot in lots if lot.started and not lot.credits and lot.lives(context.at)]
+        money |= {lot.id: lot.cost - lot.refunded - lot.earned(context.at) for lot in windows}
     if not draws and not money:
         raise Refusal(Reason.insufficient_credits, needed=1, available=0)
     withdrawn = Withdrawn(account=account.number, draws=draws, money=money, reason=command.reason)
     return Decision(events, [withdrawn])
 
 
-def reverse(case: Case, command: Reverse) -> Decision:
+def reverse(context: Context, command: Reverse) -> Decision:
     """The whole rest of a payment, or a part of it with as large a part of the lot's credits, rounded down."""
-    plan = plan_of(case, command.plan)
-    account, events = account_of(case, command.subscriber, plan)
-    lot = _bought(case, account, command)
+    plan = plan_of(context, command.plan)
+    account, events = account_of(context, command.subscriber, plan)
+    lot = _bought(context, account, command)
     if lot is None or lot.reversed:
         raise Refusal(Reason.malformed, detail="name a lot or a payment that was not reversed before")
     kept = lot.cost - lot.refunded
@@ -217,8 +220,8 @@ def reverse(case: Case, command: Reverse) -> Decision:
     expiry: int | None = None
     if amount < kept:
         credits = min(credits, (lot.credits - lot.withdrawn) * amount // kept)
-        expiry = _shortened(lot, kept, amount, case.at)
-    ahead = Ahead(case, account, plan)
+        expiry = _shortened(lot, kept, amount, context.at)
+    ahead = Ahead(context, account, plan)
     ahead.add(
         Reversed(account=account.number, lot=lot.id, payment=lot.payment, credits=credits, money=amount, expiry=expiry)
     )
@@ -233,16 +236,16 @@ def _shortened(lot: Lot, kept: int, amount: int, at: int) -> int | None:
     return min(lot.expiry, max(at, end) if lot.started else end)
 
 
-def reinstate(case: Case, command: Reinstate) -> Decision:
+def reinstate(context: Context, command: Reinstate) -> Decision:
     """The lot has again what its reversals took; one that would have started meanwhile starts now."""
-    plan = plan_of(case, command.plan)
-    account, events = account_of(case, command.subscriber, plan)
-    lot = _bought(case, account, command)
+    plan = plan_of(context, command.plan)
+    account, events = account_of(context, command.subscriber, plan)
+    lot = _bought(context, account, command)
     if lot is None or lot.reversal is None or lot.escrow is not None:
         raise Refusal(Reason.malformed, detail="name a lot or a payment that was reversed, and that no chain holds")
     if open_credits(account) + lot.reversal.credits > MAX_CREDITS:
         raise Refusal(Reason.overflow, detail=BEYOND)
-    ahead = Ahead(case, account, plan)
+    ahead = Ahead(context, account, plan)
     ahead.add(
         Reinstated(
             account=account.number,
@@ -253,30 +256,30 @@ def reinstate(case: Case, command: Reinstate) -> Decision:
         )
     )
     again = ahead.account.lots[lot.id]
-    if again.waits and again.start <= case.at:
-        ahead.add(_begun(ahead.account, lot.id, again.credits - again.withdrawn, case.at))
+    if again.waits and again.start <= context.at:
+        ahead.add(_begun(ahead.account, lot.id, again.credits - again.withdrawn, context.at))
     return Decision(events, ahead.close([lot.id]))
 
 
-def _bought(case: Case, account: Account, command: Reverse | Reinstate) -> Lot | None:
+def _bought(context: Context, account: Account, command: Reverse | Reinstate) -> Lot | None:
     """The lot that a command names, by its sequence or by its payment."""
     name = command.lot
     if not name and command.payment:
-        name = case.books.payments.get(digest("payment", command.payment), (b"", 0))[1]
+        name = context.books.payments.get(payment_id_digest(command.payment), (b"", 0))[1]
         if name not in account.lots:
             raise Refusal(Reason.malformed, detail=f"the account has no payment {command.payment!r}")
     return _lots(account, name)[0] if name else None
 
 
-def freeze(case: Case, command: Freeze) -> Decision:
+def freeze(context: Context, command: Freeze) -> Decision:
     """Freezing a frozen account changes nothing more."""
-    account, events = account_of(case, command.subscriber, plan_of(case, command.plan))
+    account, events = account_of(context, command.subscriber, plan_of(context, command.plan))
     return Decision(events, [Frozen(account=account.number, fact=command.fact)])
 
 
-def unfreeze(case: Case, command: Unfreeze) -> Decision:
+def unfreeze(context: Context, command: Unfreeze) -> Decision:
     """What a chain has asked for, the ledger does not undo."""
-    account, events = account_of(case, command.subscriber, plan_of(case, command.plan))
+    account, events = account_of(context, command.subscriber, plan_of(context, command.plan))
     if account.leaving:
         raise Refusal(Reason.frozen, detail="a chain has asked for it: the subscriber leaves there")
     if not account.frozen:
@@ -284,20 +287,19 @@ def unfreeze(case: Case, command: Unfreeze) -> Decision:
     return Decision(events, [Unfrozen(account=account.number)])
 
 
-def leave(case: Case, command: Exit) -> Decision:
+def leave(context: Context, command: Exit) -> Decision:
     """All that is unused leaves; lots that have not started give their money first, since they can leave whole."""
-    account, events = account_of(case, command.subscriber, plan_of(case, command.plan))
+    account, events = account_of(context, command.subscriber, plan_of(context, command.plan))
     fact = command.fact
-    lots = list(lots_in(account, fact.chain, fact.contract, command.asset))
-    money = command.amount - min(
-        command.amount, account.unpaid.get(unpaid_name(fact.chain, fact.contract, command.asset), 0)
-    )
+    escrow = EscrowAsset(fact.contract_ref, command.asset)
+    lots = list(lots_in(account, escrow))
+    money = command.amount - min(command.amount, account.unpaid.get(unpaid_name(escrow), 0))
     if money > sum(lot.cost - lot.refunded for lot in lots):
         raise Refusal(Reason.malformed, detail="the chain paid more than it was ever paid for this account")
     withdrawn = Withdrawn(
         account=account.number,
         draws=tuple((lot.id, lot.left) for lot in lots if lot.left),
-        money=_exit_money(lots, money, case.at),
+        money=_exit_money(lots, money, context.at),
         reason="exit",
         fact=fact,
         asset=command.asset,

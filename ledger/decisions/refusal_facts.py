@@ -11,8 +11,9 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from ..accounts import Account
 from ..amounts import MAX_CREDITS
-from ..books import Account, Plan
+from ..catalogue import Plan
 from ..commands import MAX_TIME
 from ..events import Kind, Purchased, Started
 from ..expiry import due
@@ -21,7 +22,7 @@ from ..lots import EXPIRY_OF_LOT
 from ..rating import PolicyFailed, PriceTooLarge
 from ..reducers import apply
 from ..refusals import Reason, Refusal, Refused
-from .case import Case
+from .context import Context
 from .windows import last_end, open_credits
 
 _BUYABLE = (Reason.not_subscribed, Reason.expired, Reason.in_debt, Reason.insufficient_credits)
@@ -37,8 +38,8 @@ J = TypeVar("J")
 class Passing(Generic[J]):
     """A command that an account may be refused now, and could pass with more credits, or later."""
 
-    def __init__(self, case: Case, plan: Plan) -> None:
-        self.case, self.plan = case, plan
+    def __init__(self, context: Context, plan: Plan) -> None:
+        self.context, self.plan = context, plan
 
     def judge(self, account: Account, at: int) -> J:
         """What the command comes to on the account, as it is due at a time. Raises Refusal."""
@@ -51,7 +52,7 @@ class Passing(Generic[J]):
     def decided(self, account: Account) -> J:
         """What `judge` says now; a refusal with its facts."""
         try:
-            return self.judge(account, self.case.at)
+            return self.judge(account, self.context.at)
         except Refusal as refusal:
             raise self.explained(refusal, account) from None
 
@@ -76,7 +77,7 @@ class Passing(Generic[J]):
     # -- buying --------------------------------------------------------------------------------------------------------
 
     def _top_up(self, account: Account) -> int | None:
-        terms, at = self.plan.terms, self.case.at
+        terms, at = self.plan.terms, self.context.at
         sold = terms.grants_credits and not self.plan.retired and not (terms.trial and account.tried)
         if not sold or (terms.seconds and last_end(account, at) > at):
             return None
@@ -94,16 +95,16 @@ class Passing(Generic[J]):
 
     def _with(self, account: Account, credits: int) -> Account:
         """The account with so many credits that were bought just now."""
-        ahead, plan, at = account.clone(), self.plan, self.case.at
-        lot = self.case.books.seq + len(account.lots) + 1  # no lot has that name yet
+        ahead, plan, at = account.clone(), self.plan, self.context.at
+        lot = self.context.books.seq + len(account.lots) + 1  # no lot has that name yet
         kind: Kind = "trial" if plan.terms.trial else "sale"
         number = max(1, account.number)
         bought = Purchased(account=number, subscriber=account.subscriber, plan=account.plan, kind=kind, credits=credits)
         paid = min(credits, account.debt)
         apply(ahead, plan, lot, at, bought)
         apply(ahead, plan, lot, at, Started(account=number, lot=lot, draws=((0, paid),) if paid else (), instant=at))
-        if shares_meters(plan, self.case.tariffs):
-            for event in covering(ahead, plan, at, self.case.tariffs):
+        if shares_meters(plan, self.context.tariffs):
+            for event in covering(ahead, plan, at, self.context.tariffs):
                 apply(ahead, plan, 0, at, event)
         return ahead
 
@@ -121,10 +122,10 @@ class Passing(Generic[J]):
 
     def _wait(self, account: Account) -> int | None:
         """Between the instants nothing gets better, so the first of them at which the command passes is the least."""
-        at, ahead = self.case.at, account
+        at, ahead = self.context.at, account
         for instant in sorted(set(self.later(account, at))):
             if at < instant <= MAX_TIME:
-                ahead, _ = due(ahead, self.plan, instant, self.case.tariffs)
+                ahead, _ = due(ahead, self.plan, instant, self.context.tariffs)
                 if self.passes(ahead, instant):
                     return instant - at
         return None
@@ -144,7 +145,7 @@ def _end_of_period(metering: str, at: int) -> int | None:
     return (following - _EPOCH) // timedelta(microseconds=1)
 
 
-def told_by_the_clock(refused: Refused, behind: int) -> Refused:
+def with_clock_skew(refused: Refused, behind: int) -> Refused:
     """The refusal as it is told where the clock is behind the log's head: waiting counts from the clock."""
     if not behind:
         return refused

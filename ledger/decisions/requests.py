@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from ..accounts import Account, OpenRequest
 from ..amounts import SECOND
-from ..books import Account, OpenRequest, Plan
+from ..catalogue import Plan
 from ..commands import MAX_TIME, Extend, Release, Request
 from ..events import Extended, Recorded, Released, Requested
 from ..expiry import due
@@ -11,27 +12,27 @@ from ..holds import exposure, shares_meters
 from ..periods import kept
 from ..rating import PolicyFailed, PriceTooLarge, quote
 from ..refusals import Reason, Refusal
-from .case import (
-    Case,
+from .consequences import closed
+from .context import (
+    Context,
     Decision,
     account_of,
     agent_of,
+    check_access,
     check_priced,
-    check_standing,
     plan_of,
     refusal_of,
     take,
 )
-from .consequences import closed
 from .refusal_facts import Passing
 
 
-def request(case: Case, command: Request) -> Decision:
+def request(context: Context, command: Request) -> Decision:
     """Plan, agent and endpoint; the account's standing; units that have a price; limits; then available ≥ hold."""
-    plan = plan_of(case, command.plan)
-    agent = agent_of(case, plan, command.agent, command.method, command.url) if command.agent else 0
-    admission = _Admission(case, command, plan)
-    account, events = account_of(case, command.subscriber, plan, admission)
+    plan = plan_of(context, command.plan)
+    agent = agent_of(context, plan, command.agent, command.method, command.url) if command.agent else 0
+    admission = _Admission(context, command, plan)
+    account, events = account_of(context, command.subscriber, plan, admission)
     hold = admission.decided(account)
     requested = Requested(
         account=account.number,
@@ -40,7 +41,7 @@ def request(case: Case, command: Request) -> Decision:
         url=command.url,
         hold=hold,
         draws=take(account, hold),
-        deadline=case.at + plan.terms.hold_seconds * SECOND,
+        deadline=context.at + plan.terms.hold_seconds * SECOND,
         tariff=plan.tariff.version,
         estimate=command.estimate,
         labels=command.labels,
@@ -51,17 +52,17 @@ def request(case: Case, command: Request) -> Decision:
 class _Admission(Passing[int]):
     """Whether an account may make a request at a time, and what it holds then."""
 
-    def __init__(self, case: Case, command: Request, plan: Plan) -> None:
-        super().__init__(case, plan)
+    def __init__(self, context: Context, command: Request, plan: Plan) -> None:
+        super().__init__(context, plan)
         self._command = command
 
     def judge(self, account: Account, at: int) -> int:
         """The hold of a request that is admitted. Raises Refusal."""
-        command, case, plan = self._command, self.case, self.plan
-        check_standing(account, plan, at)
+        command, context, plan = self._command, self.context, self.plan
+        check_access(account, plan, at)
         hold, failed = 0, None
         try:
-            check_priced(case, plan, command.estimate, command.labels)
+            check_priced(context, plan, command.estimate, command.labels)
             hold = self.needed(account, at)
         except (Refusal, PolicyFailed, PriceTooLarge) as error:  # what refuses without a price goes before it
             failed = refusal_of(error)
@@ -86,7 +87,7 @@ class _Admission(Passing[int]):
 
         At least 1 where nothing is estimated. Nothing on a plan without credits.
         """
-        command, plan, tariffs = self._command, self.plan, self.case.tariffs
+        command, plan, tariffs = self._command, self.plan, self.context.tariffs
         if not plan.terms.grants_credits:
             return 0
         if shares_meters(plan, tariffs):
@@ -132,27 +133,27 @@ def _check_window(account: Account, plan: Plan, at: int, hold: int) -> None:
         raise Refusal(Reason.window_exhausted, needed=hold, available=max(0, room))
 
 
-def find_open(case: Case, number: int) -> tuple[Account, Plan, OpenRequest | None, list[Recorded]]:
+def find_open(context: Context, number: int) -> tuple[Account, Plan, OpenRequest | None, list[Recorded]]:
     """The account of a request as it is due, and the request if it is open still.
 
     A sequence at or below the head that is not open is closed; one beyond it never was.
     """
-    owner = case.books.open.get(number)
+    owner = context.books.open.get(number)
     if owner is None:
-        known = 0 < number <= case.books.seq
+        known = 0 < number <= context.books.seq
         raise Refusal(Reason.request_closed if known else Reason.request_unknown, detail=f"request {number}")
-    account = case.books.account(owner)
-    plan = case.books.plans[account.plan]
-    account, events = due(account, plan, case.at, case.tariffs)
+    account = context.books.account(owner)
+    plan = context.books.plans[account.plan]
+    account, events = due(account, plan, context.at, context.tariffs)
     return account, plan, account.requests.get(number), events
 
 
-def extend(case: Case, command: Extend) -> Decision:
+def extend(context: Context, command: Extend) -> Decision:
     """A deadline never moves back, nor beyond the plan's longest request."""
-    _, plan, open_request, events = find_open(case, command.request)
+    _, plan, open_request, events = find_open(context, command.request)
     if open_request is None:
         raise Refusal(Reason.request_closed, detail=f"request {command.request}")
-    deadline = later_deadline(plan, open_request, case.at, command.seconds)
+    deadline = later_deadline(plan, open_request, context.at, command.seconds)
     return Decision(events, [Extended(request=open_request.id, deadline=deadline)])
 
 
@@ -162,11 +163,11 @@ def later_deadline(plan: Plan, open_request: OpenRequest, at: int, seconds: int)
     return max(open_request.deadline, min(at + seconds * SECOND, longest, MAX_TIME))
 
 
-def release(case: Case, command: Release) -> Decision:
+def release(context: Context, command: Release) -> Decision:
     """What the request held returns; what returns to an expired lot lapses at once."""
-    account, plan, open_request, events = find_open(case, command.request)
+    account, plan, open_request, events = find_open(context, command.request)
     if open_request is None:
         raise Refusal(Reason.request_closed, detail=f"request {command.request}")
     released = Released(request=open_request.id, reason=command.reason)
     lots = [lot for lot, _ in open_request.draws]
-    return Decision(events, closed(case, account, plan, released, lots))
+    return Decision(events, closed(context, account, plan, released, lots))

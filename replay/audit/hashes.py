@@ -43,7 +43,7 @@ def checkpoint(text: str) -> Checkpoint:
 _HEX = frozenset("0123456789abcdef")
 
 
-class Chain:
+class HashChain:
     """Follows a log's commits. A broken commit is found once: the next is held to the hash that this one stored.
 
     `seq`, `at` and `hash` are those of the last commit, as stored. Without `hashes` these are not computed again.
@@ -59,7 +59,6 @@ class Chain:
         self.commits, self.seq, self.at, self.hash = 0, 0, 0, origin
         self.leaps: list[Leap] = []
         self._leap = (0, 0, 0)
-        self.whole = True  # whether each commit so far followed the one before
         self._pass()
 
     def follow(self, row: Row) -> None:
@@ -119,7 +118,6 @@ class Chain:
     def _check_sequence(self, row: Row) -> None:
         self._findings.checked["sequence"] += 1
         if row.first_seq != self.seq + 1:
-            self.whole = False
             message = f"after {self.seq} comes {row.first_seq}"
             self._findings.add("sequence", row.first_seq, "first_seq", self.seq + 1, row.first_seq, message)
         if type(row.count) is not int or row.count < 1:

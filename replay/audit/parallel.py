@@ -1,249 +1,89 @@
-"""The audit in parts, one a process: each judges some of the accounts, and together they judge all.
+"""The audit in several processes: each audits a partition of the accounts, and the results are put together.
 
-Accounts never touch each other, so a part skips the events of those that are judged elsewhere. The catalogue and the
-batches are followed by every part and judged by the first; what all accounts come to (roots, payouts, the whole book,
-snapshots) is judged when the parts are put together.
-
-The parts only ever prove that a log is clean. Where a part finds anything, or meets what it cannot judge alone, the log
-is audited once more in one process, whose findings are the report: so there is one truth about what is wrong.
+The parts only ever prove that a log is clean; where they do not, the caller audits it in one process.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from operator import itemgetter
+import os
+from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
 
-import msgspec
-from msgspec.structs import replace
+from ledger.errors import LedgerError
 
-from ledger.books import OpenBatch, Settling
-from ledger.events import (
-    Extended,
-    Leaf,
-    Purchased,
-    Recorded,
-    Released,
-    Settlement,
-    SettlementAdopted,
-    SettlementOpened,
-)
-from ledger.log import Snapshot
-from ledger.reducers import reduce
+from .auditor import Auditor, report_of
+from .checks import KINDS
+from .checks.case import Case
+from .findings import Findings, Report
+from .hashes import Checkpoint
+from .onchain import EarnedByBatch
+from .parts import Part, Partition, together
+from .rows import FileRows, Source
 
-from .checks import BY_EVENT, outstanding, settlements, whole
-from .checks.case import ELSEWHERE, Case
-from .checks.settled import MOVES
-from .checks.snapshots import KIND as SNAPSHOT
-from .checks.whole import Counted
-from .findings import Leap
-
-TOGETHER = (settlements.PAYOUTS, settlements.SOLVENCY, settlements.ROOT)
-"""Kinds of checks that look at all accounts at once."""
+LONG = 100_000
+"""Number of events from which it is worth starting processes to audit a log."""
 
 
-class CannotPart(Exception):
-    """The log holds what no part can judge alone."""
+class ProcessDied(LedgerError):
+    """Raised when a process that audited a part of the log died."""
+
+    hint = "run it again with one process"
 
 
-@dataclass(slots=True)
-class Happened:
-    """A batch's event in its place, and the log's head before its commit."""
-
-    seq: int
-    at: int
-    head: tuple[int, bytes]
-    event: Settlement
-
-
-@dataclass(slots=True)
-class Place:
-    """The end of the log, as a part has followed it."""
-
-    seq: int
-    commits: int
-    at: int
-    hash: bytes
+def processes_for(log: Source, processes: int | None) -> int:
+    """Return how many processes audit a log: `processes`, or one per core if that is None and the log is long."""
+    if not log.last():
+        return 1
+    if processes is not None:
+        return processes
+    return _cores() if log.last() >= LONG else 1
 
 
-@dataclass(slots=True)
-class Part:
-    """What one part found to be right, and what the others must know of it.
+def _cores() -> int:
+    """Return the number of cores that this process may use, or the machine's where the system cannot tell."""
+    usable = getattr(os, "sched_getaffinity", None)
+    return len(usable(0)) if usable is not None else os.cpu_count() or 1
 
-    `events` counts what it judged, `taken` are the digests of what may be taken in only once, `earnings` what its
-    accounts had earned at each batch, by leaf (those that changed since the one before) and by receiver. `snapshots`
-    are the books without their accounts, which were compared, as stored; `leaps` those of the clock.
+
+def start_workers(processes: int) -> Executor:
+    """Return a pool of new processes. They are spawned: a fork would copy locks and threads."""
+    return ProcessPoolExecutor(processes, mp_context=get_context("spawn"))
+
+
+def audit_in_parts(log: FileRows, checkpoints: list[Checkpoint], parts: int) -> tuple[Report, EarnedByBatch] | None:
+    """Audit a log in so many parts, one per process. Return None where these do not prove that it is clean.
+
+    Raises ProcessDied.
     """
-
-    end: Place
-    events: int
-    checked: Counter[str]
-    unverified: dict[str, int]
-    taken: list[bytes]
-    counted: Counted
-    batches: list[Happened] = field(default_factory=list)
-    earnings: dict[int, settlements.Earnings] = field(default_factory=dict)
-    settlings: dict[tuple[str, str], Settling] = field(default_factory=dict)
-    snapshots: list[bytes] = field(default_factory=list)
-    leaps: tuple[Leap, ...] = ()
-
-
-class Share:
-    """Which accounts a part judges: those whose number leaves `index` when it is divided by `of`."""
-
-    def __init__(self, index: int, of: int) -> None:
-        self.index, self.of = index, of
-        self.events = 0
-        self.batches: list[Happened] = []
-        self.earnings: dict[int, settlements.Earnings] = {}
-        self.snapshots: list[bytes] = []
-        self._known: dict[tuple[str, str, str], dict[tuple[str, str], int]] = {}
-
-    def judges(self, case: Case) -> bool:
-        """Whether the event is judged here. If not, what every part must know of it is folded."""
-        event = case.event
-        number = getattr(event, "account", None)
-        if number is None:
-            mine = self._without_account(case, event)
-        else:
-            mine = number % self.of == self.index
-            if not mine and isinstance(event, Purchased) and number > case.books.opened:
-                case.books.opened = number
-                case.books.accounts[number] = ELSEWHERE
-                case.books.names[event.subscriber, event.plan] = number
-        self.events += mine
-        return mine
-
-    def _without_account(self, case: Case, event: Recorded) -> bool:
-        if isinstance(event, Released | Extended):
-            return event.request in case.books.open
-        if isinstance(event, SettlementAdopted):
-            raise CannotPart("the counters of an adopted batch are those of all accounts")
-        if isinstance(event, Settlement):
-            self.batches.append(Happened(case.seq, case.at, case.head, event))
-        if isinstance(event, SettlementOpened):
-            self._earned(case, event)
-        if self.index:
-            reduce(case.books, case.seq, case.at, event)
-        return not self.index
-
-    def _earned(self, case: Case, event: SettlementOpened) -> None:
-        sums = settlements.earnings_of(case, event)
-        known = self._known.setdefault((event.chain, event.contract, event.asset), {})
-        now = {**dict.fromkeys(known, 0), **sums.totals}
-        changed = {name: amount for name, amount in now.items() if known.get(name) != amount}
-        known.update(changed)
-        self.earnings[case.seq] = settlements.Earnings(changed, sums.due, sums.fell)
-
-    def snapshot(self, case: Case, snapshot: Snapshot) -> None:
-        """Compare the accounts of a snapshot that are judged here. Raises CannotPart where it is not the books."""
-        cached = _accounts.decode(snapshot.body).accounts
-        for number, account in case.books.accounts.items():
-            if account is not ELSEWHERE and cached.get(number) != msgspec.Raw(_encoder.encode(account)):
-                raise CannotPart(f"account {number} of a snapshot is not what the log comes to")
-        self.snapshots.append(replace(case.books, accounts={}, names={}, open={}).dump())
-
-
-class _Accounts(msgspec.Struct):
-    accounts: dict[int, msgspec.Raw]
-
-
-_accounts = msgspec.json.Decoder(_Accounts)
-_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_settlings_of = msgspec.json.Decoder(list[Settling])
-_encoder = msgspec.json.Encoder()
-
-
-# -- the parts together ------------------------------------------------------------------------------------------------
-
-
-def together(case: Case, parts: Sequence[Part], snapshots: Mapping[int, Snapshot]) -> bool:
-    """Judge what looks at all accounts at once. False where the parts do not prove the log, or do not fit together."""
-    first = parts[0]
-    events = sum(part.events for part in parts)
-    taken = [set(part.taken) for part in parts]
-    once = len(set().union(*taken)) == sum(map(len, taken))
-    if events != first.end.seq or not once or len({repr(part.end) for part in parts}) > 1:
-        return False
-    counted = Counted()
-    for part in parts:
-        counted.add(part.counted)
-        case.findings.checked.update(part.checked)
-        for name, charges in part.unverified.items():
-            case.unverified[name] = case.unverified.get(name, 0) + charges
-    _batches(case, parts)
-    whole.end(case, counted)
-    outstanding.end(case, counted, _settlings([part.settlings for part in parts]))
-    return not case.findings.counts and _snapshots(case, parts, snapshots)
-
-
-def _batches(case: Case, parts: Sequence[Part]) -> None:
-    """Payouts and roots, by what the accounts of all parts had earned at each opening."""
-    known: dict[tuple[str, str, str], dict[tuple[str, str], int]] = {}
-    for each in parts[0].batches:
-        case.seq, case.at, case.head, case.event = each.seq, each.at, each.head, each.event  # type: ignore[assignment]
-        if isinstance(each.event, SettlementOpened):
-            event = each.event
-            totals = known.setdefault((event.chain, event.contract, event.asset), {})
-            sums = settlements.Earnings(totals)
-            for part in parts:
-                own = part.earnings[each.seq]
-                totals.update(own.totals)
-                sums.due.update(own.due)
-                sums.fell |= own.fell
-            case.settled.expected = settlements.expected(case.settled, event, sums)
-        for kind, _, judge in BY_EVENT.get(type(each.event), ()):
-            if kind in TOGETHER:
-                case.findings.checked[kind] += 1
-                judge(case)
-        MOVES[type(each.event)](case.settled, each.seq, each.at, each.event)
-
-
-def _settlings(parts: Sequence[Mapping[tuple[str, str], Settling]]) -> dict[tuple[str, str], Settling]:
-    """The books' own settling, with the leaves of all parts."""
-    return {place: _settling(each, [part[place] for part in parts]) for place, each in parts[0].items()}
-
-
-def _settling(first: Settling, all_: Sequence[Settling]) -> Settling:
-    return replace(
-        first,
-        leaves={asset: _leaves(each.leaves[asset] for each in all_) for asset in first.leaves},
-        open={number: _open(batch, [each.open[number] for each in all_]) for number, batch in first.open.items()},
-    )
-
-
-def _open(first: OpenBatch, all_: Sequence[OpenBatch]) -> OpenBatch:
-    return replace(first, leaves=_leaves(each.leaves for each in all_))
-
-
-def _leaves(parts: Iterable[tuple[Leaf, ...]]) -> tuple[Leaf, ...]:
-    return tuple(sorted((leaf for leaves in parts for leaf in leaves), key=lambda leaf: (leaf.subscriber, leaf.plan)))
-
-
-def _snapshots(case: Case, parts: Sequence[Part], snapshots: Mapping[int, Snapshot]) -> bool:
-    """Whether each snapshot is, byte for byte, what the parts come to; its accounts they have compared."""
-    for bodies in zip(*(part.snapshots for part in parts), strict=True):
-        case.findings.checked[SNAPSHOT] += 1
-        shells = [_fields.decode(body) for body in bodies]
-        seq, opened = (msgspec.json.decode(shells[0][name], type=int) for name in ("seq", "opened"))
-        cached = _accounts.decode(snapshots[seq].body).accounts
-        settlings = [
-            {(each.chain, each.contract): each for each in _settlings_of.decode(shell["settlings"])} for shell in shells
+    with start_workers(parts) as workers:
+        futures = [
+            workers.submit(audit_part, log.name, log.last(), checkpoints, parts, index) for index in range(parts)
         ]
-        together = {
-            **shells[0],
-            "accounts": {number: cached.get(number) for number in range(1, opened + 1)},
-            "keys": _in_order(shell["keys"] for shell in shells),
-            "payments": _in_order(shell["payments"] for shell in shells),
-            "settlings": list(_settlings(settlings).values()),
-        }
-        if _encoder.encode(together) != snapshots[seq].body:
-            return False
-    return True
+        try:
+            results = [future.result() for future in futures]
+        except BrokenExecutor as error:
+            hint = "run it with one process; a script that starts several guards itself by `if __name__ == '__main__':`"
+            raise ProcessDied("a process of the audit died", hint) from error
+        finally:
+            for future in futures:
+                future.cancel()
+    proofs = [part for part in results if part is not None]
+    case = Case(Findings(), frozenset(), log.id)
+    try:
+        if len(proofs) < parts or not together(case, proofs, log.snapshots()):
+            return None
+    except Exception:  # noqa: BLE001 - a log in which the parts do not fit together is not clean
+        return None
+    return report_of(log.name, proofs[0].end, case, KINDS, proofs[0].leaps), case.settled.earned
 
 
-def _in_order(parts: Iterable[msgspec.Raw]) -> list[list[object]]:
-    """Rows of all parts in the order of their sequence, which is their third column."""
-    rows = [row for part in parts for row in msgspec.json.decode(part)]
-    return sorted(rows, key=itemgetter(2))
+def audit_part(path: str, upto: int, checkpoints: list[Checkpoint], of: int, index: int) -> Part | None:
+    """Audit one part, in a process of its own. Return None where it does not prove its accounts to be right."""
+    log = FileRows(Path(path), upto)
+    try:
+        return Auditor(log, checkpoints if not index else []).part(Partition(index, of))
+    except Exception:  # noqa: BLE001 - what a part cannot judge, the audit in one process finds
+        return None
+    finally:
+        log.close()

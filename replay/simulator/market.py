@@ -10,8 +10,8 @@ from typing import Protocol, runtime_checkable
 
 from chains import leaf_file, prove
 from chains.mock import MockChain
-from chains.testing import Bench
-from chains.testing.mock_harness import MockBench
+from chains.testing import Harness
+from chains.testing.mock_harness import MockHarness
 from ledger.errors import ChainUnavailable, NotFound
 from ledger.events import SettlementOpened
 from ledger.plugins import Chain, chain_plugin
@@ -24,7 +24,7 @@ _MAX_COST = 40
 _MAX_LEFT = 20
 
 
-class MockMarket(MockBench):
+class MockMarket(MockHarness):
     """The mock chain with three subscribers, and names for as many plans as a run may sell."""
 
     subscribers: Sequence[str] = ("ann", "ben", "cat")
@@ -32,7 +32,7 @@ class MockMarket(MockBench):
     receivers: Sequence[str] = ("acme", "fee", "zoe")
 
 
-def mock_market(random: Random) -> Bench:
+def mock_market(random: Random) -> Harness:
     """A mock chain whose window, finality and way of mining are drawn."""
     window, finality, automine = random.choice(WINDOWS), random.randint(1, 3), bool(random.randrange(2))
     return MockMarket(
@@ -42,7 +42,7 @@ def mock_market(random: Random) -> Bench:
 
 @runtime_checkable
 class TellsExecuted(Protocol):
-    """A bench may offer this too, where its contract can be asked at once: the simulator asks after each step."""
+    """A harness may offer this too, where its contract can be asked at once: the simulator asks after each step."""
 
     def executed(self, chain: Chain) -> Mapping[int, str]:
         """The digests of all batches that the contract has paid out, by number."""
@@ -50,44 +50,44 @@ class TellsExecuted(Protocol):
 
 
 class Market:
-    """A bench with its chain. Whatever the contract refuses is simply not done."""
+    """A harness with its chain. Whatever the contract refuses is simply not done."""
 
-    def __init__(self, bench: Bench) -> None:
-        self.bench = bench
-        self.chain: Chain = bench.fresh()
+    def __init__(self, harness: Harness) -> None:
+        self.harness = harness
+        self.chain: Chain = harness.fresh()
         self.terms: dict[str, tuple[dict[str, int], int, int]] = {}
         self._leaving: list[tuple[str, str]] = []
 
     def connect(self) -> Chain:
         """A connection for one more process."""
-        return self.bench.again(self.chain)
+        return self.harness.again(self.chain)
 
     # -- what subscribers and receivers do -----------------------------------------------------------------------------
 
     def buy(self, random: Random) -> str:
         """Somebody buys a plan, on the terms on which it is always bought there."""
-        bench = self.bench
+        harness = self.harness
         if not self.terms:
             return "nothing is sold on the chain"
-        plan, subscriber = random.choice(sorted(self.terms)), random.choice(bench.subscribers)
+        plan, subscriber = random.choice(sorted(self.terms)), random.choice(harness.subscribers)
         shares, credits, seconds = self.terms[plan]
         if seconds and not credits:
-            self._try(bench.purchase_window, self.chain, subscriber, plan, shares, seconds)
+            self._try(harness.purchase_window, self.chain, subscriber, plan, shares, seconds)
         else:
-            self._try(bench.purchase, self.chain, subscriber, plan, shares, credits)
+            self._try(harness.purchase, self.chain, subscriber, plan, shares, credits)
         return f"{subscriber} buys {plan} on the chain"
 
     def sell(self, random: Random, plan: str, credits: int, seconds: int) -> None:
         """A plan is for sale there, for money that is drawn."""
-        shares = {name: random.randint(0, _MAX_COST) for name in self.bench.receivers[: random.randint(1, 3)]}
+        shares = {name: random.randint(0, _MAX_COST) for name in self.harness.receivers[: random.randint(1, 3)]}
         self.terms[plan] = shares, credits, seconds
 
     def ask_to_leave(self, random: Random) -> str:
         """Somebody asks to leave a plan."""
         if not self.terms:
             return "nobody is there to leave"
-        subscriber, plan = random.choice(self.bench.subscribers), random.choice(sorted(self.terms))
-        self._try(self.bench.request_exit, self.chain, subscriber, plan)
+        subscriber, plan = random.choice(self.harness.subscribers), random.choice(sorted(self.terms))
+        self._try(self.harness.request_exit, self.chain, subscriber, plan)
         self._leaving.append((subscriber, plan))
         return f"{subscriber} asks to leave {plan}"
 
@@ -96,20 +96,20 @@ class Market:
         data = self._last_leaves() if self.terms else None
         if data is None:
             return "nobody can leave yet"
-        anybody = random.choice(self.bench.subscribers), random.choice(sorted(self.terms))
+        anybody = random.choice(self.harness.subscribers), random.choice(sorted(self.terms))
         subscriber, plan = random.choice([*self._leaving, anybody])
         types = chain_plugin(self.chain.name).leaf_types
         try:
             proof = prove(leaf_file.decode(data), types, subscriber, plan)
         except (NotFound, ValueError):
             return f"{subscriber} has no leaf on {plan}"
-        self._try(self.bench.leave, self.chain, subscriber, plan, proof.leaf, proof.proof)
+        self._try(self.harness.leave, self.chain, subscriber, plan, proof.leaf, proof.proof)
         return f"{subscriber} leaves {plan}"
 
     def claim(self, random: Random) -> str:
         """A receiver takes what is due to it."""
-        receiver = random.choice(self.bench.receivers)
-        self._try(self.bench.claim, self.chain, receiver)
+        receiver = random.choice(self.harness.receivers)
+        self._try(self.harness.claim, self.chain, receiver)
         return f"{receiver} claims"
 
     # -- what happens to everybody -------------------------------------------------------------------------------------
@@ -117,22 +117,22 @@ class Market:
     def mine(self, blocks: int) -> str:
         """Blocks come."""
         for _ in range(blocks):
-            self.bench.mine(self.chain)
+            self.harness.mine(self.chain)
         return f"{blocks} blocks are mined"
 
     def reorganise(self, random: Random) -> str:
         """The last blocks are replaced, as deep as finality lets them be."""
-        if not self.bench.depth:
+        if not self.harness.depth:
             return "nothing can be re-organised"
-        depth, keep = random.randint(1, self.bench.depth), bool(random.randrange(2))
-        self._try(self.bench.reorganise, self.chain, depth, keep)
+        depth, keep = random.randint(1, self.harness.depth), bool(random.randrange(2))
+        self._try(self.harness.reorganise, self.chain, depth, keep)
         return f"the last {depth} blocks are replaced"
 
     def trouble_the_operator(self, random: Random) -> str:
         """The next nonce is taken, the fee rises, or a batch is called off."""
         what = random.randrange(3)
         if what == 0:
-            self._try(self.bench.steal_nonce, self.chain)
+            self._try(self.harness.steal_nonce, self.chain)
         elif what == 1 and isinstance(self.chain, MockChain):
             self.chain.base_fee = random.randint(LEAST_FEE, MAX_FEE)
         elif what == 2:
@@ -144,12 +144,12 @@ class Market:
         number = 1
         while (stage := self._known(number)) in ("committed", "executed", "cancelled"):
             if stage == "committed":
-                self._try(self.bench.cancel, self.chain, number)
+                self._try(self.harness.cancel, self.chain, number)
             number += 1
 
     def pass_time(self) -> None:
         """Long enough for all that is mined to be final."""
-        self.bench.pass_time(self.chain)
+        self.harness.pass_time(self.chain)
 
     def calm(self) -> None:
         """Nothing goes wrong here any more."""
@@ -171,19 +171,19 @@ class Market:
         if isinstance(self.chain, MockChain):
             found = self.chain.batches()
         else:
-            if isinstance(self.bench, TellsExecuted):
-                return dict(self.bench.executed(self.chain))
+            if isinstance(self.harness, TellsExecuted):
+                return dict(self.harness.executed(self.chain))
             found = {number: self.chain.find(number) for number in {event.number for event in opened.values()}}
         return {number: each.digest for number, each in sorted(found.items()) if each.stage == "executed"}
 
     def paid(self, asset: str) -> dict[str, int]:
         """What each receiver has, claimed or due."""
-        amounts = {name: self.bench.paid(self.chain, name, asset) for name in self.bench.receivers}
+        amounts = {name: self.harness.paid(self.chain, name, asset) for name in self.harness.receivers}
         return {name: amount for name, amount in amounts.items() if amount}
 
     def owing(self) -> bool:
         """Whether a receiver was paid what was given back since, so that escrow is short by it."""
-        return any(self.chain.due(name, self.bench.asset) < 0 for name in self.bench.receivers)
+        return any(self.chain.due(name, self.harness.asset) < 0 for name in self.harness.receivers)
 
     def close(self) -> None:
         """Let go of the chain."""
@@ -202,12 +202,12 @@ class Market:
         return self.chain.find(number).stage
 
     def _try(self, act: Callable[..., object], *arguments: object) -> None:
-        """Do what the contract may refuse, by whatever error, or the bench may lack."""
+        """Do what the contract may refuse, by whatever error, or the harness may lack."""
         try:
             act(*arguments)
         except AssertionError:  # the chain itself is broken
             raise
-        except Exception:  # noqa: BLE001 - a bench says how a contract refuses
+        except Exception:  # noqa: BLE001 - a harness says how a contract refuses
             pass
 
 

@@ -11,7 +11,8 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 
 from chains.outbox import Outbox
-from ledger.books import KEY_WINDOW, Account, Books
+from ledger.accounts import Account
+from ledger.books import KEY_WINDOW, Books
 from ledger.commands import Command, Purchase
 from ledger.engine import Answer, Ledger
 from ledger.errors import LogError, OutcomeUnknown
@@ -29,6 +30,7 @@ from ledger.events import (
 from ledger.folding import fold, latest_snapshot, refold
 from ledger.log import Commit, Entry, commit_hash, decode_commit, origin
 from ledger.movements import CREDITS, Journal
+from ledger.plugins import contract_of
 
 from ..audit.run import audit
 from .disk import Disk
@@ -226,7 +228,7 @@ class Oracle:
 
     def money(self) -> None:
         """Of the log's batches those that the chain has executed are paid, once, and nothing else is."""
-        asset = self._market.bench.asset
+        asset = self._market.harness.asset
         executed = self._market.executed(self.opened)
         law = "money moves exactly once"
         for number, digest in executed.items():
@@ -262,13 +264,13 @@ class Oracle:
     def all_is_settled(self, ledger: Ledger, outbox: Outbox) -> None:
         """What was earned in the contract has been paid, and the log knows it."""
         chain = self._market.chain
-        settling = ledger.settling(chain.name, chain.contract)
+        settling = ledger.settling(contract_of(chain))
         require(not settling.open, "all is settled in the end", f"{list(settling.open)} are open")
-        again = outbox.open(self._market.bench.asset)
+        again = outbox.open(self._market.harness.asset)
         require(again is None, "all is settled in the end", f"a batch {again} is opened after the last")
         self.follow()
-        paid = {name: sum_ for name, sum_ in settling.settled.get(self._market.bench.asset, {}).items() if sum_}
-        found = self._market.paid(self._market.bench.asset)
+        paid = {name: sum_ for name, sum_ in settling.settled.get(self._market.harness.asset, {}).items() if sum_}
+        found = self._market.paid(self._market.harness.asset)
         require(paid == found, "money moves exactly once", f"the log has {paid} settled, receivers have {found}")
 
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from random import Random
 from typing import TypedDict, Unpack
 
-from chains.testing import Bench
+from chains.testing import Harness
 from ledger.commands import CreatePlan
 from ledger.engine import Ledger
 from ledger.errors import PaymentRequired
@@ -38,8 +38,8 @@ class Options(TypedDict, total=False):
 
     `steps`: how many. `faults`: the kinds that may strike (`all`, `none`, or some of `faults.KINDS`). `policies`: what
     is sold, each on a plan of its own whose other terms are drawn; `plans`: more plans, as they are. `projections`: by
-    name, functions that fold an entry into a state. `bench`: makes the chain's side from the run's die. `engine`: makes
-    the engine of a process from its store and its clock.
+    name, functions that fold an entry into a state. `harness`: makes the chain's side from the run's die. `engine`:
+    makes the engine of a process from its store and its clock.
     """
 
     steps: int
@@ -47,7 +47,7 @@ class Options(TypedDict, total=False):
     policies: Sequence[Tariff]
     plans: Sequence[CreatePlan]
     projections: Mapping[str, Projection]
-    bench: Callable[[Random], Bench]
+    harness: Callable[[Random], Harness]
     engine: Engine
 
 
@@ -62,15 +62,15 @@ def simulate(seed: int, **options: Unpack[Options]) -> SimulationReport:
     world = World(
         seed,
         faults=chosen,
-        market=options.get("bench", mock_market),
+        market=options.get("harness", mock_market),
         engine=options.get("engine", Ledger),
         projections=options.get("projections", {}),
     )
     try:
-        bench = world.market.bench
+        harness = world.market.harness
         given = [*options.get("plans", ())]
         tariffs = options.get("policies", ())
-        plans = [*given, *(drawn(world.random, tariffs, bench.asset, bench.plans) if tariffs or not given else ())]
+        plans = [*given, *(drawn(world.random, tariffs, harness.asset, harness.plans) if tariffs or not given else ())]
         with _nothing_but(Violated, PaymentRequired):
             world.begin(plans)
         with _nothing_but(Violated):

@@ -9,7 +9,7 @@ from random import Random
 from typing import Any, TypeAlias
 
 from chains.outbox import Step
-from chains.testing import Bench
+from chains.testing import Harness
 from chains.watcher import Untaken
 from ledger.amounts import SECOND
 from ledger.commands import Command, CreatePlan, Give, Purchase, RegisterAgent
@@ -74,7 +74,7 @@ class World:
         seed: int,
         *,
         faults: frozenset[str],
-        market: Callable[[Random], Bench],
+        market: Callable[[Random], Harness],
         engine: Engine,
         projections: Mapping[str, Projection],
     ) -> None:
@@ -109,15 +109,15 @@ class World:
             ledger.execute(plan).unwrap()
         ledger.execute(RegisterAgent(agent="bot", owner="acme", plans=(plans[0].plan,))).unwrap()
         for plan in plans:
-            if plan.onchain_id and plan.asset == self.market.bench.asset:
+            if plan.onchain_id and plan.asset == self.market.harness.asset:
                 credits = min(plan.credits, 60)
                 self.market.sell(self.random, plan.onchain_id, credits, 0 if credits else plan.seconds or 30)
         names = [plan.plan for plan in plans]
-        for subscriber in self.market.bench.subscribers:
+        for subscriber in self.market.harness.subscribers:
             for name in names:
                 if self.random.randrange(4):
                     ledger.execute(Purchase(subscriber=subscriber, plan=name, funding="direct"))
-        self.customers = Customers(self.random, self.market.bench.subscribers, names, self.oracle.charges)
+        self.customers = Customers(self.random, self.market.harness.subscribers, names, self.oracle.charges)
         for _ in range(2 * len(plans)):
             self._buy()
         self.market.pass_time()
@@ -288,7 +288,7 @@ class World:
     def _intrude(self, process: Process) -> None:
         """A command that is hardly ever refused, so that whoever is overtaken by it must decide again."""
         self._drain(process)
-        subscriber, plan = self.random.choice(self.market.bench.subscribers), self.customers.any_plan()
+        subscriber, plan = self.random.choice(self.market.harness.subscribers), self.customers.any_plan()
         self._tell(
             process.name, "gives", self._ledger(process).execute(Give(subscriber=subscriber, plan=plan, credits=1))
         )
@@ -351,7 +351,7 @@ class World:
             books = refold(commit for commit in self.disk.commits if commit.last_seq <= seq)
             same = then.balances() == Reading(books, books.at).balances()
             require(same, "the past does not change", f"after {seq} balances are {then.balances()}")
-        subscriber, plan = random.choice(self.market.bench.subscribers), self.customers.any_plan()
+        subscriber, plan = random.choice(self.market.harness.subscribers), self.customers.any_plan()
         told, balance = ledger.statement(subscriber, plan), ledger.balance(subscriber, plan)
         if told is not None and balance is not None:
             ends = (told.closing.available, told.closing.held, told.closing.spent)
@@ -394,7 +394,7 @@ class World:
 
     def _open_batch(self, process: Process) -> None:
         self._drain(process)
-        self._tell(process.name, "opens a batch", process.outbox.open(self.market.bench.asset))
+        self._tell(process.name, "opens a batch", process.outbox.open(self.market.harness.asset))
 
     def _step_outbox(self, process: Process) -> None:
         self._drain(process)
@@ -406,7 +406,7 @@ class World:
 
     def _settle(self, process: Process) -> None:
         self._drain(process)
-        settled = process.outbox.settle([self.market.bench.asset], pauses=range(self.random.randint(0, 12)))
+        settled = process.outbox.settle([self.market.harness.asset], pauses=range(self.random.randint(0, 12)))
         self._tell(process.name, "settles", settled)
 
     def _finish(self, process: Process) -> set[str]:
@@ -416,7 +416,7 @@ class World:
             self.market.pass_time()
             untaken = process.watcher.sync()
             try:
-                if not process.outbox.settle([self.market.bench.asset], pauses=range(60)):
+                if not process.outbox.settle([self.market.harness.asset], pauses=range(60)):
                     break
             except SettlementStopped:
                 self.market.cancel()  # as its hint says

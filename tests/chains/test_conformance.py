@@ -16,17 +16,17 @@ import pytest
 from chains.mock import MockChain, MockPlugin
 from chains.testing import (
     RULES,
-    Bench,
     ConformanceError,
     Elsewhere,
+    Harness,
     NotTried,
-    Trial,
-    UnusableBench,
+    Subject,
+    UnusableHarness,
     check,
     determinism,
 )
 from chains.testing.__main__ import main
-from chains.testing.mock_harness import MockBench
+from chains.testing.mock_harness import MockHarness
 from ledger.errors import ChainUnavailable
 from ledger.plugins import Chain, ChainPlugin, chains
 from ledger.testing.conformance import Failure
@@ -41,15 +41,15 @@ BAD = [
 OPENED: list[MockChain] = []
 
 
-def in_memory(_: Path, **how: Any) -> MockBench:
+def in_memory(_: Path, **how: Any) -> MockHarness:
     def connect() -> MockChain:
         OPENED.append(MockChain(**how))
         return OPENED[-1]
 
-    return MockBench(connect, finality=how.get("finality", 2), window=how.get("window", 0))
+    return MockHarness(connect, finality=how.get("finality", 2), window=how.get("window", 0))
 
 
-def in_a_file(folder: Path, **how: Any) -> MockBench:
+def in_a_file(folder: Path, **how: Any) -> MockHarness:
     """Each connection is made from the path alone."""
     numbers, places = count(), {}
 
@@ -58,12 +58,12 @@ def in_a_file(folder: Path, **how: Any) -> MockBench:
         places[chain] = place
         return chain
 
-    return MockBench(
+    return MockHarness(
         lambda: connect(folder / f"{next(numbers)}.mock"), lambda chain: connect(places[chain]), window=how["window"]
     )
 
 
-SUBJECTS: dict[str, Callable[[Path], MockBench]] = {
+SUBJECTS: dict[str, Callable[[Path], MockHarness]] = {
     "memory": in_memory,
     "memory with a window": lambda _: in_memory(_, window=3),
     "memory that mines when asked": lambda _: in_memory(_, window=1, automine=False),
@@ -83,10 +83,10 @@ def test_the_mock_conforms(rule: str, subject: str, tmp_path: Path) -> None:
 
 @pytest.mark.smoke
 def test_what_is_not_tried_of_the_mock_is_what_it_cannot_have() -> None:
-    assert check(MockBench(), *RULES) == [
+    assert check(MockHarness(), *RULES) == [
         NotTried("a cancelled batch pays nothing", "the contract has no challenge window (`window`)")
     ]
-    with_window = MockBench(lambda: MockChain(window=1), window=1)
+    with_window = MockHarness(lambda: MockChain(window=1), window=1)
     assert check(with_window, "a cancelled batch pays nothing") == []
 
 
@@ -97,7 +97,7 @@ def test_what_is_not_tried_of_the_mock_is_what_it_cannot_have() -> None:
 )
 def test_a_planted_fault_is_found_and_said(kind: Any, rule: str) -> None:
     with pytest.raises(ConformanceError) as caught:
-        check(bad_chains.bench_of(kind), rule)
+        check(bad_chains.harness_of(kind), rule)
     assert caught.value.rules == [rule]
     assert any(kind.breaks[rule] in failure.found for failure in caught.value.failures), str(caught.value)
 
@@ -106,19 +106,19 @@ def test_every_rule_has_a_chain_that_breaks_it() -> None:
     assert {rule for kind in BAD for rule in kind.breaks} == set(RULES)
 
 
-class Least(MockBench):
-    """A bench with all that every bench has, and nothing more."""
+class Least(MockHarness):
+    """A harness with all that every harness has, and nothing more."""
 
-    claim = Bench.claim
-    request_exit = Bench.request_exit
-    leave = Bench.leave
-    cancel = Bench.cancel
-    lose = Bench.lose
-    steal_nonce = Bench.steal_nonce
-    purchase_window = Bench.purchase_window
-    purchase_elsewhere = Bench.purchase_elsewhere
-    namesake = Bench.namesake
-    cut_off = Bench.cut_off
+    claim = Harness.claim
+    request_exit = Harness.request_exit
+    leave = Harness.leave
+    cancel = Harness.cancel
+    lose = Harness.lose
+    steal_nonce = Harness.steal_nonce
+    purchase_window = Harness.purchase_window
+    purchase_elsewhere = Harness.purchase_elsewhere
+    namesake = Harness.namesake
+    cut_off = Harness.cut_off
 
     def __init__(self) -> None:
         super().__init__(lambda: MockChain(window=1), window=1)
@@ -126,72 +126,72 @@ class Least(MockBench):
         self.publishes = False
 
 
-def test_what_a_bench_lacks_is_reported_as_not_tried() -> None:
+def test_what_a_harness_lacks_is_reported_as_not_tried() -> None:
     assert dict(check(Least(), *RULES)) == {
-        "ids survive a re-organisation": "the bench cannot re-organise (`depth` is 0)",
-        "windows of time are exact": "the bench has no `purchase_window`",
-        "a request to leave is told once": "the bench has no `request_exit`",
-        "a subscriber leaves by proof": "the bench has no `request_exit`",
-        "nobody leaves unasked": "the bench has no `leave`",
-        "the last root after a request serves": "the bench has no `request_exit`",
-        "what a leaver took is spent": "the bench has no `request_exit`",
-        "who asked to leave buys no more": "the bench has no `request_exit`",
-        "access follows purchases": "the bench has no `request_exit`",
+        "ids survive a re-organisation": "the harness cannot re-organise (`depth` is 0)",
+        "windows of time are exact": "the harness has no `purchase_window`",
+        "a request to leave is told once": "the harness has no `request_exit`",
+        "a subscriber leaves by proof": "the harness has no `request_exit`",
+        "nobody leaves unasked": "the harness has no `leave`",
+        "the last root after a request serves": "the harness has no `request_exit`",
+        "what a leaver took is spent": "the harness has no `request_exit`",
+        "who asked to leave buys no more": "the harness has no `request_exit`",
+        "access follows purchases": "the harness has no `request_exit`",
         "a pause makes progress": "blocks do not come by themselves (`pauses` is 0)",
         "the leaf file is published": "the chain leads to no leaf files (`publishes`)",
-        "chains of other names are others": "the bench has no `namesake`",
-        "what was claimed is spent": "the bench has no `claim`",
-        "each asset has its own dues": "the bench has no `purchase_elsewhere`",
-        "a claim takes what is due": "the bench has no `claim`",
-        "what was claimed is told": "the bench has no `claim`",
-        "a cancelled batch pays nothing": "the bench has no `cancel`",
-        "what is final stays": "the bench cannot re-organise (`depth` is 0)",
-        "a re-organised batch pays once": "the bench cannot re-organise (`depth` is 0)",
-        "a batch that comes back pays once": "the bench cannot re-organise (`depth` is 0)",
-        "money that is gone is not paid out": "the bench cannot re-organise (`depth` is 0)",
-        "a lost transaction is sent again": "the bench has no `lose`",
-        "a stolen nonce is given up for good": "the bench has no `steal_nonce`",
-        "a chain that is cut off says so": "the bench has no `cut_off`",
-        "a re-organisation on the way pays once": "the bench cannot re-organise (`depth` is 0)",
-        "what was granted early can be taken back": "the bench cannot re-organise (`depth` is 0)",
-        "who leaves has the rest": "the bench has no `request_exit`",
-        "the last one leaves with the rest": "the bench has no `claim`",
+        "chains of other names are others": "the harness has no `namesake`",
+        "what was claimed is spent": "the harness has no `claim`",
+        "each asset has its own dues": "the harness has no `purchase_elsewhere`",
+        "a claim takes what is due": "the harness has no `claim`",
+        "what was claimed is told": "the harness has no `claim`",
+        "a cancelled batch pays nothing": "the harness has no `cancel`",
+        "what is final stays": "the harness cannot re-organise (`depth` is 0)",
+        "a re-organised batch pays once": "the harness cannot re-organise (`depth` is 0)",
+        "a batch that comes back pays once": "the harness cannot re-organise (`depth` is 0)",
+        "money that is gone is not paid out": "the harness cannot re-organise (`depth` is 0)",
+        "a lost transaction is sent again": "the harness has no `lose`",
+        "a stolen nonce is given up for good": "the harness has no `steal_nonce`",
+        "a chain that is cut off says so": "the harness has no `cut_off`",
+        "a re-organisation on the way pays once": "the harness cannot re-organise (`depth` is 0)",
+        "what was granted early can be taken back": "the harness cannot re-organise (`depth` is 0)",
+        "who leaves has the rest": "the harness has no `request_exit`",
+        "the last one leaves with the rest": "the harness has no `claim`",
     }
 
 
-def test_a_rule_that_is_broken_before_the_bench_lacks_something_is_broken() -> None:
+def test_a_rule_that_is_broken_before_the_harness_lacks_something_is_broken() -> None:
     class Open(MockChain):
         def access(self, subscriber: str, plan: str) -> bool:
             return True
 
-    bench = MockBench(Open)
-    bench.request_exit = Bench.request_exit.__get__(bench)  # type: ignore[method-assign]
+    harness = MockHarness(Open)
+    harness.request_exit = Harness.request_exit.__get__(harness)  # type: ignore[method-assign]
     with pytest.raises(ConformanceError, match="access before any purchase"):
-        check(bench, "access follows purchases")
+        check(harness, "access follows purchases")
 
 
-def test_a_chain_that_lacks_a_method_is_not_excused_as_a_bench_that_does() -> None:
+def test_a_chain_that_lacks_a_method_is_not_excused_as_a_harness_that_does() -> None:
     class Unfinished(MockChain):
         def due(self, receiver: str, asset: str) -> int:
             raise NotImplementedError
 
     with pytest.raises(ConformanceError, match="it raised NotImplementedError"):
-        check(MockBench(Unfinished), "what is due is signed")
+        check(MockHarness(Unfinished), "what is due is signed")
 
 
 def test_amounts_beyond_128_bits_need_no_money() -> None:
-    bench = bad_chains.bench_of(bad_contracts.CountsIn128Bits)
-    bench.purse = Bench.purse
+    harness = bad_chains.harness_of(bad_contracts.CountsIn128Bits)
+    harness.purse = Harness.purse
     with pytest.raises(ConformanceError, match=f"what is due after a payout of -{2**130 + 1}: -{2**127}, not -"):
-        check(bench, "large amounts are paid exactly")
+        check(harness, "large amounts are paid exactly")
 
 
-def test_a_bench_promises_what_subscribers_can_pay() -> None:
-    bench = MockBench()
-    for purse in (Bench.purse, MockBench.purse):
-        bench.purse = purse
-        price = sum(Trial(bench).terms(1).values())
-        assert min(Trial(bench).terms(1).values()) > 2**64
+def test_a_harness_promises_what_subscribers_can_pay() -> None:
+    harness = MockHarness()
+    for purse in (Harness.purse, MockHarness.purse):
+        harness.purse = purse
+        price = sum(Subject(harness).terms(1).values())
+        assert min(Subject(harness).terms(1).values()) > 2**64
         assert purse // 32 < price <= purse // 15
 
 
@@ -202,28 +202,28 @@ def nowhere() -> MockChain:
 def test_a_contract_that_cannot_be_had_later_breaks_the_rules_that_need_it() -> None:
     left = [MockChain()]
     with pytest.raises(ConformanceError) as caught:
-        check(MockBench(lambda: left.pop() if left else nowhere()), "facts are exact", "a batch pays once")
+        check(MockHarness(lambda: left.pop() if left else nowhere()), "facts are exact", "a batch pays once")
     said = "`fresh` raised ChainUnavailable: no route to host (check the connection to the chain, and run again)"
     assert caught.value.failures == (Failure("a batch pays once", said),)
 
 
-class NoAsset(Bench):
+class NoAsset(Harness):
     plugin, subscribers, plans, receivers = MockPlugin(), ("alice", "bob"), ("small", "large"), ("seller", "platform")
-    elsewhere = MockBench.elsewhere
+    elsewhere = MockHarness.elsewhere
 
 
-def changed(**changes: Any) -> MockBench:
-    bench = MockBench()
+def changed(**changes: Any) -> MockHarness:
+    harness = MockHarness()
     for name, value in changes.items():
-        setattr(bench, name, value)
-    return bench
+        setattr(harness, name, value)
+    return harness
 
 
 @pytest.mark.parametrize(
-    ("bench", "said"),
+    ("harness", "said"),
     [
-        (MockBench, "MockBench is a class; make one of it: MockBench()"),
-        (SimpleNamespace(), "a SimpleNamespace is no Bench; subclass chains.testing.Bench"),
+        (MockHarness, "MockHarness is a class; make one of it: MockHarness()"),
+        (SimpleNamespace(), "a SimpleNamespace is no Harness; subclass chains.testing.Harness"),
         (NoAsset(), "NoAsset lacks `asset`; set what"),
         (
             type("NoBlocks", (NoAsset,), {"asset": "USD"})(),
@@ -239,48 +239,48 @@ def changed(**changes: Any) -> MockBench:
             changed(elsewhere=Elsewhere("ours:else", "c", "EUR")),
             "there is no chain 'ours', for a ledger to find; inst",
         ),
-        (MockBench(nowhere), "`fresh` raised ChainUnavailable: no route to host (check the connection"),
+        (MockHarness(nowhere), "`fresh` raised ChainUnavailable: no route to host (check the connection"),
         (changed(fresh=lambda: None), "`fresh` gives None, which is no connection to a contract; mend that first"),
     ],
     ids=lambda part: part[:30] if isinstance(part, str) else "",
 )
-def test_a_bench_that_cannot_be_used_is_said_once_and_in_one_line(
-    bench: Any, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_harness_that_cannot_be_used_is_said_once_and_in_one_line(
+    harness: Any, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(UnusableBench) as caught:
-        check(bench)
-    assert str(caught.value).startswith(f"the bench cannot be used: {said}")
-    monkeypatch.setitem(sys.modules, "benches", SimpleNamespace(made=lambda: bench))  # type: ignore[arg-type]
-    assert main(["benches:made"]) == 2
-    assert capsys.readouterr().err == f"benches:made: {caught.value}\n"
+    with pytest.raises(UnusableHarness) as caught:
+        check(harness)
+    assert str(caught.value).startswith(f"the harness cannot be used: {said}")
+    monkeypatch.setitem(sys.modules, "harnesses", SimpleNamespace(made=lambda: harness))  # type: ignore[arg-type]
+    assert main(["harnesses:made"]) == 2
+    assert capsys.readouterr().err == f"harnesses:made: {caught.value}\n"
 
 
 def test_only_the_rules_of_the_whole_way_need_an_installed_plugin() -> None:
-    bench = changed(elsewhere=Elsewhere("ours:elsewhere", "another", "EUR"))
-    assert check(bench, "a batch pays once") == []
-    with pytest.raises(UnusableBench, match="pip install"):
-        check(bench, "a batch pays once", "what was earned is paid")
+    harness = changed(elsewhere=Elsewhere("ours:elsewhere", "another", "EUR"))
+    assert check(harness, "a batch pays once") == []
+    with pytest.raises(UnusableHarness, match="pip install"):
+        check(harness, "a batch pays once", "what was earned is paid")
 
 
 def test_a_rule_that_there_is_not_is_named() -> None:
-    with pytest.raises(ValueError, match=r"there is no rule 'no such rule'; see chains\.conformance\.RULES"):
-        check(MockBench(), "no such rule")
+    with pytest.raises(ValueError, match=r"there is no rule 'no such rule'; see chains\.testing\.RULES"):
+        check(MockHarness(), "no such rule")
     with pytest.raises(ValueError, match=r"'a batch pays twice'; did you mean 'a batch pays once'\?"):
-        check(MockBench(), "a batch pays once", "a batch pays twice")
+        check(MockHarness(), "a batch pays once", "a batch pays twice")
 
 
 def test_a_trial_leaves_no_connection_open(tmp_path: Path) -> None:
     OPENED.clear()
-    bench = in_memory(tmp_path)
-    bench.depth = 0
-    check(bench, "a batch pays once", "what was earned is paid", "each fact is told once", "what is final stays")
+    harness = in_memory(tmp_path)
+    harness.depth = 0
+    check(harness, "a batch pays once", "what was earned is paid", "each fact is told once", "what is final stays")
 
     def fail(chain: Chain) -> None:
         raise RuntimeError("no blocks today")
 
-    bench.mine = fail  # type: ignore[method-assign]
+    harness.mine = fail  # type: ignore[method-assign]
     with pytest.raises(ConformanceError, match="it raised RuntimeError: no blocks today"):
-        check(bench, "a batch pays once")
+        check(harness, "a batch pays once")
     assert len(OPENED) == 4
     for chain in OPENED:
         with pytest.raises(ChainUnavailable):
@@ -288,49 +288,49 @@ def test_a_trial_leaves_no_connection_open(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def benches(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+def harnesses(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """A module of that name."""
-    pays_twice = bad_chains.bench_of(bad_chains.PaysTwice)
+    pays_twice = bad_chains.harness_of(bad_chains.PaysTwice)
     found = SimpleNamespace(
-        Good=MockBench, bad=lambda: pays_twice, WithArguments=lambda place: MockBench(), word="bench"
+        Good=MockHarness, bad=lambda: pays_twice, WithArguments=lambda place: MockHarness(), word="harness"
     )
-    monkeypatch.setitem(sys.modules, "benches", found)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "harnesses", found)  # type: ignore[arg-type]
     return found
 
 
 Output = pytest.CaptureFixture[str]
 
 
-@pytest.mark.usefixtures("benches")
+@pytest.mark.usefixtures("harnesses")
 def test_the_command_says_how_much_was_tried(capsys: Output) -> None:
-    assert main(["benches:Good", "a batch pays once"]) == 0
-    assert capsys.readouterr() == ("benches:Good conforms: 1 of 1 rules kept\n", "")
-    assert main(["benches:Good", "a batch pays once", "a cancelled batch pays nothing"]) == 0
+    assert main(["harnesses:Good", "a batch pays once"]) == 0
+    assert capsys.readouterr() == ("harnesses:Good conforms: 1 of 1 rules kept\n", "")
+    assert main(["harnesses:Good", "a batch pays once", "a cancelled batch pays nothing"]) == 0
     assert capsys.readouterr().out.splitlines() == [
         "not tried: a cancelled batch pays nothing: the contract has no challenge window (`window`)",
-        "benches:Good conforms in what was tried: 1 of 2 rules kept, 1 not tried",
+        "harnesses:Good conforms in what was tried: 1 of 2 rules kept, 1 not tried",
     ]
-    assert main(["benches:bad", "a batch pays once", "a number is absent at first"]) == 1
+    assert main(["harnesses:bad", "a batch pays once", "a number is absent at first"]) == 1
     told = capsys.readouterr()
     assert told.err.startswith("broken: a batch pays once: what receivers have")
-    assert told.out == "benches:bad does not conform: 1 of 2 rules kept, 1 broken\n"
+    assert told.out == "harnesses:bad does not conform: 1 of 2 rules kept, 1 broken\n"
 
 
-@pytest.mark.usefixtures("benches")
+@pytest.mark.usefixtures("harnesses")
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([], "the following arguments are required: MODULE:BENCH"),
-        (["benches"], "benches: this names no bench; write MODULE:BENCH, such as"),
-        (["benches:Better"], "benches:Better: there is no such bench: "),
-        (["nowhere:Good"], "nowhere:Good: there is no such bench: No module named 'nowhere'"),
-        (["benches:word"], "benches:word: word is no class or function"),
-        (["benches:WithArguments"], "making it raised TypeError: "),
+        ([], "the following arguments are required: MODULE:HARNESS"),
+        (["harnesses"], "harnesses: this names no harness; write MODULE:HARNESS, such as"),
+        (["harnesses:Better"], "harnesses:Better: there is no such harness: "),
+        (["nowhere:Good"], "nowhere:Good: there is no such harness: No module named 'nowhere'"),
+        (["harnesses:word"], "harnesses:word: word is no class or function"),
+        (["harnesses:WithArguments"], "making it raised TypeError: "),
         (
-            ["benches:Good", "a batch pays twice"],
+            ["harnesses:Good", "a batch pays twice"],
             "there is no rule 'a batch pays twice'; did you mean 'a batch pays once'?",
         ),
-        (["benches:Good", "--rule"], "unrecognized arguments: --rule"),
+        (["harnesses:Good", "--rule"], "unrecognized arguments: --rule"),
     ],
 )
 def test_the_command_says_what_it_cannot_do(arguments: list[str], said: str, capsys: Output) -> None:
@@ -343,13 +343,13 @@ def test_the_command_says_what_it_cannot_do(arguments: list[str], said: str, cap
 def test_a_module_that_cannot_be_imported_is_said_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Output
 ) -> None:
-    (tmp_path / "broken_bench.py").write_text("1 / 0\n")
+    (tmp_path / "broken_harness.py").write_text("1 / 0\n")
     monkeypatch.syspath_prepend(tmp_path)
-    assert main(["broken_bench:Bench"]) == 2
+    assert main(["broken_harness:Harness"]) == 2
     assert capsys.readouterr().err.splitlines() == [
-        "broken_bench:Bench: broken_bench cannot be imported: ZeroDivisionError: division by zero; see -v"
+        "broken_harness:Harness: broken_harness cannot be imported: ZeroDivisionError: division by zero; see -v"
     ]
-    assert main(["-v", "broken_bench:Bench"]) == 2
+    assert main(["-v", "broken_harness:Harness"]) == 2
     assert "Traceback" in capsys.readouterr().err
 
 
@@ -360,15 +360,15 @@ def test_help_is_an_answer(capsys: Output) -> None:
     assert [rule for rule in RULES if f"\n  {rule}\n" not in told.out] == []
 
 
-def test_tracebacks_are_shown_where_they_are_asked_for(benches: SimpleNamespace, capsys: Output) -> None:
+def test_tracebacks_are_shown_where_they_are_asked_for(harnesses: SimpleNamespace, capsys: Output) -> None:
     def fail(chain: Chain) -> None:
         raise RuntimeError("no blocks today")
 
-    benches.bad = lambda: changed(mine=fail)
-    assert main(["benches:bad", "a batch pays once"]) == 1
+    harnesses.bad = lambda: changed(mine=fail)
+    assert main(["harnesses:bad", "a batch pays once"]) == 1
     assert "Traceback" not in capsys.readouterr().err
     for option in ("-v", "--traceback"):
-        assert main(["benches:bad", "a batch pays once", option]) == 1
+        assert main(["harnesses:bad", "a batch pays once", option]) == 1
         said = capsys.readouterr().err
         assert said.startswith("broken: a batch pays once: it raised RuntimeError: no blocks today\nTraceback")
         assert ", in fail\n" in said
@@ -408,9 +408,9 @@ def test_the_skeleton_in_the_readme_has_the_shape_of_the_protocols(skeleton: dic
 @in_checkout
 def test_the_skeleton_in_the_readme_is_as_far_as_it_goes(skeleton: dict[str, Any]) -> None:
     """Its pure half conforms; its chain is not written yet, and the suite says so."""
-    assert check(skeleton["bench"], *determinism.RULES) == []
+    assert check(skeleton["harness"], *determinism.RULES) == []
     with pytest.raises(ConformanceError, match="it raised NotImplementedError"):
-        check(skeleton["bench"], "each fact is told once")
+        check(skeleton["harness"], "each fact is told once")
 
 
 @in_checkout
@@ -424,7 +424,7 @@ def test_the_readme_has_a_whole_pyproject() -> None:
 def test_the_readme_names_every_method_of_the_protocols() -> None:
     methods = [
         name
-        for protocol in (Chain, ChainPlugin, Bench)
+        for protocol in (Chain, ChainPlugin, Harness)
         for name in (*vars(protocol), *vars(protocol).get("__annotations__", {}))
         if not name.startswith("_")
     ]

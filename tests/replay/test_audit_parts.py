@@ -14,8 +14,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from every_way import Here
 from every_way import audit as every_way
+from every_way import in_this_process
 from msgspec.structs import replace
 
 from ledger import (
@@ -40,8 +40,10 @@ from ledger.folding import refold, snapshot_of
 from ledger.log import encode_commit
 from ledger.stores.sqlite import SQLiteStore
 from replay import audit
+from replay.audit import parallel
+from replay.audit.auditor import Auditor
+from replay.audit.parallel import ProcessDied, processes_for
 from replay.audit.rows import FileRows
-from replay.audit.run import ProcessDied, _Audit, _processes
 
 SECOND = 1_000_000
 BEGIN = 1_701_388_680 * SECOND
@@ -100,7 +102,7 @@ def no_single(monkeypatch: pytest.MonkeyPatch) -> None:
     def run(*_: object) -> None:
         raise AssertionError("this was not audited in parts")
 
-    monkeypatch.setattr(_Audit, "run", run)
+    monkeypatch.setattr(Auditor, "run", run)
 
 
 @pytest.mark.parametrize("processes", [2, 3, 8])
@@ -109,7 +111,8 @@ def test_the_report_of_the_parts_is_that_of_the_whole(processes, log, request):
     assert whole.clean
     assert {check.name: check.checked for check in whole.checks}["snapshot"] == 2
     request.getfixturevalue("no_single")
-    assert msgspec.json.encode(audit(log, processes=processes, executor=Here())) == msgspec.json.encode(whole)
+    with in_this_process():
+        assert msgspec.json.encode(audit(log, processes=processes)) == msgspec.json.encode(whole)
 
 
 def test_processes_of_their_own_say_the_same(log, request):
@@ -120,8 +123,9 @@ def test_processes_of_their_own_say_the_same(log, request):
 
 def test_a_checkpoint_is_held_to_in_parts(log):
     head = audit(log).head
-    assert audit(log, since=f"{head.seq}:{head.hash}", processes=2, executor=Here()).clean
-    found = audit(log, since=f"{head.seq}:{'0' * 64}", processes=2, executor=Here()).findings
+    with in_this_process():
+        assert audit(log, since=f"{head.seq}:{head.hash}", processes=2).clean
+        found = audit(log, since=f"{head.seq}:{'0' * 64}", processes=2).findings
     assert [finding.kind for finding in found] == ["hash"]
 
 
@@ -206,21 +210,22 @@ def test_a_commit_that_no_part_can_read_is_found(copy):
 
 def test_a_short_log_is_not_worth_a_process(log):
     with closing(FileRows(log)) as rows:
-        assert _processes(rows, None) == 1
+        assert processes_for(rows, None) == 1
 
 
-def test_an_open_store_is_audited_where_it_is(log):
-    class Nowhere(Here):
-        def submit(self, *_: Any, **__: Any) -> Any:
-            raise AssertionError("an open store was handed to another process")
+def test_an_open_store_is_audited_where_it_is(log, monkeypatch):
+    def start_workers(parts: int) -> Any:
+        raise AssertionError("an open store was handed to another process")
 
+    monkeypatch.setattr(parallel, "start_workers", start_workers)
     with closing(SQLiteStore(log, read_only=True)) as store:
-        assert audit(store, processes=2, executor=Nowhere()) == audit(log)
+        assert audit(store, processes=2) == audit(log)
 
 
-def test_a_process_that_dies_is_an_error_that_says_so(log):
-    with (
-        ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=os._exit, initargs=(9,)) as dying,
-        pytest.raises(ProcessDied, match="died"),
-    ):
-        audit(log, processes=2, executor=dying)
+def test_a_process_that_dies_is_an_error_that_says_so(log, monkeypatch):
+    def start_workers(parts: int) -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(parts, mp_context=get_context("spawn"), initializer=os._exit, initargs=(9,))
+
+    monkeypatch.setattr(parallel, "start_workers", start_workers)
+    with pytest.raises(ProcessDied, match="died"):
+        audit(log, processes=2)

@@ -11,7 +11,8 @@ from msgspec.structs import replace
 from chains.leaves import keccak, leaf_hash
 from chains.merkle import Tree
 from chains.mock import MockChain, MockPlugin, transactions
-from chains.testing.mock_harness import MockBench
+from chains.testing.mock_harness import MockHarness
+from ledger import ContractRef
 from ledger.errors import ChainUnavailable
 from ledger.events import Share
 from ledger.settlement.messages import (
@@ -627,7 +628,7 @@ class ChecksNoMoney(BadPlugin):
         "check_money refuses what no batch can pay": "check_money lets 1 'USD' for '\\ud800' pass, and no batch can"
     }
 
-    def check_money(self, chain: str, contract: str, asset: str, shares: Mapping[str, int]) -> None:
+    def check_money(self, contract_ref: ContractRef, asset: str, shares: Mapping[str, int]) -> None:
         pass
 
 
@@ -643,12 +644,12 @@ class SaysTooLargePayouts(BadPlugin):
         return super().commitment(batch)
 
 
-def bench_of(kind: type[Bad] | type[BadPlugin]) -> MockBench:
-    """The bench on which a bad chain or a bad plugin is tried."""
+def harness_of(kind: type[Bad] | type[BadPlugin]) -> MockHarness:
+    """The harness on which a bad chain or a bad plugin is tried."""
     if issubclass(kind, BadPlugin):
-        bench = MockBench()
-        bench.plugin = kind()
-        return bench
-    bench = MockBench(kind, lambda chain: chain.twin() if isinstance(chain, Bad) else chain, window=kind.window)
-    bench.namesake = lambda chain: chain.namesake(bench.elsewhere.chain)
-    return bench
+        harness = MockHarness()
+        harness.plugin = kind()
+        return harness
+    harness = MockHarness(kind, lambda chain: chain.twin() if isinstance(chain, Bad) else chain, window=kind.window)
+    harness.namesake = lambda chain: chain.namesake(harness.elsewhere.chain)
+    return harness

@@ -8,13 +8,13 @@ from chains.evm.contract import SettlementContract
 from chains.evm.local import CHAIN_ID, DEV_ACCOUNTS, LocalChain
 from chains.evm.local.anvil import Anvil
 from chains.evm.local.tester import Tester
-from chains.testing.evm_harness import AnvilBench, LocalBench, TesterBench
+from chains.testing.evm_harness import AnvilHarness, LocalHarness, TesterHarness
 from ledger import CreatePlan
 from ledger.plugins import Chain
 from replay.simulator.world import BEGIN
 
 
-class _Market(LocalBench):
+class _Market(LocalHarness):
     subscribers: Sequence[str] = tuple(account.address for account in DEV_ACCOUNTS[4:7])
     receivers: Sequence[str] = tuple(account.address for account in DEV_ACCOUNTS[7:10])
 
@@ -81,14 +81,14 @@ class _Market(LocalBench):
         ]
 
 
-class MarketOnAnvil(_Market, AnvilBench):
+class MarketOnAnvil(_Market, AnvilHarness):
     """anvil, whose clock begins where the simulator's does."""
 
     def start(self, chain_id: int) -> LocalChain:
         return Anvil(chain_id=chain_id, automine=chain_id != CHAIN_ID, timestamp=BEGIN // 1_000_000)
 
 
-class MarketOnTester(_Market, TesterBench):
+class MarketOnTester(_Market, TesterHarness):
     """eth-tester, which mines at once."""
 
     def start(self, chain_id: int) -> LocalChain:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from ledger import ContractRef
 from replay.audit.findings import Report
 from replay.audit.report import html as report_page
 from replay.audit.run import audit as run_audit
@@ -83,7 +84,8 @@ def audit(
     with progress(quiet=json) as report_progress, ExitStack() as stack:
         name, contracts = ("", []) if chain is None else chosen_to_compare(log, chain)
         connections = [
-            stack.enter_context(closing(connect(log, name, contract, read_only=True))) for contract in contracts
+            stack.enter_context(closing(connect(log, ContractRef(name, contract), read_only=True)))
+            for contract in contracts
         ]
         report = run_audit(
             log,

@@ -12,8 +12,10 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from typing import Any
 
+from ledger.accounts import Account, OpenRequest
 from ledger.amounts import SECOND
-from ledger.books import Account, Books, OpenRequest, Plan
+from ledger.books import Books
+from ledger.catalogue import Plan
 from ledger.errors import LedgerError
 from ledger.events import (
     Adjusted,
@@ -34,7 +36,7 @@ from ledger.events import (
 from ledger.movements import Journal
 from ledger.periods import kept, period
 from ledger.plugins import Policy, Price
-from ledger.rating import derivable, says_what_it_reads
+from ledger.rating import declares_dimensions, derivable
 from ledger.reducers import late_until, reduce
 from ledger.tariffs import Tariffs
 
@@ -340,13 +342,14 @@ class Case:
 
     `taken` collects, in one part of an audit, the digests of what may be taken in only once.
     `folded`, `touched` and `compared` count events, those of them about an account, and lots that were held to the
-    journal; `recognised` counts events by type that were seen to be right at a glance (see `ordinary`).
+    journal; `accepted` counts, by type, the events that the fast path accepted.
     """
 
     __slots__ = (
         "_day",
         "_policies",
         "_ratings",
+        "accepted",
         "account",
         "acted",
         "at",
@@ -368,7 +371,6 @@ class Case:
         "lent",
         "passed_over",
         "plan",
-        "recognised",
         "request",
         "seq",
         "settled",
@@ -406,7 +408,7 @@ class Case:
         self.taken: list[bytes] | None = None
         self._day = -1
         self.folded = self.touched = self.compared = 0
-        self.recognised: Counter[type[Event]] = Counter()
+        self.accepted: Counter[type[Event]] = Counter()
         self.unverified: dict[str, int] = {}
         self.unsealed: dict[str, int] = {}
         self._policies: dict[tuple[str, int], Policy | None] = {}
@@ -469,7 +471,7 @@ class Case:
         policy = self.rating(version)
         if policy is None or self.plan.terms.unpriced == "free":
             return policy is not None
-        if not says_what_it_reads(policy):
+        if not declares_dimensions(policy):
             return True
         read = policy.reads(labels)
         return read is None or read.issuperset(usage)

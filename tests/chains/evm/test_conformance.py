@@ -6,7 +6,7 @@ import pytest
 
 from chains.evm.local.anvil import INSTALL, find_anvil
 from chains.testing import RULES, ConformanceError, check
-from chains.testing import evm_harness as benches
+from chains.testing import evm_harness as harnesses
 
 FEW = (
     "facts are exact",
@@ -22,31 +22,31 @@ FEW = (
     "a batch can pay the most that is said",
     "the last one leaves with the rest",
 )
-"""Rules that are tried in every run; all of them are in the sweep, since they take a minute or more for each bench."""
+"""Rules that are tried in every run; all of them are in the sweep, since they take a minute or more each."""
 
 
-def bench(kind: type[benches.LocalBench], window: bool) -> benches.LocalBench:
-    if kind is benches.AnvilBench and find_anvil() is None:
+def harness(kind: type[harnesses.LocalHarness], window: bool) -> harnesses.LocalHarness:
+    if kind is harnesses.AnvilHarness and find_anvil() is None:
         pytest.skip(f"needs anvil: {INSTALL}")
     return kind(window=window)
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["at once", "with a window"])
 def tester(request):
-    made = bench(benches.TesterBench, request.param)
+    made = harness(harnesses.TesterHarness, request.param)
     yield made
     made.close()
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["at once", "with a window"])
-def anvil_bench(request):
-    made = bench(benches.AnvilBench, request.param)
+def anvil_harness(request):
+    made = harness(harnesses.AnvilHarness, request.param)
     yield made
     made.close()
 
 
-def conforms(bench: benches.LocalBench, rule: str) -> None:
-    for _, reason in check(bench, rule):
+def conforms(harness: harnesses.LocalHarness, rule: str) -> None:
+    for _, reason in check(harness, rule):
         pytest.skip(reason)
 
 
@@ -64,16 +64,16 @@ def test_a_chain_on_eth_tester_conforms(tester, rule):
 
 
 @pytest.mark.parametrize("rule", rules())
-def test_a_chain_on_anvil_conforms(anvil_bench, rule):
-    conforms(anvil_bench, rule)
+def test_a_chain_on_anvil_conforms(anvil_harness, rule):
+    conforms(anvil_harness, rule)
 
 
-@pytest.mark.parametrize("kind", [benches.TesterBench, benches.AnvilBench])
+@pytest.mark.parametrize("kind", [harnesses.TesterHarness, harnesses.AnvilHarness])
 def test_a_fault_in_the_chain_is_found(kind, monkeypatch):
-    """The bench shows what the contract has, and not what the plugin says of it."""
+    """The harness shows what the contract has, and not what the plugin says of it."""
     from chains.evm.chain import EvmChain
 
-    made = bench(kind, window=False)
+    made = harness(kind, window=False)
     truth = EvmChain.due
     monkeypatch.setattr(EvmChain, "due", lambda chain, receiver, asset: truth(chain, receiver, asset) + 1)
     try:

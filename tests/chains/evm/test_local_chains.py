@@ -290,7 +290,7 @@ def test_the_best_that_is_installed_is_taken(monkeypatch, tmp_path):
         local_chain("anvil")
 
 
-@pytest.mark.parametrize("module", ["connecting", "wallet", "local.tester", "bench"])
+@pytest.mark.parametrize("module", ["connecting", "wallet", "local.tester", "harness"])
 def test_python_recurses_no_deeper_for_a_chain_in_its_process(module):
     """py-evm and py_ecc raise the limit, and the standard json then crashes the process on deeply nested input."""
     lines = [

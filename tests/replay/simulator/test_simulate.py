@@ -197,11 +197,11 @@ def test_a_projection_that_cannot_take_an_event_is_found() -> None:
         list(explore(range(5), shrink=False, projections={"narrow": narrow}))
 
 
-def test_another_chain_takes_part_by_its_bench() -> None:
+def test_another_chain_takes_part_by_its_harness() -> None:
     def slow(random: Random) -> MockMarket:
         return MockMarket(lambda: MockChain(finality=1, window=5), finality=1, window=5)
 
-    assert simulate(2, bench=slow).seq
+    assert simulate(2, harness=slow).seq
 
 
 def test_faults_are_named_by_kind() -> None:

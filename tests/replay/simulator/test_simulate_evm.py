@@ -22,8 +22,8 @@ def simulated(kind: str, seed: int, steps: int) -> SimulationReport:
     if kind == "anvil" and find_anvil() is None:
         pytest.skip(f"needs anvil: {INSTALL}")
     market = {"anvil": MarketOnAnvil, "eth-tester": MarketOnTester}[kind]
-    with closing(market(window=bool(seed % 2))) as bench:
-        return simulate(seed, steps=steps, bench=lambda _: bench, plans=bench.plans_on_sale())
+    with closing(market(window=bool(seed % 2))) as harness:
+        return simulate(seed, steps=steps, harness=lambda _: harness, plans=harness.plans_on_sale())
 
 
 @pytest.mark.parametrize("seed", FIXED)

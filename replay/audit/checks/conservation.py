@@ -1,4 +1,4 @@
-"""The whole book: what is counted over all accounts, and judged when they are all counted."""
+"""Conservation over all accounts: every unit sums to zero, and money paid is what lots cost less what left them."""
 
 from __future__ import annotations
 

@@ -1,9 +1,8 @@
-"""Ordinary events: those that are seen at a glance to be right in everything.
+"""Fast path: ordinary requests, charges and releases, compared in one pass with all that their checks look at.
 
-Nearly all events of a log are requests, charges and releases with nothing special about them. For these, all that the
-checks of their type look at is compared here in one pass. True means that no check would find anything; False decides
-nothing: the event then goes through the checks, which say what is wrong with it, if anything is. So what stands here
-may be blind, and must never be lenient: a test audits every planted fault with and without it.
+Nearly all events of a log are of this kind. True means that no check would find anything; False decides nothing: the
+event then goes through the checks, which say what is wrong with it, if anything is. So the fast path may accept too
+little, and must never accept too much: a test audits every planted fault with and without it.
 """
 
 from __future__ import annotations
@@ -11,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ledger.accounts import Account, OpenRequest
 from ledger.amounts import SECOND, add_usage
-from ledger.books import Account, OpenRequest, Plan
+from ledger.catalogue import Plan
 from ledger.events import Charged, Draws, Event, Limits, Released, Requested, Usage
 from ledger.periods import period
 from ledger.rating import credits, difference, marginal
@@ -22,20 +22,20 @@ from .prices import lines_recorded
 from .times import overdue
 
 
-def recognised(case: Case) -> bool:
-    """Whether the event is surely right. If so, the case has what it is about."""
+def accepts(case: Case) -> bool:
+    """Return True if no check would find anything wrong with the event. The case then has its account and plan."""
     event = case.event
-    recognise = ORDINARY.get(type(event))
-    if recognise is None:
+    judge = FAST_PATH.get(type(event))
+    if judge is None:
         return False
     try:
-        if not recognise(case, event):
+        if not judge(case, event):
             return False
     except Exception:  # noqa: BLE001 - whatever is so wrong that it cannot be judged is for the checks to say
         return False
     assert case.account is not None
     case.acted.add(case.account.number)
-    case.recognised[type(event)] += 1
+    case.accepted[type(event)] += 1
     return True
 
 
@@ -85,7 +85,7 @@ def charged(case: Case, event: Charged) -> bool:
     plan = _quiet(case, account, event)
     request = case.request = account.requests[event.request] if event.request else None
     if request is None:
-        version, hold = plan.tariffs[-1].version, NOTHING
+        version, hold = plan.tariffs[-1].version, EMPTY
         if event.deadline is not None or (event.agent and event.agent not in case.books.agents):
             return False
         if account.frozen or not account.burn or not account.lots[account.burn[0]].lives(case.at):
@@ -174,8 +174,8 @@ def _whole(usage: Usage) -> Usage:
     return usage if all(usage.values()) else add_usage({}, usage)
 
 
-ORDINARY: dict[type[Event], Callable[[Case, Any], bool]] = {Requested: requested, Charged: charged, Released: released}
-"""By event, what recognises the ordinary ones; all others go through the checks. What raises recognises nothing."""
+FAST_PATH: dict[type[Event], Callable[[Case, Any], bool]] = {Requested: requested, Charged: charged, Released: released}
+"""By event type, the function that accepts ordinary events; all others, and those for which it raises, are checked."""
 
-NOTHING: Draws = ()
+EMPTY: Draws = ()
 NO_LIMITS = Limits()

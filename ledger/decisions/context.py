@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ..books import Account, Agent, Books, Plan
+from ..accounts import Account
+from ..books import Books
+from ..catalogue import Agent, Plan
 from ..endpoints import allows
 from ..events import Draws, Recorded, Usage
 from ..expiry import due
@@ -33,7 +35,7 @@ class PriceList:
 
 
 @dataclass(slots=True)
-class Case:
+class Context:
     """The books as the next command of a group finds them, the commit's time, the log's id and head, and what was read
     from the log for the command. `prices` are those that commands of the group asked for before, by plan. `behind` is
     how far the clock is behind that time, in microseconds, because the log's head is ahead of it."""
@@ -64,19 +66,19 @@ class Replay:
     seq: int
 
 
-def plan_of(case: Case, name: str) -> Plan:
+def plan_of(context: Context, name: str) -> Plan:
     """The plan of that name, or a refusal."""
-    plan = case.books.plans.get(name)
+    plan = context.books.plans.get(name)
     if plan is None:
         raise Refusal(Reason.plan_unknown, detail=name)
     return plan
 
 
-def agent_of(case: Case, plan: Plan, name: str, method: str = "", url: str = "") -> int:
+def agent_of(context: Context, plan: Plan, name: str, method: str = "", url: str = "") -> int:
     """The number of an agent that is open to the plan and allows the endpoint; 0 where none is named."""
     if not name:
         return 0
-    agent = registered(case, name)
+    agent = registered(context, name)
     if agent.retired:
         raise Refusal(Reason.agent_retired, detail=name)
     terms = agent.terms
@@ -88,40 +90,40 @@ def agent_of(case: Case, plan: Plan, name: str, method: str = "", url: str = "")
     return terms.agent
 
 
-def registered(case: Case, name: str) -> Agent:
+def registered(context: Context, name: str) -> Agent:
     """The agent of that name, or a refusal."""
-    number = case.books.agent_names.get(name)
+    number = context.books.agent_names.get(name)
     if number is None:
         raise Refusal(Reason.agent_unknown, detail=name)
-    return case.books.agents[number]
+    return context.books.agents[number]
 
 
 def account_of(
-    case: Case, subscriber: str, plan: Plan, passing: Passing[Any] | None = None
+    context: Context, subscriber: str, plan: Plan, passing: Passing[Any] | None = None
 ) -> tuple[Account, list[Recorded]]:
     """A subscriber's account as it is due, and what became due; refused where there is none.
 
     `passing` is what the account is wanted for, which then says what would let it pass.
     """
-    account = case.books.find(subscriber, plan.terms.plan)
+    account = context.books.find(subscriber, plan.terms.plan)
     if account is None:
         refusal = Refusal(Reason.not_subscribed)
         raise refusal if passing is None else passing.explained(refusal, Account(0, subscriber, plan.terms.plan))
-    return due(account, plan, case.at, case.tariffs)
+    return due(account, plan, context.at, context.tariffs)
 
 
-def check_priced(case: Case, plan: Plan, usage: Usage, labels: Mapping[str, str]) -> None:
+def check_priced(context: Context, plan: Plan, usage: Usage, labels: Mapping[str, str]) -> None:
     """Refuse an estimate with units that no rate of the tariff reads, unless the plan says that they are free."""
     if not usage or plan.terms.unpriced == "free":
         return
-    policy = case.tariffs.policy(plan, plan.tariff.version)
+    policy = context.tariffs.policy(plan, plan.tariff.version)
     if names := unpriced(policy, usage, labels):
         model = labels.get("model")
         told = f"no rate of the tariff {plan.tariff.policy!r} reads {', '.join(sorted(names))}"
         raise Refusal(Reason.unpriced, detail=told + (f" of the model {model!r}" if model is not None else ""))
 
 
-def check_standing(account: Account, plan: Plan, at: int) -> None:
+def check_access(account: Account, plan: Plan, at: int) -> None:
     """Refuse an account that no lot ever started on, that is frozen, or whose lots are all past their expiry.
 
     On a plan that sells only time, credits give no access.

@@ -1,0 +1,305 @@
+"""One pass over a log: each commit as bytes, then as events, then the books that they result in.
+
+A commit that cannot be read ends the fold, since nothing after it can be judged; hashes are still followed to the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeAlias
+
+import msgspec
+
+from ledger.events import Charged, Recorded, decode
+from ledger.log import TEXT, Snapshot
+from ledger.plugins import Store
+
+from .checks import (
+    BY_EVENT,
+    DIFFERENCE,
+    KINDS,
+    conservation,
+    earnings,
+    fast_path,
+    holds,
+    outstanding,
+    references,
+    snapshots,
+    standing,
+    totals,
+)
+from .checks.adjustments import pending_falls
+from .checks.case import Case
+from .checks.times import KIND, Dues
+from .findings import Findings, Leap, Report, ReportHead, Unverified, in_order, time_text
+from .hashes import Checkpoint, HashChain, compare
+from .onchain import EarnedByBatch
+from .parts import TOGETHER, LogEnd, Part, Partition
+from .rows import Row, Source, Unreadable
+
+Progress: TypeAlias = Callable[[int, int], None]
+"""Called every few commits with the sequence that an audit has reached, and the last sequence of the log."""
+
+_PROGRESS_EVERY = 500
+_COPY = "copy a log that is open with `tollbook copy`"
+_EMPTY = f"there are 0 events: a copy of the file of a log that was open may have lost them; {_COPY}"
+_END = "; what follows it is not folded"
+
+
+class Auditor:
+    """Reads a log once, checks every commit and event, and folds its own books. Use one instance per pass."""
+
+    def __init__(self, log: Source, checkpoints: list[Checkpoint]) -> None:
+        self._log = log
+        self._findings = Findings()
+        self._checkpoints = checkpoints
+        self._case = Case(self._findings, frozenset())
+        self._dues = Dues()
+        self._snapshots: dict[int, Snapshot] = {}
+        self._partition: Partition | None = None
+        self._folds = True
+
+    def run(self, against: str | Path | Store | None, progress: Progress | None) -> tuple[Report, EarnedByBatch]:
+        """Audit the whole log. Return its report, and what had been earned when each batch was opened."""
+        kinds = KINDS if against is None else (*KINDS, DIFFERENCE)
+        if against is not None and (saved := compare(self._log, against, self._findings)) is not None:
+            self._checkpoints.append(saved)
+        self._case = Case(self._findings, _corrected(self._log), self._log.id)
+        self._snapshots = self._log.snapshots()
+        chain = HashChain(self._log.origin, self._findings, self._checkpoints)
+        self._follow(chain, progress)
+        chain.end()
+        for flaw in self._log.flaws():
+            self._findings.add("unreadable", None, "file", "ok", flaw, f"the file is damaged: {flaw}")
+        if missing := self._log.incomplete():
+            self._findings.add("unreadable", None, "write-ahead file", "present", "missing", f"{missing}; {_COPY}")
+        if self._folds:
+            self._end()
+            self._guarded("books", self._end_together)
+        report = report_of(self._log.name, _end_of(chain), self._case, kinds, tuple(chain.leaps))
+        return report, self._case.settled.earned
+
+    def part(self, partition: Partition) -> Part | None:
+        """Audit the accounts of a partition. Return None where anything is found, or cannot be judged alone."""
+        self._partition = partition
+        case = self._case = Case(self._findings, _corrected(self._log), self._log.id)
+        case.taken = []
+        self._snapshots = self._log.snapshots()
+        chain = HashChain(self._log.origin, self._findings, self._checkpoints, hashes=not partition.index)
+        self._follow(chain, None)
+        chain.end()
+        if self._folds:
+            self._end()
+        last = partition.index == partition.of - 1
+        if self._findings.counts or (last and (self._log.incomplete() or self._log.flaws())):
+            return None
+        _count(case)
+        if partition.index:  # the first part counts the commits
+            self._findings.checked.subtract(dict.fromkeys(("unreadable", "sequence", "time", "schema"), chain.commits))
+        return Part(
+            end=_end_of(chain),
+            events=partition.events,
+            checked=self._findings.checked,
+            unverified=case.unverified,
+            taken=case.taken,
+            counted=conservation.count(case),
+            batches=partition.batches,
+            earnings=partition.earnings,
+            settlings=case.books.settlings,
+            snapshots=partition.snapshots,
+            leaps=tuple(chain.leaps),
+        )
+
+    def _end(self) -> None:
+        self._guarded("books", lambda: totals.end(self._case))
+        self._guarded("earned", lambda: earnings.end(self._case))
+        self._guarded("books", lambda: outstanding.unpaid(self._case))
+
+    def _end_together(self) -> None:
+        """Judge what is counted over all accounts."""
+        counted = conservation.count(self._case)
+        conservation.end(self._case, counted)
+        outstanding.end(self._case, counted, self._case.books.settlings)
+
+    def _follow(self, chain: HashChain, progress: Progress | None) -> None:
+        """Follow each commit: as bytes, then as events."""
+        last = self._log.last()
+        try:
+            for row in self._log.rows():
+                self._findings.checked["unreadable"] += 1
+                self._case.head = chain.seq, chain.hash
+                chain.follow(row)
+                self._commit(row)
+                if self._folds and (snapshot := self._snapshots.get(chain.seq)) is not None:
+                    self._snapshot(snapshot, chain)
+                if self._partition is not None and (self._findings.counts or not self._folds):
+                    return
+                if progress is not None and chain.commits % _PROGRESS_EVERY == 0:
+                    progress(chain.seq, max(last, chain.seq))
+        except Unreadable as error:
+            self._folds = False
+            message = f"the log cannot be read beyond {chain.seq}: {error}"
+            self._findings.add("unreadable", chain.seq + 1, "page", None, str(error), message)
+        if progress is not None:
+            progress(chain.seq, chain.seq)
+
+    def _snapshot(self, snapshot: Snapshot, chain: HashChain) -> None:
+        if self._partition is None:
+            snapshots.judge(self._case, snapshot, chain.hash)
+        elif snapshot.hash == chain.hash:
+            self._partition.snapshot(self._case, snapshot)
+
+    def _commit(self, row: Row) -> None:
+        case = self._case
+        events = self._events(row)
+        if events is None or not self._folds or type(row.at) is not int:
+            self._folds = False
+            return
+        case.begin(row.first_seq, row.at, events)
+        self._dues.begin()
+        for case.seq, case.event in enumerate(events, row.first_seq):
+            if self._partition is not None and not self._partition.judges(case):
+                continue
+            self._event(case)
+            if not self._folds:
+                return
+        if self._partition is not None:
+            case.books.seq = case.seq
+        self._guarded("time", lambda: self._dues.end(case))
+        self._guarded("books", lambda: self._after_commit(case))
+        if case.falls:
+            self._guarded("price", lambda: pending_falls(case))
+
+    def _after_commit(self, case: Case) -> None:
+        """Check what holds of an account after every commit that touched it."""
+        for number in self._dues.touched(case):
+            account = case.books.accounts[number]
+            standing.end(case, account)
+            if account.requests or case.lent:
+                holds.end(case, account)
+
+    def _events(self, row: Row) -> list[Recorded] | None:
+        """Decode the events of a commit. Return None where that fails, which is a finding."""
+        self._findings.checked["schema"] += 1
+        end = _END if self._folds else ""
+        if row.kind != TEXT or row.body is None:
+            message = f"commit {row.first_seq} is not a JSON array of events{end}"
+            self._findings.add("schema", row.first_seq, "body", "text", "blob" if row.body else None, message)
+            return None
+        try:
+            row.body.decode()  # the decoder looks at no text in fields that it does not know
+            events = decode(row.body)
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            message = f"commit {row.first_seq} cannot be decoded: {error}{end}"
+            self._findings.add(
+                "schema", row.first_seq, "body", "events", row.body[:100].decode(errors="replace"), message
+            )
+            return None
+        if len(events) != row.count:
+            message = f"commit {row.first_seq} says {row.count} events and holds {len(events)}"
+            self._findings.add("sequence", row.first_seq, "count", row.count, len(events), message)
+        return events
+
+    def _event(self, case: Case) -> None:
+        """Judge an event by what came before it, fold it, and judge the result."""
+        if not fast_path.accepts(case) and not self._judged(case):
+            case.passed_over = True
+            return
+        try:
+            case.fold()
+            totals.after(case)
+            holds.after(case)
+        except Exception as error:  # noqa: BLE001 - reducers and journal expect what decide would write
+            self._folds = False
+            case.find("books", "event", None, None, f"this cannot be folded: {type(error).__name__}: {error}{_END}")
+
+    def _judged(self, case: Case) -> bool:
+        """Run all checks of an event. Return False where it cannot be folded, which is a finding."""
+        checked = case.findings.checked
+        checked["schema"] += 1
+        try:
+            if not references.resolve(case):
+                return False
+            self._dues.judge(case)
+            for kind, _, judge in BY_EVENT.get(type(case.event), ()):
+                if self._partition is None or kind not in TOGETHER:
+                    checked[kind] += 1
+                    judge(case)
+        except Exception as error:  # noqa: BLE001 - a hostile event may break any rule that a check relies on
+            case.find("schema", "event", None, None, f"this cannot be judged: {type(error).__name__}: {error}")
+        return True
+
+    def _guarded(self, kind: str, check: Callable[[], None]) -> None:
+        """Run a check that malformed events may break."""
+        try:
+            check()
+        except Exception as error:  # noqa: BLE001 - an audit answers, whatever the log holds
+            message = f"this cannot be judged: {type(error).__name__}: {error}"
+            self._findings.add(kind, self._case.seq or None, "event", None, None, message)
+
+
+def _end_of(chain: HashChain) -> LogEnd:
+    return LogEnd(chain.seq, chain.commits, chain.at, chain.hash)
+
+
+def report_of(name: str, end: LogEnd, case: Case, kinds: tuple[str, ...], leaps: tuple[Leap, ...]) -> Report:
+    """Build the report of a case whose log was read to `end`, with the checks of these kinds."""
+    _count(case)
+    listed = in_order(case.findings.listed)
+    return Report(
+        log=name,
+        verdict="findings" if listed else "clean",
+        head=ReportHead(
+            seq=end.seq,
+            commits=end.commits,
+            at=time_text(end.at) if end.commits else None,
+            hash=end.hash.hex(),
+        ),
+        checks=case.findings.checks(kinds),
+        unverified=Unverified(
+            charges=sum(case.unverified.values()),
+            policies=tuple(sorted(case.unverified)),
+            batches=sum(case.unsealed.values()),
+            chains=tuple(sorted(case.unsealed)),
+        ),
+        findings=listed,
+        warnings=() if end.seq or listed else (_EMPTY,),
+        leaps=leaps,
+    )
+
+
+def _count(case: Case) -> None:
+    """Add the counts of the fold and of the fast path to the kinds that they were checked for."""
+    checked = case.findings.checked
+    checked.update(conservation=case.folded, overspend=case.touched, hold=case.touched, books=case.compared)
+    for event, number in case.accepted.items():
+        checked.update(dict.fromkeys(("schema", KIND, *(("meter",) if event is Charged else ())), number))
+        for kind, *_ in BY_EVENT.get(event, ()):
+            checked[kind] += number
+
+
+class _Correction(msgspec.Struct):
+    """The one field of an event that the first pass reads: the charge that it corrects, or 0."""
+
+    charge: int = 0
+
+
+_corrections_of = msgspec.json.Decoder(list[_Correction])
+
+
+def _corrected(log: Source) -> frozenset[int]:
+    """Return the charges that are corrected later, so that only those are kept in memory."""
+    return frozenset(_corrections(log))
+
+
+def _corrections(log: Source) -> Iterator[int]:
+    try:
+        for row in log.rows():
+            if row.body is not None and (b'"charge"' in row.body or b"\\u" in row.body):
+                try:
+                    yield from (event.charge for event in _corrections_of.decode(row.body) if event.charge)
+                except (msgspec.MsgspecError, RecursionError, ValueError):
+                    continue
+    except Unreadable:
+        return
