@@ -40,9 +40,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+STEPS = 16
+"""Commits or accounts that readings take between two pauses."""
 PAUSE = timedelta(microseconds=100).total_seconds()
-"""So long a reading sleeps before its next step while a group is being written, so that the interpreter is free for
-the writer when it needs it: else it would wait for the switch interval, 5 milliseconds, again and again."""
+"""So long a reading sleeps then while a group is being written, so that the interpreter is free for the writer when it
+needs it: else it would wait for the switch interval, 5 milliseconds, again and again."""
 
 
 class Views:
@@ -71,6 +73,7 @@ class Views:
         self._readers = Readers(store, lock)
         self._scans = Scans()
         self._index = AccountIndex()
+        self._steps = 0  # threads that miscount it only sleep at another step
         self._sleep = threading.Lock()
         self._sleep.acquire()
 
@@ -264,8 +267,9 @@ class Views:
             yield LogView(reader, head, self._give_way)
 
     def _give_way(self) -> None:
-        """Let a writer go first."""
-        if self._queue.has_leader:
+        """Let a writer go first, at every `STEPS`th step of all readings."""
+        self._steps += 1
+        if self._steps % STEPS == 0 and self._queue.has_leader:
             self._sleep.acquire(timeout=PAUSE)
 
 
