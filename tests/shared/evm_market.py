@@ -9,7 +9,7 @@ from chains.evm.local import CHAIN_ID, DEV_ACCOUNTS, LocalChain
 from chains.evm.local.anvil import Anvil
 from chains.evm.local.tester import Tester
 from chains.testing.evm_harness import AnvilHarness, LocalHarness, TesterHarness
-from ledger import CreatePlan
+from ledger import ContractRef, CreatePlan
 from ledger.plugins import Chain
 from replay.simulator.world import BEGIN
 
@@ -29,9 +29,9 @@ class _Market(LocalHarness):
             chain.close()
         super().close()
 
-    def _connect(self, name: str, contract: str, url: str) -> Chain:
-        """A block comes when the outbox pauses."""
-        chain = super()._connect(name, contract, url)
+    def _connect(self, contract_ref: ContractRef, url: str) -> Chain:
+        """Mine a block when the outbox pauses."""
+        chain = super()._connect(contract_ref, url)
         self._chains.append(chain)
         chain.pause = self._local.mine
         return chain
