@@ -74,7 +74,7 @@ def _matching(store: Store, after: int, types: set[str], account: int | None) ->
     """The events that pass the filters. An account's are read from the start: a release names only its request."""
     from ledger.events import tag
     from ledger.log import entries
-    from replay.reports.exports import EventRows
+    from replay.reports.event_rows import EventRows
 
     upto, rows = store.head().seq, EventRows()
     for entry in entries(store.read(after if account is None else 0)):

@@ -10,7 +10,7 @@ import typer
 
 from ..options import After, Json, Log
 
-_To = Annotated[str, typer.Option(metavar="FORMAT", help="csv or ndjson.", show_default=False)]
+_To = Annotated[str, typer.Option(metavar="FORMAT", help="csv, ndjson or sqlite.", show_default=False)]
 _Out = Annotated[str, typer.Option(metavar="FILE", help="A new file, or - for stdout.", show_default=False)]
 
 _ForSpreadsheet = Annotated[
@@ -27,7 +27,7 @@ def export(
     for_spreadsheet: _ForSpreadsheet = False,
     json: Json = False,
 ) -> None:
-    """The events as a file for other tools, a row an event, its whole JSON in the last column.
+    """Export the events for other tools: one row per event, with its whole JSON in the last column.
 
     \b
     Examples:
@@ -35,6 +35,7 @@ def export(
       tollbook export LOG --to ndjson --out - | jq 'select(.type == "charged").credits'
       tollbook export LOG --to csv --out new.csv --after 1200
       tollbook export LOG --to csv --out for-people.csv --for-spreadsheet
+      tollbook export LOG --to sqlite --out toll.db && datasette toll.db
 
     FILE appears whole or not at all, and one that exists is an error. Times are UTC; `amount` is money in the asset's
     smallest unit, as text since it may be of any size.
@@ -42,6 +43,9 @@ def export(
     A csv has names as they were written: one such as =HYPERLINK(…) is a formula to a spreadsheet, which runs it. With
     --for-spreadsheet an apostrophe stands before what would be run, and the JSON has such signs as escapes; the numbers
     are the same, and the JSON the same value.
+
+    sqlite also has the tables plans, agents, accounts and balances as of the log's end, and notes, with full-text
+    search. `sqlite3 toll.db "select metadata from about"` prints a description of all columns for datasette --metadata.
     """
     from replay.reports import exports
 
@@ -55,6 +59,8 @@ def export(
         raise Usage(f"there is no export to {to!r} in this release", f"the formats are {', '.join(exports.FORMATS)}")
     if for_spreadsheet and to != "csv":
         raise Usage(f"--for-spreadsheet is for csv, and not for {to}", "leave it out, or give --to csv")
+    if to == exports.SQLITE and out == "-":
+        raise Usage("an SQLite database cannot be written to stdout", "give --out the path of a new file")
     with opened(log) as store:
         within(store, after)
     target = sys.stdout if out == "-" else Path(out)
