@@ -33,13 +33,14 @@ from .commands import (
     Tick,
     admit,
 )
-from .decisions import command_refers, decide
+from .decisions import decide
 from .decisions.context import NO_EVIDENCE, Context, Decision, Replay
 from .draft import Draft
 from .errors import BadData, Closed, Conflict, Damaged, LogError
 from .events import Recorded, decode_one, encode
 from .folding import fold, latest_snapshot, snapshot_of
 from .forking import opening, register
+from .identity import referenced_seq
 from .log import Commit, Entry, Head, commit_hash, decode_commit, encode_commit, entries, origin
 from .plugins import HoldingStore, PausingStore, Store, stores
 from .queue import CommandQueue
@@ -363,7 +364,7 @@ class Ledger(Views):
 
     def _evidence(self, context: Context, group: _Group, command: AnyCommand) -> Mapping[int, Entry]:
         """The events of closed things that the command is about, read from the log, or from the group before it."""
-        seq = command_refers(command)
+        seq = referenced_seq(command)
         needed = isinstance(command, Adjust) or seq not in context.books.open
         if not needed or not 0 < seq <= self._head.seq + len(group.events):
             return NO_EVIDENCE

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from .accounts import Account, Lot
 from .amounts import split
-from .books import Account, Lot, Plan
+from .catalogue import Plan
 from .events import Lapsed, Recorded, Released, Started, Withdrawn
 from .holds import covering, shares_meters
 from .lots import EXPIRY_OF_REQUEST, START

@@ -13,13 +13,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from .accounts import Account, Meter, OpenRequest
 from .amounts import add_usage
-from .books import Account, Meter, OpenRequest, Plan, total
+from .catalogue import Plan
 from .events import Draws, Reheld, Usage
 from .plugins import Policy
 from .rating import PolicyFailed, PriceTooLarge, credits, dearest, peak, reads, reads_labels
 from .repayment import free_draws
 from .tariffs import Tariffs
+from .values import total
 
 
 def shares_meters(plan: Plan, tariffs: Tariffs) -> bool:

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 
-from .books import NOTHING, Account, Correction, Debt, Lot, Meter, OpenRequest
+from .accounts import (
+    EMPTY,
+    Account,
+    Correction,
+    Debt,
+    Lot,
+    Meter,
+    OpenRequest,
+)
 from .events import Draws
 
 # -- the agenda: what time will do, in its order -----------------------------------------------------------------------
@@ -154,7 +162,7 @@ def _relabel(draws: Draws, lot: int, credits: int) -> Draws:
 
 def correction_of(account: Account, charge: int) -> Correction:
     """What became of a charge since, to be changed."""
-    if account.corrections is NOTHING:
+    if account.corrections is EMPTY:
         account.corrections = {}
     return account.corrections.setdefault(charge, Correction())
 

@@ -16,7 +16,7 @@ from .errors import LedgerError
 from .events import Line
 from .plugins import DerivablePolicy, PeakingPolicy, Policy, Price, ReadingPolicy, SharingPolicy
 
-NOTHING: Mapping[str, int] = {}
+EMPTY: Mapping[str, int] = {}
 
 
 class PolicyFailed(LedgerError):
@@ -94,7 +94,7 @@ def marginal(
 ) -> tuple[int, tuple[Line, ...]]:
     """What `usage` costs on top of `before`, negative where the total falls, and the lines that come to it."""
     if before is None:
-        price = total(policy, add_usage(NOTHING, usage), labels)
+        price = total(policy, add_usage(EMPTY, usage), labels)
         return _bounded(price.credits), price.lines
     after = total(policy, add_usage(before, usage), labels)
     earlier = total(policy, before, labels).credits
@@ -107,7 +107,7 @@ def difference(
 ) -> int:
     """What `usage` costs on top of `before`, negative where the total falls: `marginal` without its lines."""
     if before is None:
-        return _bounded(credits(policy, add_usage(NOTHING, usage) if 0 in usage.values() else usage, labels))
+        return _bounded(credits(policy, add_usage(EMPTY, usage) if 0 in usage.values() else usage, labels))
     return _bounded(credits(policy, add_usage(before, usage), labels) - credits(policy, before, labels))
 
 

@@ -9,7 +9,8 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
-from .books import Account, Plan
+from .accounts import Account
+from .catalogue import Plan
 from .events import Adjusted, Charged, Draws, Reinstated, Released, Reversed
 from .reducers import apply
 

@@ -82,7 +82,7 @@ def proven(store: Store, number: int, subscriber: str, plan: str) -> Proven:
     """
     history = History(store)
     # Where a number was given out again, its last batch is the one that stands.
-    batches = {(each.chain, each.contract): each for each in history.batches.told if each.number == number}
+    batches = {each.contract_ref: each for each in history.batches.told if each.number == number}
     if not batches:
         raise NotFound(f"the log has no batch {number}", "`tollbook batches LOG` lists the batches")
     for _, batch in sorted(batches.items()):
@@ -93,11 +93,12 @@ def proven(store: Store, number: int, subscriber: str, plan: str) -> Proven:
 
 
 def _later(told: Sequence[BatchTold], batch: BatchTold) -> int:
-    place = batch.chain, batch.contract, batch.asset
     later = [
         each.number
         for each in told
-        if (each.chain, each.contract, each.asset) == place and each.number > batch.number and each.state == "confirmed"
+        if (each.contract_ref, each.asset) == (batch.contract_ref, batch.asset)
+        and each.number > batch.number
+        and each.state == "confirmed"
     ]
     return max(later, default=0)
 
@@ -105,7 +106,7 @@ def _later(told: Sequence[BatchTold], batch: BatchTold) -> int:
 def _proof(store: Store, told: BatchTold, subscriber: str, plan: str) -> Proof | None:
     """Its leaves are those that the books have just after it was opened."""
     then = as_of(store, seq=told.seq)
-    batch = next(each.batch for each in then.batches(told.chain, told.contract, store.id) if each.seq == told.seq)
+    batch = next(each.batch for each in then.batches(told.contract_ref, store.id) if each.seq == told.seq)
     try:
         proof = prove(batch, plugin_of(told.chain).leaf_types, subscriber, then.leaf_plan(plan))
     except (NotFound, ValueError):  # names that no account has on such a chain

@@ -9,7 +9,7 @@ from pathlib import Path
 from time import monotonic
 
 from chains import Outbox, Untaken, Watcher
-from ledger import Ledger, LedgerError, PaymentRequired, PurchaseMade, Reason
+from ledger import ContractRef, Ledger, LedgerError, PaymentRequired, PurchaseMade, Reason
 from ledger.errors import ChainUnavailable, NotWritten, SendUnknown
 from ledger.events import Settlement
 from ledger.plugins import Chain
@@ -52,7 +52,7 @@ class Run:
         self._contract = contract
         self._read_upto = ledger.head.seq
         self._wrote = False
-        self._met = Batches(batch for contract in self._places() for batch in ledger.batches(chain, contract))
+        self._met = Batches(batch for contract in self._places() for batch in ledger.batches(self._ref(contract)))
 
     @property
     def batches(self) -> list[BatchTold]:
@@ -72,7 +72,7 @@ class Run:
                 boxes = self._reach(adopt, stack)
                 wanted = self._wanted(asset)
                 for contract, box in boxes.items():
-                    with blaming(self._log, self._chain, contract):
+                    with blaming(self._log, self._ref(contract)):
                         box.settle(wanted.get(contract, []), pauses=rests)
         except (ChainUnavailable, SendUnknown, PaymentRequired) as error:
             if not self._is_under_way(error):
@@ -89,16 +89,16 @@ class Run:
         chains: dict[str, Chain] = {}
         asked = [] if self._contract is None else [self._contract]
         for contract in contracts_there(self._log, self._chain, [*self._places(), *asked]):
-            chain = stack.enter_context(closing(connect(self._log, self._chain, contract)))
+            chain = stack.enter_context(closing(connect(self._log, self._ref(contract))))
             chains[chain.contract] = chain  # which may be spelled otherwise than what was asked for
         boxes = {contract: Outbox(self._ledger, chain) for contract, chain in chains.items()}
         watchers = {contract: Watcher(self._ledger, chain) for contract, chain in chains.items()}
         for contract, box in boxes.items():
-            with blaming(self._log, self._chain, contract):
+            with blaming(self._log, self._ref(contract)):
                 box.check()
                 watchers[contract].check()
         for contract, box in boxes.items():
-            with blaming(self._log, self._chain, contract):
+            with blaming(self._log, self._ref(contract)):
                 for message, hint in _not_taken(watchers[contract].sync()):
                     self._warn(message, hint)
                 if adopt:
@@ -128,10 +128,13 @@ class Run:
     def _places(self) -> dict[str, list[str]]:
         """The contracts of the chain in which the log has money, each with its assets."""
         places: dict[str, list[str]] = {}
-        for chain, contract, asset in self._ledger.escrows():
-            if chain == self._chain:
-                places.setdefault(contract, []).append(asset)
+        for escrow in self._ledger.escrows():
+            if escrow.contract_ref.chain == self._chain:
+                places.setdefault(escrow.contract_ref.contract, []).append(escrow.asset)
         return places
+
+    def _ref(self, contract: str) -> ContractRef:
+        return ContractRef(self._chain, contract)
 
     def _wanted(self, asset: str | None) -> dict[str, list[str]]:
         places = self._places()

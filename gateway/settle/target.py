@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from chains.evm.addresses import NAMESPACE
-from ledger import Ledger
+from ledger import ContractRef, Ledger
 from ledger.errors import BadData, LogError, UnknownPlugin
 from ledger.plugins import ChainPlugin, chain_plugin, chains
 
@@ -79,7 +79,7 @@ def chosen(ledger: Ledger, log: Path, asked: str | None, contract: str | None = 
 
     Raises Usage where all of the log's escrow is on others, and UnknownPlugin.
     """
-    there = dict.fromkeys(chain for chain, _, _ in ledger.escrows())
+    there = dict.fromkeys(escrow.contract_ref.chain for escrow in ledger.escrows())
     if asked is None:
         name = next(iter(there)) if len(there) == 1 else MOCK
     else:
@@ -125,7 +125,7 @@ def _sold(log: Path, name: str, plugin: ChainPlugin) -> bool:
     if not (is_mock(name) and has_chain(where)):
         return False
     try:
-        with closing(plugin.connect(name, CONTRACT, where=where)) as chain:
+        with closing(plugin.connect(ContractRef(name, CONTRACT), where=where)) as chain:
             return any(True for _ in chain.facts(0, 0))
     except BadData:  # it is another chain
         return False
@@ -134,9 +134,9 @@ def _sold(log: Path, name: str, plugin: ChainPlugin) -> bool:
 def _held(ledger: Ledger, chain: str) -> str:
     """What a chain holds of the log's money in escrow, in words."""
     held: Counter[str] = Counter()
-    for contract in {contract for place, contract, _ in ledger.escrows() if place == chain}:
-        for lot in ledger.escrowed(chain, contract):
+    for contract_ref in {escrow.contract_ref for escrow in ledger.escrows() if escrow.contract_ref.chain == chain}:
+        for lot in ledger.escrowed(contract_ref):
             held[lot.asset] += lot.kept
-        for asset, receivers in ledger.settling(chain, contract).settled.items():
+        for asset, receivers in ledger.settling(contract_ref).settled.items():
             held[asset] -= sum(receivers.values())
     return " and ".join(f"{amount(held[asset])} {asset}" for asset in sorted(held)) or "it"

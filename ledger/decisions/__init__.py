@@ -11,7 +11,6 @@ from typing import Any
 
 import msgspec
 
-from ..books import KEY_WINDOW
 from ..commands import (
     Adjust,
     AdoptSettlement,
@@ -36,17 +35,15 @@ from ..commands import (
     RetireAgent,
     RetirePlan,
     Reverse,
-    SettlementCommand,
     SubmitSettlement,
     Tick,
     Unfreeze,
     UpdateAgent,
     Withdraw,
-    fingerprint,
 )
-from ..events import Charged, EscrowFunding, Recorded, Requested
+from ..events import EscrowFunding, Recorded
+from ..identity import earlier_answer, fingerprint, is_identified
 from ..rating import PolicyFailed, PriceTooLarge
-from ..reducers import account_key, fact_digest, owner_key, payment_digest
 from ..refusals import Reason, Refusal, Refused
 from ..settlement import decide as settlement
 from . import catalogue, purchases
@@ -99,9 +96,9 @@ def _decide(context: Context, command: AnyCommand) -> Decision | Replay | Refuse
     try:
         if (check := _CONTENT.get(type(command))) is not None:
             check(context, command)
-        print_ = "" if not _identified(command) else fingerprint(command)
-        if print_ and (earlier := _earlier(context, command, print_)) is not None:
-            return earlier
+        print_ = fingerprint(command) if is_identified(command) else ""
+        if print_ and (seq := earlier_answer(context.books, command, print_, context.at, context.evidence)) is not None:
+            return Replay(seq)
         if (in_catalogue := _CATALOGUE.get(type(command))) is not None:
             decision = Decision([], in_catalogue(context, command))
         else:
@@ -171,102 +168,3 @@ _CONTENT: dict[type, Callable[[Context, Any], None]] = {
     CreatePlan: _check_tariff,
     RepricePlan: _check_tariff,
 }
-
-
-def _identified(command: AnyCommand) -> bool:
-    """Whether a command has an identity to remember: a key, a payment, or what a chain said."""
-    return command.key is not None or (type(command) in _FACTUAL and _fact(command) is not None)
-
-
-def _earlier(context: Context, command: AnyCommand, print_: str) -> Replay | None:
-    """The first answer to what is known: payments and what chains said for ever, keys for a window of commit time."""
-    known: list[tuple[bytes, int]] = []
-    if (fact := _fact(command)) is not None:
-        known += [found] if (found := context.books.payments.get(fact)) is not None else []
-    if command.key is not None and (scope := _scope(context, command, command.key)) is not None:
-        known += [kept] if (kept := context.books.recall(scope, context.at)) is not None else []
-    for remembered, seq in known:
-        if remembered.hex() == print_:
-            _check_stands(context, command, seq)
-            return Replay(seq)
-        raise Refusal(Reason.key_reused, detail=f"used before with other content, at {seq}")
-    if command.key is not None and command.issued_at is not None and context.at - command.issued_at >= KEY_WINDOW:
-        raise Refusal(Reason.key_too_old, detail="keys are remembered for a day")
-    return None
-
-
-def _check_stands(context: Context, command: AnyCommand, seq: int) -> None:
-    """What was bought with a payment that turned out void is not bought by it again."""
-    if isinstance(command, Purchase):
-        account = context.books.find(command.subscriber, command.plan)
-        lot = account.lots.get(seq) if account is not None else None
-        if lot is not None and lot.reversed:
-            detail = f"what was bought at {seq} was reversed: `Reinstate` it, or buy with another payment"
-            raise Refusal(Reason.payment_reversed, detail=detail)
-
-
-_FACTUAL = (Purchase, Freeze, Exit)
-
-
-def _fact(command: AnyCommand) -> bytes | None:
-    """What is remembered of a command for ever, where anything is."""
-    match command:
-        case Purchase():
-            return payment_digest(command.funding, command.payment)
-        case Freeze() | Exit() if command.fact is not None:
-            return fact_digest(command.fact)
-        case _:
-            return None
-
-
-def _scope(context: Context, command: AnyCommand, key: str) -> bytes | None:
-    """Where the key would be remembered: with the builder, or the account; None where there is none yet."""
-    books = context.books
-    match command:
-        case CreatePlan() | RegisterAgent():
-            return owner_key(command.owner, key)
-        case RepricePlan() | RetirePlan():
-            plan = books.plans.get(command.plan)
-            return owner_key(plan.terms.owner, key) if plan else None
-        case UpdateAgent() | RetireAgent():
-            agent = books.agents.get(books.agent_names.get(command.agent, 0))
-            return owner_key(agent.terms.owner, key) if agent else None
-        case Tick():
-            return None
-        case SettlementCommand():
-            return account_key(0, key)
-        case Extend() | Release() | Charge() | Adjust() if command_refers(command):
-            number = books.open.get(command_refers(command)) or _account_at(context, command_refers(command))
-        case (
-            Purchase()
-            | Give()
-            | Withdraw()
-            | Reverse()
-            | Reinstate()
-            | Freeze()
-            | Unfreeze()
-            | Exit()
-            | Request()
-            | Charge()
-            | Adjust()
-        ):
-            number = books.names.get((command.subscriber, command.plan), 0)
-        case _:
-            return None
-    return account_key(number, key) if number else None
-
-
-def command_refers(command: AnyCommand) -> int:
-    """The sequence of the request or charge that a command is about; 0 where it is about an account."""
-    match command:
-        case Extend() | Release() | Charge():
-            return command.request
-        case Adjust():
-            return command.charge
-        case _:
-            return 0
-
-
-def _account_at(context: Context, seq: int) -> int:
-    entry = context.evidence.get(seq)
-    return entry.event.account if entry is not None and isinstance(entry.event, (Requested, Charged)) else 0

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from ..accounts import Account, Correction, Meter
 from ..amounts import MAX_CREDITS, add_usage
-from ..books import Account, Correction, Meter, Plan, total
+from ..catalogue import Plan
 from ..commands import Adjust
 from ..events import Adjusted, Charged, Draws, Recorded, Usage
 from ..expiry import due
 from ..rating import difference, unpriced
 from ..reducers import kept_periods
 from ..refusals import Reason, Refusal
+from ..values import total
 from .consequences import closed
 from .context import Context, Decision, account_of, overrun, plan_of, take
 from .windows import BEYOND, open_credits

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ..accounts import Account, OpenRequest
 from ..amounts import SECOND, add_usage
-from ..books import Account, OpenRequest, Plan, consume, total
+from ..catalogue import Plan
 from ..commands import Charge
 from ..events import Adjusted, Charged, Draws, Line, Recorded, Usage
 from ..holds import exposure, lending
@@ -16,6 +17,7 @@ from ..plugins import Policy
 from ..rating import PolicyFailed, PriceTooLarge, derivable, difference, marginal, unpriced
 from ..reducers import apply, late_until
 from ..refusals import Reason, Refusal
+from ..values import consume, total
 from .adjustments import give_back
 from .consequences import Ahead, closed
 from .context import Context, Decision, account_of, agent_of, check_access, overrun, plan_of, take

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from ..books import Account, Plan
+from ..accounts import Account
+from ..catalogue import Plan
 from ..events import Adjusted, Charged, Recorded, Reinstated, Released, Reversed
 from ..expiry import lapses
 from ..holds import covering, covering_own, shares_meters

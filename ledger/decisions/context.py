@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ..books import Account, Agent, Books, Plan
+from ..accounts import Account
+from ..books import Books
+from ..catalogue import Agent, Plan
 from ..endpoints import allows
 from ..events import Draws, Recorded, Usage
 from ..expiry import due

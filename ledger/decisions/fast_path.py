@@ -6,7 +6,8 @@ ordinary is left to them, and so is every refusal.
 
 from __future__ import annotations
 
-from ..books import Account, Lot, Plan
+from ..accounts import Account, Lot
+from ..catalogue import Plan
 from ..commands import Charge
 from ..events import Charged
 from ..periods import kept

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from ..accounts import Account, Lot
 from ..amounts import MAX_CREDITS, SECOND, split
-from ..books import Account, Lot, Plan, digest
+from ..catalogue import Plan
 from ..commands import MAX_TIME, Exit, Freeze, Give, Purchase, Reinstate, Reverse, Terms, Unfreeze, Withdraw
 from ..events import (
     Escrow,
+    EscrowAsset,
     EscrowFunding,
     Frozen,
     Funding,
@@ -22,6 +24,7 @@ from ..events import (
 )
 from ..expiry import refund
 from ..holds import shares_meters
+from ..identity import payment_id_digest
 from ..plugins import chain_plugin, chains
 from ..reducers import unpaid_name
 from ..refusals import Reason, Refusal
@@ -71,7 +74,7 @@ def _check_escrow(command: Purchase, plan: Plan, escrow: Escrow) -> None:
     plugin = chain_plugin(chain)
     try:
         plugin.check(command.subscriber, leaf_plan(plan))
-        plugin.check_money(chain, escrow.contract, asset, shares)
+        plugin.check_money(escrow.contract_ref, asset, shares)
     except ValueError as error:
         raise Refusal(Reason.malformed, detail=str(error)) from error
 
@@ -262,7 +265,7 @@ def _bought(context: Context, account: Account, command: Reverse | Reinstate) ->
     """The lot that a command names, by its sequence or by its payment."""
     name = command.lot
     if not name and command.payment:
-        name = context.books.payments.get(digest("payment", command.payment), (b"", 0))[1]
+        name = context.books.payments.get(payment_id_digest(command.payment), (b"", 0))[1]
         if name not in account.lots:
             raise Refusal(Reason.malformed, detail=f"the account has no payment {command.payment!r}")
     return _lots(account, name)[0] if name else None
@@ -288,10 +291,9 @@ def leave(context: Context, command: Exit) -> Decision:
     """All that is unused leaves; lots that have not started give their money first, since they can leave whole."""
     account, events = account_of(context, command.subscriber, plan_of(context, command.plan))
     fact = command.fact
-    lots = list(lots_in(account, fact.chain, fact.contract, command.asset))
-    money = command.amount - min(
-        command.amount, account.unpaid.get(unpaid_name(fact.chain, fact.contract, command.asset), 0)
-    )
+    escrow = EscrowAsset(fact.contract_ref, command.asset)
+    lots = list(lots_in(account, escrow))
+    money = command.amount - min(command.amount, account.unpaid.get(unpaid_name(escrow), 0))
     if money > sum(lot.cost - lot.refunded for lot in lots):
         raise Refusal(Reason.malformed, detail="the chain paid more than it was ever paid for this account")
     withdrawn = Withdrawn(

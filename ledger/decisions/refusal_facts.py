@@ -11,8 +11,9 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from ..accounts import Account
 from ..amounts import MAX_CREDITS
-from ..books import Account, Plan
+from ..catalogue import Plan
 from ..commands import MAX_TIME
 from ..events import Kind, Purchased, Started
 from ..expiry import due

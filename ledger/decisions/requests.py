@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from ..accounts import Account, OpenRequest
 from ..amounts import SECOND
-from ..books import Account, OpenRequest, Plan
+from ..catalogue import Plan
 from ..commands import MAX_TIME, Extend, Release, Request
 from ..events import Extended, Recorded, Released, Requested
 from ..expiry import due

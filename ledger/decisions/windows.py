@@ -5,7 +5,7 @@ Law, held by a property test: a window queues behind the last one that still giv
 
 from __future__ import annotations
 
-from ..books import Account, Lot
+from ..accounts import Account, Lot
 
 BEYOND = "an account has at most 2^63-1 open credits: what it has left, holds, owes, and will have when lots start"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..books import Account, OpenBatch, Settling
+from ..accounts import Account
 from ..commands import (
     AdoptSettlement,
     BatchCommand,
@@ -31,6 +31,7 @@ from ..plugins import chain_plugin
 from ..refusals import Reason, Refusal
 from .messages import Batch
 from .netting import MAX_QUEUED, STREAM, leaves, payouts
+from .state import OpenBatch, Settling
 
 
 def all_due(context: Context) -> tuple[list[Account], list[Recorded]]:
@@ -48,7 +49,7 @@ def all_due(context: Context) -> tuple[list[Account], list[Recorded]]:
 def open_settlement(context: Context, command: OpenSettlement) -> Decision:
     """A batch of what was earned since the last one; nothing where nothing was."""
     plugin = chain_plugin(command.chain)
-    settling = context.books.settling(command.chain, command.contract)
+    settling = context.books.settling(command.contract_ref)
     _check_line(settling, command.asset)
     accounts, events = all_due(context)
     now = leaves(settling, command.asset, accounts, context.books.plans, context.at)
@@ -113,7 +114,7 @@ def commit(context: Context, command: CommitSettlement) -> Decision:
 def confirm(context: Context, command: ConfirmSettlement) -> Decision:
     """A chain executes in order, so an earlier batch that is still open has ended, and must be read first."""
     _open(context, command)
-    first = min(context.books.settling(command.chain, command.contract).open)
+    first = min(context.books.settling(command.contract_ref).open)
     if first != command.number:
         raise Refusal(Reason.malformed, detail=f"batch {first} before it is still open")
     event = SettlementConfirmed(
@@ -129,7 +130,7 @@ def fail(context: Context, command: FailSettlement) -> Decision:
     found = _open(context, command)
     if command.attempts is not None and command.attempts != len(found.attempts):
         raise Refusal(Reason.malformed, detail=f"batch {command.number} has {len(found.attempts)} attempts by now")
-    settling = context.books.settling(command.chain, command.contract)
+    settling = context.books.settling(command.contract_ref)
     after = [] if command.used else [number for number in sorted(settling.open) if number > command.number]
     if not command.used and (
         len(after) != settling.number - command.number
@@ -165,8 +166,8 @@ def doubt(context: Context, command: MarkSettlementUnknown) -> Decision:
 def adopt(context: Context, command: AdoptSettlement) -> Decision:
     """The next batch, if the leaf file is what the chain committed to and builds on what the log has."""
     given = command.batch
-    settling = context.books.settling(command.chain, command.contract)
-    if (given.chain, given.contract, given.ledger) != (command.chain, command.contract, context.ledger):
+    settling = context.books.settling(command.contract_ref)
+    if (given.contract_ref, given.ledger) != (command.contract_ref, context.ledger):
         raise Refusal(Reason.malformed, detail="the leaf file is of another chain, contract or ledger")
     if given.number != settling.number + 1 or given.previous != settling.digest:
         raise Refusal(Reason.malformed, detail=f"the next batch is {settling.number + 1}, after {settling.digest!r}")
@@ -191,7 +192,7 @@ def _place(command: BatchCommand) -> dict[str, Any]:
 
 
 def _open(context: Context, command: BatchCommand) -> OpenBatch:
-    found = context.books.settling(command.chain, command.contract).open.get(command.number)
+    found = context.books.settling(command.contract_ref).open.get(command.number)
     if found is None:
         raise Refusal(Reason.malformed, detail=f"batch {command.number} is not open")
     return found

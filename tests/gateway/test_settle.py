@@ -217,7 +217,7 @@ def test_what_was_charged_was_not_earned_by_time(earned, tollbook):
 class Bank(MockPlugin):
     """Another kind of chain, which nobody can reach."""
 
-    def connect(self, chain, contract, **options):
+    def connect(self, contract_ref, **options):
         raise ChainUnavailable("the bank is closed")
 
 

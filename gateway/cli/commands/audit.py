@@ -70,6 +70,7 @@ def audit(
 
     from contextlib import ExitStack, closing
 
+    from ledger import ContractRef
     from replay.audit.report import html as page
     from replay.audit.run import audit as examine
     from replay.audit.run import checkpoint
@@ -84,7 +85,8 @@ def audit(
     with progress(quiet=json) as told, ExitStack() as stack:
         name, contracts = ("", []) if chain is None else chosen_to_compare(log, chain)
         connections = [
-            stack.enter_context(closing(connect(log, name, contract, read_only=True))) for contract in contracts
+            stack.enter_context(closing(connect(log, ContractRef(name, contract), read_only=True)))
+            for contract in contracts
         ]
         report = examine(
             log,

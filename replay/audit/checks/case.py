@@ -12,8 +12,10 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from typing import Any
 
+from ledger.accounts import Account, OpenRequest
 from ledger.amounts import SECOND
-from ledger.books import Account, Books, OpenRequest, Plan
+from ledger.books import Books
+from ledger.catalogue import Plan
 from ledger.errors import LedgerError
 from ledger.events import (
     Adjusted,
