@@ -19,7 +19,8 @@ from typing import Any
 import msgspec
 import sqlite_utils
 
-from ledger.books import Books, Plan
+from ledger.books import Books
+from ledger.catalogue import Plan
 from ledger.errors import LogError
 from ledger.events import (
     Adjusted,
