@@ -33,7 +33,7 @@ def export(
     for_spreadsheet: _ForSpreadsheet = False,
     json: Json = False,
 ) -> None:
-    """Export the events of a log as CSV or NDJSON, or as an SQLite database.
+    """Export the events of a log as CSV, NDJSON or SQLite.
 
     \b
     Examples:
