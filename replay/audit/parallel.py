@@ -15,11 +15,12 @@ from ledger.errors import LedgerError
 from .auditor import Auditor, report_of
 from .checks import KINDS
 from .checks.case import Case
+from .file_rows import FileRows
 from .findings import Findings, Report
 from .hashes import Checkpoint
 from .onchain import EarnedByBatch
 from .parts import Part, Partition, together
-from .rows import FileRows, Source
+from .rows import Source
 
 LONG = 100_000
 """Number of events from which it is worth starting processes to audit a log."""
@@ -41,7 +42,7 @@ def processes_for(log: Source, processes: int | None) -> int:
 
 
 def _cores() -> int:
-    """Return the number of cores that this process may use, or the machine's where the system cannot tell."""
+    """Return the number of cores that this process may use, or the machine's where the system does not know."""
     usable = getattr(os, "sched_getaffinity", None)
     return len(usable(0)) if usable is not None else os.cpu_count() or 1
 
@@ -79,7 +80,7 @@ def audit_in_parts(log: FileRows, checkpoints: list[Checkpoint], parts: int) -> 
 
 
 def audit_part(path: str, upto: int, checkpoints: list[Checkpoint], of: int, index: int) -> Part | None:
-    """Audit one part, in a process of its own. Return None where it does not prove its accounts to be right."""
+    """Audit one part, in a separate process. Return None where it does not prove its accounts to be right."""
     log = FileRows(Path(path), upto)
     try:
         return Auditor(log, checkpoints if not index else []).part(Partition(index, of))

@@ -15,11 +15,12 @@ from ledger import plugins
 from ledger.plugins import Store
 
 from .auditor import Auditor, Progress
+from .file_rows import FileRows
 from .findings import Report
 from .hashes import Checkpoint, checkpoint
 from .onchain import EarnedByBatch, compared
 from .parallel import ProcessDied, audit_in_parts, processes_for
-from .rows import FileRows, source
+from .sources import source
 
 __all__ = ["ProcessDied", "Progress", "audit", "checkpoint"]
 

@@ -28,7 +28,7 @@ Progress: TypeAlias = Callable[[str, int, int], None]
 
 
 class Export(msgspec.Struct, frozen=True):
-    """What was exported: `events` counts the rows, `head` is the log's at the time."""
+    """The summary of an export: `events` counts the rows, `head` is the log's at the time."""
 
     log: str
     format: str
@@ -40,7 +40,7 @@ class Export(msgspec.Struct, frozen=True):
 class Verified:
     """The commits of a log in order, up to its head as it is now, each checked against the hash before it.
 
-    Raises Damaged where one does not follow. `head` and `commits` tell how far it was read.
+    Raises Damaged where the hash chain is broken. `head` and `commits` are those of the last commit that was read.
     """
 
     def __init__(self, store: Store) -> None:
@@ -60,7 +60,7 @@ class Verified:
             yield commit
 
     def entries(self) -> Iterator[Entry]:
-        """The events of the commits, each in its place."""
+        """Yield the events of the commits, with their sequences and times."""
         for commit in self:
             for seq, event in enumerate(decode_commit(commit), commit.first_seq):
                 yield Entry(seq, commit.at, event)

@@ -33,7 +33,7 @@ from ledger.plugins import contract_of
 from ledger.settlement.messages import Found
 from replay import Finding, Report
 from replay.audit import onchain
-from replay.audit.rows import FileRows
+from replay.audit.file_rows import FileRows
 
 BATCH, PURCHASE, PAYOUT, ESCROW = onchain.KINDS
 

@@ -1,4 +1,4 @@
-"""At the end of a log: what books and movements came to about batches and escrow, against the auditor's own sums."""
+"""Settlement at the end of a log: books and movements of batches and escrow, against the auditor's own sums."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .settled import OwnAsset, OwnContract
 
 
 def unpaid(case: Case) -> None:
-    """Of each account, what left its lots and is still in escrow. `end` counts these."""
+    """Check, for each account, the money that left its lots and is still in escrow. `end` counts these checks."""
     own: dict[int, dict[str, int]] = {}
     for (number, escrow), amount in case.settled.unpaid.items():
         own.setdefault(number, {})[unpaid_name(escrow)] = amount
@@ -27,7 +27,7 @@ def unpaid(case: Case) -> None:
 
 
 def end(case: Case, counted: Counted, settlings: Mapping[ContractRef, Settling]) -> None:
-    """What the books and the movements of all accounts came to, against the auditor's own sums."""
+    """Compare the books and the movements of all accounts with the auditor's own sums."""
     if not counted.escrow:
         return
     case.findings.checked["books"] += counted.accounts

@@ -1,4 +1,4 @@
-"""Snapshots: a cache that claims to be of these reducers must be what the log comes to at its sequence."""
+"""Snapshots: a cache of our version must be equal to the books that the log results in at its sequence."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ KIND = "snapshot"
 
 
 def judge(case: Case, snapshot: Snapshot, hash_: bytes) -> None:
-    """Compare a snapshot with the books at the same place. One that is bound to another hash is never loaded."""
+    """Compare a snapshot with the books at its sequence. One that is bound to another hash is never loaded."""
     if snapshot.hash != hash_ or case.passed_over:
         return
     case.findings.checked[KIND] += 1

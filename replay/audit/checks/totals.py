@@ -13,7 +13,7 @@ from ledger.events import Withdrawn
 from ledger.movements import AVAILABLE, CREDITS, PLACES, SPENT
 
 from .case import Case
-from .case import Meter as OwnMeter
+from .sums import Meter as OwnMeter
 
 
 def after(case: Case) -> None:
@@ -103,8 +103,8 @@ def _tell(
     case: Case, kind: str, account: int, lot: int, field: str, expected: object, found: object, what: str
 ) -> None:
     """A finding about a lot, once: what comes after is the same fault."""
-    if (kind, account, lot) not in case.told:
-        case.told.add((kind, account, lot))
+    if (kind, account, lot) not in case.reported:
+        case.reported.add((kind, account, lot))
         case.find(kind, field, expected, found, what)
 
 
@@ -125,7 +125,7 @@ def end(case: Case) -> None:
 
 
 def _account(case: Case, account: Account) -> None:
-    """What the books keep beside their lots is what these come to."""
+    """Check that the sums which the books keep beside the lots are those of the lots."""
     case.findings.checked["books"] += 1
     lots = account.lots.values()
     number = account.number
@@ -167,7 +167,7 @@ def _limits(account: Account) -> tuple[int, int, int, int]:
 
 
 def _agenda(account: Account) -> list[tuple[int, int, int]]:
-    """What time will do: lots that start, requests that expire, credits that lapse."""
+    """Return what is due later: lots that start, requests that expire, credits that lapse."""
     lots = account.lots.values()
     return sorted(
         [
