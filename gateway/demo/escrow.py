@@ -13,7 +13,7 @@ from typing import NamedTuple
 from chains import Outbox, Proof, Watcher, command_of, leaf_file, prove
 from chains.mock import MockChain
 from ledger import Command, CreatePlan, Ledger
-from ledger.plugins import Chain, chain_plugin
+from ledger.plugins import Chain, chain_plugin, contract_of
 from ledger.settlement.messages import PurchaseMade
 
 from .shop import Shop
@@ -74,7 +74,7 @@ class Escrow(ABC):
             self._pay_exits(batches[-1])
 
     def _pay(self, order: Order) -> Command:
-        return command_of(self._buy(order), order.plan.plan, self.chain.name, self.chain.contract)
+        return command_of(self._buy(order), order.plan.plan, contract_of(self.chain))
 
     def _pay_exits(self, batch: int) -> None:
         """Exit with a proof from the published leaf file alone: a customer needs nothing from the operator."""

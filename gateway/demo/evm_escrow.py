@@ -26,7 +26,7 @@ from chains.evm.sending import Done, Sender
 from chains.evm.tokens import Token
 from chains.evm.wallet import Wallet
 from chains.leaves import keccak
-from ledger import CreatePlan, Ledger
+from ledger import ContractRef, CreatePlan, Ledger
 from ledger.amounts import SECOND
 from ledger.events import SettlementConfirmed, SettlementOpened, Share
 from ledger.plugins import Chain
@@ -92,7 +92,7 @@ def evm_escrow(
             "pause": _PAUSE,
             "timeout": _TIMEOUT,
         }
-        with closing(connect(name, contract, **settings)) as chain:
+        with closing(connect(ContractRef(name, contract), **settings)) as chain:
             deployed = Deployment(local, node, sender, contract, addresses.asset_name(name, token))
             yield EvmEscrow(ledger, clock, chain, deployed)
 

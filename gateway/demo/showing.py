@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ..cli import render
 from .shop import ASSET
 from .steps import next_steps
 from .summary import OnChain, Summary
@@ -95,8 +96,7 @@ def _amount(summary: Summary, asset: str, amount: int) -> str:
     if asset not in coins:
         return f"{amount:,} {asset}"
     decimals, symbol = coins[asset]
-    whole, rest = divmod(abs(amount), 10**decimals)
-    return f"{'-' if amount < 0 else ''}{whole:,}.{rest:0{decimals}} {symbol}"
+    return f"{render.amount(amount, decimals)} {symbol}"
 
 
 def _gas(summary: Summary, onchain: OnChain, console: Console) -> None:
