@@ -129,7 +129,7 @@ def chosen_to_compare(log: Path, asked: str) -> tuple[str, list[str]]:
     Raises UsageError if the log has nothing on the chain, and UnknownPlugin.
     """
     log_side = onchain.read(log)
-    there = log_side.places()
+    there = log_side.contracts_by_chain()
     name = chain_name(asked, there)
     plugin_of(name)
     found = contracts_there(log, name, there.get(name, ()))

@@ -56,20 +56,20 @@ class FileRows:
         """Yield all commits. Raises Unreadable at a damaged page, or at rows that are not in order."""
         after = _MIN_INTEGER
         while True:
-            place = after
+            previous = after
             try:
                 for row in self._some(after):
                     if type(row.first_seq) is not int:
-                        raise Unreadable(f"after {place} comes a row without a number")
-                    if row.first_seq <= place and place != _MIN_INTEGER:
-                        raise Unreadable(f"the rows after {place} are not in order")
-                    place = row.first_seq
+                        raise Unreadable(f"after {previous} comes a row without a number")
+                    if row.first_seq <= previous and previous != _MIN_INTEGER:
+                        raise Unreadable(f"the rows after {previous} are not in order")
+                    previous = row.first_seq
                     yield row
             except BROKEN as error:
                 raise Unreadable(str(error)) from error
-            if place == after or place >= self._upto:
+            if previous == after or previous >= self._upto:
                 return
-            after = place
+            after = previous
 
     def last(self) -> int:
         """Return the first sequence of the last commit."""

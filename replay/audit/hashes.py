@@ -177,7 +177,7 @@ def _compare(log: Source, other: Source, findings: Findings) -> None:
 def _differs(mine: Row | None, theirs: Row | None, name: str, findings: Findings) -> None:
     seq = min(row.first_seq for row in (mine, theirs) if row is not None)
     if mine is None or theirs is None:
-        message = f"{name} {'goes on' if mine is None else 'ends'} where the other does not, at {seq}"
+        message = f"{name} {'continues' if mine is None else 'ends'} where the other does not, at {seq}"
         here, there = (None if row is None else row.hash for row in (mine, theirs))
         findings.add("difference", seq, "hash", here, there, message)
         return

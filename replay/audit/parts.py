@@ -147,7 +147,7 @@ class Partition:
         cached = _accounts.decode(snapshot.body).accounts
         for number, account in case.books.accounts.items():
             if account is not ELSEWHERE and cached.get(number) != msgspec.Raw(_encoder.encode(account)):
-                raise CannotPart(f"account {number} of a snapshot is not what the log comes to")
+                raise CannotPart(f"account {number} of a snapshot is not equal to the folded one")
         self.snapshots.append(replace(case.books, accounts={}, names={}, open={}).dump())
 
 

@@ -106,7 +106,7 @@ def columns(names: Sequence[str], asked: Collection[str] = ()) -> Columns:
     found: dict[str, int] = {}
     seen: dict[str, str] = {}
     ignored = []
-    for place, name in enumerate(names):
+    for index, name in enumerate(names):
         key = plain(name)
         meant = _known().get(key)
         if key in wanted and is_usage(name):
@@ -118,7 +118,7 @@ def columns(names: Sequence[str], asked: Collection[str] = ()) -> Columns:
         if meant is None:
             ignored.append(name)
         else:
-            found[meant] = place
+            found[meant] = index
     if TIME in found and ELAPSED in found:
         raise _same(names[found[TIME]], names[found[ELAPSED]], "time")
     clock = next((name for name in (TIME, ELAPSED) if name in found), "")
@@ -126,7 +126,7 @@ def columns(names: Sequence[str], asked: Collection[str] = ()) -> Columns:
         clock=clock,
         time=found.get(clock, -1),
         labels={name: found[name] for name in LABELS if name in found},
-        dimensions={name: place for name, place in found.items() if name not in _OTHERS},
+        dimensions={name: index for name, index in found.items() if name not in _OTHERS},
         ignored=tuple(ignored),
     )
 
@@ -134,5 +134,5 @@ def columns(names: Sequence[str], asked: Collection[str] = ()) -> Columns:
 def _same(one: str, other: str, meant: str) -> BadData:
     if one == other:
         return BadData(f"the header has the column {shown(one)} twice", "give each column a name of its own")
-    found = f"the columns {shown(one)} and {shown(other)} come to the same: {shown(meant)}"
+    found = f"the columns {shown(one)} and {shown(other)} mean the same: {shown(meant)}"
     return BadData(found, "leave one of them out, or give it another name")

@@ -97,5 +97,5 @@ def read_profile(path: Path | str) -> Profile:
 
 def _line(raw: bytes, message: str) -> int:
     """The line of what msgspec complains of: it names the byte, or says that the input ended too soon."""
-    place = re.search(r"\(byte (\d+)\)", message)
-    return raw.count(b"\n", 0, int(place[1]) if place else len(raw)) + 1
+    offset = re.search(r"\(byte (\d+)\)", message)
+    return raw.count(b"\n", 0, int(offset[1]) if offset else len(raw)) + 1

@@ -91,12 +91,12 @@ class _Csv:
         found = columns(header, asked)
         if not found.clock:
             known = f"{shown(','.join(header))} is not the header of a trace"
-            hint = f"begin with a line of column names, parted by commas, with one of {TIME}, arrived_at among them"
+            hint = f"begin with a line of column names, separated by commas, with one of {TIME}, arrived_at among them"
             raise BadData(known, hint)
         self.kind = _kind(header)
-        for place, name in enumerate(header, 1):
+        for index, name in enumerate(header, 1):
             if not name and self.kind == "csv":
-                raise BadData(f"column {place} has no name", "name the column, or leave it out")
+                raise BadData(f"column {index} has no name", "name the column, or leave it out")
         self.dimensions: Collection[str] = found.dimensions
         self.ignored: Collection[str] = found.ignored
         self._header, self._found, self._sparse = header, found, self.kind == "csv"
@@ -114,11 +114,11 @@ class _Csv:
             wrong = f"the row has {len(fields)} fields and the header {len(header)}"
             raise BadData(wrong, "give each row one field for each column")
         usage = {
-            dimension: _units(fields[place], header[place])
-            for dimension, place in found.dimensions.items()
-            if fields[place] or not self._sparse
+            dimension: _units(fields[index], header[index])
+            for dimension, index in found.dimensions.items()
+            if fields[index] or not self._sparse
         }
-        named = {label: fields[place] for label, place in found.labels.items() if fields[place]}
+        named = {label: fields[index] for label, index in found.labels.items() if fields[index]}
         return Row(at=self._time(fields[found.time]), usage=usage, **named)
 
 
@@ -170,8 +170,8 @@ class _Json:
         if not record.strip():
             raise BadData("there are only spaces", "give a JSON object a line")
         try:
-            told = self._decoder.decode(record)
-            values = dict(_flat(told)) if isinstance(told, dict) else None
+            decoded = self._decoder.decode(record)
+            values = dict(_flat(decoded)) if isinstance(decoded, dict) else None
         except (msgspec.DecodeError, RecursionError) as error:
             raise BadData(f"not valid JSON: {error}", "give a whole JSON object a line") from None
         if values is None:
@@ -184,14 +184,14 @@ class _Json:
             there = ", ".join(map(shown, names[:10])) or "nothing"
             raise BadData(f"the row has no time; it has {there}", f"give it a {TIME}")
         usage = {
-            dimension: _whole(values[names[place]], names[place])
-            for dimension, place in found.dimensions.items()
-            if values[names[place]] not in (None, "")
+            dimension: _whole(values[names[index]], names[index])
+            for dimension, index in found.dimensions.items()
+            if values[names[index]] not in (None, "")
         }
         named = {
-            label: _name(values[names[place]], names[place])
-            for label, place in found.labels.items()
-            if values[names[place]] not in (None, "")
+            label: _name(values[names[index]], names[index])
+            for label, index in found.labels.items()
+            if values[names[index]] not in (None, "")
         }
         return Row(at=self._at(values[names[found.time]], found), usage=usage, **named)
 
@@ -215,8 +215,8 @@ class _Json:
         raise BadData(f"{shown(_text(value))} is not a time", "write times as 2023-11-16T18:15:46.680590Z, in quotes")
 
 
-def _flat(told: dict[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in told.items():
+def _flat(decoded: dict[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in decoded.items():
         if isinstance(value, dict):
             yield from _flat(value, f"{before}{name}.")
         else:

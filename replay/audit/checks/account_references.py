@@ -45,7 +45,7 @@ def started(case: Case, event: Started) -> bool:
         return False
     assert case.account is not None
     if case.account.lots[event.lot].reversed:
-        return missing(case, "lot", "a lot that stands", event.lot, "a lot whose whole payment was void never starts")
+        return missing(case, "lot", "a lot that was not reversed", event.lot, "a lot of a void payment never starts")
     return True
 
 

@@ -39,11 +39,11 @@ def paid(case: Case) -> None:
         return
     own = case.settled.asset(EscrowAsset(event.contract_ref, event.asset))
     if own.cancelled or own.paid != own.settled:
-        return  # whether the lost log counted the others as paid cannot be told
+        return  # whether the lost log counted the others as paid is unknown
     earned = sum(leaf.charged - leaf.credited for leaf in event.leaves)
     due, found = earned - sum(own.paid.values()), sum(payout.amount for payout in event.payouts)
     if found > due:
-        message = "the payouts come to more than what the leaves say was earned since"
+        message = "the payouts sum to more than the leaves say was earned since"
         case.find(PAYOUTS, "payouts", f"at most {due}", found, message)
 
 
@@ -53,7 +53,7 @@ def root_of_leaves(case: Case) -> None:
     assert isinstance(event, SettlementAdopted)
     names = [(leaf.subscriber, leaf.plan) for leaf in event.leaves]
     if names != sorted(set(names)):
-        case.find(ROOT, "leaves", "sorted, each once", names, "leaves stand sorted by subscriber and plan, each once")
+        case.find(ROOT, "leaves", "sorted, each once", names, "leaves are sorted by subscriber and plan, each once")
         return
     now = dict(zip(names, event.leaves, strict=True))
     for before in _standing(case, event):

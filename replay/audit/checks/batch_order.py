@@ -36,11 +36,11 @@ def opened(case: Case) -> None:
     assert isinstance(event, SettlementOpened)
     numbered(case, event)
     if event.covers != {STREAM: case.seq - 1}:
-        message = "a batch covers all that stands before it, and nothing else"
+        message = "a batch covers everything before its opening, and nothing else"
         case.find(ORDER, "covers", {STREAM: case.seq - 1}, event.covers, message)
     for seq, before in enumerate(case.commit[: case.seq - case.first], case.first):
         if not _is_due(before):
-            message = f"event {seq} stands before the batch in its commit, and was not due"
+            message = f"event {seq} comes before the batch in its commit, and was not due"
             case.find(ORDER, "covers", "due events alone", seq, message)
             break
     line = case.settled.contract(event).line(event.asset)
@@ -97,7 +97,7 @@ def failed(case: Case) -> None:
     if event.used:
         return
     if event.number != last:
-        message = f"batch {last} comes after it, and stands, or its number is used"
+        message = f"batch {last} comes after it and has not failed, or the chain has used its number"
         case.find(ORDER, "number", last, event.number, message)
     elif _batch(case, event).state == "committed" and any(
         isinstance(each, SettlementFailed) and each.contract_ref == event.contract_ref and each.number < event.number

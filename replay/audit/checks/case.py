@@ -64,12 +64,12 @@ class CachedTotals:
 
     def total(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> Price:
         """Return the policy's total."""
-        place = (tuple(usage.items()), tuple(labels.items()))
-        price = self._totals.get(place)
+        key = (tuple(usage.items()), tuple(labels.items()))
+        price = self._totals.get(key)
         if price is None:
             if len(self._totals) >= _MAX_CACHED:
                 self._totals.clear()
-            price = self._totals[place] = self._policy.total(usage, labels)
+            price = self._totals[key] = self._policy.total(usage, labels)
         return price
 
 

@@ -62,11 +62,11 @@ def end(case: Case, counted: Counted) -> None:
     for unit, amount in counted.units.items():
         checked["conservation"] += 1
         if amount:
-            case.findings.add("conservation", None, "total", 0, amount, f"the whole book of {unit} is not zero")
+            case.findings.add("conservation", None, "total", 0, amount, f"all legs of {unit} do not sum to zero")
     paid = {asset: -amount for (place, asset, _), amount in counted.legs.items() if place == "payer"}
     for asset in sorted({*counted.kept, *paid}):
         checked["books"] += 1
         sold, given = counted.kept[asset], paid.get(asset, 0)
         if sold != given:
-            message = f"the money of {asset} is otherwise by its movements"
+            message = f"the money of {asset} differs from the sum of its movements"
             case.findings.add("books", None, "money", sold, given, message)

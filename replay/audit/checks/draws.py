@@ -151,7 +151,7 @@ def merged(draws: Draws) -> list[tuple[int, int]]:
 def _whole(case: Case, account: Account, lot: int, credits: int) -> None:
     left = account.lots[lot].left
     if credits != left:
-        case.find("draws", "credits", left, credits, f"what is left of lot {lot} lapses as a whole")
+        case.find("draws", "credits", left, credits, f"all unused credits of lot {lot} lapse together")
 
 
 def _lives(case: Case, account: Account) -> bool:

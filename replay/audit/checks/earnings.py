@@ -112,8 +112,8 @@ def _faults(lot: Lot, at: int) -> Iterator[tuple[str, object, object]]:
     if own != read:
         yield "earned", own, read
     parts = {share.receiver: part for share, part in zip(lot.shares, shares(lot, at), strict=True)}
-    if (stand := lot.shares_earned(at)) != parts:
-        yield "shares", parts, stand
+    if (recorded := lot.shares_earned(at)) != parts:
+        yield "shares", parts, recorded
 
 
 def _over(case: Case, account: Account, lot: Lot) -> None:

@@ -127,7 +127,7 @@ def _together(case: Case, account: int, period: str, rests: list[_Rest]) -> int:
             kinds[name] = each._replace(usage=add_usage(known, each.usage))
             least += each.least
     meter = case.sums.period(account, period)
-    stands: Usage = meter.usage if meter is not None else {}
+    metered: Usage = meter.usage if meter is not None else {}
     begun = meter is not None and meter.charged
     cost = first = 0
     for each in kinds.values():
@@ -136,22 +136,22 @@ def _together(case: Case, account: int, period: str, rests: list[_Rest]) -> int:
         read = reads(each.policy, each.labels)
         names = {*each.usage, *among} if read is None else read
         if all(each.usage.get(name, 0) == among.get(name, 0) for name in names):
-            cost += _alone(each, meter, stands, begins)
+            cost += _alone(each, meter, metered, begins)
         else:
-            cost += begins + dearest(each.policy, stands, each.usage, among, each.labels)
+            cost += begins + dearest(each.policy, metered, each.usage, among, each.labels)
     return cost + max(0, least - first)
 
 
-def _alone(rest: _Rest, meter: Meter | None, stands: Usage, begins: int) -> int:
+def _alone(rest: _Rest, meter: Meter | None, metered: Usage, begins: int) -> int:
     """Return the most that the remainders of requests of one kind may cost if no other request moves their meter."""
     policy, labels, usage = rest.policy, rest.labels, rest.usage
-    paid = credits(policy, stands, labels) if meter is not None and meter.charged else 0
-    most = max(0, peak(policy, stands, usage, labels) - paid)
+    paid = credits(policy, metered, labels) if meter is not None and meter.charged else 0
+    most = max(0, peak(policy, metered, usage, labels) - paid)
     if not policy.monotone and meter is not None and (meter.shortfall or meter.net < paid):
         # A fall pays for the next rise only as far as it was paid, so each rise counts; where it falls, one unit is
         # none of a rise.
         rising = {name: units - 1 for name, units in usage.items() if units > 1}
-        most = max(most, begins + dearest(policy, stands, rising, usage, labels))
+        most = max(most, begins + dearest(policy, metered, rising, usage, labels))
     return most
 
 

@@ -72,7 +72,7 @@ def is_new(case: Case, field: str, name: bytes | None) -> bool:
         case.taken.append(name)
     known = case.books.payments.get(name) if name is not None else None
     if known is not None:
-        missing(case, field, "a new one", known[1], f"this was taken in before, at {known[1]}")
+        missing(case, field, "a new one", known[1], f"this was recorded before, at {known[1]}")
     return True
 
 

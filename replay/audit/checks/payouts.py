@@ -154,11 +154,11 @@ def solvent(case: Case) -> None:
 def misordered(payouts: tuple[Payout, ...]) -> str:
     """Describe what is wrong with the form of payouts, whatever their amounts; empty if nothing is."""
     receivers = [payout.receiver for payout in payouts]
-    if nobody := [payout.receiver for payout in payouts if not payout.amount]:
-        return f"{nobody[0]} is paid nothing, and stands among the payouts"
+    if unpaid := [payout.receiver for payout in payouts if not payout.amount]:
+        return f"the payout of {unpaid[0]} is 0"
     if len(set(receivers)) < len(receivers):
-        return "a receiver stands twice among the payouts"
-    return "" if receivers == sorted(receivers) else "payouts stand in the order of their receivers"
+        return "a receiver has two payouts"
+    return "" if receivers == sorted(receivers) else "payouts are not sorted by receiver"
 
 
 def _difference(expected: Iterable[Payout], found: Iterable[Payout]) -> str:

@@ -89,7 +89,7 @@ def _lines(case: Case, lines: tuple[Line, ...], price: int) -> None:
     except ZeroDivisionError:
         total = Fraction(-1, 2)
     if total != price:
-        case.find("price", "lines", price, str(total), "the lines do not come to the price")
+        case.find("price", "lines", price, str(total), "the lines do not sum to the price")
 
 
 def _meters(case: Case, event: Charged, policy: Policy | None) -> Usage | None:

@@ -49,7 +49,7 @@ def root_of_leaves(case: Case) -> None:
     if event.accounts != len(expected.leaves):
         case.find(ROOT, "accounts", len(expected.leaves), event.accounts, "the batch has another number of leaves")
     if event.root != commitment.root:
-        case.find(ROOT, "root", commitment.root, event.root, "the root is not that of the leaves that the log comes to")
+        case.find(ROOT, "root", commitment.root, event.root, "the root is not that of the leaves computed from the log")
     elif event.digest != commitment.digest and event.digest != _stated(case, batch_of(case, event, previous=stated)):
         # A batch that says something wrong may be committed to as it says it: that is found where it is wrong.
         case.find(ROOT, "digest", commitment.digest, event.digest, "the digest is not that of the batch")
@@ -57,14 +57,14 @@ def root_of_leaves(case: Case) -> None:
 
 def batch_of(case: Case, event: SettlementOpened | SettlementAdopted, previous: str, **fields: Any) -> Batch:  # noqa: ANN401
     """Return the batch of an event; the given fields replace those of the event."""
-    said = {name: getattr(event, name) for name in ("number", "covers", "head_seq", "head_hash", "payouts")}
+    stated = {name: getattr(event, name) for name in ("number", "covers", "head_seq", "head_hash", "payouts")}
     return Batch(
         ledger=case.ledger,
         chain=event.chain,
         contract=event.contract,
         asset=event.asset,
         leaves=case.settled.expected.leaves,
-        **{"at": case.at, "previous": previous, **said, **fields},
+        **{"at": case.at, "previous": previous, **stated, **fields},
     )
 
 

@@ -29,5 +29,5 @@ def _differs(books: Books, body: bytes) -> tuple[str, str]:
         return "body", f"the snapshot holds no books: {error}"
     for number, account in books.accounts.items():
         if cached.accounts.get(number) != account:
-            return f"accounts.{number}", f"account {number} is not what the log comes to"
-    return "body", "the books are not what the log comes to"
+            return f"accounts.{number}", f"account {number} is not equal to that folded from the log"
+    return "body", "the books are not equal to those folded from the log"

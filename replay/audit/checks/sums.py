@@ -102,8 +102,8 @@ class Sums:
 
     def was_admitted(self, request: int) -> bool:
         """True if that sequence is a request, open or closed."""
-        place = bisect_left(self.admitted, request)
-        return place < len(self.admitted) and self.admitted[place] == request
+        index = bisect_left(self.admitted, request)
+        return index < len(self.admitted) and self.admitted[index] == request
 
     def account(self, number: int) -> AccountSums:
         """Return the sums of an account; new ones if it has none."""

@@ -85,17 +85,17 @@ class Dues:
         for account in case.accounts():
             self._pending(case, account)
 
-    def _due(self, case: Case, account: Account, due: int, instant: int, place: tuple[int, int, int]) -> None:
+    def _due(self, case: Case, account: Account, due: int, instant: int, order: tuple[int, int, int]) -> None:
         if instant != due or due > case.at:
             message = f"it was due at {time_text(due)}, and its commit is of {time_text(case.at)}"
             case.find(KIND, "instant", due, instant, message)
         if account.number in case.acted:
             return
         latest = self._latest.get(account.number)
-        if latest is not None and place < latest:
-            message = "what was due earlier stands after what was due later"
+        if latest is not None and order < latest:
+            message = "an event that was due earlier is written after one that was due later"
             case.find(KIND, "instant", f"{latest[0]} or later", instant, message)
-        self._latest[account.number] = place
+        self._latest[account.number] = order
         case.instants[account.number] = instant
 
     def _lapse(self, case: Case, account: Account, lot: Lot, instant: int | None) -> None:

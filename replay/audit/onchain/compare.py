@@ -163,7 +163,7 @@ class Comparison:
     def _leaving(
         self, name: str, own: Mapping[str, LoggedExit], kind: type[ExitRequested | ExitPaid]
     ) -> Iterator[Difference]:
-        said = name.replace("_", " ")
+        fact_name = name.replace("_", " ")
         there = {fact.id: fact for fact in self._reading.facts if isinstance(fact, kind)}
         for id, fact in there.items():
             if not fact.final or self._is_foreign(fact, own):
@@ -171,7 +171,7 @@ class Comparison:
             self.compared[PURCHASE] += 1
             if (logged := own.get(id)) is None:
                 where = f"of {fact.subscriber} is final in {self._where}"
-                message = f"{said} {id} {where}, and the log lacks it; {_TAKEN_IN}"
+                message = f"{fact_name} {id} {where}, and the log lacks it; {_TAKEN_IN}"
                 yield Difference(PURCHASE, None, name, id, None, id, message)
                 continue
             pairs: dict[str, tuple[object, object]] = {
@@ -180,11 +180,11 @@ class Comparison:
             }
             if isinstance(fact, ExitPaid):
                 pairs |= {"asset": (logged.asset, fact.asset), "amount": (logged.amount, fact.amount)}
-            yield from self._fields(f"{said} {id}", f"{name}.", id, logged.seq, pairs)
+            yield from self._fields(f"{fact_name} {id}", f"{name}.", id, logged.seq, pairs)
         for id, logged in own.items():
             if id not in there:
                 self.compared[PURCHASE] += 1
-                message = f"the log has {said} {id} of {logged.subscriber}, and {self._where} does not know it"
+                message = f"the log has {fact_name} {id} of {logged.subscriber}, and {self._where} does not know it"
                 yield Difference(PURCHASE, logged.seq, name, id, id, None, message)
 
     def _is_foreign(self, fact: ChainFact, own: Collection[str]) -> bool:
@@ -213,8 +213,8 @@ class Comparison:
             batch = self._own.with_digest(number, found.digest) or self._own.standing(number)
             if found.stage == "executed" and batch is not None:
                 for payout in batch.payouts:
-                    place = batch.asset, payout.receiver
-                    paid[place] = paid.get(place, 0) + payout.amount
+                    receiver_of_asset = batch.asset, payout.receiver
+                    paid[receiver_of_asset] = paid.get(receiver_of_asset, 0) + payout.amount
         for asset, receivers in self._reading.balances.items():
             for receiver, (due, claimed) in receivers.items():
                 self.compared[PAYOUT] += 1

@@ -100,7 +100,7 @@ class LogSide:
         """Return what the log has from a contract."""
         return self.contracts.get(contract_ref) or LoggedContract()
 
-    def places(self) -> dict[str, list[str]]:
+    def contracts_by_chain(self) -> dict[str, list[str]]:
         """Return the chains from which the log has purchases, exits or batches, and their contracts; both sorted."""
         found: dict[str, list[str]] = {}
         for contract_ref in sorted(self.contracts):
