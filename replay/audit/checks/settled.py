@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any
 
 from ledger.events import (
     ContractRef,
@@ -31,9 +31,6 @@ from ledger.events import (
     Withdrawn,
 )
 from ledger.settlement.netting import STREAM
-
-Counters: TypeAlias = dict[tuple[str, str], tuple[int, int]]
-"""Charged and credited, by subscriber and the name that leaves give the plan."""
 
 
 @dataclass(slots=True)
