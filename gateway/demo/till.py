@@ -30,6 +30,9 @@ class Order(NamedTuple):
 class Till(ABC):
     """The customers' and the shop's side of the contract on a chain."""
 
+    pauses: range = range(100)
+    """How often a settlement lets the chain pause before it leaves its batches open."""
+
     def __init__(self, ledger: Ledger, chain: Chain) -> None:
         self.ledger, self.chain = ledger, chain
         self._outbox, self._watcher = Outbox(ledger, chain), Watcher(ledger, chain)
@@ -66,7 +69,7 @@ class Till(ABC):
 
     def settle(self) -> None:
         """Settle what was earned since the last batch; then those who leave take the rest, by proof."""
-        if batches := self._outbox.settle():
+        if batches := self._outbox.settle(pauses=self.pauses):
             self._pay_out(batches[-1])
 
     def _pay(self, order: Order) -> Command:

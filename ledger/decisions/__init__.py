@@ -1,7 +1,7 @@
-"""Deciding: `decide(books, command) -> events`, or a refusal. It may refuse and has touched nothing.
+"""Decide commands: `decide(context, command)` returns events, a replay or a refusal, and changes nothing.
 
-A command is decided on its account as due; what is due goes before its own events in the same commit. Idempotency comes
-first: a key or a payment id that is known gets its first answer, or is refused for another content.
+A command is decided on its account as it is due; the due events go before its own in the same commit. Idempotency comes
+first: a known key or payment id gets its first answer, or is refused if the content differs.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ _DECISIONS: dict[type, Callable[[Context, Any], Decision]] = {
     Reinstate: purchases.reinstate,
     Freeze: purchases.freeze,
     Unfreeze: purchases.unfreeze,
-    Exit: purchases.leave,
+    Exit: purchases.exit_escrow,
     Request: request,
     Extend: extend,
     Release: release,
@@ -87,9 +87,12 @@ _DECISIONS: dict[type, Callable[[Context, Any], Decision]] = {
 
 
 def decide(context: Context, command: AnyCommand) -> Decision | Replay | Refused:
-    """The events of a command, the first answer of one that was done before, or the reason to refuse it."""
-    decided = _decide(context, command)
-    return with_clock_skew(decided, context.behind) if isinstance(decided, Refused) else decided
+    """Return the events of a command, a replay if it was executed before, or a refusal.
+
+    After a Decision is returned, the command must succeed: reducing its events cannot fail.
+    """
+    outcome = _decide(context, command)
+    return with_clock_skew(outcome, context.behind) if isinstance(outcome, Refused) else outcome
 
 
 def _decide(context: Context, command: AnyCommand) -> Decision | Replay | Refused:
@@ -108,31 +111,33 @@ def _decide(context: Context, command: AnyCommand) -> Decision | Replay | Refuse
         return decision
     except (Refusal, PolicyFailed, PriceTooLarge) as error:
         return refusal_of(error).refused
-    except ValueError as error:  # an event's own invariants refuse what no rule above did
+    except ValueError as error:  # an event's own invariants are the last check
         return Refused(Reason.malformed, {"detail": str(error)})
 
 
-# What no books could make right: `malformed` is first in precedence.
+# Checks that need no books: `malformed` is first in precedence.
 
 
 def _check_adjust(context: Context, command: Adjust) -> None:
     if bool(command.credits) == bool(command.usage):
-        raise Refusal(Reason.malformed, detail="give either credits or a usage delta")
+        raise Refusal(Reason.malformed, detail="give either `credits` or a `usage` delta")
     if bool(command.charge) == bool(command.period):
-        raise Refusal(Reason.malformed, detail="correct either a charge or a period")
+        raise Refusal(Reason.malformed, detail="name either a `charge` or a `period` to correct")
     if command.reason == "tier":
-        raise Refusal(Reason.malformed, detail="`tier` is the ledger's own reason")
+        raise Refusal(Reason.malformed, detail="the reason `tier` is reserved for the ledger: give another")
     if command.charge and (command.subscriber or command.plan):
-        raise Refusal(Reason.malformed, detail="a charge names its account; give only the charge")
+        raise Refusal(Reason.malformed, detail="a charge has its account: leave out `subscriber` and `plan`")
     _check_named(command.charge, command)
 
 
 def _check_charge(context: Context, command: Charge) -> None:
     if command.request and (command.subscriber or command.plan or command.agent):
-        raise Refusal(Reason.malformed, detail="a request names its account and agent; give only the request")
+        raise Refusal(
+            Reason.malformed, detail="a request has its account and agent: leave out `subscriber`, `plan` and `agent`"
+        )
     _check_named(command.request, command)
     if not command.request and not command.final:
-        raise Refusal(Reason.malformed, detail="a direct charge is final")
+        raise Refusal(Reason.malformed, detail="a direct charge is final: leave out `final`, or charge a request")
 
 
 def _check_named(number: int, command: Adjust | Charge) -> None:
@@ -144,14 +149,14 @@ def _check_purchase(context: Context, command: Purchase) -> None:
     if command.terms is None:
         return
     if not isinstance(command.funding, EscrowFunding):
-        raise Refusal(Reason.malformed, detail="only an escrow on a chain sells on terms of its own")
+        raise Refusal(Reason.malformed, detail="only a purchase funded by an escrow may have its own `terms`")
     if not (command.terms.credits or command.terms.seconds):
-        raise Refusal(Reason.malformed, detail="a purchase gives credits, a window, or both")
+        raise Refusal(Reason.malformed, detail="the terms need `credits`, a window (`seconds`), or both")
 
 
 def _check_give(context: Context, command: Give) -> None:
     if not command.credits and not command.seconds and command.expiry is None:
-        raise Refusal(Reason.malformed, detail="give credits, a window, or both")
+        raise Refusal(Reason.malformed, detail="give `credits`, a window (`seconds` or `expiry`), or both")
     if command.start is not None and command.expiry is not None and command.expiry <= command.start:
         raise Refusal(Reason.malformed, detail="the expiry lies before the start")
 

@@ -1,4 +1,4 @@
-"""What a decision is made on, and the questions that several decisions ask."""
+"""The context of a decision, and the lookups and checks that several decisions share."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from ..refusals import Reason, Refusal
 from ..tariffs import Tariffs
 
 if TYPE_CHECKING:
-    from .refusal_facts import Passing
+    from .refusal_facts import Assessment
 
 NO_EVIDENCE: Mapping[int, Entry] = {}
 
 
 @dataclass(slots=True, frozen=True)
 class PriceList:
-    """What a plan's ordinary charges have in common; without `credits_of` none of them is ordinary."""
+    """What the fast path needs of a plan at one time. Without `credits_of` it decides none of the plan's charges."""
 
     plan: Plan
     credits_of: Callable[[Mapping[str, int], Mapping[str, str]], int] | None = None
@@ -36,9 +36,12 @@ class PriceList:
 
 @dataclass(slots=True)
 class Context:
-    """The books as the next command of a group finds them, the commit's time, the log's id and head, and what was read
-    from the log for the command. `prices` are those that commands of the group asked for before, by plan. `behind` is
-    how far the clock is behind that time, in microseconds, because the log's head is ahead of it."""
+    """Everything that a command is decided on: the books as the group's earlier commands leave them, the commit's time
+    (`at`, UTC microseconds), the policies, the log's id and head, and the events read from the log for the command.
+
+    `prices` caches price lists by plan for the group. `behind` is how far the clock is behind `at`, in microseconds,
+    because the log's head is ahead of the clock.
+    """
 
     books: Books
     at: int
@@ -52,8 +55,8 @@ class Context:
 
 @dataclass(slots=True)
 class Decision:
-    """What a command comes to: what must happen on its account before it (`due`: by time, above all), then its own
-    events, the first of which is its answer."""
+    """The events of an accepted command: those that are due on its account before it, then its own, of which the first
+    is its answer."""
 
     due: list[Recorded]
     own: list[Recorded]
@@ -61,70 +64,83 @@ class Decision:
 
 @dataclass(slots=True)
 class Replay:
-    """The command was done before; its answer is the event at this sequence."""
+    """Answer to a command that was executed before: the event at sequence `seq`."""
 
     seq: int
 
 
 def plan_of(context: Context, name: str) -> Plan:
-    """The plan of that name, or a refusal."""
+    """Return the plan of that name. Raises Refusal."""
     plan = context.books.plans.get(name)
     if plan is None:
-        raise Refusal(Reason.plan_unknown, detail=name)
+        raise Refusal(Reason.plan_unknown, detail=f"there is no plan {name!r}")
     return plan
 
 
+def no_longer_sold(plan: str) -> str:
+    """Return the detail of a refusal for a retired plan."""
+    return f"the plan {plan!r} is retired: it is no longer sold or repriced"
+
+
+def retired_agent(name: str) -> str:
+    """Return the detail of a refusal for a retired agent."""
+    return f"the agent {name!r} is retired: name another agent, or none"
+
+
 def agent_of(context: Context, plan: Plan, name: str, method: str = "", url: str = "") -> int:
-    """The number of an agent that is open to the plan and allows the endpoint; 0 where none is named."""
+    """Return the number of an agent that serves the plan and allows the endpoint; 0 if none is named. Raises
+    Refusal."""
     if not name:
         return 0
     agent = registered(context, name)
     if agent.retired:
-        raise Refusal(Reason.agent_retired, detail=name)
+        raise Refusal(Reason.agent_retired, detail=retired_agent(name))
     terms = agent.terms
     if plan.terms.plan not in terms.plans:
-        raise Refusal(Reason.agent_not_in_plan, detail=name)
+        raise Refusal(
+            Reason.agent_not_in_plan, detail=f"the agent {name!r} does not serve the plan {plan.terms.plan!r}"
+        )
     listed = (*terms.endpoints, *terms.open_endpoints)
     if url and terms.endpoints and not allows(listed, method, url):
-        raise Refusal(Reason.endpoint_not_allowed, detail=f"{method} {url}")
+        raise Refusal(Reason.endpoint_not_allowed, detail=f"the agent {name!r} does not allow {method} {url}")
     return terms.agent
 
 
 def registered(context: Context, name: str) -> Agent:
-    """The agent of that name, or a refusal."""
+    """Return the agent of that name. Raises Refusal."""
     number = context.books.agent_names.get(name)
     if number is None:
-        raise Refusal(Reason.agent_unknown, detail=name)
+        raise Refusal(Reason.agent_unknown, detail=f"there is no agent {name!r}")
     return context.books.agents[number]
 
 
 def account_of(
-    context: Context, subscriber: str, plan: Plan, passing: Passing[Any] | None = None
+    context: Context, subscriber: str, plan: Plan, assessment: Assessment[Any] | None = None
 ) -> tuple[Account, list[Recorded]]:
-    """A subscriber's account as it is due, and what became due; refused where there is none.
+    """Return a subscriber's account as it is due, and the events that are due on it.
 
-    `passing` is what the account is wanted for, which then says what would let it pass.
+    Raises Refusal if there is no account; an `assessment` adds the facts of what would let the command pass.
     """
     account = context.books.find(subscriber, plan.terms.plan)
     if account is None:
         refusal = Refusal(Reason.not_subscribed)
-        raise refusal if passing is None else passing.explained(refusal, Account(0, subscriber, plan.terms.plan))
+        raise refusal if assessment is None else assessment.with_facts(refusal, Account(0, subscriber, plan.terms.plan))
     return due(account, plan, context.at, context.tariffs)
 
 
 def check_priced(context: Context, plan: Plan, usage: Usage, labels: Mapping[str, str]) -> None:
-    """Refuse an estimate with units that no rate of the tariff reads, unless the plan says that they are free."""
+    """Refuse an estimate with units that no rate of the tariff prices, unless the plan makes them free."""
     if not usage or plan.terms.unpriced == "free":
         return
     policy = context.tariffs.policy(plan, plan.tariff.version)
-    if names := unpriced(policy, usage, labels):
+    if dimensions := unpriced(policy, usage, labels):
         model = labels.get("model")
-        told = f"no rate of the tariff {plan.tariff.policy!r} reads {', '.join(sorted(names))}"
-        raise Refusal(Reason.unpriced, detail=told + (f" of the model {model!r}" if model is not None else ""))
+        detail = f"no rate of the tariff {plan.tariff.policy!r} reads {', '.join(sorted(dimensions))}"
+        raise Refusal(Reason.unpriced, detail=detail + (f" of the model {model!r}" if model is not None else ""))
 
 
 def check_access(account: Account, plan: Plan, at: int) -> None:
-    """Refuse an account that no lot ever started on, that is frozen, or whose lots are all past their expiry.
+    """Refuse an account on which no lot has started, that is frozen, or whose lots have all expired.
 
     On a plan that sells only time, credits give no access.
     """
@@ -140,7 +156,7 @@ def check_access(account: Account, plan: Plan, at: int) -> None:
 
 
 def refusal_of(error: Refusal | PolicyFailed | PriceTooLarge) -> Refusal:
-    """What goes wrong while a price is computed is a refusal too."""
+    """Return a failure to compute a price as a refusal."""
     if isinstance(error, Refusal):
         return error
     reason = Reason.overflow if isinstance(error, PriceTooLarge) else Reason.policy_failed
@@ -148,23 +164,24 @@ def refusal_of(error: Refusal | PolicyFailed | PriceTooLarge) -> Refusal:
 
 
 def take(account: Account, credits: int) -> Draws:
-    """Draws of up to `credits` from what is available, in burn order; less where there is less."""
+    """Return draws of up to `credits` available credits, in burn order; fewer if fewer are available."""
     available = account.available
     if 0 < credits <= available and credits <= account.lots[account.burn[0]].left:
         return ((account.burn[0], credits),)
     wanted = min(credits, max(0, available))
     draws: list[tuple[int, int]] = []
-    for name in account.burn:
+    for lot_id in account.burn:
         if not wanted:
             break
-        part = min(wanted, account.lots[name].left)
-        draws.append((name, part))
+        part = min(wanted, account.lots[lot_id].left)
+        draws.append((lot_id, part))
         wanted -= part
     return tuple(draws)
 
 
 def overrun(account: Account, plan: Plan, credits: int) -> tuple[Draws, int]:
-    """What goes beyond the available: a draw on debt as far as the plan's rule and limit go, and the shortfall."""
+    """Split credits that exceed the available ones: a draw on debt as far as the plan's rule and limit allow, and the
+    shortfall."""
     room = max(0, plan.terms.debt_limit - account.debt) if plan.terms.overrun == "debt" else 0
     owed = min(credits, room)
     return (((0, owed),) if owed else ()), credits - owed

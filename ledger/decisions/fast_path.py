@@ -1,7 +1,7 @@
-"""Most direct charges are alike: a plain price, taken whole from one lot. They are decided at a glance.
+"""Fast path for direct charges with a plain price that one lot pays whole, which most charges are.
 
-Invariant, held by a property test: what is decided here is what the rules in `charges` decide. Whatever is not surely
-ordinary is left to them, and so is every refusal.
+Invariant, property-tested: a charge that is decided here is equal to what `charges` decides. Everything else, and every
+refusal, is left to `charges`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .context import Context, PriceList
 
 
 def fast_charge(context: Context, command: Charge) -> Charged | None:
-    """The event of an ordinary direct charge; None for any other."""
+    """Return the event of a direct charge that the fast path can decide; None for any other."""
     plan = context.books.plans.get(command.plan)
     if plan is None or command.agent or command.occurred_at is not None:
         return None
@@ -38,7 +38,7 @@ def fast_charge(context: Context, command: Charge) -> Charged | None:
         ):
             return None
         price = prices.credits_of({**usage}, {**command.labels})
-    except Exception:  # noqa: BLE001 - the rules say what is wrong with the policy
+    except Exception:  # noqa: BLE001 - `charges` reports what is wrong with the policy
         return None
     if type(price) is not int or not 0 <= price <= lot.left or price > account.available:
         return None
@@ -54,7 +54,7 @@ def fast_charge(context: Context, command: Charge) -> Charged | None:
 
 
 def _first_lot(account: Account, at: int) -> Lot | None:
-    """The lot that is drawn on first, if nothing is due on the account and nothing keeps it from being charged."""
+    """Return the lot that is drawn on first; None if anything is due on the account or keeps it from being charged."""
     if account.frozen or not account.burn or (account.next_due is not None and account.next_due <= at):
         return None
     lot = account.lots[account.burn[0]]
@@ -62,7 +62,7 @@ def _first_lot(account: Account, at: int) -> Lot | None:
 
 
 def _prices(context: Context, plan: Plan) -> PriceList:
-    """What all ordinary charges of a plan have in common at one time."""
+    """Return what the fast path needs of a plan at the context's time."""
     terms, version = plan.terms, plan.tariff.version
     if terms.record_lines or terms.period == "purchase" or not terms.grants_credits or context.tariffs.any_period(plan):
         return PriceList(plan)
@@ -71,6 +71,6 @@ def _prices(context: Context, plan: Plan) -> PriceList:
         if policy.scope == "request" and derivable(policy):
             reads = policy.reads if terms.unpriced == "refuse" and declares_dimensions(policy) else None
             return PriceList(plan, policy.credits_of, reads, version, kept(terms.period, (), context.at)[0])
-    except Exception:  # noqa: BLE001 - a policy may do anything; the rules say what is wrong with it, after all else
+    except Exception:  # noqa: BLE001 - foreign code; `charges` reports what is wrong with it, in its place
         pass
     return PriceList(plan)

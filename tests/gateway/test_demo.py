@@ -15,11 +15,11 @@ from shares_left import left_by_floors
 
 from chains import Outbox
 from chains.mock import MockChain
-from gateway.cli.errors import Usage
 from gateway.demo import Summary, run
 from gateway.demo.run import SIDE_FILES
 from gateway.demo.shop import OFFERS, SCALE
 from gateway.demo.story import MAX_SLICES
+from gateway.errors import UsageError
 from ledger import Ledger
 from ledger.errors import AlreadyExists, BadData, NotFound, UnknownPlugin
 from ledger.plugins import contract_of
@@ -369,10 +369,10 @@ def test_a_file_that_is_there_is_not_touched(tmp_path, name):
         ({"trace": "long.csv"}, BadData),
         ({"trace": "good.csv", "dimensions": ["pages"]}, BadData),
         ({"trace": "good.csv", "dimensions": ["order_id"]}, BadData),
-        ({"dimensions": ["pages"]}, Usage),
+        ({"dimensions": ["pages"]}, UsageError),
         ({"policy": "unheard_of"}, UnknownPlugin),
-        ({"policy": "time:credits_per_second=fast"}, Usage),
-        ({"policy": "time:"}, Usage),
+        ({"policy": "time:credits_per_second=fast"}, UsageError),
+        ({"policy": "time:"}, UsageError),
         ({"chain": "eip155:1"}, UnknownPlugin),
         ({"chain": "mock:other"}, UnknownPlugin),
     ],

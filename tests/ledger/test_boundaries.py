@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from patience import PATIENCE
 from standing_clock import Clock
 
 from ledger import Adjust, AsyncLedger, Charge, CreatePlan, Ledger, Purchase, RegisterAgent, Request
@@ -185,7 +186,7 @@ def test_a_store_that_fails_at_a_fork_locks_nobody_out() -> None:
         heads = []
         thread = threading.Thread(target=lambda: heads.append(ledger.head.seq), daemon=True)
         thread.start()
-        thread.join(30)
+        thread.join(PATIENCE)
         assert heads == [0]
 
 
@@ -203,7 +204,7 @@ def test_a_job_that_is_left_over_leads_no_queue_that_is_not_its_own() -> None:
 
             def slow(commands: list[object]) -> Any:
                 inside.set()
-                assert go_on.wait(30)
+                assert go_on.wait(PATIENCE)
                 return do(commands)
 
             queue._do = slow

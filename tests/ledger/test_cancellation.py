@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
 from typing import Any
 
 import pytest
+from patience import PATIENCE
 from standing_clock import Clock
 
 from ledger import AsyncLedger, CreatePlan, Ledger, Purchase
@@ -17,7 +18,6 @@ from ledger.events import Limits, Released, Requested
 from ledger.log import Commit, Head
 from ledger.stores.memory import MemoryStore
 
-PATIENCE = 60
 PRO = CreatePlan(plan="pro", owner="acme", credits=1_000, parameters={"per": "call"}, limits=Limits(open=2))
 BUY = Purchase(subscriber="ann", plan="pro")
 

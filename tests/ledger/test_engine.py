@@ -20,6 +20,7 @@ from types import FrameType
 from typing import Any
 
 import pytest
+from patience import PATIENCE
 from standing_clock import BEGIN, SECOND, Clock
 
 from ledger import (
@@ -490,7 +491,7 @@ def test_every_command_of_a_group_gets_the_error_also_the_refused_one(path: Path
 
         def append(self, expected: Head, commit: Commit) -> None:
             entered.release()
-            assert opened.acquire(timeout=60)
+            assert opened.acquire(timeout=PATIENCE)
             super().append(expected, commit)
 
     store = Gate(inner)
@@ -508,7 +509,7 @@ def test_every_command_of_a_group_gets_the_error_also_the_refused_one(path: Path
 
         first = threading.Thread(target=run, args=(ASK,))
         first.start()
-        assert entered.acquire(timeout=60)
+        assert entered.acquire(timeout=PATIENCE)
         followers = [threading.Thread(target=run, args=(command,)) for command in (ASK, REFUSED, BUY)]
         for thread in followers:
             thread.start()
@@ -516,7 +517,7 @@ def test_every_command_of_a_group_gets_the_error_also_the_refused_one(path: Path
             threading.Event().wait(0.001)
         opened.release()
         first.join()
-        assert entered.acquire(timeout=60)
+        assert entered.acquire(timeout=PATIENCE)
         store.fail_with(OutcomeUnknown("no answer"))
         opened.release()
         for thread in followers:
@@ -600,7 +601,7 @@ def said_by_another_thread(ledger: Ledger) -> list[Any]:
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    thread.join(5)
+    thread.join(PATIENCE)
     return said
 
 

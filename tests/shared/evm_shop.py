@@ -84,7 +84,7 @@ class Shop:
 
     def connect(self, key: str = OPERATOR.key, node: dict[str, Any] | None = None, **options: Any) -> EvmChain:
         """One more process's connection, through the node that may fail; `node` are options of `Node`."""
-        asked = Node(self.faulty.url, timeout=5, tries=1, **(node or {}))
+        asked = Node(self.faulty.url, timeout=60, tries=1, **(node or {}))
         files = LeafFiles(self.folder / "leaves")
         contract = SettlementContract(asked, self.contract)
         account = Account.from_key(key)

@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 import pytest
 import scripted_business
+from patience import PATIENCE
 from scripted_business import GAVE_UP, SHARES, STEPS, Business, Told
 
 from ledger import Answer
@@ -75,7 +76,7 @@ def run(folder: Path, *options: str, under: Sequence[str] = ()) -> Run:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=PATIENCE,
     )
     assert not ended.stderr, ended.stderr  # an error that nobody caught, or a warning
     said = [json.loads(line) for line in ended.stdout.splitlines()]
