@@ -17,7 +17,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from ledger import FailSettlement, Ledger, OpenSettlement
+from ledger import ContractRef, FailSettlement, Ledger, OpenSettlement
 from ledger.books import Books
 from ledger.events import Charged
 from ledger.folding import fold
@@ -143,7 +143,7 @@ def _writing(ledger: Ledger, scale: Scale, accounts: int) -> dict[str, float]:
 
 def _call_off(ledger: Ledger) -> None:
     """Let the open batch fail, so that the next point opens it again."""
-    for opened in ledger.batches(CHAIN, CONTRACT):
+    for opened in ledger.batches(ContractRef(CHAIN, CONTRACT)):
         number = opened.batch.number
         ledger.execute(FailSettlement(chain=CHAIN, contract=CONTRACT, number=number, reason="it was measured")).unwrap()
 

@@ -1,9 +1,10 @@
 """Settlement: what was earned leaves the ledger, and is paid on a chain exactly once.
 
     from chains import Outbox, Watcher
+    from ledger import ContractRef
     from ledger.plugins import chain_plugin
 
-    chain = chain_plugin("mock:local").connect("mock:local", "tollbook", where="toll.db.mock")
+    chain = chain_plugin("mock:local").connect(ContractRef("mock:local", "tollbook"), where="toll.db.mock")
     Watcher(ledger, chain).sync()        # purchases and exits that the chain has seen become events
     Outbox(ledger, chain).settle()       # what was earned since the last batch is opened, sent and confirmed
 

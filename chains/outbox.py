@@ -33,10 +33,10 @@ from ledger import (
     Refused,
     SubmitSettlement,
 )
-from ledger.books import Settling
 from ledger.errors import SendUnknown, SettlementStopped
 from ledger.events import SettlementOpened
-from ledger.plugins import Chain, chain_plugin
+from ledger.plugins import Chain, chain_plugin, contract_of
+from ledger.settlement.state import Settling
 
 from . import leaf_file
 from .commitment import to_hex
@@ -66,6 +66,7 @@ class Outbox:
 
     def __init__(self, ledger: Ledger, chain: Chain) -> None:
         self._ledger, self._chain = ledger, chain
+        self._contract_ref = contract_of(chain)
         self._checked = False
 
     def check(self) -> None:
@@ -334,10 +335,10 @@ class Outbox:
     # -- what the log has ----------------------------------------------------------------------------------------------
 
     def _batches(self) -> list[BatchReading]:
-        return self._ledger.batches(self._chain.name, self._chain.contract)
+        return self._ledger.batches(self._contract_ref)
 
     def _settling(self) -> Settling:
-        return self._ledger.settling(self._chain.name, self._chain.contract)
+        return self._ledger.settling(self._contract_ref)
 
     def _next_number(self) -> int:
         return self._settling().number + 1
@@ -346,5 +347,4 @@ class Outbox:
         return [each.batch.number for each in self._batches()]
 
     def _assets(self) -> list[str]:
-        place = self._chain.name, self._chain.contract
-        return [asset for *contract, asset in self._ledger.escrows() if tuple(contract) == place]
+        return [escrow.asset for escrow in self._ledger.escrows() if escrow.contract_ref == self._contract_ref]

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from ledger import (
     Command,
+    ContractRef,
     Escrow,
     EscrowFunding,
     Exit,
@@ -28,7 +29,7 @@ from ledger import (
     Terms,
 )
 from ledger.errors import SettlementStopped
-from ledger.plugins import Chain
+from ledger.plugins import Chain, contract_of
 from ledger.readings import EscrowedLot
 from ledger.settlement.messages import ChainFact
 
@@ -49,6 +50,7 @@ class Watcher:
     def __init__(self, ledger: Ledger, chain: Chain, *, confirmations: int | None = None) -> None:
         """With `confirmations`, purchases are granted with so many blocks on top; without, once they are final."""
         self._ledger, self._chain, self._confirmations = ledger, chain, confirmations
+        self._contract_ref = contract_of(chain)
         self._after, self._checked = 0, False
         self._waiting: list[ChainFact] = []
         self._final: set[str] = set()
@@ -105,7 +107,7 @@ class Watcher:
             elif plan is None:
                 refused.append(Untaken(fact, f"no plan is called {fact.plan} on the chain"))
             else:
-                commands.append((fact, command_of(fact, plan, self._chain.name, self._chain.contract)))
+                commands.append((fact, command_of(fact, plan, self._contract_ref)))
         outcomes = self._ledger.execute_many([command for _, command in commands]) if commands else []
         for (fact, _), outcome in zip(commands, outcomes, strict=True):
             if not outcome.accepted:
@@ -157,15 +159,16 @@ class Watcher:
         return True
 
     def _lots(self) -> list[EscrowedLot]:
-        return self._ledger.escrowed(self._chain.name, self._chain.contract)
+        return self._ledger.escrowed(self._contract_ref)
 
 
 def _may_be_taken(fact: ChainFact) -> bool:
     return fact.final or isinstance(fact, PurchaseMade)
 
 
-def command_of(fact: ChainFact, plan: str, chain: str, contract: str) -> Command:
-    """The command that takes in what a contract said; `plan` is the ledger's name of the fact's plan."""
+def command_of(fact: ChainFact, plan: str, contract_ref: ContractRef) -> Command:
+    """Return the command that imports a fact of that contract; `plan` is the ledger's name of the fact's plan."""
+    chain, contract = contract_ref.chain, contract_ref.contract
     match fact:
         case PurchaseMade():
             shares: Counter[str] = Counter()

@@ -25,8 +25,8 @@ from ledger.statements import Statement, StatementLine, statement
 from replay.reports.exports import Verified
 from replay.workload.moments import calendar_time
 
-from .cli.errors import Usage
-from .cli.spelling import as_known
+from .errors import UsageError
+from .spelling import as_known
 
 
 class Moment(NamedTuple):
@@ -46,7 +46,7 @@ def moment(text: str) -> Moment:
         return Moment(None, calendar_time(text))
     except BadData as error:
         hint = "give a sequence number, a time such as 2023-11-16T18:15:46.680590Z (UTC where it says no zone), or now"
-        raise Usage(str(error), hint) from error
+        raise UsageError(str(error), hint) from error
 
 
 @contextmanager
@@ -57,9 +57,9 @@ def opened(path: Path, warn: bool = True) -> Iterator[Store]:
 
 
 def within(store: Store, seq: int) -> None:
-    """Usage where the log ends before that sequence."""
+    """Raise UsageError where the log ends before that sequence."""
     if seq > (head := store.head().seq):
-        raise Usage(f"the log ends at sequence {head}, before {seq}", "give an earlier sequence")
+        raise UsageError(f"the log ends at sequence {head}, before {seq}", "give an earlier sequence")
 
 
 def reading(store: Store, text: str | None) -> Reading:
@@ -73,7 +73,7 @@ def reading(store: Store, text: str | None) -> Reading:
 
 
 def subscriber_in(now: Reading, subscriber: str) -> str:
-    """The subscriber as the log has it, where it is an EVM address in another spelling. Raises Usage as `as_known`."""
+    """Return the subscriber as the log spells it, if it is an EVM address. Raises UsageError as `as_known` does."""
     return as_known(
         subscriber, lambda name: bool(now.balances(name)), lambda: (account.subscriber for account in now.balances())
     )
@@ -89,7 +89,7 @@ def statement_of(
         within(store, start.seq)
     now = reading(store, upto)
     if start is not None and ((start.seq or 0) > now.seq or (upto is not None and (start.at or 0) > now.at)):
-        raise Usage(f"--from {begin} is later than where the statement ends", "swap --from and --as-of")
+        raise UsageError(f"--from {begin} is later than where the statement ends", "swap --from and --as-of")
     subscriber = subscriber_in(now, subscriber)
     known = takewhile(lambda entry: entry.seq <= now.seq, entries(store.read(0)))
     instants: dict[int, int] = {}

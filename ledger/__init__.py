@@ -48,7 +48,19 @@ from .commands import (
 )
 from .engine import Answer, Ledger, Outcome
 from .errors import LedgerError, PaymentRequired
-from .events import CreditsLimit, Endpoint, Escrow, EscrowFunding, Fact, Leaf, Limits, Payout, RateLimit
+from .events import (
+    ContractRef,
+    CreditsLimit,
+    Endpoint,
+    Escrow,
+    EscrowAsset,
+    EscrowFunding,
+    Fact,
+    Leaf,
+    Limits,
+    Payout,
+    RateLimit,
+)
 from .log import Entry, Head
 from .readings import Balance, BatchReading, Earned, LotReading, Reading, RequestReading
 from .refusals import Reason, Refused
@@ -70,12 +82,14 @@ __all__ = [
     "CommitSettlement",
     "Commitment",
     "ConfirmSettlement",
+    "ContractRef",
     "CreatePlan",
     "CreditsLimit",
     "Earned",
     "Endpoint",
     "Entry",
     "Escrow",
+    "EscrowAsset",
     "EscrowFunding",
     "Exit",
     "ExitPaid",

@@ -1,7 +1,7 @@
 """The async twin: awaits the same queue, and never blocks the event loop.
 
 One executor job drains the queue. Cancelling a waiting caller does not withdraw its command: it may still be done. What
-must not last then (an admission that nobody entered, `disown`) is taken back by who leads the queue, never by a task.
+must not last then (an admission that nobody entered, `abandon`) is taken back by who leads the queue, never by a task.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class AsyncLedger:
     async def execute(self, command: Command) -> Outcome:
         """Do one command, as `Ledger.execute` does."""
         ticket = self.ticket([command])
-        self.ask(ticket)
+        self.enqueue(ticket)
         await ticket.answered
         outcomes: list[Outcome] = outcomes_of(ticket)
         return outcomes[0]
@@ -117,7 +117,7 @@ class AsyncLedger:
         if not listed:
             return []
         ticket = self.ticket(listed)
-        self.ask(ticket)
+        self.enqueue(ticket)
         await ticket.answered
         outcomes: list[Outcome] = outcomes_of(ticket)
         return outcomes
@@ -130,19 +130,19 @@ class AsyncLedger:
         """A ticket for commands (at least one) of the running loop's current task; `ask` puts it into the queue."""
         return AsyncTicket(commands, self._submit_lead)
 
-    def ask(self, ticket: AsyncTicket) -> None:
+    def enqueue(self, ticket: AsyncTicket) -> None:
         """Put a ticket into the queue; await `ticket.answered` then, and read `outcomes_of` it."""
         if ticket.loop not in self._watched:
             self._watch(ticket.loop)
         if self.ledger.queue.enqueue(ticket):
             self._submit_lead(ticket, _at_once)
 
-    def disown(self, ticket: AsyncTicket) -> None:
+    def abandon(self, ticket: AsyncTicket) -> None:
         """Nobody waits for this ticket any more: take it out of the queue, or take back what it did as soon as that is
         known. Returns at once."""
         queue = self.ledger.queue
-        queue.disowned.append(ticket)
-        if not queue.led:
+        queue.abandoned.append(ticket)
+        if not queue.has_leader:
             self._submit(queue.lead)
 
     def request(self, subscriber: str, plan: str, **terms: Unpack[RequestTerms]) -> AsyncRequestContext:
@@ -179,9 +179,9 @@ class AsyncLedger:
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
         queue = self.ledger.queue
-        if queue.led or queue.waits:
+        if queue.has_leader or queue.has_waiting:
             self._watch(loop)
-            if not queue.led:
+            if not queue.has_leader:
                 self._submit(queue.lead)
         else:
             del self._watched[loop]
@@ -203,4 +203,4 @@ class AsyncLedger:
             if not ticket.outcomes:
                 gather()
         finally:
-            self.ledger.queue.lead_for(ticket)
+            self.ledger.queue.lead_in_executor(ticket)

@@ -9,7 +9,6 @@ float, a bool, a NaN, a lone surrogate) is refused there as malformed.
 
 from __future__ import annotations
 
-import hashlib
 from typing import Annotated, Any, Literal, TypeAlias, TypedDict, get_args
 
 import msgspec
@@ -20,11 +19,11 @@ from .events import (
     DAY_SECONDS,
     AdjustReason,
     Endpoint,
-    EscrowFunding,
     Fact,
     Funding,
     Limits,
     Metering,
+    OnContract,
     OnLapse,
     Overrun,
     Unpriced,
@@ -303,7 +302,7 @@ class Adjust(Command, frozen=True, kw_only=True, tag="adjust"):
     note: Text = ""
 
 
-class SettlementCommand(Command, frozen=True, kw_only=True):
+class SettlementCommand(OnContract, Command, frozen=True, kw_only=True):
     """What all commands about a contract on a chain have (`chain` as in CAIP-2)."""
 
     chain: Name
@@ -415,7 +414,6 @@ _NESTING = (CreatePlan, RepricePlan, RegisterAgent, UpdateAgent)
 """Commands with a field that holds anything."""
 
 _encoder = msgspec.json.Encoder()
-_sorted = msgspec.json.Encoder(order="sorted")
 _decoder: msgspec.json.Decoder[AnyCommand] = msgspec.json.Decoder(AnyCommand)
 
 
@@ -448,16 +446,3 @@ def check_kept(given: object, kept: object, deep: int) -> None:
             check_kept(one, other, deep - 1)
     elif given != kept:
         raise ValueError(f"{type(given).__name__} is not a value that can be kept as it is")
-
-
-def fingerprint(command: Command) -> str:
-    """A digest of what the caller gave, without the key and `issued_at`.
-
-    A re-organisation may move a purchase to another block; it stays the same purchase.
-    """
-    command = msgspec.structs.replace(command, key=None, issued_at=None)
-    if isinstance(command, Purchase) and isinstance(command.funding, EscrowFunding):
-        escrow = msgspec.structs.replace(command.funding.escrow, block=0)
-        command = msgspec.structs.replace(command, funding=EscrowFunding(escrow))
-    content = _sorted.encode(command)
-    return hashlib.sha256(content).hexdigest()[:32]

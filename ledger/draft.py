@@ -11,9 +11,11 @@ from typing import TypeVar
 
 import msgspec
 
-from .books import Account, Books
+from .accounts import Account
+from .books import Books
 from .events import Charged, Extended, Recorded, Released, Requested
-from .reducers import reduce, remember_key
+from .identity import remember_key
+from .reducers import reduce
 
 K = TypeVar("K")
 V = TypeVar("V")

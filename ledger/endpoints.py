@@ -37,6 +37,7 @@ def check(endpoint: Endpoint) -> None:
     _compiled(endpoint.url)
 
 
+@lru_cache(maxsize=1024)  # agents are called by few URLs, again and again
 def normalise(url: str) -> tuple[str, str]:
     """A URL as (scheme, host and port; decoded path). Raises ValueError for one that is refused."""
     parts = urlsplit(url)

@@ -33,18 +33,19 @@ from .commands import (
     Tick,
     admit,
 )
-from .decisions import command_refers, decide
-from .decisions.case import NO_EVIDENCE, Case, Decision, Replay
+from .decisions import decide
+from .decisions.context import NO_EVIDENCE, Context, Decision, Replay
 from .draft import Draft
 from .errors import BadData, Closed, Conflict, Damaged, LogError
 from .events import Recorded, decode_one, encode
 from .folding import fold, latest_snapshot, snapshot_of
-from .forking import know, opening
+from .forking import opening, register
+from .identity import referenced_seq
 from .log import Commit, Entry, Head, commit_hash, decode_commit, encode_commit, entries, origin
 from .plugins import HoldingStore, PausingStore, Store, stores
 from .queue import CommandQueue
 from .readings import Reading
-from .refusal_records import RefusalNotes
+from .refusal_records import RefusalRecords
 from .refusals import Refusal, Refused
 from .tariffs import Tariffs
 from .views import Views
@@ -108,20 +109,20 @@ def _check_follows(seq: int, hash_: bytes, commit: Commit) -> None:
 class _Group:
     """What a group of commands has come to so far: its events, and the requests that were refused."""
 
-    def __init__(self, case: Case) -> None:
-        self.case = case
+    def __init__(self, context: Context) -> None:
+        self.context = context
         self.events: list[Recorded] = []
         self.refused: list[tuple[Request, Refused]] = []
         self._draft: Draft | None = None
 
-    def next_case(self) -> Case:
+    def next_context(self) -> Context:
         """What the next command of the group is decided on."""
         if self._draft is None and self.events:
-            draft = Draft.over(self.case.books, self.case.at)
+            draft = Draft.over(self.context.books, self.context.at)
             for event in self.events:
                 draft.record(event)
-            self.case.books = self._draft = draft
-        return self.case
+            self.context.books = self._draft = draft
+        return self.context
 
     def add(self, events: list[Recorded]) -> None:
         """Take in a command's events."""
@@ -143,14 +144,14 @@ class Ledger(Views):
         self._process = os.getpid()
         self._lock = threading.RLock()
         self._queue: CommandQueue[Outcome] = CommandQueue(self._do, self._recall)
-        self._notes = RefusalNotes()
+        self._notes = RefusalRecords()
         self._closed = False
         self._doing: list[object] = []
         self._decided: _Decided | None = None
         self._crowded = False  # whether another process wrote between the last two looks at the head
         self._last_read: list[Entry] = []
         with self._lock:
-            know(self)
+            register(self)
             self._load()
 
     @classmethod
@@ -241,7 +242,7 @@ class Ledger(Views):
         """
         if self._closed or self._process != os.getpid():
             return
-        if self._queue.disowned and not self._read_only:
+        if self._queue.abandoned and not self._read_only:
             self._queue.lead()
         with self._lock:
             self._closed = True
@@ -317,7 +318,7 @@ class Ledger(Views):
                 if overtaken or self._crowded or self._stale:
                     self._catch_up()
                 at, behind = self._moment()
-                group = _Group(Case(self._books, at, self._tariffs, self._store.id, self._head, behind=behind))
+                group = _Group(Context(self._books, at, self._tariffs, self._store.id, self._head, behind=behind))
                 outcomes = [self._decide(group, command) for command in commands]
                 if group.events:
                     noted = self._notes.ready(at)
@@ -342,12 +343,12 @@ class Ledger(Views):
 
     def _decide(self, group: _Group, command: object) -> Answer | Replay | Refused | Exception:
         """Decide one command on what the group has come to, and put its events there."""
-        case = group.next_case()
+        context = group.next_context()
         try:
             admitted = admit(command)
             needed = admitted.key is not None or type(admitted) is Adjust
-            case.evidence = self._evidence(case, group, admitted) if needed else NO_EVIDENCE
-            decision = decide(case, admitted)
+            context.evidence = self._evidence(context, group, admitted) if needed else NO_EVIDENCE
+            decision = decide(context, admitted)
             if not isinstance(decision, Decision):
                 if isinstance(decision, Refused) and isinstance(admitted, Request):
                     group.refused.append((admitted, decision))
@@ -359,17 +360,17 @@ class Ledger(Views):
         own = decision.own
         group.add([*decision.due, *own] if decision.due else own)
         last = self._head.seq + len(group.events)
-        return Answer(last - len(own) + 1, case.at, own[0]) if own else Answer(last, case.at, None)
+        return Answer(last - len(own) + 1, context.at, own[0]) if own else Answer(last, context.at, None)
 
-    def _evidence(self, case: Case, group: _Group, command: AnyCommand) -> Mapping[int, Entry]:
+    def _evidence(self, context: Context, group: _Group, command: AnyCommand) -> Mapping[int, Entry]:
         """The events of closed things that the command is about, read from the log, or from the group before it."""
-        seq = command_refers(command)
-        needed = isinstance(command, Adjust) or seq not in case.books.open
+        seq = referenced_seq(command)
+        needed = isinstance(command, Adjust) or seq not in context.books.open
         if not needed or not 0 < seq <= self._head.seq + len(group.events):
             return NO_EVIDENCE
         if seq <= self._head.seq:
             return {seq: self._entry(seq)}
-        return {seq: Entry(seq, case.at, group.events[seq - self._head.seq - 1])}
+        return {seq: Entry(seq, context.at, group.events[seq - self._head.seq - 1])}
 
     def _append(self, commit: Commit, events: list[Recorded]) -> None:
         self._store.append(self._head, commit)
@@ -481,7 +482,7 @@ class Ledger(Views):
         if self._closed:
             raise Closed("the ledger is closed")
 
-    def _hold_for_fork(self, seconds: float) -> bool:
+    def _pause_for_fork(self, seconds: float) -> bool:
         """Let no thread in, and the store let go of its file, while this process forks; whether that was so."""
         if not self._lock.acquire(timeout=seconds):
             return False
@@ -490,8 +491,8 @@ class Ledger(Views):
                 self._store.pause()
         return True
 
-    def _go_on(self) -> None:
-        """Let others in again, after `_hold_for_fork`."""
+    def _resume_after_fork(self) -> None:
+        """Let others in again, after `_pause_for_fork`."""
         self._lock.release()
 
     def _check_process(self) -> None:

@@ -21,10 +21,12 @@ import msgspec
 from .amounts import check_credits, check_money
 from .values import DAY_SECONDS as DAY_SECONDS
 from .values import AdjustReason as AdjustReason
+from .values import ContractRef as ContractRef
 from .values import CreditsLimit as CreditsLimit
 from .values import Draws as Draws
 from .values import Endpoint as Endpoint
 from .values import Escrow as Escrow
+from .values import EscrowAsset as EscrowAsset
 from .values import EscrowFunding as EscrowFunding
 from .values import Fact as Fact
 from .values import Funding as Funding
@@ -32,6 +34,7 @@ from .values import Kind as Kind
 from .values import Limits as Limits
 from .values import Line as Line
 from .values import Metering as Metering
+from .values import OnContract as OnContract
 from .values import OnLapse as OnLapse
 from .values import Overrun as Overrun
 from .values import RateLimit as RateLimit
@@ -445,7 +448,7 @@ class Lapsed(Event, frozen=True, kw_only=True, tag="lapsed"):
 # -- settlements -------------------------------------------------------------------------------------------------------
 
 
-class Settlement(Event, frozen=True, kw_only=True):
+class Settlement(OnContract, Event, frozen=True, kw_only=True):
     """What all events of a batch have: its number on its chain and contract."""
 
     number: int

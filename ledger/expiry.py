@@ -1,74 +1,75 @@
-"""Time, as one pure function: what has become due on an account.
+"""Events that time has made due on an account, as a pure function: starts, expired requests, lapses.
 
-Events come in the order (instant; started, released, lapsed; id), each with its own instant; what follows from one of
-them (holds that move, credits that return to an expired lot) comes right behind it. Intervals are half-open: a lot
-lives while start ≤ at < expiry, a hold while at < deadline.
+They come in the order (instant; started, released, lapsed; id), each with its own instant, and each directly followed
+by its consequences (holds that move, credits that return to an expired lot). Intervals are half-open: a lot is active
+while start ≤ at < expiry, a hold while at < deadline.
 
-Law, held by a test: writing due events at every instant, or only at the end, gives the same books.
+Invariant, property-tested: writing due events at every instant, or only at the end, gives equal books.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from .accounts import Account, Lot
 from .amounts import split
-from .books import Account, Lot, Plan
+from .catalogue import Plan
 from .events import Lapsed, Recorded, Released, Started, Withdrawn
-from .holds import covering, shares_meters
+from .holds import cover_exposure, shares_meters
 from .lots import EXPIRY_OF_REQUEST, START
 from .reducers import apply
-from .repayment import repaying
+from .repayment import with_repayment
 from .tariffs import Tariffs
 
 
 def due(account: Account, plan: Plan, now: int, tariffs: Tariffs) -> tuple[Account, list[Recorded]]:
-    """The account as it is at `now` (a copy, where anything was due) and the events that made it so."""
+    """Return the account as it is at `now` (a copy if anything was due), and the events that were due."""
     if account.next_due is None or account.next_due > now:
         return account, []
-    ahead, events = account.clone(), []
-    for event in _happen(ahead, plan, now, tariffs):
-        apply(ahead, plan, 0, now, event)
+    updated, events = account.clone(), []
+    for event in _due_events(updated, plan, now, tariffs):
+        apply(updated, plan, 0, now, event)
         events.append(event)
-    return ahead, events
+    return updated, events
 
 
-def _happen(account: Account, plan: Plan, now: int, tariffs: Tariffs) -> Iterator[Recorded]:
-    """The next due event, again and again; the account must have changed by it before the next is asked for."""
+def _due_events(account: Account, plan: Plan, now: int, tariffs: Tariffs) -> Iterator[Recorded]:
+    """Yield the due events in order. The caller must apply each one to the account before it asks for the next."""
     while account.agenda and account.agenda[0][0] <= now:
-        instant, family, name = account.agenda[0]
-        if family == START:
-            lot = account.lots[name]
+        instant, kind, id = account.agenda[0]
+        if kind == START:
+            lot = account.lots[id]
             paid = min(lot.credits - lot.withdrawn, account.debt)
-            yield Started(account=account.number, lot=name, draws=((0, paid),) if paid else (), instant=instant)
+            yield Started(account=account.number, lot=id, draws=((0, paid),) if paid else (), instant=instant)
             yield from _covered(account, plan, instant, tariffs)
-        elif family == EXPIRY_OF_REQUEST:
-            held = [lot for lot, _ in account.requests[name].draws]
-            released = Released(request=name, reason="expired", instant=instant)
-            yield repaying(account, plan, 0, now, instant, released)
+        elif kind == EXPIRY_OF_REQUEST:
+            held = [lot for lot, _ in account.requests[id].draws]
+            released = Released(request=id, reason="expired", instant=instant)
+            yield with_repayment(account, plan, 0, now, instant, released)
             yield from _covered(account, plan, instant, tariffs)
-            yield from lapses(account, plan, held, instant, now)
+            yield from lapse_returned(account, plan, held, instant, now)
         else:
-            yield lapse(account, plan, account.lots[name], instant)
+            yield lapse(account, plan, account.lots[id], instant)
 
 
 def _covered(account: Account, plan: Plan, instant: int, tariffs: Tariffs) -> Iterator[Recorded]:
     if shares_meters(plan, tariffs):
-        yield from covering(account, plan, instant, tariffs)
+        yield from cover_exposure(account, plan, instant, tariffs)
 
 
-def lapses(account: Account, plan: Plan, lots: Sequence[int], instant: int, now: int) -> Iterator[Recorded]:
-    """What lapses at once because it returned, at `instant`, to lots that had expired before; the time of that is the
-    commit's, `now`."""
-    for name in dict.fromkeys(lots):
-        lot = account.lots.get(name)
+def lapse_returned(account: Account, plan: Plan, lots: Sequence[int], instant: int, now: int) -> Iterator[Recorded]:
+    """Yield the lapses of credits that returned, at `instant`, to lots that had expired before. They lapse at the
+    commit's time, `now`."""
+    for lot_id in dict.fromkeys(lots):
+        lot = account.lots.get(lot_id)
         if lot is not None and lot.left and lot.expiry is not None and lot.expiry < instant:
             yield lapse(account, plan, lot, now)
 
 
 def lapse(account: Account, plan: Plan, lot: Lot, instant: int) -> Recorded:
-    """What is left of an expired lot lapses, or leaves with its money where the plan refunds.
+    """Return the event by which the credits left on an expired lot lapse, or are withdrawn if the plan refunds them.
 
-    Whoever was paid by a chain and left gets nothing more: what returns to such a lot is earned.
+    Credits that return to a lot after its subscriber's exit always lapse: the chain has paid out already.
     """
     if plan.terms.on_lapse == "earn" or lot.exited:
         return Lapsed(account=account.number, lot=lot.id, credits=lot.left, instant=instant)
@@ -82,7 +83,7 @@ def lapse(account: Account, plan: Plan, lot: Lot, instant: int) -> Recorded:
 
 
 def refund(lot: Lot, credits: int) -> int:
-    """The unearned money that leaves with `credits` of a lot's left: their part of what the lot has to earn."""
+    """Return the unearned money (the asset's smallest unit) that is refunded with `credits` of what a lot has left."""
     unused = lot.credits - lot.withdrawn - lot.used
     unearned = split(lot.cost - lot.refunded, [lot.used, unused])[1]
     return split(unearned, [credits, unused - credits])[0]

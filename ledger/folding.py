@@ -10,7 +10,7 @@ from .books import KEY_WINDOW, VERSION, Books
 from .errors import LedgerError
 from .events import Recorded
 from .log import Commit, Head, Snapshot, decode_commit
-from .plugins import Store
+from .plugins import LogReader
 from .readings import Reading
 from .reducers import reduce
 
@@ -38,10 +38,10 @@ def snapshot_of(books: Books, head: Head) -> Snapshot:
     return Snapshot(head.seq, head.hash, SNAPSHOT_VERSION, books.dump())
 
 
-def latest_snapshot(store: Store, upto: int | None = None) -> tuple[Books, Snapshot] | None:
+def latest_snapshot(log: LogReader, upto: int | None = None) -> tuple[Books, Snapshot] | None:
     """The books of the latest snapshot, if they stand where it says in this log; a cache that does not is no cache."""
-    snapshot = store.load_snapshot(SNAPSHOT_VERSION, upto)
-    commit = next(store.read(snapshot.seq - 1), None) if snapshot is not None and snapshot.seq > 0 else None
+    snapshot = log.load_snapshot(SNAPSHOT_VERSION, upto)
+    commit = next(log.read(snapshot.seq - 1), None) if snapshot is not None and snapshot.seq > 0 else None
     if snapshot is None or commit is None or (commit.last_seq, commit.hash) != snapshot[:2]:
         return None
     try:
@@ -51,24 +51,24 @@ def latest_snapshot(store: Store, upto: int | None = None) -> tuple[Books, Snaps
     return (books, snapshot) if (books.seq, books.at) == (snapshot.seq, commit.at) else None
 
 
-def as_of(store: Store, *, seq: int | None = None, at: int | None = None) -> Reading:
+def as_of(log: LogReader, *, seq: int | None = None, at: int | None = None) -> Reading:
     """What the books say after sequence `seq`, or at time `at` (UTC microseconds); without either, at the head.
 
     Raises LedgerError for both at once, for anything that is not a whole number, and for a sequence beyond the head.
     """
-    books = books_at(store, seq=seq, at=at)
+    books = books_at(log, seq=seq, at=at)
     return Reading(books, books.at if at is None else max(at, books.at))
 
 
-def books_at(store: Store, *, seq: int | None = None, at: int | None = None) -> Books:
+def books_at(log: LogReader, *, seq: int | None = None, at: int | None = None) -> Books:
     """The books themselves, as `as_of` reads them. Raises as it does."""
     if (seq is not None and at is not None) or not all(value is None or type(value) is int for value in (seq, at)):
         raise LedgerError("a moment is a sequence or a time", "give `seq`, or `at` in UTC microseconds")
-    if seq is not None and seq > (head := store.head().seq):
+    if seq is not None and seq > (head := log.head().seq):
         raise LedgerError(f"the log ends at sequence {head}", "give an earlier sequence")
-    cached = latest_snapshot(store, seq) if at is None else None
+    cached = latest_snapshot(log, seq) if at is None else None
     books = cached[0] if cached is not None else Books()
-    for commit in store.read(books.seq):
+    for commit in log.read(books.seq):
         if (at is not None and commit.at > at) or (seq is not None and commit.first_seq > seq):
             break
         events = decode_commit(commit)

@@ -17,14 +17,14 @@ PATIENCE = 60
 """Seconds that a fork waits for a ledger; then it takes place all the same."""
 
 
-class Pausing(Protocol):
+class ForkAware(Protocol):
     """Something that lets go while a process forks."""
 
-    def _hold_for_fork(self, seconds: float) -> bool:
+    def _pause_for_fork(self, seconds: float) -> bool:
         """Let nobody in, and let go; whether that was so."""
         ...
 
-    def _go_on(self) -> None:
+    def _resume_after_fork(self) -> None:
         """Let others in again."""
         ...
 
@@ -35,12 +35,12 @@ loading = threading.RLock()
 opening = threading.RLock()
 """Held while a store is opened: it is not known yet, and a fork must wait for it too."""
 
-_known: WeakSet[Pausing] = WeakSet()
-_held: list[Pausing] = []
+_known: WeakSet[ForkAware] = WeakSet()
+_held: list[ForkAware] = []
 _locked: list[threading.RLock] = []
 
 
-def know(each: Pausing) -> None:
+def register(each: ForkAware) -> None:
     """From now on it is asked to let go before a fork."""
     with opening:
         _known.add(each)
@@ -51,13 +51,13 @@ def _before() -> None:
         if lock.acquire(timeout=PATIENCE):
             _locked.append(lock)
     for each in list(_known):  # one by one, so that an interrupt leaves none of them held
-        if each._hold_for_fork(PATIENCE):
+        if each._pause_for_fork(PATIENCE):
             _held.append(each)
 
 
 def _after() -> None:
     for each in _held:
-        each._go_on()
+        each._resume_after_fork()
     _held.clear()
     while _locked:
         _locked.pop().release()

@@ -1,40 +1,42 @@
-"""What an account's open requests may still cost, and the holds that cover it together.
+"""Exposure of an account (the most that its open requests may still cost) and the holds that cover it together.
 
-Law, held by a property test: if every open request uses no more than its estimate, then in whatever order they end,
-charged in parts or at once, released, over a period's end or a repricing, none has a shortfall. It holds because the
-holds of an account come to its exposure at least, and a request may hold what its neighbours do not need any more.
+Invariant, property-tested: if every open request uses no more than its estimate, then none has a shortfall, in whatever
+order they end: charged in parts or whole, released, across the end of a period or a repricing. It holds because the
+holds of an account sum to at least its exposure, and a request may take over what other requests no longer need.
 
-Under a tariff whose total is about one request, each request's own hold covers it. Where the total is about a period,
-the requests of the period share one meter: what one of them costs depends on which were charged before it, but what
-all of them cost together does not. So there the holds count together, and move from one request to another.
+Under a tariff of scope `request`, each request's own hold covers it. Under scope `period`, the requests of a period
+share one meter: the cost of one depends on which were charged before it, but the cost of all together does not. So
+their holds count together, and move from one request to another.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from .accounts import Account, Meter, OpenRequest
 from .amounts import add_usage
-from .books import Account, Meter, OpenRequest, Plan, total
+from .catalogue import Plan
 from .events import Draws, Reheld, Usage
 from .plugins import Policy
 from .rating import PolicyFailed, PriceTooLarge, credits, dearest, peak, reads, reads_labels
 from .repayment import free_draws
 from .tariffs import Tariffs
+from .values import total
 
 
 def shares_meters(plan: Plan, tariffs: Tariffs) -> bool:
-    """Whether open requests of a plan may be metered together: one of its tariffs is about a period."""
+    """True if open requests of a plan may share a meter: one of its tariffs has the scope `period`."""
     return plan.terms.grants_credits and tariffs.any_period(plan)
 
 
 def exposure(
     account: Account, plan: Plan, tariffs: Tariffs, more: Sequence[OpenRequest] = (), reserves: bool = True
 ) -> int:
-    """The most credits that the account's open requests, and `more` of them, may still cost within their estimates.
+    """Return the most credits that the account's open requests, and `more` of them, may still cost within estimates.
 
-    With `reserves`, at least 1 for a request that estimates nothing, and of which nothing was charged yet.
+    With `reserves`, at least 1 for a request without an estimate of which nothing was charged yet.
 
-    Raises PolicyFailed or PriceTooLarge as prices do.
+    Raises PolicyFailed or PriceTooLarge.
     """
     alone = 0
     shared: dict[str, _Shared] = {}
@@ -48,12 +50,12 @@ def exposure(
         else:
             together.add(policy, request, rest)
             together.unknown += unknown
-    return alone + sum(_together(account.meters.get(period), each) for period, each in shared.items())
+    return alone + sum(_together(account.meters.get(period), requests) for period, requests in shared.items())
 
 
 class _Shared:
-    """Open requests that move one meter: what they may still use in all (`among`); the part of those under each tariff
-    that is priced by that meter, and how many of them estimate nothing."""
+    """Open requests that share one meter: the usage that all may still add (`among`), the part of it under each tariff
+    that is priced on the meter, and the number of requests without an estimate."""
 
     def __init__(self) -> None:
         self.among: Usage = {}
@@ -63,13 +65,13 @@ class _Shared:
     def add(self, policy: Policy, request: OpenRequest, rest: Usage) -> None:
         """Count a request under its tariff, and under its labels where they may change the price."""
         labels = tuple(sorted(request.labels.items())) if reads_labels(policy) else ()
-        known = self.parts.get((request.tariff, labels))
-        sum_ = rest if known is None else add_usage(known[2], rest)
-        self.parts[request.tariff, labels] = (policy, request.labels, sum_)
+        part = self.parts.get((request.tariff, labels))
+        usage = rest if part is None else add_usage(part[2], rest)
+        self.parts[request.tariff, labels] = (policy, request.labels, usage)
 
 
 def _rest(request: OpenRequest) -> Usage:
-    """What is left of a request's estimate."""
+    """Return the remainder of a request's estimate."""
     used = request.usage
     return {name: units - used.get(name, 0) for name, units in request.estimate.items() if units > used.get(name, 0)}
 
@@ -80,45 +82,45 @@ def _alone(policy: Policy, request: OpenRequest, rest: Usage) -> int:
 
 
 def _together(meter: Meter | None, shared: _Shared) -> int:
-    """What requests that share a period's meter may cost: exactly under one tariff, at most under several."""
+    """Return what requests that share a period's meter may cost: exact under one tariff, a bound under several."""
     before = meter.usage if meter is not None else {}
-    begun = meter is not None and meter.charged
-    most = first = 0
+    started = meter is not None and meter.charged
+    bound = first = 0
     for policy, labels, rest in shared.parts.values():
-        begins = 0 if begun else credits(policy, {}, labels)
+        base = 0 if started else credits(policy, {}, labels)
         read = reads(policy, labels)
         if _reads_the_same(read, rest, shared.among):
-            most += _by_one_tariff(policy, labels, meter, rest)
+            bound += _by_one_tariff(policy, labels, meter, rest)
         else:
-            most += dearest(policy, before, rest, shared.among, labels) + begins
-        first += begins
-    return most + max(0, shared.unknown - first)
+            bound += dearest(policy, before, rest, shared.among, labels) + base
+        first += base
+    return bound + max(0, shared.unknown - first)
 
 
 def _reads_the_same(read: frozenset[str] | None, one: Usage, other: Usage) -> bool:
-    """Whether two usages are the same to a tariff that reads these dimensions (None: all)."""
+    """True if two usages are equal in the dimensions that a tariff reads (None: all)."""
     names = {*one, *other} if read is None else read
     return all(one.get(name, 0) == other.get(name, 0) for name in names)
 
 
 def _by_one_tariff(policy: Policy, labels: dict[str, str], meter: Meter | None, rest: Usage) -> int:
-    """What `rest` may cost where nobody else moves the meter."""
+    """Return what `rest` may cost if no other usage moves the meter."""
     before = meter.usage if meter is not None else {}
     paid = credits(policy, before, labels) if meter is not None and meter.charged else 0
-    most = max(0, peak(policy, before, rest, labels) - paid)
+    rise = max(0, peak(policy, before, rest, labels) - paid)
     if policy.monotone or meter is None or (not meter.shortfall and meter.net >= paid):
-        return most
-    # A total that falls pays for its next rise only as far as it was paid, so here each rise counts. Where it falls on
-    # the way, one unit at least rises by nothing, and the others are all rises.
+        return rise
+    # After a total falls, its next rise is free only as far as it was paid before, so here each rise counts. If the
+    # total falls at all, at least one unit does not rise, so the rises are among one unit less.
     fewer = {name: units - 1 for name, units in rest.items() if units > 1}
-    begins = 0 if meter.charged else credits(policy, {}, labels)
-    return max(most, dearest(policy, before, fewer, rest, labels) + begins)
+    base = 0 if meter.charged else credits(policy, {}, labels)
+    return max(rise, dearest(policy, before, fewer, rest, labels) + base)
 
 
-def covering_own(account: Account, plan: Plan, at: int, tariffs: Tariffs, number: int) -> Iterator[Reheld]:
-    """The event by which free credits cover what a correction left more to be charged of a request, where each request
-    holds its own."""
-    request = account.requests.get(number)
+def cover_own_exposure(account: Account, plan: Plan, at: int, tariffs: Tariffs, request_id: int) -> Iterator[Reheld]:
+    """Yield the event by which available credits cover what a correction added to the cost of one request, where each
+    request holds its own."""
+    request = account.requests.get(request_id)
     if request is None or account.left <= 0 or not plan.terms.grants_credits:
         return
     try:
@@ -126,13 +128,13 @@ def covering_own(account: Account, plan: Plan, at: int, tariffs: Tariffs, number
     except (PolicyFailed, PriceTooLarge):
         return
     if missing > 0:
-        yield _taking_on(account, request, at, missing)
+        yield _hold_more(account, request, at, missing)
 
 
-def covering(account: Account, plan: Plan, at: int, tariffs: Tariffs) -> Iterator[Reheld]:
-    """The event by which free credits cover what the holds do not any more: the oldest request takes them on.
+def cover_exposure(account: Account, plan: Plan, at: int, tariffs: Tariffs) -> Iterator[Reheld]:
+    """Yield the event by which available credits cover what the holds no longer cover: the oldest request holds them.
 
-    A policy that cannot say what its requests cost keeps nobody's credits.
+    Nothing is held where a policy fails to price the requests.
     """
     if account.left <= 0 or not account.requests or not plan.terms.grants_credits:
         return
@@ -141,39 +143,39 @@ def covering(account: Account, plan: Plan, at: int, tariffs: Tariffs) -> Iterato
     except (PolicyFailed, PriceTooLarge):
         return
     if missing > 0:
-        yield _taking_on(account, account.requests[min(account.requests)], at, missing)
+        yield _hold_more(account, account.requests[min(account.requests)], at, missing)
 
 
-def _taking_on(account: Account, request: OpenRequest, at: int, credits: int) -> Reheld:
-    draws = joined(request.draws, free_draws(account, at, min(credits, account.left)))
+def _hold_more(account: Account, request: OpenRequest, at: int, credits: int) -> Reheld:
+    draws = join_draws(request.draws, free_draws(account, at, min(credits, account.left)))
     return Reheld(account=account.number, request=request.id, draws=draws)
 
 
-def lending(account: Account, request: int, missing: int, needed: int) -> Iterator[Reheld]:
-    """The events by which other requests give up to `missing` credits of their holds to `request`, as far as those
-    come to more than `needed`, what the account's open requests may cost once this one is charged.
+def lend(account: Account, request: int, missing: int, needed: int) -> Iterator[Reheld]:
+    """Yield the events by which other requests give up to `missing` credits of their holds to `request`, as far as all
+    holds exceed `needed`, the account's exposure once this request is charged.
 
-    The youngest gives first, of what it drew last; debt that a request holds stays with it.
+    The youngest request gives first, from its last draws; debt that a request holds stays with it.
     """
     own = account.requests[request]
     spare = min(missing, account.held - own.hold - needed)
     lent: Draws = ()
-    for other in sorted(account.requests.values(), key=lambda each: each.id, reverse=True):
+    for other in sorted(account.requests.values(), key=lambda request: request.id, reverse=True):
         if spare <= 0:
             break
         if other is own:
             continue
-        kept, given = _parted(other.draws, spare)
+        kept, given = _split_draws(other.draws, spare)
         if given:
             spare -= total(given)
-            lent = joined(lent, given)
+            lent = join_draws(lent, given)
             yield Reheld(account=account.number, request=other.id, draws=kept)
     if lent:
-        yield Reheld(account=account.number, request=own.id, draws=joined(own.draws, lent))
+        yield Reheld(account=account.number, request=own.id, draws=join_draws(own.draws, lent))
 
 
-def _parted(draws: Draws, credits: int) -> tuple[Draws, Draws]:
-    """Draws without up to `credits` that were drawn last on real lots, and those."""
+def _split_draws(draws: Draws, credits: int) -> tuple[Draws, Draws]:
+    """Split off up to `credits` of the last draws on lots: return the draws that stay and those split off."""
     kept: list[tuple[int, int]] = []
     given: list[tuple[int, int]] = []
     for lot, amount in reversed(draws):
@@ -184,8 +186,8 @@ def _parted(draws: Draws, credits: int) -> tuple[Draws, Draws]:
     return tuple(reversed(kept)), tuple(given)
 
 
-def joined(draws: Draws, more: Draws) -> Draws:
-    """Draws behind draws; what follows on the same lot is one draw."""
+def join_draws(draws: Draws, more: Draws) -> Draws:
+    """Append draws to draws. Adjacent draws on the same lot become one."""
     if draws and more and draws[-1][0] == more[0][0]:
         lot, credits = draws[-1]
         return (*draws[:-1], (lot, credits + more[0][1]), *more[1:])

@@ -1,40 +1,49 @@
-"""What the lots, debts and holds of one account go through, and what time will do to them."""
+"""Changes of the lots, debts and holds of one account, and its agenda of scheduled expiries."""
 
 from __future__ import annotations
 
 from bisect import bisect_left, insort
 
-from .books import NOTHING, Account, Correction, Debt, Lot, Meter, OpenRequest
+from .accounts import (
+    EMPTY,
+    Account,
+    Correction,
+    Debt,
+    Lot,
+    Meter,
+    OpenRequest,
+)
 from .events import Draws
 
-# -- the agenda: what time will do, in its order -----------------------------------------------------------------------
+# -- the agenda: scheduled starts and expiries, in order ---------------------------------------------------------------
 
 START, EXPIRY_OF_REQUEST, EXPIRY_OF_LOT = range(3)
-"""The families of what time does, in their order at one instant."""
+"""The kinds of agenda entries, in their order at one instant."""
 
 
-def schedule(account: Account, instant: int, family: int, name: int) -> None:
-    """Put on the agenda what will happen at an instant."""
-    insort(account.agenda, (instant, family, name))
+def schedule(account: Account, instant: int, kind: int, id: int) -> None:
+    """Add an entry for a lot or request to the agenda; `instant` is UTC microseconds."""
+    insort(account.agenda, (instant, kind, id))
 
 
-def unschedule(account: Account, instant: int, family: int, name: int) -> None:
-    """Take off the agenda what will not happen then; nothing, where it was not there."""
+def unschedule(account: Account, instant: int, kind: int, id: int) -> None:
+    """Remove an entry from the agenda, if it is there."""
     agenda = account.agenda
-    place = bisect_left(agenda, (instant, family, name))
-    if place < len(agenda) and agenda[place] == (instant, family, name):
-        del agenda[place]
+    index = bisect_left(agenda, (instant, kind, id))
+    if index < len(agenda) and agenda[index] == (instant, kind, id):
+        del agenda[index]
 
 
 def move_deadline(account: Account, request: OpenRequest, deadline: int) -> None:
-    """A request expires at another time."""
+    """Move a request's deadline (UTC microseconds)."""
     unschedule(account, request.deadline, EXPIRY_OF_REQUEST, request.id)
     request.deadline = deadline
     schedule(account, deadline, EXPIRY_OF_REQUEST, request.id)
 
 
 def move_expiry(account: Account, lot: Lot, expiry: int | None) -> None:
-    """A lot's end moves. Only what is left can lapse: a lot that is used up has nothing on the agenda."""
+    """Move a lot's expiry (UTC microseconds). Only a lot with credits left is on the agenda, since only they can
+    lapse."""
     if lot.left and lot.expiry is not None:
         unschedule(account, lot.expiry, EXPIRY_OF_LOT, lot.id)
     lot.expiry = expiry
@@ -42,13 +51,13 @@ def move_expiry(account: Account, lot: Lot, expiry: int | None) -> None:
         schedule(account, expiry, EXPIRY_OF_LOT, lot.id)
 
 
-# -- what lots and debts go through ------------------------------------------------------------------------------------
+# -- lots and debts ----------------------------------------------------------------------------------------------------
 
 
 def put(account: Account, lot: Lot, credits: int) -> None:
-    """Credits come to a lot's left; the lot joins the burn order if it had none."""
+    """Add credits to what a lot has left. A lot that had none left joins the burn order."""
     if credits and not lot.left:
-        insort(account.burn, lot.id, key=lambda name: account.lots[name].burn_order)
+        insort(account.burn, lot.id, key=lambda lot_id: account.lots[lot_id].burn_order)
         if lot.expiry is not None:
             schedule(account, lot.expiry, EXPIRY_OF_LOT, lot.id)
     lot.left += credits
@@ -56,7 +65,7 @@ def put(account: Account, lot: Lot, credits: int) -> None:
 
 
 def take(account: Account, lot: Lot, credits: int) -> None:
-    """Credits leave a lot's left; the lot leaves the burn order and the agenda with its last."""
+    """Take credits from what a lot has left. A lot with none left leaves the burn order and the agenda."""
     lot.left -= credits
     account.left -= credits
     if not lot.left and credits:
@@ -66,10 +75,10 @@ def take(account: Account, lot: Lot, credits: int) -> None:
 
 
 def spend(account: Account, draws: Draws, source: int, period: str) -> None:
-    """Draws are spent, and those on lot 0 owed for `source` (and metered in `period`)."""
-    for name, credits in draws:
-        if name:
-            lot = account.lots[name]
+    """Spend draws; those on lot 0 are owed for `source` and metered in `period`."""
+    for lot_id, credits in draws:
+        if lot_id:
+            lot = account.lots[lot_id]
             lot.spent += credits
             take(account, lot, credits)
         else:
@@ -77,14 +86,14 @@ def spend(account: Account, draws: Draws, source: int, period: str) -> None:
 
 
 def owe(account: Account, source: int, credits: int, period: str) -> None:
-    """The account owes more, for a charge, an open request or a reversed lot."""
+    """Add debt for `source`: a charge, an open request or a reversed lot."""
     if credits:
         account.debts.append(Debt(source, credits, period))
         account.debt += credits
 
 
 def forgive(account: Account, source: int, credits: int) -> None:
-    """Debt goes down, latest first: that of `source`; then of reversed lots; then any other that is not held."""
+    """Lower debt, latest first: that of `source`; then of reversed lots; then any other that no open request holds."""
     account.debt -= credits
     own = [debt for debt in reversed(account.debts) if debt.source == source]
     others = [debt for debt in reversed(account.debts) if debt.source not in (source, *account.requests)]
@@ -97,12 +106,12 @@ def forgive(account: Account, source: int, credits: int) -> None:
 
 
 def draw(meter: Meter, lot: int, credits: int) -> None:
-    """A meter has one more draw."""
-    meter.drawn[lot] = meter.drawn.pop(lot, 0) + credits  # the latest drawn stands last
+    """Add a draw to a meter."""
+    meter.drawn[lot] = meter.drawn.pop(lot, 0) + credits  # the latest draw comes last
 
 
 def undraw(meter: Meter, lot: int, credits: int) -> None:
-    """A draw of a meter was given back."""
+    """Remove a returned draw from a meter."""
     rest = meter.drawn.get(lot, 0) - credits
     if rest > 0:
         meter.drawn[lot] = rest
@@ -111,9 +120,9 @@ def undraw(meter: Meter, lot: int, credits: int) -> None:
 
 
 def pay_debts(account: Account, draws: Draws) -> None:
-    """Lots pay what is owed, oldest debt first."""
-    for name, credits in draws:
-        lot = account.lots[name]
+    """Let lots pay the account's debt, oldest first."""
+    for lot_id, credits in draws:
+        lot = account.lots[lot_id]
         account.debt -= credits
         take(account, lot, credits)
         while credits:
@@ -127,7 +136,7 @@ def pay_debts(account: Account, draws: Draws) -> None:
 
 
 def _repay(account: Account, lot: Lot, debt: Debt, credits: int) -> None:
-    """A debt draw becomes the lot's: of an open request it is held there, of anything else it is spent."""
+    """Move draws on debt to the lot: held for an open request, spent for anything else."""
     if (request := account.requests.get(debt.source)) is not None:
         lot.held += credits
         request.draws = _relabel(request.draws, lot.id, credits)
@@ -142,19 +151,19 @@ def _repay(account: Account, lot: Lot, debt: Debt, credits: int) -> None:
 
 
 def _relabel(draws: Draws, lot: int, credits: int) -> Draws:
-    """Draws in which the first `credits` drawn on debt are drawn on `lot` instead."""
+    """Return draws in which the first `credits` drawn on debt are drawn on `lot` instead."""
     changed: list[tuple[int, int]] = []
-    for name, amount in draws:
-        part = min(amount, credits) if name == 0 else 0
+    for lot_id, amount in draws:
+        part = min(amount, credits) if lot_id == 0 else 0
         credits -= part
         changed += [(lot, part)] if part else []
-        changed += [(name, amount - part)] if amount > part else []
+        changed += [(lot_id, amount - part)] if amount > part else []
     return tuple(changed)
 
 
 def correction_of(account: Account, charge: int) -> Correction:
-    """What became of a charge since, to be changed."""
-    if account.corrections is NOTHING:
+    """Return the correction of a charge, which the caller may change; a new one if there is none."""
+    if account.corrections is EMPTY:
         account.corrections = {}
     return account.corrections.setdefault(charge, Correction())
 
@@ -163,32 +172,32 @@ def correction_of(account: Account, charge: int) -> Correction:
 
 
 def hold(account: Account, draws: Draws) -> None:
-    """An open request holds draws. What it holds of lot 0 is debt already."""
-    for name, credits in draws:
+    """Hold draws for an open request. Draws on lot 0 are debt already."""
+    for lot_id, credits in draws:
         account.held += credits
-        if name:
-            lot = account.lots[name]
+        if lot_id:
+            lot = account.lots[lot_id]
             take(account, lot, credits)
             lot.held += credits
 
 
 def rehold(account: Account, request: OpenRequest, draws: Draws) -> None:
-    """A request holds other draws than before. Debt that it holds stays debt that it holds."""
-    for name, credits in request.draws:
+    """Replace a request's held draws. Debt that it holds stays held."""
+    for lot_id, credits in request.draws:
         account.held -= credits
-        if name:
-            account.lots[name].held -= credits
-            put(account, account.lots[name], credits)
+        if lot_id:
+            account.lots[lot_id].held -= credits
+            put(account, account.lots[lot_id], credits)
     hold(account, draws)
     request.draws = draws
 
 
 def unhold(account: Account, request: OpenRequest) -> None:
-    """All that a request holds returns."""
-    for name, credits in request.draws:
+    """Return all that a request holds."""
+    for lot_id, credits in request.draws:
         account.held -= credits
-        if name:
-            lot = account.lots[name]
+        if lot_id:
+            lot = account.lots[lot_id]
             lot.held -= credits
             put(account, lot, credits)
         else:
@@ -196,7 +205,7 @@ def unhold(account: Account, request: OpenRequest) -> None:
 
 
 def unfund(account: Account, lot: Lot, credits: int) -> None:
-    """So many credits of a lot were never paid: what is left goes first; what was spent or is held becomes debt."""
+    """Take unpaid credits from a lot: first what is left; what was spent or is held becomes debt."""
     rest = min(credits, lot.left)
     spent = min(credits - rest, lot.spent)
     take(account, lot, rest)
@@ -206,7 +215,7 @@ def unfund(account: Account, lot: Lot, credits: int) -> None:
     for request in account.requests.values():
         if not credits:
             break
-        part = min(credits, sum(amount for name, amount in request.draws if name == lot.id))
+        part = min(credits, sum(amount for lot_id, amount in request.draws if lot_id == lot.id))
         if part:
             credits -= part
             lot.held -= part
@@ -215,11 +224,11 @@ def unfund(account: Account, lot: Lot, credits: int) -> None:
 
 
 def _unfunded(draws: Draws, lot: int, credits: int) -> Draws:
-    """Draws in which the last `credits` drawn on `lot` are drawn on debt instead."""
+    """Return draws in which the last `credits` drawn on `lot` are drawn on debt instead."""
     changed: list[tuple[int, int]] = []
-    for name, amount in reversed(draws):
-        part = min(amount, credits) if name == lot else 0
+    for lot_id, amount in reversed(draws):
+        part = min(amount, credits) if lot_id == lot else 0
         credits -= part
         changed += [(0, part)] if part else []
-        changed += [(name, amount - part)] if amount > part else []
+        changed += [(lot_id, amount - part)] if amount > part else []
     return tuple(reversed(changed))

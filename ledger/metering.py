@@ -97,7 +97,7 @@ class RequestContext:
     def __init__(self, ledger: Ledger, command: Request) -> None:
         self._ledger, self._command = ledger, command
         self._held: HeldRequest | None = None
-        self._disowned = ledger.queue.disowned
+        self._abandoned = ledger.queue.abandoned
 
     def __enter__(self) -> HeldRequest:
         queue, ticket = self._ledger.queue, _Entering([self._command])
@@ -109,7 +109,7 @@ class RequestContext:
             raise
         except BaseException:
             if ticket.error is None:
-                self._disowned.append(ticket)  # no other interrupt comes before this one step
+                self._abandoned.append(ticket)  # no other interrupt comes before this one step
                 queue.lead()
             raise
 
@@ -122,10 +122,10 @@ class RequestContext:
                 # A refusal here means that it has expired meanwhile: then nothing is held any more.
                 self._ledger.execute(held.release(error))
             except Exception:
-                self._disowned.append(held)  # it could not be written now
+                self._abandoned.append(held)  # it could not be written now
                 raise
             except BaseException:
-                self._disowned.append(held)  # no other interrupt comes before this one step
+                self._abandoned.append(held)  # no other interrupt comes before this one step
                 self._ledger.queue.lead()
                 raise
 
@@ -161,7 +161,7 @@ class AsyncRequestContext:
         ledger = self._ledger
         ticket = ledger.ticket([self._command])
         try:
-            ledger.ask(ticket)
+            ledger.enqueue(ticket)
             await ticket.answered
             outcomes: list[Outcome] = outcomes_of(ticket)
             self._held = AsyncHeldRequest(ledger, outcomes[0].unwrap())
@@ -170,7 +170,7 @@ class AsyncRequestContext:
             raise
         except BaseException:
             if ticket.error is None:
-                ledger.disown(ticket)
+                ledger.abandon(ticket)
             raise
 
     async def __aexit__(

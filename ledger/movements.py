@@ -18,10 +18,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from .amounts import split
-from .books import consume, total
 from .events import (
     Adjusted,
     Charged,
+    ContractRef,
     Draws,
     Event,
     Lapsed,
@@ -40,6 +40,7 @@ from .events import (
     Withdrawn,
 )
 from .log import Entry
+from .values import consume, total
 
 CREDITS = "credits"
 """The unit of legs of credits; the unit of other legs is their asset."""
@@ -81,7 +82,7 @@ class Journal:
         self._returned: dict[int, int] = {}
         self._holds: dict[int, tuple[int, Draws]] = {}
         self._debts: dict[int, list[tuple[int, int]]] = defaultdict(list)
-        self._batches: dict[tuple[str, str, int], tuple[str, tuple[Payout, ...]]] = {}
+        self._batches: dict[tuple[ContractRef, int], tuple[str, tuple[Payout, ...]]] = {}
 
     def post(self, entry: Entry) -> list[Leg]:
         """Post an event. Returns its legs."""
@@ -270,11 +271,11 @@ class Journal:
     # -- batches -------------------------------------------------------------------------------------------------------
 
     def _opened(self, seq: int, event: SettlementOpened | SettlementAdopted) -> None:
-        self._batches[event.chain, event.contract, event.number] = (event.asset, event.payouts)
+        self._batches[event.contract_ref, event.number] = (event.asset, event.payouts)
         self._pay(_pay(event.asset, event.payouts, "deferred", "due"))
 
     def _ended(self, seq: int, event: SettlementConfirmed | SettlementFailed) -> None:
-        asset, payouts = self._batches.pop((event.chain, event.contract, event.number), ("", ()))
+        asset, payouts = self._batches.pop((event.contract_ref, event.number), ("", ()))
         goal = "settled" if isinstance(event, SettlementConfirmed) else "deferred"
         self._pay(_pay(asset, payouts, "due", goal))
 

@@ -27,7 +27,7 @@ import pluggy
 
 from . import forking
 from .errors import LedgerError, UnknownPlugin
-from .events import Line
+from .events import ContractRef, Line
 from .settlement.messages import Attempt, Batch, ChainFact, Commitment, Found, Standing
 
 if TYPE_CHECKING:
@@ -147,11 +147,8 @@ PolicyFactory: TypeAlias = Callable[[Mapping[str, Any]], Policy]
 """Makes a policy from its parameters. Raises ValueError where they are not right."""
 
 
-class Store(Protocol):
-    """Where commits become durable. Compare-and-append is all that it must offer; `stores.conformance` checks it.
-
-    A store is used by one thread at a time: the engine sees to that.
-    """
+class LogReader(Protocol):
+    """Reads the commits and snapshots of a log. One thread uses it at a time."""
 
     @property
     def id(self) -> str:
@@ -159,8 +156,27 @@ class Store(Protocol):
         ...
 
     def head(self) -> Head:
-        """The last commit's place: its last sequence and its hash."""
+        """Return the end of the log: its last sequence, the hash there and its time."""
         ...
+
+    def read(self, after: int = 0) -> Iterator[Commit]:
+        """Yield all commits with an event after that sequence, in order."""
+        ...
+
+    def load_snapshot(self, version: str, upto: int | None = None) -> Snapshot | None:
+        """Return the latest whole snapshot of that version, at or before sequence `upto`; None where there is none."""
+        ...
+
+    def close(self) -> None:
+        """Release everything. A second call does nothing."""
+        ...
+
+
+class Store(LogReader, Protocol):
+    """Where commits become durable. Compare-and-append is all that it must offer; `ledger.testing.stores` checks it.
+
+    A store is used by one thread at a time: the engine sees to that.
+    """
 
     def append(self, expected: Head, commit: Commit) -> None:
         """Make the commit durable if the head is still `expected`.
@@ -169,20 +185,24 @@ class Store(Protocol):
         """
         ...
 
-    def read(self, after: int = 0) -> Iterator[Commit]:
-        """All commits with an event after that sequence, in order."""
-        ...
-
-    def load_snapshot(self, version: str, upto: int | None = None) -> Snapshot | None:
-        """The latest whole snapshot of that version, at or before sequence `upto`; None where there is none."""
-        ...
-
     def save_snapshot(self, snapshot: Snapshot) -> None:
         """Keep a snapshot. It is a cache: losing it changes nothing but time."""
         ...
 
-    def close(self) -> None:
-        """Let go of everything. A second call does nothing."""
+
+@runtime_checkable
+class ReadableStore(Protocol):
+    """A store may offer this too: then readings go on while a commit is being written.
+
+    Without it they read the store itself, in parts, and wait for a commit that is being written.
+    """
+
+    def reader(self) -> LogReader:
+        """Return a reader of the same log, for another thread than the one that writes.
+
+        It sees every commit whose append has returned. While one of its calls runs, another thread may append to the
+        store, or close the reader, which raises Closed then. It is closed before the store is.
+        """
         ...
 
 
@@ -319,8 +339,8 @@ class ChainPlugin(Protocol):
         """Raises ValueError where no leaf of this kind of chain can name that subscriber or plan."""
         ...
 
-    def check_money(self, chain: str, contract: str, asset: str, shares: Mapping[str, int]) -> None:
-        """Raises ValueError for a sale's money that no batches of that contract could charge and pay to its receivers:
+    def check_money(self, contract_ref: ContractRef, asset: str, shares: Mapping[str, int]) -> None:
+        """Raise ValueError for a sale's money that no batches of that contract could charge and pay to its receivers:
         an asset, a contract or a receiver that has no such name there, an amount beyond what a leaf or a price has room
         for. An amount beyond `max_payout` is no reason: several batches pay it."""
         ...
@@ -329,8 +349,8 @@ class ChainPlugin(Protocol):
         """The root, the leaf file's hash and the digest. Raises ValueError for leaves that cannot be committed to."""
         ...
 
-    def connect(self, chain: str, contract: str, **options: Any) -> Chain:  # noqa: ANN401 - each kind has its own
-        """The contract on the chain of that CAIP-2 name. Raises ChainUnavailable, or BadData for a wrong option."""
+    def connect(self, contract_ref: ContractRef, **options: Any) -> Chain:  # noqa: ANN401 - each kind has its own
+        """Connect to a contract. Raises ChainUnavailable, or BadData for a wrong option."""
         ...
 
 
@@ -422,6 +442,11 @@ def _register(found: dict[str, F], kind: str, name: str, factory: F) -> None:
 policies: Registry[PolicyFactory] = Registry("pricing policy", "tollbook.pricing", "register_policies")
 stores: Registry[StoreFactory] = Registry("store", "tollbook.stores", "register_stores")
 chains: Registry[ChainPlugin] = Registry("chain", "tollbook.chains", "register_chains")
+
+
+def contract_of(chain: Chain) -> ContractRef:
+    """Return which contract a connection is to."""
+    return ContractRef(chain.name, chain.contract)
 
 
 def chain_plugin(chain: str) -> ChainPlugin:

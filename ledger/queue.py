@@ -12,7 +12,7 @@ progress hangs on a cleanup that it could cut short:
 - A ticket is in the queue, or in the group of who has the turn, or in both; the group stays in its place until all of
   it are answered. Who finds a group when it takes the turn answers it for the leader that is gone: with what that
   leader decided, where the log has it, and else that nothing was written.
-- Who gives up on an admission says so by one step (`CommandQueue.disowned`), and whoever leads next takes it back.
+- Who gives up on an admission says so by one step (`CommandQueue.abandoned`), and whoever leads next takes it back.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Ticket(Protocol[T]):
         """Make the caller the next leader. It may be told twice."""
 
 
-class Disowned(Protocol):
+class Abandoned(Protocol):
     """A ticket whose caller is gone, and who wants nothing of it to last."""
 
     def undo(self) -> Sequence[object]:
@@ -99,12 +99,12 @@ class ThreadTicket(Generic[T]):
 
 
 class _Undoing:
-    """A ticket of the queue's own: what takes back what others disowned. It stays to be done until it is answered."""
+    """A ticket of the queue's own: what takes back what others abandoned. It stays to be done until it is answered."""
 
     loop, leads = None, False
 
-    def __init__(self, disowned: deque[Disowned]) -> None:
-        self._disowned, self._these = disowned, list(disowned)
+    def __init__(self, abandoned: deque[Abandoned]) -> None:
+        self._abandoned, self._these = abandoned, list(abandoned)
         self.commands: Sequence[object] = [command for each in self._these for command in each.undo()]
         self.outcomes: list[Any] = []
         self.error: BaseException | None = None
@@ -114,7 +114,7 @@ class _Undoing:
         if self.error is None:
             for each in self._these:
                 with suppress(ValueError):
-                    self._disowned.remove(each)
+                    self._abandoned.remove(each)
 
     def lead(self) -> None:
         """It is never named."""
@@ -137,7 +137,7 @@ class CommandQueue(Generic[T]):
         self._turn = threading.Lock()
         self._group: list[Ticket[T]] = []  # of who has the turn
         self._begun: list[object] | None = None  # the commands of the group, once they may have been given to `do`
-        self.disowned: deque[Disowned] = deque()
+        self.abandoned: deque[Abandoned] = deque()
         """Tickets whose callers are gone: to append one here is all that it takes to have it taken back, by whoever
         leads next; `lead` makes that now."""
 
@@ -190,16 +190,16 @@ class CommandQueue(Generic[T]):
                 elif ticket is not None and (ticket.outcomes or ticket.error is not None):
                     return
                 self._begun = None
-                undoing = self._take_back() if self.disowned else None
+                undoing = self._take_back() if self.abandoned else None
                 self._take()
                 if self._group:
                     self._do_group()
             self._hand_over()
             ticket = None
-            # What was disowned meanwhile has nobody else to wait for; what could not be taken back waits.
-            again = bool(self.disowned) and self._leader is None and (undoing is None or undoing.error is None)
+            # What was abandoned meanwhile has nobody else to wait for; what could not be taken back waits.
+            again = bool(self.abandoned) and self._leader is None and (undoing is None or undoing.error is None)
 
-    def lead_for(self, ticket: Ticket[T]) -> None:
+    def lead_in_executor(self, ticket: Ticket[T]) -> None:
         """Lead in a job of its own for a caller who waits elsewhere, if that one still waits: a job may come twice, or
         late. Whatever ends the job, nobody waits for it."""
         if ticket.outcomes or ticket.error is not None:
@@ -211,13 +211,13 @@ class CommandQueue(Generic[T]):
             raise
 
     @property
-    def waits(self) -> bool:
-        """Whether anybody may wait for an answer."""
+    def has_waiting(self) -> bool:
+        """True if a caller may wait for an answer."""
         return bool(self._queue or self._group)
 
     @property
-    def led(self) -> bool:
-        """Whether somebody has the turn: what was queued or disowned before its end is done, or handed on, after it."""
+    def has_leader(self) -> bool:
+        """True if a leader has the turn. What was queued or abandoned before its end is done or handed on after it."""
         return self._turn.locked()
 
     # -- by who has the turn -------------------------------------------------------------------------------------------
@@ -268,11 +268,11 @@ class CommandQueue(Generic[T]):
             first.wake(others)
 
     def _take_back(self) -> _Undoing | None:
-        """What was disowned is not begun, or is undone first of all; every step of it may be repeated."""
-        for each in tuple(self.disowned):
+        """What was abandoned is not begun, or is undone first of all; every step of it may be repeated."""
+        for each in tuple(self.abandoned):
             with suppress(ValueError):
                 self._queue.remove(cast(Ticket[T], each))
-        undoing = _Undoing(self.disowned)
+        undoing = _Undoing(self.abandoned)
         if not undoing.commands:
             undoing.wake()
             return None

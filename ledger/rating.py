@@ -16,7 +16,7 @@ from .errors import LedgerError
 from .events import Line
 from .plugins import DerivablePolicy, PeakingPolicy, Policy, Price, ReadingPolicy, SharingPolicy
 
-NOTHING: Mapping[str, int] = {}
+EMPTY: Mapping[str, int] = {}
 
 
 class PolicyFailed(LedgerError):
@@ -94,7 +94,7 @@ def marginal(
 ) -> tuple[int, tuple[Line, ...]]:
     """What `usage` costs on top of `before`, negative where the total falls, and the lines that come to it."""
     if before is None:
-        price = total(policy, add_usage(NOTHING, usage), labels)
+        price = total(policy, add_usage(EMPTY, usage), labels)
         return _bounded(price.credits), price.lines
     after = total(policy, add_usage(before, usage), labels)
     earlier = total(policy, before, labels).credits
@@ -107,7 +107,7 @@ def difference(
 ) -> int:
     """What `usage` costs on top of `before`, negative where the total falls: `marginal` without its lines."""
     if before is None:
-        return _bounded(credits(policy, add_usage(NOTHING, usage) if 0 in usage.values() else usage, labels))
+        return _bounded(credits(policy, add_usage(EMPTY, usage) if 0 in usage.values() else usage, labels))
     return _bounded(credits(policy, add_usage(before, usage), labels) - credits(policy, before, labels))
 
 
@@ -155,7 +155,7 @@ def unpriced(policy: Policy, usage: Mapping[str, int], labels: Mapping[str, str]
 
 def reads(policy: Policy, labels: Mapping[str, str]) -> frozenset[str] | None:
     """The dimensions that the policy has a rate for, as it says; None where any may count. Raises PolicyFailed."""
-    if not says_what_it_reads(policy):
+    if not declares_dimensions(policy):
         return None
     try:
         read = policy.reads({**labels})
@@ -174,7 +174,7 @@ def _shares(policy: Policy) -> TypeGuard[SharingPolicy]:
     return hasattr(type(policy), "dearest")
 
 
-def says_what_it_reads(policy: Policy) -> TypeGuard[ReadingPolicy]:
+def declares_dimensions(policy: Policy) -> TypeGuard[ReadingPolicy]:
     """Whether a policy tells priced units from others."""
     return hasattr(type(policy), "reads")
 

@@ -11,11 +11,13 @@ from html import escape
 
 import msgspec
 
-from .books import Account, BatchState, Books, Lot, Settling, copied
-from .events import Escrow, Recorded
+from .accounts import Account, Lot
+from .books import Books
+from .events import ContractRef, Escrow, EscrowAsset, Recorded
 from .expiry import due
 from .settlement.messages import Attempt, Batch
 from .settlement.netting import batch, leaf_plan
+from .settlement.state import BatchState, Settling, detached_copy
 from .tariffs import Tariffs
 
 
@@ -210,20 +212,20 @@ class Reading:
             for asset in sorted({*earned, *settled})
         ]
 
-    def escrows(self) -> list[tuple[str, str, str]]:
-        """The chains, contracts and assets in which there is something to settle, or was."""
+    def escrows(self) -> list[EscrowAsset]:
+        """Return the contracts and assets in which there is something to settle, or was; sorted."""
         found = {
-            (lot.escrow.chain, lot.escrow.contract, lot.asset)
+            EscrowAsset(lot.escrow.contract_ref, lot.asset)
             for account in self._books.accounts.values()
             for lot in account.lots.values()
             if lot.escrow is not None
         }
         for settling in self._books.settlings.values():
-            found |= {(settling.chain, settling.contract, asset) for asset in settling.leaves}
+            found |= {EscrowAsset(settling.contract_ref, asset) for asset in settling.leaves}
         return sorted(found)
 
-    def escrowed(self, chain: str, contract: str) -> list[EscrowedLot]:
-        """The lots whose money a contract holds, without those that were reversed, in the order of the accounts."""
+    def escrowed(self, contract_ref: ContractRef) -> list[EscrowedLot]:
+        """Return the lots whose money a contract holds, except reversed ones, in the order of the accounts."""
         return [
             EscrowedLot(
                 id=lot.id,
@@ -235,18 +237,16 @@ class Reading:
             )
             for account in self._books.accounts.values()
             for lot in account.lots.values()
-            if lot.escrow is not None
-            and (lot.escrow.chain, lot.escrow.contract) == (chain, contract)
-            and not lot.reversed
+            if lot.escrow is not None and lot.escrow.contract_ref == contract_ref and not lot.reversed
         ]
 
-    def settling(self, chain: str, contract: str) -> Settling:
-        """What is settled, and is being settled, in a contract on a chain."""
-        return copied(self._books.settling(chain, contract))
+    def settling(self, contract_ref: ContractRef) -> Settling:
+        """Return what is settled, and is being settled, in a contract."""
+        return detached_copy(self._books.settling(contract_ref))
 
-    def batches(self, chain: str, contract: str, ledger: str) -> list[BatchReading]:
-        """The open batches of a contract, in the order of their numbers; `ledger` is this ledger's id."""
-        settling = self._books.settling(chain, contract)
+    def batches(self, contract_ref: ContractRef, ledger: str) -> list[BatchReading]:
+        """Return the open batches of a contract, in the order of their numbers; `ledger` is this ledger's id."""
+        settling = self._books.settling(contract_ref)
         return [
             BatchReading(
                 seq=opened.seq,

@@ -9,22 +9,18 @@ from __future__ import annotations
 
 from typing import TypeVar, assert_never, cast
 
-from .amounts import SECOND, add_usage
-from .books import (
-    NOTHING,
+from .accounts import (
+    EMPTY,
     Account,
-    Agent,
-    Books,
     Lot,
     Meter,
     OpenRequest,
-    Plan,
     Reversal,
-    consume,
-    digest,
     share_terms,
-    total,
 )
+from .amounts import SECOND, add_usage
+from .books import Books
+from .catalogue import Agent, Plan
 from .events import (
     Adjusted,
     AgentRegistered,
@@ -33,12 +29,11 @@ from .events import (
     Charged,
     CreditsLimit,
     Draws,
+    EscrowAsset,
     EscrowFunding,
     Event,
     Extended,
-    Fact,
     Frozen,
-    Funding,
     Lapsed,
     PlanCreated,
     PlanRepriced,
@@ -58,6 +53,7 @@ from .events import (
     decode_one,
     encode,
 )
+from .identity import fact_digest, payment_digest, remember_key
 from .lots import (
     EXPIRY_OF_REQUEST,
     START,
@@ -81,6 +77,7 @@ from .lots import (
 )
 from .periods import kept
 from .settlement.netting import lots_in, reduce_settlement
+from .values import consume, total
 
 E = TypeVar("E", bound=Event)
 
@@ -131,34 +128,6 @@ def own(event: E) -> E:
     return cast(E, decode_one(encode(event)))
 
 
-def remember_key(books: Books, seq: int, event: Recorded) -> None:
-    """Remember the key of a command's first event, in the scope of its account, or for the catalogue of its owner."""
-    if event.key is not None and event.fingerprint is not None:
-        books.remember(_key_digest(books, event, event.key), bytes.fromhex(event.fingerprint), seq)
-
-
-def _key_digest(books: Books, event: Recorded, key: str) -> bytes:
-    match event:
-        case PlanCreated() | AgentRegistered():
-            return owner_key(event.owner, key)
-        case PlanRepriced() | PlanRetired():
-            return owner_key(books.plans[event.plan].terms.owner, key)
-        case AgentRetired():
-            return owner_key(books.agents[event.agent].terms.owner, key)
-        case _:
-            return account_key(books.account_of(event), key)
-
-
-def owner_key(owner: str, key: str) -> bytes:
-    """The digest of a catalogue command's key, scoped to the builder."""
-    return digest(f"owner {owner}", key)
-
-
-def account_key(account: int, key: str) -> bytes:
-    """The digest of a key, scoped to its account."""
-    return digest(f"account {account}", key)
-
-
 def _reduce_account(books: Books, seq: int, at: int, event: Recorded) -> None:
     match event:
         case Requested():
@@ -207,19 +176,6 @@ def _open_account(books: Books, seq: int, event: Purchased) -> None:
         books.payments[payment] = (bytes.fromhex(event.fingerprint or ""), seq)
 
 
-def payment_digest(funding: Funding, payment: str) -> bytes | None:
-    """Under what the books remember a payment for ever: the escrow's purchase, or its own id; None without either."""
-    if isinstance(funding, EscrowFunding):
-        escrow = funding.escrow
-        return digest(f"{len(escrow.chain)} {escrow.chain} {escrow.contract}", escrow.purchase)
-    return digest("payment", payment) if payment else None
-
-
-def fact_digest(fact: Fact) -> bytes:
-    """Under what the books remember for ever what a chain said."""
-    return digest(f"fact {len(fact.chain)} {fact.chain} {fact.contract}", fact.id)
-
-
 def late_until(plan: Plan, request: OpenRequest) -> int:
     """Until when an expired request may still be charged, half-open."""
     return request.deadline + plan.terms.late_seconds * SECOND
@@ -242,7 +198,7 @@ def apply(account: Account, plan: Plan, seq: int, at: int, event: Recorded) -> N
             _close(account, request)
             if event.reason == "expired":
                 request.draws = ()
-                if account.late is NOTHING:
+                if account.late is EMPTY:
                     account.late = {}
                 account.late[request.id] = request
             pay_debts(account, event.repaid)
@@ -324,7 +280,7 @@ def _withdrawn(account: Account, at: int, event: Withdrawn) -> None:
         lot = account.lots[name]
         lot.refunded += money
         if lot.escrow is not None:
-            _keep_unpaid(account, unpaid_name(lot.escrow.chain, lot.escrow.contract, lot.asset), money)
+            _keep_unpaid(account, unpaid_name(EscrowAsset(lot.escrow.contract_ref, lot.asset)), money)
         if not lot.started:
             if lot.refunded == lot.cost:
                 _remove(account, lot)  # it leaves whole, before it counted anywhere
@@ -332,24 +288,25 @@ def _withdrawn(account: Account, at: int, event: Withdrawn) -> None:
             lot.expiry = _ended(lot, at)
     if event.fact is not None:
         account.leaving = True
-        place = event.fact.chain, event.fact.contract, event.asset
-        _keep_unpaid(account, unpaid_name(*place), -event.paid)
-        for lot in lots_in(account, *place):
+        escrow = EscrowAsset(event.fact.contract_ref, event.asset)
+        _keep_unpaid(account, unpaid_name(escrow), -event.paid)
+        for lot in lots_in(account, escrow):
             if lot.started:
                 move_expiry(account, lot, _ended(lot, at))
                 lot.exited = True
 
 
-def unpaid_name(chain: str, contract: str, asset: str) -> str:
-    """Under what an account keeps the money that left its lots and that a chain still holds."""
-    return f"{len(chain)} {len(contract)} {chain} {contract} {asset}"
+def unpaid_name(escrow: EscrowAsset) -> str:
+    """Return the key in `Account.unpaid` of the money that left the account's lots and that this escrow still holds."""
+    chain, contract = escrow.contract_ref.chain, escrow.contract_ref.contract
+    return f"{len(chain)} {len(contract)} {chain} {contract} {escrow.asset}"
 
 
 def _keep_unpaid(account: Account, escrow: str, change: int) -> None:
     """A chain holds so much more (or, below 0, less) of what left the account's lots."""
     rest = account.unpaid.get(escrow, 0) + change
     others = {name: money for name, money in account.unpaid.items() if name != escrow}
-    account.unpaid = {**others, escrow: rest} if rest > 0 else others or NOTHING
+    account.unpaid = {**others, escrow: rest} if rest > 0 else others or EMPTY
 
 
 def _ended(lot: Lot, at: int) -> int:
@@ -366,7 +323,7 @@ def _remove(account: Account, lot: Lot) -> None:
 def _reversed(account: Account, lot: Lot, at: int, event: Reversed) -> None:
     if lot.escrow is not None:
         # the chain never had the money
-        _keep_unpaid(account, unpaid_name(lot.escrow.chain, lot.escrow.contract, lot.asset), -lot.refunded)
+        _keep_unpaid(account, unpaid_name(EscrowAsset(lot.escrow.contract_ref, lot.asset)), -lot.refunded)
         if not lot.started:
             _remove(account, lot)
             return
@@ -404,7 +361,7 @@ def _reinstated(account: Account, lot: Lot, event: Reinstated) -> None:
 
 
 def _requested(account: Account, plan: Plan, seq: int, at: int, event: Requested) -> None:
-    if account.requests is NOTHING:
+    if account.requests is EMPTY:
         account.requests = {}
     period = kept(plan.terms.period, account.purchases, at)[0]
     account.requests[seq] = OpenRequest(
@@ -486,7 +443,7 @@ def _close(account: Account, request: OpenRequest) -> None:
     unschedule(account, request.deadline, EXPIRY_OF_REQUEST, request.id)
     del account.requests[request.id]
     if not account.requests:
-        account.requests = NOTHING
+        account.requests = EMPTY
 
 
 def _count(account: Account, limit: CreditsLimit, seq: int, at: int, credits: int) -> None:
@@ -558,7 +515,7 @@ def _adjusted(account: Account, plan: Plan, seq: int, at: int, event: Adjusted) 
     if (limit := plan.terms.limits.credits) is not None:
         _recount(account, limit, seq, at, event)
     if event.unpriced:
-        account.unpriced = add_usage(account.unpriced, event.unpriced) or NOTHING
+        account.unpriced = add_usage(account.unpriced, event.unpriced) or EMPTY
     pay_debts(account, event.repaid)
 
 

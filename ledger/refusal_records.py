@@ -9,7 +9,7 @@ from .events import RefusedRequests
 from .refusals import Refused
 
 
-class RefusalNotes:
+class RefusalRecords:
     """Refusals that a plan records: in the next commit, never one of their own, one a second for each kind at most."""
 
     def __init__(self) -> None:

@@ -1,6 +1,6 @@
-"""Credits that return pay what is owed first.
+"""Repayment: credits that return pay the account's debt first.
 
-Invariant, held by a property test: no account has debt and free credits at once, after any commit.
+Invariant, property-tested: after any commit, no account has both debt and available credits.
 """
 
 from __future__ import annotations
@@ -9,36 +9,40 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
-from .books import Account, Plan
+from .accounts import Account
+from .catalogue import Plan
 from .events import Adjusted, Charged, Draws, Reinstated, Released, Reversed
 from .reducers import apply
 
 R = TypeVar("R", bound=Adjusted | Charged | Reinstated | Released | Reversed)
 
 
-def repaying(account: Account, plan: Plan, seq: int, at: int, instant: int, event: R) -> R:
-    """The event with what the credits that it returns pay of the account's debt.
+def with_repayment(account: Account, plan: Plan, seq: int, at: int, instant: int, event: R) -> R:
+    """Return the event with the draws (`repaid`) by which the credits that it returns pay the account's debt.
 
-    `at` is the commit's time, `instant` that of the event. Where nothing is owed, nothing is tried.
+    `at` is the commit's time, `instant` the event's (UTC microseconds).
     """
     if not account.debt and not isinstance(event, Reversed):
         return event
-    ahead = account.clone()
-    apply(ahead, plan, seq, at, event)
-    paid = free_draws(ahead, instant, min(ahead.debt, ahead.left)) if ahead.debt and ahead.left else ()
+    projected = account.clone()
+    apply(projected, plan, seq, at, event)
+    payable = min(projected.debt, projected.left)
+    paid = free_draws(projected, instant, payable) if payable else ()
     return replace(event, repaid=paid) if paid else event
 
 
 def free_draws(account: Account, at: int, credits: int) -> Draws:
-    """Draws of so many free credits: those past their expiry first, which would lapse, then the others, each in burn
-    order. There must be so many."""
+    """Return draws of `credits` available credits, in burn order, but expired lots first, which would lapse otherwise.
+
+    The account must have so many.
+    """
     lots = account.lots
-    past = [name for name in account.burn if (expiry := lots[name].expiry) is not None and expiry <= at]
+    expired = [lot_id for lot_id in account.burn if (expiry := lots[lot_id].expiry) is not None and expiry <= at]
     draws: list[tuple[int, int]] = []
-    for name in dict.fromkeys((*past, *account.burn)):
+    for lot_id in dict.fromkeys((*expired, *account.burn)):
         if not credits:
             break
-        part = min(credits, lots[name].left)
-        draws.append((name, part))
+        part = min(credits, lots[lot_id].left)
+        draws.append((lot_id, part))
         credits -= part
     return tuple(draws)

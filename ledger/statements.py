@@ -11,8 +11,10 @@ from functools import reduce
 
 import msgspec
 
+from .accounts import Account
 from .amounts import add_usage
-from .books import Account, Books, Plan, total
+from .books import Books
+from .catalogue import Plan
 from .errors import LedgerError
 from .events import (
     Adjusted,
@@ -33,6 +35,7 @@ from .movements import CREDITS, Journal, Leg
 from .rating import marginal
 from .readings import Shown
 from .tariffs import Tariffs
+from .values import total
 
 
 class Amounts(msgspec.Struct, frozen=True, kw_only=True):

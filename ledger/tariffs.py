@@ -5,7 +5,7 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import get_args
 
-from .books import Plan
+from .catalogue import Plan
 from .events import Tariff
 from .plugins import Policy, Registry, Scope, policies
 from .plugins import PolicyFactory as Factory

@@ -132,7 +132,38 @@ class Endpoint(msgspec.Struct, frozen=True, gc=False):
     url: str
 
 
-class Escrow(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+class ContractRef(msgspec.Struct, frozen=True, gc=False, order=True):
+    """A settlement contract: its chain's CAIP-2 name, and its address or name on that chain."""
+
+    chain: str
+    contract: str
+
+    def __str__(self) -> str:
+        return f"{self.contract} on {self.chain}"
+
+
+class EscrowAsset(msgspec.Struct, frozen=True, gc=False, order=True):
+    """An asset of which a contract holds escrow: batches are opened, counted and paid for each of them apart."""
+
+    contract_ref: ContractRef
+    asset: str
+
+
+class OnContract:
+    """Base of the values that are about a contract and name it by their fields `chain` and `contract`."""
+
+    __slots__ = ()
+
+    chain: str
+    contract: str
+
+    @property
+    def contract_ref(self) -> ContractRef:
+        """The contract that the value is about."""
+        return ContractRef(self.chain, self.contract)
+
+
+class Escrow(OnContract, msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """Where a purchase's money is held: a chain, a contract, the purchase's id there; and its block, if it was granted
     before that was final."""
 
@@ -142,7 +173,7 @@ class Escrow(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     block: int = 0
 
 
-class Fact(msgspec.Struct, frozen=True, gc=False):
+class Fact(OnContract, msgspec.Struct, frozen=True, gc=False):
     """What a contract on a chain said, by its stable id there. A ledger takes each fact in once, for ever."""
 
     chain: str
@@ -170,3 +201,20 @@ class Line(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=Tr
     units: int = 0
     rate: str = "0"
     credits: str = "0"
+
+
+def consume(draws: Draws, credits: int) -> tuple[Draws, Draws]:
+    """Part draws after their first `credits`: what is consumed, and the rest, both in order."""
+    taken: list[tuple[int, int]] = []
+    for position, (lot, amount) in enumerate(draws):
+        if amount > credits:
+            head = ((lot, credits),) if credits else ()
+            return (*taken, *head), ((lot, amount - credits), *draws[position + 1 :])
+        taken.append((lot, amount))
+        credits -= amount
+    return tuple(taken), ()
+
+
+def total(draws: Draws) -> int:
+    """The credits of all draws."""
+    return draws[0][1] if len(draws) == 1 else sum(credits for _, credits in draws)

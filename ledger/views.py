@@ -10,11 +10,13 @@ from contextlib import AbstractContextManager
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from .books import Books, Settling
+from .books import Books
+from .events import ContractRef, EscrowAsset
 from .folding import as_of
 from .log import Commit, Entry, Head, entries
 from .plugins import Store
 from .readings import Balance, BatchReading, Earned, EscrowedLot, LotReading, Reading, RequestReading
+from .settlement.state import Settling
 from .statements import Explanation, Statement, explain, statement
 from .tariffs import Tariffs
 
@@ -80,25 +82,25 @@ class Views:
         with self._now() as now:
             return now.earned()
 
-    def escrows(self) -> list[tuple[str, str, str]]:
-        """The chains, contracts and assets in which there is something to settle, or was."""
+    def escrows(self) -> list[EscrowAsset]:
+        """Return the contracts and assets in which there is something to settle, or was; sorted."""
         with self._now() as now:
             return now.escrows()
 
-    def escrowed(self, chain: str, contract: str) -> list[EscrowedLot]:
-        """The lots whose money a contract on a chain holds."""
+    def escrowed(self, contract_ref: ContractRef) -> list[EscrowedLot]:
+        """Return the lots whose money a contract holds."""
         with self._now() as now:
-            return now.escrowed(chain, contract)
+            return now.escrowed(contract_ref)
 
-    def settling(self, chain: str, contract: str) -> Settling:
-        """What is settled, and is being settled, in a contract on a chain."""
+    def settling(self, contract_ref: ContractRef) -> Settling:
+        """Return what is settled, and is being settled, in a contract."""
         with self._now() as now:
-            return now.settling(chain, contract)
+            return now.settling(contract_ref)
 
-    def batches(self, chain: str, contract: str) -> list[BatchReading]:
-        """The open batches of a contract on a chain, in the order of their numbers."""
+    def batches(self, contract_ref: ContractRef) -> list[BatchReading]:
+        """Return the open batches of a contract, in the order of their numbers."""
         with self._now() as now:
-            return now.batches(chain, contract, self._store.id)
+            return now.batches(contract_ref, self._store.id)
 
     def plan_on_chain(self, name: str) -> str | None:
         """The plan that a chain calls so: by its id there, else by its name; None where there is none."""

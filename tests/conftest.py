@@ -1,15 +1,45 @@
-"""For the whole suite: property tests repeat themselves, so that neither a newcomer's first run nor a landing depends
-on luck. With TOLLBOOK_EXPLORE=1 each run tries something new, and shrinks what it finds."""
+"""For the whole suite: repeatable property tests, and a drawn sample of the sweeps.
+
+Property tests repeat themselves, so that neither a first run nor a landing depends on chance, and have no deadlines, so
+that a busy machine fails none. With TOLLBOOK_EXPLORE=1 each run tries something new, and shrinks what it finds.
+"""
+
+from __future__ import annotations
 
 import os
+import random
 
-from hypothesis import Phase, settings
+import pytest
+from hypothesis import HealthCheck, Phase, settings
 
 from chains.evm.extra import keep_depth  # imported before any test that imports what raises the limit
 
-settings.register_profile("repeatable", derandomize=True, phases=(Phase.explicit, Phase.generate))
-if not os.environ.get("TOLLBOOK_EXPLORE"):
-    settings.load_profile("repeatable")
+settings.register_profile("any speed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "repeatable", settings.get_profile("any speed"), derandomize=True, phases=(Phase.explicit, Phase.generate)
+)
+settings.load_profile("any speed" if os.environ.get("TOLLBOOK_EXPLORE") else "repeatable")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("tollbook")
+    group.addoption("--sample", type=int, metavar="N", help="of the tests selected, run N drawn at random")
+    group.addoption("--sample-seed", default="0", metavar="S", help="the seed of --sample (default 0)")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep a sample: first one case of each test function, then more. The order stays."""
+    size = config.getoption("--sample")
+    if size is None or size >= len(items):
+        return
+    drawn = list(items)
+    random.Random(config.getoption("--sample-seed")).shuffle(drawn)
+    first = {item.nodeid.partition("[")[0]: item for item in reversed(drawn)}
+    ranked = [*first.values(), *(item for item in drawn if item not in first.values())]
+    kept = set(ranked[:size])
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    items[:] = [item for item in items if item in kept]
 
 
 def pytest_collection_finish() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ledger import ContractRef
 from ledger.errors import BadData, SettlementStopped
 
 from . import addresses
@@ -17,14 +18,13 @@ from .settings import Settings
 
 
 def connect(
-    chain: str,
-    contract: str,
+    contract_ref: ContractRef,
     *,
     default_leaves: Path | None = None,
     read_only: bool = False,
     **options: Any,  # noqa: ANN401
 ) -> EvmChain:
-    """The contract at that address on the chain of that CAIP-2 name.
+    """Connect to a contract, checked before any money moves.
 
     `options` are fields of `Settings`, and come before what the environment says. Leaf files are published in
     `default_leaves` where the settings name no folder. A connection that is `read_only` needs no key, and cannot send.
@@ -33,8 +33,9 @@ def connect(
     that does not answer or is not to be trusted now; SettlementStopped where the address has no code, or another
     contract's, or where the key is not its operator's.
     """
+    chain = contract_ref.chain
     try:
-        chain_id, address = addresses.chain_id(chain), addresses.address(contract)
+        chain_id, address = addresses.chain_id(chain), addresses.address(contract_ref.contract)
     except ValueError as error:
         raise BadData(str(error), "correct the name of the chain, or the contract's address") from error
     settings = Settings.read(chain_id, **options)

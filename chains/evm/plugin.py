@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from ledger import ContractRef
 from ledger.settlement.messages import Batch, Commitment
 
 from ..leaves import EVM_LEAF, LeafTypes
@@ -48,13 +49,13 @@ class EvmPlugin:
         addresses.check_address(subscriber)
         addresses.plan_id(plan)
 
-    def check_money(self, chain: str, contract: str, asset: str, shares: Mapping[str, int]) -> None:
+    def check_money(self, contract_ref: ContractRef, asset: str, shares: Mapping[str, int]) -> None:
         """Raises ValueError for a contract, an asset or a receiver that is not spelled as here, an asset of another
         chain, and a price for which a plan of the contract has no room."""
-        addresses.check_address(contract)
+        addresses.check_address(contract_ref.contract)
         addresses.token(asset)
-        if not asset.startswith(f"{chain}/"):
-            raise ValueError(f"{asset} is not on {chain}, where its money should be")
+        if not asset.startswith(f"{contract_ref.chain}/"):
+            raise ValueError(f"{asset} is not on {contract_ref.chain}, where its money should be")
         for receiver in shares:
             addresses.check_address(receiver)
         if sum(shares.values()) > MAX_PRICE:
@@ -64,8 +65,8 @@ class EvmPlugin:
         """The root, the leaf file's hash and the digest. Raises ValueError for leaves that cannot be committed to."""
         return commitment.commitment_of(batch)
 
-    def connect(self, chain: str, contract: str, **options: Any) -> EvmChain:  # noqa: ANN401 - see settings.Settings
-        """The contract at that address on the chain of that CAIP-2 name.
+    def connect(self, contract_ref: ContractRef, **options: Any) -> EvmChain:  # noqa: ANN401 - see settings.Settings
+        """Connect to a contract.
 
         Where the node is and which key signs comes from the environment (`TOLLBOOK_EVM_*`, see README.md beside this);
         options of the names in `settings.Settings` come before it. Raises ChainUnavailable, MissingExtra, BadData for a
@@ -75,4 +76,4 @@ class EvmPlugin:
             from .connecting import connect
         except ModuleNotFoundError as error:
             raise missing(error) from error
-        return connect(chain, contract, **options)
+        return connect(contract_ref, **options)

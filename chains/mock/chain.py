@@ -13,6 +13,7 @@ import msgspec
 from ledger.amounts import is_whole
 from ledger.errors import BadData, ChainUnavailable, LedgerError, SendUnknown
 from ledger.events import Leaf, Share
+from ledger.plugins import contract_of
 from ledger.settlement.messages import (
     Attempt,
     Batch,
@@ -161,7 +162,7 @@ class MockChain:
         """Broadcast it; the same one again is harmless. One that the chain does not want is not taken in, silently:
         `confirm` tells. Raises ChainUnavailable, SendUnknown, or BadData for what `prepare` cannot have made."""
         sent = transactions.read(attempt.raw)
-        transactions.check_operators(sent.signed, self.name, self.contract, self._shared.published)
+        transactions.check_operators(sent.signed, contract_of(self), self._shared.published)
         with self._asked("send") as asked, self._shared.changing():
             fault = asked.fault
             if isinstance(fault, Refuse):

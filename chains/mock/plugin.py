@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from ledger import ContractRef
 from ledger.errors import BadData
 from ledger.settlement.messages import Batch, Commitment
 
@@ -55,10 +56,10 @@ class MockPlugin:
                 raise ValueError(f"a name is text that is not empty, not {name!r}")
         account_key(subscriber, plan, TEXT_LEAF)
 
-    def check_money(self, chain: str, contract: str, asset: str, shares: Mapping[str, int]) -> None:
+    def check_money(self, contract_ref: ContractRef, asset: str, shares: Mapping[str, int]) -> None:
         """Raises ValueError for a name that is no text, and for a price of which many sales would not fit the 256 bits
         of a leaf."""
-        names = (chain, contract, asset, *shares)
+        names = (contract_ref.chain, contract_ref.contract, asset, *shares)
         abi_encode(("string",) * len(names), names)
         if sum(shares.values()) > MAX_PRICE:
             raise ValueError("a price on a mock chain is 2^192 at most")
@@ -67,7 +68,7 @@ class MockPlugin:
         """The root, the leaf file's hash and the digest. Raises ValueError for leaves that cannot be committed to."""
         return commitment_of(batch, TEXT_LEAF)
 
-    def connect(self, chain: str, contract: str, **options: Any) -> MockChain:  # noqa: ANN401 - see _Options
+    def connect(self, contract_ref: ContractRef, **options: Any) -> MockChain:  # noqa: ANN401 - see _Options
         """The chain of that name: in the file `where`, or a new one in memory.
 
         The other options are `MockChain`'s; numbers may be text, and the script JSON values. Raises ChainUnavailable,
@@ -81,8 +82,8 @@ class MockPlugin:
             raise BadData(f"a wrong option for a mock chain: {error}", "see chains/mock/README.md") from error
         return MockChain(
             None if read.where is None else Path(read.where),
-            name=chain,
-            contract=contract,
+            name=contract_ref.chain,
+            contract=contract_ref.contract,
             finality=read.finality,
             window=read.window,
             exit_delay=read.exit_delay,

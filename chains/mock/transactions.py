@@ -9,7 +9,7 @@ from typing import TypeAlias
 import msgspec
 
 from ledger.errors import BadData
-from ledger.events import Leaf, Payout, Share
+from ledger.events import ContractRef, Leaf, OnContract, Payout, Share
 from ledger.settlement.messages import Batch, Commitment
 
 from .. import leaf_file
@@ -104,7 +104,7 @@ Call: TypeAlias = Purchase | RequestExit | Exit | Refute | Claim | Commit | Exec
 """A call of the contract. As JSON its field `call` says which."""
 
 
-class Signed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Signed(OnContract, msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A call with what makes it this one transaction: the operator's have a nonce and a fee, others a serial number."""
 
     chain: str
@@ -171,13 +171,13 @@ def commit(batch: Batch) -> Commit:
     )
 
 
-def check_operators(signed: Signed, chain: str, contract: str, published: Callable[[str], bytes | None]) -> None:
+def check_operators(signed: Signed, contract_ref: ContractRef, published: Callable[[str], bytes | None]) -> None:
     """Raises BadData for a transaction that the operator of this contract cannot have prepared.
 
     A batch is held to its leaf file (`published` by its hash) here, once: when its block is folded, what it says is
     believed.
     """
-    if (signed.chain, signed.contract) != (chain, contract):
+    if signed.contract_ref != contract_ref:
         raise BadData(f"this transaction is for {signed.contract!r} on {signed.chain!r}")
     if signed.nonce is None or signed.nonce < 0 or signed.fee < 0:
         raise BadData("an operator's transaction has a nonce and a fee")
@@ -189,7 +189,7 @@ def check_operators(signed: Signed, chain: str, contract: str, published: Callab
             if file is None:
                 raise BadData(f"the leaf file of batch {call.number} is not published", "prepare it on this chain")
             batch = leaf_file.decode(file)
-            if (batch.chain, batch.contract) != (chain, contract) or commit(batch) != call:
+            if batch.contract_ref != contract_ref or commit(batch) != call:
                 raise BadData(f"the batch {call.number} is not that of its leaf file")
         case _:
             raise BadData(f"the operator does not make such a call: {type(signed.call).__name__}")

@@ -9,6 +9,7 @@ from contextlib import suppress
 from msgspec.structs import replace
 
 from ledger.events import Leaf, Payout
+from ledger.plugins import contract_of
 from ledger.settlement.messages import Batch
 
 from .. import leaf_file
@@ -183,15 +184,15 @@ def _check(subject: Subject) -> Iterator[str]:
 def _check_money(subject: Subject) -> Iterator[str]:
     """What `check_money` lets pass can be charged, and paid by one batch or several; what the harness names passes."""
     harness, plugin, chain = subject.harness, subject.harness.plugin, subject.fresh()
-    name, contract, receiver = chain.name, chain.contract, harness.receivers[0]
-    plugin.check_money(name, contract, harness.asset, dict.fromkeys(harness.receivers, 1))
+    contract, receiver = contract_of(chain), harness.receivers[0]
+    plugin.check_money(contract, harness.asset, dict.fromkeys(harness.receivers, 1))
     cases = [(harness.asset, each, 1) for each in _NAMES]
     cases += [(each, receiver, 1) for each in _NAMES]
     cases += [(harness.asset, receiver, 2**bits + less) for bits in (95, 96, 128, 192, 255, 256) for less in (-1, 0)]
-    batch = replace(_sample(subject), chain=name, contract=contract)
+    batch = replace(_sample(subject), chain=chain.name, contract=chain.contract)
     for asset, paid, amount in cases:
         try:
-            plugin.check_money(name, contract, asset, {paid: amount})
+            plugin.check_money(contract, asset, {paid: amount})
         except ValueError:
             continue
         leaf = replace(batch.leaves[0], charged=amount, credited=0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from ledger import Adjust, Answer, Charge, CreatePlan, Ledger
-from ledger.plugins import Chain
+from ledger.plugins import Chain, contract_of
 from ledger.settlement.messages import Attempt, Batch, ExitPaid
 
 from ..outbox import Outbox, Step
@@ -75,14 +75,14 @@ class Shop:
                 waits += 1
                 self.subject.harness.pass_time(self.chain)
             if waits > PATIENCE * 2:
-                open_batches = self.ledger.batches(self.chain.name, self.chain.contract)
+                open_batches = self.ledger.batches(contract_of(self.chain))
                 states = [(one.batch.number, one.state) for one in open_batches]
                 raise Broken(f"the outbox comes to no end: {states}, step {step.name}")
 
     def settle(self) -> Batch | None:
         """Open what was earned and carry it to its end, with one outbox; what was opened."""
         number = self.open()
-        opened = self.ledger.batches(self.chain.name, self.chain.contract)
+        opened = self.ledger.batches(contract_of(self.chain))
         outbox = self.outbox(self.chain)
         self.finish(lambda: outbox)
         return next((each.batch for each in opened if each.batch.number == number), None)
@@ -262,9 +262,7 @@ def _left(subject: Subject) -> Iterator[str]:
     subject.able(harness.request_exit, shop.chain, *subject.account)
     shop.pass_time()
     number = shop.open()
-    batch = next(
-        one.batch for one in shop.ledger.batches(shop.chain.name, shop.chain.contract) if one.batch.number == number
-    )
+    batch = next(one.batch for one in shop.ledger.batches(contract_of(shop.chain)) if one.batch.number == number)
     shop.finish(shop.outbox)
     proof = prove(batch, harness.plugin.leaf_types, *subject.account)
     subject.able(harness.leave, shop.chain, *subject.account, proof.leaf, proof.proof)

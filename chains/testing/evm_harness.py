@@ -19,9 +19,10 @@ from eth_account.typed_transactions.typed_transaction import TypedTransaction
 from eth_utils.address import to_checksum_address
 from hexbytes import HexBytes
 
+from ledger import ContractRef
 from ledger.amounts import SECOND
 from ledger.events import Leaf, Payout
-from ledger.plugins import Chain
+from ledger.plugins import Chain, contract_of
 from ledger.settlement.messages import Attempt, Batch
 
 from ..commitment import to_hex
@@ -158,14 +159,14 @@ class LocalHarness(Harness):
             for subscriber in self.subscribers:
                 self._wallet(contract, subscriber).approve(asset, self.purse)
         self._makers[contract] = maker
-        return self._connect(addresses.chain_name(CHAIN_ID), contract, self._gate.url)
+        return self._connect(ContractRef(addresses.chain_name(CHAIN_ID), contract), self._gate.url)
 
     def again(self, chain: Chain) -> Chain:
         """Another connection."""
-        return self._connect(chain.name, chain.contract, self._gate.url)
+        return self._connect(contract_of(chain), self._gate.url)
 
-    def _connect(self, name: str, contract: str, url: str) -> Chain:
-        return self.plugin.connect(name, contract, url=url, key=OPERATOR.key, leaves=self._leaves, tries=1)
+    def _connect(self, contract_ref: ContractRef, url: str) -> Chain:
+        return self.plugin.connect(contract_ref, url=url, key=OPERATOR.key, leaves=self._leaves, tries=1)
 
     # -- blocks and time -----------------------------------------------------------------------------------------------
 
@@ -302,7 +303,7 @@ class LocalHarness(Harness):
         """The same account makes its first contract on another chain, too."""
         contract = self._deploy(self._makers[chain.contract], self._far_node, _ELSEWHERE)
         assert contract == chain.contract
-        return self._connect(self.elsewhere.chain, contract, self._far.url)
+        return self._connect(ContractRef(self.elsewhere.chain, contract), self._far.url)
 
     @cached_property
     def _far(self) -> LocalChain:

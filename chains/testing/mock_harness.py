@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
+from ledger import ContractRef
 from ledger.errors import ChainUnavailable
 from ledger.events import Leaf, Payout
 from ledger.plugins import Chain
@@ -113,7 +114,7 @@ class MockHarness(Harness):
 
     def namesake(self, chain: Chain) -> Chain:
         """What is connected to without a file is a chain of its own."""
-        return self.plugin.connect(self.elsewhere.chain, chain.contract)
+        return self.plugin.connect(ContractRef(self.elsewhere.chain, chain.contract))
 
     @contextmanager
     def cut_off(self, chain: Chain) -> Iterator[None]:

@@ -113,7 +113,7 @@ class Walk:
             ahead=_MICROSECONDS_AHEAD if slip == "ahead" else 0,
             previous=None if slip == "after no batch" else min(last, number - 1),
         )
-        made = (draft, *(side.batch(draft) for side in self.pair.sides))
+        made: Made = (draft, self.pair.reference.batch(draft), self.pair.subject.batch(draft))
         stranger = slip == "by a stranger"
         self.made.append(made)
         self._tell(f"batch {number} is recorded {slip}: {draft}")

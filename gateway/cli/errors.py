@@ -9,31 +9,16 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-from typing import TYPE_CHECKING, Any
+import sys
+from typing import Any
 
 import typer
 
 from ledger.errors import Damaged, LedgerError, LogError, OutcomeUnknown, PaymentRequired, SendUnknown
 
-if TYPE_CHECKING:
-    from ledger.refusals import Refused
+from ..errors import UsageError
 
 DONE, BAD_ANSWER, COULD_NOT_RUN, UNKNOWN, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 3, 130, 141
-
-
-class Usage(LedgerError):
-    """The command line asks for what cannot be."""
-
-    code = "usage"
-    hint = "see `tollbook --help`"
-
-
-class Refusal(PaymentRequired):
-    """A refused command, with words that say what it means here."""
-
-    def __init__(self, refused: Refused, message: str, hint: str) -> None:
-        LedgerError.__init__(self, message, hint)
-        self.refused = refused
 
 
 _PLAIN = {
@@ -42,18 +27,20 @@ _PLAIN = {
 }
 """What some releases of Typer say of a wrong number, and what we say: theirs is for programmers."""
 
-_UsageError: Any = typer.BadParameter.__base__  # Typer brings Click's own in some releases, and a copy in others
+_TyperUsageError: Any = typer.BadParameter.__base__  # Typer brings Click's own in some releases, and a copy in others
 
 
 def understood(error: Exception) -> LedgerError:
     """Any exception as one that has a code and says what to do."""
     if isinstance(error, LedgerError):
         return error
-    if isinstance(error, _UsageError):
+    if isinstance(error, _TyperUsageError):
         message = error.format_message().strip().rstrip(".")
         for theirs, ours in _PLAIN.items():
             message = re.sub(theirs, ours, message)
-        return Usage(message[:1].lower() + message[1:], f"see `{error.ctx.command_path} --help`" if error.ctx else None)
+        return UsageError(
+            message[:1].lower() + message[1:], f"see `{error.ctx.command_path} --help`" if error.ctx else None
+        )
     if isinstance(error, sqlite3.Error):
         damaged = getattr(error, "sqlite_errorname", "").startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB"))
         return Damaged(f"the file is damaged: {error}") if damaged else LogError(str(error), "check the file")
@@ -75,10 +62,15 @@ def as_line(error: LedgerError) -> str:
 
 
 def warning(message: str, hint: str, as_json: bool) -> str:
-    """What is told on the way and ends nothing: one line, or one JSON object."""
+    """Return a warning as one line, or as one JSON object. A warning does not end the command."""
     if as_json:
         return json.dumps({"warning": {"message": message, "hint": hint}}, separators=(",", ":"))
     return _line(f"tollbook: warning: {message}; {hint}")
+
+
+def write_warning(message: str, hint: str, as_json: bool) -> None:
+    """Write a warning to stderr."""
+    sys.stderr.write(warning(message, hint, as_json) + "\n")
 
 
 def _line(text: str) -> str:

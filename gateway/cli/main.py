@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(words: list[str]) -> int:
     import typer
 
-    from .app import app
+    from .commands import app
 
     command = typer.main.get_command(app)
     try:

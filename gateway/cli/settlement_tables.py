@@ -77,7 +77,7 @@ def _wait(money: Money, end: int) -> str:
 
 def show_batches(told: Sequence[BatchTold], title: str, hashes: bool = False) -> None:
     """A row a batch, and why those that failed or are in doubt did; with `hashes`, what the chain has in full."""
-    places = {(batch.chain, batch.contract) for batch in told}
+    places = {batch.contract_ref for batch in told}
     several = len(places) > 1
     where = f"{title}, all of contract {told[0].contract} on {told[0].chain}" if not several else title
     names = ("chain", "contract") * several
@@ -114,13 +114,13 @@ def _hashes(told: Sequence[BatchTold]) -> Iterator[tuple[object, ...]]:
 
 def _reasons(told: Sequence[BatchTold]) -> Iterator[str]:
     """Why batches failed or are in doubt, and what to do where the last one of its kind failed."""
-    last = {(batch.chain, batch.contract, batch.asset): batch for batch in told}
+    last = {(batch.contract_ref, batch.asset): batch for batch in told}
     for batch in told:
         if batch.reason:
             chain_said = batch.state == "failed" and not batch.reason.startswith(_OURS)
             why = f"the chain refused it: {batch.reason}" if chain_said else batch.reason
             yield f"batch {batch.number} of {batch.contract} {batch.state}: {why}"
-        if batch.state == "failed" and batch is last[batch.chain, batch.contract, batch.asset]:
+        if batch.state == "failed" and batch is last[batch.contract_ref, batch.asset]:
             yield (
                 "  its payouts are in the next batch, so settle again; if that fails too, "
                 "what the reason names must be mended on the chain first"

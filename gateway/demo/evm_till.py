@@ -25,7 +25,7 @@ from chains.evm.sending import Done, Sender
 from chains.evm.tokens import Token
 from chains.evm.wallet import Wallet
 from chains.leaves import keccak
-from ledger import CreatePlan, Ledger
+from ledger import ContractRef, CreatePlan, Ledger
 from ledger.amounts import SECOND
 from ledger.events import SettlementConfirmed, SettlementOpened, Share
 from ledger.plugins import Chain
@@ -43,6 +43,8 @@ DECIMALS = 6
 _CENT = 10 ** (DECIMALS - 2)
 _PURSE = 10**12
 _PAUSE = 0.02
+_TIMEOUT = 600
+"""Seconds for one answer of the local node: a busy or suspended machine is no reason to give up on it."""
 _COIN = 10**17
 _LATER = 366 * 86_400
 _OPERATOR, _SELLER, _RELAYER = 0, 1, 2
@@ -68,9 +70,12 @@ def evm_till(
     Raises ChainUnavailable where the chain cannot be started.
     """
     start = clock.now // SECOND
-    with local_chain(kind, timestamp=start - EXIT_DELAY) as local, closing(Node(local.url, finality=0)) as node:
+    with (
+        local_chain(kind, timestamp=start - EXIT_DELAY) as local,
+        closing(Node(local.url, finality=0, timeout=_TIMEOUT)) as node,
+    ):
         operator, seller = local.accounts[_OPERATOR], local.accounts[_SELLER]
-        sender = Sender(node, seller.key)
+        sender = Sender(node, seller.key, timeout=_TIMEOUT)
         local.set_next_time(start - EXIT_DELAY // 2)
         token = deploy_token(sender).contract
         local.set_next_time(start - FREEZE_DELAY)
@@ -84,20 +89,23 @@ def evm_till(
             "finality": 0,
             "leaves": leaves,
             "pause": _PAUSE,
+            "timeout": _TIMEOUT,
         }
-        with closing(connect(name, contract, **settings)) as chain:
+        with closing(connect(ContractRef(name, contract), **settings)) as chain:
             yield EvmTill(ledger, clock, chain, place)
 
 
 class EvmTill(Till):
     """A till at a contract on a local chain, for a token that is worth nothing."""
 
+    pauses = range(int(_TIMEOUT / _PAUSE))  # anvil answers before it mines; on a busy machine long before
+
     def __init__(self, ledger: Ledger, clock: TraceClock, chain: Chain, place: Place) -> None:
         super().__init__(ledger, chain)
         self._clock, self._place, self._local = clock, place, place.local
         self._contract = SettlementContract(place.node, place.contract)
         self._token = Token(place.node, addresses.token(place.asset))
-        self._relayer = Wallet(place.node, place.local.accounts[_RELAYER].key, place.contract)
+        self._relayer = Wallet(place.node, place.local.accounts[_RELAYER].key, place.contract, timeout=_TIMEOUT)
         self._wallets: dict[str, Wallet] = {}
         self._names: dict[str, str] = {}
         self._asked: dict[tuple[str, str], int] = {}
@@ -139,7 +147,9 @@ class EvmTill(Till):
     def _wallet(self, address: str) -> Wallet:
         """A customer's wallet, filled when it is first opened."""
         if address not in self._wallets:
-            self._wallets[address] = Wallet(self._place.node, _key(self._names[address]), self._place.contract)
+            self._wallets[address] = Wallet(
+                self._place.node, _key(self._names[address]), self._place.contract, timeout=_TIMEOUT
+            )
             self._do(*self._token.mint(address, _PURSE))
         return self._wallets[address]
 

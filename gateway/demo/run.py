@@ -24,9 +24,8 @@ from replay.audit.findings import Report
 from replay.workload.customers import demand
 from replay.workload.traces import Trace
 
-from ..cli.errors import Usage
-from ..settle.connecting import leaves_folder
-from ..settle.target import CONTRACT, MOCK, mock_file
+from ..errors import UsageError
+from ..settle.target import CONTRACT, MOCK, leaves_folder, mock_file
 from .priced import check_priced, models, reads
 from .shop import Tariff, open_shop
 from .story import Progress, Story, TraceClock, slice_length
@@ -121,7 +120,7 @@ def run(
 def _demand(tariff: Tariff, trace: Path | None, *, dimensions: Sequence[str], **options: Any) -> Trace:  # noqa: ANN401 - those of `demand`
     """The requests, with the columns that the policy reads: also those that it reads for the models of the trace."""
     if trace is None and dimensions:
-        raise Usage("--dimension names a column, and there is no trace", "give --trace, or leave --dimension out")
+        raise UsageError("--dimension names a column, and there is no trace", "give --trace, or leave --dimension out")
     first = reads(tariff.policy, [None]) or frozenset()
     demanded = demand(trace, dimensions=dimensions, reads=sorted(first), **options)
     more = reads(tariff.policy, models(demanded)) or frozenset()
@@ -171,11 +170,11 @@ def _tariff(text: str) -> Tariff:
     try:
         name, parameters = parse(text)
     except BadData as error:
-        raise error if error.file else Usage(str(error), error.hint) from error
+        raise error if error.file else UsageError(str(error), error.hint) from error
     try:
         made = policies.get(name)(parameters)
     except ValueError as error:
-        raise Usage(f"the policy {name} does not take these parameters: {error}", "correct --policy") from error
+        raise UsageError(f"the policy {name} does not take these parameters: {error}", "correct --policy") from error
     return Tariff(name, parameters, made)
 
 

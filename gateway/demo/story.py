@@ -47,8 +47,9 @@ VOIDED, LOST, LATE = 0.005, 0.003, 0.002
 LONG = 12 * SECOND
 """What takes longer than this is charged in two parts."""
 
-MAX_SLICES = 2_000
-"""Each slice is a commit, and each commit waits for the disk: there are no more than these in a trace of some weeks."""
+MAX_SLICES = 400
+"""Each slice is a commit, and each commit waits for the disk's sync, a few milliseconds on most: with more of them, the
+demo would mostly wait."""
 
 ONE_IN = 100
 """One charge of so many is corrected."""

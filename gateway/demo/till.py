@@ -13,7 +13,7 @@ from typing import NamedTuple
 from chains import Outbox, Proof, Watcher, command_of, leaf_file, prove
 from chains.mock import MockChain
 from ledger import Command, CreatePlan, Ledger
-from ledger.plugins import Chain, chain_plugin
+from ledger.plugins import Chain, chain_plugin, contract_of
 from ledger.settlement.messages import PurchaseMade
 
 from .shop import Shop
@@ -29,6 +29,9 @@ class Order(NamedTuple):
 
 class Till(ABC):
     """The customers' and the shop's side of the contract on a chain."""
+
+    pauses: range = range(100)
+    """How often a settlement lets the chain pause before it leaves its batches open."""
 
     def __init__(self, ledger: Ledger, chain: Chain) -> None:
         self.ledger, self.chain = ledger, chain
@@ -66,11 +69,11 @@ class Till(ABC):
 
     def settle(self) -> None:
         """Settle what was earned since the last batch; then those who leave take the rest, by proof."""
-        if batches := self._outbox.settle():
+        if batches := self._outbox.settle(pauses=self.pauses):
             self._pay_out(batches[-1])
 
     def _pay(self, order: Order) -> Command:
-        return command_of(self._buy(order), order.plan.plan, self.chain.name, self.chain.contract)
+        return command_of(self._buy(order), order.plan.plan, contract_of(self.chain))
 
     def _pay_out(self, batch: int) -> None:
         """A customer needs nothing of ours for it: the leaf file is published with the batch."""

@@ -1,4 +1,4 @@
-"""What `chain up` puts on a local EVM chain: a token, the settlement contract, and accounts with money."""
+"""Runs a local EVM chain with a test token, the settlement contract and funded accounts, for `chain up`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from types import FrameType
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from chains.evm import addresses
 from chains.evm.deploying import Delays, Roles, deploy_settlement, deploy_token
@@ -17,16 +17,16 @@ from chains.evm.settings import PREFIX
 from chains.evm.tokens import Token
 
 ROLES = ("operator", "owner", "guardian", "builder")
-"""What the first of the chain's accounts are for; the others are customers."""
+"""The roles of the chain's first accounts; the others are customers."""
 
 PURSE = 10**12
-"""What each customer has of the token's smallest unit: a million of it."""
+"""Each customer's tokens, in the smallest unit: a million tokens of six decimals."""
 
 FREEZE_DELAY, EXIT_DELAY = 60, 3600
 
 
 class Holder(NamedTuple):
-    """An account of the chain, what it is for, and what it has in the smallest units."""
+    """An account of the chain, its role, and its coins and tokens in their smallest units."""
 
     role: str
     address: str
@@ -35,29 +35,44 @@ class Holder(NamedTuple):
     tokens: int
 
 
-class Running(NamedTuple):
-    """A local chain with all that is on it."""
+class RunningChain(NamedTuple):
+    """A local chain with its contract, token and accounts. `window` is the challenge window in seconds."""
 
     local: LocalChain
     chain: str
     contract: str
     token: str
     coin: str
+    window: int
     accounts: tuple[Holder, ...]
 
     @property
     def environment(self) -> dict[str, str]:
-        """What to set in another terminal, so that `tollbook settle` settles there. A block is final at once."""
+        """The variables to set in another terminal, so that `tollbook settle` settles there; every block is final."""
         return {
             f"{PREFIX}URL": self.local.url,
             f"{PREFIX}KEY": self.accounts[0].key,
             f"{PREFIX}FINALITY": "0",
         }
 
+    def answer(self) -> dict[str, Any]:
+        """The answer of `chain up`."""
+        return {
+            "chain": self.chain,
+            "kind": self.local.kind,
+            "url": self.local.url,
+            "contract": self.contract,
+            "token": self.token,
+            "coin": self.coin,
+            "window": self.window,
+            "accounts": [account._asdict() for account in self.accounts],
+            "environment": self.environment,
+        }
+
 
 @contextmanager
-def running(kind: Literal["anvil", "eth-tester"] | None, port: int, window: int) -> Iterator[Running]:
-    """A local chain, which ends with the context. Raises ChainUnavailable where it cannot be started."""
+def running(kind: Literal["anvil", "eth-tester"] | None, port: int, window: int) -> Iterator[RunningChain]:
+    """Run a local chain until the context ends. Raises ChainUnavailable if it cannot be started."""
     with ExitStack() as stack:
         local = stack.enter_context(local_chain(kind, port=port))
         node = stack.enter_context(Node(local.url))
@@ -75,29 +90,30 @@ def running(kind: Literal["anvil", "eth-tester"] | None, port: int, window: int)
             for role, account in zip(named, local.accounts, strict=True)
         ]
         chain = addresses.chain_name(local.chain_id)
-        coin, dollar = (addresses.asset_name(chain, each) for each in (addresses.COIN, token.address))
-        yield Running(local, chain, contract, dollar, coin, tuple(held))
+        coin, dollar = (addresses.asset_name(chain, address) for address in (addresses.COIN, token.address))
+        yield RunningChain(local, chain, contract, dollar, coin, window, tuple(held))
 
 
 class Stopped(BaseException):
-    """The process was told to end, by Ctrl-C or by SIGTERM."""
+    """Ctrl-C or SIGTERM has arrived."""
 
 
 @contextmanager
 def until_stopped() -> Iterator[None]:
-    """Ends with the context, quietly, when the process is told to end; what happens after that is not interrupted."""
+    """End the context, without an error, when Ctrl-C or SIGTERM arrives; later signals do not interrupt its end."""
 
     def stop(number: int, frame: FrameType | None) -> None:
-        for each in told:
-            signal.signal(each, signal.SIG_IGN)
+        for signal_number in before:
+            signal.signal(signal_number, signal.SIG_IGN)
         raise Stopped
 
-    told = (signal.SIGINT, signal.SIGTERM)
-    before = {each: signal.signal(each, stop) for each in told}
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
+        for number in before:
+            signal.signal(number, stop)
         yield
     except Stopped:
         pass
     finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,22 +1,26 @@
-"""The chain that a log is settled on: its name, the plugin that knows it, and where a log's mock chains live."""
+"""The chain and the contracts that a log is settled on, connections to them, and the side files of a log.
+
+A log's mock chains and its published leaf files live beside the log; `mock_file` and `leaves_folder` name them.
+"""
 
 from __future__ import annotations
 
 import os
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable
-from contextlib import closing
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
 from chains.evm.addresses import NAMESPACE
-from ledger import Ledger
-from ledger.errors import BadData, LogError, UnknownPlugin
-from ledger.plugins import ChainPlugin, chain_plugin, chains
+from chains.mock import MockChain
+from ledger import ContractRef, Ledger
+from ledger.errors import BadData, ChainUnavailable, LedgerError, LogError, UnknownPlugin
+from ledger.plugins import Chain, ChainPlugin, chain_plugin, chains, contract_of
+from replay.audit import onchain
 
-from ..cli.errors import Usage
-from ..cli.render import amount
+from ..errors import UsageError
 
 MOCK = "mock:local"
 """The chain that `mock` alone stands for."""
@@ -27,59 +31,75 @@ CONTRACT = "tollbook"
 _CAIP_2 = re.compile("[-a-z0-9]{3,8}:[-_a-zA-Z0-9]{1,32}")
 
 
+# -- names -------------------------------------------------------------------------------------------------------------
+
+
 def chain_name(text: str, known: Collection[str] = ()) -> str:
-    """A chain's name as the log has it: `mock` alone is mock:local. Raises Usage for one that is not CAIP-2, unless the
-    log has it (`known`)."""
+    """Return a chain's name as the log has it: `mock` alone is mock:local.
+
+    Raises UsageError for a name that is neither CAIP-2 nor one of `known`, the chains of the log.
+    """
     name = MOCK if text == "mock" else text
     if name not in known and _CAIP_2.fullmatch(name) is None:
         hint = "write namespace:reference as CAIP-2 has it, such as mock:local or eip155:8453; mock alone is mock:local"
-        raise Usage(f"{text!r} is not the name of a chain", hint)
+        raise UsageError(f"{text!r} is not the name of a chain", hint)
     return name
 
 
 def plugin_of(chain: str) -> ChainPlugin:
-    """The plugin of a chain. Raises UnknownPlugin where none is installed."""
+    """Return the plugin of a chain. Raises UnknownPlugin if none is installed."""
     try:
         return chain_plugin(chain)
     except UnknownPlugin:
         hint = f"installed are: {', '.join(chains.names())}"
-        raise UnknownPlugin(f"no plugin that is installed settles on {chain}", hint) from None
+        raise UnknownPlugin(f"no installed plugin settles on {chain}", hint) from None
 
 
 def is_mock(chain: str) -> bool:
-    """Whether it is a mock chain, which lives in a file beside the log."""
+    """True for a mock chain, which lives in a file beside the log."""
     return chain.startswith("mock:")
 
 
 def is_evm(chain: str) -> bool:
-    """Whether it is an EVM chain, which is spoken to by our own plugin."""
+    """True for an EVM chain, which the built-in EVM plugin settles on."""
     return chain.startswith(f"{NAMESPACE}:")
 
 
+# -- side files --------------------------------------------------------------------------------------------------------
+
+
 def mock_file(log: Path, contract: str) -> Path:
-    """Where the mock chain of a log with that contract lives: such a file has one contract."""
+    """Return the file of the log's mock chain that has this contract; such a file has one contract."""
     other = "" if contract == CONTRACT else f".{quote(contract, safe='')}"
     return log.with_name(f"{log.name}{other}.mock")
 
 
+def leaves_folder(log: Path) -> Path:
+    """Return the folder where leaf files of the log's batches are published, unless the settings name another."""
+    return log.with_name(f"{log.name}.leaves")
+
+
 def has_chain(file: Path) -> bool:
-    """Whether there is a file with something in it: an empty one holds no chain."""
+    """True if the file exists and is not empty: an empty file holds no chain."""
     return file.exists() and file.stat().st_size > 0
 
 
 def check_writable(file: Path, why: str = "settling writes it") -> None:
-    """Raises LogError for a file that may only be read."""
+    """Raise LogError if the process may not write the file."""
     if not os.access(file, os.W_OK):
         raise LogError(f"{file} cannot be written", f"{why}: change its permissions, and run again")
 
 
-def chosen(ledger: Ledger, log: Path, asked: str | None, contract: str | None = None) -> str:
-    """The chain to settle on: the one that was asked for, or the only one on which the log has escrow, or else
-    mock:local. A `contract` that was asked for may have sold what the log does not know yet.
+# -- which chain, which contracts --------------------------------------------------------------------------------------
 
-    Raises Usage where all of the log's escrow is on others, and UnknownPlugin.
+
+def chosen(ledger: Ledger, log: Path, asked: str | None, contract: str | None = None) -> str:
+    """Return the chain to settle on: `asked`, or the only chain on which the log has escrow, or mock:local.
+
+    With `contract`, the log may have nothing on the chain yet. Raises UsageError if all of the log's escrow is on
+    other chains, and UnknownPlugin.
     """
-    there = dict.fromkeys(chain for chain, _, _ in ledger.escrows())
+    there = dict.fromkeys(escrow.contract_ref.chain for escrow in ledger.escrows())
     if asked is None:
         name = next(iter(there)) if len(there) == 1 else MOCK
     else:
@@ -87,16 +107,16 @@ def chosen(ledger: Ledger, log: Path, asked: str | None, contract: str | None = 
     plugin = plugin_of(name)
     if contract is None and name not in there and is_evm(name):
         hint = "give --contract and the address of the contract that sells the log's plans there"
-        raise Usage(f"the log has nothing on {name} yet", hint)
-    if contract is None and there and name not in there and not _sold(log, name, plugin):
+        raise UsageError(f"the log has nothing on {name} yet", hint)
+    if contract is None and there and name not in there and not _has_sold(log, name, plugin):
         others = (f"--chain {other}, where {_held(ledger, other)} is" for other in there)
-        raise Usage(f"nothing is in escrow on {name}", f"give {', or '.join(others)}")
+        raise UsageError(f"nothing is in escrow on {name}", f"give {', or '.join(others)}")
     return name
 
 
 def contracts_there(log: Path, name: str, named: Iterable[str]) -> list[str]:
-    """The contracts of a chain: those that the log names, and that of the mock chain beside it, which may have sold
-    something that the log does not know yet."""
+    """Return the contracts of a chain: those that the log names, and that of the mock chain beside the log, which may
+    have sold something that the log does not have yet."""
     found = set(named)
     if is_mock(name) and has_chain(mock_file(log, CONTRACT)):
         found.add(CONTRACT)
@@ -104,39 +124,92 @@ def contracts_there(log: Path, name: str, named: Iterable[str]) -> list[str]:
 
 
 def chosen_to_compare(log: Path, asked: str) -> tuple[str, list[str]]:
-    """The chain to compare a log with, and the contracts there. Raises Usage where the log has nothing on it, and
-    UnknownPlugin."""
-    from replay.audit import onchain
+    """Return the chain to compare a log with, and the contracts there.
 
-    said = onchain.read(log)
-    there = said.places()
+    Raises UsageError if the log has nothing on the chain, and UnknownPlugin.
+    """
+    log_side = onchain.read(log)
+    there = log_side.places()
     name = chain_name(asked, there)
     plugin_of(name)
     found = contracts_there(log, name, there.get(name, ()))
-    if not found and said.whole:  # one that is damaged is audited as far as it goes
+    if not found and log_side.whole:  # a damaged log is audited as far as it can be read
         hint = f"give {' or '.join(f'--chain {other}' for other in there)}" if there else "leave --chain out"
-        raise Usage(f"{log} has nothing on {name} to compare", hint)
+        raise UsageError(f"{log} has nothing on {name} to compare", hint)
     return name, found
 
 
-def _sold(log: Path, name: str, plugin: ChainPlugin) -> bool:
-    """Whether the mock chain beside the log has sold anything that the log may not know yet."""
+def _has_sold(log: Path, name: str, plugin: ChainPlugin) -> bool:
+    """True if the mock chain beside the log has sold anything, which the log may not have yet."""
     where = mock_file(log, CONTRACT)
     if not (is_mock(name) and has_chain(where)):
         return False
     try:
-        with closing(plugin.connect(name, CONTRACT, where=where)) as chain:
+        with closing(plugin.connect(ContractRef(name, CONTRACT), where=where)) as chain:
             return any(True for _ in chain.facts(0, 0))
-    except BadData:  # it is another chain
+    except BadData:  # the file is of another chain
         return False
 
 
 def _held(ledger: Ledger, chain: str) -> str:
-    """What a chain holds of the log's money in escrow, in words."""
+    """Return the log's money in escrow on a chain as text: `1,000 USD and 20 EUR`."""
     held: Counter[str] = Counter()
-    for contract in {contract for place, contract, _ in ledger.escrows() if place == chain}:
-        for lot in ledger.escrowed(chain, contract):
+    for contract_ref in {escrow.contract_ref for escrow in ledger.escrows() if escrow.contract_ref.chain == chain}:
+        for lot in ledger.escrowed(contract_ref):
             held[lot.asset] += lot.kept
-        for asset, receivers in ledger.settling(chain, contract).settled.items():
+        for asset, receivers in ledger.settling(contract_ref).settled.items():
             held[asset] -= sum(receivers.values())
-    return " and ".join(f"{amount(held[asset])} {asset}" for asset in sorted(held)) or "it"
+    return " and ".join(f"{held[asset]:,} {asset}" for asset in sorted(held)) or "it"
+
+
+# -- connections -------------------------------------------------------------------------------------------------------
+
+
+def connect(log: Path, contract_ref: ContractRef, *, read_only: bool = False) -> Chain:
+    """Connect to a contract of the log on its chain; `read_only` needs no operator's key, where there are keys.
+
+    Raises ChainUnavailable, UsageError for a file of another chain, and UnknownPlugin. A mock chain that is lost and
+    held the log's money is an error; no new one is made in its place.
+    """
+    with blaming(log, contract_ref):
+        return plugin_of(contract_ref.chain).connect(contract_ref, **_options(log, contract_ref, read_only))
+
+
+@contextmanager
+def blaming(log: Path, contract_ref: ContractRef) -> Iterator[None]:
+    """Turn BadData of a mock chain into an error that names the chain's file and says what to do about it."""
+    try:
+        yield
+    except BadData as error:
+        if not is_mock(contract_ref.chain):
+            raise
+        raise _with_file(error, mock_file(log, contract_ref.contract), contract_ref) from error
+
+
+def _options(log: Path, contract_ref: ContractRef, read_only: bool) -> dict[str, object]:
+    """Return the options that a chain's plugin needs to connect for this log; other people's plugins need none."""
+    if is_evm(contract_ref.chain):
+        return {"default_leaves": leaves_folder(log), "read_only": read_only}
+    if not is_mock(contract_ref.chain):
+        return {}
+    where = mock_file(log, contract_ref.contract)
+    if not has_chain(where):
+        how = "is empty" if where.exists() else "is missing"
+        message = f"{where} {how}, and the log has money in escrow on the chain that lived in it"
+        raise ChainUnavailable(message, "restore it beside the log, and run again")
+    check_writable(where, "a mock chain is opened to be written")
+    return {"where": where}
+
+
+def _with_file(error: BadData, where: Path, contract_ref: ContractRef) -> LedgerError:
+    """Return the error with the mock chain's file: the file is of another chain, or it is damaged."""
+    try:
+        with closing(MockChain(where)) as opened:
+            if contract_of(opened) == contract_ref:
+                return error
+            there = f"the chain {opened.name} with the contract {opened.contract}"
+            message = f"{where} has {there}, not {contract_ref.chain} with {contract_ref.contract}"
+            return UsageError(message, f"give --chain {opened.name}, or restore the file of {contract_ref.chain} there")
+    except LedgerError:
+        message = str(error) if str(where) in str(error) else f"{where}: {error}"
+        return BadData(message, f"restore {where.name} from a copy")

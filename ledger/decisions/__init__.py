@@ -1,7 +1,7 @@
-"""Deciding: `decide(books, command) -> events`, or a refusal. It may refuse and has touched nothing.
+"""Decide commands: `decide(context, command)` returns events, a replay or a refusal, and changes nothing.
 
-A command is decided on its account as due; what is due goes before its own events in the same commit. Idempotency comes
-first: a key or a payment id that is known gets its first answer, or is refused for another content.
+A command is decided on its account as it is due; the due events go before its own in the same commit. Idempotency comes
+first: a known key or payment id gets its first answer, or is refused if the content differs.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from typing import Any
 
 import msgspec
 
-from ..books import KEY_WINDOW
 from ..commands import (
     Adjust,
     AdoptSettlement,
@@ -36,27 +35,25 @@ from ..commands import (
     RetireAgent,
     RetirePlan,
     Reverse,
-    SettlementCommand,
     SubmitSettlement,
     Tick,
     Unfreeze,
     UpdateAgent,
     Withdraw,
-    fingerprint,
 )
-from ..events import Charged, EscrowFunding, Recorded, Requested
+from ..events import EscrowFunding, Recorded
+from ..identity import earlier_answer, fingerprint, is_identified
 from ..rating import PolicyFailed, PriceTooLarge
-from ..reducers import account_key, fact_digest, owner_key, payment_digest
 from ..refusals import Reason, Refusal, Refused
 from ..settlement import decide as settlement
 from . import catalogue, purchases
 from .adjustments import adjust
-from .case import Case, Decision, Replay, refusal_of
 from .charges import charge
-from .refusal_facts import told_by_the_clock
+from .context import Context, Decision, Replay, refusal_of
+from .refusal_facts import with_clock_skew
 from .requests import extend, release, request
 
-_CATALOGUE: dict[type, Callable[[Case, Any], list[Recorded]]] = {
+_CATALOGUE: dict[type, Callable[[Context, Any], list[Recorded]]] = {
     CreatePlan: catalogue.create_plan,
     RepricePlan: catalogue.reprice_plan,
     RetirePlan: catalogue.retire_plan,
@@ -64,7 +61,7 @@ _CATALOGUE: dict[type, Callable[[Case, Any], list[Recorded]]] = {
     UpdateAgent: catalogue.update_agent,
     RetireAgent: catalogue.retire_agent,
 }
-_DECISIONS: dict[type, Callable[[Case, Any], Decision]] = {
+_DECISIONS: dict[type, Callable[[Context, Any], Decision]] = {
     Purchase: purchases.purchase,
     Give: purchases.give,
     Withdraw: purchases.withdraw,
@@ -72,7 +69,7 @@ _DECISIONS: dict[type, Callable[[Case, Any], Decision]] = {
     Reinstate: purchases.reinstate,
     Freeze: purchases.freeze,
     Unfreeze: purchases.unfreeze,
-    Exit: purchases.leave,
+    Exit: purchases.exit_escrow,
     Request: request,
     Extend: extend,
     Release: release,
@@ -85,57 +82,62 @@ _DECISIONS: dict[type, Callable[[Case, Any], Decision]] = {
     FailSettlement: settlement.fail,
     MarkSettlementUnknown: settlement.doubt,
     AdoptSettlement: settlement.adopt,
-    Tick: lambda case, command: Decision(settlement.all_due(case)[1], []),
+    Tick: lambda context, command: Decision(settlement.all_due(context)[1], []),
 }
 
 
-def decide(case: Case, command: AnyCommand) -> Decision | Replay | Refused:
-    """The events of a command, the first answer of one that was done before, or the reason to refuse it."""
-    decided = _decide(case, command)
-    return told_by_the_clock(decided, case.behind) if isinstance(decided, Refused) else decided
+def decide(context: Context, command: AnyCommand) -> Decision | Replay | Refused:
+    """Return the events of a command, a replay if it was executed before, or a refusal.
+
+    After a Decision is returned, the command must succeed: reducing its events cannot fail.
+    """
+    outcome = _decide(context, command)
+    return with_clock_skew(outcome, context.behind) if isinstance(outcome, Refused) else outcome
 
 
-def _decide(case: Case, command: AnyCommand) -> Decision | Replay | Refused:
+def _decide(context: Context, command: AnyCommand) -> Decision | Replay | Refused:
     try:
         if (check := _CONTENT.get(type(command))) is not None:
-            check(case, command)
-        print_ = "" if not _identified(command) else fingerprint(command)
-        if print_ and (earlier := _earlier(case, command, print_)) is not None:
-            return earlier
+            check(context, command)
+        print_ = fingerprint(command) if is_identified(command) else ""
+        if print_ and (seq := earlier_answer(context.books, command, print_, context.at, context.evidence)) is not None:
+            return Replay(seq)
         if (in_catalogue := _CATALOGUE.get(type(command))) is not None:
-            decision = Decision([], in_catalogue(case, command))
+            decision = Decision([], in_catalogue(context, command))
         else:
-            decision = _DECISIONS[type(command)](case, command)
+            decision = _DECISIONS[type(command)](context, command)
         if print_ and decision.own:
             decision.own[0] = msgspec.structs.replace(decision.own[0], key=command.key, fingerprint=print_)
         return decision
     except (Refusal, PolicyFailed, PriceTooLarge) as error:
         return refusal_of(error).refused
-    except ValueError as error:  # an event's own invariants refuse what no rule above did
+    except ValueError as error:  # an event's own invariants are the last check
         return Refused(Reason.malformed, {"detail": str(error)})
 
 
-# What no books could make right: `malformed` is first in precedence.
+# Checks that need no books: `malformed` is first in precedence.
 
 
-def _check_adjust(case: Case, command: Adjust) -> None:
+def _check_adjust(context: Context, command: Adjust) -> None:
     if bool(command.credits) == bool(command.usage):
-        raise Refusal(Reason.malformed, detail="give either credits or a usage delta")
+        raise Refusal(Reason.malformed, detail="give either `credits` or a `usage` delta")
     if bool(command.charge) == bool(command.period):
-        raise Refusal(Reason.malformed, detail="correct either a charge or a period")
+        raise Refusal(Reason.malformed, detail="name either a `charge` or a `period` to correct")
     if command.reason == "tier":
-        raise Refusal(Reason.malformed, detail="`tier` is the ledger's own reason")
+        raise Refusal(Reason.malformed, detail="the reason `tier` is reserved for the ledger: give another")
     if command.charge and (command.subscriber or command.plan):
-        raise Refusal(Reason.malformed, detail="a charge names its account; give only the charge")
+        raise Refusal(Reason.malformed, detail="a charge has its account: leave out `subscriber` and `plan`")
     _check_named(command.charge, command)
 
 
-def _check_charge(case: Case, command: Charge) -> None:
+def _check_charge(context: Context, command: Charge) -> None:
     if command.request and (command.subscriber or command.plan or command.agent):
-        raise Refusal(Reason.malformed, detail="a request names its account and agent; give only the request")
+        raise Refusal(
+            Reason.malformed, detail="a request has its account and agent: leave out `subscriber`, `plan` and `agent`"
+        )
     _check_named(command.request, command)
     if not command.request and not command.final:
-        raise Refusal(Reason.malformed, detail="a direct charge is final")
+        raise Refusal(Reason.malformed, detail="a direct charge is final: leave out `final`, or charge a request")
 
 
 def _check_named(number: int, command: Adjust | Charge) -> None:
@@ -143,27 +145,27 @@ def _check_named(number: int, command: Adjust | Charge) -> None:
         raise Refusal(Reason.malformed, detail="name a request or a charge, or a subscriber and a plan")
 
 
-def _check_purchase(case: Case, command: Purchase) -> None:
+def _check_purchase(context: Context, command: Purchase) -> None:
     if command.terms is None:
         return
     if not isinstance(command.funding, EscrowFunding):
-        raise Refusal(Reason.malformed, detail="only an escrow on a chain sells on terms of its own")
+        raise Refusal(Reason.malformed, detail="only a purchase funded by an escrow may have its own `terms`")
     if not (command.terms.credits or command.terms.seconds):
-        raise Refusal(Reason.malformed, detail="a purchase gives credits, a window, or both")
+        raise Refusal(Reason.malformed, detail="the terms need `credits`, a window (`seconds`), or both")
 
 
-def _check_give(case: Case, command: Give) -> None:
+def _check_give(context: Context, command: Give) -> None:
     if not command.credits and not command.seconds and command.expiry is None:
-        raise Refusal(Reason.malformed, detail="give credits, a window, or both")
+        raise Refusal(Reason.malformed, detail="give `credits`, a window (`seconds` or `expiry`), or both")
     if command.start is not None and command.expiry is not None and command.expiry <= command.start:
         raise Refusal(Reason.malformed, detail="the expiry lies before the start")
 
 
-def _check_tariff(case: Case, command: CreatePlan | RepricePlan) -> None:
-    catalogue.tariff(case, 1, catalogue.policy_of(command), command.parameters)
+def _check_tariff(context: Context, command: CreatePlan | RepricePlan) -> None:
+    catalogue.tariff(context, 1, catalogue.policy_of(command), command.parameters)
 
 
-_CONTENT: dict[type, Callable[[Case, Any], None]] = {
+_CONTENT: dict[type, Callable[[Context, Any], None]] = {
     Adjust: _check_adjust,
     Charge: _check_charge,
     Purchase: _check_purchase,
@@ -171,102 +173,3 @@ _CONTENT: dict[type, Callable[[Case, Any], None]] = {
     CreatePlan: _check_tariff,
     RepricePlan: _check_tariff,
 }
-
-
-def _identified(command: AnyCommand) -> bool:
-    """Whether a command has an identity to remember: a key, a payment, or what a chain said."""
-    return command.key is not None or (type(command) in _FACTUAL and _fact(command) is not None)
-
-
-def _earlier(case: Case, command: AnyCommand, print_: str) -> Replay | None:
-    """The first answer to what is known: payments and what chains said for ever, keys for a window of commit time."""
-    known: list[tuple[bytes, int]] = []
-    if (fact := _fact(command)) is not None:
-        known += [found] if (found := case.books.payments.get(fact)) is not None else []
-    if command.key is not None and (scope := _scope(case, command, command.key)) is not None:
-        known += [kept] if (kept := case.books.recall(scope, case.at)) is not None else []
-    for remembered, seq in known:
-        if remembered.hex() == print_:
-            _check_stands(case, command, seq)
-            return Replay(seq)
-        raise Refusal(Reason.key_reused, detail=f"used before with other content, at {seq}")
-    if command.key is not None and command.issued_at is not None and case.at - command.issued_at >= KEY_WINDOW:
-        raise Refusal(Reason.key_too_old, detail="keys are remembered for a day")
-    return None
-
-
-def _check_stands(case: Case, command: AnyCommand, seq: int) -> None:
-    """What was bought with a payment that turned out void is not bought by it again."""
-    if isinstance(command, Purchase):
-        account = case.books.find(command.subscriber, command.plan)
-        lot = account.lots.get(seq) if account is not None else None
-        if lot is not None and lot.reversed:
-            detail = f"what was bought at {seq} was reversed: `Reinstate` it, or buy with another payment"
-            raise Refusal(Reason.payment_reversed, detail=detail)
-
-
-_FACTUAL = (Purchase, Freeze, Exit)
-
-
-def _fact(command: AnyCommand) -> bytes | None:
-    """What is remembered of a command for ever, where anything is."""
-    match command:
-        case Purchase():
-            return payment_digest(command.funding, command.payment)
-        case Freeze() | Exit() if command.fact is not None:
-            return fact_digest(command.fact)
-        case _:
-            return None
-
-
-def _scope(case: Case, command: AnyCommand, key: str) -> bytes | None:
-    """Where the key would be remembered: with the builder, or the account; None where there is none yet."""
-    books = case.books
-    match command:
-        case CreatePlan() | RegisterAgent():
-            return owner_key(command.owner, key)
-        case RepricePlan() | RetirePlan():
-            plan = books.plans.get(command.plan)
-            return owner_key(plan.terms.owner, key) if plan else None
-        case UpdateAgent() | RetireAgent():
-            agent = books.agents.get(books.agent_names.get(command.agent, 0))
-            return owner_key(agent.terms.owner, key) if agent else None
-        case Tick():
-            return None
-        case SettlementCommand():
-            return account_key(0, key)
-        case Extend() | Release() | Charge() | Adjust() if command_refers(command):
-            number = books.open.get(command_refers(command)) or _account_at(case, command_refers(command))
-        case (
-            Purchase()
-            | Give()
-            | Withdraw()
-            | Reverse()
-            | Reinstate()
-            | Freeze()
-            | Unfreeze()
-            | Exit()
-            | Request()
-            | Charge()
-            | Adjust()
-        ):
-            number = books.names.get((command.subscriber, command.plan), 0)
-        case _:
-            return None
-    return account_key(number, key) if number else None
-
-
-def command_refers(command: AnyCommand) -> int:
-    """The sequence of the request or charge that a command is about; 0 where it is about an account."""
-    match command:
-        case Extend() | Release() | Charge():
-            return command.request
-        case Adjust():
-            return command.charge
-        case _:
-            return 0
-
-
-def _account_at(case: Case, seq: int) -> int:
-    entry = case.evidence.get(seq)
-    return entry.event.account if entry is not None and isinstance(entry.event, (Requested, Charged)) else 0

@@ -1,27 +1,29 @@
-"""Corrections after the event: of one charge, or of one account's period."""
+"""Corrections of a charge, or of an account's period."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from ..accounts import Account, Correction, Meter
 from ..amounts import MAX_CREDITS, add_usage
-from ..books import Account, Correction, Meter, Plan, total
+from ..catalogue import Plan
 from ..commands import Adjust
 from ..events import Adjusted, Charged, Draws, Recorded, Usage
 from ..expiry import due
 from ..rating import difference, unpriced
 from ..reducers import kept_periods
 from ..refusals import Reason, Refusal
-from .case import Case, Decision, account_of, overrun, plan_of, take
-from .consequences import closed
-from .windows import BEYOND, open_credits
+from ..values import total
+from .consequences import with_consequences
+from .context import Context, Decision, account_of, overrun, plan_of, take
+from .windows import OPEN_CREDITS_LIMIT, open_credits
 
 
 @dataclass(slots=True)
 class _Target:
-    """What is corrected: its tariff, the meter that a usage delta moves, what it has paid (`net`) and owes unpaid, and
-    its outstanding draws."""
+    """The charge or period that is corrected: its tariff, the meter that a usage delta moves, the credits it has paid
+    (`net`) and left unpaid (`shortfall`), and its outstanding draws."""
 
     account: Account
     plan: Plan
@@ -39,16 +41,16 @@ class _Target:
     meter: Meter | None = None
 
 
-def adjust(case: Case, command: Adjust) -> Decision:
-    """By credits, or by a usage delta that is priced on the meter as it stands now."""
-    if command.expiry is not None and command.expiry <= case.at:
-        raise Refusal(Reason.malformed, detail="the new expiry lies in the past")
-    target = _charge(case, command) if command.charge else _period(case, command)
-    credits = _priced(case, target, command.usage) if command.usage else command.credits
+def adjust(context: Context, command: Adjust) -> Decision:
+    """Correct by credits, or by a usage delta that is priced on the present meter."""
+    if command.expiry is not None and command.expiry <= context.at:
+        raise Refusal(Reason.malformed, detail="the new expiry lies in the past: give a later one")
+    target = _charge(context, command) if command.charge else _period(context, command)
+    credits = _priced(context, target, command.usage) if command.usage else command.credits
     if credits > 0:
         draws, shortfall = _upward(target, credits)
     else:
-        draws, shortfall = _downward(target, -credits, shortfall_first=bool(command.usage))
+        draws, shortfall = _downward(target, -credits, by_usage=bool(command.usage))
     adjusted = Adjusted(
         account=target.account.number,
         charge=target.charge,
@@ -65,24 +67,25 @@ def adjust(case: Case, command: Adjust) -> Decision:
         request=target.request if command.usage else 0,
         expiry=command.expiry,
         note=command.note,
-        unpriced=_unpriced(case, target, command.usage),
+        unpriced=_unpriced(context, target, command.usage),
     )
-    back = [] if credits > 0 else [target.account.lots[name] for name, _ in draws if name]
-    lapsing = [lot.id for lot in back if lot.exited or command.expiry is None]
-    return Decision(target.due, closed(case, target.account, target.plan, adjusted, lapsing))
+    # After this point, the command must succeed.
+    returned = [] if credits > 0 else [target.account.lots[lot_id] for lot_id, _ in draws if lot_id]
+    lapsing = [lot.id for lot in returned if lot.exited or command.expiry is None]
+    return Decision(target.due, with_consequences(context, target.account, target.plan, adjusted, lapsing))
 
 
-def _charge(case: Case, command: Adjust) -> _Target:
-    entry = case.evidence.get(command.charge)
+def _charge(context: Context, command: Adjust) -> _Target:
+    entry = context.evidence.get(command.charge)
     if entry is None or not isinstance(entry.event, Charged):
-        raise Refusal(Reason.charge_unknown, detail=f"charge {command.charge}")
+        raise Refusal(Reason.charge_unknown, detail=f"there is no charge {command.charge}")
     event = entry.event
-    account = case.books.account(event.account)
-    plan = case.books.plans[account.plan]
-    account, events = due(account, plan, case.at, case.tariffs)
+    account = context.books.account(event.account)
+    plan = context.books.plans[account.plan]
+    account, events = due(account, plan, context.at, context.tariffs)
     correction = account.corrections.get(command.charge, Correction())
-    periods = kept_periods(account, plan, case.at)
-    # The period of the charge, while its meter is kept; usage that comes after that counts in the current one.
+    periods = kept_periods(account, plan, context.at)
+    # The charge's own period while its meter is kept; after that, a usage delta counts in the current period.
     period = event.period if event.period in periods else periods[0] if command.usage else ""
     meter = account.meters.get(period)
     target = _Target(
@@ -101,7 +104,7 @@ def _charge(case: Case, command: Adjust) -> _Target:
     )
     request = account.requests.get(event.request)
     target.request = request.id if request is not None else 0
-    if case.tariffs.policy(plan, event.tariff).scope == "period":
+    if context.tariffs.policy(plan, event.tariff).scope == "period":
         target.before = meter.before if meter is not None else None
     elif request is not None:
         target.before = request.usage
@@ -110,13 +113,13 @@ def _charge(case: Case, command: Adjust) -> _Target:
     return target
 
 
-def _period(case: Case, command: Adjust) -> _Target:
-    plan = plan_of(case, command.plan)
-    account, events = account_of(case, command.subscriber, plan)
+def _period(context: Context, command: Adjust) -> _Target:
+    plan = plan_of(context, command.plan)
+    account, events = account_of(context, command.subscriber, plan)
     meter = account.meters.get(command.period)
-    if meter is None or command.period not in kept_periods(account, plan, case.at):
+    if meter is None or command.period not in kept_periods(account, plan, context.at):
         raise Refusal(
-            Reason.charge_unknown, detail=f"nothing is metered in the period {command.period!r}, or no longer"
+            Reason.charge_unknown, detail=f"the period {command.period!r} has no meter, or its meter is no longer kept"
         )
     return _Target(
         account=account,
@@ -134,44 +137,49 @@ def _period(case: Case, command: Adjust) -> _Target:
     )
 
 
-def _priced(case: Case, target: _Target, delta: Usage) -> int:
-    """total(meter + delta) − total(meter), now."""
+def _priced(context: Context, target: _Target, delta: Usage) -> int:
+    """Return total(meter + delta) − total(meter) on the present meter, in credits."""
     meter = target.meter.usage if target.meter is not None else {}
     for usage in (target.usage, target.before or {}, meter):
-        if any(usage.get(name, 0) + units < 0 for name, units in delta.items()):
-            raise Refusal(Reason.adjustment_exceeds, detail="the usage would fall below 0")
-    policy = case.tariffs.policy(target.plan, target.tariff)
+        for dimension, units in delta.items():
+            if usage.get(dimension, 0) + units < 0:
+                detail = f"the correction takes {-units} {dimension}, and only {usage.get(dimension, 0)} are metered"
+                raise Refusal(Reason.adjustment_exceeds, detail=detail)
+    policy = context.tariffs.policy(target.plan, target.tariff)
     return difference(policy, target.before, delta, target.labels)
 
 
 def _upward(target: _Target, credits: int) -> tuple[Draws, int]:
-    """More is taken from what is available, and beyond it the plan's overrun rule goes."""
+    """Return draws of `credits` on available lots, beyond them as the plan's overrun rule says, and the shortfall."""
     draws = take(target.account, credits)
     debt, shortfall = overrun(target.account, target.plan, credits - total(draws))
     return (*draws, *debt), shortfall
 
 
-def _downward(target: _Target, credits: int, shortfall_first: bool) -> tuple[Draws, int]:
-    """Back to the lots that the corrected thing drew on; its net, and its period's while kept, stay 0 or more.
+def _downward(target: _Target, credits: int, by_usage: bool) -> tuple[Draws, int]:
+    """Return draws of `credits` back to the lots that the target drew on, and the change of its shortfall.
 
-    What it owes is lowered first by what was never paid, where usage is corrected: only what was paid beyond the right
-    price goes back. Gives the draws and the change of the shortfall.
+    The target's net, and its period's while kept, stay 0 or more. A usage correction lowers first what was never paid:
+    only what was paid beyond the right price returns.
     """
-    unpaid = min(target.shortfall, credits) if shortfall_first else 0
+    unpaid = min(target.shortfall, credits) if by_usage else 0
     wanted = credits - unpaid
     net = target.net if target.meter is None else min(target.net, target.meter.net)
     draws = give_back(target.account, list(target.draws), min(wanted, net))
     if total(draws) < wanted:
-        raise Refusal(Reason.adjustment_exceeds, needed=wanted, available=max(0, total(draws)))
+        facts: dict[str, int | str] = {"needed": wanted, "available": total(draws)}
+        if by_usage:
+            facts["detail"] = f"the usage correction is worth {wanted} credits, and only {total(draws)} can be returned"
+        raise Refusal(Reason.adjustment_exceeds, **facts)
     if open_credits(target.account) + wanted > MAX_CREDITS:
-        raise Refusal(Reason.overflow, detail=BEYOND)
+        raise Refusal(Reason.overflow, detail=OPEN_CREDITS_LIMIT)
     return draws, -unpaid
 
 
-def _unpriced(case: Case, target: _Target, delta: Usage) -> Usage:
+def _unpriced(context: Context, target: _Target, delta: Usage) -> Usage:
     if not delta or target.plan.terms.unpriced == "free":
         return {}
-    return unpriced(case.tariffs.policy(target.plan, target.tariff), delta, target.labels)
+    return unpriced(context.tariffs.policy(target.plan, target.tariff), delta, target.labels)
 
 
 def give_back(account: Account, drawn: list[tuple[int, int]], credits: int) -> Draws:
@@ -203,7 +211,7 @@ def _resolved(account: Account, drawn: Iterable[tuple[int, int]]) -> list[tuple[
 
 
 def _outstanding(account: Account, draws: Draws, correction: Correction) -> Draws:
-    """A charge's draws as they stand after its corrections, in the order drawn."""
+    """Return a charge's draws after its corrections, in the order drawn."""
     stack = list(draws)
     for lot, amount in correction.draws:
         if amount > 0:
@@ -211,10 +219,11 @@ def _outstanding(account: Account, draws: Draws, correction: Correction) -> Draw
             continue
         back = -amount
         for position in reversed(range(len(stack))):
-            name, credits = stack[position]
-            if name == lot or (name and (account.lots[name].reversal is not None or name in account.corrections)):
+            lot_id, credits = stack[position]
+            replaced = lot_id and (account.lots[lot_id].reversal is not None or lot_id in account.corrections)
+            if lot_id == lot or replaced:
                 part = min(credits, back)
-                stack[position] = (name, credits - part)
+                stack[position] = (lot_id, credits - part)
                 back -= part
     return tuple((lot, amount) for lot, amount in stack if amount)
 

@@ -1,9 +1,10 @@
-"""Plans and agents."""
+"""Decisions on the catalogue: plans and agents."""
 
 from __future__ import annotations
 
 import msgspec
 
+from ..catalogue import Agent
 from ..commands import (
     MAX_NESTED,
     CreatePlan,
@@ -29,7 +30,7 @@ from ..events import (
     Tariff,
 )
 from ..refusals import Reason, Refusal
-from .case import Case, plan_of, registered
+from .context import Context, no_longer_sold, plan_of, registered, retired_agent
 
 _TERMS = {
     field.name: field.default
@@ -38,50 +39,50 @@ _TERMS = {
 }
 
 
-def create_plan(case: Case, command: CreatePlan) -> list[Recorded]:
-    """A plan's name is used once."""
-    if command.plan in case.books.plans:
-        raise Refusal(Reason.key_reused, detail=f"there is a plan {command.plan!r}")
-    for name in (command.plan, command.onchain_id):  # leaves name plans by one or the other, so none may be two plans'
-        if name and (name in case.books.onchain or name in case.books.plans):
-            raise Refusal(Reason.key_reused, detail=f"there is a plan {name!r}, or one with that id on a chain")
+def create_plan(context: Context, command: CreatePlan) -> list[Recorded]:
+    """Create a plan. Its name, and its id on a chain, must be new."""
+    if command.plan in context.books.plans:
+        raise Refusal(Reason.key_reused, detail=f"there already is a plan {command.plan!r}: choose another name")
+    for name in (command.plan, command.onchain_id):  # leaves name plans by either, so both must be unique
+        if name and (name in context.books.onchain or name in context.books.plans):
+            raise Refusal(Reason.key_reused, detail=f"{name!r} already is the name of a plan, or its id on a chain")
     price = tuple(Share(receiver, amount) for receiver, amount in command.price.items())
     # msgspec leaves out what *is* a default, not what equals it: equal content must be equal bytes
-    said = {name: getattr(command, name) for name in _TERMS}
-    terms = {name: value for name, value in said.items() if value != _TERMS[name]}
-    return [PlanCreated(price=price, tariff=tariff(case, 1, policy_of(command), command.parameters), **terms)]
+    given = {name: getattr(command, name) for name in _TERMS}
+    terms = {name: value for name, value in given.items() if value != _TERMS[name]}
+    return [PlanCreated(price=price, tariff=tariff(context, 1, policy_of(command), command.parameters), **terms)]
 
 
 def policy_of(command: CreatePlan | RepricePlan) -> str:
-    """The policy that a command names; by default a request costs 1 credit, and nothing where only time is sold."""
+    """Return the policy that a command names; by default a request costs 1 credit, or nothing if only time is sold."""
     if isinstance(command, CreatePlan) and command.policy is None:
         return "per_credit" if command.credits else "time"
     assert command.policy is not None  # only `CreatePlan` has a default
     return command.policy
 
 
-def reprice_plan(case: Case, command: RepricePlan) -> list[Recorded]:
-    """The plan's next tariff version."""
-    plan = plan_of(case, command.plan)
+def reprice_plan(context: Context, command: RepricePlan) -> list[Recorded]:
+    """Add the plan's next tariff version."""
+    plan = plan_of(context, command.plan)
     _check_sold(plan.retired, command.plan)
-    new = tariff(case, plan.tariff.version + 1, command.policy, command.parameters)
+    new = tariff(context, plan.tariff.version + 1, command.policy, command.parameters)
     return [PlanRepriced(plan=command.plan, tariff=new)]
 
 
-def retire_plan(case: Case, command: RetirePlan) -> list[Recorded]:
-    """A plan retires once."""
-    _check_sold(plan_of(case, command.plan).retired, command.plan)
+def retire_plan(context: Context, command: RetirePlan) -> list[Recorded]:
+    """Retire a plan: it is no longer sold. It retires once."""
+    _check_sold(plan_of(context, command.plan).retired, command.plan)
     return [PlanRetired(plan=command.plan)]
 
 
-def register_agent(case: Case, command: RegisterAgent) -> list[Recorded]:
-    """An agent's name is used once."""
-    if command.agent in case.books.agent_names:
-        raise Refusal(Reason.key_reused, detail=f"there is an agent {command.agent!r}")
-    _check_terms(case, command.plans, (*command.endpoints, *command.open_endpoints))
+def register_agent(context: Context, command: RegisterAgent) -> list[Recorded]:
+    """Register an agent. Its name must be new."""
+    if command.agent in context.books.agent_names:
+        raise Refusal(Reason.key_reused, detail=f"there already is an agent {command.agent!r}: choose another name")
+    _check_terms(context, command.plans, (*command.endpoints, *command.open_endpoints))
     return [
         AgentRegistered(
-            agent=case.books.registered + 1,
+            agent=context.books.registered + 1,
             name=command.agent,
             owner=command.owner,
             plans=command.plans,
@@ -92,11 +93,9 @@ def register_agent(case: Case, command: RegisterAgent) -> list[Recorded]:
     ]
 
 
-def update_agent(case: Case, command: UpdateAgent) -> list[Recorded]:
-    """What is not given stays as it is."""
-    agent = registered(case, command.agent)
-    if agent.retired:
-        raise Refusal(Reason.agent_retired, detail=command.agent)
+def update_agent(context: Context, command: UpdateAgent) -> list[Recorded]:
+    """Update an agent. Fields that are not given stay as they are."""
+    agent = _active(context, command.agent)
     terms = agent.terms
     updated = AgentUpdated(
         agent=terms.agent,
@@ -107,43 +106,50 @@ def update_agent(case: Case, command: UpdateAgent) -> list[Recorded]:
         open_endpoints=terms.open_endpoints if command.open_endpoints is None else command.open_endpoints,
         metadata=terms.metadata if command.metadata is None else command.metadata,
     )
-    _check_terms(case, updated.plans, (*updated.endpoints, *updated.open_endpoints))
+    _check_terms(context, updated.plans, (*updated.endpoints, *updated.open_endpoints))
     return [updated]
 
 
-def retire_agent(case: Case, command: RetireAgent) -> list[Recorded]:
-    """An agent retires once."""
-    agent = registered(case, command.agent)
-    if agent.retired:
-        raise Refusal(Reason.agent_retired, detail=command.agent)
+def retire_agent(context: Context, command: RetireAgent) -> list[Recorded]:
+    """Retire an agent. It retires once."""
+    agent = _active(context, command.agent)
     return [AgentRetired(agent=agent.terms.agent)]
+
+
+def _active(context: Context, name: str) -> Agent:
+    """Return an agent that is not retired. Raises Refusal."""
+    agent = registered(context, name)
+    if agent.retired:
+        raise Refusal(Reason.agent_retired, detail=retired_agent(name))
+    return agent
 
 
 def _check_sold(retired: bool, plan: str) -> None:
     if retired:
-        raise Refusal(Reason.plan_retired, detail=plan)
+        raise Refusal(Reason.plan_retired, detail=no_longer_sold(plan))
 
 
-def _check_terms(case: Case, plans: tuple[str, ...], endpoints: tuple[Endpoint, ...]) -> None:
+def _check_terms(context: Context, plans: tuple[str, ...], endpoints: tuple[Endpoint, ...]) -> None:
     for plan in plans:
-        plan_of(case, plan)
+        plan_of(context, plan)
     for endpoint in endpoints:
         check(endpoint)
 
 
-def tariff(case: Case, version: int, name: str, parameters: dict[str, object]) -> Tariff:
-    """A tariff with the policy's own form of its parameters, so that equal tariffs are written alike."""
+def tariff(context: Context, version: int, name: str, parameters: dict[str, object]) -> Tariff:
+    """Return a tariff with the parameters in the policy's own form, so that equal tariffs are equal bytes. Raises
+    Refusal."""
     try:
-        policy = case.tariffs.make(name, parameters)
-        said = Tariff(version=version, policy=name, policy_version=policy.version, parameters=dict(policy.parameters))
+        policy = context.tariffs.make(name, parameters)
+        made = Tariff(version=version, policy=name, policy_version=policy.version, parameters=dict(policy.parameters))
     except (UnknownPlugin, ValueError) as error:
         raise Refusal(Reason.malformed, detail=f"policy {name}: {error}") from error
     except Exception as error:
         raise Refusal(Reason.policy_failed, detail=f"policy {name} raised {type(error).__name__}: {error}") from error
     try:
-        kept = msgspec.json.decode(msgspec.json.encode(said), type=Tariff)
-        check_kept(said, kept, MAX_NESTED)
+        kept = msgspec.json.decode(msgspec.json.encode(made), type=Tariff)
+        check_kept(made, kept, MAX_NESTED)
     except Exception as error:
-        detail = f"the version and parameters of policy {name} cannot be written: {error}"
+        detail = f"the version and parameters of policy {name} cannot be written as JSON: {error}"
         raise Refusal(Reason.policy_failed, detail=detail) from error
-    return kept  # nothing of it is the policy's own
+    return kept  # a copy: it shares nothing with the policy

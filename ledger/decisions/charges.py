@@ -1,4 +1,4 @@
-"""What a request really cost: rated, drawn from its hold first, and recorded with what it was computed from."""
+"""Charges: usage is rated, drawn from the request's hold first, and recorded with what the price was computed from."""
 
 from __future__ import annotations
 
@@ -6,108 +6,130 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ..accounts import Account, OpenRequest
 from ..amounts import SECOND, add_usage
-from ..books import Account, OpenRequest, Plan, consume, total
+from ..catalogue import Plan
 from ..commands import Charge
 from ..events import Adjusted, Charged, Draws, Line, Recorded, Usage
-from ..holds import exposure, lending
+from ..holds import exposure, lend
 from ..periods import period
 from ..plugins import Policy
 from ..rating import PolicyFailed, PriceTooLarge, derivable, difference, marginal, unpriced
 from ..reducers import apply, late_until
 from ..refusals import Reason, Refusal
+from ..values import consume, total
 from .adjustments import give_back
-from .case import Case, Decision, account_of, agent_of, check_standing, overrun, plan_of, take
-from .consequences import Ahead, closed
-from .fast_path import ordinary_charge
-from .refusal_facts import Passing
-from .requests import find_open, later_deadline
+from .consequences import Projection, with_consequences
+from .context import Context, Decision, account_of, agent_of, check_access, overrun, plan_of, take
+from .fast_path import fast_charge
+from .refusal_facts import Assessment
+from .requests import closed_request, find_open, later_deadline
 
 
-def charge(case: Case, command: Charge) -> Decision:
-    """Of an open request, of one that expired a short while ago, or directly of an account."""
+@dataclass(slots=True)
+class _Target:
+    """What a charge is made on: an account as it is due, and the request that is charged, if any.
+
+    `due` are the events due on the account, `deadline` the request's new one (UTC microseconds) where it moves,
+    `returning` the ids of the lots to which the rest of a hold returns.
+    """
+
+    context: Context
+    command: Charge
+    account: Account
+    plan: Plan
+    due: list[Recorded]
+    request: OpenRequest | None = None
+    agent: int = 0
+    late: bool = False
+    deadline: int | None = None
+    returning: Sequence[int] = ()
+
+
+def charge(context: Context, command: Charge) -> Decision:
+    """Charge an open request, one that expired a short while ago, or an account directly."""
     if not command.request:
-        ordinary = ordinary_charge(case, command)
-        return charge_directly(case, command) if ordinary is None else Decision([], [ordinary])
-    account, plan, open_request, events = find_open(case, command.request)
+        fast = fast_charge(context, command)
+        return charge_directly(context, command) if fast is None else Decision([], [fast])
+    account, plan, open_request, events = find_open(context, command.request)
     if open_request is not None:
-        return _charge_open(case, command, account, plan, open_request, events)
+        return _charge_open(_Target(context, command, account, plan, events, open_request), open_request)
     late = account.late.get(command.request)
-    if late is None or not command.final or case.at >= late_until(plan, late):
-        raise Refusal(Reason.request_closed, detail=f"request {command.request}")
-    rated = _rate(case, command, account, plan, late)
-    return _settle(case, command, account, plan, events, rated, take(account, rated.price), request=late, late=True)
+    if late is None or not command.final or context.at >= late_until(plan, late):
+        raise Refusal(Reason.request_closed, detail=closed_request(command.request))
+    rated = _rate(context, command, account, plan, late)
+    target = _Target(context, command, account, plan, events, late, late=True)
+    return _charged(target, rated, take(account, rated.price))
 
 
-def _charge_open(
-    case: Case, command: Charge, account: Account, plan: Plan, request: OpenRequest, events: list[Recorded]
-) -> Decision:
-    """The request's own hold is drawn first, in its order, then available lots; a partial charge only consumes."""
-    rated = _rate(case, command, account, plan, request)
-    lent = _borrow(case, command, account, plan, request, rated)
+def _charge_open(target: _Target, request: OpenRequest) -> Decision:
+    """Draw on the request's own hold first, in its order, then on available lots. A partial charge only consumes."""
+    context, command, account, plan = target.context, target.command, target.account, target.plan
+    rated = _rate(context, command, account, plan, request)
+    lent = _borrow(target, request, rated)
     if lent:
         account = account.clone()
         for event in lent:
-            apply(account, plan, 0, case.at, event)
+            apply(account, plan, 0, context.at, event)
         request = account.requests[request.id]
+        target.account, target.request = account, request
     held, rest = consume(request.draws, rated.price)
     draws = (*held, *take(account, rated.price - total(held)))
-    deadline = None
-    if not command.final:
-        moved = later_deadline(plan, request, case.at, plan.terms.hold_seconds)
-        deadline = moved if moved != request.deadline else None
-    lots = [lot for lot, _ in rest] if command.final else []
-    decision = _settle(
-        case, command, account, plan, events, rated, draws, request=request, deadline=deadline, returning=lots
-    )
-    return Decision([*decision.due, *lent], decision.own)  # the charge is the command's own first event, and its name
+    if command.final:
+        target.returning = [lot for lot, _ in rest]
+    else:
+        moved = later_deadline(plan, request, context.at, plan.terms.hold_seconds)
+        target.deadline = moved if moved != request.deadline else None
+    decision = _charged(target, rated, draws)
+    # The charge must be the first of the command's own events, since its sequence is the charge's id.
+    return Decision([*decision.due, *lent], decision.own)
 
 
-def _borrow(
-    case: Case, command: Charge, account: Account, plan: Plan, request: OpenRequest, rated: _Rated
-) -> list[Recorded]:
-    """What other open requests give up of their holds where the request's own and the available do not suffice."""
+def _borrow(target: _Target, request: OpenRequest, rated: _Rated) -> list[Recorded]:
+    """Return the events by which other open requests lend credits of their holds, where the request's own hold and the
+    available credits do not suffice."""
+    context, command, account, plan = target.context, target.command, target.account, target.plan
     missing = rated.price - request.hold - max(0, account.available)
     if missing <= 0 or len(account.requests) == 1:
         return []
-    ahead = account.clone()
-    charged = _event(case, command, account, rated, (), 0, request=request)
-    apply(ahead, plan, 0, case.at, charged)
-    ahead.meters[rated.period].net += rated.price  # as if it were paid, which is what is to be seen to
+    projected = account.clone()
+    apply(projected, plan, 0, context.at, _event(_Target(context, command, account, plan, [], request), rated, (), 0))
+    projected.meters[rated.period].net += rated.price  # as if it were paid, which is what lending shall achieve
     used = add_usage(request.usage, command.usage)
-    within = all(units <= request.estimate.get(name, 0) for name, units in used.items())
+    within = all(units <= request.estimate.get(dimension, 0) for dimension, units in used.items())
     try:
-        # What is reserved for those who have estimated nothing is lent only to who stays within an estimate.
-        needed = exposure(ahead, plan, case.tariffs, reserves=not within)
+        # Reserves for requests without an estimate are lent only to a request that stays within its own estimate.
+        needed = exposure(projected, plan, context.tariffs, reserves=not within)
     except (PolicyFailed, PriceTooLarge):
         return []
-    return list(lending(account, request.id, missing, needed))
+    return list(lend(account, request.id, missing, needed))
 
 
-def charge_directly(case: Case, command: Charge) -> Decision:
-    """A request and its final charge in one: `cap` does not apply, since nothing was admitted.
+def charge_directly(context: Context, command: Charge) -> Decision:
+    """Charge an account without a request. Limits on requests do not apply, since nothing is admitted.
 
-    It may come after the end of access, for as long as a request may be charged late.
+    The charge may come after the end of access, for as long as a request may be charged late.
     """
-    plan = plan_of(case, command.plan)
-    agent = agent_of(case, plan, command.agent) if command.agent else 0
-    direct = _Direct(case, command, plan)
-    account, events = account_of(case, command.subscriber, plan, direct)
-    rated = direct.decided(account)
-    late = direct.is_late(account, case.at)
-    return _settle(case, command, account, plan, events, rated, take(account, rated.price), agent=agent, late=late)
+    plan = plan_of(context, command.plan)
+    agent = agent_of(context, plan, command.agent) if command.agent else 0
+    assessment = _DirectCharge(context, command, plan)
+    account, events = account_of(context, command.subscriber, plan, assessment)
+    rated = assessment.accepted(account)
+    late = assessment.is_late(account, context.at)
+    target = _Target(context, command, account, plan, events, None, agent, late)
+    return _charged(target, rated, take(account, rated.price))
 
 
-class _Direct(Passing["_Rated"]):
-    """Whether an account may be charged directly at a time."""
+class _DirectCharge(Assessment["_Rated"]):
+    """Assessment of a direct charge."""
 
-    def __init__(self, case: Case, command: Charge, plan: Plan) -> None:
-        super().__init__(case, plan)
+    def __init__(self, context: Context, command: Charge, plan: Plan) -> None:
+        super().__init__(context, plan)
         self._command = command
 
     def is_late(self, account: Account, at: int) -> bool:
-        """Whether access has ended, and the work may still be charged: it was done before the end, as far as is known,
-        and that is no longer ago than a request may be charged late."""
+        """True if access has ended and the work may still be charged: it was done before the end, as far as is known,
+        and the end is no longer ago than a request may be charged late."""
         lots = [lot for lot in account.lots.values() if lot.started]
         ends = [lot.expiry for lot in lots if lot.expiry is not None]
         if account.frozen or not ends or any(lot.lives(at) for lot in lots):
@@ -115,10 +137,10 @@ class _Direct(Passing["_Rated"]):
         occurred = self._command.occurred_at
         return at < max(ends) + self.plan.terms.late_seconds * SECOND and (occurred is None or occurred < max(ends))
 
-    def judge(self, account: Account, at: int) -> _Rated:
-        """What the usage costs. Raises Refusal."""
+    def assess(self, account: Account, at: int) -> _Rated:
+        """Return what the usage costs. Raises Refusal."""
         if not self.is_late(account, at):
-            check_standing(account, self.plan, at)
+            check_access(account, self.plan, at)
         rated = self._rate(account, at)
         beyond = rated.price - max(0, account.available)
         if beyond > 0 and overrun(account, self.plan, beyond)[1]:
@@ -126,19 +148,19 @@ class _Direct(Passing["_Rated"]):
         return rated
 
     def needed(self, account: Account, at: int) -> int:
-        """The price, less the debt that the plan's rule leaves room for."""
+        """Return the price, less the debt that the plan allows."""
         terms = self.plan.terms
         return self._rate(account, at).price - (terms.debt_limit if terms.overrun == "debt" else 0)
 
     def _rate(self, account: Account, at: int) -> _Rated:
-        case = self.case if at == self.case.at else replace(self.case, at=at)
-        return _rate(case, self._command, account, self.plan, None)
+        context = self.context if at == self.context.at else replace(self.context, at=at)
+        return _rate(context, self._command, account, self.plan, None)
 
 
 @dataclass(slots=True)
 class _Rated:
-    """What usage costs: `price` credits, or a `refund` where the total falls, what that was computed from, the lines of
-    it that are recorded, and the units that no rate reads."""
+    """The price of usage in credits, or a `refund` where the total falls; what it was computed from; the lines that are
+    recorded; and the units that no rate reads."""
 
     price: int
     refund: int
@@ -150,16 +172,16 @@ class _Rated:
     unpriced: Usage
 
 
-def _rate(case: Case, command: Charge, account: Account, plan: Plan, request: OpenRequest | None) -> _Rated:
-    """The marginal price of the usage, in the scope of the tariff under which the request was admitted."""
+def _rate(context: Context, command: Charge, account: Account, plan: Plan, request: OpenRequest | None) -> _Rated:
+    """Return the marginal price of the usage, under the tariff with which the request was admitted."""
     version = request.tariff if request is not None else plan.tariff.version
     labels = command.labels if request is None else _labels(request, command)
-    policy = case.tariffs.policy(plan, version)
+    policy = context.tariffs.policy(plan, version)
     if request is not None:
-        name = request.period
+        metered_in = request.period
     else:
-        name = period(plan.terms.period, account.purchases, case.at, command.occurred_at)
-    before = _before(policy, account, request, name)
+        metered_in = period(plan.terms.period, account.purchases, context.at, command.occurred_at)
+    before = _before(policy, account, request, metered_in)
     lines: tuple[Line, ...] = ()
     if plan.terms.record_lines or not derivable(policy):
         price, lines = marginal(policy, before, command.usage, labels)
@@ -167,79 +189,64 @@ def _rate(case: Case, command: Charge, account: Account, plan: Plan, request: Op
         price = difference(policy, before, command.usage, labels)
     free = plan.terms.unpriced == "free"
     unread = {} if free else unpriced(policy, command.usage, labels)
-    return _Rated(max(0, price), max(0, -price), lines, version, labels, name, before, unread)
+    return _Rated(max(0, price), max(0, -price), lines, version, labels, metered_in, before, unread)
 
 
-def _before(policy: Policy, account: Account, request: OpenRequest | None, name: str) -> Usage | None:
-    """The meter of the policy's scope; None where nothing was charged in it yet."""
+def _before(policy: Policy, account: Account, request: OpenRequest | None, metered_in: str) -> Usage | None:
+    """Return the meter of the policy's scope; None if nothing was charged in it yet."""
     if policy.scope == "request":
         return request.usage if request is not None and request.charged else None
-    meter = account.meters.get(name)
+    meter = account.meters.get(metered_in)
     return meter.before if meter is not None else None
 
 
 def _labels(request: OpenRequest, command: Charge) -> dict[str, str]:
-    """A request's labels; a charge may add to them until the first part is charged, since one total has one price."""
+    """Return a request's labels with those of the charge, which may change them until the first part is charged: all
+    parts share one total, and so one price."""
     labels = {**request.labels, **command.labels}
     if request.charged and labels != request.labels:
-        raise Refusal(Reason.malformed, detail="the labels of a request are fixed by its first charge")
+        raise Refusal(Reason.malformed, detail="the labels of a request cannot change after its first charge")
     return labels
 
 
-def _settle(
-    case: Case,
-    command: Charge,
-    account: Account,
-    plan: Plan,
-    events: list[Recorded],
-    rated: _Rated,
-    draws: Draws,
-    *,
-    request: OpenRequest | None = None,
-    agent: int = 0,
-    late: bool = False,
-    deadline: int | None = None,
-    returning: Sequence[int] = (),
-) -> Decision:
-    """The event, and what follows from it in the same commit."""
+def _charged(target: _Target, rated: _Rated, draws: Draws) -> Decision:
+    """Return the charge with what follows from it in the same commit.
+
+    What the draws do not cover is debt as far as the plan allows, then shortfall.
+    """
+    context, account, plan = target.context, target.account, target.plan
     shortfall, beyond = 0, rated.price - total(draws)
     if beyond:
         debt, shortfall = overrun(account, plan, beyond)
         draws = (*draws, *debt)
-    charged = _event(
-        case, command, account, rated, draws, shortfall, request=request, agent=agent, late=late, deadline=deadline
-    )
+    charged = _event(target, rated, draws, shortfall)
+    # After this point, the charge must succeed.
     if not rated.refund:
-        return Decision(events, closed(case, account, plan, charged, returning))
-    ahead = Ahead(case, account, plan)
-    ahead.add(charged)
-    return Decision(events, ahead.close([*returning, *_fall(ahead, rated)]))
+        return Decision(target.due, with_consequences(context, account, plan, charged, target.returning))
+    projection = Projection(context, account, plan)
+    projection.add(charged)
+    return Decision(target.due, projection.complete([*target.returning, *_refund_tier(projection, rated)]))
 
 
-def _event(
-    case: Case,
-    command: Charge,
-    account: Account,
-    rated: _Rated,
-    draws: Draws,
-    shortfall: int,
-    *,
-    request: OpenRequest | None = None,
-    agent: int = 0,
-    late: bool = False,
-    deadline: int | None = None,
-) -> Charged:
-    rare: dict[str, Any] = {}  # what most charges leave at its default
+def _event(target: _Target, rated: _Rated, draws: Draws, shortfall: int) -> Charged:
+    command, request = target.command, target.request
+    rare: dict[str, Any] = {}  # fields that most charges leave at their defaults
     if request is not None:
-        rare.update(request=request.id, agent=request.agent, final=command.final, deadline=deadline, late=late)
-    elif agent or late:
-        rare.update(agent=agent, late=late)
+        rare.update(
+            request=request.id,
+            agent=request.agent,
+            final=command.final,
+            deadline=target.deadline,
+            late=target.late,
+        )
+    elif target.agent or target.late:
+        rare.update(agent=target.agent, late=target.late)
     if rated.before is not None:
         rare.update(before=rated.before, continues=not rated.before)
     if shortfall or rated.lines or command.occurred_at is not None or rated.unpriced:
         rare.update(shortfall=shortfall, lines=rated.lines, occurred_at=command.occurred_at, unpriced=rated.unpriced)
     return Charged(
-        account=account.number,
+        account=target.account.number,
         credits=total(draws),
         draws=draws,
         usage=command.usage,
@@ -250,15 +257,15 @@ def _event(
     )
 
 
-def _fall(ahead: Ahead, rated: _Rated) -> Iterable[int]:
-    """The adjustment by which a volume tier that was reached makes what came before cheaper: what was never paid is
-    owed no more, and what was paid beyond that returns. Gives the lots to which it returns."""
-    account = ahead.account
+def _refund_tier(projection: Projection, rated: _Rated) -> Iterable[int]:
+    """Add the adjustment by which a volume tier that was reached makes earlier usage cheaper: unpaid credits are no
+    longer owed, and what was paid beyond that returns. Return the ids of the lots to which it returns."""
+    account = projection.account
     meter = account.meters[rated.period]
     unpaid = min(meter.shortfall, rated.refund)
     draws = give_back(account, list(meter.drawn.items()), min(rated.refund - unpaid, meter.net))
     if draws or unpaid:
-        ahead.add(
+        projection.add(
             Adjusted(
                 account=account.number,
                 period=rated.period,

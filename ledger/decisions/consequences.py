@@ -1,71 +1,79 @@
-"""An account as a command's events will leave it, and what follows from them in the same commit."""
+"""An account as a command's events will leave it, and the events that follow from them in the same commit."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from ..books import Account, Plan
+from ..accounts import Account
+from ..catalogue import Plan
 from ..events import Adjusted, Charged, Recorded, Reinstated, Released, Reversed
-from ..expiry import lapses
-from ..holds import covering, covering_own, shares_meters
+from ..expiry import lapse_returned
+from ..holds import cover_exposure, cover_own_exposure, shares_meters
 from ..reducers import apply
-from ..repayment import repaying
-from .case import Case
+from ..repayment import with_repayment
+from .context import Context
 
 
-class Ahead:
-    """The account as `events` leave it. It is copied when the first event is added; before, it is the books' own."""
+class Projection:
+    """An account as `events` leave it. It is copied when the first event is added; before, it is the books' own."""
 
-    def __init__(self, case: Case, account: Account, plan: Plan) -> None:
+    def __init__(self, context: Context, account: Account, plan: Plan) -> None:
         self.account, self.plan = account, plan
         self.events: list[Recorded] = []
-        self._case, self._owned = case, False
+        self._context, self._owned = context, False
 
     def add(self, event: Recorded, seq: int = 0) -> None:
-        """Let one more event happen; credits that return by it pay what is owed first.
+        """Apply one more event, in which credits that return pay the account's debt first.
 
-        `seq` is needed of an event by whose sequence something is named later on.
+        `seq` is needed for an event whose sequence becomes the id of a lot or request.
         """
-        at = self._case.at
+        at = self._context.at
         if isinstance(event, Adjusted | Charged | Reinstated | Released | Reversed):
-            event = repaying(self.account, self.plan, seq, at, at, event)
+            event = with_repayment(self.account, self.plan, seq, at, at, event)
         if not self._owned:
             self.account, self._owned = self.account.clone(), True
         apply(self.account, self.plan, seq, at, event)
         self.events.append(event)
 
-    def close(self, returned: Iterable[int] = ()) -> list[Recorded]:
-        """All events: those added, holds that must cover more now, and what lapses because it returned to lots that
-        have expired."""
-        case = self._case
-        if shares_meters(self.plan, case.tariffs):
-            for held in covering(self.account, self.plan, case.at, case.tariffs):
+    def complete(self, returned: Iterable[int] = ()) -> list[Recorded]:
+        """Return all events: those added, holds that must cover more now, and lapses of what returned to expired lots.
+
+        `returned` are the ids of the lots to which credits may have returned.
+        """
+        context = self._context
+        if shares_meters(self.plan, context.tariffs):
+            for held in cover_exposure(self.account, self.plan, context.at, context.tariffs):
                 self.add(held)
         else:
-            for corrected in [event.request for event in self.events if isinstance(event, Adjusted)]:
-                for held in covering_own(self.account, self.plan, case.at, case.tariffs, corrected):
+            for request_id in [event.request for event in self.events if isinstance(event, Adjusted)]:
+                for held in cover_own_exposure(self.account, self.plan, context.at, context.tariffs, request_id):
                     self.add(held)
-        for lapsed in list(lapses(self.account, self.plan, list(returned), case.at + 1, case.at)):
+        for lapsed in list(lapse_returned(self.account, self.plan, list(returned), context.at + 1, context.at)):
             self.add(lapsed)
         return self.events
 
 
-def closed(case: Case, account: Account, plan: Plan, event: Recorded, returned: Sequence[int]) -> list[Recorded]:
-    """An event with what follows from it. Most often nothing does, which is seen without a copy of the account.
+def with_consequences(
+    context: Context, account: Account, plan: Plan, event: Recorded, returned: Sequence[int]
+) -> list[Recorded]:
+    """Return an event with the events that follow from it. Most often there are none, which needs no copy of the
+    account.
 
-    `returned` are the lots to which credits may return.
+    `returned` are the ids of the lots to which credits may return.
     """
-    if _stands_alone(case, account, plan, event, returned):
+    if _has_no_consequences(context, account, plan, event, returned):
         return [event]
-    ahead = Ahead(case, account, plan)
-    ahead.add(event)
-    return ahead.close(returned)
+    projection = Projection(context, account, plan)
+    projection.add(event)
+    return projection.complete(returned)
 
 
-def _stands_alone(case: Case, account: Account, plan: Plan, event: Recorded, returned: Sequence[int]) -> bool:
+def _has_no_consequences(
+    context: Context, account: Account, plan: Plan, event: Recorded, returned: Sequence[int]
+) -> bool:
     if account.debt or isinstance(event, Adjusted):
         return False
-    for name in returned:
-        if name and (expiry := account.lots[name].expiry) is not None and expiry <= case.at:
+    for lot_id in returned:
+        if lot_id and (expiry := account.lots[lot_id].expiry) is not None and expiry <= context.at:
             return False
-    return not (account.requests and shares_meters(plan, case.tariffs))
+    return not (account.requests and shares_meters(plan, context.tariffs))

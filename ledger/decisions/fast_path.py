@@ -1,32 +1,33 @@
-"""Most direct charges are alike: a plain price, taken whole from one lot. They are decided at a glance.
+"""Fast path for direct charges with a plain price that one lot pays whole, which most charges are.
 
-Invariant, held by a property test: what is decided here is what the rules in `charges` decide. Whatever is not surely
-ordinary is left to them, and so is every refusal.
+Invariant, property-tested: a charge that is decided here is equal to what `charges` decides. Everything else, and every
+refusal, is left to `charges`.
 """
 
 from __future__ import annotations
 
-from ..books import Account, Lot, Plan
+from ..accounts import Account, Lot
+from ..catalogue import Plan
 from ..commands import Charge
 from ..events import Charged
 from ..periods import kept
-from ..rating import derivable, says_what_it_reads
-from .case import Case, PriceList
+from ..rating import declares_dimensions, derivable
+from .context import Context, PriceList
 
 
-def ordinary_charge(case: Case, command: Charge) -> Charged | None:
-    """The event of an ordinary direct charge; None for any other."""
-    plan = case.books.plans.get(command.plan)
+def fast_charge(context: Context, command: Charge) -> Charged | None:
+    """Return the event of a direct charge that the fast path can decide; None for any other."""
+    plan = context.books.plans.get(command.plan)
     if plan is None or command.agent or command.occurred_at is not None:
         return None
-    prices = case.prices.get(command.plan)
+    prices = context.prices.get(command.plan)
     if prices is None or prices.plan is not plan:
-        prices = case.prices[command.plan] = _prices(case, plan)
-    account = case.books.find(command.subscriber, command.plan)
+        prices = context.prices[command.plan] = _prices(context, plan)
+    account = context.books.find(command.subscriber, command.plan)
     usage = command.usage
     if prices.credits_of is None or account is None or 0 in usage.values():
         return None
-    lot = _first_lot(account, case.at)
+    lot = _first_lot(account, context.at)
     if lot is None:
         return None
     try:
@@ -37,7 +38,7 @@ def ordinary_charge(case: Case, command: Charge) -> Charged | None:
         ):
             return None
         price = prices.credits_of({**usage}, {**command.labels})
-    except Exception:  # noqa: BLE001 - the rules say what is wrong with the policy
+    except Exception:  # noqa: BLE001 - `charges` reports what is wrong with the policy
         return None
     if type(price) is not int or not 0 <= price <= lot.left or price > account.available:
         return None
@@ -53,23 +54,23 @@ def ordinary_charge(case: Case, command: Charge) -> Charged | None:
 
 
 def _first_lot(account: Account, at: int) -> Lot | None:
-    """The lot that is drawn on first, if nothing is due on the account and nothing keeps it from being charged."""
+    """Return the lot that is drawn on first; None if anything is due on the account or keeps it from being charged."""
     if account.frozen or not account.burn or (account.next_due is not None and account.next_due <= at):
         return None
     lot = account.lots[account.burn[0]]
     return lot if lot.expiry is None or at < lot.expiry else None
 
 
-def _prices(case: Case, plan: Plan) -> PriceList:
-    """What all ordinary charges of a plan have in common at one time."""
+def _prices(context: Context, plan: Plan) -> PriceList:
+    """Return what the fast path needs of a plan at the context's time."""
     terms, version = plan.terms, plan.tariff.version
-    if terms.record_lines or terms.period == "purchase" or not terms.grants_credits or case.tariffs.any_period(plan):
+    if terms.record_lines or terms.period == "purchase" or not terms.grants_credits or context.tariffs.any_period(plan):
         return PriceList(plan)
     try:
-        policy = case.tariffs.policy(plan, version)
+        policy = context.tariffs.policy(plan, version)
         if policy.scope == "request" and derivable(policy):
-            reads = policy.reads if terms.unpriced == "refuse" and says_what_it_reads(policy) else None
-            return PriceList(plan, policy.credits_of, reads, version, kept(terms.period, (), case.at)[0])
-    except Exception:  # noqa: BLE001 - a policy may do anything; the rules say what is wrong with it, after all else
+            reads = policy.reads if terms.unpriced == "refuse" and declares_dimensions(policy) else None
+            return PriceList(plan, policy.credits_of, reads, version, kept(terms.period, (), context.at)[0])
+    except Exception:  # noqa: BLE001 - foreign code; `charges` reports what is wrong with it, in its place
         pass
     return PriceList(plan)

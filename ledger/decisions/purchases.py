@@ -1,12 +1,17 @@
-"""What comes onto an account and leaves it: sales, trials, gifts, withdrawals, reversals, freezing."""
+"""Decisions that add lots to an account or take them away: sales, trials, gifts, withdrawals, reversals, exits; and
+freezing."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from ..accounts import Account, Lot
 from ..amounts import MAX_CREDITS, SECOND, split
-from ..books import Account, Lot, Plan, digest
+from ..catalogue import Plan
 from ..commands import MAX_TIME, Exit, Freeze, Give, Purchase, Reinstate, Reverse, Terms, Unfreeze, Withdraw
 from ..events import (
     Escrow,
+    EscrowAsset,
     EscrowFunding,
     Frozen,
     Funding,
@@ -22,33 +27,55 @@ from ..events import (
 )
 from ..expiry import refund
 from ..holds import shares_meters
+from ..identity import payment_id_digest
 from ..plugins import chain_plugin, chains
 from ..reducers import unpaid_name
 from ..refusals import Reason, Refusal
 from ..settlement.netting import leaf_plan, lots_in
-from .case import Case, Decision, account_of, plan_of, take
-from .consequences import Ahead
-from .windows import BEYOND, last_end, open_credits
+from .consequences import Projection
+from .context import Context, Decision, account_of, no_longer_sold, plan_of, take
+from .windows import OPEN_CREDITS_LIMIT, last_end, open_credits
 
 
-def purchase(case: Case, command: Purchase) -> Decision:
-    """A sale at the plan's price; of a trial, once a subscriber."""
-    plan = plan_of(case, command.plan)
+@dataclass(slots=True, frozen=True)
+class _NewLot:
+    """A lot as it is sold or given, before its start is known.
+
+    `credits` are credits, `shares` the asset's smallest units by receiver, `seconds` the length of a window, and
+    `expiry` UTC microseconds.
+    """
+
+    kind: Kind
+    credits: int
+    seconds: int
+    priority: int
+    asset: str
+    shares: tuple[Share, ...] = ()
+    funding: Funding = "none"
+    payment: str = ""
+    expiry: int | None = None
+
+
+def purchase(context: Context, command: Purchase) -> Decision:
+    """Sell the plan at its price, or on the terms of a sale that a chain has made. A trial is sold once a subscriber.
+
+    A chain's sale is refused neither for a retired plan, nor a used trial, nor a frozen account: the chain has the
+    money already.
+    """
+    plan = plan_of(context, command.plan)
     if isinstance(command.funding, EscrowFunding):
         _check_escrow(command, plan, command.funding.escrow)
     if command.terms is not None:
-        return _bought_on_chain(case, command, plan, command.terms)
+        return _add(context, command, plan, _lot_on_chain(command, plan, command.terms))
     if plan.retired:
-        raise Refusal(Reason.plan_retired, detail=command.plan)
+        raise Refusal(Reason.plan_retired, detail=no_longer_sold(command.plan))
     terms = plan.terms
-    account = case.books.find(command.subscriber, command.plan)
+    account = context.books.find(command.subscriber, command.plan)
     if terms.trial and account is not None and account.tried:
         raise Refusal(Reason.trial_used)
     if account is not None and account.frozen:
         raise Refusal(Reason.frozen)
-    return _add(
-        case,
-        command,
+    new_lot = _NewLot(
         kind="trial" if terms.trial else "sale",
         credits=terms.credits,
         seconds=terms.seconds,
@@ -58,11 +85,12 @@ def purchase(case: Case, command: Purchase) -> Decision:
         funding=command.funding,
         payment=command.payment,
     )
+    return _add(context, command, plan, new_lot)
 
 
 def _check_escrow(command: Purchase, plan: Plan, escrow: Escrow) -> None:
-    """Refuse to sell for a chain's money what that chain's leaves cannot name, or its batches not pay: it could never
-    be settled, nor could anything else of its asset."""
+    """Refuse a sale for a chain's money that the chain's leaves cannot name or its batches cannot pay: neither it nor
+    anything else of its asset could be settled."""
     chain, terms = escrow.chain, command.terms
     if chain.partition(":")[0] not in chains.names():
         return
@@ -71,16 +99,13 @@ def _check_escrow(command: Purchase, plan: Plan, escrow: Escrow) -> None:
     plugin = chain_plugin(chain)
     try:
         plugin.check(command.subscriber, leaf_plan(plan))
-        plugin.check_money(chain, escrow.contract, asset, shares)
+        plugin.check_money(escrow.contract_ref, asset, shares)
     except ValueError as error:
         raise Refusal(Reason.malformed, detail=str(error)) from error
 
 
-def _bought_on_chain(case: Case, command: Purchase, plan: Plan, terms: Terms) -> Decision:
-    """The chain has the money already, so neither a retired plan, nor a trial, nor a frozen account refuses it."""
-    return _add(
-        case,
-        command,
+def _lot_on_chain(command: Purchase, plan: Plan, terms: Terms) -> _NewLot:
+    return _NewLot(
         kind="sale",
         credits=terms.credits,
         seconds=terms.seconds,
@@ -92,158 +117,165 @@ def _bought_on_chain(case: Case, command: Purchase, plan: Plan, terms: Terms) ->
     )
 
 
-def give(case: Case, command: Give) -> Decision:
-    """A gift has no cost and earns nothing. Credits give no access to a plan that sells only time."""
-    plan = plan_of(case, command.plan)
+def give(context: Context, command: Give) -> Decision:
+    """Add a gift: it has no cost and earns nothing. Credits give no access to a plan that sells only time."""
+    plan = plan_of(context, command.plan)
     if command.credits and not plan.terms.grants_credits:
         raise Refusal(Reason.malformed, detail=f"the plan {command.plan!r} sells only time: give seconds, not credits")
     if plan.retired:
-        raise Refusal(Reason.plan_retired, detail=command.plan)
-    priority = plan.terms.priority if command.priority is None else command.priority
-    return _add(
-        case,
-        command,
+        raise Refusal(Reason.plan_retired, detail=no_longer_sold(command.plan))
+    new_lot = _NewLot(
         kind="gift",
         credits=command.credits,
         seconds=command.seconds,
-        priority=priority,
+        priority=plan.terms.priority if command.priority is None else command.priority,
         asset=plan.terms.asset,
         expiry=command.expiry,
     )
+    return _add(context, command, plan, new_lot)
 
 
-def _add(
-    case: Case,
-    command: Purchase | Give,
-    *,
-    kind: Kind,
-    credits: int,
-    seconds: int,
-    priority: int,
-    asset: str,
-    shares: tuple[Share, ...] = (),
-    funding: Funding = "none",
-    payment: str = "",
-    expiry: int | None = None,
-) -> Decision:
-    """A new lot. A window queues behind the last one that still gives access."""
-    plan = plan_of(case, command.plan)
-    account, events = Account(case.books.opened + 1, command.subscriber, command.plan), list[Recorded]()
-    if case.books.find(command.subscriber, command.plan) is not None:
-        account, events = account_of(case, command.subscriber, plan)
-    start = max(case.at, command.start or 0)
-    if seconds:
-        start = max(start, last_end(account, case.at))
-        expiry = expiry or start + seconds * SECOND
+def _add(context: Context, command: Purchase | Give, plan: Plan, new: _NewLot) -> Decision:
+    """Add a lot, and start it where its start is now. Its first purchase opens an account."""
+    account, events = _account_for(context, command, plan)
+    start, expiry = _interval(context, account, command, new)
+    if open_credits(account) + new.credits > MAX_CREDITS:
+        raise Refusal(Reason.overflow, detail=OPEN_CREDITS_LIMIT)
+    if max(start, expiry or 0) > MAX_TIME:
+        raise Refusal(Reason.overflow, detail="a lot must start and expire by the end of the year 9999")
+    own: list[Recorded] = [_purchased(context, account, command, new, start, expiry)]
+    # A lot's id is the sequence of its purchase, which follows the events that are due.
+    lot_id = context.books.seq + len(events) + 1
+    # After this point, the command must succeed.
+    if start == context.at:
+        own.append(_start(account, lot_id, new.credits, context.at))
+    if not (account.requests and shares_meters(plan, context.tariffs)):
+        return Decision(events, own)
+    projection = Projection(context, account, plan)
+    for event in own:
+        projection.add(event, lot_id)
+    return Decision(events, projection.complete())
+
+
+def _account_for(context: Context, command: Purchase | Give, plan: Plan) -> tuple[Account, list[Recorded]]:
+    """Return the account as it is due, with the events that are due; a new account where there is none yet."""
+    if context.books.find(command.subscriber, command.plan) is not None:
+        return account_of(context, command.subscriber, plan)
+    return Account(context.books.opened + 1, command.subscriber, command.plan), []
+
+
+def _interval(context: Context, account: Account, command: Purchase | Give, new: _NewLot) -> tuple[int, int | None]:
+    """Return the start and the expiry of a new lot (UTC microseconds). A window queues behind the last one that still
+    gives access."""
+    start, expiry = max(context.at, command.start or 0), new.expiry
+    if new.seconds:
+        start = max(start, last_end(account, context.at))
+        expiry = expiry or start + new.seconds * SECOND
     if expiry is not None and expiry <= start:
         raise Refusal(Reason.malformed, detail="the expiry lies before the start")
-    if open_credits(account) + credits > MAX_CREDITS:
-        raise Refusal(Reason.overflow, detail=BEYOND)
-    if max(start, expiry or 0) > MAX_TIME:
-        raise Refusal(Reason.overflow, detail="a lot starts and ends by the year 9999")
-    # The lot's name is the sequence of its purchase, which is known once what is due stands before it.
-    lot = case.books.seq + len(events) + 1
-    own: list[Recorded] = [
-        Purchased(
-            account=account.number,
-            subscriber=command.subscriber,
-            plan=command.plan,
-            kind=kind,
-            credits=credits,
-            seconds=seconds,
-            asset=asset,
-            cost=sum(share.amount for share in shares),
-            shares=shares,
-            funding=funding,
-            payment=payment,
-            start=None if start == case.at else start,
-            expiry=expiry,
-            priority=priority,
-            earliest=command.start if command.start is not None and command.start > case.at else None,
-        )
-    ]
-    if start == case.at:
-        own.append(_begun(account, lot, credits, case.at))
-    if not (account.requests and shares_meters(plan, case.tariffs)):
-        return Decision(events, own)
-    ahead = Ahead(case, account, plan)
-    for event in own:
-        ahead.add(event, lot)
-    return Decision(events, ahead.close())
+    return start, expiry
 
 
-def _begun(account: Account, lot: int, credits: int, at: int) -> Started:
-    """A lot that starts at once pays what is owed."""
+def _purchased(
+    context: Context, account: Account, command: Purchase | Give, new: _NewLot, start: int, expiry: int | None
+) -> Purchased:
+    return Purchased(
+        account=account.number,
+        subscriber=command.subscriber,
+        plan=command.plan,
+        kind=new.kind,
+        credits=new.credits,
+        seconds=new.seconds,
+        asset=new.asset,
+        cost=sum(share.amount for share in new.shares),
+        shares=new.shares,
+        funding=new.funding,
+        payment=new.payment,
+        start=None if start == context.at else start,
+        expiry=expiry,
+        priority=new.priority,
+        earliest=command.start if command.start is not None and command.start > context.at else None,
+    )
+
+
+def _start(account: Account, lot_id: int, credits: int, at: int) -> Started:
+    """Start a lot, which first pays the account's debt."""
     paid = min(credits, account.debt)
-    return Started(account=account.number, lot=lot, draws=((0, paid),) if paid else (), instant=at)
+    return Started(account=account.number, lot=lot_id, draws=((0, paid),) if paid else (), instant=at)
 
 
-def withdraw(case: Case, command: Withdraw) -> Decision:
-    """Credits that are held or owed stay; windows end and lots that have not started leave only as a whole."""
-    plan = plan_of(case, command.plan)
-    account, events = account_of(case, command.subscriber, plan)
+def withdraw(context: Context, command: Withdraw) -> Decision:
+    """Withdraw unused credits with their unearned money.
+
+    Held or owed credits stay. Windows end, and lots that have not started leave, only where no amount is given.
+    """
+    plan = plan_of(context, command.plan)
+    account, events = account_of(context, command.subscriber, plan)
     lots = _lots(account, command.lot)
     left = sum(lot.left for lot in lots)
-    most = min(left, max(0, account.available))
-    credits = most if command.credits is None else command.credits
-    if credits > most:
-        raise Refusal(Reason.insufficient_credits, needed=credits, available=most)
+    withdrawable = min(left, max(0, account.available))
+    credits = withdrawable if command.credits is None else command.credits
+    if credits > withdrawable:
+        raise Refusal(Reason.insufficient_credits, needed=credits, available=withdrawable)
     draws = ((command.lot, credits),) if command.lot and credits else take(account, credits)
-    money = {name: amount for name, part in draws if (amount := refund(account.lots[name], part))}
+    money = {lot_id: amount for lot_id, part in draws if (amount := refund(account.lots[lot_id], part))}
     if command.credits is None:
         money |= {lot.id: lot.cost - lot.refunded for lot in lots if lot.waits}
-        windows = [lot for lot in lots if lot.started and not lot.credits and lot.lives(case.at)]
-        money |= {lot.id: lot.cost - lot.refunded - lot.earned(case.at) for lot in windows}
+        windows = [lot for lot in lots if lot.started and not lot.credits and lot.lives(context.at)]
+        money |= {lot.id: lot.cost - lot.refunded - lot.earned(context.at) for lot in windows}
     if not draws and not money:
         raise Refusal(Reason.insufficient_credits, needed=1, available=0)
     withdrawn = Withdrawn(account=account.number, draws=draws, money=money, reason=command.reason)
     return Decision(events, [withdrawn])
 
 
-def reverse(case: Case, command: Reverse) -> Decision:
-    """The whole rest of a payment, or a part of it with as large a part of the lot's credits, rounded down."""
-    plan = plan_of(case, command.plan)
-    account, events = account_of(case, command.subscriber, plan)
-    lot = _bought(case, account, command)
+def reverse(context: Context, command: Reverse) -> Decision:
+    """Reverse all that is left of a payment, or a part of it with the same part of the lot's credits, rounded down."""
+    plan = plan_of(context, command.plan)
+    account, events = account_of(context, command.subscriber, plan)
+    lot = _bought(context, account, command)
     if lot is None or lot.reversed:
-        raise Refusal(Reason.malformed, detail="name a lot or a payment that was not reversed before")
+        raise Refusal(Reason.malformed, detail="name a lot or a payment that has not been reversed")
     kept = lot.cost - lot.refunded
     amount = kept if command.amount is None else command.amount
     if amount > kept:
-        raise Refusal(Reason.malformed, detail=f"the payment has {kept} left that may be reversed")
+        raise Refusal(Reason.malformed, detail=f"the amount is more than the payment has left to reverse: {kept}")
     if amount < kept and lot.escrow is not None:
-        raise Refusal(Reason.malformed, detail="what a chain holds is reversed as a whole")
+        raise Refusal(
+            Reason.malformed, detail="a payment that a chain holds can only be reversed as a whole: give no amount"
+        )
     credits = lot.left + lot.spent + lot.held if lot.started else lot.credits - lot.withdrawn
     expiry: int | None = None
     if amount < kept:
         credits = min(credits, (lot.credits - lot.withdrawn) * amount // kept)
-        expiry = _shortened(lot, kept, amount, case.at)
-    ahead = Ahead(case, account, plan)
-    ahead.add(
+        expiry = _shortened(lot, kept, amount, context.at)
+    projection = Projection(context, account, plan)
+    projection.add(
         Reversed(account=account.number, lot=lot.id, payment=lot.payment, credits=credits, money=amount, expiry=expiry)
     )
-    return Decision(events, ahead.close())
+    return Decision(events, projection.complete())
 
 
 def _shortened(lot: Lot, kept: int, amount: int, at: int) -> int | None:
-    """The end of a window without credits of whose money a part was void; it does not lie in the past."""
+    """Return the earlier expiry of a window without credits after a part of its money was reversed, never in the
+    past."""
     if lot.credits or lot.expiry is None:
         return None
     end = lot.start + (lot.expiry - lot.start) * (kept - amount) // kept
     return min(lot.expiry, max(at, end) if lot.started else end)
 
 
-def reinstate(case: Case, command: Reinstate) -> Decision:
-    """The lot has again what its reversals took; one that would have started meanwhile starts now."""
-    plan = plan_of(case, command.plan)
-    account, events = account_of(case, command.subscriber, plan)
-    lot = _bought(case, account, command)
+def reinstate(context: Context, command: Reinstate) -> Decision:
+    """Give a lot back what its reversals took. A lot that would have started meanwhile starts now."""
+    plan = plan_of(context, command.plan)
+    account, events = account_of(context, command.subscriber, plan)
+    lot = _bought(context, account, command)
     if lot is None or lot.reversal is None or lot.escrow is not None:
-        raise Refusal(Reason.malformed, detail="name a lot or a payment that was reversed, and that no chain holds")
+        raise Refusal(Reason.malformed, detail="name a lot or a payment that was reversed and that no chain holds")
     if open_credits(account) + lot.reversal.credits > MAX_CREDITS:
-        raise Refusal(Reason.overflow, detail=BEYOND)
-    ahead = Ahead(case, account, plan)
-    ahead.add(
+        raise Refusal(Reason.overflow, detail=OPEN_CREDITS_LIMIT)
+    projection = Projection(context, account, plan)
+    projection.add(
         Reinstated(
             account=account.number,
             lot=lot.id,
@@ -252,52 +284,54 @@ def reinstate(case: Case, command: Reinstate) -> Decision:
             money=lot.reversal.money,
         )
     )
-    again = ahead.account.lots[lot.id]
-    if again.waits and again.start <= case.at:
-        ahead.add(_begun(ahead.account, lot.id, again.credits - again.withdrawn, case.at))
-    return Decision(events, ahead.close([lot.id]))
+    reinstated = projection.account.lots[lot.id]
+    if reinstated.waits and reinstated.start <= context.at:
+        projection.add(_start(projection.account, lot.id, reinstated.credits - reinstated.withdrawn, context.at))
+    return Decision(events, projection.complete([lot.id]))
 
 
-def _bought(case: Case, account: Account, command: Reverse | Reinstate) -> Lot | None:
-    """The lot that a command names, by its sequence or by its payment."""
-    name = command.lot
-    if not name and command.payment:
-        name = case.books.payments.get(digest("payment", command.payment), (b"", 0))[1]
-        if name not in account.lots:
+def _bought(context: Context, account: Account, command: Reverse | Reinstate) -> Lot | None:
+    """Return the lot that a command names, by its id or by its payment; None if it names neither."""
+    lot_id = command.lot
+    if not lot_id and command.payment:
+        lot_id = context.books.payments.get(payment_id_digest(command.payment), (b"", 0))[1]
+        if lot_id not in account.lots:
             raise Refusal(Reason.malformed, detail=f"the account has no payment {command.payment!r}")
-    return _lots(account, name)[0] if name else None
+    return _lots(account, lot_id)[0] if lot_id else None
 
 
-def freeze(case: Case, command: Freeze) -> Decision:
-    """Freezing a frozen account changes nothing more."""
-    account, events = account_of(case, command.subscriber, plan_of(case, command.plan))
+def freeze(context: Context, command: Freeze) -> Decision:
+    """Freeze an account; freezing it again is allowed and changes nothing."""
+    account, events = account_of(context, command.subscriber, plan_of(context, command.plan))
     return Decision(events, [Frozen(account=account.number, fact=command.fact)])
 
 
-def unfreeze(case: Case, command: Unfreeze) -> Decision:
-    """What a chain has asked for, the ledger does not undo."""
-    account, events = account_of(case, command.subscriber, plan_of(case, command.plan))
+def unfreeze(context: Context, command: Unfreeze) -> Decision:
+    """Unfreeze an account, unless its subscriber has asked a chain for an exit."""
+    account, events = account_of(context, command.subscriber, plan_of(context, command.plan))
     if account.leaving:
-        raise Refusal(Reason.frozen, detail="a chain has asked for it: the subscriber leaves there")
+        raise Refusal(Reason.frozen, detail="the subscriber has asked the chain for an exit: the account stays frozen")
     if not account.frozen:
         raise Refusal(Reason.malformed, detail="the account is not frozen")
     return Decision(events, [Unfrozen(account=account.number)])
 
 
-def leave(case: Case, command: Exit) -> Decision:
-    """All that is unused leaves; lots that have not started give their money first, since they can leave whole."""
-    account, events = account_of(case, command.subscriber, plan_of(case, command.plan))
+def exit_escrow(context: Context, command: Exit) -> Decision:
+    """Withdraw all unused credits of an escrow, with the money that its chain has paid out to the subscriber.
+
+    Lots that have not started give their money first, since they leave as a whole.
+    """
+    account, events = account_of(context, command.subscriber, plan_of(context, command.plan))
     fact = command.fact
-    lots = list(lots_in(account, fact.chain, fact.contract, command.asset))
-    money = command.amount - min(
-        command.amount, account.unpaid.get(unpaid_name(fact.chain, fact.contract, command.asset), 0)
-    )
+    escrow = EscrowAsset(fact.contract_ref, command.asset)
+    lots = list(lots_in(account, escrow))
+    money = command.amount - min(command.amount, account.unpaid.get(unpaid_name(escrow), 0))
     if money > sum(lot.cost - lot.refunded for lot in lots):
-        raise Refusal(Reason.malformed, detail="the chain paid more than it was ever paid for this account")
+        raise Refusal(Reason.malformed, detail="the chain paid out more than was ever paid in for this account")
     withdrawn = Withdrawn(
         account=account.number,
         draws=tuple((lot.id, lot.left) for lot in lots if lot.left),
-        money=_exit_money(lots, money, case.at),
+        money=_exit_money(lots, money, context.at),
         reason="exit",
         fact=fact,
         asset=command.asset,
@@ -307,9 +341,10 @@ def leave(case: Case, command: Exit) -> Decision:
 
 
 def _exit_money(lots: list[Lot], money: int, at: int) -> dict[int, int]:
-    """What each lot gives: first those that have not started, then what the others have not earned, then the rest.
+    """Return the money that each lot gives: first of lots that have not started, then the unearned money of the others,
+    then the remainder.
 
-    A window that is not over ends with this, even where it gives nothing.
+    A window that is still open ends with this, even where it gives nothing.
     """
     windows = [lot.id for lot in lots if not lot.credits and lot.lives(at)]
     parts = dict.fromkeys(windows, 0)
@@ -322,14 +357,15 @@ def _exit_money(lots: list[Lot], money: int, at: int) -> dict[int, int]:
         part = min(money, sum(rest.values()))
         money -= part
         if part:
-            for name, amount in zip(rest, split(part, list(rest.values())), strict=True):
-                parts[name] = parts.get(name, 0) + amount
-    return {name: amount for name, amount in parts.items() if amount or name in windows}
+            for lot_id, amount in zip(rest, split(part, list(rest.values())), strict=True):
+                parts[lot_id] = parts.get(lot_id, 0) + amount
+    return {lot_id: amount for lot_id, amount in parts.items() if amount or lot_id in windows}
 
 
-def _lots(account: Account, name: int) -> list[Lot]:
-    if not name:
+def _lots(account: Account, lot_id: int) -> list[Lot]:
+    """Return the lot of that id, or all lots for id 0."""
+    if not lot_id:
         return list(account.lots.values())
-    if name not in account.lots:
-        raise Refusal(Reason.malformed, detail=f"the account has no lot {name}")
-    return [account.lots[name]]
+    if lot_id not in account.lots:
+        raise Refusal(Reason.malformed, detail=f"the account has no lot {lot_id}")
+    return [account.lots[lot_id]]

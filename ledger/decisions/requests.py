@@ -1,9 +1,10 @@
-"""Admission: a request holds its credits before the work starts."""
+"""Requests: admission, which holds credits before the work starts; extension and release."""
 
 from __future__ import annotations
 
+from ..accounts import Account, OpenRequest
 from ..amounts import SECOND
-from ..books import Account, OpenRequest, Plan
+from ..catalogue import Plan
 from ..commands import MAX_TIME, Extend, Release, Request
 from ..events import Extended, Recorded, Released, Requested
 from ..expiry import due
@@ -11,28 +12,29 @@ from ..holds import exposure, shares_meters
 from ..periods import kept
 from ..rating import PolicyFailed, PriceTooLarge, quote
 from ..refusals import Reason, Refusal
-from .case import (
-    Case,
+from .consequences import with_consequences
+from .context import (
+    Context,
     Decision,
     account_of,
     agent_of,
+    check_access,
     check_priced,
-    check_standing,
     plan_of,
     refusal_of,
     take,
 )
-from .consequences import closed
-from .refusal_facts import Passing
+from .refusal_facts import Assessment
 
 
-def request(case: Case, command: Request) -> Decision:
-    """Plan, agent and endpoint; the account's standing; units that have a price; limits; then available ≥ hold."""
-    plan = plan_of(case, command.plan)
-    agent = agent_of(case, plan, command.agent, command.method, command.url) if command.agent else 0
-    admission = _Admission(case, command, plan)
-    account, events = account_of(case, command.subscriber, plan, admission)
-    hold = admission.decided(account)
+def request(context: Context, command: Request) -> Decision:
+    """Admit a request. Checked in this order: plan, agent and endpoint; access; priced units; debt; limits; credits."""
+    plan = plan_of(context, command.plan)
+    agent = agent_of(context, plan, command.agent, command.method, command.url) if command.agent else 0
+    admission = _Admission(context, command, plan)
+    account, events = account_of(context, command.subscriber, plan, admission)
+    hold = admission.accepted(account)
+    # After this point, the command must succeed.
     requested = Requested(
         account=account.number,
         agent=agent,
@@ -40,7 +42,7 @@ def request(case: Case, command: Request) -> Decision:
         url=command.url,
         hold=hold,
         draws=take(account, hold),
-        deadline=case.at + plan.terms.hold_seconds * SECOND,
+        deadline=context.at + plan.terms.hold_seconds * SECOND,
         tariff=plan.tariff.version,
         estimate=command.estimate,
         labels=command.labels,
@@ -48,22 +50,22 @@ def request(case: Case, command: Request) -> Decision:
     return Decision(events, [requested])
 
 
-class _Admission(Passing[int]):
-    """Whether an account may make a request at a time, and what it holds then."""
+class _Admission(Assessment[int]):
+    """Assessment of a request: the credits that it holds if it is admitted."""
 
-    def __init__(self, case: Case, command: Request, plan: Plan) -> None:
-        super().__init__(case, plan)
+    def __init__(self, context: Context, command: Request, plan: Plan) -> None:
+        super().__init__(context, plan)
         self._command = command
 
-    def judge(self, account: Account, at: int) -> int:
-        """The hold of a request that is admitted. Raises Refusal."""
-        command, case, plan = self._command, self.case, self.plan
-        check_standing(account, plan, at)
+    def assess(self, account: Account, at: int) -> int:
+        """Return the hold of the request. Raises Refusal."""
+        command, context, plan = self._command, self.context, self.plan
+        check_access(account, plan, at)
         hold, failed = 0, None
         try:
-            check_priced(case, plan, command.estimate, command.labels)
+            check_priced(context, plan, command.estimate, command.labels)
             hold = self.needed(account, at)
-        except (Refusal, PolicyFailed, PriceTooLarge) as error:  # what refuses without a price goes before it
+        except (Refusal, PolicyFailed, PriceTooLarge) as error:  # checks that need no price come first
             failed = refusal_of(error)
             if failed.refused.reason is Reason.unpriced:
                 raise failed from error
@@ -72,8 +74,8 @@ class _Admission(Passing[int]):
         _check_rate(account, plan, at)
         if failed is None:
             _check_window(account, plan, at, hold)
-        most = plan.terms.limits.open
-        if most is not None and len(account.requests) >= most:
+        max_open = plan.terms.limits.open
+        if max_open is not None and len(account.requests) >= max_open:
             raise Refusal(Reason.too_many_open, needed=1, available=0)
         if failed is not None:
             raise failed
@@ -82,44 +84,46 @@ class _Admission(Passing[int]):
         return hold
 
     def needed(self, account: Account, at: int) -> int:
-        """What the request must hold: together with what is held, all that the open requests may cost.
+        """Return what the request must hold, so that all holds together cover what the open requests may cost.
 
-        At least 1 where nothing is estimated. Nothing on a plan without credits.
+        At least 1 without an estimate; 0 on a plan without credits.
         """
-        command, plan, tariffs = self._command, self.plan, self.case.tariffs
+        command, plan, tariffs = self._command, self.plan, self.context.tariffs
         if not plan.terms.grants_credits:
             return 0
         if shares_meters(plan, tariffs):
             period = kept(plan.terms.period, account.purchases, at)[0]
             version = plan.tariff.version
-            asked = OpenRequest(0, at, at, 0, version, command.estimate, command.labels, (), period)
-            hold = max(0, exposure(account, plan, tariffs, [asked]) - account.held)
+            candidate = OpenRequest(0, at, at, 0, version, command.estimate, command.labels, (), period)
+            hold = max(0, exposure(account, plan, tariffs, [candidate]) - account.held)
         else:
             hold = quote(tariffs.policy(plan, plan.tariff.version), None, command.estimate, command.labels)
         return hold if any(command.estimate.values()) else max(1, hold)
 
     def later(self, account: Account, at: int) -> list[int]:
-        """Instants after `at` at which a limit, or the price, may let the request pass."""
+        """Return instants after `at` at which a limit, or the price, may let the request pass."""
         terms = self.plan.terms
         instants = super().later(account, at)
-        if (early := _early(account, self.plan, at)) > 0 and terms.limits.rate is not None:
-            instants.append(at - (-early // terms.limits.rate.requests))
+        if (excess := _excess(account, self.plan, at)) > 0 and terms.limits.rate is not None:
+            instants.append(at - (-excess // terms.limits.rate.requests))
         if (limit := terms.limits.credits) is not None:
             length = limit.seconds * SECOND
             instants.append((at // length + 1) * length)
         return instants
 
 
-def _early(account: Account, plan: Plan, at: int) -> int:
-    """GCRA: a request may come as early as `requests − 1` intervals before its theoretical arrival. How much too early
-    one at `at` is, in microseconds times the limit's requests."""
+def _excess(account: Account, plan: Plan, at: int) -> int:
+    """Return by how much a request at `at` is too early for the rate limit, in microseconds times the limit's requests.
+
+    By GCRA, a request may come `requests − 1` intervals before its theoretical arrival time.
+    """
     if (rate := plan.terms.limits.rate) is None:
         return 0
     return account.arrival - at * rate.requests - (rate.requests - 1) * rate.seconds * SECOND
 
 
 def _check_rate(account: Account, plan: Plan, at: int) -> None:
-    if _early(account, plan, at) > 0:
+    if _excess(account, plan, at) > 0:
         raise Refusal(Reason.rate_limited)
 
 
@@ -132,41 +136,47 @@ def _check_window(account: Account, plan: Plan, at: int, hold: int) -> None:
         raise Refusal(Reason.window_exhausted, needed=hold, available=max(0, room))
 
 
-def find_open(case: Case, number: int) -> tuple[Account, Plan, OpenRequest | None, list[Recorded]]:
-    """The account of a request as it is due, and the request if it is open still.
+def find_open(context: Context, number: int) -> tuple[Account, Plan, OpenRequest | None, list[Recorded]]:
+    """Return the account of a request as it is due, its plan, the request if it is still open, and the events due.
 
-    A sequence at or below the head that is not open is closed; one beyond it never was.
+    Raises Refusal: a number at or below the head that is not open is a closed request; one beyond it is unknown.
     """
-    owner = case.books.open.get(number)
+    owner = context.books.open.get(number)
     if owner is None:
-        known = 0 < number <= case.books.seq
-        raise Refusal(Reason.request_closed if known else Reason.request_unknown, detail=f"request {number}")
-    account = case.books.account(owner)
-    plan = case.books.plans[account.plan]
-    account, events = due(account, plan, case.at, case.tariffs)
+        if 0 < number <= context.books.seq:
+            raise Refusal(Reason.request_closed, detail=closed_request(number))
+        raise Refusal(Reason.request_unknown, detail=f"there is no request {number}")
+    account = context.books.account(owner)
+    plan = context.books.plans[account.plan]
+    account, events = due(account, plan, context.at, context.tariffs)
     return account, plan, account.requests.get(number), events
 
 
-def extend(case: Case, command: Extend) -> Decision:
-    """A deadline never moves back, nor beyond the plan's longest request."""
-    _, plan, open_request, events = find_open(case, command.request)
+def closed_request(number: int) -> str:
+    """Return the detail of a refusal for a closed request."""
+    return f"request {number} is closed: it was charged or released, or its deadline has passed"
+
+
+def extend(context: Context, command: Extend) -> Decision:
+    """Extend a request's deadline, which never moves back, nor beyond the plan's longest request."""
+    _, plan, open_request, events = find_open(context, command.request)
     if open_request is None:
-        raise Refusal(Reason.request_closed, detail=f"request {command.request}")
-    deadline = later_deadline(plan, open_request, case.at, command.seconds)
+        raise Refusal(Reason.request_closed, detail=closed_request(command.request))
+    deadline = later_deadline(plan, open_request, context.at, command.seconds)
     return Decision(events, [Extended(request=open_request.id, deadline=deadline)])
 
 
 def later_deadline(plan: Plan, open_request: OpenRequest, at: int, seconds: int) -> int:
-    """The deadline `seconds` from now, as far as the plan allows, and not before the present one."""
+    """Return the deadline `seconds` after `at`, as far as the plan allows, and not before the present one."""
     longest = open_request.at + plan.terms.longest_seconds * SECOND
     return max(open_request.deadline, min(at + seconds * SECOND, longest, MAX_TIME))
 
 
-def release(case: Case, command: Release) -> Decision:
-    """What the request held returns; what returns to an expired lot lapses at once."""
-    account, plan, open_request, events = find_open(case, command.request)
+def release(context: Context, command: Release) -> Decision:
+    """Release a request's hold. What returns to an expired lot lapses in the same commit."""
+    account, plan, open_request, events = find_open(context, command.request)
     if open_request is None:
-        raise Refusal(Reason.request_closed, detail=f"request {command.request}")
+        raise Refusal(Reason.request_closed, detail=closed_request(command.request))
     released = Released(request=open_request.id, reason=command.reason)
     lots = [lot for lot, _ in open_request.draws]
-    return Decision(events, closed(case, account, plan, released, lots))
+    return Decision(events, with_consequences(context, account, plan, released, lots))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..books import Account, OpenBatch, Settling
+from ..accounts import Account
 from ..commands import (
     AdoptSettlement,
     BatchCommand,
@@ -15,7 +15,7 @@ from ..commands import (
     OpenSettlement,
     SubmitSettlement,
 )
-from ..decisions.case import Case, Decision
+from ..decisions.context import Context, Decision
 from ..events import (
     Recorded,
     SettlementAdopted,
@@ -31,41 +31,42 @@ from ..plugins import chain_plugin
 from ..refusals import Reason, Refusal
 from .messages import Batch
 from .netting import MAX_QUEUED, STREAM, leaves, payouts
+from .state import OpenBatch, Settling
 
 
-def all_due(case: Case) -> tuple[list[Account], list[Recorded]]:
+def all_due(context: Context) -> tuple[list[Account], list[Recorded]]:
     """All accounts as they are due, in their order, and what became due on them."""
     accounts: list[Account] = []
     events: list[Recorded] = []
-    for number in range(1, case.books.opened + 1):
-        account = case.books.account(number)
-        ahead, happened = due(account, case.books.plans[account.plan], case.at, case.tariffs)
+    for number in range(1, context.books.opened + 1):
+        account = context.books.account(number)
+        ahead, happened = due(account, context.books.plans[account.plan], context.at, context.tariffs)
         accounts.append(ahead)
         events += happened
     return accounts, events
 
 
-def open_settlement(case: Case, command: OpenSettlement) -> Decision:
+def open_settlement(context: Context, command: OpenSettlement) -> Decision:
     """A batch of what was earned since the last one; nothing where nothing was."""
     plugin = chain_plugin(command.chain)
-    settling = case.books.settling(command.chain, command.contract)
+    settling = context.books.settling(command.contract_ref)
     _check_line(settling, command.asset)
-    accounts, events = all_due(case)
-    now = leaves(settling, command.asset, accounts, case.books.plans, case.at)
-    pays = payouts(settling, command.asset, accounts, case.at, plugin.max_receivers, plugin.max_payout)
+    accounts, events = all_due(context)
+    now = leaves(settling, command.asset, accounts, context.books.plans, context.at)
+    pays = payouts(settling, command.asset, accounts, context.at, plugin.max_receivers, plugin.max_payout)
     same = now == settling.leaves.get(command.asset, ()) and command.asset not in settling.failed
     if not pays and (same or not any(leaf.charged or leaf.credited for leaf in now)):
         return Decision([], [])
     batch = Batch(
-        ledger=case.ledger,
+        ledger=context.ledger,
         chain=command.chain,
         contract=command.contract,
         number=settling.number + 1,
         asset=command.asset,
-        at=case.at,
-        covers={STREAM: case.books.seq + len(events)},
-        head_seq=case.head.seq,
-        head_hash=case.head.hash.hex(),
+        at=context.at,
+        covers={STREAM: context.books.seq + len(events)},
+        head_seq=context.head.seq,
+        head_hash=context.head.hash.hex(),
         previous=settling.digest,
         leaves=now,
         payouts=pays,
@@ -85,9 +86,9 @@ def _check_line(settling: Settling, asset: str) -> None:
         raise Refusal(Reason.batch_open, detail=f"{len(line)} batches are in line")
 
 
-def submit(case: Case, command: SubmitSettlement) -> Decision:
+def submit(context: Context, command: SubmitSettlement) -> Decision:
     """Attempts are numbered without a gap, so that of two senders only one stores the next."""
-    found = _open(case, command)
+    found = _open(context, command)
     if command.attempt != len(found.attempts) + 1:
         raise Refusal(Reason.malformed, detail=f"the next attempt is {len(found.attempts) + 1}")
     event = SettlementSubmitted(
@@ -99,9 +100,9 @@ def submit(case: Case, command: SubmitSettlement) -> Decision:
     return Decision([], [event])
 
 
-def commit(case: Case, command: CommitSettlement) -> Decision:
+def commit(context: Context, command: CommitSettlement) -> Decision:
     """The chain has it."""
-    _open(case, command)
+    _open(context, command)
     event = SettlementCommitted(
         **_place(command),
         transaction=command.transaction,
@@ -110,10 +111,10 @@ def commit(case: Case, command: CommitSettlement) -> Decision:
     return Decision([], [event])
 
 
-def confirm(case: Case, command: ConfirmSettlement) -> Decision:
+def confirm(context: Context, command: ConfirmSettlement) -> Decision:
     """A chain executes in order, so an earlier batch that is still open has ended, and must be read first."""
-    _open(case, command)
-    first = min(case.books.settling(command.chain, command.contract).open)
+    _open(context, command)
+    first = min(context.books.settling(command.contract_ref).open)
     if first != command.number:
         raise Refusal(Reason.malformed, detail=f"batch {first} before it is still open")
     event = SettlementConfirmed(
@@ -124,12 +125,12 @@ def confirm(case: Case, command: ConfirmSettlement) -> Decision:
     return Decision([], [event])
 
 
-def fail(case: Case, command: FailSettlement) -> Decision:
+def fail(context: Context, command: FailSettlement) -> Decision:
     """Where the number is given out again, so are those after it: their digests build on this batch's."""
-    found = _open(case, command)
+    found = _open(context, command)
     if command.attempts is not None and command.attempts != len(found.attempts):
         raise Refusal(Reason.malformed, detail=f"batch {command.number} has {len(found.attempts)} attempts by now")
-    settling = case.books.settling(command.chain, command.contract)
+    settling = context.books.settling(command.contract_ref)
     after = [] if command.used else [number for number in sorted(settling.open) if number > command.number]
     if not command.used and (
         len(after) != settling.number - command.number
@@ -151,9 +152,9 @@ def fail(case: Case, command: FailSettlement) -> Decision:
     return Decision([], [*own, failed])
 
 
-def doubt(case: Case, command: MarkSettlementUnknown) -> Decision:
+def doubt(context: Context, command: MarkSettlementUnknown) -> Decision:
     """Its last attempt is in doubt."""
-    found = _open(case, command)
+    found = _open(context, command)
     event = SettlementUnknown(
         **_place(command),
         attempt=len(found.attempts),
@@ -162,11 +163,11 @@ def doubt(case: Case, command: MarkSettlementUnknown) -> Decision:
     return Decision([], [event])
 
 
-def adopt(case: Case, command: AdoptSettlement) -> Decision:
+def adopt(context: Context, command: AdoptSettlement) -> Decision:
     """The next batch, if the leaf file is what the chain committed to and builds on what the log has."""
     given = command.batch
-    settling = case.books.settling(command.chain, command.contract)
-    if (given.chain, given.contract, given.ledger) != (command.chain, command.contract, case.ledger):
+    settling = context.books.settling(command.contract_ref)
+    if (given.contract_ref, given.ledger) != (command.contract_ref, context.ledger):
         raise Refusal(Reason.malformed, detail="the leaf file is of another chain, contract or ledger")
     if given.number != settling.number + 1 or given.previous != settling.digest:
         raise Refusal(Reason.malformed, detail=f"the next batch is {settling.number + 1}, after {settling.digest!r}")
@@ -190,8 +191,8 @@ def _place(command: BatchCommand) -> dict[str, Any]:
     return {"number": command.number, "chain": command.chain, "contract": command.contract}
 
 
-def _open(case: Case, command: BatchCommand) -> OpenBatch:
-    found = case.books.settling(command.chain, command.contract).open.get(command.number)
+def _open(context: Context, command: BatchCommand) -> OpenBatch:
+    found = context.books.settling(command.contract_ref).open.get(command.number)
     if found is None:
         raise Refusal(Reason.malformed, detail=f"batch {command.number} is not open")
     return found

@@ -6,10 +6,10 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from ..events import Leaf, Payout, Share
+from ..events import Leaf, OnContract, Payout, Share
 
 
-class Batch(msgspec.Struct, frozen=True, kw_only=True):
+class Batch(OnContract, msgspec.Struct, frozen=True, kw_only=True):
     """What a chain is asked to commit to; its seal follows from it.
 
     `at` is the time up to which was counted (UTC microseconds), `covers` the last sequence that was (by stream).

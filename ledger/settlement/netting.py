@@ -27,8 +27,11 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from msgspec.structs import replace
 
-from ..books import Account, Books, Lot, OpenBatch, Plan, Settling
+from ..accounts import Account, Lot
+from ..books import Books
+from ..catalogue import Plan
 from ..events import (
+    EscrowAsset,
     Leaf,
     Payout,
     Settlement,
@@ -41,6 +44,7 @@ from ..events import (
     SettlementUnknown,
 )
 from .messages import Attempt, Batch
+from .state import OpenBatch, Settling
 
 MAX_QUEUED = 10
 """Batches of one chain, contract and asset that may be open at once, each but the last one submitted."""
@@ -49,11 +53,10 @@ STREAM = "main"
 """The one stream that a ledger of one machine has, as `covers` names it."""
 
 
-def lots_in(account: Account, chain: str, contract: str, asset: str) -> Iterator[Lot]:
-    """The account's lots whose money that contract holds."""
+def lots_in(account: Account, escrow: EscrowAsset) -> Iterator[Lot]:
+    """Yield the account's lots whose money that contract holds in that asset."""
     for lot in account.lots.values():
-        escrow = lot.escrow
-        if escrow is not None and (escrow.chain, escrow.contract, lot.asset) == (chain, contract, asset):
+        if lot.escrow is not None and lot.asset == escrow.asset and lot.escrow.contract_ref == escrow.contract_ref:
             yield lot
 
 
@@ -73,7 +76,7 @@ def leaves(
     earned = dict.fromkeys(found, 0)
     named: set[tuple[str, str]] = set()
     for account in accounts:
-        lots = list(lots_in(account, settling.chain, settling.contract, asset))
+        lots = list(lots_in(account, EscrowAsset(settling.contract_ref, asset)))
         if lots:
             name = account.subscriber, leaf_plan(plans[account.plan])
             if name in named:
@@ -101,7 +104,7 @@ def payouts(
     """
     due: Counter[str] = Counter()
     for account in accounts:
-        for lot in lots_in(account, settling.chain, settling.contract, asset):
+        for lot in lots_in(account, EscrowAsset(settling.contract_ref, asset)):
             due.update(lot.shares_earned(at))
     due.subtract(settling.paid.get(asset, {}))
     return _fitting(due, max_receivers, max_payout)
@@ -125,8 +128,8 @@ def batch(settling: Settling, opened: OpenBatch, ledger: str) -> Batch:
     """An open batch as its chain is asked to commit to it."""
     return Batch(
         ledger=ledger,
-        chain=settling.chain,
-        contract=settling.contract,
+        chain=settling.contract_ref.chain,
+        contract=settling.contract_ref.contract,
         number=opened.number,
         asset=opened.asset,
         at=opened.at,
@@ -144,7 +147,7 @@ def batch(settling: Settling, opened: OpenBatch, ledger: str) -> Batch:
 
 def reduce_settlement(books: Books, seq: int, at: int, event: Settlement) -> None:
     """Apply a settlement's event. What stood before is not touched, so that drafts may share it."""
-    settling = books.settling(event.chain, event.contract)
+    settling = books.settling(event.contract_ref)
     match event:
         case SettlementOpened():
             accounts = [books.account(number) for number in range(1, books.opened + 1)]
@@ -159,7 +162,7 @@ def reduce_settlement(books: Books, seq: int, at: int, event: Settlement) -> Non
         case _:
             moved = _moved(settling.open[event.number], event)
             changed = replace(settling, open={**settling.open, moved.number: moved})
-    books.settlings[event.chain, event.contract] = changed
+    books.settlings[event.contract_ref] = changed
 
 
 def _moved(was: OpenBatch, event: Settlement) -> OpenBatch:

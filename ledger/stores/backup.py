@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 from ..errors import AlreadyExists, Damaged, LogError
 from ..log import Head
-from .sqlite import LOCK_SECONDS, SQLiteStore, reading_uri
+from .sqlite import SQLiteStore
+from .sqlite_rows import LOCK_SECONDS, reading_uri
 from .wal_mark import MISSING, MISSING_HINT, clear_mark
 
 _PAGES = 256

@@ -21,7 +21,7 @@ _SHORTEST, _MAX_LENGTH = 1, 50
 """Ten-thousandths of a second between two tries."""
 
 
-class Turnstile:
+class FairLock:
     """Lets one process at a time wait for the write lock of the log whose side file is `beside`.
 
     SQLite takes no lock on that file itself (locks on the log or on its `-shm` would be lost when ours is closed), and

@@ -46,6 +46,10 @@ class MemoryStore:
         self._check_open()
         self._snapshots = [kept for kept in self._snapshots if kept.seq != snapshot.seq] + [snapshot]
 
+    def reader(self) -> MemoryReader:
+        """Return a reader of the same list."""
+        return MemoryReader(self)
+
     def close(self) -> None:
         """Let go."""
         self._closed = True
@@ -53,3 +57,35 @@ class MemoryStore:
     def _check_open(self) -> None:
         if self._closed:
             raise Closed("the store is closed")
+
+
+class MemoryReader:
+    """Reads a log in memory beside its writer: commits are only ever added to its list."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self.id = store.id
+        self._store = store
+        self._closed = False
+
+    def head(self) -> Head:
+        """Return the head of the log."""
+        return self._open_store().head()
+
+    def read(self, after: int = 0) -> Iterator[Commit]:
+        """Yield the commits with an event after that sequence, up to the head at the first of them."""
+        for commit in self._open_store().read(after):
+            yield commit
+            self._open_store()
+
+    def load_snapshot(self, version: str, upto: int | None = None) -> Snapshot | None:
+        """Return the latest snapshot of that version, at or before `upto`."""
+        return self._open_store().load_snapshot(version, upto)
+
+    def close(self) -> None:
+        """Stop reading. A second call does nothing."""
+        self._closed = True
+
+    def _open_store(self) -> MemoryStore:
+        if self._closed:
+            raise Closed("the reader is closed")
+        return self._store

@@ -6,7 +6,6 @@ The file opens in plain `sqlite3` and in Datasette: the view `events` unpacks th
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sqlite3
 import time
@@ -16,7 +15,6 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from ..errors import (
     Closed,
@@ -30,8 +28,19 @@ from ..errors import (
     OutcomeUnknown,
     WrongVersion,
 )
-from ..log import COLUMNS, FORMAT, TEXT, Commit, Head, Snapshot, origin
-from .fair_lock import Turnstile
+from ..log import FORMAT, TEXT, Commit, Head, Snapshot, origin
+from .fair_lock import FairLock
+from .schema import SCHEMA, SNAPSHOTS, statements
+from .sqlite_rows import (
+    LOCK_SECONDS,
+    SQLiteReader,
+    SQLiteRows,
+    file_uri,
+    locked_or,
+    reading_error,
+    reading_uri,
+    snapshot_digest,
+)
 from .wal_mark import (
     CHECKPOINT_PAGES,
     MISSING,
@@ -45,73 +54,13 @@ from .wal_mark import (
 )
 
 APPLICATION_ID = 0x546F6C6C  # "Toll"
-LOCK_SECONDS = 30
 _PAGE = 4_096
-MAX_AT_ONCE = 32
-"""Commits that one read takes at most: each may hold thousands of events."""
 
 _APPEND = """
 INSERT INTO commits (first_seq, count, at, body, hash) SELECT ?, ?, ?, ?, ?
 WHERE (SELECT first_seq + count - 1, hash FROM commits ORDER BY first_seq DESC LIMIT 1) IS (?, ?)
 """
 """A commit after a head: compared and appended in one statement, inside the write lock."""
-
-SNAPSHOTS = "CREATE TABLE snapshots (seq INTEGER PRIMARY KEY, hash BLOB, version TEXT, body BLOB, digest BLOB)"
-SCHEMA = f"""
-CREATE TABLE ledger (id TEXT NOT NULL, format INTEGER NOT NULL) STRICT;
-CREATE TABLE commits (
-    first_seq INTEGER PRIMARY KEY, count INTEGER NOT NULL, at INTEGER NOT NULL, body ANY NOT NULL, hash BLOB NOT NULL
-) STRICT;
-{SNAPSHOTS};
-
-CREATE TRIGGER commits_are_not_updated BEFORE UPDATE ON commits
-BEGIN SELECT RAISE(ABORT, 'the log is append-only: commits are never updated'); END;
-CREATE TRIGGER commits_are_not_deleted BEFORE DELETE ON commits
-BEGIN SELECT RAISE(ABORT, 'the log is append-only: commits are never deleted'); END;
--- INSERT OR REPLACE walks past the two above alone: only the very next sequence may be inserted.
-CREATE TRIGGER commits_follow BEFORE INSERT ON commits
-WHEN new.count < 1 OR new.first_seq IS NOT coalesce(
-    (SELECT first_seq + count FROM commits ORDER BY first_seq DESC LIMIT 1), 1)
-BEGIN SELECT RAISE(ABORT, 'the log is append-only: a commit has the next sequence'); END;
-CREATE TRIGGER ledger_is_not_updated BEFORE UPDATE ON ledger
-BEGIN SELECT RAISE(ABORT, 'a ledger keeps its id'); END;
-CREATE TRIGGER ledger_is_not_deleted BEFORE DELETE ON ledger
-BEGIN SELECT RAISE(ABORT, 'a ledger keeps its id'); END;
-CREATE TRIGGER ledger_is_one BEFORE INSERT ON ledger WHEN (SELECT count(*) FROM ledger) > 0
-BEGIN SELECT RAISE(ABORT, 'a ledger keeps its id'); END;
-
--- Whole numbers beyond 2^63 (money) lose digits in json_extract; the event's own text has them all.
-CREATE VIEW events AS
-SELECT commits.first_seq + each.key AS seq,
-       commits.first_seq AS commit_seq,
-       strftime('%Y-%m-%dT%H:%M:%S', commits.at / 1000000, 'unixepoch')
-           || printf('.%06dZ', commits.at % 1000000) AS at,
-       json_extract(each.value, '$.type') AS type,
-       json_extract(each.value, '$.account') AS account,
-       json_extract(each.value, '$.agent') AS agent,
-       CASE json_extract(each.value, '$.type') WHEN 'requested' THEN commits.first_seq + each.key
-           ELSE json_extract(each.value, '$.request') END AS request,
-       CASE json_extract(each.value, '$.type') WHEN 'charged' THEN commits.first_seq + each.key
-           ELSE json_extract(each.value, '$.charge') END AS charge,
-       CASE WHEN json_extract(each.value, '$.type') IN ('charged', 'adjusted')
-           THEN coalesce(json_extract(each.value, '$.credits'), 0)
-           ELSE json_extract(each.value, '$.credits') END AS credits,
-       json_extract(each.value, '$.key') AS key,
-       each.value AS event
-FROM commits, json_each(CASE typeof(commits.body) WHEN 'text' THEN commits.body
-    ELSE json_array(json_object('type', 'columns', 'rows', commits.count, 'format', 'arrow')) END) AS each;
-CREATE VIEW accounts AS
-SELECT account, json_extract(event, '$.subscriber') AS subscriber, json_extract(event, '$.plan') AS plan,
-       min(seq) AS opened_seq
-FROM events WHERE type = 'purchased' GROUP BY account;
-CREATE VIEW plans AS
-SELECT json_extract(event, '$.plan') AS plan, json_extract(event, '$.owner') AS owner,
-       json_extract(event, '$.asset') AS asset, seq AS created_seq
-FROM events WHERE type = 'plan_created';
-CREATE VIEW agents AS
-SELECT agent, json_extract(event, '$.name') AS name, seq AS registered_seq
-FROM events WHERE type = 'agent_registered';
-"""
 
 
 class IncompleteLog(UserWarning):
@@ -122,7 +71,7 @@ class IncompleteLog(UserWarning):
         self.hint = hint
 
 
-class SQLiteStore:
+class SQLiteStore(SQLiteRows):
     """A log in the file `where`, made where there is none (with `id`, or a new one) unless `read_only`.
 
     Raises NotFound, NotALog, WrongVersion or Locked; and Damaged where it is to be written and its write-ahead file is
@@ -136,7 +85,7 @@ class SQLiteStore:
         self._read_only = read_only
         self.incomplete = False
         self._connection: sqlite3.Connection | None = None
-        self._turnstile = Turnstile(write_ahead_file(self._file))
+        self._fair_lock = FairLock(write_ahead_file(self._file))
         self._paused = self._held = False
         self._unmarked_pages = CHECKPOINT_PAGES
         self._half_marked = False
@@ -152,15 +101,6 @@ class SQLiteStore:
             raise
         if self.incomplete and warn:
             warnings.warn(IncompleteLog(f"{self.path}: {MISSING}", MISSING_HINT), stacklevel=3)
-
-    def head(self) -> Head:
-        """The last commit's place."""
-        row = self._execute("SELECT first_seq, count, at, hash FROM commits ORDER BY first_seq DESC LIMIT 1")
-        if not row:
-            return origin(self.id)
-        first_seq, count, at, hash_ = row[0]
-        self._check_row(first_seq, count, at, hash_)
-        return Head(first_seq + count - 1, hash_, at)
 
     def append(self, expected: Head, commit: Commit) -> None:
         """Write one row and sync it, if the head is still `expected`."""
@@ -212,58 +152,14 @@ class SQLiteStore:
             self._held = False
             self._roll_back()
 
-    def read(self, after: int = 0) -> Iterator[Commit]:
-        """All commits with an event after that sequence: the first alone, since often it is all that is asked for, then
-        ever more at a time, but so few that no read lasts."""
-        first = self._execute(
-            "SELECT first_seq FROM commits WHERE first_seq <= ? ORDER BY first_seq DESC LIMIT 1", after + 1
-        )
-        place, some = first[0][0] if first else 0, 1
-        while True:
-            rows = self._execute(
-                "SELECT first_seq, count, at, typeof(body), CAST(body AS BLOB), hash FROM commits "
-                "WHERE first_seq >= ? ORDER BY first_seq LIMIT ?",
-                place,
-                some,
-            )
-            some = min(4 * some, MAX_AT_ONCE)
-            for first_seq, count, at, kind, body, hash_ in rows:
-                self._check_row(first_seq, count, at, hash_, body)
-                if first_seq < place:
-                    raise Damaged(f"{self.path}: the commits at {place} are not in order")
-                place = first_seq + count
-                if place - 1 > after:
-                    yield Commit(first_seq, count, at, TEXT if kind == "text" else COLUMNS, body, hash_)
-            if not rows:
-                return
-
-    def load_snapshot(self, version: str, upto: int | None = None) -> Snapshot | None:
-        """The latest whole snapshot of that version whose hash stands in the log; anything else is ignored."""
-        try:
-            rows = self._execute(
-                "SELECT seq, hash, version, body, digest FROM snapshots WHERE version = ? AND seq <= ? "
-                "AND typeof(hash) = 'blob' AND typeof(body) = 'blob' ORDER BY seq DESC",
-                version,
-                2**62 if upto is None else upto,
-            )
-        except (Locked, Closed):
-            raise
-        except LogError:  # a cache that is gone or cannot be read is no cache
-            return None
-        for *fields, digest in rows:
-            snapshot = Snapshot(*fields)
-            place = self._execute(
-                "SELECT first_seq + count - 1, hash FROM commits WHERE first_seq <= ? ORDER BY first_seq DESC LIMIT 1",
-                snapshot.seq,
-            )
-            if place == [(snapshot.seq, snapshot.hash)] and digest == _digest(snapshot):
-                return snapshot
-        return None
+    def reader(self) -> SQLiteReader:
+        """Return a reader of the same file on a connection of its own. Close it before the store."""
+        return SQLiteReader(self._file, self.id)
 
     def save_snapshot(self, snapshot: Snapshot) -> None:
         """Keep this snapshot and the one before it."""
         self._execute(SNAPSHOTS.replace("TABLE", "TABLE IF NOT EXISTS"))  # it is a cache, and may have been dropped
-        row = (*snapshot, _digest(snapshot))
+        row = (*snapshot, snapshot_digest(snapshot))
         self._execute("INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?, ?, ?)", *row)
         self._execute(
             "DELETE FROM snapshots WHERE seq > 0 AND seq NOT IN (SELECT seq FROM snapshots ORDER BY seq DESC LIMIT 2)"
@@ -282,7 +178,7 @@ class SQLiteStore:
         if self._connection is not None:
             if self._half_marked:
                 self._unmark(self._connection)
-            self._turnstile.close()
+            self._fair_lock.close()
             self._connection.close()
             self._connection = None
             if self._read_only:
@@ -297,7 +193,7 @@ class SQLiteStore:
             raise NotALog(f"{self.path} is a folder")
         if self._file.exists() and not self._file.is_file():
             raise NotALog(f"{self.path} is not a file")  # opening a pipe would wait for its other end
-        where = reading_uri(self._file) if self._read_only else _uri(self._file, "rwc" if create else "rw")
+        where = reading_uri(self._file) if self._read_only else file_uri(self._file, "rwc" if create else "rw")
         self._connection = sqlite3.connect(
             where, uri=True, timeout=LOCK_SECONDS, isolation_level=None, check_same_thread=False
         )
@@ -337,7 +233,7 @@ class SQLiteStore:
     def _unmark(self, connection: sqlite3.Connection) -> None:
         """Take away a mark whose setting was cut short, here or in a writer that died: what it speaks of is there."""
         if marked(connection):
-            with self._turnstile.turn(LOCK_SECONDS), suppress(sqlite3.Error):  # else the next who opens it does
+            with self._fair_lock.turn(LOCK_SECONDS), suppress(sqlite3.Error):  # else the next who opens it does
                 clear_mark(connection)
         self._half_marked = False
 
@@ -349,7 +245,7 @@ class SQLiteStore:
             return
         self._half_marked = True
         try:
-            with self._turnstile.turn(LOCK_SECONDS):
+            with self._fair_lock.turn(LOCK_SECONDS):
                 complete = set_mark(connection)
         except NothingWritten as failed:
             raise failed.error from None
@@ -373,7 +269,7 @@ class SQLiteStore:
         connection.execute("BEGIN IMMEDIATE")
         try:
             if not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-                for statement in _statements(SCHEMA):
+                for statement in statements(SCHEMA):
                     connection.execute(statement)
                 connection.execute("INSERT INTO ledger VALUES (?, ?)", (id, FORMAT))
                 connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
@@ -426,17 +322,11 @@ class SQLiteStore:
                 self.close()
 
     def _not_written(self, error: sqlite3.Error) -> LogError:
-        return _locked_or(error, NotWritten(f"nothing was written to {self.path}: {error}"))
+        return locked_or(error, NotWritten(f"nothing was written to {self.path}: {error}"))
 
     def _begin(self, connection: sqlite3.Connection) -> None:
-        with self._turnstile.turn(LOCK_SECONDS):
+        with self._fair_lock.turn(LOCK_SECONDS):
             connection.execute("BEGIN IMMEDIATE")
-
-    def _check_row(self, first_seq: object, count: object, at: object, hash_: object, body: object = b"") -> None:
-        """What STRICT and the triggers promise of a row, and a damaged page does not keep."""
-        numbers = isinstance(first_seq, int) and isinstance(count, int) and first_seq >= 1 and 1 <= count < 2**32
-        if not (numbers and isinstance(at, int) and isinstance(hash_, bytes) and isinstance(body, bytes)):
-            raise Damaged(f"{self.path}: the commit at {first_seq} is not one")
 
     def _execute(self, sql: str, *parameters: object) -> list[Any]:
         try:
@@ -445,10 +335,7 @@ class SQLiteStore:
                 self._undo_what_was_left(connection)
             return connection.execute(sql, parameters).fetchall()
         except (sqlite3.DatabaseError, UnicodeError) as error:
-            # Text that is no text has no code of SQLite's: Python finds it.
-            if isinstance(error, sqlite3.OperationalError) and hasattr(error, "sqlite_errorname"):
-                raise _locked_or(error, LogError(f"{self.path}: {error}")) from error
-            raise Damaged(f"{self.path}: {error}") from error
+            raise reading_error(self.path, error) from error
 
     def _open_connection(self) -> sqlite3.Connection:
         if self._paused:
@@ -462,18 +349,6 @@ class SQLiteStore:
         return self._connection
 
 
-def reading_uri(path: Path) -> str:
-    """How SQLite opens a log to read it, and only that, beside a writer or without one."""
-    where = _uri(path, "ro")
-    if os.access(path.absolute().parent, os.W_OK) or write_ahead_file(path).exists():
-        return where
-    return f"{where}&immutable=1"  # a log in WAL mode cannot be read where its side files cannot be made
-
-
-def _uri(path: Path, mode: str) -> str:
-    return f"file:{quote(os.fsencode(path.absolute()))}?mode={mode}"
-
-
 def remove_side_files(path: Path) -> None:
     """Remove the side files that SQLite makes to read a log in WAL mode and that a read-only connection leaves behind.
 
@@ -482,7 +357,7 @@ def remove_side_files(path: Path) -> None:
     """
     with suppress(OSError, sqlite3.Error, UnicodeError):  # SQLite quotes a damaged schema in its message
         if write_ahead_file(path).stat().st_size == 0:
-            with closing(sqlite3.connect(_uri(path, "rw"), uri=True, timeout=0)) as connection:
+            with closing(sqlite3.connect(file_uri(path, "rw"), uri=True, timeout=0)) as connection:
                 connection.execute("SELECT count(*) FROM sqlite_master")
 
 
@@ -509,36 +384,16 @@ def _turn_to_wal(connection: sqlite3.Connection) -> None:
             mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
             break
         except sqlite3.OperationalError as error:
-            if not isinstance(_locked_or(error, LogError("")), Locked) or time.monotonic() > end:
+            if not isinstance(locked_or(error, LogError("")), Locked) or time.monotonic() > end:
                 raise
         time.sleep(0.005)
     if mode != "wal":
         raise LogError(f"the log cannot be written ahead: its journal mode stays {mode}")
 
 
-def _statements(script: str) -> Iterator[str]:
-    """The statements of a script, so that they run in one transaction (executescript commits before it begins)."""
-    statement = ""
-    for line in script.splitlines(keepends=True):
-        statement += line
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""
-
-
-def _digest(snapshot: Snapshot) -> bytes:
-    bound = f"{snapshot.seq} {snapshot.hash.hex()} {snapshot.version} ".encode()
-    return hashlib.sha256(bound + snapshot.body).digest()
-
-
-def _locked_or(error: sqlite3.Error, otherwise: LogError) -> LogError:
-    locked = getattr(error, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
-    return Locked(f"another process holds the log's lock: {error}") if locked else otherwise
-
-
 def _opening_error(path: Path, error: Exception) -> LogError:
     if getattr(error, "sqlite_errorname", "") == "SQLITE_NOTADB":
         return NotALog(f"{path} is not an SQLite file")
     if isinstance(error, sqlite3.OperationalError):
-        return _locked_or(error, LogError(f"{path}: {error}", "check the path and its permissions"))
+        return locked_or(error, LogError(f"{path}: {error}", "check the path and its permissions"))
     return NotALog(f"{path} is damaged or not a ledger: {error}")

@@ -11,55 +11,22 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
-from typing import TypeAlias
 
 from ..errors import Closed, Conflict
-from ..log import COLUMNS, TEXT, Commit, Head, Snapshot, commit_hash, origin
+from ..log import COLUMNS, TEXT, Commit, Head, Snapshot, origin
 from ..plugins import Store
 from .conformance import ConformanceError as ConformanceError
 from .conformance import Failure as Failure
-
-Open: TypeAlias = Callable[[], Store]
-"""Opens a new store whose log is empty, at each call another one."""
-
-Again: TypeAlias = Callable[[Store], Store]
-"""Opens another handle on the log of a store, which may be closed by then."""
+from .store_readers import READER_RULES
+from .store_steps import Again, Open, Rule, Trial, differ, grow, short
+from .store_steps import after as after
 
 _EXAMPLES = 3
 _MANY = 1_003
 _ROUNDS = 25
-
-
-class Trial:
-    """The store under trial, and every handle that a rule has opened on it."""
-
-    def __init__(self, open_store: Open, again: Again | None) -> None:
-        self._open, self._again = open_store, again
-        self._opened: list[Store] = []
-
-    def open(self) -> Store:
-        """A new store with an empty log."""
-        return self._kept(self._open())
-
-    def again(self, store: Store) -> Store:
-        """Another handle on the same log."""
-        assert self._again is not None
-        return self._kept(self._again(store))
-
-    def close(self) -> None:
-        """Close every handle that was opened here."""
-        while self._opened:
-            self._opened.pop().close()
-
-    def _kept(self, store: Store) -> Store:
-        self._opened.append(store)
-        return store
-
-
-Rule: TypeAlias = Callable[[Trial], Iterator[str]]
 
 
 def check(open_store: Open, *, again: Again | None = None, shared: bool = True) -> None:
@@ -87,33 +54,6 @@ def _broken(rule: Rule, trial: Trial) -> list[str]:
     return found
 
 
-def after(head: Head, body: bytes = b'[{"n":1}]', kind: int = TEXT, count: int = 1, at: int | None = None) -> Commit:
-    """A commit that follows `head`. Stores never look into a body, so any will do."""
-    first, at = head.seq + 1, head.at + 1 if at is None else at
-    return Commit(first, count, at, kind, body, commit_hash(head.hash, first, count, at, kind, body))
-
-
-def _grow(store: Store, counts: Iterable[int]) -> list[Commit]:
-    """Append a commit of so many events, one after the other; what was appended."""
-    grown: list[Commit] = []
-    head = store.head()
-    for count in counts:
-        grown.append(after(head, b"[%d]" % count, count=count))
-        store.append(head, grown[-1])
-        head = grown[-1].head
-    return grown
-
-
-def _differ(what: str, found: object, expected: object) -> Iterator[str]:
-    if found != expected:
-        yield f"{what} is {_short(found)}, not {_short(expected)}"
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 200 else f"{text[:200]}…"
-
-
 # -- one handle --------------------------------------------------------------------------------------------------------
 
 
@@ -121,9 +61,9 @@ def _begins_empty(trial: Trial) -> Iterator[str]:
     store = trial.open()
     if not store.id or not isinstance(store.id, str):
         yield f"the id is {store.id!r}, not a text"
-    yield from _differ("the head of an empty log", store.head(), origin(store.id))
-    yield from _differ("what an empty log reads", list(store.read()), [])
-    yield from _differ("the snapshot of an empty log", store.load_snapshot("1"), None)
+    yield from differ("the head of an empty log", store.head(), origin(store.id))
+    yield from differ("what an empty log reads", list(store.read()), [])
+    yield from differ("the snapshot of an empty log", store.load_snapshot("1"), None)
 
 
 def _moves(trial: Trial) -> Iterator[str]:
@@ -131,13 +71,13 @@ def _moves(trial: Trial) -> Iterator[str]:
     for count in (1, 3, 1):
         commit = after(store.head(), count=count, at=1_700_000_000_000_000)
         store.append(store.head(), commit)
-        yield from _differ(f"the head after commit {commit.first_seq}", store.head(), commit.head)
+        yield from differ(f"the head after commit {commit.first_seq}", store.head(), commit.head)
 
 
 def _compares(trial: Trial) -> Iterator[str]:
     """Sequence and hash must both be the head's; what is refused leaves nothing behind."""
     store = trial.open()
-    commits = _grow(store, [2, 1])
+    commits = grow(store, [2, 1])
     head = store.head()
     stale = {
         "the head of the commit before": commits[0].head,
@@ -151,21 +91,21 @@ def _compares(trial: Trial) -> Iterator[str]:
             yield f"an append that expects {name} is not refused"
         except Conflict:
             pass
-        yield from _differ(f"the head after an append that expects {name}", store.head(), head)
-        yield from _differ(f"the log after an append that expects {name}", list(store.read()), commits)
+        yield from differ(f"the head after an append that expects {name}", store.head(), head)
+        yield from differ(f"the log after an append that expects {name}", list(store.read()), commits)
     following = after(head)
     store.append(head, following)
-    yield from _differ("the head after an append that was not refused", store.head(), following.head)
+    yield from differ("the head after an append that was not refused", store.head(), following.head)
 
 
 def _reads_after(trial: Trial) -> Iterator[str]:
     """Any sequence, also one in the middle of a commit, of which the whole is read."""
     store = trial.open()
-    commits = _grow(store, [3, 1, 4, 1, 5])
-    yield from _differ("read()", list(store.read()), commits)
+    commits = grow(store, [3, 1, 4, 1, 5])
+    yield from differ("read()", list(store.read()), commits)
     for sequence in range(commits[-1].last_seq + 3):
         expected = [commit for commit in commits if commit.last_seq > sequence]
-        yield from _differ(f"read({sequence})", list(store.read(sequence)), expected)
+        yield from differ(f"read({sequence})", list(store.read(sequence)), expected)
 
 
 def _bodies() -> Iterator[tuple[str, int, bytes]]:
@@ -187,22 +127,22 @@ def _keeps_bytes(trial: Trial) -> Iterator[str]:
         commit = after(store.head(), body, kind)
         store.append(store.head(), commit)
         found = list(store.read(commit.first_seq - 1))
-        yield from _differ(name, found, [commit])
+        yield from differ(name, found, [commit])
         if found and any(type(part) is not bytes for part in (found[0].body, found[0].hash)):
             yield f"{name} comes back as {type(found[0].body).__name__}, not as bytes"
     most = after(store.head(), count=2**32 - 1, at=253_402_300_799_999_999)
     store.append(store.head(), most)
-    yield from _differ("a commit of 2^32-1 events in the year 9999", list(store.read(most.first_seq)), [most])
-    yield from _differ("the head at that commit", store.head(), most.head)
+    yield from differ("a commit of 2^32-1 events in the year 9999", list(store.read(most.first_seq)), [most])
+    yield from differ("the head at that commit", store.head(), most.head)
 
 
 def _holds_many(trial: Trial) -> Iterator[str]:
     store = trial.open()
-    commits = _grow(store, (1 + number % 3 for number in range(_MANY)))
+    commits = grow(store, (1 + number % 3 for number in range(_MANY)))
     for place in (0, 1, 2, 3, _MANY - 1):
         sequence = commits[place].first_seq - 1
         found = [commit.first_seq for commit in store.read(sequence)]
-        yield from _differ(
+        yield from differ(
             f"what {_MANY} commits read after {sequence}", found, [commit.first_seq for commit in commits[place:]]
         )
 
@@ -212,7 +152,7 @@ def _keeps_snapshots(trial: Trial) -> Iterator[str]:
     store = trial.open()
     saved: list[Snapshot] = []
     for version, body in (("1", b"books \0\xff"), ("1", b""), ("2", b"others"), ("1", b"later")):
-        head = _grow(store, [2])[-1].head
+        head = grow(store, [2])[-1].head
         saved.append(Snapshot(head.seq, head.hash, version, body))
         store.save_snapshot(saved[-1])
         for asked in ("1", "2", "3"):
@@ -220,26 +160,26 @@ def _keeps_snapshots(trial: Trial) -> Iterator[str]:
                 fitting = [kept for kept in saved if kept.version == asked and (upto is None or kept.seq <= upto)]
                 found = store.load_snapshot(asked, upto)
                 if found is not None and (not fitting or found != fitting[-1]):
-                    yield f"load_snapshot({asked!r}, {upto}) gives {_short(found)}, not {_short(fitting[-1:])}"
+                    yield f"load_snapshot({asked!r}, {upto}) gives {short(found)}, not {short(fitting[-1:])}"
 
 
 def _snapshots_move_nothing(trial: Trial) -> Iterator[str]:
     store = trial.open()
-    commits = _grow(store, [1, 2])
+    commits = grow(store, [1, 2])
     for body in (b"first", b"second"):  # also for the same sequence once more
         store.save_snapshot(Snapshot(commits[-1].last_seq, commits[-1].hash, "1", body))
         found = store.load_snapshot("1")
         if found is not None and found.body != body:
-            yield f"the snapshot that was saved last is not the one that is found: {_short(found)}"
-        yield from _differ("the head after a snapshot", store.head(), commits[-1].head)
-        yield from _differ("the log after a snapshot", list(store.read()), commits)
-    commits += _grow(store, [1])
-    yield from _differ("the log after a snapshot and a commit", list(store.read()), commits)
+            yield f"the snapshot that was saved last is not the one that is found: {short(found)}"
+        yield from differ("the head after a snapshot", store.head(), commits[-1].head)
+        yield from differ("the log after a snapshot", list(store.read()), commits)
+    commits += grow(store, [1])
+    yield from differ("the log after a snapshot and a commit", list(store.read()), commits)
 
 
 def _closes_twice(trial: Trial) -> Iterator[str]:
     store = trial.open()
-    _grow(store, [1])
+    grow(store, [1])
     store.close()
     store.close()
     yield from ()
@@ -247,7 +187,7 @@ def _closes_twice(trial: Trial) -> Iterator[str]:
 
 def _is_closed(trial: Trial) -> Iterator[str]:
     store = trial.open()
-    head = _grow(store, [1])[-1].head
+    head = grow(store, [1])[-1].head
     store.close()
     uses: dict[str, Callable[[], object]] = {
         "head": store.head,
@@ -269,49 +209,49 @@ def _is_closed(trial: Trial) -> Iterator[str]:
 
 def _is_durable(trial: Trial) -> Iterator[str]:
     store = trial.open()
-    commits = _grow(store, [1, 2, 3])
+    commits = grow(store, [1, 2, 3])
     snapshot = Snapshot(commits[-1].last_seq, commits[-1].hash, "1", b"books")
     store.save_snapshot(snapshot)
     known = store.id
     store.close()
     for _ in range(2):
         store = trial.again(store)
-        yield from _differ("the id of a log that was opened again", store.id, known)
-        yield from _differ("the head of a log that was opened again", store.head(), commits[-1].head)
-        yield from _differ("a log that was opened again", list(store.read()), commits)
+        yield from differ("the id of a log that was opened again", store.id, known)
+        yield from differ("the head of a log that was opened again", store.head(), commits[-1].head)
+        yield from differ("a log that was opened again", list(store.read()), commits)
         if store.load_snapshot("1", snapshot.seq) not in (None, snapshot):
             yield "a snapshot comes back changed when the log is opened again"
-        commits += _grow(store, [2])
+        commits += grow(store, [2])
         store.close()
 
 
 def _sees_the_other(trial: Trial) -> Iterator[str]:
     """What one handle wrote is the other's head at once, and nothing is written over."""
     one = trial.open()
-    commits = _grow(one, [2])
+    commits = grow(one, [2])
     other = trial.again(one)
     for writer, reader in ((one, other), (other, one), (one, other)):
         before = reader.head()
-        commits += _grow(writer, [1, 2])
+        commits += grow(writer, [1, 2])
         try:
             reader.append(before, after(before, b"[0]"))
             yield "an append is not refused though another handle has moved the head"
         except Conflict:
             pass
-        yield from _differ("the head that another handle moved", reader.head(), commits[-1].head)
-        yield from _differ("the log that another handle wrote", list(reader.read()), commits)
+        yield from differ("the head that another handle moved", reader.head(), commits[-1].head)
+        yield from differ("the log that another handle wrote", list(reader.read()), commits)
 
 
 def _reads_while_written(trial: Trial) -> Iterator[str]:
     """A read that has begun goes on, in order, whatever another handle appends meanwhile."""
     writer = trial.open()
-    commits = _grow(writer, [1, 2, 1])
+    commits = grow(writer, [1, 2, 1])
     reading = trial.again(writer).read(1)
     found = [next(reading)]
-    commits += _grow(writer, [2, 1])
+    commits += grow(writer, [2, 1])
     found += reading
     if found != commits[1 : 1 + len(found)] or len(found) < 2:
-        yield f"a read that another handle appended to gives {_short(found)}"
+        yield f"a read that another handle appended to gives {short(found)}"
 
 
 def _one_wins(trial: Trial) -> Iterator[str]:
@@ -330,7 +270,7 @@ def _one_wins(trial: Trial) -> Iterator[str]:
                 yield f"of two appends that expect the same head {len(won)} are done"
             expected += won
     for store in handles:
-        yield from _differ("the log after two handles have raced", list(store.read()), expected)
+        yield from differ("the log after two handles have raced", list(store.read()), expected)
 
 
 def _enters(store: Store, head: Head, commit: Commit, together: threading.Barrier) -> bool:
@@ -357,6 +297,7 @@ RULES: dict[str, Rule] = {
     "handles see each other": _sees_the_other,
     "a read bears appends": _reads_while_written,
     "one append wins a head": _one_wins,
+    **READER_RULES,
 }
 """All rules by name, in the order in which they are tried."""
 

@@ -18,8 +18,9 @@ from operator import itemgetter
 import msgspec
 from msgspec.structs import replace
 
-from ledger.books import OpenBatch, Settling
 from ledger.events import (
+    ContractRef,
+    EscrowAsset,
     Extended,
     Leaf,
     Purchased,
@@ -31,6 +32,7 @@ from ledger.events import (
 )
 from ledger.log import Snapshot
 from ledger.reducers import reduce
+from ledger.settlement.state import OpenBatch, Settling
 
 from .checks import BY_EVENT, conservation, outstanding, settlements
 from .checks.case import ELSEWHERE, Case
@@ -84,7 +86,7 @@ class Part:
     counted: Counted
     batches: list[BatchEvent] = field(default_factory=list)
     earnings: dict[int, settlements.Earnings] = field(default_factory=dict)
-    settlings: dict[tuple[str, str], Settling] = field(default_factory=dict)
+    settlings: dict[ContractRef, Settling] = field(default_factory=dict)
     snapshots: list[bytes] = field(default_factory=list)
     leaps: tuple[Leap, ...] = ()
 
@@ -98,7 +100,7 @@ class Partition:
         self.batches: list[BatchEvent] = []
         self.earnings: dict[int, settlements.Earnings] = {}
         self.snapshots: list[bytes] = []
-        self._known: dict[tuple[str, str, str], dict[tuple[str, str], int]] = {}
+        self._known: dict[EscrowAsset, dict[tuple[str, str], int]] = {}
 
     def judges(self, case: Case) -> bool:
         """Whether the event is judged here. If not, what every part must know of it is folded."""
@@ -130,7 +132,7 @@ class Partition:
 
     def _earned(self, case: Case, event: SettlementOpened) -> None:
         sums = settlements.earnings_of(case, event)
-        known = self._known.setdefault((event.chain, event.contract, event.asset), {})
+        known = self._known.setdefault(EscrowAsset(event.contract_ref, event.asset), {})
         now = {**dict.fromkeys(known, 0), **sums.totals}
         changed = {name: amount for name, amount in now.items() if known.get(name) != amount}
         known.update(changed)
@@ -180,12 +182,12 @@ def together(case: Case, parts: Sequence[Part], snapshots: Mapping[int, Snapshot
 
 def _batches(case: Case, parts: Sequence[Part]) -> None:
     """Payouts and roots, by what the accounts of all parts had earned at each opening."""
-    known: dict[tuple[str, str, str], dict[tuple[str, str], int]] = {}
+    known: dict[EscrowAsset, dict[tuple[str, str], int]] = {}
     for each in parts[0].batches:
         case.seq, case.at, case.head, case.event = each.seq, each.at, each.head, each.event  # type: ignore[assignment]
         if isinstance(each.event, SettlementOpened):
             event = each.event
-            totals = known.setdefault((event.chain, event.contract, event.asset), {})
+            totals = known.setdefault(EscrowAsset(event.contract_ref, event.asset), {})
             sums = settlements.Earnings(totals)
             for part in parts:
                 own = part.earnings[each.seq]
@@ -200,9 +202,9 @@ def _batches(case: Case, parts: Sequence[Part]) -> None:
         MOVES[type(each.event)](case.settled, each.seq, each.at, each.event)
 
 
-def _settlings(parts: Sequence[Mapping[tuple[str, str], Settling]]) -> dict[tuple[str, str], Settling]:
+def _settlings(parts: Sequence[Mapping[ContractRef, Settling]]) -> dict[ContractRef, Settling]:
     """The books' own settling, with the leaves of all parts."""
-    return {place: _settling(each, [part[place] for part in parts]) for place, each in parts[0].items()}
+    return {ref: _settling(first, [part[ref] for part in parts]) for ref, first in parts[0].items()}
 
 
 def _settling(first: Settling, all_: Sequence[Settling]) -> Settling:
@@ -228,9 +230,7 @@ def _snapshots(case: Case, parts: Sequence[Part], snapshots: Mapping[int, Snapsh
         shells = [_fields.decode(body) for body in bodies]
         seq, opened = (msgspec.json.decode(shells[0][name], type=int) for name in ("seq", "opened"))
         cached = _accounts.decode(snapshots[seq].body).accounts
-        settlings = [
-            {(each.chain, each.contract): each for each in _settlings_of.decode(shell["settlings"])} for shell in shells
-        ]
+        settlings = [{each.contract_ref: each for each in _settlings_of.decode(shell["settlings"])} for shell in shells]
         together = {
             **shells[0],
             "accounts": {number: cached.get(number) for number in range(1, opened + 1)},

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 
 import msgspec
 
-from ledger.books import BatchState
 from ledger.events import (
+    ContractRef,
+    OnContract,
     Payout,
     Settlement,
     SettlementAdopted,
@@ -21,6 +22,7 @@ from ledger.events import (
 from ledger.log import Entry, entries
 from ledger.plugins import Store
 from ledger.readings import BatchReading
+from ledger.settlement.state import BatchState
 
 from .exports import Verified
 
@@ -29,7 +31,7 @@ _SETTLEMENT = b'"settlement_', b"\\u"
 writer of JSON may escape any letter."""
 
 
-class BatchTold(msgspec.Struct, kw_only=True):
+class BatchTold(OnContract, msgspec.Struct, kw_only=True):
     """A batch from its opening (at sequence `seq`, time `opened`) on, as far as it has come. `accounts` counts its
     leaves; `ended` is the time of the event that confirmed or failed it."""
 
@@ -57,7 +59,7 @@ class Batches:
 
     def __init__(self, open: Iterable[BatchReading] = ()) -> None:
         self.told: list[BatchTold] = []
-        self._open: dict[tuple[str, str, int], BatchTold] = {}
+        self._open: dict[tuple[ContractRef, int], BatchTold] = {}
         for each in open:
             self._begin(_as_told(each))
 
@@ -67,13 +69,13 @@ class Batches:
         assert isinstance(event, Settlement)
         if isinstance(event, SettlementOpened | SettlementAdopted):
             self._begin(_opening(entry.seq, entry.at, event))
-        elif (batch := self._open.get((event.chain, event.contract, event.number))) is not None:
+        elif (batch := self._open.get((event.contract_ref, event.number))) is not None:
             _move(batch, event)
             if batch.state in ("confirmed", "failed"):
                 batch.ended = entry.at
 
     def _begin(self, batch: BatchTold) -> None:
-        self._open[batch.chain, batch.contract, batch.number] = batch
+        self._open[batch.contract_ref, batch.number] = batch
         self.told.append(batch)
 
 

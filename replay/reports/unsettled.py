@@ -17,7 +17,8 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from ledger.books import Books, Lot
+from ledger.accounts import Lot
+from ledger.books import Books
 from ledger.events import (
     Adjusted,
     Charged,
@@ -61,7 +62,7 @@ def outstanding_by_chain(books: Books) -> dict[tuple[str, str], int]:
                 found[lot.asset, UNFUNDED if lot.escrow is None else lot.escrow.chain] += lot.earned(books.at)
     for settling in books.settlings.values():
         for asset, receivers in settling.settled.items():
-            found[asset, settling.chain] -= sum(receivers.values())
+            found[asset, settling.contract_ref.chain] -= sum(receivers.values())
     return {place: amount for place, amount in sorted(found.items()) if amount}
 
 
@@ -98,7 +99,7 @@ class _Waiting:
         """The sequence and the time up to which confirmed batches cover a lot; 0 and 0 where none does."""
         if lot.escrow is None:
             return 0, 0
-        return self._books.settling(lot.escrow.chain, lot.escrow.contract).covered.get(lot.asset, (0, 0))
+        return self._books.settling(lot.escrow.contract_ref).covered.get(lot.asset, (0, 0))
 
     def follow(self, store: Store) -> None:
         """Read what happened to the lots since they were covered, then what is due and not written yet."""

@@ -11,7 +11,8 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 
 from chains.outbox import Outbox
-from ledger.books import KEY_WINDOW, Account, Books
+from ledger.accounts import Account
+from ledger.books import KEY_WINDOW, Books
 from ledger.commands import Command, Purchase
 from ledger.engine import Answer, Ledger
 from ledger.errors import LogError, OutcomeUnknown
@@ -29,6 +30,7 @@ from ledger.events import (
 from ledger.folding import fold, latest_snapshot, refold
 from ledger.log import Commit, Entry, commit_hash, decode_commit, origin
 from ledger.movements import CREDITS, Journal
+from ledger.plugins import contract_of
 
 from ..audit.run import audit
 from .disk import Disk
@@ -262,7 +264,7 @@ class Oracle:
     def all_is_settled(self, ledger: Ledger, outbox: Outbox) -> None:
         """What was earned in the contract has been paid, and the log knows it."""
         chain = self._market.chain
-        settling = ledger.settling(chain.name, chain.contract)
+        settling = ledger.settling(contract_of(chain))
         require(not settling.open, "all is settled in the end", f"{list(settling.open)} are open")
         again = outbox.open(self._market.harness.asset)
         require(again is None, "all is settled in the end", f"a batch {again} is opened after the last")

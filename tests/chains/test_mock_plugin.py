@@ -9,6 +9,7 @@ import pytest
 from chains.commitment import commitment_of
 from chains.leaves import TEXT_LEAF
 from chains.mock import Drop, Fault, MockChain, MockPlugin
+from ledger import ContractRef
 from ledger.errors import BadData
 from ledger.events import Leaf
 from ledger.plugins import Chain, ChainPlugin, chain_plugin
@@ -63,14 +64,14 @@ def test_any_names_will_do_that_are_not_empty(plugin, subscriber, plan, good):
 
 
 def test_connecting_without_a_place_makes_a_chain_in_memory(plugin):
-    with plugin.connect("mock:here", "mine") as chain:
+    with plugin.connect(ContractRef("mock:here", "mine")) as chain:
         assert (chain.name, chain.contract, chain.height) == ("mock:here", "mine", 0)
 
 
 @pytest.mark.parametrize("kind", [str, Path])
 def test_connecting_to_a_place_opens_the_chain_there(plugin, tmp_path, kind):
     where = tmp_path / "log.mock"
-    with plugin.connect("mock:local", "tollbook", where=kind(where)) as chain:
+    with plugin.connect(ContractRef("mock:local", "tollbook"), where=kind(where)) as chain:
         chain.mine()
     with MockChain(where) as chain:
         assert chain.height == 1
@@ -78,7 +79,7 @@ def test_connecting_to_a_place_opens_the_chain_there(plugin, tmp_path, kind):
 
 def test_options_may_be_text_and_json(plugin):
     options = {"finality": "3", "automine": "false", "base_fee": 4, "script": [{"do": "drop", "skip": 1}]}
-    with plugin.connect("mock:local", "tollbook", **options) as chain:
+    with plugin.connect(ContractRef("mock:local", "tollbook"), **options) as chain:
         assert (chain.automine, chain.base_fee, chain.faults_left) == (False, 4, (Drop(skip=1),))
 
 
@@ -87,12 +88,12 @@ def test_options_may_be_text_and_json(plugin):
 )
 def test_a_wrong_option_is_bad_data(plugin, options):
     with pytest.raises(BadData):
-        plugin.connect("mock:local", "tollbook", **options)
+        plugin.connect(ContractRef("mock:local", "tollbook"), **options)
 
 
 def test_a_chain_of_another_kind_is_bad_data(plugin):
     with pytest.raises(BadData):
-        plugin.connect("eip155:1", "tollbook")
+        plugin.connect(ContractRef("eip155:1", "tollbook"))
 
 
 def test_the_fixture_gives_a_new_chain_in_memory(mock_chain):

@@ -21,10 +21,10 @@ from chains.mock.faults import (
     SettleThenTimeOut,
     TimeOut,
 )
-from ledger import Adjust, Charge, CreatePlan, Ledger, OpenSettlement, Reason
+from ledger import Adjust, Charge, ContractRef, CreatePlan, Ledger, OpenSettlement, Reason
 from ledger.errors import ChainUnavailable, SettlementStopped
 from ledger.events import SettlementFailed, SettlementOpened, tag
-from ledger.plugins import chain_plugin
+from ledger.plugins import chain_plugin, contract_of
 from ledger.stores.memory import MemoryStore
 from replay.audit.run import audit
 
@@ -86,7 +86,7 @@ class Shop:
     def receives(self, **amounts: int) -> None:
         """What receivers have on the chain, and what the log says they have; and the books are in order."""
         on_chain = {name: self.chain.due(name, "USD") + self.chain.balance(name, "USD") for name in SHARES}
-        settled = self.ledger.settling(self.chain.name, self.chain.contract).settled.get("USD", {})
+        settled = self.ledger.settling(contract_of(self.chain)).settled.get("USD", {})
         assert on_chain == amounts
         assert {name: settled.get(name, 0) for name in SHARES} == amounts
         assert self.chain.holdings("USD") == self.chain.escrow("USD") + sum(
@@ -174,7 +174,7 @@ def test_after_a_crash_between_storing_and_sending_the_stored_bytes_are_sent(sho
     shop.use(10)
     shop.open()
     shop.until("submitted")
-    (stored,) = shop.ledger.batches("mock:local", "tollbook")[0].attempts
+    (stored,) = shop.ledger.batches(ContractRef("mock:local", "tollbook"))[0].attempts
     shop.crash()
     shop.finish()
     assert shop.story().count("submitted") == 1
@@ -792,7 +792,7 @@ def test_a_crash_at_any_instant_ends_with_the_same_money_in_the_same_places() ->
         shop.crash()
         shop.outbox.settle()
         shop.receives(acme=503 + 313, platform=26 + 16)
-        endings[shop.ledger.settling("mock:local", "tollbook").leaves["USD"].__repr__().encode()] += 1
+        endings[shop.ledger.settling(ContractRef("mock:local", "tollbook")).leaves["USD"].__repr__().encode()] += 1
     assert instant > 40, "there are many instants between the intent and the confirmation"
     assert len(endings) == 1
 

@@ -12,6 +12,7 @@ from typing import Any
 import crowds
 import pytest
 from crowds import BEGIN, Child, stock
+from patience import PATIENCE
 
 from ledger import AsyncLedger, Charge, CreatePlan, Ledger, Purchase
 from ledger.errors import NotWritten
@@ -62,7 +63,7 @@ def test_a_cancelled_task_has_asked_or_it_has_not(path: Path, turns: int) -> Non
             assert await ledger.execute(use("last"))
             return told
 
-    told = asyncio.run(asyncio.wait_for(main(), crowds.PATIENCE))
+    told = asyncio.run(asyncio.wait_for(main(), PATIENCE))
     answered = {number for number, each in enumerate(told) if not isinstance(each, BaseException)}
     assert len(answered) >= 30
     assert {f"key-{number}" for number in answered} <= asked
@@ -107,7 +108,7 @@ def test_a_job_that_ends_in_the_middle_of_a_group_leaves_nobody_waiting(path: Pa
             assert await ledger.execute(use("after"))
             return told
 
-    told = asyncio.run(asyncio.wait_for(main(), crowds.PATIENCE))
+    told = asyncio.run(asyncio.wait_for(main(), PATIENCE))
     assert [type(each) for each in told] == [NotWritten] * 4
     assert keys(path) == {"after"}
 
@@ -143,7 +144,7 @@ from ledger.stores.sqlite import SQLiteStore
 
 store = SQLiteStore(sys.argv[1])
 store.head()
-with store._turnstile.turn(60):
+with store._fair_lock.turn(60):
     print("inside", flush=True)
     sys.stdin.readline()
 """
@@ -331,7 +332,7 @@ def test_what_a_child_is_told_stands_though_its_parent_closed_the_log(path: Path
         with opened(path) as third:
             assert third.execute(use("third")).unwrap().seq == told[-1] + 1
         parent.tell()
-        parent.process.wait(crowds.PATIENCE)
+        parent.process.wait(PATIENCE)
     finally:
         parent.kill()
     log = crowds.holds(path, [])

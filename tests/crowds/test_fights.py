@@ -11,6 +11,7 @@ import crowds
 import msgspec
 import pytest
 from crowds import BEGIN, Report, Told, drive, drive_async, fight, judge, stock, together
+from patience import PATIENCE
 
 from ledger import AsyncLedger, Charge, Ledger, Tick
 
@@ -52,7 +53,7 @@ def in_tasks(path: Path, count: int, rounds: int, first: int = 0) -> list[Report
             scripts = [fight(first + number, ACCOUNTS, rounds) for number in range(count)]
             return await asyncio.gather(*(drive_async(ledger, script) for script in scripts))
 
-    return asyncio.run(asyncio.wait_for(main(), crowds.PATIENCE))
+    return asyncio.run(asyncio.wait_for(main(), PATIENCE))
 
 
 def test_threads(path: Path) -> None:

@@ -81,13 +81,13 @@ def test_every_contract_that_the_log_names_is_compared(audit, sold):
     checked = {check["name"]: check["checked"] for check in audit("--chain", "mock").json["checks"]}
     assert (checked["chain_purchase"], checked["chain_escrow"]) == (7, 3)
     sold.with_name("shop.db.other.mock").unlink()
-    assert "shop.db.other.mock is not there" in audit("--chain", "mock").error["message"]
+    assert "shop.db.other.mock is missing" in audit("--chain", "mock").error["message"]
 
 
 # -- what cannot be compared -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("how", ["is not there", "is empty"])
+@pytest.mark.parametrize("how", ["is missing", "is empty"])
 def test_a_chain_that_is_lost_is_an_error_and_no_new_one_is_made(audit, sold, how):
     where = sold.with_name("shop.db.mock")
     where.unlink()

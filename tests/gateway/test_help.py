@@ -8,7 +8,9 @@ import subprocess
 import pytest
 import typer
 
-from gateway.cli.app import app
+from gateway.cli.commands import Commands, app
+from gateway.cli.commands.chain import ChainCommands
+from gateway.cli.lazy import load
 
 COMMANDS = [
     "demo",
@@ -45,10 +47,16 @@ def test_the_help_of_a_command_has_examples_that_use_its_options(tollbook, comma
 
 
 def test_every_argument_and_option_says_what_it_is():
-    commands = typer.main.get_command(app).commands
-    assert list(commands) == COMMANDS
+    assert list(typer.main.get_command(app).commands) == COMMANDS
+    commands = {name: load(group.package, name) for group in (Commands, ChainCommands) for name in group.short_help_of}
     silent = [(name, each.name) for name, command in commands.items() for each in command.params if not each.help]
     assert silent == []
+
+
+@pytest.mark.parametrize("group", [Commands, ChainCommands])
+def test_the_help_of_a_command_begins_with_its_line_in_the_list(group):
+    for name, short_help in group.short_help_of.items():
+        assert load(group.package, name).help.startswith(short_help)
 
 
 def test_the_version_is_the_distributions(tollbook):

@@ -217,7 +217,7 @@ def test_what_was_charged_was_not_earned_by_time(earned, tollbook):
 class Bank(MockPlugin):
     """Another kind of chain, which nobody can reach."""
 
-    def connect(self, chain, contract, **options):
+    def connect(self, contract_ref, **options):
         raise ChainUnavailable("the bank is closed")
 
 
@@ -307,7 +307,7 @@ def test_no_log_is_made(tollbook, tmp_path):
 def test_a_chain_that_nothing_installed_knows(earned, settle, chain):
     error = settle("--chain", chain).error
     assert (error["code"], error["hint"]) == ("unknown_plugin", "installed are: eip155, mock")
-    assert error["message"] == f"no plugin that is installed settles on {chain}"
+    assert error["message"] == f"no installed plugin settles on {chain}"
 
 
 def test_a_tokens_address_in_an_asset_is_found_in_any_spelling(earned, settle):
@@ -349,7 +349,7 @@ def test_a_chain_that_is_lost_with_the_logs_money_is_not_made_anew(earned, settl
     before = earned.log.read_bytes()
     error = settle().error
     assert (error["code"], str(earned.mock) in error["message"]) == ("io", True)
-    assert "put it back beside the log" in error["hint"]
+    assert "restore it beside the log" in error["hint"]
     assert earned.log.read_bytes() == before
     assert [path.name for path in earned.log.parent.iterdir() if path.stat().st_size] == ["toll.db"]
 
@@ -419,7 +419,7 @@ def test_a_fact_that_cannot_be_taken_in_is_told_with_what_to_do(seller, settle, 
     seller.buys("alice", plan="gold")
     done = tollbook("settle", seller.log)
     assert done.code == 0
-    assert done.err.startswith("tollbook: warning: the purchase purchase-1 of alice on gold was not taken in: ")
+    assert done.err.startswith("tollbook: warning: the purchase purchase-1 of alice on gold was rejected: ")
     assert done.err.count("\n") == 1
     assert "create a plan" in json.loads(settle().err)["warning"]["hint"]
     seller.do(seller.plan("gold"))
@@ -434,9 +434,9 @@ def test_facts_that_cannot_be_taken_in_are_told_once_for_each_reason(seller, set
     gold, silver = [json.loads(line)["warning"]["message"] for line in settle().err.splitlines()]
     assert gold == (
         "84 purchases on gold (purchase-1 of customer-0, purchase-2 of customer-1, purchase-3 of customer-2 "
-        "and 81 more) were not taken in: no plan is called gold on the chain"
+        "and 81 more) were rejected: no plan is called gold on the chain"
     )
-    assert silver.startswith("the purchase purchase-85 of alice on silver was not taken in")
+    assert silver.startswith("the purchase purchase-85 of alice on silver was rejected")
 
 
 def test_facts_that_wait_for_others_are_told_together(seller, settle):

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chains.evm.addresses import address
-from gateway.cli.spelling import as_known
+from gateway.spelling import as_known
 from ledger import CreatePlan, Give, Ledger
 
 ANN = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from harmed_logs import PAGE, Harm, Original, Readers, failures, flip, original, put, seed, tell, to_bytes
+from patience import PATIENCE
 
 from ledger import Adjust, Charge, CreatePlan, Give, Ledger, Purchase
 from ledger.errors import Damaged
@@ -254,7 +255,7 @@ def test_the_installed_command_says_the_same(small: Original, readers: Readers, 
         path.write_bytes(small.whole)
         harm.do(path)
         words = ["audit", str(path), "--json"]
-        done = subprocess.run([TOLLBOOK, *words], capture_output=True, text=True, timeout=120)
+        done = subprocess.run([TOLLBOOK, *words], capture_output=True, text=True, timeout=PATIENCE)
         assert {"code": done.returncode, "out": done.stdout, "err": done.stderr} == readers.ask(words), harm.said
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from patience import PATIENCE
 from standing_clock import Clock
 
 from ledger import Adjust, AsyncLedger, Charge, CreatePlan, Ledger, Purchase, RegisterAgent, Request
@@ -185,7 +186,7 @@ def test_a_store_that_fails_at_a_fork_locks_nobody_out() -> None:
         heads = []
         thread = threading.Thread(target=lambda: heads.append(ledger.head.seq), daemon=True)
         thread.start()
-        thread.join(30)
+        thread.join(PATIENCE)
         assert heads == [0]
 
 
@@ -196,14 +197,14 @@ def test_a_job_that_is_left_over_leads_no_queue_that_is_not_its_own() -> None:
         async with AsyncLedger(Ledger.open(clock=Clock())) as crowd:
             await crowd.execute_many([PLAN, BUY])
             stale = crowd.ticket([USE])
-            crowd.ask(stale)
+            crowd.enqueue(stale)
             await stale.answered
             queue, inside, go_on = crowd.ledger.queue, threading.Event(), threading.Event()
             do = queue._do
 
             def slow(commands: list[object]) -> Any:
                 inside.set()
-                assert go_on.wait(30)
+                assert go_on.wait(PATIENCE)
                 return do(commands)
 
             queue._do = slow
@@ -211,7 +212,7 @@ def test_a_job_that_is_left_over_leads_no_queue_that_is_not_its_own() -> None:
             caller = threading.Thread(target=lambda: told.append(crowd.ledger.execute(USE)), daemon=True)
             caller.start()
             await asyncio.to_thread(inside.wait, 30)
-            await asyncio.to_thread(queue.lead_for, stale)  # the job that was left over
+            await asyncio.to_thread(queue.lead_in_executor, stale)  # the job that was left over
             go_on.set()
             await asyncio.to_thread(caller.join, 30)
             assert [each.seq for each in told] == [5]

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
 from typing import Any
 
 import pytest
+from patience import PATIENCE
 from standing_clock import Clock
 
 from ledger import AsyncLedger, CreatePlan, Ledger, Purchase
@@ -17,7 +18,6 @@ from ledger.events import Limits, Released, Requested
 from ledger.log import Commit, Head
 from ledger.stores.memory import MemoryStore
 
-PATIENCE = 60
 PRO = CreatePlan(plan="pro", owner="acme", credits=1_000, parameters={"per": "call"}, limits=Limits(open=2))
 BUY = Purchase(subscriber="ann", plan="pro")
 
@@ -58,7 +58,7 @@ async def use(ledger: AsyncLedger) -> None:
 async def free(ledger: AsyncLedger) -> None:
     """Come back when nobody has the turn and nothing is left to give back, as somebody who writes finds it."""
     assert await ledger.execute(BUY)
-    while ledger.ledger.queue.led or ledger.ledger.queue.disowned:
+    while ledger.ledger.queue.has_leader or ledger.ledger.queue.abandoned:
         await asyncio.sleep(0.001)
 
 
@@ -241,7 +241,7 @@ def test_nobody_need_come_later_for_a_hold_to_be_given_back(ledger: Ledger, gate
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         gate.passes.set()
-        while ledger.queue.led or ledger.queue.disowned:
+        while ledger.queue.has_leader or ledger.queue.abandoned:
             await asyncio.sleep(0.001)
         assert held(ledger) == (0, 0)
         assert isinstance(list(ledger.events())[-1].event, Released)
@@ -261,11 +261,11 @@ def test_what_was_answered_before_its_task_went_on_is_given_back_by_itself(ledge
         crowd = Seen(ledger)
         task = asyncio.create_task(use(crowd))
         await asyncio.sleep(0)
-        while ledger.queue.led or not crowd.last.outcomes:
+        while ledger.queue.has_leader or not crowd.last.outcomes:
             time.sleep(0.001)  # the loop stands still, and the leader does not
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        while ledger.queue.led or ledger.queue.disowned:
+        while ledger.queue.has_leader or ledger.queue.abandoned:
             await asyncio.sleep(0.001)
         assert held(ledger) == (0, 0)
 

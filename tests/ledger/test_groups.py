@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from patience import PATIENCE
 
 from ledger import (
     Answer,
@@ -39,7 +40,7 @@ from ledger.stores.memory import MemoryStore
 from ledger.stores.sqlite import SQLiteStore
 
 BEGIN = 1_700_000_000_000_000
-PATIENCE = 60
+
 PRO = CreatePlan(plan="pro", owner="acme", credits=100, parameters={"per": "call"})
 BUY = Purchase(subscriber="ann", plan="pro")
 
@@ -376,7 +377,7 @@ for _ in range(150):
         break
 stop.set()
 for thread in (*threads, presser):
-    thread.join(10)
+    thread.join(300)
 stuck = sum(thread.is_alive() for thread in threads)
 given = {} if stuck else {balance.subscriber: balance.available for balance in ledger.balances()}
 print(json.dumps({"errors": errors, "stuck": stuck, "done": done, "unknown": unknown, "given": given}))

@@ -322,7 +322,7 @@ def test_a_hold_that_no_command_gave_back_is_given_back_when_the_ledger_closes(t
     path = tmp_path / "toll.db"
     with Ledger.open(path, clock=clock) as ledger:
         ledger.execute_many([PRO, BUY])
-        ledger.queue.disowned.append(admitted(ledger))
+        ledger.queue.abandoned.append(admitted(ledger))
         assert held(ledger) == (1, 3)
     with Ledger.open(path, clock=clock) as ledger:
         assert held(ledger) == (0, 0)
@@ -349,14 +349,14 @@ def test_a_hold_that_cannot_be_given_back_now_is_given_back_later(clock: Clock) 
     store = Full(id="test")
     with Ledger(store, clock) as ledger:
         ledger.execute_many([PRO, BUY])
-        ledger.queue.disowned.append(admitted(ledger))
+        ledger.queue.abandoned.append(admitted(ledger))
         store.full = True
         ledger.queue.lead()
         assert held(ledger) == (1, 3)
         store.full = False
         assert ledger.execute(BUY)
         assert held(ledger) == (0, 0)
-        assert not ledger.queue.disowned
+        assert not ledger.queue.abandoned
 
 
 def test_a_hold_of_somebody_else_is_not_given_back_by_who_repeats_its_key(ledger: Ledger, part: str) -> None:

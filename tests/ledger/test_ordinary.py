@@ -9,9 +9,9 @@ from standing_clock import BEGIN, SECOND, Clock
 from ledger import Adjust, Charge, CreatePlan, Ledger, Purchase, Request
 from ledger.amounts import MAX_CREDITS
 from ledger.commands import Command, Freeze, Give, Reinstate, RepricePlan, Reverse, Unfreeze
-from ledger.decisions.case import Case
 from ledger.decisions.charges import charge_directly
-from ledger.decisions.fast_path import ordinary_charge
+from ledger.decisions.context import Context
+from ledger.decisions.fast_path import fast_charge
 
 UNITS = {"weights": {"units": 1}}
 HALVES = {"weights": {"units": "1/2"}, "models": {"big": {"units": 3}}, "minimum": 2}
@@ -76,11 +76,11 @@ def glances(random: Random, seen: Counter[str]) -> None:
             command = an_act(random)
             if isinstance(command, Charge):
                 before = ledger.state()
-                case = Case(ledger._books, clock.now, ledger._tariffs, ledger.id, ledger.head)
-                glance = ordinary_charge(case, command)
+                context = Context(ledger._books, clock.now, ledger._tariffs, ledger.id, ledger.head)
+                glance = fast_charge(context, command)
                 seen["ordinary" if glance is not None else "left to the rules"] += 1
                 if glance is not None:
-                    decision = charge_directly(case, command)
+                    decision = charge_directly(context, command)
                     assert (decision.due, decision.own) == ([], [glance])
                 assert ledger.state() == before
             ledger.execute(command)
@@ -102,9 +102,9 @@ def test_the_charges_that_most_people_make_are_ordinary() -> None:
     with Ledger.open(clock=clock) as ledger:
         ledger.execute_many([CreatePlan(plan="pro", owner="acme", credits=40, policy="complexity", parameters=UNITS)])
         ledger.execute(Purchase(subscriber="ann", plan="pro"))
-        case = Case(ledger._books, clock.now, ledger._tariffs, ledger.id, ledger.head)
-        assert ordinary_charge(case, Charge(subscriber="ann", plan="pro", usage={"units": 40})) is not None
-        assert ordinary_charge(case, Charge(subscriber="ann", plan="pro", usage={"units": 41})) is None
+        context = Context(ledger._books, clock.now, ledger._tariffs, ledger.id, ledger.head)
+        assert fast_charge(context, Charge(subscriber="ann", plan="pro", usage={"units": 40})) is not None
+        assert fast_charge(context, Charge(subscriber="ann", plan="pro", usage={"units": 41})) is None
 
 
 def test_a_charge_with_units_that_no_rate_reads_is_not_ordinary() -> None:
@@ -113,10 +113,10 @@ def test_a_charge_with_units_that_no_rate_reads_is_not_ordinary() -> None:
         for plan, unpriced in (("pro", "refuse"), ("free", "free")):
             terms = {"owner": "acme", "credits": 40, "policy": "complexity", "parameters": UNITS, "unpriced": unpriced}
             ledger.execute_many([CreatePlan(plan=plan, **terms), Purchase(subscriber="ann", plan=plan)])
-        case = Case(ledger._books, ledger.head.at, ledger._tariffs, ledger.id, ledger.head)
+        context = Context(ledger._books, ledger.head.at, ledger._tariffs, ledger.id, ledger.head)
         unread = Charge(subscriber="ann", plan="pro", usage={"units": 1, "pages": 1})
-        assert ordinary_charge(case, unread) is None
-        assert ordinary_charge(case, replace(unread, plan="free")) is not None
+        assert fast_charge(context, unread) is None
+        assert fast_charge(context, replace(unread, plan="free")) is not None
 
 
 def test_after_a_tariff_about_a_period_no_charge_of_the_plan_is_ordinary() -> None:
@@ -126,8 +126,8 @@ def test_after_a_tariff_about_a_period_no_charge_of_the_plan_is_ordinary() -> No
         units = RepricePlan(plan="pro", policy="complexity", parameters=UNITS)
         plan = CreatePlan(plan="pro", owner="acme", credits=40, policy="complexity", parameters=UNITS)
         ledger.execute_many([plan, Purchase(subscriber="ann", plan="pro"), tiers, units])
-        case = Case(ledger._books, ledger.head.at, ledger._tariffs, ledger.id, ledger.head)
-        assert ordinary_charge(case, Charge(subscriber="ann", plan="pro", usage={"units": 1})) is None
+        context = Context(ledger._books, ledger.head.at, ledger._tariffs, ledger.id, ledger.head)
+        assert fast_charge(context, Charge(subscriber="ann", plan="pro", usage={"units": 1})) is None
 
 
 def test_a_new_tariff_holds_for_the_next_charge_of_the_same_commit() -> None:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from ledger.errors import Closed, Conflict
 from ledger.log import COLUMNS, Commit, Head, Snapshot, origin
 from ledger.plugins import Store, stores
-from ledger.stores.memory import MemoryStore
+from ledger.stores.memory import MemoryReader, MemoryStore
 from ledger.stores.sqlite import SQLiteStore
 from ledger.testing.stores import RULES, ConformanceError, check
 
@@ -228,6 +228,60 @@ class LooksThenLeaps(Shared):
         self._commits.append(commit)
 
 
+class ReadersOf(MemoryReader):
+    """A reader with one planted fault, and the store that gives it out."""
+
+    def __init_subclass__(cls) -> None:
+        cls.store = type(f"{cls.__name__}Store", (Shared,), {"reader": lambda store: cls(store)})
+
+    store: type[Shared]
+
+
+class KeepsItsFirstHead(ReadersOf):
+    def __init__(self, store: MemoryStore) -> None:
+        super().__init__(store)
+        self.first = store.head()
+
+    def head(self) -> Head:
+        return self.first
+
+
+class SkipsAPart(ReadersOf):
+    def read(self, after: int = 0) -> Iterator[Commit]:
+        return (commit for commit in super().read(after) if commit.first_seq > after)
+
+
+class StaysInItsThread(ReadersOf):
+    def __init__(self, store: MemoryStore) -> None:
+        super().__init__(store)
+        self.thread = threading.get_ident()
+
+    def head(self) -> Head:
+        if threading.get_ident() != self.thread:
+            raise RuntimeError("a reader can only be used in the thread that opened it")
+        return super().head()
+
+
+class ReadsAChangingList(ReadersOf):
+    def read(self, after: int = 0) -> Iterator[Commit]:
+        head = self.head()
+        for commit in super().read(after):
+            if self.head() != head:
+                raise RuntimeError("the log changed while it was read")
+            yield commit
+
+
+class ClosesItsStore(ReadersOf):
+    def close(self) -> None:
+        super().close()
+        self._store.close()
+
+
+class ReadsOnWhenClosed(ReadersOf):
+    def close(self) -> None:
+        pass
+
+
 FAULTS: dict[type[Shared], set[str]] = {
     BeginsAtZero: {"a log begins empty"},
     ForgetsTheTime: {"an append moves the head"},
@@ -254,6 +308,12 @@ FAULTS: dict[type[Shared], set[str]] = {
     KeepsItsOwnCopy: {"handles see each other", "one append wins a head"},
     BreaksOffItsReads: {"a read bears appends"},
     LooksThenLeaps: {"one append wins a head"},
+    KeepsItsFirstHead.store: {"a reader sees what was appended"},
+    SkipsAPart.store: {"a reader reads as its store"},
+    StaysInItsThread.store: {"a reader reads beside appends"},
+    ReadsAChangingList.store: {"a reader's read bears appends"},
+    ClosesItsStore.store: {"a reader closes alone"},
+    ReadsOnWhenClosed.store: {"a reader closes alone"},
 }
 
 

@@ -11,6 +11,7 @@ from chains.testing import Subject
 from chains.testing.end_to_end import Shop
 from ledger import Escrow, EscrowFunding, Purchase
 from ledger.events import SettlementOpened
+from ledger.plugins import contract_of
 from replay.audit import onchain
 
 pytest.importorskip("chains.evm.connecting", reason="needs the extra: pip install 'tollbook[evm]'")
@@ -41,7 +42,7 @@ def shop(subject: Subject) -> Iterator[Shop]:
         subject.harness.request_exit(shop.chain, *subject.account)
         shop.pass_time()
         shop.open()
-        (leaving,) = shop.ledger.batches(shop.chain.name, shop.chain.contract)
+        (leaving,) = shop.ledger.batches(contract_of(shop.chain))
         shop.finish(lambda: shop.outbox(shop.chain))
         proof = prove(leaving.batch, subject.harness.plugin.leaf_types, *subject.account)
         subject.harness.leave(shop.chain, *subject.account, proof.leaf, proof.proof)

@@ -29,6 +29,7 @@ from ledger.events import (
     Share,
     Withdrawn,
 )
+from ledger.plugins import contract_of
 from ledger.settlement.messages import Found
 from replay import Finding, Report
 from replay.audit import onchain
@@ -90,7 +91,7 @@ def test_it_agrees_at_every_step_of_the_way(told: Path, tmp_path: Path) -> None:
     """From a batch on its way to its end, block by block, and then through another."""
     with copied(told, tmp_path) as shop:
         for _ in range(2):
-            while shop.ledger.batches(shop.chain.name, shop.chain.contract):
+            while shop.ledger.batches(contract_of(shop.chain)):
                 shop.outbox.step()
                 assert differences(shop) == []
                 shop.chain.mine()
@@ -247,7 +248,7 @@ def test_a_purchase_that_was_made_up_is_found(shop: SettledShop) -> None:
 
 
 def test_a_purchase_that_was_reversed_and_that_the_chain_has_is_found(shop: SettledShop) -> None:
-    lot = shop.ledger.escrowed(shop.chain.name, shop.chain.contract)[0]
+    lot = shop.ledger.escrowed(contract_of(shop.chain))[0]
     shop.do(Reverse(subscriber=lot.subscriber, plan=lot.plan, lot=lot.id))
     (finding,) = on_chain(audit(shop.log, chains=[shop.chain]))
     assert (finding.kind, finding.seq, finding.expected, finding.found) == (PURCHASE, None, None, lot.escrow.purchase)
@@ -256,7 +257,7 @@ def test_a_purchase_that_was_reversed_and_that_the_chain_has_is_found(shop: Sett
 def test_a_purchase_that_was_granted_early_and_is_gone_is_found_once_its_block_is_final(shop: SettledShop) -> None:
     shop.chain.reorganise(1)  # the batch on its way
     assert differences(shop) == []
-    early = next(lot for lot in shop.ledger.escrowed(shop.chain.name, shop.chain.contract) if lot.escrow.block)
+    early = next(lot for lot in shop.ledger.escrowed(contract_of(shop.chain)) if lot.escrow.block)
     shop.chain.reorganise(2)
     assert differences(shop) == []
     shop.chain.mine(3)
@@ -327,7 +328,7 @@ def test_another_batch_under_our_number_is_found(shop: SettledShop) -> None:
     digest, root = on_chain(audit(shop.log, chains=[shop.chain]))[:2]
     assert (digest.field, root.field) == ("digest", "root")
     assert digest.found == shop.chain.find(10).digest
-    opened = shop.ledger.batches(shop.chain.name, shop.chain.contract)[0]
+    opened = shop.ledger.batches(contract_of(shop.chain))[0]
     assert (digest.seq, digest.expected, root.expected) == (opened.seq, opened.digest, opened.root)
 
 
@@ -554,7 +555,7 @@ def test_an_event_whose_tag_is_escaped_is_read_as_well(shop: SettledShop) -> Non
         assert row.body is not None
         assert side.follow(replace(row, body=row.body.replace(b'"purchased"', b'"p\\u0075rchased"')))
     file.close()
-    assert len(side.contract(shop.chain.name, shop.chain.contract).purchases) == 5
+    assert len(side.contract(contract_of(shop.chain)).purchases) == 5
 
 
 def test_a_number_beyond_all_bounds_is_asked_for_once(shop: SettledShop) -> None:

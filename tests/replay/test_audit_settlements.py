@@ -22,6 +22,7 @@ from ledger import (
     Charge,
     CommitSettlement,
     ConfirmSettlement,
+    ContractRef,
     CreatePlan,
     Exit,
     FailSettlement,
@@ -36,7 +37,7 @@ from ledger import (
     SubmitSettlement,
     Withdraw,
 )
-from ledger.books import Lot
+from ledger.accounts import Lot
 from ledger.events import (
     EVENT_TYPES,
     Escrow,
@@ -204,7 +205,7 @@ def restored(story: Story) -> None:
     with closing(Ledger(copy, clock=lambda: story.now)) as lost:
         lost.execute(Charge(subscriber="carol", plan="odd", usage={"calls": 1}))
         opened = lost.execute(OpenSettlement(**HERE, asset="USD")).event
-        batch = lost.batches(CHAIN, CONTRACT)[-1].batch
+        batch = lost.batches(ContractRef(CHAIN, CONTRACT))[-1].batch
     story.do(AdoptSettlement(**HERE, batch=batch, root=opened.root, digest=opened.digest), "adopted")
 
 
@@ -355,7 +356,7 @@ def saying(**fields: Any) -> Change:
 def resealed(leaves: Callable[[tuple[Leaf, ...]], tuple[Leaf, ...]], log: Any, name: str) -> Change:
     """A batch that is sealed over other leaves: what a ledger that had them would have written."""
     with closing(Ledger(plant(log, log.seqs[name], lambda event: event), clock=lambda: log.at)) as ledger:
-        reading = ledger.batches(CHAIN, CONTRACT)[-1]
+        reading = ledger.batches(ContractRef(CHAIN, CONTRACT))[-1]
     made = chain_plugin(CHAIN).commitment(replace(reading.batch, leaves=leaves(reading.batch.leaves)))
     return saying(root=made.root, digest=made.digest)
 
@@ -484,7 +485,7 @@ def test_adopted_counters_that_go_back_are_found(log):
 
 def standing(log: Any, before: int) -> tuple[Leaf, ...]:
     with closing(Ledger(plant(log, before - 1, lambda event: event), clock=lambda: log.at)) as ledger:
-        return ledger.settling(CHAIN, CONTRACT).leaves["USD"]
+        return ledger.settling(ContractRef(CHAIN, CONTRACT)).leaves["USD"]
 
 
 def test_two_plans_of_one_id_on_chains_are_found(log):
@@ -501,7 +502,7 @@ def test_two_plans_of_one_id_on_chains_are_found(log):
 def last_open(log: Any) -> tuple[int, int]:
     """The numbers of the two batches that are open at the end of the log."""
     with closing(Ledger(plant(log, log.seqs["last submitted"], lambda event: event))) as now:
-        first, second = (each.batch.number for each in now.batches(CHAIN, CONTRACT))
+        first, second = (each.batch.number for each in now.batches(ContractRef(CHAIN, CONTRACT)))
     return first, second
 
 
@@ -626,7 +627,7 @@ def test_a_wrong_digest_is_found_once_though_the_next_builds_on_the_right_one(lo
 def test_a_batch_that_settles_nothing_is_found(tmp_path):
     """Nothing was earned since, yet one more is opened, and sealed as it should be."""
     story = in_line(tmp_path / "log.db", 1)
-    opened = story.ledger.batches(CHAIN, CONTRACT)[-1].batch
+    opened = story.ledger.batches(ContractRef(CHAIN, CONTRACT))[-1].batch
     story.ledger.close()
     with closing(SQLiteStore(story.path)) as store:
         head = store.head()

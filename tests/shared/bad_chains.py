@@ -12,6 +12,7 @@ from chains.leaves import keccak, leaf_hash
 from chains.merkle import Tree
 from chains.mock import MockChain, MockPlugin, transactions
 from chains.testing.mock_harness import MockHarness
+from ledger import ContractRef
 from ledger.errors import ChainUnavailable
 from ledger.events import Share
 from ledger.settlement.messages import (
@@ -627,7 +628,7 @@ class ChecksNoMoney(BadPlugin):
         "check_money refuses what no batch can pay": "check_money lets 1 'USD' for '\\ud800' pass, and no batch can"
     }
 
-    def check_money(self, chain: str, contract: str, asset: str, shares: Mapping[str, int]) -> None:
+    def check_money(self, contract_ref: ContractRef, asset: str, shares: Mapping[str, int]) -> None:
         pass
 
 

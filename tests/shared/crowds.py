@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
+from patience import PATIENCE
 
 from ledger import (
     Answer,
@@ -35,7 +36,6 @@ from ledger.commands import Command
 from ledger.events import Charged, Purchased, Recorded, Released, Requested, Started, encode
 from replay import audit
 
-PATIENCE = 120
 """Seconds after which who still waits waits for ever."""
 BEGIN = 1_700_000_000_000_000
 

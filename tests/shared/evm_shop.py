@@ -27,6 +27,7 @@ from chains.evm.transactions import Sent, read
 from chains.leaves import abi_encode, keccak
 from ledger import Charge, CreatePlan, Ledger
 from ledger.events import SettlementOpened, SettlementSubmitted, tag
+from ledger.plugins import contract_of
 from ledger.stores.sqlite import SQLiteStore
 from replay.audit.run import audit
 
@@ -83,7 +84,7 @@ class Shop:
 
     def connect(self, key: str = OPERATOR.key, node: dict[str, Any] | None = None, **options: Any) -> EvmChain:
         """One more process's connection, through the node that may fail; `node` are options of `Node`."""
-        asked = Node(self.faulty.url, timeout=5, tries=1, **(node or {}))
+        asked = Node(self.faulty.url, timeout=60, tries=1, **(node or {}))
         files = LeafFiles(self.folder / "leaves")
         contract = SettlementContract(asked, self.contract)
         account = Account.from_key(key)
@@ -255,12 +256,12 @@ class Shop:
         """What receivers have on the chain and in the log, claimed or due; and nothing is lost or made up anywhere."""
         amounts = {ACME: acme, FEE: fee}
         due = {name: self.functions_now("due", addresses.COIN, name) for name in SHARES}
-        settled = self.ledger.settling(self.chain.name, self.chain.contract).settled.get(COIN, {})
+        settled = self.ledger.settling(contract_of(self.chain)).settled.get(COIN, {})
         assert {name: due[name] + self.has(name) for name in SHARES} == amounts, self.story()
         assert {name: settled.get(name, 0) for name in SHARES} == amounts, self.story()
         owed = sum(max(amount, 0) for amount in due.values())
         assert self.has(self.contract) == self.functions_now("escrow", addresses.COIN) + owed
-        assert not self.ledger.settling(self.chain.name, self.chain.contract).open
+        assert not self.ledger.settling(contract_of(self.chain)).open
         report = audit(self.log)
         assert report.clean, report.findings
 

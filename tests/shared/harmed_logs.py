@@ -16,6 +16,7 @@ from queue import SimpleQueue
 from typing import Any, NamedTuple
 
 import harmed_reader
+from patience import PATIENCE
 
 from ledger import Adjust, Charge, CreatePlan, Give, Ledger, Purchase, RegisterAgent, Request
 from ledger.books import Books
@@ -23,7 +24,6 @@ from ledger.folding import fold
 from ledger.log import decode_commit
 from ledger.stores.sqlite import SQLiteStore
 
-PATIENCE = 120
 """Seconds after which a reader that says nothing hangs."""
 PAGE = 512
 BEGIN = 1_700_000_000_000_000

@@ -20,10 +20,12 @@ from typing import NamedTuple
 
 import pytest
 import scripted_business
+from patience import PATIENCE
 from scripted_business import GAVE_UP, SHARES, STEPS, Business, Told
 
 from ledger import Answer
 from ledger.events import encode
+from ledger.plugins import contract_of
 from replay.audit.run import audit
 
 SYNCS = ("fdatasync", "fsync", "sync_file_range")
@@ -74,7 +76,7 @@ def run(folder: Path, *options: str, under: Sequence[str] = ()) -> Run:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=PATIENCE,
     )
     assert not ended.stderr, ended.stderr  # an error that nobody caught, or a warning
     said = [json.loads(line) for line in ended.stdout.splitlines()]
@@ -161,7 +163,7 @@ def ended(ran: Run) -> bool:
 
 def _books(business: Business) -> Books:
     ledger, chain = business.ledger, business.chain
-    settled = ledger.settling(chain.name, chain.contract).settled
+    settled = ledger.settling(contract_of(chain)).settled
     return Books(
         repr((ledger.balances(), ledger.earned(), settled)),
         {receiver: chain.due(receiver, "USD") for receiver in SHARES},

@@ -13,7 +13,7 @@ from chains.mock import MockChain, Refuse
 from ledger import Adjust, Charge, CreatePlan, Ledger
 from ledger.events import Event, Payout
 from ledger.log import decode_commit, encode_commit
-from ledger.plugins import Store, stores
+from ledger.plugins import Store, contract_of, stores
 from ledger.stores.sqlite import SQLiteStore
 
 SECOND = 1_000_000
@@ -129,7 +129,7 @@ def _leaves(shop: SettledShop) -> None:
     shop.sync()
     shop.use(5)
     shop.outbox.open("USD")
-    batch = shop.ledger.batches(shop.chain.name, shop.chain.contract)[-1].batch
+    batch = shop.ledger.batches(contract_of(shop.chain))[-1].batch
     assert shop.settle("USD") == [6]
     proof = prove(batch, TEXT_LEAF, "dave", "7")
     shop.chain.exit("dave", "7", "USD", proof.leaf, proof.proof)

@@ -32,12 +32,12 @@ from ledger import (
     Request,
     Reverse,
 )
-from ledger.books import Settling
 from ledger.commands import Terms
 from ledger.errors import NotFound, SettlementStopped
 from ledger.events import Escrow, EscrowFunding, Leaf
-from ledger.plugins import Chain, chain_plugin
+from ledger.plugins import Chain, chain_plugin, contract_of
 from ledger.settlement.messages import Batch, ExitPaid, PurchaseMade
+from ledger.settlement.state import Settling
 from ledger.stores.memory import MemoryStore
 from replay.audit.run import audit
 
@@ -128,7 +128,7 @@ class Till:
             self.place.ask(subscriber, self.plan)
         self.pass_time()
         self.settle()
-        numbers = range(self.ledger.settling(self.place.chain.name, self.place.chain.contract).number, 0, -1)
+        numbers = range(self.ledger.settling(contract_of(self.place.chain)).number, 0, -1)
         data = self.place.chain.published(numbers[0])
         assert data is not None
         types = chain_plugin(self.place.chain.name).leaf_types
@@ -372,11 +372,11 @@ class HonestSteps(RuleBasedStateMachine):
 
     def open(self) -> int | None:
         """The next batch's number, if there is one. It pays what is due, as far as it can take it."""
-        before = self.ledger.settling(self.at.chain.name, self.at.chain.contract)
+        before = self.ledger.settling(contract_of(self.at.chain))
         due = self.due(before)
         number: int | None = self.carry(lambda: self.outbox.open(self.at.asset))
         if number is not None:
-            opened = self.ledger.batches(self.at.chain.name, self.at.chain.contract)[-1].batch
+            opened = self.ledger.batches(contract_of(self.at.chain))[-1].batch
             paid = {payout.receiver: payout.amount for payout in opened.payouts}
             rest = {name: amount - paid.get(name, 0) for name, amount in due.items()}
             self.not_taken_back[number] = back = -sum(amount for amount in rest.values() if amount < 0)
@@ -422,7 +422,7 @@ class HonestSteps(RuleBasedStateMachine):
     @rule(which=FEW)
     def cancel(self, which: int) -> None:
         """The guardian calls off a batch that waits, also one with others behind it."""
-        batches = self.ledger.batches(self.at.chain.name, self.at.chain.contract)
+        batches = self.ledger.batches(contract_of(self.at.chain))
         recorded = [each.batch.number for each in batches if self.at.chain.find(each.batch.number).stage == "committed"]
         if recorded and self.attempt(self.at.cancel, self.one(recorded, which)):
             self.seen["cancelled"] += 1
@@ -471,7 +471,7 @@ class HonestSteps(RuleBasedStateMachine):
 
     def last(self) -> Batch | None:
         """The last batch that was paid out, from its leaf file."""
-        numbers = range(self.ledger.settling(self.at.chain.name, self.at.chain.contract).number, 0, -1)
+        numbers = range(self.ledger.settling(contract_of(self.at.chain)).number, 0, -1)
         for number in numbers:
             if self.at.chain.find(number).stage == "executed":
                 data = self.at.chain.published(number)

@@ -64,7 +64,8 @@ from whole_metering import (
 from whole_prices import OF_A_PERIOD, on_top, plus, unread
 from whole_time import as_due, settle
 
-from ledger.commands import Charge, Command, Purchase, Request, admit, fingerprint
+from ledger.commands import Charge, Command, Purchase, Request, admit
+from ledger.identity import fingerprint
 from ledger.refusals import Refusal as BadlyTyped
 
 KEY_WINDOW = 86_400 * SECOND

@@ -55,6 +55,11 @@ class WorldChain:
         self.plans[plan] = (asset, tuple(Share(*each) for each in parted), credits, seconds)
         return addresses.plan_name(plan)
 
+    def buy(self, by: Person, order: tuple[int, str, bytes]) -> Receipt:
+        """Buy an order, with the coin or with tokens that were approved."""
+        (token, *_), price, _ = self.world.read("getPlan", order[0])
+        return self.do(by, "purchase", order, value=price if token == COIN else 0)
+
     def _hear(self, log: Log) -> None:
         told = log.arguments
         if log.name == "Claimed":
@@ -170,7 +175,7 @@ class WorldHarness(Harness):
         self.asset = addresses.asset_name(NAME, token)
         self.elsewhere = Elsewhere("eip155:1", GUARDIAN.address, addresses.asset_name(NAME, COIN))
         self._people = {person.address: person for person in (ALICE, BOB, MALLORY)}
-        self._orders: dict[str, tuple[Person, tuple[int, str, bytes], int]] = {}
+        self._orders: dict[str, tuple[Person, tuple[int, str, bytes]]] = {}
 
     def _world(self) -> World:
         return World(window=HOUR if self.window else 0, freeze=HOUR, delay=self.years, code=self._code)
@@ -195,26 +200,16 @@ class WorldHarness(Harness):
     def now(self, chain: Chain) -> int:
         return world(chain).machine.time * SECOND
 
-    def _buy(self, chain: Chain, subscriber: str, plan: str) -> str:
-        at = world(chain)
-        order = at.order(int(plan, 16), subscriber)
-        (token, *_), price, _ = at.read("getPlan", order[0])
-        told = self._people[subscriber], order, price if token == COIN else 0
-        id = to_hex(self._order(chain, *told).value)
-        self._orders[id] = told
-        return id
-
-    @staticmethod
-    def _order(chain: Chain, by: Person, order: tuple[int, str, bytes], value: int) -> Receipt:
-        return of(chain).do(by, "purchase", order, value=value)
-
     def purchase(self, chain: Chain, subscriber: str, plan: str, shares: Mapping[str, int], credits: int) -> str:
-        return self._buy(chain, subscriber, plan)
+        order = self._people[subscriber], world(chain).order(int(plan, 16), subscriber)
+        id = to_hex(of(chain).buy(*order).value)
+        self._orders[id] = order
+        return id
 
     purchase_elsewhere = purchase
 
     def purchase_again(self, chain: Chain, id: str) -> None:
-        self._order(chain, *self._orders[id])
+        of(chain).buy(*self._orders[id])
 
     def mine(self, chain: Chain) -> None:
         world(chain).wait(1)

@@ -10,7 +10,7 @@ import pytest
 
 from chains import Outbox, Watcher
 from chains.mock import MockChain
-from ledger import Adjust, Charge, CreatePlan, Ledger
+from ledger import Adjust, Charge, ContractRef, CreatePlan, Ledger
 from replay.audit.run import audit
 
 AT = 1_700_000_000_000_000
@@ -89,7 +89,7 @@ def killed(unsettled: Path, folder: Path, instant: int) -> bool:
     with Ledger.open(log, clock=lambda: AT) as ledger:
         chain = MockChain(folder / "toll.db.mock")
         Outbox(ledger, chain).settle()
-        settled = ledger.settling("mock:local", "tollbook").settled["USD"]
+        settled = ledger.settling(ContractRef("mock:local", "tollbook")).settled["USD"]
         # 530 and 330 are earned: ⌊530·95/100⌋ and ⌊330·95/100⌋, ⌊530·5/100⌋ and ⌊330·5/100⌋
         assert settled == {"acme": 503 + 313, "platform": 26 + 16}
         assert {name: chain.due(name, "USD") for name in SHARES} == settled

@@ -34,6 +34,7 @@ from ledger import Adjust, Charge, CreatePlan, Ledger, PaymentRequired, Purchase
 from ledger.errors import ChainUnavailable, NotFound, SettlementStopped
 from ledger.events import SettlementFailed, SettlementOpened
 from ledger.movements import Journal
+from ledger.plugins import contract_of
 from ledger.settlement.messages import ExitPaid
 from ledger.stores.memory import MemoryStore
 from replay.audit.findings import Report
@@ -385,7 +386,7 @@ class Machine(RuleBasedStateMachine):
             return
         failed, confirmed = Counter[int](), {}
         found = self.chain.batches()
-        settling = self.ledger.settling(self.chain.name, self.chain.contract)
+        settling = self.ledger.settling(contract_of(self.chain))
         for entry in self.ledger.events():
             match entry.event:
                 case SettlementOpened() as event:
@@ -449,7 +450,7 @@ class Machine(RuleBasedStateMachine):
         return any(amount < 0 for asset in ("USD", "EUR") for amount in self.dues(asset).values())
 
     def all_is_settled(self) -> None:
-        settled = self.ledger.settling(self.chain.name, self.chain.contract).settled
+        settled = self.ledger.settling(contract_of(self.chain)).settled
         for each in self.ledger.earned():
             assert not any(each.due.values()), each
             assert 0 <= each.outstanding <= each.earned - sum(each.receivers.values()), "rounding leaves it to nobody"

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-import sys
+from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from ..options import Json, Log
+from ledger import ContractRef
+from replay.audit.findings import Report
+from replay.audit.report import html as report_page
+from replay.audit.run import audit as run_audit
+from replay.audit.run import checkpoint
 
-if TYPE_CHECKING:
-    from replay.audit.findings import Report
+from ...settle.target import chosen_to_compare, connect
+from .. import render
+from ..errors import BAD_ANSWER, DONE, write_warning
+from ..options import Json, Log
+from ..progress import progress
+from ..render import line, table
 
 _Chain = Annotated[
     str | None,
@@ -26,12 +34,16 @@ _Against = Annotated[
 ]
 _Since = Annotated[
     str | None,
-    typer.Option(metavar="CHECKPOINT", help="Hold it to a head noted earlier, SEQ:HASH.", show_default=False),
+    typer.Option(
+        metavar="CHECKPOINT", help="Check that the log still has an earlier head, SEQ:HASH.", show_default=False
+    ),
 ]
 _Html = Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the report here.", show_default=False)]
 _Processes = Annotated[
     int | None,
-    typer.Option(metavar="N", min=1, help="Share the work. Without it: all cores for a long log.", show_default=False),
+    typer.Option(
+        metavar="N", min=1, help="Processes to use. Without it: all cores for a long log.", show_default=False
+    ),
 ]
 
 MAX_SHOWN = 50
@@ -46,7 +58,7 @@ def audit(
     processes: _Processes = None,
     json: Json = False,
 ) -> int:
-    """Is everything in this log as it must be? Hashes, order, every balance, every price; with --chain, the chain too.
+    """Verify a log: hash chain, order, balances, prices, settlement.
 
     \b
     Examples:
@@ -57,48 +69,37 @@ def audit(
       tollbook audit LOG --chain mock
       tollbook audit LOG --chain eip155:8453 --json
 
-    Without --chain it needs nothing but the log. With it, every contract that LOG has money in on that chain is read
-    too, and held to LOG in both directions: batches with their digests and roots (chain_batch), purchases and exits
-    (chain_purchase), what each receiver was paid and is due (chain_payout), what is in escrow (chain_escrow). Only what
-    is final there is compared, and nothing is sent. What `tollbook settle` has not taken in yet is a finding.
+    Every balance and every price is computed again from the events. Without --chain nothing but the log is needed.
+    With --chain, every contract in which LOG has money on that chain is read and compared with LOG in both directions:
+    batches with their digests and roots (chain_batch), purchases and exits (chain_purchase), what each receiver was
+    paid and is due (chain_payout), and the escrow (chain_escrow). Only final blocks are compared, and nothing is sent.
+    A fact that `tollbook settle` has not imported yet is a finding.
 
-    Exits 0 where it is clean, 1 where there are findings, 2 where it could not be done (the chain does not
-    answer). What no installed policy can
-    price again is counted as unverified, which is no finding. A log without events is clean, and a warning says so.
-    A log whose file says that it had a write-ahead file, which is gone, is not: it may be a copy by `cp`.
+    Exit codes: 0 clean; 1 findings; 2 the audit could not run, for example because the chain does not answer.
+
+    Charges of a policy that is not installed are counted as unverified, which is no finding. A log without events is
+    clean, with a warning. A log whose write-ahead file is missing is a finding: it may be a copy made by `cp`.
     """
-
-    from contextlib import ExitStack, closing
-
-    from replay.audit.report import html as page
-    from replay.audit.run import audit as examine
-    from replay.audit.run import checkpoint
-
-    from ...settle.connecting import connect
-    from ...settle.target import chosen_to_compare
-    from .. import render
-    from ..errors import BAD_ANSWER, DONE, warning
-    from ..progress import progress
-
     noted = None if since is None else checkpoint(since)
-    with progress(quiet=json) as told, ExitStack() as stack:
+    with progress(quiet=json) as report_progress, ExitStack() as stack:
         name, contracts = ("", []) if chain is None else chosen_to_compare(log, chain)
         connections = [
-            stack.enter_context(closing(connect(log, name, contract, read_only=True))) for contract in contracts
+            stack.enter_context(closing(connect(log, ContractRef(name, contract), read_only=True)))
+            for contract in contracts
         ]
-        report = examine(
+        report = run_audit(
             log,
             since=noted,
             against=against,
-            progress=lambda done, total: told("audit", done, total),
+            progress=lambda done, total: report_progress("audit", done, total),
             processes=processes,
             chains=connections,
         )
     for text in report.warnings:
         message, _, hint = text.partition("; ")
-        sys.stderr.write(warning(f"{log}: {message}", hint, json) + "\n")
+        write_warning(f"{log}: {message}", hint, json)
     if html is not None:
-        html.write_text(page(report), encoding="utf-8")
+        html.write_text(report_page(report), encoding="utf-8")
     if json:
         render.json(report)
     else:
@@ -107,16 +108,14 @@ def audit(
 
 
 def _show(report: Report) -> None:
-    from ..render import line, table
-
     line(f"{report.log}: {report.verdict}{'' if report.head.seq else ', 0 events'}")
     line(f"head {report.head.seq} in {report.head.commits} commits, {report.head.at}, {report.head.hash}")
     line()
-    table(("check", ">checked", ">findings"), [(each.name, each.checked, each.findings) for each in report.checks])
+    table(("check", ">checked", ">findings"), [(check.name, check.checked, check.findings) for check in report.checks])
     if report.unverified.charges:
         line()
         policies = ", ".join(report.unverified.policies)
-        line(f"unverified: {report.unverified.charges} charges, priced by what is not installed here: {policies}")
+        line(f"unverified: {report.unverified.charges} charges, of policies that are not installed: {policies}")
     if report.unverified.facts:
         line()
         line(f"unverified: {report.unverified.facts} purchases or exits on the chain, of plans that the log lacks")

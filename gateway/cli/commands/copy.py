@@ -7,7 +7,13 @@ from typing import Annotated
 
 import typer
 
+from ledger.stores.backup import copy_log
+from replay.audit.findings import ReportHead, time_text
+
+from ... import answers
+from .. import render
 from ..options import Json, Log
+from ..progress import progress
 
 _To = Annotated[Path, typer.Argument(metavar="TO", help="The copy: a new file.", show_default=False)]
 _AsItIs = Annotated[
@@ -17,7 +23,7 @@ _AsItIs = Annotated[
 
 
 def copy(log: Log, to: _To, as_it_is: _AsItIs = False, json: Json = False) -> None:
-    """Copy a log whole, as of one moment, while others write to it.
+    """Copy a log, even while another process writes to it.
 
     \b
     Examples:
@@ -25,29 +31,22 @@ def copy(log: Log, to: _To, as_it_is: _AsItIs = False, json: Json = False) -> No
       tollbook copy LOG backup.db --json
       tollbook copy found.db whole.db --as-it-is
 
-    A log that is open has what was written last in a second file, LOG-wal: a copy of LOG alone lacks it (`cp` of both
-    files is not of one moment). This has all that was committed when it began. TO appears whole and synced, or not at
-    all, and one that exists is an error. That the copy ends as LOG does is checked; `tollbook audit TO` checks all.
+    While a log is open, its last commits are in a second file, the write-ahead file LOG-wal. A copy of LOG alone lacks
+    them, and `cp` copies the two files at different moments. `tollbook copy` copies all that was committed when it
+    began. TO appears complete and synced, or not at all; a file that exists is an error. The copy is checked to end
+    where LOG does; `tollbook audit TO` checks everything.
 
-    Not copied is what lies beside LOG: the mock chain (LOG.mock) and the published leaf files (LOG.leaves).
+    Files beside LOG are not copied: the mock chain (LOG.mock) and the published leaf files (LOG.leaves).
 
-    With --as-it-is also a file is copied that says that it had a write-ahead file, which is gone. What stood there
-    alone is lost: compare what the copy has with what customers and chains were told before you write to it.
+    --as-it-is also copies a file whose write-ahead file is missing. Commits that were only in that file are lost:
+    compare the copy with what customers and chains were told before you write to it.
     """
-    from ledger.stores.backup import copy_log
-    from replay.audit.findings import ReportHead, time_text
-
-    from ... import answers
-    from .. import render
-    from ..progress import progress
-
-    with progress(quiet=json) as told:
-        copied = copy_log(log, to, as_it_is=as_it_is, progress=lambda done, total: told("copy", done, total))
+    with progress(quiet=json) as report:
+        copied = copy_log(log, to, as_it_is=as_it_is, progress=lambda done, total: report("copy", done, total))
     at = time_text(copied.head.at) if copied.commits else None
     head = ReportHead(seq=copied.head.seq, commits=copied.commits, at=at, hash=copied.head.hash.hex())
+    source, target = answers.path_text(log), answers.path_text(to)
     if json:
-        answer = {"log": answers.path_text(log), "copy": answers.path_text(to), "events": head.seq, "head": head}
-        render.json(answer)
-        return
-    names = f"{answers.path_text(log)} to {answers.path_text(to)}"
-    render.line(f"{head.seq:,} events copied from {names}; head {head.seq}, {head.hash}")
+        render.json({"log": source, "copy": target, "events": head.seq, "head": head})
+    else:
+        render.line(f"{head.seq:,} events copied from {source} to {target}; head {head.seq}, {head.hash}")

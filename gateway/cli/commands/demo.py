@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ...demo import run, show
+from .. import render
+from ..errors import BAD_ANSWER, DONE, UNKNOWN, write_warning
 from ..options import Json
+from ..progress import progress
 
 _Trace = Annotated[
     Path | None,
@@ -27,9 +30,11 @@ _Policy = Annotated[
     str | None,
     typer.Option(metavar="P", help="The price: NAME, NAME:key=value,… or NAME:@FILE.json.", show_default=False),
 ]
-_Subscribers = Annotated[int, typer.Option(metavar="N", min=1, help="Customers, where the trace names none.")]
-_Requests = Annotated[int, typer.Option(metavar="N", min=1, help="Requests, where usage is generated or drawn.")]
-_Seed = Annotated[int, typer.Option(metavar="N", help="What is drawn is drawn from this.")]
+_Subscribers = Annotated[int, typer.Option(metavar="N", min=1, help="Customers, if the trace names none.")]
+_Requests = Annotated[
+    int, typer.Option(metavar="N", min=1, help="Requests, if usage is generated or drawn from a profile.")
+]
+_Seed = Annotated[int, typer.Option(metavar="N", help="The seed of everything random.")]
 _Chain = Annotated[
     str,
     typer.Option(metavar="NAME", help="Where to settle: mock, in a file beside the log; evm, on a local EVM chain."),
@@ -39,7 +44,7 @@ _Dimensions = Annotated[
     typer.Option(
         "--dimension",
         metavar="NAME",
-        help="A column of the trace that is usage, though its name is not known; may be given again.",
+        help="A column of the trace that is usage, though its name is not recognised; may be given again.",
         show_default=False,
     ),
 ]
@@ -58,7 +63,7 @@ def demo(
     skip_bad: _SkipBad = False,
     json: Json = False,
 ) -> int:
-    """Sell plans, admit and charge requests, correct some charges, settle what is earned, and audit the log alone.
+    """Run a sample business: sell, charge, correct, settle and audit.
 
     \b
     Examples:
@@ -69,24 +74,24 @@ def demo(
       tollbook demo --trace usage.csv --dimension pages --policy 'package:dimension=pages,size=10,credits=25'
       tollbook demo --chain evm
 
-    The columns of a trace are known by name, in any case and with spaces, dashes or underscores: timestamp, subscriber,
-    plan, agent, model, input_tokens (prompt_tokens, ContextTokens, …), output_tokens, cached and reasoning tokens,
-    seconds, calls. Others are usage where --dimension names them or the policy reads them; what is ignored is told.
-    Usage that no rate of the policy reads is counted in the summary, and a trace without any other is an error.
+    Customers buy plans, their requests are admitted and charged, some charges are corrected, earned money is settled,
+    and the log is audited. The log is kept, so that the other commands can read it.
 
-    The clock is the trace's: the same trace, options and version give the same head. What is paid for is held, and what
-    is earned is settled, on a mock chain in LOG.mock beside the log. With --chain evm it is a local EVM chain that
-    lives as long as the demo (anvil where it is installed, else eth-tester: pip install 'tollbook[evm]'). Customers pay
-    in tokens there, and the gas of all of it is shown, beside that of one transfer a charge.
+    Columns of a trace are recognised by name, in any case and with spaces, dashes or underscores: timestamp,
+    subscriber, plan, agent, model, input_tokens (prompt_tokens, ContextTokens, …), output_tokens, cached and reasoning
+    tokens, seconds, calls. Other columns are usage if --dimension names them or the policy reads them; a warning lists
+    the ignored ones. Usage that no rate of the policy reads is counted in the summary; a trace with no other usage is
+    an error.
 
-    Exits 1 where the audit has findings or an admitted request was never charged, 3 where a batch's outcome is unknown.
+    The clock is the trace's: the same trace, options and version give the same head. Payments are in escrow, and
+    earned money is settled, on a mock chain in LOG.mock beside the log. With --chain evm it is a local EVM chain that
+    runs as long as the demo (anvil if it is installed, else eth-tester: pip install 'tollbook[evm]'). Customers pay in
+    tokens there, and the summary compares the gas used with that of one transfer per charge.
+
+    Exit codes: 0 done; 1 the audit has findings, or an admitted request was never charged; 2 it could not run; 3 the
+    outcome of a batch is unknown.
     """
-    from ...demo import run, show
-    from .. import render
-    from ..errors import BAD_ANSWER, DONE, UNKNOWN, warning
-    from ..progress import progress
-
-    with progress(quiet=json) as told:
+    with progress(quiet=json) as report:
         summary = run(
             trace=trace,
             db=db,
@@ -97,12 +102,12 @@ def demo(
             chain=chain,
             skip_bad=skip_bad,
             dimensions=dimension or (),
-            progress=told,
+            progress=report,
         )
     if summary.source.ignored:
         names = ", ".join(map(repr, summary.source.ignored))
         hint = "name one with --dimension if it is usage"
-        sys.stderr.write(warning(f"ignored columns of {trace}: {names}", hint, json) + "\n")
+        write_warning(f"ignored columns of {trace}: {names}", hint, json)
     if json:
         render.json(summary)
     else:

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from ledger.events import EVENT_TYPES, tag
+from ledger.log import Entry, entries
+from ledger.plugins import Store
+from ledger.statements import describe
+from replay.audit.findings import time_text
+from replay.reports.exports import EventRows
+
+from ... import answers
+from ...errors import UsageError
+from ...logs import opened, within
+from .. import render
 from ..options import After, Json, Log
 
-if TYPE_CHECKING:
-    from ledger.log import Entry
-    from ledger.plugins import Store
-
-_Limit = Annotated[int | None, typer.Option(metavar="N", min=1, help="At most so many.", show_default=False)]
+_Limit = Annotated[int | None, typer.Option(metavar="N", min=1, help="At most N events.", show_default=False)]
 _Types = Annotated[
     list[str] | None,
     typer.Option("--type", metavar="T", help="Only events of this type; may be given again.", show_default=False),
@@ -32,7 +39,7 @@ def events(
     account: _Account = None,
     json: Json = False,
 ) -> None:
-    """What happened, one event a line, oldest first, as far as the log went when this was asked.
+    """List the events of a log, one per line.
 
     \b
     Examples:
@@ -41,14 +48,10 @@ def events(
       tollbook events LOG --account 3 --after 1200
       tollbook events LOG --json | tail -1
 
-    The hashes are not checked, so that a log with damage can be looked at; `tollbook audit` checks them. Where
-    nothing matches, nothing is printed.
+    The oldest come first; events that are written while the command runs are not listed. Hashes are not checked, so
+    that a damaged log can be inspected; `tollbook audit` checks them. If nothing matches, nothing is printed.
     """
-    from ... import answers
-    from ...logs import opened, within
-    from .. import render
-
-    types = _known(type or [])
+    types = _known_types(type or [])
     with opened(log) as store:
         within(store, after)
         for entry in islice(_matching(store, after, types, account), limit):
@@ -58,24 +61,18 @@ def events(
                 render.line(_text(entry))
 
 
-def _known(types: list[str]) -> set[str]:
-    from ledger.events import EVENT_TYPES, tag
-
-    from ..errors import Usage
-
-    names = [tag(each) for each in EVENT_TYPES]
+def _known_types(types: list[str]) -> set[str]:
+    """Return the types as a set. Raises UsageError for a type that no event has."""
+    known = [tag(event_type) for event_type in EVENT_TYPES]
     for name in types:
-        if name not in names:
-            raise Usage(f"there is no type of event {name!r}", f"the types are {', '.join(names)}")
+        if name not in known:
+            raise UsageError(f"there is no type of event {name!r}", f"the types are {', '.join(known)}")
     return set(types)
 
 
 def _matching(store: Store, after: int, types: set[str], account: int | None) -> Iterator[Entry]:
-    """The events that pass the filters. An account's are read from the start: a release names only its request."""
-    from ledger.events import tag
-    from ledger.log import entries
-    from replay.reports.exports import EventRows
-
+    """Yield the events that pass the filters. For an account the log is read from its start, since a release names
+    only its request."""
     upto, rows = store.head().seq, EventRows()
     for entry in entries(store.read(after if account is None else 0)):
         if entry.seq > upto:
@@ -86,10 +83,6 @@ def _matching(store: Store, after: int, types: set[str], account: int | None) ->
 
 
 def _text(entry: Entry) -> str:
-    from ledger.events import tag
-    from ledger.statements import describe
-    from replay.audit.findings import time_text
-
     account = getattr(entry.event, "account", None)
     of = f"account {account}" if account else getattr(entry.event, "plan", "") or getattr(entry.event, "name", "")
     return f"{entry.seq:>9}  {time_text(entry.at)}  {tag(entry.event):<20}  {of:<14}  {describe(entry.event)}".rstrip()

@@ -8,14 +8,20 @@ from typing import Annotated
 
 import typer
 
+from replay.reports import exports
+
+from ... import answers
+from ...errors import UsageError
+from ...logs import opened, within
+from .. import render
 from ..options import After, Json, Log
+from ..progress import progress
 
 _To = Annotated[str, typer.Option(metavar="FORMAT", help="csv or ndjson.", show_default=False)]
 _Out = Annotated[str, typer.Option(metavar="FILE", help="A new file, or - for stdout.", show_default=False)]
-
 _ForSpreadsheet = Annotated[
     bool,
-    typer.Option("--for-spreadsheet", help="With csv: text that a spreadsheet takes for a formula is disarmed."),
+    typer.Option("--for-spreadsheet", help="With csv: escape text that a spreadsheet would run as a formula."),
 ]
 
 
@@ -27,7 +33,7 @@ def export(
     for_spreadsheet: _ForSpreadsheet = False,
     json: Json = False,
 ) -> None:
-    """The events as a file for other tools, a row an event, its whole JSON in the last column.
+    """Export the events of a log as CSV or NDJSON.
 
     \b
     Examples:
@@ -36,35 +42,28 @@ def export(
       tollbook export LOG --to csv --out new.csv --after 1200
       tollbook export LOG --to csv --out for-people.csv --for-spreadsheet
 
-    FILE appears whole or not at all, and one that exists is an error. Times are UTC; `amount` is money in the asset's
-    smallest unit, as text since it may be of any size.
+    An event is a row, with its whole JSON in the last column. FILE appears complete or not at all; a file that exists
+    is an error. Times are UTC; `amount` is money in the asset's smallest unit, as text since it may be of any size.
 
-    A csv has names as they were written: one such as =HYPERLINK(…) is a formula to a spreadsheet, which runs it. With
-    --for-spreadsheet an apostrophe stands before what would be run, and the JSON has such signs as escapes; the numbers
-    are the same, and the JSON the same value.
+    A CSV file has names as they were written: a name such as =HYPERLINK(…) is a formula, which a spreadsheet runs.
+    --for-spreadsheet puts an apostrophe before such text, and escapes in the JSON; numbers are the same, and so is the
+    value of the JSON.
     """
-    from replay.reports import exports
-
-    from ... import answers
-    from ...logs import opened, within
-    from .. import render
-    from ..errors import Usage
-    from ..progress import progress
-
     if to not in exports.FORMATS:
-        raise Usage(f"there is no export to {to!r} in this release", f"the formats are {', '.join(exports.FORMATS)}")
+        raise UsageError(
+            f"there is no export to {to!r} in this release", f"the formats are {', '.join(exports.FORMATS)}"
+        )
     if for_spreadsheet and to != "csv":
-        raise Usage(f"--for-spreadsheet is for csv, and not for {to}", "leave it out, or give --to csv")
+        raise UsageError(f"--for-spreadsheet needs --to csv, not {to}", "leave it out, or give --to csv")
     with opened(log) as store:
         within(store, after)
     target = sys.stdout if out == "-" else Path(out)
-    with progress(quiet=json) as told:
-        done = exports.export(log, to, target, after=after, spreadsheet=for_spreadsheet, progress=told)
-    text = (
-        f"{done.events:,} events of {answers.path_text(log)} as {to} in {out}; head {done.head.seq}, {done.head.hash}"
-    )
+    with progress(quiet=json) as report:
+        done = exports.export(log, to, target, after=after, spreadsheet=for_spreadsheet, progress=report)
+    source = answers.path_text(log)
+    text = f"{done.events:,} events of {source} as {to} in {out}; head {done.head.seq}, {done.head.hash}"
     if isinstance(target, Path) and json:
-        render.json(exports.Export(answers.path_text(log), to, answers.path_text(target), done.events, done.head))
+        render.json(exports.Export(source, to, answers.path_text(target), done.events, done.head))
     elif isinstance(target, Path):
         render.line(text)
     elif sys.stderr.isatty():

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+import secrets
+from collections import Counter
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 import typer
 
+from replay.simulator import SimulationFailed, SimulationReport, explore
+
+from .. import render
+from ..errors import BAD_ANSWER, DONE
 from ..options import Json
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from replay.simulator import SimulationFailed, SimulationReport
+from ..progress import progress
+from ..render import amount, line, table
 
 _Seed = Annotated[
     int | None,
-    typer.Option(metavar="N", min=0, help="Begin with this one. Without it: a fresh one.", show_default=False),
+    typer.Option(metavar="N", min=0, help="The first seed. Without it: a random one.", show_default=False),
 ]
 _Seeds = Annotated[
     int | None,
@@ -31,7 +35,9 @@ _Policies = Annotated[
         show_default=False,
     ),
 ]
-_Faults = Annotated[str, typer.Option(metavar="KINDS", help="What may go wrong: all, none, or some, with commas.")]
+_Faults = Annotated[
+    str, typer.Option(metavar="KINDS", help="Faults to inject: all, none, or some, separated by commas.")
+]
 
 FRESH_RUNS = 20
 _FRESH_SEEDS = 2**32
@@ -45,7 +51,7 @@ def simulate(
     faults: _Faults = "all",
     json: Json = False,
 ) -> int:
-    """Run the whole engine through crashes, full disks, overtaking writers and a faulty chain, and hold it to its laws.
+    """Test the whole engine under simulated crashes and faults.
 
     \b
     Examples:
@@ -53,32 +59,28 @@ def simulate(
       tollbook simulate --seeds 200 --policy 'package:dimension=calls,size=10,credits=25'
       tollbook simulate --seed 1234 --steps 80 --faults crash,power
 
-    A seed drives everything: clock, disk, chain, callers, and which process goes on when. The same seed, options and
-    version give the same run; the first one is done twice to see that. No file is written: the logs are in memory.
+    Several processes, the outbox, the watcher and a chain run through crashes, power cuts, full disks, concurrent
+    writers and a faulty chain. After every step the invariants are checked.
+
+    A seed determines everything: clock, disk, chain, callers, and the order in which processes run. The same seed,
+    options and version give the same run; the first run is repeated to check that. No file is written: the logs are in
+    memory.
 
     Kinds of faults: crash, power, interrupt, write, unknown, space, lock, read, snapshot, overtake, clock, node, send,
-    lie, reorganise, operator. What each does, and the laws, are in replay/simulator/README.md.
+    lie, reorganise, operator. replay/simulator/README.md explains them, and the invariants.
 
-    Exits 0 where every law held in all runs; 1 at the first run where one did not, with its last steps and the command
-    that repeats it, made as short as could be found; 2 where it could not be done.
+    Exit codes: 0 every invariant held in all runs; 1 one did not: the first such run is shown with its last steps and
+    a command that repeats it, shortened as far as possible; 2 it could not run.
     """
-    import secrets
-
-    from replay.simulator import SimulationFailed, explore
-
-    from .. import render
-    from ..errors import BAD_ANSWER, DONE
-    from ..progress import progress
-
     first = secrets.randbelow(_FRESH_SEEDS) if seed is None else seed
     runs = seeds or (FRESH_RUNS if seed is None else 1)
     reports: list[SimulationReport] = []
     failure: SimulationFailed | None = None
-    with progress(quiet=json) as told:
+    with progress(quiet=json) as report_progress:
         try:
             for report in explore(range(first, first + runs), steps=steps, policies=policy or [], faults=faults):
                 reports.append(report)
-                told("simulate", len(reports), runs)
+                report_progress("simulate", len(reports), runs)
         except SimulationFailed as failed:
             failure = failed
     if json:
@@ -101,14 +103,12 @@ def _answer(
     answer["heads"] = {str(report.seed): report.head for report in reports}
     answer["failure"] = None
     if failure is not None:
-        told = ("seed", "step", "law", "found", "trace", "command")
-        answer["failure"] = {name: getattr(failure, name) for name in told} | {"faults": sorted(failure.faults)}
+        keys = ("seed", "step", "law", "found", "trace", "command")
+        answer["failure"] = {key: getattr(failure, key) for key in keys} | {"faults": sorted(failure.faults)}
     return answer
 
 
 def _counted(reports: Sequence[SimulationReport], name: str) -> dict[str, int]:
-    from collections import Counter
-
     counts: Counter[str] = Counter()
     for report in reports:
         counts.update(getattr(report, name))
@@ -118,16 +118,14 @@ def _counted(reports: Sequence[SimulationReport], name: str) -> dict[str, int]:
 def _show(
     first: int, runs: int, steps: int, reports: Sequence[SimulationReport], failure: SimulationFailed | None
 ) -> None:
-    from ..render import amount, line, table
-
     last = first + runs - 1
     line(f"seed {first}, {steps} steps" if runs == 1 else f"seeds {first} to {last}, {steps} steps each")
     done = [
         ("steps", sum(report.steps for report in reports)),
         *(("answers to " + name, count) for name, count in _counted(reports, "commands").items()),
         ("refusals among them", sum(_counted(reports, "refused").values())),
-        ("errors that callers were told", sum(_counted(reports, "failed").values())),
-        ("callers who heard nothing", sum(report.unheard for report in reports)),
+        ("errors reported to callers", sum(_counted(reports, "failed").values())),
+        ("callers without an answer", sum(report.unheard for report in reports)),
         *(("fault: " + name, count) for name, count in _counted(reports, "faults").items()),
         ("engines opened", sum(report.restarts for report in reports)),
         ("events", sum(_counted(reports, "events").values())),

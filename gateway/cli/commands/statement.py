@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
+from ledger.statements import Amounts, Statement
+
+from ... import answers
+from ...logs import opened, statement_of
+from ...settle.proofs import BatchProof, batch_proof
+from .. import render
 from ..options import AsOf, Json, Log, Plan, Subscriber
-
-if TYPE_CHECKING:
-    from ledger.plugins import Store
-    from ledger.statements import Amounts, Statement
-
-    from ...settle.proofs import Proven
+from ..render import amount, line
+from ..settlement_tables import short
 
 _From = Annotated[
     str | None,
-    typer.Option("--from", metavar="MOMENT", help="Only what comes after this moment.", show_default=False),
+    typer.Option("--from", metavar="MOMENT", help="Only movements after this moment.", show_default=False),
 ]
 _Proof = Annotated[
     int | None,
@@ -34,7 +37,7 @@ def statement(
     proof: _Proof = None,
     json: Json = False,
 ) -> None:
-    """Every movement of one account, with running balances: opening + changes = closing.
+    """List every movement of one account, with running balances.
 
     \b
     Examples:
@@ -43,52 +46,61 @@ def statement(
       tollbook statement LOG --subscriber alice --plan pro --from 2023-11-16T18:00:00Z --as-of 2023-11-16T19:00:00Z
       tollbook statement LOG --subscriber alice --plan pro --proof 1
 
-    It opens with what a statement up to --from closes with. A line without a sequence is what time has done and
-    nothing has written yet.
+    opening + changes = closing. With --from it opens with the closing balance of a statement up to that moment. A line
+    without a sequence is a change by time alone, such as an expiry, which no event has recorded yet.
 
-    With --proof it also has the account's leaf in a batch (what it was charged and credited in all, in money, when the
-    batch was opened) and the hashes that lead from there to the batch's root, which the chain has. That proves what
-    the operator committed to; that the counters are right follows from the lines above. `tollbook batches LOG` lists
-    the batches. A batch that is not there, or has no leaf of the account, exits 2.
+    --proof adds the account's leaf in a batch (in money, all that it was charged and credited up to the batch's
+    opening) and the hashes from the leaf to the batch's root, which the chain has. The proof shows what the operator
+    committed to; the lines above show that the figures are right. `tollbook batches LOG` lists the batches. A batch
+    that does not exist, or that has no leaf of the account, exits 2.
     """
-    from ... import answers
-    from ...logs import opened, statement_of
-    from .. import render
-
     with opened(log) as store:
-        now, found = statement_of(store, subscriber, plan, as_of, begin)
-        subscriber = found.subscriber
-        decimals = next(each.decimals for each in now.balances(subscriber, plan))
-        proven = None if proof is None else _proven(store, proof, subscriber, plan)
-    answer = answers.statement(log, now, found, None if proven is None else proven.shape())
+        now, account = statement_of(store, subscriber, plan, as_of, begin)
+        subscriber = account.subscriber
+        decimals = next(balance.decimals for balance in now.balances(subscriber, plan))
+        proven = None if proof is None else batch_proof(store, proof, subscriber, plan)
+    answer = answers.statement(log, now, account, None if proven is None else proven.answer())
     if json:
         render.json(answer)
         return
-    title = f"{subscriber} on {plan}, account {found.account}, as of {now.seq}, {answer['as_of']['at']}"
+    title = f"{subscriber} on {plan}, account {account.account}, as of {now.seq}, {answer['as_of']['at']}"
     columns = ("seq", "at", "what", ">available", ">held", ">spent", ">available after", ">held after")
-    render.table(columns, _rows(found, [line["at"] for line in answer["lines"]], decimals), title)
-    if found.unpriced:
-        units = ", ".join(f"{units} {name}" for name, units in sorted(found.unpriced.items()))
-        render.line(f"no price for {units}")
+    render.table(columns, _rows(account, [movement["at"] for movement in answer["lines"]], decimals), title)
+    if account.unpriced:
+        units = ", ".join(f"{units} {name}" for name, units in sorted(account.unpriced.items()))
+        line(f"no price for {units}")
     if proven is not None:
-        proven.show(log)
+        _show_proof(proven, log)
 
 
-def _proven(store: Store, batch: int, subscriber: str, plan: str) -> Proven:
-    from ...settle.proofs import proven
-
-    return proven(store, batch, subscriber, plan)
-
-
-def _rows(found: Statement, times: list[str], decimals: int) -> Iterator[tuple[object, ...]]:
-    from ..render import amount
-    from ..settlement_tables import short
-
+def _rows(account: Statement, times: list[str], decimals: int) -> Iterator[tuple[object, ...]]:
     def after(balance: Amounts) -> tuple[str, str]:
         return amount(balance.available, decimals), amount(balance.held, decimals)
 
-    yield ("", "", "opening", "", "", "", *after(found.opening))
-    for line, at in zip(found.lines, times, strict=True):
-        change = (amount(part, decimals, True) for part in (line.change.available, line.change.held, line.change.spent))
-        yield (line.seq or "", at, short(line.text), *change, *after(line.balance))
-    yield ("", "", "closing", "", "", "", *after(found.closing))
+    yield ("", "", "opening", "", "", "", *after(account.opening))
+    for movement, at in zip(account.lines, times, strict=True):
+        change = movement.change
+        changes = (amount(part, decimals, True) for part in (change.available, change.held, change.spent))
+        yield (movement.seq or "", at, short(movement.text), *changes, *after(movement.balance))
+    yield ("", "", "closing", "", "", "", *after(account.closing))
+
+
+def _show_proof(proven: BatchProof, log: Path) -> None:
+    """Show the proof, what it proves, how to read the chain's root, and a command that checks the proof."""
+    proof, batch, leaf = proven.proof, proven.batch, proven.proof.leaf
+    counters = f"charged {amount(leaf.charged)}, credited {amount(leaf.credited)}"
+    line()
+    line(f"batch {batch.number} of {batch.contract} on {batch.chain}, in {batch.asset}: {batch.state}")
+    line(f"  leaf   {leaf.subscriber} on {leaf.plan}: {counters} in all, in the asset's smallest unit")
+    line(f"  hash   {proof.leaf_hash}")
+    line(f"  root   {proof.root}")
+    for index, sibling in enumerate(proof.proof or ("(empty: it is the only leaf)",)):
+        line(f"  {'' if index else 'proof':<6} {sibling}")
+    line(
+        "If the chain has this root, the operator has committed to these two counters for this account; "
+        "that is all it proves."
+    )
+    for text in proven.root_source(log):
+        line(text)
+    line("To check the proof against the root:")
+    line(f"  {proven.check_command()}")

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from ledger.accounts import Account, Correction
 from ledger.amounts import add_usage
-from ledger.books import Account, Correction, total
 from ledger.events import Adjusted, Charged, Draws, Usage
 from ledger.rating import PolicyFailed, PriceTooLarge, marginal
+from ledger.values import total
 
 from .case import Case, Meter
 from .draws import merged

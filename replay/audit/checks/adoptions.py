@@ -8,7 +8,7 @@ head and each receiver's part cannot be judged.
 
 from __future__ import annotations
 
-from ledger.events import Leaf, SettlementAdopted
+from ledger.events import EscrowAsset, Leaf, SettlementAdopted
 
 from .case import Case
 from .settled import Expected
@@ -35,7 +35,7 @@ def paid(case: Case) -> None:
     if message := misordered(event.payouts):
         case.find(PAYOUTS, "payouts", None, as_rows(event.payouts), message)
         return
-    own = case.settled.asset((event.chain, event.contract, event.asset))
+    own = case.settled.asset(EscrowAsset(event.contract_ref, event.asset))
     if own.cancelled or own.paid != own.settled:
         return  # whether the lost log counted the others as paid cannot be told
     earned = sum(leaf.charged - leaf.credited for leaf in event.leaves)
@@ -73,4 +73,4 @@ def sealed(case: Case) -> None:
 def _standing(case: Case, event: SettlementAdopted) -> tuple[Leaf, ...]:
     """The leaves of the last batch that has not failed: those of one that failed, no chain has."""
     line = case.settled.contract(event).line(event.asset)
-    return line[-1][1].leaves if line else case.settled.asset((event.chain, event.contract, event.asset)).final
+    return line[-1][1].leaves if line else case.settled.asset(EscrowAsset(event.contract_ref, event.asset)).final

@@ -12,8 +12,10 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from typing import Any
 
+from ledger.accounts import Account, OpenRequest
 from ledger.amounts import SECOND
-from ledger.books import Account, Books, OpenRequest, Plan
+from ledger.books import Books
+from ledger.catalogue import Plan
 from ledger.errors import LedgerError
 from ledger.events import (
     Adjusted,
@@ -34,7 +36,7 @@ from ledger.events import (
 from ledger.movements import Journal
 from ledger.periods import kept, period
 from ledger.plugins import Policy, Price
-from ledger.rating import derivable, says_what_it_reads
+from ledger.rating import declares_dimensions, derivable
 from ledger.reducers import late_until, reduce
 from ledger.tariffs import Tariffs
 
@@ -469,7 +471,7 @@ class Case:
         policy = self.rating(version)
         if policy is None or self.plan.terms.unpriced == "free":
             return policy is not None
-        if not says_what_it_reads(policy):
+        if not declares_dimensions(policy):
             return True
         read = policy.reads(labels)
         return read is None or read.issuperset(usage)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from ledger.books import Account, consume, total
+from ledger.accounts import Account
 from ledger.events import (
     Adjusted,
     Charged,
@@ -25,6 +25,7 @@ from ledger.events import (
     Withdrawn,
 )
 from ledger.reducers import apply
+from ledger.values import consume, total
 
 from .case import Case
 from .times import lapsing

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import accumulate, pairwise
 
+from ledger.accounts import Account, Lot
 from ledger.amounts import split
-from ledger.books import Account, Lot
 from ledger.events import Lapsed, Withdrawn
 
 from .case import Case

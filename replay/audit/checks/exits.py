@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import accumulate, pairwise
 
-from ledger.books import Lot
-from ledger.events import Withdrawn
+from ledger.accounts import Lot
+from ledger.events import EscrowAsset, Withdrawn
 
 from . import draws, earnings
 from .case import Case
@@ -40,8 +40,8 @@ def paid(case: Case) -> None:
             case.find("earned", "paid", 0, event.paid, "only an exit says what a chain paid, and names its fact")
         earnings.withdrawn(case)
         return
-    place = event.fact.chain, event.fact.contract, event.asset
-    money = max(event.paid - case.settled.unpaid[account.number, place], 0)
+    escrow = EscrowAsset(event.fact.contract_ref, event.asset)
+    money = max(event.paid - case.settled.unpaid[account.number, escrow], 0)
     lots = list(_lots(case, event))
     kept = {lot.id: max(lot.cost - lot.refunded, 0) for lot in lots}
     if money > sum(kept.values()):
@@ -78,7 +78,7 @@ def _lots(case: Case, event: Withdrawn) -> Iterator[Lot]:
     """The account's lots that the contract funded in the asset, oldest first."""
     assert event.fact is not None
     assert case.account is not None
-    place = event.fact.chain, event.fact.contract, event.asset
-    for name in case.settled.lots.get(place, {}).get(case.account.number, ()):
+    escrow = EscrowAsset(event.fact.contract_ref, event.asset)
+    for name in case.settled.lots.get(escrow, {}).get(case.account.number, ()):
         if (lot := case.account.lots.get(name)) is not None:
             yield lot

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ledger.accounts import Account, OpenRequest
 from ledger.amounts import SECOND, add_usage
-from ledger.books import Account, OpenRequest, Plan
+from ledger.catalogue import Plan
 from ledger.events import Charged, Draws, Event, Limits, Released, Requested, Usage
 from ledger.periods import period
 from ledger.rating import credits, difference, marginal

@@ -12,11 +12,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from ledger.accounts import Account
 from ledger.amounts import add_usage
-from ledger.books import Account, total
 from ledger.events import Charged, Draws, Reheld, Requested, Usage
 from ledger.plugins import Policy
 from ledger.rating import PolicyFailed, PriceTooLarge, credits, dearest, peak, reads, reads_labels
+from ledger.values import total
 
 from .case import Case, Meter
 from .draws import merged, returning

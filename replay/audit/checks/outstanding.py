@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
-from ledger.books import Settling
+from ledger import ContractRef
 from ledger.reducers import unpaid_name
+from ledger.settlement.state import Settling
 
 from .case import Case
 from .conservation import Counted
@@ -16,8 +17,8 @@ from .settled import OwnAsset, OwnContract
 def unpaid(case: Case) -> None:
     """Of each account, what left its lots and is still in escrow. `end` counts these."""
     own: dict[int, dict[str, int]] = {}
-    for (number, (chain, contract, asset)), amount in case.settled.unpaid.items():
-        own.setdefault(number, {})[unpaid_name(chain, contract, asset)] = amount
+    for (number, escrow), amount in case.settled.unpaid.items():
+        own.setdefault(number, {})[unpaid_name(escrow)] = amount
     for account in case.accounts():
         number = account.number
         if (expected := own.get(number, {})) != account.unpaid:
@@ -25,21 +26,21 @@ def unpaid(case: Case) -> None:
             case.findings.add("books", None, "unpaid", expected, account.unpaid, message)
 
 
-def end(case: Case, counted: Counted, settlings: Mapping[tuple[str, str], Settling]) -> None:
+def end(case: Case, counted: Counted, settlings: Mapping[ContractRef, Settling]) -> None:
     """What the books and the movements of all accounts came to, against the auditor's own sums."""
     if not counted.escrow:
         return
     case.findings.checked["books"] += counted.accounts
-    for place in sorted({*case.settled.contracts, *settlings}):
-        _contract(case, settlings.get(place) or Settling(chain=place[0], contract=place[1]))
+    for contract_ref in sorted({*case.settled.contracts, *settlings}):
+        _contract(case, settlings.get(contract_ref) or Settling(contract_ref=contract_ref))
     _money(case, counted)
 
 
 def _contract(case: Case, books: Settling) -> None:
     """One contract's batches, counters and payouts."""
-    chain, contract = books.chain, books.contract
-    own = case.settled.contracts.get((chain, contract)) or OwnContract()
-    assets = {place[2]: sums for place, sums in case.settled.assets.items() if place[:2] == (chain, contract)}
+    contract_ref = books.contract_ref
+    own = case.settled.contracts.get(contract_ref) or OwnContract()
+    assets = {escrow.asset: sums for escrow, sums in case.settled.assets.items() if escrow.contract_ref == contract_ref}
     open_ = {number: (each.asset, each.state, each.attempts, each.payouts) for number, each in own.open.items()}
     stands = {number: (each.asset, each.state, len(each.attempts), each.payouts) for number, each in books.open.items()}
     pairs = {
@@ -52,7 +53,13 @@ def _contract(case: Case, books: Settling) -> None:
         "failed": ({asset for asset, sums in assets.items() if sums.failed}, set(books.failed)),
     }
     for field, (expected, found) in pairs.items():
-        _same(case, field, expected, found, f"the books have another {field} of {contract!r} on {chain!r}")
+        _same(
+            case,
+            field,
+            expected,
+            found,
+            f"the books have another {field} of {contract_ref.contract!r} on {contract_ref.chain!r}",
+        )
 
 
 def _nonzero(sums: dict[str, dict[str, int]], assets: dict[str, OwnAsset]) -> dict[str, dict[str, int]]:
@@ -72,7 +79,8 @@ def _money(case: Case, counted: Counted) -> None:
     deferred = Counter({(asset, ""): amount - counted.direct[asset] for asset, amount in counted.kept.items()})
     direct = Counter({(asset, ""): amount for asset, amount in counted.direct.items()})
     due: Counter[tuple[str, str]] = Counter()
-    for (_, _, asset), sums in case.settled.assets.items():
+    for escrow, sums in case.settled.assets.items():
+        asset = escrow.asset
         deferred[asset, ""] -= sum(sums.paid.values())
         for receiver in {*sums.paid, *sums.settled}:
             due[asset, receiver] += sums.paid[receiver] - sums.settled[receiver]

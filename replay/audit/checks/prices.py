@@ -9,7 +9,8 @@ import re
 from collections.abc import Mapping
 from fractions import Fraction
 
-from ledger.books import OpenRequest, Plan
+from ledger.accounts import OpenRequest
+from ledger.catalogue import Plan
 from ledger.events import Charged, Line, Usage
 from ledger.periods import period
 from ledger.plugins import Policy

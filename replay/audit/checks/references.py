@@ -35,7 +35,7 @@ from ledger.events import (
     Unfrozen,
     Withdrawn,
 )
-from ledger.reducers import fact_digest, payment_digest
+from ledger.identity import fact_digest, payment_digest
 from ledger.refusals import Reason
 
 from . import adoptions, settlements

@@ -3,7 +3,7 @@ back, which is exactly that."""
 
 from __future__ import annotations
 
-from ledger.books import Lot
+from ledger.accounts import Lot
 from ledger.events import Reinstated, Reversed
 
 from . import draws

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from ledger.events import (
+    ContractRef,
+    EscrowAsset,
     EscrowFunding,
     Event,
     Leaf,
@@ -28,9 +30,6 @@ from ledger.events import (
     SettlementUnknown,
     Withdrawn,
 )
-
-Place: TypeAlias = tuple[str, str, str]
-"""A chain, a contract there, and an asset in it."""
 
 Counters: TypeAlias = dict[tuple[str, str], tuple[int, int]]
 """Charged and credited, by subscriber and the name that leaves give the plan."""
@@ -100,28 +99,28 @@ class Expected:
 
 
 class Settled:
-    """All of it. `lots` are the escrow-funded lots, by place and account, `funded` their places, `gone` the money that
-    left them, `known` what they had earned when the last batch was opened. `unpaid` is by account and place; `earned`,
-    by contract and digest, what all lots of a batch's asset had earned when it was opened."""
+    """All of it. `lots` are the escrow-funded lots, by escrow and account, `funded` their escrows, `gone` the money
+    that left them, `known` what they had earned when the last batch was opened. `unpaid` is by account and escrow;
+    `earned`, by contract and digest, what all lots of a batch's asset had earned when it was opened."""
 
     def __init__(self) -> None:
-        self.lots: dict[Place, dict[int, list[int]]] = {}
-        self.contracts: dict[tuple[str, str], OwnContract] = {}
-        self.assets: dict[Place, OwnAsset] = {}
-        self.unpaid: Counter[tuple[int, Place]] = Counter()
+        self.lots: dict[EscrowAsset, dict[int, list[int]]] = {}
+        self.contracts: dict[ContractRef, OwnContract] = {}
+        self.assets: dict[EscrowAsset, OwnAsset] = {}
+        self.unpaid: Counter[tuple[int, EscrowAsset]] = Counter()
         self.expected = Expected((), ())
-        self.funded: dict[int, Place] = {}
+        self.funded: dict[int, EscrowAsset] = {}
         self.gone: Counter[int] = Counter()
         self.known: dict[int, int] = {}
-        self.earned: dict[tuple[str, str], dict[str, int]] = {}
+        self.earned: dict[ContractRef, dict[str, int]] = {}
 
     def contract(self, event: Settlement) -> OwnContract:
         """The contract that an event is about."""
-        return self.contracts.get((event.chain, event.contract)) or OwnContract()
+        return self.contracts.get(event.contract_ref) or OwnContract()
 
-    def asset(self, place: Place) -> OwnAsset:
-        """What is settled of an asset in a contract."""
-        return self.assets.get(place) or OwnAsset()
+    def asset(self, escrow: EscrowAsset) -> OwnAsset:
+        """Return what is settled of an asset in a contract."""
+        return self.assets.get(escrow) or OwnAsset()
 
 
 # -- what each event does ----------------------------------------------------------------------------------------------
@@ -129,39 +128,38 @@ class Settled:
 
 def _purchased(settled: Settled, seq: int, at: int, event: Purchased) -> None:
     if isinstance(event.funding, EscrowFunding):
-        escrow = event.funding.escrow
-        place = settled.funded[seq] = (escrow.chain, escrow.contract, event.asset)
-        settled.lots.setdefault(place, {}).setdefault(event.account, []).append(seq)
+        escrow = settled.funded[seq] = EscrowAsset(event.funding.escrow.contract_ref, event.asset)
+        settled.lots.setdefault(escrow, {}).setdefault(event.account, []).append(seq)
 
 
 def _withdrawn(settled: Settled, seq: int, at: int, event: Withdrawn) -> None:
     """What leaves a lot in escrow stays there until the chain pays it."""
     for lot, money in event.money.items():
-        if money and (place := settled.funded.get(lot)) is not None:
+        if money and (escrow := settled.funded.get(lot)) is not None:
             settled.gone[lot] += money
-            settled.unpaid[event.account, place] += money
+            settled.unpaid[event.account, escrow] += money
     if event.fact is not None:
-        _lower(settled, event.account, (event.fact.chain, event.fact.contract, event.asset), event.paid)
+        _lower(settled, event.account, EscrowAsset(event.fact.contract_ref, event.asset), event.paid)
 
 
 def _reversed(settled: Settled, seq: int, at: int, event: Reversed) -> None:
     """The chain never had the lot's money, so it does not hold what left the lot either."""
-    if (place := settled.funded.get(event.lot)) is not None:
-        _lower(settled, event.account, place, settled.gone.pop(event.lot, 0))
+    if (escrow := settled.funded.get(event.lot)) is not None:
+        _lower(settled, event.account, escrow, settled.gone.pop(event.lot, 0))
 
 
-def _lower(settled: Settled, account: int, place: Place, money: int) -> None:
-    rest = settled.unpaid[account, place] - money
+def _lower(settled: Settled, account: int, escrow: EscrowAsset, money: int) -> None:
+    rest = settled.unpaid[account, escrow] - money
     if rest > 0:
-        settled.unpaid[account, place] = rest
+        settled.unpaid[account, escrow] = rest
     else:
-        del settled.unpaid[account, place]
+        del settled.unpaid[account, escrow]
 
 
 def _opened(settled: Settled, seq: int, at: int, event: SettlementOpened | SettlementAdopted) -> None:
     """The next batch stands, with the payouts that it says; the leaves are those that it must have."""
-    contract = settled.contracts.setdefault((event.chain, event.contract), OwnContract())
-    asset = settled.assets.setdefault((event.chain, event.contract, event.asset), OwnAsset())
+    contract = settled.contracts.setdefault(event.contract_ref, OwnContract())
+    asset = settled.assets.setdefault(EscrowAsset(event.contract_ref, event.asset), OwnAsset())
     expected = settled.expected
     contract.open[event.number] = OwnBatch(
         seq=seq if isinstance(event, SettlementOpened) else 0,
@@ -172,7 +170,7 @@ def _opened(settled: Settled, seq: int, at: int, event: SettlementOpened | Settl
         before=contract.digest,
     )
     contract.number, contract.digest = event.number, (event.digest, expected.digest or event.digest)
-    settled.earned.setdefault((event.chain, event.contract), {})[event.digest] = expected.earned
+    settled.earned.setdefault(event.contract_ref, {})[event.digest] = expected.earned
     asset.leaves, asset.failed = expected.leaves, False
     _add(asset.paid, event.payouts)
     asset.fell |= expected.fell
@@ -182,14 +180,14 @@ def _opened(settled: Settled, seq: int, at: int, event: SettlementOpened | Settl
 
 
 def _moved(settled: Settled, seq: int, at: int, event: Settlement) -> None:
-    batch = settled.contracts[event.chain, event.contract].open[event.number]
+    batch = settled.contracts[event.contract_ref].open[event.number]
     batch.attempts += isinstance(event, SettlementSubmitted)
     batch.state = _STATES[type(event)]
 
 
 def _confirmed(settled: Settled, seq: int, at: int, event: SettlementConfirmed) -> None:
-    batch = settled.contracts[event.chain, event.contract].open.pop(event.number)
-    asset = settled.assets[event.chain, event.contract, batch.asset]
+    batch = settled.contracts[event.contract_ref].open.pop(event.number)
+    asset = settled.assets[EscrowAsset(event.contract_ref, batch.asset)]
     _add(asset.settled, batch.payouts)
     asset.final, asset.covered = batch.leaves, batch.covered
     if batch.seq > asset.cancelled:
@@ -198,9 +196,9 @@ def _confirmed(settled: Settled, seq: int, at: int, event: SettlementConfirmed) 
 
 def _failed(settled: Settled, seq: int, at: int, event: SettlementFailed) -> None:
     """Its payouts are nobody's; its counters stay. A number that never got there is free again."""
-    contract = settled.contracts[event.chain, event.contract]
+    contract = settled.contracts[event.contract_ref]
     batch = contract.open.pop(event.number)
-    asset = settled.assets[event.chain, event.contract, batch.asset]
+    asset = settled.assets[EscrowAsset(event.contract_ref, batch.asset)]
     _add(asset.paid, batch.payouts, -1)
     asset.fell |= {payout.receiver for payout in batch.payouts if payout.amount < 0}
     asset.failed = True

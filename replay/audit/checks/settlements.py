@@ -12,9 +12,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from ledger.books import Account
+from ledger.accounts import Account
 from ledger.errors import LedgerError
 from ledger.events import (
+    EscrowAsset,
     Lapsed,
     Leaf,
     Payout,
@@ -68,9 +69,9 @@ class Earnings:
 
 def earnings_of(case: Case, event: SettlementOpened) -> Earnings:
     """What the accounts that are judged here have earned in the batch's escrow."""
-    place = event.chain, event.contract, event.asset
+    escrow = EscrowAsset(event.contract_ref, event.asset)
     sums = Earnings()
-    for number, lots in case.settled.lots.get(place, {}).items():
+    for number, lots in case.settled.lots.get(escrow, {}).items():
         account = case.books.accounts[number]
         if not any(lot in account.lots for lot in lots):
             continue
@@ -82,7 +83,7 @@ def earnings_of(case: Case, event: SettlementOpened) -> Earnings:
 
 def expected(settled: Settled, event: SettlementOpened, sums: Earnings) -> Expected:
     """What a batch must say and pay, by what all accounts have earned."""
-    own = settled.asset((event.chain, event.contract, event.asset))
+    own = settled.asset(EscrowAsset(event.contract_ref, event.asset))
     counters = {(leaf.subscriber, leaf.plan): (leaf.charged, leaf.credited) for leaf in own.leaves}
     leaves: list[Leaf] = []
     for name, total in sorted({**dict.fromkeys(counters, 0), **sums.totals}.items()):
@@ -139,7 +140,7 @@ def paid(case: Case) -> None:
         message = misordered(event.payouts) or _difference(expected.payouts, event.payouts)
         case.find(PAYOUTS, "payouts", as_rows(expected.payouts), as_rows(event.payouts), message)
         return
-    own = case.settled.asset((event.chain, event.contract, event.asset))
+    own = case.settled.asset(EscrowAsset(event.contract_ref, event.asset))
     unchanged = own.leaves == expected.leaves and not own.failed
     if not event.payouts and (unchanged or not any(leaf.charged or leaf.credited for leaf in expected.leaves)):
         case.find(PAYOUTS, "payouts", "something to settle", [], "there is nothing to settle, and a batch is opened")
@@ -153,7 +154,7 @@ def solvent(case: Case) -> None:
     """
     event, expected = case.event, case.settled.expected
     assert isinstance(event, SettlementOpened)
-    own = case.settled.asset((event.chain, event.contract, event.asset))
+    own = case.settled.asset(EscrowAsset(event.contract_ref, event.asset))
     paid = own.paid
     owed = sum(max(0, amount - expected.due[receiver]) for receiver, amount in paid.items())
     after = sum(paid.values()) + sum(payout.amount for payout in event.payouts)
@@ -335,9 +336,7 @@ def failed(case: Case) -> None:
         message = f"batch {last} comes after it, and stands, or its number is used"
         case.find(ORDER, "number", last, event.number, message)
     elif _batch(case, event).state == "committed" and any(
-        isinstance(each, SettlementFailed)
-        and (each.chain, each.contract) == (event.chain, event.contract)
-        and each.number < event.number
+        isinstance(each, SettlementFailed) and each.contract_ref == event.contract_ref and each.number < event.number
         for each in case.commit[case.seq - case.first :]
     ):
         message = f"the chain has batch {event.number}, so it has those before it"

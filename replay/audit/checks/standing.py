@@ -10,8 +10,8 @@
 
 from __future__ import annotations
 
+from ledger.accounts import Account, Lot
 from ledger.amounts import SECOND
-from ledger.books import Account, Lot
 from ledger.events import Adjusted, Charged, EscrowFunding, Purchased, Requested, Unfrozen, Usage
 from ledger.rating import PolicyFailed, unpriced
 

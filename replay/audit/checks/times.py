@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ledger.accounts import Account, Lot, OpenRequest
 from ledger.amounts import SECOND
-from ledger.books import Account, Lot, OpenRequest
 from ledger.events import (
     Adjusted,
     Charged,

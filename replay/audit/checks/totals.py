@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from ledger.books import Account, Lot, Meter
+from ledger.accounts import Account, Lot, Meter
 from ledger.events import Withdrawn
 from ledger.movements import AVAILABLE, CREDITS, PLACES, SPENT
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from ledger.plugins import Chain, Store
+from ledger.plugins import Chain, Store, contract_of
 
 from ..findings import Check, Findings, Report, in_order
 from .chain_side import ChainSide
@@ -39,7 +39,7 @@ def compared(
     log = read(where)
     for chain in chains:
         if log.whole:
-            log, more = _compare(where, log, chain, (earned or {}).get((chain.name, chain.contract), {}), findings)
+            log, more = _compare(where, log, chain, (earned or {}).get(contract_of(chain), {}), findings)
             foreign += more
     found = in_order([*report.findings, *findings.listed])
     return replace(
@@ -61,15 +61,15 @@ def _compare(
     where: str | Path | Store, log: LogSide, chain: Chain, earned: Mapping[str, int], findings: Findings
 ) -> tuple[LogSide, int]:
     """Compare one contract; the log as it was read last, and how many facts are of plans that it lacks."""
-    side, place = ChainSide(chain), (chain.name, chain.contract)
+    side, contract_ref = ChainSide(chain), contract_of(chain)
     suspected: set[tuple[object, ...]] | None = None
     while True:
-        known = log.contract(*place)
+        known = log.contract(contract_ref)
         look = side.look(receivers(known), known.batches)
         log = read(where, log)
         if not log.whole:
             return log, 0
-        comparison = Comparison(place, log, look, earned)
+        comparison = Comparison(contract_ref, log, look, earned)
         differences = list(comparison.differences())
         if suspected is not None or not differences:
             findings.checked.update(comparison.compared)

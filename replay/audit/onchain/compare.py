@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
+from ledger import ContractRef
 from ledger.settlement.messages import ChainFact, ExitPaid, ExitRequested, Found, PurchaseMade
 
 from .chain_side import Look
@@ -31,7 +32,7 @@ BATCH, PURCHASE, PAYOUT, ESCROW = "chain_batch", "chain_purchase", "chain_payout
 SOLVENCY = "solvency"
 """A kind of finding that the log alone may give, too."""
 
-EarnedByBatch: TypeAlias = Mapping[tuple[str, str], Mapping[str, int]]
+EarnedByBatch: TypeAlias = Mapping[ContractRef, Mapping[str, int]]
 """By contract and digest, what all lots of a batch's asset had earned by the log when it was opened."""
 
 KINDS = (BATCH, PURCHASE, PAYOUT, ESCROW)
@@ -68,10 +69,10 @@ class Comparison:
     batch's digest, what was earned when it was opened.
     """
 
-    def __init__(self, place: tuple[str, str], log: LogSide, look: Look, earned: Mapping[str, int]) -> None:
-        self._log, self._look, self._own = log, look, log.contract(*place)
+    def __init__(self, contract_ref: ContractRef, log: LogSide, look: Look, earned: Mapping[str, int]) -> None:
+        self._log, self._look, self._own = log, look, log.contract(contract_ref)
         self._earned = earned
-        self._where = f"{place[1]} on {place[0]}"
+        self._where = str(contract_ref)
         self.compared = dict.fromkeys(KINDS, 0)
         self.foreign = 0
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import msgspec
 
 from ledger.events import (
+    ContractRef,
     EscrowFunding,
     Event,
     Frozen,
@@ -34,9 +35,6 @@ from ledger.log import TEXT
 from ledger.plugins import Store
 
 from ..rows import Row, Unreadable, source
-
-Place: TypeAlias = tuple[str, str]
-"""A chain, and a contract there."""
 
 _WORDS = (b'"plan_created"', b'"purchased"', b'"withdrawn"', b'"reversed"', b'"frozen"', b'"settlement_')
 """What stands in every commit with an event that matters here, unless it is escaped."""
@@ -106,21 +104,21 @@ class LogSide:
 
     def __init__(self, last: int = 0) -> None:
         self.last, self.whole = last, True
-        self.contracts: dict[Place, LoggedContract] = {}
+        self.contracts: dict[ContractRef, LoggedContract] = {}
         self._plans: dict[str, str] = {}
         self._onchain: dict[str, str] = {}
         self._accounts: dict[int, tuple[str, str]] = {}
-        self._lots: dict[int, tuple[Place, str]] = {}
+        self._lots: dict[int, tuple[ContractRef, str]] = {}
 
-    def contract(self, chain: str, contract: str) -> LoggedContract:
-        """What the log has from a contract."""
-        return self.contracts.get((chain, contract)) or LoggedContract()
+    def contract(self, contract_ref: ContractRef) -> LoggedContract:
+        """Return what the log has from a contract."""
+        return self.contracts.get(contract_ref) or LoggedContract()
 
     def places(self) -> dict[str, list[str]]:
         """The chains from which the log has purchases, exits or batches, and their contracts; both sorted."""
         found: dict[str, list[str]] = {}
-        for chain, contract in sorted(self.contracts):
-            found.setdefault(chain, []).append(contract)
+        for contract_ref in sorted(self.contracts):
+            found.setdefault(contract_ref.chain, []).append(contract_ref.contract)
         return found
 
     def plan_of(self, name: str) -> str | None:
@@ -151,8 +149,8 @@ class LogSide:
         if (take := _TAKES.get(type(event))) is not None:
             take(self, seq, event)
 
-    def _at(self, chain: str, contract: str) -> LoggedContract:
-        return self.contracts.setdefault((chain, contract), LoggedContract())
+    def _at(self, contract_ref: ContractRef) -> LoggedContract:
+        return self.contracts.setdefault(contract_ref, LoggedContract())
 
     def _planned(self, seq: int, event: PlanCreated) -> None:
         self._plans[event.plan] = event.onchain_id
@@ -163,8 +161,8 @@ class LogSide:
         self._accounts[event.account] = event.subscriber, event.plan
         if isinstance(event.funding, EscrowFunding):
             escrow = event.funding.escrow
-            self._lots[seq] = (escrow.chain, escrow.contract), escrow.purchase
-            self._at(escrow.chain, escrow.contract).purchases[escrow.purchase] = LoggedPurchase(
+            self._lots[seq] = escrow.contract_ref, escrow.purchase
+            self._at(escrow.contract_ref).purchases[escrow.purchase] = LoggedPurchase(
                 seq=seq,
                 subscriber=event.subscriber,
                 plan=event.plan,
@@ -177,28 +175,28 @@ class LogSide:
 
     def _reversed(self, seq: int, event: Reversed) -> None:
         """The chain never had the money; should it have it after all, that is a purchase again."""
-        place, purchase = self._lots.get(event.lot, (("", ""), ""))
-        purchases = self.contract(*place).purchases
+        contract_ref, purchase = self._lots.get(event.lot, (ContractRef("", ""), ""))
+        purchases = self.contract(contract_ref).purchases
         if purchase in purchases and purchases[purchase].seq == event.lot:
             del purchases[purchase]
 
     def _frozen(self, seq: int, event: Frozen) -> None:
         if event.fact is not None:
             subscriber, plan = self._accounts.get(event.account, ("", ""))
-            self._at(event.fact.chain, event.fact.contract).requests[event.fact.id] = LoggedExit(seq, subscriber, plan)
+            self._at(event.fact.contract_ref).requests[event.fact.id] = LoggedExit(seq, subscriber, plan)
 
     def _withdrawn(self, seq: int, event: Withdrawn) -> None:
         if event.fact is not None:
             subscriber, plan = self._accounts.get(event.account, ("", ""))
             left = LoggedExit(seq, subscriber, plan, event.asset, event.paid)
-            self._at(event.fact.chain, event.fact.contract).exits[event.fact.id] = left
+            self._at(event.fact.contract_ref).exits[event.fact.id] = left
 
     def _opened(self, seq: int, event: SettlementOpened | SettlementAdopted) -> None:
         batch = LoggedBatch(seq, event.asset, event.root, event.digest, event.payouts)
-        self._at(event.chain, event.contract).batches.setdefault(event.number, []).append(batch)
+        self._at(event.contract_ref).batches.setdefault(event.number, []).append(batch)
 
     def _ended(self, seq: int, event: Settlement) -> None:
-        batch = self.contract(event.chain, event.contract).standing(event.number)
+        batch = self.contract(event.contract_ref).standing(event.number)
         if batch is None:
             return
         if isinstance(event, SettlementFailed):

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chains.evm import EvmPlugin, addresses
-from ledger import CreatePlan, Escrow, EscrowFunding, Ledger, Purchase, Reason, Terms
+from ledger import ContractRef, CreatePlan, Escrow, EscrowFunding, Ledger, Purchase, Reason, Terms
 from ledger.stores.memory import MemoryStore
 
 GOOD = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"  # from EIP-55
@@ -52,11 +52,11 @@ MONEY = {
 @pytest.mark.parametrize("money", MONEY)
 def test_money_that_no_batch_could_pay_is_not_sold_for(money):
     """One such sale would keep all that is sold for that asset from being settled, for ever."""
-    EvmPlugin().check_money(CHAIN, GOOD, COINS, {GOOD: 2**96 - 1})
-    with pytest.raises(ValueError, match=r"asset|address|spelled|at most|not on|name of"):
-        EvmPlugin().check_money(CHAIN, *MONEY[money])
-    ledger = Ledger(MemoryStore(id="toll"))
+    EvmPlugin().check_money(ContractRef(CHAIN, GOOD), COINS, {GOOD: 2**96 - 1})
     contract, asset, price = MONEY[money]
+    with pytest.raises(ValueError, match=r"asset|address|spelled|at most|not on|name of"):
+        EvmPlugin().check_money(ContractRef(CHAIN, contract), asset, price)
+    ledger = Ledger(MemoryStore(id="toll"))
     plan = CreatePlan(plan="pro", owner="acme", onchain_id=PLAN, asset=asset, price=price, credits=100)
     ledger.execute(plan).unwrap()
     funding = EscrowFunding(Escrow(CHAIN, contract, "order 7"))

@@ -9,6 +9,7 @@ import threading
 
 import pytest
 from faulty_node import HungUp, straight, unanswered
+from patience import PATIENCE
 
 from chains import Outbox, Step
 from chains.evm.chain import EvmChain
@@ -117,7 +118,7 @@ class Elsewhere(Shop):
 
 shop = Elsewhere()
 ledger = Ledger.open({log!r}, clock=lambda: AT)
-node = Node({url!r}, timeout=5, tries=1)
+node = Node({url!r}, timeout=60, tries=1)
 chain = EvmChain(
     node, SettlementContract(node, {contract!r}), LeafFiles(Path({folder!r}) / "leaves"), chain_id=31337,
     account=Account.from_key(OPERATOR.key), pause_seconds=0.01,
@@ -146,7 +147,7 @@ def test_a_process_that_is_killed_while_it_sends_is_followed_by_one_that_pays_on
         raise HungUp
 
     shop.faulty.on("eth_sendRawTransaction", kill)
-    assert process.wait(timeout=60) == -signal.SIGKILL
+    assert process.wait(timeout=PATIENCE) == -signal.SIGKILL
     assert shop.story() == ["opened", "submitted"]
     shop.crash()
     shop.settle()

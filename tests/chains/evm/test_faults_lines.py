@@ -11,6 +11,7 @@ from chains.leaves import EVM_LEAF, keccak
 from ledger import Charge, CreatePlan, Escrow, EscrowFunding, OpenSettlement, Purchase, Reason
 from ledger.errors import SettlementStopped
 from ledger.events import SettlementFailed
+from ledger.plugins import contract_of
 from replay import audit
 
 
@@ -45,7 +46,7 @@ def test_an_asset_of_which_no_batch_can_be_paid_keeps_no_other_from_being_settle
     shop.settle()
     (dear,) = [event for event in shop.opened() if event.asset == token]
     assert [payout.amount for payout in dear.payouts] == [2**95 - 1]
-    assert shop.ledger.settling(shop.chain.name, shop.contract).failed == (token,)
+    assert shop.ledger.settling(contract_of(shop.chain)).failed == (token,)
     shop.receives(**shop.parts(10))
 
 

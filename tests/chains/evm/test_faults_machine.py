@@ -25,6 +25,7 @@ from chains.evm.local.anvil import INSTALL, find_anvil
 from ledger import Adjust, Charge, PaymentRequired, Reason
 from ledger.errors import BadData, ChainUnavailable, SendUnknown, SettlementStopped
 from ledger.events import SettlementFailed, SettlementOpened
+from ledger.plugins import contract_of
 from replay.audit.run import audit
 
 FAULTS = {
@@ -243,7 +244,7 @@ class Machine(RuleBasedStateMachine):
                     confirmed[event.number] = event.digest
                 case SettlementFailed() as event:
                     del confirmed[event.number]
-        for number in self.shop.ledger.settling(self.shop.chain.name, self.shop.contract).open:
+        for number in self.shop.ledger.settling(contract_of(self.shop.chain)).open:
             confirmed.pop(number, None)
         assert {number: executed.get(number) for number in confirmed} == confirmed
 
@@ -283,7 +284,7 @@ class Machine(RuleBasedStateMachine):
 
     def settled(self) -> dict[str, int]:
         """What the log says that receivers have."""
-        settled = self.shop.ledger.settling(self.shop.chain.name, self.shop.contract).settled.get(COIN, {})
+        settled = self.shop.ledger.settling(contract_of(self.shop.chain)).settled.get(COIN, {})
         return {"acme": settled.get(ACME, 0), "fee": settled.get(FEE, 0)}
 
 

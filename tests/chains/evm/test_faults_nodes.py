@@ -23,6 +23,7 @@ from chains.evm.commitment import payouts_hash
 from chains.evm.local.anvil import Anvil
 from ledger.errors import ChainUnavailable, SettlementStopped
 from ledger.events import Purchased, Reversed
+from ledger.plugins import contract_of
 
 # -- down --------------------------------------------------------------------------------------------------------------
 
@@ -389,7 +390,7 @@ def test_a_batch_that_a_lagging_node_does_not_know_does_not_fail(shop):
     shop.submit()
     shop.outbox.step()
     shop.mine(6)
-    batch = shop.ledger.batches(shop.chain.name, shop.contract)[0]
+    batch = shop.ledger.batches(contract_of(shop.chain))[0]
     outbox = Outbox(shop.ledger, KnowsLess(shop))
     for _ in range(4):
         outbox.step()

@@ -7,6 +7,7 @@ from faulty_node import says, swallowed
 from chains import Outbox, Step
 from chains.evm.transactions import read
 from ledger.errors import ChainUnavailable, SettlementStopped
+from ledger.plugins import contract_of
 
 GWEI = 10**9
 
@@ -197,7 +198,7 @@ def test_a_theft_that_is_final_ends_what_had_the_nonce(shop):
     shop.use(10)
     shop.open()
     shop.submit()
-    (stored,) = shop.ledger.batches(shop.chain.name, shop.contract)[0].attempts
+    (stored,) = shop.ledger.batches(contract_of(shop.chain))[0].attempts
     assert shop.chain.confirm(stored) == "gone"
     shop.steal_nonce()
     assert shop.chain.confirm(stored) == "gone", "the theft may yet be undone"

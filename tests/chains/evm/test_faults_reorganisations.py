@@ -10,6 +10,7 @@ from chains.evm import addresses
 from chains.evm.transactions import read
 from ledger import Charge, CreatePlan, PurchaseMade
 from ledger.events import Purchased, Reversed
+from ledger.plugins import contract_of
 from replay import audit
 
 
@@ -112,7 +113,7 @@ def test_a_receipt_of_a_block_that_is_gone_is_not_believed(shops):
     shop.use(10)
     shop.open()
     shop.until("committed")
-    (stored,) = shop.ledger.batches(shop.chain.name, shop.contract)[0].attempts
+    (stored,) = shop.ledger.batches(contract_of(shop.chain))[0].attempts
     told = shop.anvil.mined(stored.transaction)
     shop.anvil.reorganise(3)
     shop.faulty.always("eth_getTransactionReceipt", lambda request, ask: {"result": told})

@@ -20,7 +20,7 @@ from chains.evm.sending import Reverted, Sender
 from chains.evm.tokens import Token
 from chains.evm.wallet import Wallet
 from chains.leaves import EVM_LEAF
-from ledger import Adjust, Charge, CreatePlan, Ledger
+from ledger import Adjust, Charge, ContractRef, CreatePlan, Ledger
 from ledger.amounts import SECOND
 from ledger.events import Frozen, Withdrawn
 from replay.audit.run import audit
@@ -50,7 +50,7 @@ class Shop:
         self.ledger.execute(CreatePlan(plan="pro", owner="acme", onchain_id=self.plan, **terms, **policy)).unwrap()
         self.wallet, self.relayer = (Wallet(node, key, self.contract) for key in (self.customer.key, relayer.key))
         options = {"url": local.url, "key": self.operator.key, "finality": 0, "leaves": folder / "leaves", "pause": 0}
-        self.connection = connect(self.chain, self.contract, **options)
+        self.connection = connect(ContractRef(self.chain, self.contract), **options)
         self.watcher, self.outbox = Watcher(self.ledger, self.connection), Outbox(self.ledger, self.connection)
 
     def buy(self) -> None:

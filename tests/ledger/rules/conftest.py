@@ -19,6 +19,7 @@ from ledger import (
     Charge,
     CommitSettlement,
     ConfirmSettlement,
+    ContractRef,
     CreatePlan,
     Escrow,
     EscrowFunding,
@@ -201,7 +202,7 @@ class Shop:
         """A batch is opened: how it reads then, among those that are open."""
         seq = self.when(self.open_batch(asset, **said))
         where = {name: said.get(name, HERE[name]) for name in HERE}
-        return next(each for each in self.ledger.batches(**where) if each.seq == seq)
+        return next(each for each in self.ledger.batches(ContractRef(**where)) if each.seq == seq)
 
     def opens_nothing(self, asset="USD", **said):
         """There is nothing to settle: the command is accepted, and log and books stay as they were."""

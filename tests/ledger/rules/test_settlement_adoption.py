@@ -7,7 +7,7 @@ was lost has opened batches that its backup, which `restored` plays, does not kn
 import msgspec
 import pytest
 
-from ledger import AdoptSettlement, Leaf, Payout, Reason, plugins
+from ledger import AdoptSettlement, ContractRef, Leaf, Payout, Reason, plugins
 
 ALICE, BOB = ("alice", "pro"), ("bob", "pro")
 
@@ -60,7 +60,7 @@ def test_an_adopted_batch_counts_as_paid(restored, lost):
 def test_an_adopted_batch_is_in_line_like_any_other(restored, lost):
     """It is due until it is confirmed; then it is settled."""
     restored.given(adoption(lost.opens()))
-    (reading,) = restored.ledger.batches("mock:local", "tollbook")
+    (reading,) = restored.ledger.batches(ContractRef("mock:local", "tollbook"))
     assert (reading.batch.number, reading.batch.leaves) == (1, (Leaf("alice", "pro", 300, 0),))
     assert (restored.money("deferred"), restored.money("due"), restored.money("settled")) == (700, 300, 0)
     restored.given(restored.confirm(1))

@@ -6,10 +6,10 @@ The plan is 100 credits for 1000 USD, 900 to acme and 100 as a fee: a used credi
 import pytest
 from eth_hash.auto import keccak
 
-from ledger import Reason, plugins
+from ledger import ContractRef, Reason, plugins
 from ledger.events import tag
 
-HERE = ("mock:local", "tollbook")
+HERE = ContractRef("mock:local", "tollbook")
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def opened(shop, *, submitted=True, asset="USD", **where):
 
 
 def states(shop):
-    return {each.batch.number: each.state for each in shop.ledger.batches(*HERE)}
+    return {each.batch.number: each.state for each in shop.ledger.batches(HERE)}
 
 
 def refused(shop, command):
@@ -71,7 +71,7 @@ def test_an_opening_is_stored_with_what_it_covers_its_root_and_its_payouts(selli
     seq = earn(selling, 30).opens().seq
     stored = selling.stored(seq)
     assert (stored["type"], stored["number"], stored["asset"]) == ("settlement_opened", 1, "USD")
-    assert (stored["chain"], stored["contract"], stored["covers"]) == (*HERE, {"main": seq - 1})
+    assert (stored["chain"], stored["contract"], stored["covers"]) == (HERE.chain, HERE.contract, {"main": seq - 1})
     assert stored["payouts"] == [{"receiver": "acme", "amount": 270}, {"receiver": "fee", "amount": 30}]
     assert stored["root"].startswith("0x")
     assert stored["digest"].startswith("0x")
@@ -113,7 +113,7 @@ def test_attempts_are_kept_with_their_bytes_until_the_batch_ends(selling):
     number = opened(selling, submitted=False)
     selling.given(selling.submit(number, 1, raw="first", transaction="0x1"))
     selling.given(selling.submit(number, 2, raw="second", transaction="0x2"))
-    (reading,) = selling.ledger.batches(*HERE)
+    (reading,) = selling.ledger.batches(HERE)
     kept = [(each.number, each.attempt, each.raw, each.transaction) for each in reading.attempts]
     assert kept == [(1, 1, "first", "0x1"), (1, 2, "second", "0x2")]
 
@@ -140,7 +140,7 @@ def test_a_reorganised_batch_is_committed_again(selling):
     """Its receipt vanished and came back in another block."""
     number = opened(selling)
     selling.given(selling.commit(number, block=5), selling.commit(number, block=8))
-    (reading,) = selling.ledger.batches(*HERE)
+    (reading,) = selling.ledger.batches(HERE)
     assert (reading.state, reading.block) == ("committed", 8)
 
 
@@ -387,7 +387,7 @@ def test_earlier_batches_stand_when_a_later_number_is_given_out_again(selling):
         opened(selling)
     selling.given(selling.fail(2))
     assert states(selling) == {1: "submitted"}
-    first = selling.ledger.batches(*HERE)[0]
+    first = selling.ledger.batches(HERE)[0]
     reading = selling.opens()
     assert (reading.batch.number, reading.batch.previous) == (2, first.digest)
     assert selling.payouts(reading) == {"acme": 18, "fee": 2}
@@ -403,7 +403,7 @@ def test_batches_of_other_assets_fail_with_one_whose_number_is_given_out_again(s
     shop.opens("EUR")
     shop.given(shop.fail(1))
     assert states(shop) == {}
-    assert [each.batch.number for each in shop.ledger.batches("mock:local", "other")] == [1]
+    assert [each.batch.number for each in shop.ledger.batches(ContractRef("mock:local", "other"))] == [1]
     assert (shop.money("due", "EUR"), shop.money("due")) == (0, 10)
     euros, dollars = shop.opens("EUR"), shop.opens()
     assert (euros.batch.number, shop.payouts(euros)) == (1, {"acme": 27, "fee": 3})

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger import Ledger, Reason, Tick
+from ledger import ContractRef, Ledger, Reason, Tick
 from ledger.books import Books
 from ledger.movements import Journal
 
-HERE = ("mock:local", "tollbook")
+HERE = ContractRef("mock:local", "tollbook")
 MONEY = ("payer", "deferred", "due", "settled")
 
 
@@ -278,11 +278,13 @@ def test_the_story_ends_as_told(shop):
     the rest is in the fifth batch."""
     for _, command in story(shop):
         shop.given(command)
-    (fifth,) = shop.ledger.batches(*HERE)
+    (fifth,) = shop.ledger.batches(HERE)
     assert (fifth.batch.number, fifth.state) == (5, "opened")
     assert shop.counters(fifth) == {("alice", "pro"): (600, 0)}
     assert shop.payouts(fifth) == {"acme": 540 - 369, "fee": 60 - 41}
-    assert [(each.batch.number, each.state) for each in shop.ledger.batches("mock:local", "other")] == [(1, "unknown")]
+    assert [(each.batch.number, each.state) for each in shop.ledger.batches(ContractRef("mock:local", "other"))] == [
+        (1, "unknown")
+    ]
     assert money(shop) == [-600 - 1000, 1000 - 70, 70 + 190, 410]
     assert money(shop, "EUR") == [-77, 77 - 34, 0, 34]
     assert shop.types == []
@@ -301,9 +303,9 @@ def test_the_books_at_every_sequence_are_those_that_were_there(shop):
     states = {}
     for _, command in story(shop):
         shop.given(command)
-        states[shop.ledger.head.seq] = shop.ledger.batches(*HERE)
+        states[shop.ledger.head.seq] = shop.ledger.batches(HERE)
     for seq, batches in states.items():
-        assert shop.ledger.as_of(seq=seq).batches(*HERE, "shop") == batches
+        assert shop.ledger.as_of(seq=seq).batches(HERE, "shop") == batches
 
 
 def reopening(shop, where, every):
@@ -326,7 +328,7 @@ def test_a_ledger_reopened_between_any_two_steps_goes_on_as_if_nothing_happened(
         plain.given(command)
         reopened = next(steps).ledger
         assert (reopened.head, reopened.state()) == (plain.ledger.head, plain.ledger.state())
-        assert reopened.batches(*HERE) == plain.ledger.batches(*HERE)
+        assert reopened.batches(HERE) == plain.ledger.batches(HERE)
         assert reopened.earned() == plain.ledger.earned()
     plain.close()
     other.close()
@@ -358,7 +360,7 @@ said = st.lists(
 
 def say(shop, word, charges):
     """One command about the first open batch, or about the account; it may be refused."""
-    batches = shop.ledger.batches(*HERE)
+    batches = shop.ledger.batches(HERE)
     number = batches[0].batch.number if batches else 1
     if word == "charge":
         charges.append(shop.ledger.execute(shop.charge_directly(1)))
@@ -385,9 +387,9 @@ def test_whatever_is_said_the_books_the_journal_and_the_readings_agree(open_shop
     shop, charges, sums = open_shop(), [], {}
     shop.given(shop.plan(credits=credits, price={"acme": acme, "fee": fee}), shop.deposit("1"))
     for word in said:
-        before = {each.batch.number: each for each in shop.ledger.batches(*HERE)}
+        before = {each.batch.number: each for each in shop.ledger.batches(HERE)}
         say(shop, word, charges)
-        batches = shop.ledger.batches(*HERE)
+        batches = shop.ledger.batches(HERE)
         if word == "confirm":
             ended = set(before) - {each.batch.number for each in batches}
             for number in ended:

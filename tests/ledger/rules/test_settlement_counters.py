@@ -6,7 +6,7 @@ The plan is 100 credits for 1000 USD, 900 to acme and 100 as a fee: a used credi
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger import Terms
+from ledger import ContractRef, Terms
 from ledger.events import tag
 
 ALICE, BOB = ("alice", "pro"), ("bob", "pro")
@@ -74,7 +74,7 @@ def test_both_counters_only_grow_and_their_difference_is_what_was_earned(open_sh
             shop.given(shop.open_batch())
             if shop.ledger.head.seq == seq:
                 continue
-            opened = shop.ledger.batches("mock:local", "tollbook")[-1]
+            opened = shop.ledger.batches(ContractRef("mock:local", "tollbook"))[-1]
             now = shop.counters(opened)
             for account, (charged, credited) in now.items():
                 step = earned[account] - (told[account][0] - told[account][1])
@@ -251,7 +251,7 @@ def test_nothing_else_of_its_own_commit_is_covered(shop):
     assert (first.seq, opened.seq, second.seq) == (head + 1, head + 2, head + 3)
     assert [types[0] for types in commits_after(shop, head)][1] == "settlement_opened"
     assert opened.event.covers == {"main": first.seq}
-    (reading,) = shop.ledger.batches("mock:local", "tollbook")
+    (reading,) = shop.ledger.batches(ContractRef("mock:local", "tollbook"))
     assert shop.counters(reading) == {ALICE: (300, 0)}
     shop.given(shop.submit(1))
     assert shop.payouts(shop.opens()) == {"acme": 180, "fee": 20}

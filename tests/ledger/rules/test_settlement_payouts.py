@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger import Terms
+from ledger import ContractRef, EscrowAsset, Terms
 
 OTHER = {"contract": "other"}
 AWAY = {"chain": "mock:away"}
@@ -148,7 +148,7 @@ def test_all_that_a_failed_batch_said_was_taken_back_before_the_next(shop):
     charge = shop.given(shop.plan(), shop.deposit("1"), shop.charge_directly(30))
     shop.opens()
     shop.given(shop.submit(1), shop.fail(1), shop.correct(charge, -30), shop.open_batch())
-    for opened in shop.ledger.batches("mock:local", "tollbook"):
+    for opened in shop.ledger.batches(ContractRef("mock:local", "tollbook")):
         assert shop.counters(opened) == {("alice", "pro"): (300, 300)}
         assert opened.batch.payouts == ()
 
@@ -230,7 +230,7 @@ def settle(shop, naive, end):
     if shop.ledger.head.seq == head:
         assert naive.payouts() == {}
         return
-    *line, opened = shop.ledger.batches("mock:local", "tollbook")
+    *line, opened = shop.ledger.batches(ContractRef("mock:local", "tollbook"))
     payouts, number = shop.payouts(opened), opened.batch.number
     assert payouts == naive.payouts()
     naive.lines.append(payouts)
@@ -354,7 +354,7 @@ def test_contracts_and_chains_are_separate(shop, there):
     assert (shop.payouts(first), shop.payouts(second)) == ({"acme": 900, "fee": 100}, {"acme": 180, "fee": 20})
     assert (first.batch.previous, second.batch.previous) == ("", "")
     shop.given(shop.submit(1), shop.commit(1), shop.confirm(1))
-    (still,) = shop.ledger.batches(**({"chain": "mock:local", "contract": "tollbook"} | there))
+    (still,) = shop.ledger.batches(ContractRef(**({"chain": "mock:local", "contract": "tollbook"} | there)))
     assert (still.batch.number, still.state) == (1, "opened")
 
 
@@ -364,7 +364,7 @@ def test_a_failure_in_one_contract_is_none_in_another(shop):
     shop.opens()
     shop.opens(**OTHER)
     shop.given(shop.submit(1), shop.submit(1, **OTHER), shop.fail(1, **OTHER))
-    assert [each.state for each in shop.ledger.batches("mock:local", "tollbook")] == ["submitted"]
+    assert [each.state for each in shop.ledger.batches(ContractRef("mock:local", "tollbook"))] == ["submitted"]
     assert shop.payouts(shop.opens(**OTHER)) == {"acme": 180, "fee": 20}
 
 
@@ -382,7 +382,7 @@ def test_the_escrows_are_listed(shop):
     both_assets(shop)
     shop.given(shop.deposit("1", **OTHER), shop.buy(funding="direct"))
     assert shop.ledger.escrows() == [
-        ("mock:local", "other", "USD"),
-        ("mock:local", "tollbook", "EUR"),
-        ("mock:local", "tollbook", "USD"),
+        EscrowAsset(ContractRef("mock:local", "other"), "USD"),
+        EscrowAsset(ContractRef("mock:local", "tollbook"), "EUR"),
+        EscrowAsset(ContractRef("mock:local", "tollbook"), "USD"),
     ]

@@ -12,13 +12,16 @@ from msgspec.structs import replace
 from chains import Outbox
 from chains.outbox import Step
 from ledger import Entry, Ledger, draft, expiry, reducers
-from ledger.books import Account, Books, OpenRequest, Plan, total
+from ledger.accounts import Account, OpenRequest
+from ledger.books import Books
+from ledger.catalogue import Plan
 from ledger.decisions import charges, consequences
 from ledger.errors import Conflict, NotWritten, OutcomeUnknown, SendUnknown
 from ledger.events import Charged, Draws, Recorded
 from ledger.folding import snapshot_of
 from ledger.log import encode_commit
 from ledger.plugins import Price, policies
+from ledger.values import total
 from replay.simulator import DiskStore, SimulationFailed, simulate
 
 BUDGET = 200
@@ -186,7 +189,7 @@ def test_a_hold_that_is_released_twice_is_found(monkeypatch: pytest.MonkeyPatch)
 
 def test_returning_credits_that_do_not_pay_what_is_owed_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only those that return by a command."""
-    monkeypatch.setattr(consequences, "repaying", lambda account, plan, seq, at, instant, event: event)
+    monkeypatch.setattr(consequences, "with_repayment", lambda account, plan, seq, at, instant, event: event)
     assert found() in CREDITS | {"no account owes and has free credits at once"}
 
 

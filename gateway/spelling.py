@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 
-from .errors import Usage
+from .errors import UsageError
 
 _ADDRESS = re.compile(r"(?:0[xX]|.*/erc20:0[xX])[0-9a-fA-F]{40}", re.DOTALL)
 _DIGITS = 42  # with the 0x before them
@@ -21,14 +21,14 @@ def as_known(name: str, is_known: Callable[[str], bool], names: Callable[[], Ite
     """The name as the log has it: itself, or the one name that is the same address (of an asset: has the same token);
     else itself. `names` are all that the log has, asked for only where they are needed.
 
-    Raises Usage where several names of the log are that address: they are different accounts.
+    Raises UsageError where several names of the log are that address: they are different accounts.
     """
     if is_known(name) or not _ADDRESS.fullmatch(name):
         return name
     found = sorted({each for each in names() if _ADDRESS.fullmatch(each) and _one(each) == _one(name)})
     if len(found) > 1:
         message = f"the log has {name} in {len(found)} spellings, each a name of its own: {', '.join(found)}"
-        raise Usage(message, "give one of them exactly as it is spelled there")
+        raise UsageError(message, "give one of them exactly as it is spelled there")
     return found[0] if found else name
 
 

@@ -1,0 +1,279 @@
+"""The state of one account: lots, open requests, meters, corrections and debts.
+
+`reducers` alone changes these structs; what several accounts have in common is held once (`EMPTY`, `share_terms`).
+"""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+import msgspec
+from msgspec.structs import replace
+
+from .amounts import split
+from .catalogue import Plan
+from .events import Draws, Escrow, EscrowFunding, Funding, Kind, Share, Usage
+
+
+class Reversal(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """What the reversals of a lot have taken in all: credits, money, time of a window (microseconds), and whether that
+    is everything."""
+
+    credits: int
+    money: int
+    time: int
+    whole: bool
+
+
+class Lot(msgspec.Struct, array_like=True, gc=False):
+    """Credits or a window of time on an account, with its money.
+
+    `exited`: a chain has paid its subscriber, who left. It is over, and what returns to it lapses and is earned.
+    `extended`: its expiry was brought by a refund, so that no window queues behind it.
+
+    Invariant, once started: credits == left + held + spent + lapsed + withdrawn, and none of them is negative.
+    """
+
+    id: int
+    kind: Kind
+    credits: int
+    seconds: int
+    start: int
+    expiry: int | None
+    priority: int
+    asset: str
+    cost: int
+    shares: tuple[Share, ...]
+    funding: Funding
+    payment: str
+    started: bool = False
+    left: int = 0
+    held: int = 0
+    spent: int = 0
+    lapsed: int = 0
+    withdrawn: int = 0
+    refunded: int = 0
+    reversal: Reversal | None = None
+    exited: bool = False
+    extended: bool = False
+
+    @property
+    def reversed(self) -> bool:
+        """Whether the whole payment was void."""
+        return self.reversal is not None and self.reversal.whole
+
+    @property
+    def waits(self) -> bool:
+        """Whether the lot is still to start."""
+        return not self.started and not self.reversed
+
+    @property
+    def burn_order(self) -> tuple[int, bool, int, int, int]:
+        """Priority, expiry (none last), start, id: a total order."""
+        return (self.priority, self.expiry is None, self.expiry or 0, self.start, self.id)
+
+    @property
+    def used(self) -> int:
+        """Credits that are gone for good: spent or lapsed."""
+        return self.spent + self.lapsed
+
+    @property
+    def escrow(self) -> Escrow | None:
+        """Where a chain holds the money, if one does."""
+        return self.funding.escrow if isinstance(self.funding, EscrowFunding) else None
+
+    def lives(self, at: int) -> bool:
+        """Whether the lot counts at a time: start ≤ at < expiry."""
+        return self.started and self.start <= at and (self.expiry is None or at < self.expiry)
+
+    def earned(self, at: int) -> int:
+        """What the lot has earned, of its cost less what was refunded, in the asset's smallest unit.
+
+        Invariant: a lot that is used up, or a window that is over, has earned exactly that.
+        """
+        cost = self.cost - self.refunded
+        if not self.started or cost == 0:
+            return 0
+        if self.credits:
+            rest = self.credits - self.withdrawn - self.used
+            return split(cost, [self.used, rest])[0] if rest else cost
+        assert self.expiry is not None  # a lot without credits is a window
+        duration = self.expiry - self.start
+        elapsed = min(max(at - self.start, 0), duration)
+        return split(cost, [elapsed, duration - elapsed])[0] if duration else cost
+
+    def is_used_up(self, at: int) -> bool:
+        """Whether there is nothing more that the lot could earn: no credit is unused, or the window is over."""
+        if not self.started:
+            return False
+        if self.credits:
+            return self.credits == self.withdrawn + self.used
+        return self.expiry is not None and self.expiry <= at
+
+    def shares_earned(self, at: int) -> dict[str, int]:
+        """What each receiver has earned: ⌊earned · share / cost⌋, and once the lot is used up all that it has earned.
+
+        Invariant: nobody's part falls while what the lot has earned does not. The floors come to less than that at
+        times; what they leave stays deferred until the lot is used up, when the parts of `split`, none of which is
+        less than its floor, come to all of it.
+        """
+        earned = self.earned(at)
+        if self.is_used_up(at) and self.shares:
+            parts = split(earned, [share.amount for share in self.shares])
+            return {share.receiver: part for share, part in zip(self.shares, parts, strict=True)}
+        return {share.receiver: earned * share.amount // self.cost if self.cost else 0 for share in self.shares}
+
+
+class OpenRequest(msgspec.Struct, array_like=True, gc=False):
+    """An admitted call. `draws` is what it still holds, in the order drawn; `usage` what was charged of it so far;
+    `period` that of its admission, in which it is metered."""
+
+    id: int
+    at: int
+    deadline: int
+    agent: int
+    tariff: int
+    estimate: Usage
+    labels: dict[str, str]
+    draws: Draws
+    period: str
+    usage: Usage = {}
+    charged: bool = False
+
+    @property
+    def hold(self) -> int:
+        """The credits that it still holds."""
+        return sum(credits for _, credits in self.draws)
+
+
+class Meter(msgspec.Struct, array_like=True, gc=False):
+    """What one account was charged in one period: usage, the net credits that were paid, what of the price was not
+    (`shortfall`), and what was paid by lot (most recently drawn last)."""
+
+    usage: Usage = msgspec.field(default_factory=dict)
+    charged: bool = False
+    net: int = 0
+    drawn: dict[int, int] = msgspec.field(default_factory=dict)
+    shortfall: int = 0
+
+    @property
+    def before(self) -> Usage | None:
+        """The usage so far, to keep: the meter itself counts on. None where nothing was charged yet."""
+        return {**self.usage} if self.charged else None
+
+
+class Correction(msgspec.Struct, array_like=True, gc=False):
+    """What became of a closed charge since: net credits, usage, draws added (+) or given back (−), in order, and what
+    it owes unpaid more or (−) less."""
+
+    credits: int = 0
+    usage: Usage = {}
+    draws: tuple[tuple[int, int], ...] = ()
+    shortfall: int = 0
+
+
+class Debt(msgspec.Struct, array_like=True, gc=False):
+    """Credits owed for one charge, one open request's hold, or one reversed lot (`source` is its sequence)."""
+
+    source: int
+    credits: int
+    period: str = ""
+
+
+class _Nothing(dict[Any, Any]):
+    def _refuse(self, *arguments: object, **named: object) -> NoReturn:
+        raise TypeError("what all accounts share cannot be changed")
+
+    __setitem__ = setdefault = update = __ior__ = _refuse
+
+
+EMPTY: dict[Any, Any] = _Nothing()
+"""No entries: what an account has of something rare before it has any. One for all, so that it costs no memory."""
+
+
+def share_terms(lot: Lot, plan: Plan) -> None:
+    """A lot on its plan's own terms holds them once, with the plan."""
+    if lot.asset == plan.terms.asset:
+        lot.asset = plan.terms.asset
+    if lot.shares == plan.terms.price:
+        lot.shares = plan.terms.price
+
+
+class Account(msgspec.Struct, array_like=True, gc=False):
+    """One subscriber's position on one plan.
+
+    `unpaid` is money that left its escrow-funded lots and that the chain still holds for the subscriber, by escrow.
+    `agenda` is what time will do, in its order: (instant, family, name) of lots that start, requests that expire and
+    credits that lapse. `window` is the plan's current window of credits, `window_from` the sequence of the first charge
+    in it. `purchases` are (start, sequence) of the last two sales or trials that started. `unpriced` are the units that
+    no rate has read, in all. `leaving`: a chain has asked for the freeze.
+
+    Invariants: `held` is the sum of the open requests' holds; `left` the sum of the started lots' left; `debt` the sum
+    of `debts`; after every commit debt or left is 0; `agenda` is sorted, and has exactly what `reducers` puts there.
+    """
+
+    number: int
+    subscriber: str
+    plan: str
+    lots: dict[int, Lot] = msgspec.field(default_factory=dict)
+    burn: list[int] = msgspec.field(default_factory=list)
+    requests: dict[int, OpenRequest] = msgspec.field(default_factory=lambda: EMPTY)
+    late: dict[int, OpenRequest] = msgspec.field(default_factory=lambda: EMPTY)
+    meters: dict[str, Meter] = msgspec.field(default_factory=dict)
+    purchases: list[tuple[int, int]] = msgspec.field(default_factory=list)
+    corrections: dict[int, Correction] = msgspec.field(default_factory=lambda: EMPTY)
+    debts: list[Debt] = msgspec.field(default_factory=list)
+    left: int = 0
+    held: int = 0
+    debt: int = 0
+    frozen: bool = False
+    tried: bool = False
+    arrival: int = 0
+    window: int = 0
+    window_credits: int = 0
+    window_from: int = 0
+    agenda: list[tuple[int, int, int]] = msgspec.field(default_factory=list)
+    unpaid: dict[str, int] = msgspec.field(default_factory=lambda: EMPTY)
+    unpriced: Usage = msgspec.field(default_factory=lambda: EMPTY)
+    leaving: bool = False
+
+    @property
+    def next_due(self) -> int | None:
+        """When time next does something; None where it never will."""
+        return self.agenda[0][0] if self.agenda else None
+
+    @property
+    def available(self) -> int:
+        """What a request may hold or a charge may take: what the lots have left, less the debt."""
+        return self.left - self.debt
+
+    @property
+    def debt_spent(self) -> int:
+        """The debt that charges owe; the rest of it is held by open requests (after a reversal)."""
+        return sum(debt.credits for debt in self.debts if debt.source not in self.requests)
+
+    def share(self, plan: Plan) -> None:
+        """Hold what it says in common with its plan, and what it has none of, only once for all accounts."""
+        self.plan = plan.terms.plan
+        for name in ("requests", "late", "corrections", "unpaid", "unpriced"):
+            if not getattr(self, name):
+                setattr(self, name, EMPTY)
+        for lot in self.lots.values():
+            share_terms(lot, plan)
+
+    def clone(self) -> Account:
+        """A copy that can be changed without this one changing. What is inside nested values is never changed."""
+        twin = replace(self)
+        twin.lots = {name: replace(lot) for name, lot in self.lots.items()}
+        twin.requests = {name: replace(request) for name, request in self.requests.items()}
+        twin.late = dict(self.late)
+        twin.unpaid = dict(self.unpaid)
+        twin.unpriced = dict(self.unpriced)
+        twin.meters = {
+            name: Meter({**meter.usage}, meter.charged, meter.net, {**meter.drawn}, meter.shortfall)
+            for name, meter in self.meters.items()
+        }
+        twin.corrections = {name: replace(correction) for name, correction in self.corrections.items()}
+        twin.debts = [replace(debt) for debt in self.debts]
+        twin.burn, twin.purchases, twin.agenda = list(self.burn), list(self.purchases), list(self.agenda)
+        return twin

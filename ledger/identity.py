@@ -1,0 +1,237 @@
+"""Identity: the digests under which the books know commands, payments and chain facts, so that each is done once.
+
+An idempotency key is known for a window of commit time, in the scope of its account (or, in the catalogue, of its
+owner); a payment id and a chain fact are known permanently. Each is stored with the fingerprint of its command: the
+same content gets the first answer, other content is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from functools import lru_cache
+
+import msgspec
+
+from .books import KEY_WINDOW, Books
+from .commands import (
+    Adjust,
+    AnyCommand,
+    Charge,
+    Command,
+    CreatePlan,
+    Exit,
+    Extend,
+    Freeze,
+    Give,
+    Purchase,
+    RegisterAgent,
+    Reinstate,
+    Release,
+    RepricePlan,
+    Request,
+    RetireAgent,
+    RetirePlan,
+    Reverse,
+    SettlementCommand,
+    Tick,
+    Unfreeze,
+    UpdateAgent,
+    Withdraw,
+)
+from .events import (
+    AgentRegistered,
+    AgentRetired,
+    Charged,
+    EscrowFunding,
+    Fact,
+    Funding,
+    PlanCreated,
+    PlanRepriced,
+    PlanRetired,
+    Recorded,
+    Requested,
+)
+from .log import Entry
+from .refusals import Reason, Refusal
+
+_sorted = msgspec.json.Encoder(order="sorted")
+_FACTUAL = (Purchase, Freeze, Exit)
+"""Commands that may carry a payment or a chain fact."""
+
+
+# -- digests -----------------------------------------------------------------------------------------------------------
+
+
+def fingerprint(command: Command) -> str:
+    """Return the digest of a command's content, without its key and `issued_at`, as 32 hexadecimal digits.
+
+    The block of an escrow is left out: a reorganisation may move a purchase to another block.
+    """
+    command = msgspec.structs.replace(command, key=None, issued_at=None)
+    if isinstance(command, Purchase) and isinstance(command.funding, EscrowFunding):
+        escrow = msgspec.structs.replace(command.funding.escrow, block=0)
+        command = msgspec.structs.replace(command, funding=EscrowFunding(escrow))
+    content = _sorted.encode(command)
+    return hashlib.sha256(content).hexdigest()[:32]
+
+
+@lru_cache(maxsize=16_384)
+def digest(scope: str, name: str) -> bytes:
+    """Return the 16 bytes under which a name is known in its scope.
+
+    A key is digested when its command is decided, when that is drafted and when it is folded: hence the cache.
+    """
+    return hashlib.sha256(f"{len(scope)}:{scope}{name}".encode()).digest()[:16]
+
+
+def owner_key(owner: str, key: str) -> bytes:
+    """Return the digest of a catalogue command's key, scoped to the owner."""
+    return digest(f"owner {owner}", key)
+
+
+def account_key(account: int, key: str) -> bytes:
+    """Return the digest of a key, scoped to its account (0 for settlement commands)."""
+    return digest(f"account {account}", key)
+
+
+def payment_id_digest(payment: str) -> bytes:
+    """Return the digest of an off-chain payment id."""
+    return digest("payment", payment)
+
+
+def payment_digest(funding: Funding, payment: str) -> bytes | None:
+    """Return the digest of a purchase's payment: that of its escrow, else of its payment id; None without either."""
+    if isinstance(funding, EscrowFunding):
+        escrow = funding.escrow
+        return digest(f"{len(escrow.chain)} {escrow.chain} {escrow.contract}", escrow.purchase)
+    return payment_id_digest(payment) if payment else None
+
+
+def fact_digest(fact: Fact) -> bytes:
+    """Return the digest of a chain fact."""
+    return digest(f"fact {len(fact.chain)} {fact.chain} {fact.contract}", fact.id)
+
+
+# -- of commands, when they are decided --------------------------------------------------------------------------------
+
+
+def is_identified(command: AnyCommand) -> bool:
+    """Return True if a command has a key, a payment or a chain fact, and so must be done only once."""
+    return command.key is not None or (type(command) in _FACTUAL and _permanent_digest(command) is not None)
+
+
+def earlier_answer(
+    books: Books, command: AnyCommand, print_: str, at: int, evidence: Mapping[int, Entry]
+) -> int | None:
+    """Return the sequence of the first answer to a command with the same identity and content; None if it is new.
+
+    `print_` is the command's fingerprint, `at` the commit's time (UTC microseconds). Raises Refusal where the identity
+    was used with other content, where the key is too old to be known, and where the purchase was reversed since.
+    """
+    permanent = _permanent_digest(command)
+    scoped = None if command.key is None else _scoped_digest(books, command, command.key, evidence)
+    payment = None if permanent is None else books.payments.get(permanent)
+    keyed = None if scoped is None else books.recall(scoped, at)
+    for first_print, seq in filter(None, (payment, keyed)):
+        if first_print.hex() == print_:
+            _check_not_reversed(books, command, seq)
+            return seq
+        raise Refusal(Reason.key_reused, detail=f"used before with other content, at {seq}")
+    if command.key is not None and command.issued_at is not None and at - command.issued_at >= KEY_WINDOW:
+        raise Refusal(Reason.key_too_old, detail="keys are remembered for a day")
+    return None
+
+
+def referenced_seq(command: AnyCommand) -> int:
+    """Return the sequence of the request or charge that a command names; 0 where it names an account."""
+    match command:
+        case Extend() | Release() | Charge():
+            return command.request
+        case Adjust():
+            return command.charge
+        case _:
+            return 0
+
+
+def _check_not_reversed(books: Books, command: AnyCommand, seq: int) -> None:
+    """Refuse to buy again with a payment that turned out void."""
+    if isinstance(command, Purchase):
+        account = books.find(command.subscriber, command.plan)
+        lot = account.lots.get(seq) if account is not None else None
+        if lot is not None and lot.reversed:
+            detail = f"what was bought at {seq} was reversed: `Reinstate` it, or buy with another payment"
+            raise Refusal(Reason.payment_reversed, detail=detail)
+
+
+def _permanent_digest(command: AnyCommand) -> bytes | None:
+    """Return the digest of a command's payment or chain fact; None without either."""
+    match command:
+        case Purchase():
+            return payment_digest(command.funding, command.payment)
+        case Freeze() | Exit() if command.fact is not None:
+            return fact_digest(command.fact)
+        case _:
+            return None
+
+
+def _scoped_digest(books: Books, command: AnyCommand, key: str, evidence: Mapping[int, Entry]) -> bytes | None:
+    """Return the digest of a command's key, scoped to the owner or the account; None where that does not exist yet."""
+    match command:
+        case CreatePlan() | RegisterAgent():
+            return owner_key(command.owner, key)
+        case RepricePlan() | RetirePlan():
+            plan = books.plans.get(command.plan)
+            return owner_key(plan.terms.owner, key) if plan else None
+        case UpdateAgent() | RetireAgent():
+            agent = books.agents.get(books.agent_names.get(command.agent, 0))
+            return owner_key(agent.terms.owner, key) if agent else None
+        case Tick():
+            return None
+        case SettlementCommand():
+            return account_key(0, key)
+        case Extend() | Release() | Charge() | Adjust() if seq := referenced_seq(command):
+            number = books.open.get(seq) or _account_at(seq, evidence)
+        case (
+            Purchase()
+            | Give()
+            | Withdraw()
+            | Reverse()
+            | Reinstate()
+            | Freeze()
+            | Unfreeze()
+            | Exit()
+            | Request()
+            | Charge()
+            | Adjust()
+        ):
+            number = books.names.get((command.subscriber, command.plan), 0)
+        case _:
+            return None
+    return account_key(number, key) if number else None
+
+
+def _account_at(seq: int, evidence: Mapping[int, Entry]) -> int:
+    entry = evidence.get(seq)
+    return entry.event.account if entry is not None and isinstance(entry.event, (Requested, Charged)) else 0
+
+
+# -- of events, when they are folded -----------------------------------------------------------------------------------
+
+
+def remember_key(books: Books, seq: int, event: Recorded) -> None:
+    """Record the key of a command's first event in the books."""
+    if event.key is not None and event.fingerprint is not None:
+        books.remember(_key_digest(books, event, event.key), bytes.fromhex(event.fingerprint), seq)
+
+
+def _key_digest(books: Books, event: Recorded, key: str) -> bytes:
+    match event:
+        case PlanCreated() | AgentRegistered():
+            return owner_key(event.owner, key)
+        case PlanRepriced() | PlanRetired():
+            return owner_key(books.plans[event.plan].terms.owner, key)
+        case AgentRetired():
+            return owner_key(books.agents[event.agent].terms.owner, key)
+        case _:
+            return account_key(books.account_of(event), key)

@@ -1,0 +1,69 @@
+"""The state of settlement: what was settled, and is being settled, in each contract on a chain."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+import msgspec
+from msgspec.structs import replace
+
+from ..events import ContractRef, Leaf, Payout
+from .messages import Attempt
+
+BatchState: TypeAlias = Literal["opened", "submitted", "committed", "unknown", "confirmed", "failed"]
+"""How far a batch has come, as the log has it."""
+
+
+class OpenBatch(msgspec.Struct, frozen=True, kw_only=True):
+    """A batch that is neither confirmed nor failed. `seq` and `at` are those of the event that opened it."""
+
+    number: int
+    asset: str
+    seq: int
+    at: int
+    covers: dict[str, int]
+    head_seq: int
+    head_hash: str
+    previous: str
+    root: str
+    digest: str
+    leaves: tuple[Leaf, ...]
+    payouts: tuple[Payout, ...]
+    state: BatchState = "opened"
+    attempts: tuple[Attempt, ...] = ()
+    transaction: str = ""
+    block: int = 0
+
+
+class Settling(msgspec.Struct, frozen=True, kw_only=True):
+    """What was settled, and is being settled, in one contract on one chain. The rest is by asset.
+
+    `number` and `digest` are the last batch's that stands, `confirmed` those of the last one confirmed. `leaves` are
+    those of the last opening, whatever became of it: counters are never rolled back. `paid` is by receiver the sum of
+    the payouts in batches that were opened and have not failed, `settled` in those that are confirmed; `covered` has
+    the last confirmed one's covered sequence and time. `failed` names the assets whose last batch failed, so that
+    nobody has their leaves yet.
+    """
+
+    contract_ref: ContractRef
+    number: int = 0
+    digest: str = ""
+    confirmed: tuple[int, str] = (0, "")
+    open: dict[int, OpenBatch] = {}
+    leaves: dict[str, tuple[Leaf, ...]] = {}
+    paid: dict[str, dict[str, int]] = {}
+    settled: dict[str, dict[str, int]] = {}
+    covered: dict[str, tuple[int, int]] = {}
+    failed: tuple[str, ...] = ()
+
+
+def detached_copy(settling: Settling) -> Settling:
+    """The same, to give away: what is done with its dicts is no matter of the books."""
+    return replace(
+        settling,
+        open={number: replace(each, covers={**each.covers}) for number, each in settling.open.items()},
+        leaves={**settling.leaves},
+        paid={asset: {**amounts} for asset, amounts in settling.paid.items()},
+        settled={asset: {**amounts} for asset, amounts in settling.settled.items()},
+        covered={**settling.covered},
+    )

@@ -1,0 +1,73 @@
+"""The tables, triggers and views of a log in an SQLite file."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+
+SNAPSHOTS = "CREATE TABLE snapshots (seq INTEGER PRIMARY KEY, hash BLOB, version TEXT, body BLOB, digest BLOB)"
+SCHEMA = f"""
+CREATE TABLE ledger (id TEXT NOT NULL, format INTEGER NOT NULL) STRICT;
+CREATE TABLE commits (
+    first_seq INTEGER PRIMARY KEY, count INTEGER NOT NULL, at INTEGER NOT NULL, body ANY NOT NULL, hash BLOB NOT NULL
+) STRICT;
+{SNAPSHOTS};
+
+CREATE TRIGGER commits_are_not_updated BEFORE UPDATE ON commits
+BEGIN SELECT RAISE(ABORT, 'the log is append-only: commits are never updated'); END;
+CREATE TRIGGER commits_are_not_deleted BEFORE DELETE ON commits
+BEGIN SELECT RAISE(ABORT, 'the log is append-only: commits are never deleted'); END;
+-- INSERT OR REPLACE walks past the two above alone: only the very next sequence may be inserted.
+CREATE TRIGGER commits_follow BEFORE INSERT ON commits
+WHEN new.count < 1 OR new.first_seq IS NOT coalesce(
+    (SELECT first_seq + count FROM commits ORDER BY first_seq DESC LIMIT 1), 1)
+BEGIN SELECT RAISE(ABORT, 'the log is append-only: a commit has the next sequence'); END;
+CREATE TRIGGER ledger_is_not_updated BEFORE UPDATE ON ledger
+BEGIN SELECT RAISE(ABORT, 'a ledger keeps its id'); END;
+CREATE TRIGGER ledger_is_not_deleted BEFORE DELETE ON ledger
+BEGIN SELECT RAISE(ABORT, 'a ledger keeps its id'); END;
+CREATE TRIGGER ledger_is_one BEFORE INSERT ON ledger WHEN (SELECT count(*) FROM ledger) > 0
+BEGIN SELECT RAISE(ABORT, 'a ledger keeps its id'); END;
+
+-- Whole numbers beyond 2^63 (money) lose digits in json_extract; the event's own text has them all.
+CREATE VIEW events AS
+SELECT commits.first_seq + each.key AS seq,
+       commits.first_seq AS commit_seq,
+       strftime('%Y-%m-%dT%H:%M:%S', commits.at / 1000000, 'unixepoch')
+           || printf('.%06dZ', commits.at % 1000000) AS at,
+       json_extract(each.value, '$.type') AS type,
+       json_extract(each.value, '$.account') AS account,
+       json_extract(each.value, '$.agent') AS agent,
+       CASE json_extract(each.value, '$.type') WHEN 'requested' THEN commits.first_seq + each.key
+           ELSE json_extract(each.value, '$.request') END AS request,
+       CASE json_extract(each.value, '$.type') WHEN 'charged' THEN commits.first_seq + each.key
+           ELSE json_extract(each.value, '$.charge') END AS charge,
+       CASE WHEN json_extract(each.value, '$.type') IN ('charged', 'adjusted')
+           THEN coalesce(json_extract(each.value, '$.credits'), 0)
+           ELSE json_extract(each.value, '$.credits') END AS credits,
+       json_extract(each.value, '$.key') AS key,
+       each.value AS event
+FROM commits, json_each(CASE typeof(commits.body) WHEN 'text' THEN commits.body
+    ELSE json_array(json_object('type', 'columns', 'rows', commits.count, 'format', 'arrow')) END) AS each;
+CREATE VIEW accounts AS
+SELECT account, json_extract(event, '$.subscriber') AS subscriber, json_extract(event, '$.plan') AS plan,
+       min(seq) AS opened_seq
+FROM events WHERE type = 'purchased' GROUP BY account;
+CREATE VIEW plans AS
+SELECT json_extract(event, '$.plan') AS plan, json_extract(event, '$.owner') AS owner,
+       json_extract(event, '$.asset') AS asset, seq AS created_seq
+FROM events WHERE type = 'plan_created';
+CREATE VIEW agents AS
+SELECT agent, json_extract(event, '$.name') AS name, seq AS registered_seq
+FROM events WHERE type = 'agent_registered';
+"""
+
+
+def statements(script: str) -> Iterator[str]:
+    """Yield the statements of a script, to run in one transaction (executescript commits before it begins)."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""

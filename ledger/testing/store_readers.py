@@ -1,0 +1,139 @@
+"""Rules of a store's readers (`ledger.plugins.ReadableStore`). A store that offers none passes them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+from ..errors import Closed
+from ..log import COLUMNS, Commit, Head, Snapshot, origin
+from ..plugins import LogReader, ReadableStore
+from .store_steps import Rule, Trial, after, differ, grow
+
+_COMMITS = 300
+
+
+def _sees_what_was_appended(trial: Trial) -> Iterator[str]:
+    store = trial.open()
+    if not isinstance(store, ReadableStore):
+        return
+    reader = store.reader()
+    yield from differ("the id of a reader", reader.id, store.id)
+    yield from differ("a reader's head of an empty log", reader.head(), origin(store.id))
+    commits: list[Commit] = []
+    for counts in ([2], [1, 3], [1]):
+        commits += grow(store, counts)
+        yield from differ("the head of a reader that was opened before an append", reader.head(), commits[-1].head)
+        yield from differ("what such a reader reads", list(reader.read()), commits)
+        later = store.reader()
+        yield from differ("the head of a reader that was opened after an append", later.head(), commits[-1].head)
+        later.close()
+    reader.close()
+
+
+def _reads_as_the_store(trial: Trial) -> Iterator[str]:
+    store = trial.open()
+    if not isinstance(store, ReadableStore):
+        return
+    commits = grow(store, [3, 1, 4])
+    for body, kind in ((b' [ {"a" :1 } ]\n', 1), (bytes(range(256)), COLUMNS)):
+        commits.append(after(store.head(), body, kind))
+        store.append(store.head(), commits[-1])
+    head = store.head()
+    store.save_snapshot(Snapshot(head.seq, head.hash, "1", b"books"))
+    reader = store.reader()
+    for sequence in range(head.seq + 2):
+        expected = [commit for commit in commits if commit.last_seq > sequence]
+        yield from differ(f"read({sequence}) of a reader", list(reader.read(sequence)), expected)
+    for version, upto in (("1", None), ("1", head.seq), ("1", head.seq - 1), ("2", None)):
+        expected_snapshot = store.load_snapshot(version, upto)
+        yield from differ("a snapshot that a reader loads", reader.load_snapshot(version, upto), expected_snapshot)
+    reader.close()
+
+
+def _reads_beside_appends(trial: Trial) -> Iterator[str]:
+    """A reading in one thread, appends in another: each reading is the log up to some commit that was appended."""
+    store = trial.open()
+    if not isinstance(store, ReadableStore):
+        return
+    commits = grow(store, [1, 2])
+    reader = store.reader()
+    ended = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(_readings, reader, ended)
+        try:
+            commits += grow(store, (1 + number % 3 for number in range(_COMMITS)))
+        finally:
+            ended.set()
+        for head, read in reading.result():
+            length = len(read)
+            yield from differ("what a reader reads beside a writer", read, commits[:length])
+            if head not in [commit.head for commit in commits[:length]]:
+                yield f"a reader's head {head} is not in what it reads after that"
+    yield from differ("a reader's head after the last append", reader.head(), store.head())
+    reader.close()
+
+
+def _readings(reader: LogReader, ended: threading.Event) -> list[tuple[Head, list[Commit]]]:
+    readings: list[tuple[Head, list[Commit]]] = []
+    while not ended.is_set() or not readings:
+        head = reader.head()
+        readings.append((head, list(reader.read())))
+        readings = readings[-20:]
+    return readings
+
+
+def _continues(trial: Trial) -> Iterator[str]:
+    """A read that has begun goes on, in order, whatever is appended meanwhile."""
+    store = trial.open()
+    if not isinstance(store, ReadableStore):
+        return
+    commits = grow(store, [1, 2, 1])
+    reader = store.reader()
+    reading = reader.read(1)
+    read = [next(reading)]
+    commits += grow(store, [2, 1])
+    read += reading
+    if read != commits[1 : 1 + len(read)] or len(read) < 2:
+        yield f"a reader that a store was appended to reads {read}"
+    reader.close()
+
+
+def _closes_alone(trial: Trial) -> Iterator[str]:
+    """A closed reader says so; its store, and the other readers, are as they were."""
+    store = trial.open()
+    if not isinstance(store, ReadableStore):
+        return
+    commits = grow(store, [1, 1])
+    closed, other = store.reader(), store.reader()
+    reading = closed.read()
+    next(reading)
+    closed.close()
+    closed.close()
+    uses: dict[str, Callable[[], object]] = {
+        "head": closed.head,
+        "read": lambda: list(closed.read()),
+        "a read that had begun": lambda: list(reading),
+        "load_snapshot": lambda: closed.load_snapshot("1"),
+    }
+    for name, use in uses.items():
+        try:
+            use()
+            yield f"`{name}` of a closed reader still works"
+        except Closed:
+            pass
+    commits += grow(store, [1])
+    yield from differ("the log after a reader was closed", list(store.read()), commits)
+    yield from differ("what another reader reads then", list(other.read()), commits)
+    other.close()
+
+
+READER_RULES: dict[str, Rule] = {
+    "a reader sees what was appended": _sees_what_was_appended,
+    "a reader reads as its store": _reads_as_the_store,
+    "a reader reads beside appends": _reads_beside_appends,
+    "a reader's read bears appends": _continues,
+    "a reader closes alone": _closes_alone,
+}
+"""The rules by name, in the order in which they are tried."""
