@@ -1,0 +1,137 @@
+"""What a caller may ask of a ledger: one struct a command.
+
+A command with a `key` is done once: the same key with the same content gets the first answer. `issued_at` (UTC
+microseconds) lets the ledger refuse a command that is older than the window in which keys are remembered.
+
+Commands come in by one door, `admit`, which holds every field to its type: what a struct's constructor lets pass (a
+float, a bool, a NaN, a lone surrogate) is refused there as malformed.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias, get_args
+
+import msgspec
+
+from ..refusals import Reason, Refusal
+from .catalogue import CreatePlan as CreatePlan
+from .catalogue import RegisterAgent as RegisterAgent
+from .catalogue import RepricePlan as RepricePlan
+from .catalogue import RetireAgent as RetireAgent
+from .catalogue import RetirePlan as RetirePlan
+from .catalogue import UpdateAgent as UpdateAgent
+from .command import MAX_NAME_LENGTH as MAX_NAME_LENGTH
+from .command import MAX_NESTED as MAX_NESTED
+from .command import MAX_RAW as MAX_RAW
+from .command import MAX_TIME as MAX_TIME
+from .command import Command as Command
+from .command import Credits as Credits
+from .command import Deltas as Deltas
+from .command import Labels as Labels
+from .command import Moment as Moment
+from .command import Name as Name
+from .command import Number as Number
+from .command import Priority as Priority
+from .command import Seconds as Seconds
+from .command import SignedCredits as SignedCredits
+from .command import Text as Text
+from .command import Units as Units
+from .purchases import Exit as Exit
+from .purchases import Freeze as Freeze
+from .purchases import Give as Give
+from .purchases import Purchase as Purchase
+from .purchases import Reinstate as Reinstate
+from .purchases import Reverse as Reverse
+from .purchases import Terms as Terms
+from .purchases import Unfreeze as Unfreeze
+from .purchases import Withdraw as Withdraw
+from .requests import Adjust as Adjust
+from .requests import Charge as Charge
+from .requests import Extend as Extend
+from .requests import Release as Release
+from .requests import Request as Request
+from .requests import RequestTerms as RequestTerms
+from .settlements import AdoptSettlement as AdoptSettlement
+from .settlements import BatchCommand as BatchCommand
+from .settlements import CommitSettlement as CommitSettlement
+from .settlements import ConfirmSettlement as ConfirmSettlement
+from .settlements import FailSettlement as FailSettlement
+from .settlements import MarkSettlementUnknown as MarkSettlementUnknown
+from .settlements import OpenSettlement as OpenSettlement
+from .settlements import SettlementCommand as SettlementCommand
+from .settlements import SubmitSettlement as SubmitSettlement
+
+
+class Tick(Command, frozen=True, kw_only=True, tag="tick"):
+    """Write what time has done to all accounts."""
+
+
+AnyCommand: TypeAlias = (
+    CreatePlan
+    | RepricePlan
+    | RetirePlan
+    | RegisterAgent
+    | UpdateAgent
+    | RetireAgent
+    | Purchase
+    | Give
+    | Withdraw
+    | Reverse
+    | Reinstate
+    | Freeze
+    | Unfreeze
+    | Request
+    | Extend
+    | Release
+    | Charge
+    | Adjust
+    | Exit
+    | OpenSettlement
+    | SubmitSettlement
+    | CommitSettlement
+    | ConfirmSettlement
+    | FailSettlement
+    | MarkSettlementUnknown
+    | AdoptSettlement
+    | Tick
+)
+"""The union of all commands."""
+
+COMMAND_TYPES: tuple[type[Command], ...] = get_args(AnyCommand)
+_KINDS = frozenset(COMMAND_TYPES)
+_NESTING = (CreatePlan, RepricePlan, RegisterAgent, UpdateAgent)
+"""Commands with a field that holds anything."""
+
+_encoder = msgspec.json.Encoder()
+_decoder: msgspec.json.Decoder[AnyCommand] = msgspec.json.Decoder(AnyCommand)
+
+
+def admit(command: object) -> AnyCommand:
+    """The command with every field held to its type and bounds. Raises Refusal(malformed)."""
+    if type(command) not in _KINDS:
+        raise Refusal(Reason.malformed, detail=f"{type(command).__name__} is not a command")
+    try:
+        kept = _decoder.decode(_encoder.encode(command))
+        if kept != command or isinstance(kept, _NESTING):
+            check_kept(command, kept, MAX_NESTED)
+    except Exception as error:  # an object may do anything while it is encoded or compared
+        raise Refusal(Reason.malformed, detail=str(error) or type(error).__name__) from error
+    return kept
+
+
+def check_kept(given: object, kept: object, deep: int) -> None:
+    """Raise ValueError where JSON does not say what was given (a NaN becomes null, bytes and decimals become text), or
+    is nested deeper than `deep`. A list may stand for a tuple."""
+    if not deep:
+        raise ValueError(f"this is nested more than {MAX_NESTED} deep")
+    if isinstance(kept, msgspec.Struct) and type(given) is type(kept):
+        for name in kept.__struct_fields__:
+            check_kept(getattr(given, name), getattr(kept, name), deep - 1)
+    elif isinstance(kept, dict) and isinstance(given, dict) and given.keys() == kept.keys():
+        for name, value in kept.items():
+            check_kept(given[name], value, deep - 1)
+    elif isinstance(kept, list | tuple) and isinstance(given, list | tuple) and len(given) == len(kept):
+        for one, other in zip(given, kept, strict=True):
+            check_kept(one, other, deep - 1)
+    elif given != kept:
+        raise ValueError(f"{type(given).__name__} is not a value that can be kept as it is")

@@ -1,0 +1,98 @@
+"""Commands of the catalogue: plans and agents."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from msgspec import Meta
+
+from ..events import (
+    DAY_SECONDS,
+    Endpoint,
+    Limits,
+    Metering,
+    OnLapse,
+    Overrun,
+    Unpriced,
+)
+from .command import (
+    Command,
+    Credits,
+    Name,
+    Priority,
+    Seconds,
+    Text,
+)
+
+
+class CreatePlan(Command, frozen=True, kw_only=True, tag="create_plan"):
+    """Put a plan on sale. `price` is money by receiver; `policy` and `parameters` are its first tariff.
+
+    Without a policy a request costs 1 credit (`per_credit`), and nothing on a plan that sells only time (`time`).
+    With `unpriced` = `free`, units that no rate of the tariff reads cost nothing; else such a request is refused.
+    """
+
+    plan: Name
+    owner: Name
+    asset: Name = "USD"
+    price: dict[Name, Annotated[int, Meta(ge=0)]] = {}
+    credits: Credits = 0
+    seconds: Seconds = 0
+    policy: Name | None = None
+    parameters: dict[str, Any] = {}
+    decimals: Annotated[int, Meta(ge=0, le=36)] = 0
+    priority: Priority = 0
+    trial: bool = False
+    on_lapse: OnLapse = "earn"
+    limits: Limits = Limits()
+    hold_seconds: Seconds = 600
+    longest_seconds: Seconds = DAY_SECONDS
+    late_seconds: Seconds = DAY_SECONDS
+    overrun: Overrun = "cap"
+    debt_limit: Credits = 0
+    period: Metering = "month"
+    record_refusals: bool = False
+    record_lines: bool = False
+    unpriced: Unpriced = "refuse"
+    onchain_id: Text = ""
+
+
+class RepricePlan(Command, frozen=True, kw_only=True, tag="reprice_plan"):
+    """Give a plan its next tariff. What was admitted before keeps the tariff of its admission."""
+
+    plan: Name
+    policy: Name
+    parameters: dict[str, Any] = {}
+
+
+class RetirePlan(Command, frozen=True, kw_only=True, tag="retire_plan"):
+    """Stop selling a plan. What was bought may still be used."""
+
+    plan: Name
+
+
+class RegisterAgent(Command, frozen=True, kw_only=True, tag="register_agent"):
+    """Offer a service behind plans. Without endpoints, any endpoint is allowed."""
+
+    agent: Name
+    owner: Name
+    plans: tuple[Name, ...] = ()
+    endpoints: tuple[Endpoint, ...] = ()
+    open_endpoints: tuple[Endpoint, ...] = ()
+    metadata: dict[str, Any] = {}
+
+
+class UpdateAgent(Command, frozen=True, kw_only=True, tag="update_agent"):
+    """Change what is given of an agent; None leaves it as it is."""
+
+    agent: Name
+    plans: tuple[Name, ...] | None = None
+    endpoints: tuple[Endpoint, ...] | None = None
+    open_endpoints: tuple[Endpoint, ...] | None = None
+    metadata: dict[str, Any] | None = None
+
+
+class RetireAgent(Command, frozen=True, kw_only=True, tag="retire_agent"):
+    """Let an agent take no new requests."""
+
+    agent: Name

@@ -1,0 +1,37 @@
+"""The base of all commands, and the types and bounds of their fields."""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeAlias
+
+import msgspec
+from msgspec import Meta
+
+from ..amounts import MAX_CREDITS
+
+MAX_NAME_LENGTH = 512
+MAX_RAW = 2**20
+"""The longest signed transaction, in characters."""
+MAX_NESTED = 64
+"""How deep parameters and metadata may be nested: what is written must be read by anyone, however deep their stack."""
+MAX_TIME = 253_402_300_799_999_999
+"""The last microsecond of the year 9999: later times cannot be shown."""
+
+Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=MAX_NAME_LENGTH)]
+Text: TypeAlias = Annotated[str, Meta(max_length=4096)]
+Credits: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_CREDITS)]
+SignedCredits: TypeAlias = Annotated[int, Meta(ge=-MAX_CREDITS, le=MAX_CREDITS)]
+Number: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_CREDITS)]
+Seconds: TypeAlias = Annotated[int, Meta(ge=0, le=3_155_760_000)]
+Moment: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_TIME)]
+Priority: TypeAlias = Annotated[int, Meta(ge=-1_000_000, le=1_000_000)]
+Units: TypeAlias = dict[Name, Credits]
+Deltas: TypeAlias = dict[Name, SignedCredits]
+Labels: TypeAlias = dict[Name, Name]
+
+
+class Command(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag_field="command"):
+    """What all commands have."""
+
+    key: Name | None = None
+    issued_at: Moment | None = None

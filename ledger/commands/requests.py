@@ -1,0 +1,96 @@
+"""Commands of use: requests, charges and adjustments."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypedDict
+
+from msgspec import Meta
+
+from ..events import (
+    AdjustReason,
+)
+from .command import (
+    MAX_NAME_LENGTH,
+    Command,
+    Deltas,
+    Labels,
+    Moment,
+    Name,
+    Number,
+    Seconds,
+    SignedCredits,
+    Text,
+    Units,
+)
+
+
+class Request(Command, frozen=True, kw_only=True, tag="request"):
+    """Ask to admit a call: holds what `estimate` would cost. The URL is checked where one is given."""
+
+    subscriber: Name
+    plan: Name
+    agent: Annotated[str, Meta(max_length=MAX_NAME_LENGTH)] = ""
+    method: Annotated[str, Meta(max_length=32)] = ""
+    url: Text = ""
+    estimate: Units = {}
+    labels: Labels = {}
+
+
+class RequestTerms(TypedDict, total=False):
+    """The terms of a `Request` beside its account, for those who pass them on."""
+
+    agent: str
+    method: str
+    url: str
+    estimate: dict[str, int]
+    labels: dict[str, str]
+    key: str | None
+    issued_at: int | None
+
+
+class Extend(Command, frozen=True, kw_only=True, tag="extend"):
+    """Move an open request's deadline to `seconds` from now, up to the plan's longest request."""
+
+    request: Number
+    seconds: Seconds
+
+
+class Release(Command, frozen=True, kw_only=True, tag="release"):
+    """End a request without a charge; what it held returns."""
+
+    request: Number
+    reason: Literal["voided", "failed"] = "voided"
+
+
+class Charge(Command, frozen=True, kw_only=True, tag="charge"):
+    """Charge what was used: of an open `request`, in any number of parts and one final; or, without a request,
+    directly of an account (`subscriber`, `plan`), for work that was metered elsewhere.
+
+    `occurred_at` decides only the metering period.
+    """
+
+    request: Number = 0
+    subscriber: Annotated[str, Meta(max_length=MAX_NAME_LENGTH)] = ""
+    plan: Annotated[str, Meta(max_length=MAX_NAME_LENGTH)] = ""
+    agent: Annotated[str, Meta(max_length=MAX_NAME_LENGTH)] = ""
+    usage: Units = {}
+    labels: Labels = {}
+    final: bool = True
+    occurred_at: Moment | None = None
+
+
+class Adjust(Command, frozen=True, kw_only=True, tag="adjust"):
+    """Correct one `charge`, or one `period` of an account, by `credits` (> 0 takes more) or by a `usage` delta.
+
+    `expiry` is the new expiry of expired lots that credits return to; without it they lapse at once.
+    """
+
+    charge: Number = 0
+    subscriber: Annotated[str, Meta(max_length=MAX_NAME_LENGTH)] = ""
+    plan: Annotated[str, Meta(max_length=MAX_NAME_LENGTH)] = ""
+    period: Annotated[str, Meta(max_length=MAX_NAME_LENGTH)] = ""
+    credits: SignedCredits = 0
+    usage: Deltas = {}
+    reason: AdjustReason = "correction"
+    expiry: Moment | None = None
+    note: Text = ""

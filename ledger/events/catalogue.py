@@ -1,0 +1,113 @@
+"""Events of the catalogue: plans, tariffs and agents."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..amounts import check_credits
+from ..values import (
+    DAY_SECONDS,
+    Endpoint,
+    Limits,
+    Metering,
+    OnLapse,
+    Overrun,
+    Share,
+    Tariff,
+    Unpriced,
+    check,
+)
+from .event import Event
+
+
+class PlanCreated(Event, frozen=True, kw_only=True, tag="plan_created"):
+    """A plan is on sale: its price, what it grants (credits, seconds, or both), its tariff and its limits.
+
+    With `record_lines` every charge has the lines of its computation, otherwise only where they cannot be derived.
+    `price` is parted among receivers, a fee among them. `hold_seconds` is how long a request holds before it expires,
+    `longest_seconds` how long it may be made to last, `late_seconds` how long after expiring it may still be charged,
+    and how long after the end of access a direct charge may still come. `unpriced` says what becomes of a request whose
+    estimate has units that no rate of the tariff reads.
+    """
+
+    plan: str
+    onchain_id: str = ""
+    owner: str
+    asset: str
+    decimals: int = 0
+    price: tuple[Share, ...] = ()
+    credits: int = 0
+    seconds: int = 0
+    priority: int = 0
+    trial: bool = False
+    on_lapse: OnLapse = "earn"
+    tariff: Tariff
+    limits: Limits = Limits()
+    hold_seconds: int
+    longest_seconds: int
+    late_seconds: int = DAY_SECONDS
+    overrun: Overrun = "cap"
+    debt_limit: int = 0
+    period: Metering
+    record_refusals: bool = False
+    record_lines: bool = False
+    unpriced: Unpriced = "refuse"
+
+    def __post_init__(self) -> None:
+        check_credits(self.credits, self.debt_limit, self.seconds, self.late_seconds)
+        check(bool(self.plan) and bool(self.owner) and bool(self.asset), "a plan has a name, an owner and an asset")
+        check(self.credits > 0 or self.seconds > 0, "a plan grants credits, a time window, or both")
+        check(not self.trial or self.cost == 0, "a trial has no price")
+        check(1 <= self.hold_seconds <= self.longest_seconds, "hold_seconds is from 1 to longest_seconds")
+        check(self.tariff.version == 1, "a plan begins with version 1 of its tariff")
+        check(0 <= self.decimals <= 36, "decimals are from 0 to 36")
+        receivers = [share.receiver for share in self.price]
+        check(len(set(receivers)) == len(receivers), "a receiver stands once in a price")
+
+    @property
+    def cost(self) -> int:
+        """The whole price, in the asset's smallest unit."""
+        return sum(share.amount for share in self.price)
+
+    @property
+    def grants_credits(self) -> bool:
+        """Whether requests hold credits; a plan of time alone only logs them."""
+        return self.credits > 0
+
+
+class PlanRepriced(Event, frozen=True, kw_only=True, tag="plan_repriced"):
+    """The plan has a new tariff; charges under the old one keep it, open requests too."""
+
+    plan: str
+    tariff: Tariff
+
+
+class PlanRetired(Event, frozen=True, kw_only=True, tag="plan_retired"):
+    """The plan is no longer sold. What was bought may still be used."""
+
+    plan: str
+
+
+class AgentRegistered(Event, frozen=True, kw_only=True, tag="agent_registered"):
+    """A service is offered behind plans. No endpoints at all means that any endpoint is allowed."""
+
+    agent: int
+    name: str
+    owner: str
+    plans: tuple[str, ...] = ()
+    endpoints: tuple[Endpoint, ...] = ()
+    open_endpoints: tuple[Endpoint, ...] = ()
+    metadata: dict[str, Any] = {}
+
+    def __post_init__(self) -> None:
+        check(self.agent >= 1 and bool(self.name) and bool(self.owner), "an agent has a number, a name and an owner")
+
+
+class AgentUpdated(AgentRegistered, frozen=True, kw_only=True, tag="agent_updated"):
+    """The agent is as this event says from now on."""
+
+
+class AgentRetired(Event, frozen=True, kw_only=True, tag="agent_retired"):
+    """The agent takes no new requests."""
+
+    agent: int

@@ -1,0 +1,12 @@
+"""The base of all events."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Event(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag_field="type"):
+    """What all events have: the first event of a keyed command carries its key and the fingerprint of its content."""
+
+    key: str | None = None
+    fingerprint: str | None = None
