@@ -19,7 +19,7 @@ from .sides import Account, Draft, Pair, Side
 _TERMS = ((900, 100, 100), (70, 7, 7))
 """What each of the two plans costs, by receiver, and the credits that it sells. Another asset pays for the second."""
 
-_MICROSECONDS_AHEAD = 10**6 * 10**8
+_MICROSECONDS_AHEAD = 10**6 * 10**9
 _MAX_SUBSCRIBERS = 4
 _PAIR = range(2)
 """The plans, and the receivers."""
@@ -49,8 +49,8 @@ class Walk:
         self.recorded: dict[int, Made] = {}
 
     def begin(self) -> None:
-        """Everybody buys both plans."""
-        for subscriber in self.subscribers:
+        """Everybody but the last subscriber buys both plans."""
+        for subscriber in self.subscribers[:-1]:
             for plan in _PAIR:
                 self._buy((subscriber, plan))
         self.pair.pass_time()
@@ -96,7 +96,7 @@ class Walk:
         """A batch with any counters and payouts; sometimes by a stranger, out of order, or after another's digest."""
         slip = random.choices(
             ("", "by a stranger", "with the next number", "with a number that is taken", "after no batch", "ahead"),
-            (12, 1, 1, 1, 1, 2),
+            (10, 1, 1, 1, 1, 5),
         )[0]
         last = max(self.recorded, default=0)
         number = last + 1
@@ -297,12 +297,12 @@ _WEIGHTS = {
     "buy_again": 1,
     "record": 7,
     "execute": 7,
-    "cancel": 2,
+    "cancel": 3,
     "challenge": 2,
     "claim": 3,
     "request_exit": 2,
-    "leave": 4,
-    "leave_without_leaf": 3,
+    "leave": 5,
+    "leave_without_leaf": 2,
     "refute": 2,
 }
 """How often each action is drawn."""

@@ -163,7 +163,7 @@ class WorldHarness(Harness):
     coin. `wait_for_exit` is years."""
 
     plugin = EvmPlugin()
-    subscribers = (ALICE.address, BOB.address, MALLORY.address)
+    subscribers = (ALICE.address, BOB.address, MALLORY.address, OWNER.address)
     receivers = (PLATFORM.address, SELLER.address)
     plans = ("small", "large")
     purse = 10**23
@@ -174,7 +174,7 @@ class WorldHarness(Harness):
         token = self._world().dollar.address
         self.asset = addresses.asset_name(NAME, token)
         self.elsewhere = Elsewhere("eip155:1", GUARDIAN.address, addresses.asset_name(NAME, COIN))
-        self._people = {person.address: person for person in (ALICE, BOB, MALLORY)}
+        self._people = {person.address: person for person in (ALICE, BOB, MALLORY, OWNER)}
         self._orders: dict[str, tuple[Person, tuple[int, str, bytes]]] = {}
 
     def _world(self) -> World:

@@ -4,8 +4,8 @@ import pytest
 from world_chain import WorldHarness
 
 from chains.evm.local.anvil import INSTALL, find_anvil
-from chains.testing.differential import compare
 from chains.testing import evm_harness as harnesses
+from chains.testing.differential import compare
 
 WINDOWS = pytest.mark.parametrize("window", [False, True], ids=["at once", "with a window"])
 
