@@ -155,8 +155,10 @@ class SettlementContract:
         return bool(self._one("hasAccess", subscriber, plan_id, block=block))
 
     def spendable(self, leaf: tuple[str, int, int, int], proof: Sequence[bytes], block: int | None = None) -> int:
-        """What an account has left as of the last final root, by its leaf there. Raises Reverted for a proof that does
-        not hold."""
+        """Return what an account has left as of the last final root, by its leaf there.
+
+        Raises CallReverted for a proof that does not hold.
+        """
         return int(self._one("spendable", *leaf, list(proof), block=block))
 
     def _one(self, name: str, *arguments: object, block: int | None = None) -> Any:  # noqa: ANN401 - as the ABI has it

@@ -18,7 +18,7 @@ from ..leaves import abi_encode, keccak
 from . import addresses
 from .artifacts import Artifact, load
 from .contract import PlanTerms, SettlementContract
-from .node import Reverted
+from .node_errors import CallReverted
 from .sending import Done, Sender
 
 DAY = 86_400
@@ -142,7 +142,7 @@ def publish_plan(
 
     `price` says what each receiver gets, in the asset's smallest unit. Again with the same terms it does nothing.
     Raises BadData for other terms under a name that is taken, for terms that the contract has no room for, and where
-    the asset is on another chain; Reverted, ChainUnavailable and SendUnknown as `Sender.send` does.
+    the asset is on another chain; CallReverted, ChainUnavailable and SendUnknown as `Sender.send` does.
     """
     terms = _terms(sender, asset, price, credits, seconds)
     id = plan_id(sender.address, name)
@@ -152,7 +152,7 @@ def publish_plan(
     data = contract.encode("setPlan", plan_salt(name), (terms.token, terms.credits, terms.seconds, shares))
     try:
         return PublishedPlan(id, sender.send(contract.address, data))
-    except Reverted:
+    except CallReverted:
         if _is_published(contract, id, name, terms):  # somebody with the same key was quicker
             return PublishedPlan(id, None)
         raise

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from hexbytes import HexBytes
 from web3.types import LogReceipt
 
-from .node import Node, RangeTooWide
+from .node import Node
+from .node_errors import RangeTooWide
 
 FIRST_RANGE = 2_000
 """Blocks that are asked for at once, to begin with: most providers bear so many."""

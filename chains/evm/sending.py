@@ -20,7 +20,8 @@ from ..commitment import to_hex
 from . import transactions
 from .addresses import address
 from .keys import from_key
-from .node import Node, Reverted
+from .node import Node
+from .node_errors import CallReverted
 from .reverts import reason
 from .transactions import Fees
 
@@ -94,11 +95,11 @@ class Sender:
         return self._chain_id
 
     def quote(self, to: str | None, data: bytes, value: int = 0) -> Quote:
-        """What a transaction would cost now. Raises Reverted where it would be refused."""
+        """What a transaction would cost now. Raises CallReverted where it would be refused."""
         try:
             estimate = self.node.estimate_gas(self._transaction(to, data, value))
-        except Reverted as refused:
-            raise Reverted(reason(refused), refused.data) from None
+        except CallReverted as refused:
+            raise CallReverted(reason(refused), refused.data) from None
         base, priority = self.node.fees()
         most = 2 * base + priority
         if self._max_fee is not None and self._max_fee < most:
@@ -117,8 +118,8 @@ class Sender:
     def send(self, to: str | None, data: bytes, value: int = 0, *, wait: bool = True) -> Done:
         """Call a contract, or make one (`to` None). Unless it is to `wait`, only what was sent is told.
 
-        Raises Reverted where the contract refuses, ChainUnavailable where the account cannot pay for it (nothing was
-        sent then), and SendUnknown where it cannot be told what became of it.
+        Raises CallReverted where the contract refuses, ChainUnavailable where the account cannot pay for it (nothing
+        was sent then), and SendUnknown where it cannot be told what became of it.
         """
         with self._sending:
             quote = self.quote(to, data, value)
@@ -173,9 +174,9 @@ class Sender:
         why, given = "the reason is not known any more", b""
         try:
             self.node.estimate_gas(self._transaction(to, data, value))
-        except Reverted as refused:
+        except CallReverted as refused:
             why, given = reason(refused), refused.data
-        raise Reverted(f"{why} (the transaction {transaction} was reverted, and its gas is spent)", given)
+        raise CallReverted(f"{why} (the transaction {transaction} was reverted, and its gas is spent)", given)
 
 
 def _done(transaction: str, receipt: TxReceipt) -> Done:

@@ -15,7 +15,8 @@ from ledger.errors import BadData
 
 from ..leaves import abi_encode, keccak
 from .addresses import COIN
-from .node import Node, Reverted
+from .node import Node
+from .node_errors import CallReverted
 
 _WORD = 32
 _AUTHORIZATION = {
@@ -136,7 +137,7 @@ class Token:
         try:
             asked: TxParams = {"to": to_checksum_address(self.address), "data": _call(signature, *arguments)}
             return decode(kinds, self._node.call(asked))
-        except (Reverted, DecodingError) as error:
+        except (CallReverted, DecodingError) as error:
             raise BadData(
                 f"what is at {self.address} does not answer {signature}", "check that it is the token's address"
             ) from error

@@ -27,7 +27,8 @@ from ..commitment import to_hex
 from ..leaves import abi_encode, keccak
 from . import addresses, commitment
 from .contract import PlanTerms, SettlementContract
-from .node import Node, Reverted
+from .node import Node
+from .node_errors import CallReverted
 from .reverts import reason
 from .sending import Done, Sender
 from .tokens import Token
@@ -67,9 +68,9 @@ class Wallet:
     """One account, over a node, at one settlement contract.
 
     `node` is its URL or a `Node`, `account` its private key (0x hex) or an eth-account's; `options` are `Sender`'s.
-    Every call is tried before it is sent, waits for its block unless it is told not to, and raises `Reverted` with the
-    contract's own error where that refuses, ChainUnavailable where nothing was sent, SendUnknown where that cannot be
-    told, and BadData or ValueError for what no contract could be asked.
+    Every call is simulated before it is sent, and waits for its block unless `wait` is False. It raises `CallReverted`
+    with the contract's own error where that refuses, ChainUnavailable where nothing was sent, SendUnknown where the
+    outcome is unknown, and BadData or ValueError for arguments that no contract takes.
     """
 
     def __init__(self, node: Node | str, account: LocalAccount | str, contract: str, **options: Any) -> None:  # noqa: ANN401
@@ -192,11 +193,11 @@ class Wallet:
 
     def spendable(self, leaf: Leaf, proof: Sequence[str]) -> int:
         """What an account has left of its money as of the last final root, in the asset's smallest unit, by its leaf
-        there. Raises Reverted where the proof does not hold."""
+        there. Raises CallReverted where the proof does not hold."""
         try:
             return self._contract.spendable(_leaf(leaf), _proof(proof))
-        except Reverted as refused:
-            raise Reverted(reason(refused), refused.data) from None
+        except CallReverted as refused:
+            raise CallReverted(reason(refused), refused.data) from None
 
     # -- leaving -------------------------------------------------------------------------------------------------------
 

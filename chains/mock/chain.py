@@ -209,12 +209,6 @@ class MockChain:
             recorded = self._node.state.batches.get(number)
             return self._shared.published(recorded.seal.data_hash) if recorded else None
 
-    def access(self, subscriber: str, plan: str) -> bool:
-        """Whether the subscriber has bought the plan and not asked to leave. Time windows are the ledger's."""
-        with self._asked("access"):
-            account, state = (subscriber, plan), self._node.state
-            return account in state.buyers and account not in state.leaving
-
     def due(self, receiver: str, asset: str) -> int:
         """What the contract owes a receiver, signed: below 0 later payouts fill it first."""
         with self._asked("due"):

@@ -22,7 +22,6 @@ Call: TypeAlias = Literal[
     "find",
     "confirm",
     "published",
-    "access",
     "due",
     "claimed",
     "escrow",
