@@ -14,6 +14,7 @@ from eth_utils.address import to_checksum_address
 from hexbytes import HexBytes
 from web3.types import TxParams
 
+from ledger import ContractRef
 from ledger.errors import BadData, ChainUnavailable, SettlementStopped
 from ledger.settlement.messages import Attempt, Batch, Standing
 
@@ -33,23 +34,23 @@ GAS_MARGIN = 8
 """An eighth more gas than was estimated: what is not used is not paid."""
 
 FIXED_GAS = 300_000
-"""What a batch may use besides its receivers and its bytes, where the node cannot estimate it: it stands in line."""
+"""Gas of a queued batch besides that of its receivers and its bytes: the node cannot estimate it yet."""
 
 RECEIVER_GAS = 23_500
-"""What one receiver may use besides its bytes: its due is stored, often for the first time."""
+"""Gas of one receiver besides that of its bytes: its due is stored, often for the first time."""
 
 ZERO_GAS, BYTE_GAS = 4, 16
-"""What a byte of a call's data uses: one that is 0, and any other. A payout has 64, and most are 0 of a small one."""
+"""Gas of a byte of a call's data: of one that is 0, and of any other. A payout has 64 bytes, of which most are 0."""
 
 CLAIMED_GAS = 17_100
-"""What one receiver uses more if it is paid all that it is owed between the estimate and the block: anyone may do that,
-and its due is stored anew."""
+"""Additional gas of one receiver that is paid between the estimate and the block: anyone may do that, and then its due
+is stored anew."""
 
 MAX_GAS = 1 << 24
 """Osaka's limit for one transaction."""
 
 PAUSE_SECONDS = 2.0
-"""How long a pause is, unless the settings say otherwise."""
+"""Seconds of a pause, unless the settings say otherwise."""
 
 
 class Slot(NamedTuple):
@@ -84,7 +85,7 @@ class EvmChain(ContractView):
     # -- simulating ----------------------------------------------------------------------------------------------------
 
     def simulate(self, batch: Batch) -> str | None:
-        """Why the contract would refuse the batch's next step now; None where it would take it.
+        """Return why the contract would refuse the batch's next step now; None where it would take it.
 
         Where batches wait in a challenge window, they are taken as having been paid out. Raises SettlementStopped where
         the key is not the operator's.
@@ -105,8 +106,11 @@ class EvmChain(ContractView):
         return self._refusal(self._contract.settle_data(batch, ""), head) or self._overspends(batch, head)
 
     def _digest(self, batch: Batch) -> str:
-        """A batch's digest. Raises ValueError for one that is not for this contract: its calls would be taken here."""
-        if (batch.chain, batch.contract) != (self.name, self.contract):
+        """Return a batch's digest.
+
+        Raises ValueError for one that is not for this contract: its calls would be taken here.
+        """
+        if batch.contract_ref != ContractRef(self.name, self.contract):
             raise ValueError(f"it is for {batch.contract} on {batch.chain}, not for {self.contract} on {self.name}")
         if self._token(batch.asset) is None:
             raise ValueError(f"{batch.asset} is not on {self.name}")
@@ -120,7 +124,7 @@ class EvmChain(ContractView):
         return None
 
     def _overspends(self, batch: Batch, head: Header) -> str | None:
-        """Why a windowed batch could not be paid out: a contract without a window finds that out by itself."""
+        """Return why a windowed batch could not be paid out: a contract without a window finds that out by itself."""
         if not self._contract.challenge_window:
             return None
         token = addresses.token(batch.asset)
@@ -133,14 +137,18 @@ class EvmChain(ContractView):
         return f"EscrowShort({batch.asset}, {moved}, {held})" if moved > held else None
 
     def _waiting(self, number: int, asset: str, head: Header) -> Batch | None:
-        """A batch of that asset that waits to be paid out; None where there is none, or its leaf file is not found."""
+        """Return a batch of that asset that waits to be paid out; None where there is none, or its leaf file is not
+        found."""
         record = self._record(number, head)
         data = self._published(number, record, head) if record.stage is Stage.committed else None
         batch = None if data is None else leaf_file.decode(data)
         return batch if batch is not None and batch.asset == asset else None
 
     def _moved(self, batch: Batch | None, token: str, owed: dict[str, int], head: Header) -> int:
-        """What a batch takes out of escrow: the change of what is due above 0. `owed` goes on from batch to batch."""
+        """Return what a batch takes out of escrow: the change of what is due above 0.
+
+        `owed` goes on from batch to batch.
+        """
         moved = 0
         for payout in batch.payouts if batch is not None else ():
             if payout.receiver not in owed:
@@ -153,7 +161,8 @@ class EvmChain(ContractView):
     # -- signing and sending -------------------------------------------------------------------------------------------
 
     def prepare(self, batch: Batch, attempts: Sequence[Attempt]) -> Attempt | None:
-        """The batch's next step, signed and unsent, or None where it is best to wait. Its leaf file is published first.
+        """Return the batch's next step, signed and unsent, or None where it is best to wait. Its leaf file is published
+        first.
 
         Raises ValueError for a batch that cannot be committed to, BadData for attempts that are not this contract's,
         and ChainUnavailable where the operator's account could not pay for it.
@@ -174,7 +183,8 @@ class EvmChain(ContractView):
         return self._sign(batch, data, slot, count)
 
     def _next_call(self, batch: Batch) -> bytes | None:
-        """The step that the chain waits for; None where it waits for none, or has another batch of that number."""
+        """Return the step that the chain waits for; None where it waits for none, or has another batch of that
+        number."""
         digest, found = self._digest(batch), self.find(batch.number)
         if found.stage == "absent":
             return self._contract.settle_data(batch, self._files.publish(leaf_file.encode(batch)))
@@ -183,7 +193,8 @@ class EvmChain(ContractView):
         return None
 
     def _after(self, last: Sent, mine: Sequence[Sent], data: bytes, latest: int, base: int, free: Slot) -> Slot | None:
-        """The nonce and the fees of what follows a batch's last transaction; None where that is best left alone."""
+        """Return the nonce and the fees of what follows a batch's last transaction; None where that is best left
+        alone."""
         same_step = self._contract.is_execution(last.data) == self._contract.is_execution(data)
         standing = self._standing(last)
         if standing == "pending":
@@ -205,7 +216,8 @@ class EvmChain(ContractView):
         return None if self._max_fee is not None and raised.most > self._max_fee else Slot(last.nonce, raised)
 
     def _is_behind_a_gap(self, last: Sent, mine: Sequence[Sent], latest: int) -> bool:
-        """Whether it waits for a nonce that nothing of ours has that the node knows: a re-organisation took that."""
+        """Return True if it waits for a nonce that nothing of ours has that the node knows: a re-organisation took
+        that."""
         return last.nonce > latest and not any(
             one.nonce == latest and self._node.transaction(one.hash) is not None for one in mine
         )
@@ -225,7 +237,8 @@ class EvmChain(ContractView):
         return Attempt(batch.number, count, raw, made)
 
     def _gas(self, batch: Batch, data: bytes) -> int:
-        """As the node estimates it; what stands in line behind another cannot be tried yet, and gets what is enough."""
+        """Return the gas limit: the node's estimate with a margin. A queued batch cannot be estimated yet, and gets an
+        upper bound."""
         try:
             estimate = self._node.estimate_gas(self._transaction_of(data))
         except CallReverted:
@@ -243,7 +256,7 @@ class EvmChain(ContractView):
         }
 
     def _fees(self, base: int, priority: int) -> Fees:
-        """The suggested fees: room for the base fee to double."""
+        """Return the suggested fees: room for the base fee to double."""
         most = 2 * base + priority
         if self._max_fee is not None:
             most = min(most, self._max_fee)
@@ -262,11 +275,11 @@ class EvmChain(ContractView):
                 raise
 
     def confirm(self, attempt: Attempt) -> Standing:
-        """What became of a transaction."""
+        """Return what became of a transaction."""
         return self._standing(transactions.check_is_for(attempt, self._chain_id, self.contract))
 
     def _is_own(self, sent: Sent) -> bool:
-        """Whether it can be mended with this key: that of an operator before may be out of money for ever."""
+        """Return True if this key can repair it: that of an earlier operator may be out of money permanently."""
         return self._key is None or sent.sender == self._key.address
 
     def _standing(self, sent: Sent) -> Standing:
@@ -282,8 +295,10 @@ class EvmChain(ContractView):
         return "replaced" if spent else "gone"
 
     def _mined(self, sent: Sent) -> int | None:
-        """The block that has a transaction; None where the chain has none. A receipt alone may be of a block that a
-        re-organisation has replaced."""
+        """Return the block that has a transaction; None where the chain has none.
+
+        A receipt alone may be of a block that a re-organisation has replaced.
+        """
         receipt = self._node.receipt(sent.hash)
         if receipt is None:
             return None
@@ -306,7 +321,7 @@ class EvmChain(ContractView):
         return self._key
 
     def check_operator(self) -> None:
-        """Raises SettlementStopped where the key is not the operator's."""
+        """Raise SettlementStopped where the key is not the operator's."""
         if (operator := self._contract.operator()) != self._account.address:
             raise SettlementStopped(
                 f"the key is that of {self._account.address}, and the operator of {self.contract} is {operator}",

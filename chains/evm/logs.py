@@ -24,8 +24,10 @@ class Logs:
         self._width = FIRST_RANGE
 
     def between(self, topics: Sequence[str | Sequence[str]], first: int, last: int) -> Iterator[LogReceipt]:
-        """The logs of those blocks that fit the topics, in order. A range that is refused is halved; one that went well
-        grows slowly. Raises ChainUnavailable."""
+        """Yield the logs of those blocks that fit the topics, in order.
+
+        A range that is refused is halved; one that went well grows slowly. Raises ChainUnavailable.
+        """
         while first <= last:
             end = min(first + self._width - 1, last)
             try:
@@ -43,5 +45,5 @@ class Logs:
 
 
 def hash_of(log: LogReceipt) -> str:
-    """The hash of a log's transaction."""
+    """Return the hash of a log's transaction."""
     return HexBytes(log["transactionHash"]).to_0x_hex()

@@ -102,10 +102,10 @@ class Node(Rpc):
         Raises BadData for a node of another chain; ChainUnavailable for one that is syncing, contradicts itself, or has
         a last block that is more than `max_head_age` seconds old.
         """
-        told = self.chain_id()
-        if told != chain_id:
+        answer = self.chain_id()
+        if answer != chain_id:
             hint = f"set TOLLBOOK_EVM_URL_{chain_id} to a node of that chain"
-            raise BadData(f"the node at {self.shown} is on chain {told}, not on {chain_id}", hint)
+            raise BadData(f"the node at {self.shown} is on chain {answer}, not on {chain_id}", hint)
         if syncing := self._syncing():
             raise ChainUnavailable(f"the node at {self.shown} is syncing: {syncing}", "wait until it has caught up")
         final = self.final_block()
@@ -121,23 +121,23 @@ class Node(Rpc):
             raise ChainUnavailable(message, hint)
 
     def chain_id(self) -> int:
-        """The id of the chain that the node is on."""
+        """Return the id of the chain that the node is on."""
         return self._quantity("eth_chainId")
 
     def _syncing(self) -> str:
         try:
-            told = self._result("eth_syncing")
+            answer = self._result("eth_syncing")
         except ErrorAnswer:  # it does not know the question
             return ""
-        if isinstance(told, dict):
-            current, highest = (integer(told.get(name)) for name in ("currentBlock", "highestBlock"))
+        if isinstance(answer, dict):
+            current, highest = (integer(answer.get(name)) for name in ("currentBlock", "highestBlock"))
             return f"at block {current} of {highest}" if current is not None and highest else "it does not say how far"
-        return "it does not say how far" if told else ""
+        return "it does not say how far" if answer else ""
 
     # -- blocks --------------------------------------------------------------------------------------------------------
 
     def head(self) -> Header:
-        """The last block. Raises ChainUnavailable for one before a block that this node has called final."""
+        """Return the last block. Raises ChainUnavailable for one before a block that this node has called final."""
         head = self.block("latest")
         if head is None:
             raise self._unusable("eth_getBlockByNumber")
@@ -146,16 +146,16 @@ class Node(Rpc):
         return head
 
     def block(self, block: BlockId) -> Header | None:
-        """A block; None where there is none yet."""
+        """Return a block; None where there is none yet."""
         with self._answering("eth_getBlockByNumber"):
-            told = self._result("eth_getBlockByNumber", _block(block), False)
-            header = None if told is None else self._header(told)
+            answer = self._result("eth_getBlockByNumber", _block(block), False)
+            header = None if answer is None else self._header(answer)
         if header is not None and isinstance(block, int) and header.number != block:
-            raise self._contradiction(f"asked for block {block}, it tells of block {header.number}")
+            raise self._contradiction(f"asked for block {block}, it answers with block {header.number}")
         return header
 
     def final_block(self) -> int:
-        """The number of the last block that nothing can undo. It never goes back."""
+        """Return the number of the last block that nothing can undo. It never goes back."""
         if self._finality == "finalized":
             number = self._finalized()
         else:
@@ -166,22 +166,24 @@ class Node(Rpc):
 
     def _finalized(self) -> int:
         try:
-            told = self._result("eth_getBlockByNumber", "finalized", False)
+            answer = self._result("eth_getBlockByNumber", "finalized", False)
         except ErrorAnswer as error:
             if error.rate_limited:
                 raise self._refused("eth_getBlockByNumber", error) from None
-            told = None
-        if told is not None:
-            return self._header(told).number
+            answer = None
+        if answer is not None:
+            return self._header(answer).number
         if self._fallback is None:
             message = f"the node at {self.shown} does not say which block is final"
             raise ChainUnavailable(message, "set TOLLBOOK_EVM_FINALITY to a number of blocks, or use another node")
         return max(self.head().number - self._fallback, 0)
 
-    def _header(self, told: object) -> Header:
-        if isinstance(told, dict):
-            number, timestamp, base_fee = (integer(told.get(name)) for name in ("number", "timestamp", "baseFeePerGas"))
-            hash = told.get("hash")
+    def _header(self, answer: object) -> Header:
+        if isinstance(answer, dict):
+            number, timestamp, base_fee = (
+                integer(answer.get(name)) for name in ("number", "timestamp", "baseFeePerGas")
+            )
+            hash = answer.get("hash")
             if number is not None and timestamp is not None and isinstance(hash, str) and _HASH.fullmatch(hash):
                 return Header(number, hash.lower(), timestamp, base_fee)
         raise self._unusable("eth_getBlockByNumber")
@@ -189,20 +191,21 @@ class Node(Rpc):
     # -- state, at a block ---------------------------------------------------------------------------------------------
 
     def balance(self, address: str, block: BlockId = "latest") -> int:
-        """What an address has of the native coin, in wei."""
+        """Return what an address has of the native coin, in wei."""
         return self._quantity("eth_getBalance", address, _block(block))
 
     def nonce(self, address: str, block: BlockId = "latest") -> int:
-        """The nonce of an address's next transaction: as of mined blocks, or with `pending` of the pool as well."""
+        """Return the nonce of an address's next transaction: as of mined blocks, or with `pending` of the pool as
+        well."""
         return self._quantity("eth_getTransactionCount", address, _block(block))
 
     def code(self, address: str, block: BlockId = "latest") -> bytes:
-        """The code at an address; empty where no contract is."""
+        """Return the code at an address; empty where no contract is."""
         with self._answering("eth_getCode"):
             return bytes.fromhex(hex_digits(self._result("eth_getCode", address, _block(block))))
 
     def call(self, transaction: TxParams, block: BlockId = "latest") -> bytes:
-        """What a contract answers. Raises CallReverted."""
+        """Return what a contract answers. Raises CallReverted."""
         with self._answering("eth_call"):
             return bytes(self.web3.eth.call(transaction, block))
 
@@ -215,7 +218,7 @@ class Node(Rpc):
             return int(self.web3.eth.estimate_gas(transaction))
 
     def fees(self) -> GasPrice:
-        """What gas costs now. Raises BadData on a chain that has no base fee."""
+        """Return what gas costs now. Raises BadData on a chain that has no base fee."""
         head = self.head()
         if head.base_fee is None:
             raise BadData(f"the chain of the node at {self.shown} has no base fee", "use a chain that has EIP-1559")
@@ -230,8 +233,8 @@ class Node(Rpc):
         except ErrorAnswer as error:
             if error.rate_limited:
                 raise
-        told = self._result("eth_feeHistory", hex(5), "latest", [50])
-        rewards = told.get("reward") if isinstance(told, dict) else None
+        answer = self._result("eth_feeHistory", hex(5), "latest", [50])
+        rewards = answer.get("reward") if isinstance(answer, dict) else None
         if not isinstance(rewards, list) or not rewards or not all(isinstance(each, list) and each for each in rewards):
             raise self._unusable("eth_feeHistory")
         given = sorted(self._natural(each[0], "eth_feeHistory") for each in rewards)
@@ -240,33 +243,34 @@ class Node(Rpc):
     # -- transactions and logs -----------------------------------------------------------------------------------------
 
     def receipt(self, transaction: str) -> TxReceipt | None:
-        """The receipt of a mined transaction, by its hash; None where it is not in the chain.
+        """Return the receipt of a mined transaction, by its hash; None where it is not in the chain.
 
         Blocks come and go: compare its block's hash before money rests on it.
         """
         with self._answering("eth_getTransactionReceipt"):
             try:
-                told = self.web3.eth.get_transaction_receipt(cast(Any, transaction))
+                answer = self.web3.eth.get_transaction_receipt(cast(Any, transaction))
             except TransactionNotFound:
                 return None
-            _whole(told, "blockHash", "blockNumber", "logs", "status", "transactionHash")
-            self._same(transaction, told["transactionHash"])
-            return told
+            _whole(answer, "blockHash", "blockNumber", "logs", "status", "transactionHash")
+            self._same(transaction, answer["transactionHash"])
+            return answer
 
     def transaction(self, transaction: str) -> TxData | None:
-        """A transaction that is mined, or in the node's pool (then without a blockNumber); None where it is neither."""
+        """Return a transaction that is mined, or in the node's pool (then without a blockNumber); None where it is
+        neither."""
         with self._answering("eth_getTransactionByHash"):
             try:
-                told = self.web3.eth.get_transaction(cast(Any, transaction))
+                answer = self.web3.eth.get_transaction(cast(Any, transaction))
             except TransactionNotFound:
                 return None
-            _whole(told, "hash")
-            self._same(transaction, told["hash"])
-            return told
+            _whole(answer, "hash")
+            self._same(transaction, answer["hash"])
+            return answer
 
-    def _same(self, asked: str, told: bytes) -> None:
-        if bytes.fromhex(hex_digits(asked)) != bytes(told):
-            raise self._contradiction(f"asked for the transaction {asked}, it tells of another")
+    def _same(self, asked: str, answer: bytes) -> None:
+        if bytes.fromhex(hex_digits(asked)) != bytes(answer):
+            raise self._contradiction(f"asked for the transaction {asked}, it answers with another")
 
     def logs(
         self,
@@ -275,7 +279,7 @@ class Node(Rpc):
         address: str | Sequence[str] | None = None,
         topics: Sequence[str | Sequence[str] | None] = (),
     ) -> list[LogReceipt]:
-        """The logs in blocks `first` to `last`, both included, in the chain's order.
+        """Return the logs in blocks `first` to `last`, both included, in the chain's order.
 
         Raises RangeTooWide where the node refuses, and fewer blocks can be asked for.
         """
@@ -295,9 +299,9 @@ class Node(Rpc):
         """A node that overlooks the filter must not pass off another contract's logs."""
         wanted = [address] if isinstance(address, str) else address
         if wanted is not None and log["address"].lower() not in {each.lower() for each in wanted}:
-            raise self._contradiction(f"asked for the logs of {wanted}, it tells one of {log['address']}")
+            raise self._contradiction(f"asked for the logs of {wanted}, it answers with one of {log['address']}")
         if not first <= log["blockNumber"] <= last:
-            raise self._contradiction(f"asked for the logs of blocks {first} to {last}, it tells one of another")
+            raise self._contradiction(f"asked for the logs of blocks {first} to {last}, it answers with one of another")
 
     def send(self, raw: str | bytes) -> str:
         """Broadcast a signed transaction, and give its hash. One that the chain has already is done.
@@ -308,16 +312,16 @@ class Node(Rpc):
         signed = raw if isinstance(raw, bytes) else bytes.fromhex(raw.removeprefix("0x"))
         hash = f"0x{keccak(signed).hex()}"
         try:
-            told = self._result("eth_sendRawTransaction", f"0x{signed.hex()}")
+            answer = self._result("eth_sendRawTransaction", f"0x{signed.hex()}")
         except ErrorAnswer as error:
             self._not_sent(hash, error)
             return hash
-        if not isinstance(told, str) or told.lower() != hash:
+        if not isinstance(answer, str) or answer.lower() != hash:
             raise SendUnknown(f"the node at {self.shown} took {hash}, and answers with another hash")
         return hash
 
     def _not_sent(self, hash: str, error: ErrorAnswer) -> None:
-        """What the node's refusal of a transaction means: nothing, where it has it already."""
+        """Raise what the node's refusal of a transaction means; nothing if it has it already."""
         said = error.message.lower()
         words = f"the node at {self.shown} does not take a transaction: {self._clean(error.message)}"
         if ALREADY_KNOWN.search(said):
@@ -350,6 +354,6 @@ def _block(block: BlockId) -> str:
     return hex(block) if isinstance(block, int) else block
 
 
-def _whole(told: object, *fields: str) -> None:
-    if not isinstance(told, Mapping) or any(told.get(field) is None for field in fields):
+def _whole(answer: object, *fields: str) -> None:
+    if not isinstance(answer, Mapping) or any(answer.get(field) is None for field in fields):
         raise ValueError("not whole")

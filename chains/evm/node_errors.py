@@ -1,4 +1,4 @@
-"""What can go wrong with a node of an EVM chain: its refusals, in whatever words nodes put them, as errors of ours."""
+"""Errors of a node of an EVM chain. Nodes word their refusals differently; patterns tell them apart."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ except ModuleNotFoundError as error:
 keep_depth()
 
 Reason: TypeAlias = Literal["funds", "fee", "nonce", "other"]
-"""Why a transaction is not taken: too little money for it; fees too low; its nonce is spent by another; all else."""
+"""The reason of a rejected transaction: too little money, fees too low, its nonce spent by another, or any other."""
 
 RATE_LIMITED = re.compile(r"rate.?limit|too many requests|requests? (count|limit)|throughput|capacity|quota")
 ALREADY_KNOWN = re.compile(r"already ?(known|imported|exists|in )|known transaction")
@@ -76,12 +76,12 @@ class CallReverted(LedgerError):
 class ErrorAnswer(Exception):
     """A node's answer that is an error."""
 
-    def __init__(self, told: RPCResponse) -> None:
-        error = cast(dict[str, Any], told["error"])
+    def __init__(self, answer: RPCResponse) -> None:
+        error = cast(dict[str, Any], answer["error"])
         self.code, self.message = error.get("code"), str(error.get("message") or "no reason given")
         super().__init__(self.message)
 
     @property
     def rate_limited(self) -> bool:
-        """Whether the same question may be answered later."""
+        """True if the same question may be answered later."""
         return self.code == 429 or bool(RATE_LIMITED.search(self.message.lower()))

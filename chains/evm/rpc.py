@@ -57,17 +57,17 @@ class Rpc:
 
     def _result(self, method: str, *params: object) -> object:
         """Return the result of one request. Raises ErrorAnswer where the node answers by an error."""
-        told = self._transport.make_request(cast(Any, method), params)
-        if "error" in told:
-            raise ErrorAnswer(told)
-        return told.get("result")
+        answer = self._transport.make_request(cast(Any, method), params)
+        if "error" in answer:
+            raise ErrorAnswer(answer)
+        return answer.get("result")
 
     def _quantity(self, method: str, *params: object) -> int:
         with self._answering(method):
             return self._natural(self._result(method, *params), method)
 
-    def _natural(self, told: object, method: str) -> int:
-        number = integer(told)
+    def _natural(self, answer: object, method: str) -> int:
+        number = integer(answer)
         if number is None:
             raise self._unusable(method)
         return number
@@ -119,16 +119,16 @@ class Rpc:
         return Contradiction(f"the node at {self.shown} contradicts itself: {what}", "use another node")
 
 
-def integer(told: object) -> int | None:
+def integer(answer: object) -> int | None:
     """Return the number of a JSON-RPC quantity; None for anything else."""
-    return int(told, 16) if isinstance(told, str) and re.fullmatch("0x[0-9a-fA-F]+", told) else None
+    return int(answer, 16) if isinstance(answer, str) and re.fullmatch("0x[0-9a-fA-F]+", answer) else None
 
 
-def hex_digits(told: object) -> str:
+def hex_digits(answer: object) -> str:
     """Return the digits after 0x. Raises ValueError for anything else."""
-    if not isinstance(told, str) or not told.startswith("0x"):
+    if not isinstance(answer, str) or not answer.startswith("0x"):
         raise ValueError("no hex")
-    return told[2:]
+    return answer[2:]
 
 
 def _revert_data(data: object) -> bytes:

@@ -1,4 +1,4 @@
-"""One account's transactions, sent and waited for: those of everybody but the operator, who has the outbox for it.
+"""One account's transactions, sent and waited for: for every role but the operator, who has the outbox.
 
 What would be refused is refused before it is sent, and costs nothing. What was mined is looked at once more when its
 block is known: a re-organisation may have taken it.
@@ -47,14 +47,14 @@ class Done(NamedTuple):
 
 
 class Quote(NamedTuple):
-    """What a transaction would use, and may cost at most in the coin's smallest unit, without the money it sends."""
+    """The gas and the fees of a transaction that is not sent yet, without the money it sends."""
 
     gas: int
     fees: Fees
 
     @property
     def most(self) -> int:
-        """What it may cost at most."""
+        """The maximum cost, in the coin's smallest unit."""
         return self.gas * self.fees.most
 
 
@@ -95,7 +95,7 @@ class Sender:
         return self._chain_id
 
     def quote(self, to: str | None, data: bytes, value: int = 0) -> Quote:
-        """What a transaction would cost now. Raises CallReverted where it would be refused."""
+        """Return what a transaction would cost now. Raises CallReverted where it would be refused."""
         try:
             estimate = self.node.estimate_gas(self._transaction(to, data, value))
         except CallReverted as refused:
@@ -144,13 +144,16 @@ class Sender:
         return done or self._refuse(to, data, value, made)
 
     def check_can_pay(self, most: int) -> None:
-        """Raises ChainUnavailable where the account has less than so much of the coin's smallest unit."""
+        """Raise ChainUnavailable where the account has less than so much of the coin's smallest unit."""
         if (has := self.node.balance(self.address)) < most:
             message = f"{self.address} has {has} of the coin's smallest unit, and this may take {most}"
             raise ChainUnavailable(message, "send it more, and try again")
 
     def wait(self, transaction: str) -> Done | None:
-        """What became of a transaction; None where it was reverted. Raises SendUnknown where no block has it yet."""
+        """Return what became of a transaction; None where it was reverted.
+
+        Raises SendUnknown where no block has it yet.
+        """
         end, pause = time.monotonic() + self._timeout, _FIRST_PAUSE
         while True:
             receipt = self.node.receipt(transaction)
@@ -165,12 +168,12 @@ class Sender:
             pause = min(2 * pause, _MAX_PAUSE)
 
     def _stands(self, receipt: TxReceipt) -> bool:
-        """Whether the block of a receipt is still the chain's."""
+        """Return True if the block of a receipt is still the chain's."""
         block = self.node.block(receipt["blockNumber"])
         return block is not None and block.hash == to_hex(bytes(receipt["blockHash"]))
 
     def _refuse(self, to: str | None, data: bytes, value: int, transaction: str) -> NoReturn:
-        """Why a mined transaction was reverted: the contract is asked once more."""
+        """Return why a mined transaction was reverted: the contract is asked once more."""
         why, given = "the reason is not known any more", b""
         try:
             self.node.estimate_gas(self._transaction(to, data, value))

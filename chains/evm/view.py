@@ -1,4 +1,4 @@
-"""What the contract on an EVM chain has: facts, batches, money, each read as of one block.
+"""Readings of the contract on an EVM chain: facts, batches and money, each as of one block.
 
 A node's answers are as of different moments, and a re-organisation may come between them. So what is put together from
 several answers is read as of one block, and read again if the chain has another block there at the end.
@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 
 class Claims(NamedTuple):
-    """What receivers have claimed of a token as of a block: the token and the block's hash, and amounts by receiver."""
+    """The amounts that receivers have claimed of a token as of a block (the token and the block's hash)."""
 
     block: tuple[str, str]
     amounts: Counter[str]
@@ -63,12 +63,12 @@ class ContractView:
         return self._scan.facts(after, last, final)
 
     def final_block(self) -> int:
-        """The number of the last final block. It never goes back while the connection lasts."""
+        """Return the number of the last final block. It never goes back while the connection lasts."""
         self._final = max(self._final, self._node.final_block())
         return self._final
 
     def find(self, number: int) -> Found:
-        """How the chain has the batch of that number."""
+        """Return how the chain has the batch of that number."""
         return self._as_of_one_block(lambda final, head: self._find(number, final, head))
 
     def _find(self, number: int, final: int, head: Header) -> Found:
@@ -92,7 +92,8 @@ class ContractView:
         )
 
     def published(self, number: int) -> bytes | None:
-        """The leaf file that was published with a batch: from the operator's folder, or from where its uri leads."""
+        """Return the leaf file that was published with a batch: from the operator's folder, or from where its uri
+        leads."""
 
         return self._as_of_one_block(lambda _, head: self._published(number, self._record(number, head), head))
 
@@ -103,12 +104,12 @@ class ContractView:
         return self._files.find(to_hex(committed.batch.data_hash), committed.uri)
 
     def due(self, receiver: str, asset: str) -> int:
-        """What the contract owes a receiver, signed: below 0 later payouts fill it first."""
+        """Return what the contract owes a receiver, signed: below 0 later payouts fill it first."""
         token = self._token(asset)
         return 0 if token is None else self._contract.due(token, addresses.address(receiver))
 
     def claimed(self, receiver: str, asset: str) -> int:
-        """What the contract has paid to a receiver of what was due to it, so far."""
+        """Return what the contract has paid to a receiver of what was due to it, so far."""
         if (token := self._token(asset)) is None:
             return 0
 
@@ -120,7 +121,7 @@ class ContractView:
         return self._as_of_one_block(read)
 
     def _claimed_by_all(self, token: str, head: Header) -> Counter[str]:
-        """What every receiver has claimed of a token: who asks for one mostly asks for all."""
+        """Return what every receiver has claimed of a token: who asks for one mostly asks for all."""
         amounts: Counter[str] = Counter()
         topics = [self._contract.topic("Claimed"), _word(token)]
         for log in self._logs.between(topics, self._contract.deployed_block, head.number):
@@ -129,17 +130,17 @@ class ContractView:
         return amounts
 
     def escrow(self, asset: str) -> int:
-        """What the contract holds for who bought: what was paid in, less exits and what has moved to dues."""
+        """Return what the contract holds for who bought: what was paid in, less exits and what has moved to dues."""
         token = self._token(asset)
         return 0 if token is None else self._contract.escrow(token)
 
     def holdings(self, asset: str) -> int:
-        """What the contract has of a token, as the token says, or of the chain's own coin."""
+        """Return what the contract has of a token, as the token says, or of the chain's own coin."""
         token = self._token(asset)
         return 0 if token is None else Token(self._node, token).balance(self.contract)
 
     def _token(self, asset: str) -> str | None:
-        """The asset's token; None for an asset of another chain, of which nothing can be here."""
+        """Return the asset's token; None for an asset of another chain, of which nothing can be here."""
         token = addresses.token(asset)
         return token if asset.startswith(f"{self.name}/") else None
 
@@ -147,7 +148,7 @@ class ContractView:
         return self._contract.record(number, head.number)
 
     def _is_ready(self, number: int, record: Record, head: Header) -> bool:
-        """Whether a batch's window is over, and it is the first that waits."""
+        """Return True if a batch's window is over, and it is the first that waits."""
         first = self._contract.settled_number(head.number) + 1
         while first < number and self._record(first, head).stage is Stage.cancelled:
             first += 1
@@ -163,7 +164,7 @@ class ContractView:
         return hash_of(self._log(event, number, block))
 
     def _log(self, event: str, number: int, block: int) -> LogReceipt:
-        """The one log of that event of a batch, which the contract says is in that block."""
+        """Return the one log of that event of a batch, which the contract says is in that block."""
         topics = [self._contract.topic(event), f"0x{number:064x}"]
         logs = self._node.logs(block, block, self.contract, topics)
         if len(logs) != 1:
@@ -174,10 +175,11 @@ class ContractView:
         return logs[0]
 
     def _as_of_one_block(self, read: Callable[[int, Header], T]) -> T:
-        """What `read` makes of the last final block's number and of a block that is the chain's before and after.
+        """Return what `read` makes of the last final block's number and of a block that is the chain's before and
+        after.
 
-        It may be told that it reads nonsense, or that a block is not there: one node behind a load balancer knows less
-        than another. So it is done again.
+        The node may contradict itself, or lack a block: one node behind a load balancer knows less than another. So the
+        reading is retried.
         """
         trouble = ChainUnavailable("the chain changes faster than it can be read", "run again, or ask another node")
         for _ in range(MAX_TRIES):
@@ -194,8 +196,11 @@ class ContractView:
         raise trouble
 
     def _head(self) -> Header:
-        """The last block. One that is below the last one seen is believed when the node has said so again and again:
-        behind a load balancer there are nodes that lag."""
+        """Return the last block.
+
+        One that is below the last one seen is believed when the node has said so again and again: behind a load
+        balancer there are nodes that lag.
+        """
         for left in reversed(range(MAX_TRIES)):
             try:
                 head = self._node.head()
@@ -217,5 +222,5 @@ _STAGES: dict[Stage, FoundStage] = {
 
 
 def _word(address: str) -> str:
-    """An address as a log's topic."""
+    """Return an address as a log's topic."""
     return f"0x{int(address, 16):064x}"

@@ -1,9 +1,9 @@
-"""The side of everybody but the operator: who buys, pays for others, leaves, claims, guards.
+"""Subscriber, receiver and guardian operations on the contract.
 
 with Wallet("http://127.0.0.1:8545", key, contract) as alice:
     alice.approve(asset, 1_000_000)
     bought = alice.purchase(plan)                     # plan: the id that `publish_plan` gave it
-    signed = alice.sign_purchase(alice.order(plan))   # or without gas: somebody else relays it
+    signed = alice.sign_purchase(alice.order(plan))   # or without gas: another account relays it
 
 with Wallet(url, other_key, contract) as relayer:
     relayer.relay(signed)
@@ -37,7 +37,7 @@ _HOUR = 3600
 
 
 class Order(NamedTuple):
-    """A purchase before it is made: a plan's id, for whom, and what tells it apart from others of the same (0x hex)."""
+    """A purchase before it is made: a plan's id, for whom, and a salt that makes it unique (0x hex)."""
 
     plan: str
     subscriber: str
@@ -103,13 +103,13 @@ class Wallet:
         return self._contract
 
     def wait(self, transaction: str) -> Done | None:
-        """What became of a transaction that was not waited for; None where it was reverted."""
+        """Return what became of a transaction that was not waited for; None where it was reverted."""
         return self._sender.wait(transaction)
 
     # -- money ---------------------------------------------------------------------------------------------------------
 
     def balance(self, asset: str) -> int:
-        """What the account has of an asset, in its smallest unit."""
+        """Return what the account has of an asset, in its smallest unit."""
         return self._token(asset).balance(self.address)
 
     def approve(self, asset: str, amount: int, *, wait: bool = True) -> Done:
@@ -127,12 +127,12 @@ class Wallet:
     # -- purchases -----------------------------------------------------------------------------------------------------
 
     def order(self, plan: str, subscriber: str | None = None, salt: str | None = None) -> Order:
-        """An order of a plan, for this account or another, of which there is no other."""
+        """Return an order of a plan, for this account or another, of which there is no other."""
         addresses.plan_id(plan)
         return Order(plan, addresses.address(subscriber or self.address), salt or "0x" + secrets.token_hex(32))
 
     def purchase_id(self, order: Order) -> str:
-        """What the contract calls an order: each is bought once."""
+        """Return what the contract calls an order: each is bought once."""
         words = (self._sender.chain_id, self._contract.address, *_order(order))
         return to_hex(keccak(abi_encode(("uint256", "address", "uint256", "address", "bytes32"), words)))
 
@@ -165,7 +165,7 @@ class Wallet:
         return SignedOrder(order, self.address, valid_after, before, *signed)
 
     def relay(self, signed: SignedOrder, *, wait: bool = True) -> Bought:
-        """Buy what somebody has signed for, with the payer's money and this account's gas."""
+        """Buy an order that its payer has signed, with the payer's money and this account's gas."""
         authorization = (
             signed.payer,
             signed.valid_after,
@@ -188,12 +188,15 @@ class Wallet:
     # -- what was bought -----------------------------------------------------------------------------------------------
 
     def has_access(self, plan: str) -> bool:
-        """Whether this account has bought a plan and not asked to leave. What is left of it, the ledger knows."""
+        """Return True if this account has bought a plan and not asked to leave.
+
+        What is left of it, the ledger knows.
+        """
         return self._contract.has_access(self.address, addresses.plan_id(plan))
 
     def spendable(self, leaf: Leaf, proof: Sequence[str]) -> int:
-        """What an account has left of its money as of the last final root, in the asset's smallest unit, by its leaf
-        there. Raises CallReverted where the proof does not hold."""
+        """Return what an account has left of its money as of the last final root, in the asset's smallest unit, by its
+        leaf there. Raises CallReverted where the proof does not hold."""
         try:
             return self._contract.spendable(_leaf(leaf), _proof(proof))
         except CallReverted as refused:
@@ -202,7 +205,7 @@ class Wallet:
     # -- leaving -------------------------------------------------------------------------------------------------------
 
     def request_exit(self, plan: str, *, wait: bool = True) -> Done:
-        """Ask to leave a plan: the ledger freezes the account, for good."""
+        """Ask to leave a plan: the ledger freezes the account permanently."""
         return self._call("requestExit", addresses.plan_id(plan), wait=wait)
 
     def exit(self, leaf: Leaf, proof: Sequence[str], *, wait: bool = True) -> Done:
@@ -219,11 +222,11 @@ class Wallet:
         return self._call("claimUncharged", addresses.plan_id(plan), wait=wait)
 
     def refute(self, leaf: Leaf, proof: Sequence[str], *, wait: bool = True) -> Done:
-        """Show a leaf of the last final root that gives somebody's claim to have been charged nothing the lie."""
+        """Show a leaf of the last final root that refutes a claim to have been charged nothing."""
         return self._call("refuteUncharged", _leaf(leaf), _proof(proof), wait=wait)
 
     def exit_uncharged(self, plan: str, *, wait: bool = True) -> Done:
-        """Leave with all that was paid in, the exit delay after a claim that nobody has refuted."""
+        """Leave with all that was paid in, the exit delay after a claim that was not refuted."""
         return self._call("exitUncharged", addresses.plan_id(plan), wait=wait)
 
     # -- payouts and batches -------------------------------------------------------------------------------------------
@@ -256,7 +259,7 @@ class Wallet:
 
 @contextmanager
 def _encodable(name: str) -> Iterator[None]:
-    """What the ABI has no room for (a counter beyond 128 bits, say) is the caller's mistake."""
+    """Turn a value that the ABI has no room for (such as a counter beyond 128 bits) into an error of the caller."""
     from eth_abi.exceptions import EncodingError
     from web3.exceptions import MismatchedABI
 

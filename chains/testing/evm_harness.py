@@ -33,7 +33,8 @@ from ..evm.deploying import Delays, Roles, deploy_settlement, deploy_token, plan
 from ..evm.local import CHAIN_ID, DEV_ACCOUNTS, DevAccount, LocalChain
 from ..evm.local.anvil import Anvil
 from ..evm.local.tester import Tester
-from ..evm.node import Node, Reverted
+from ..evm.node import Node
+from ..evm.node_errors import CallReverted
 from ..evm.plugin import EvmPlugin
 from ..evm.sending import Sender
 from ..evm.tokens import Token
@@ -251,7 +252,7 @@ class LocalHarness(Harness):
 
     def reason(self, error: Exception) -> str:
         """The name of the contract's own error."""
-        found = reverts.read(error.data) if isinstance(error, Reverted) else None
+        found = reverts.read(error.data) if isinstance(error, CallReverted) else None
         return found.name if found else ""
 
     def purchase_again(self, chain: Chain, id: str) -> None:
@@ -286,7 +287,7 @@ class LocalHarness(Harness):
         wallet = self._wallet(chain.contract, subscriber)
         try:
             wallet.exit_uncharged(plan, wait=False)
-        except Reverted as error:
+        except CallReverted as error:
             if self.reason(error) != "UnchargedNotClaimed":
                 raise
             wallet.claim_uncharged(plan, wait=False)

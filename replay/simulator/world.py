@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from chains.outbox import Step
 from chains.testing import Harness
-from chains.watcher import Untaken
+from chains.watcher import RejectedFact
 from ledger.amounts import SECOND
 from ledger.commands import Command, CreatePlan, Give, Purchase, RegisterAgent
 from ledger.engine import Ledger
@@ -411,7 +411,7 @@ class World:
 
     def _finish(self, process: Process) -> set[str]:
         """Take in what the chain says and settle until nothing is left; the ids of what the ledger has no room for."""
-        untaken: Sequence[Untaken] = ()
+        untaken: Sequence[RejectedFact] = ()
         for _ in range(60):
             self.market.pass_time()
             untaken = process.watcher.sync()

@@ -224,8 +224,8 @@ def test_a_read_that_got_no_answer_is_tried_again(script, failure):
     [
         (Http(500), "HTTP 500"),
         (Http(429, headers={"Retry-After": "0"}), "asked too much"),
-        (Http(401), "lets nobody in"),
-        (Http(404), "lets nobody in"),
+        (Http(401), "denies access"),
+        (Http(404), "denies access"),
         (Http(302, headers={"Location": "https://example.org/"}), "HTTP 302"),
         (Http(200, b"<html>welcome</html>"), "does not speak JSON-RPC"),
         (Http(200, b""), "does not speak JSON-RPC"),
