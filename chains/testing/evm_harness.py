@@ -57,6 +57,7 @@ _CONTRACTS = 1 << 20
 """For so many contracts subscribers have a purse."""
 
 _DEAR = Fees(most=10**11, priority=10**10)
+_TRANSFER = to_hex(keccak(b"Transfer(address,address,uint256)"))
 
 
 class LocalHarness(Harness):
@@ -386,9 +387,6 @@ class AnvilHarness(LocalHarness):
         """It is taken out of the pool."""
         chain.send(attempt)
         self._anvil.drop(attempt.transaction)
-
-
-_TRANSFER = to_hex(keccak(b"Transfer(address,address,uint256)"))
 
 
 def _topic(address: str) -> str:

@@ -119,7 +119,7 @@ def told(artifact: Path, folder: Path) -> subprocess.CompletedProcess[str]:
     shutil.copy(artifact, folder / "UsageSettlement.json")
     shutil.copy(SOURCES.parent / "artifacts" / "TestToken.json", folder)
     files = [str(HERE / f"test_contract_{name}.py") for name in RULES]
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *files]
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-n0", "-p", "no:cacheprovider", *files]
     environment = os.environ | {"TOLLBOOK_ARTIFACTS": str(folder)}
     return subprocess.run(command, env=environment, capture_output=True, text=True)
 
