@@ -206,14 +206,14 @@ class EvmChain(ContractView):
             stuck = last.nonce == latest and last.fees.are_low(base, free.fees.priority)
             return self._replacing(last, free.fees) if stuck else None
         if standing == "gone" and last.nonce >= latest:
-            wanted = last.hash not in self._unwanted and last.fees.most >= base
+            wanted = last.hash not in self._unwanted and last.fees.max_fee >= base
             # As it is, it is sent again by who has it.
             return None if same_step and wanted else self._replacing(last, free.fees)
         return free
 
     def _replacing(self, last: Sent, fees: Fees) -> Slot | None:
         raised = last.fees.raised().at_least(fees)
-        return None if self._max_fee is not None and raised.most > self._max_fee else Slot(last.nonce, raised)
+        return None if self._max_fee is not None and raised.max_fee > self._max_fee else Slot(last.nonce, raised)
 
     def _is_behind_a_gap(self, last: Sent, mine: Sequence[Sent], latest: int) -> bool:
         """Return True if it waits for a nonce that nothing of ours has that the node knows: a re-organisation took
@@ -224,7 +224,7 @@ class EvmChain(ContractView):
 
     def _sign(self, batch: Batch, data: bytes, slot: Slot, count: int) -> Attempt:
         gas = self._gas(batch, data)
-        has, needs = self._node.balance(self._account.address), gas * slot.fees.most
+        has, needs = self._node.balance(self._account.address), gas * slot.fees.max_fee
         if has < needs:
             raise ChainUnavailable(
                 f"the operator {self._account.address} has {has} of the coin's smallest unit, and the batch's gas may "
@@ -257,10 +257,10 @@ class EvmChain(ContractView):
 
     def _fees(self, base: int, priority: int) -> Fees:
         """Return the suggested fees: room for the base fee to double."""
-        most = 2 * base + priority
+        max_fee = 2 * base + priority
         if self._max_fee is not None:
-            most = min(most, self._max_fee)
-        return Fees(most, min(priority, most))
+            max_fee = min(max_fee, self._max_fee)
+        return Fees(max_fee, min(priority, max_fee))
 
     def send(self, attempt: Attempt) -> None:
         """Broadcast it; the same one again is harmless. One that the node does not want is not taken in, silently:

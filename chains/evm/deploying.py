@@ -89,9 +89,9 @@ def check_settlement(sender: Sender, roles: Roles, delays: Delays, *, with_token
     pay for it all.
     """
     codes = [settlement_code(roles, delays), *([token_code()] if with_token else [])]
-    most = sum(sender.quote(None, code).most for code in codes)
-    sender.check_can_pay(most)
-    return most
+    max_cost = sum(sender.quote(None, code).max_cost for code in codes)
+    sender.check_can_pay(max_cost)
+    return max_cost
 
 
 def deploy_settlement(sender: Sender, roles: Roles, delays: Delays = Delays()) -> Done:  # noqa: B008 - it is frozen

@@ -40,7 +40,7 @@ class _Mark(NamedTuple):
     facts: int
 
 
-class Scan:
+class FactScan:
     """The facts of one contract on the chain of that name."""
 
     def __init__(self, contract: SettlementContract, chain: str, logs: Logs) -> None:

@@ -53,9 +53,9 @@ class Quote(NamedTuple):
     fees: Fees
 
     @property
-    def most(self) -> int:
+    def max_cost(self) -> int:
         """The maximum cost, in the coin's smallest unit."""
-        return self.gas * self.fees.most
+        return self.gas * self.fees.max_fee
 
 
 class Sender:
@@ -101,15 +101,15 @@ class Sender:
         except CallReverted as refused:
             raise CallReverted(reason(refused), refused.data) from None
         base, priority = self.node.fees()
-        most = 2 * base + priority
-        if self._max_fee is not None and self._max_fee < most:
-            most = self._max_fee
-            if most < base:
+        max_fee = 2 * base + priority
+        if self._max_fee is not None and self._max_fee < max_fee:
+            max_fee = self._max_fee
+            if max_fee < base:
                 raise ChainUnavailable(
-                    f"a unit of gas costs {base} now, and may cost {most} at most",
+                    f"a unit of gas costs {base} now, and may cost {max_fee} at most",
                     "wait until it is cheaper, or allow more",
                 )
-        return Quote(estimate + estimate // GAS_MARGIN, Fees(most, min(priority, most)))
+        return Quote(estimate + estimate // GAS_MARGIN, Fees(max_fee, min(priority, max_fee)))
 
     def _transaction(self, to: str | None, data: bytes, value: int) -> TxParams:
         asked: TxParams = {"from": to_checksum_address(self.address), "data": data, "value": Wei(value)}
@@ -123,7 +123,7 @@ class Sender:
         """
         with self._sending:
             quote = self.quote(to, data, value)
-            self.check_can_pay(quote.most + value)
+            self.check_can_pay(quote.max_cost + value)
             raw, made = transactions.sign(
                 self._account,
                 chain_id=self._chain_id,

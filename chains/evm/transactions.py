@@ -27,7 +27,7 @@ from . import addresses
 class Fees(NamedTuple):
     """The fees of a unit of gas (EIP-1559), in the coin's smallest unit: the maximum, and the block maker's part."""
 
-    most: int
+    max_fee: int
     priority: int
 
     def raised(self) -> Fees:
@@ -37,12 +37,12 @@ class Fees(NamedTuple):
     def are_low(self, base: int, priority: int) -> bool:
         """Return True if a block with that base fee leaves its maker so little that an eighth more would be below what
         others give, if it can be in that block at all."""
-        left = min(self.priority, self.most - base)
+        left = min(self.priority, self.max_fee - base)
         return left < 0 or 9 * left < 8 * priority
 
     def at_least(self, other: Fees) -> Fees:
         """Return the higher of both, one by one."""
-        return Fees(max(self.most, other.most), max(self.priority, other.priority))
+        return Fees(max(self.max_fee, other.max_fee), max(self.priority, other.priority))
 
 
 class Sent(NamedTuple):
@@ -101,7 +101,7 @@ def sign(
             "value": value,
             "nonce": nonce,
             "gas": gas,
-            "maxFeePerGas": fees.most,
+            "maxFeePerGas": fees.max_fee,
             "maxPriorityFeePerGas": fees.priority,
         }
     )

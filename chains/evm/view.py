@@ -19,7 +19,7 @@ from ledger.settlement.messages import Stage as FoundStage
 from ..commitment import to_hex
 from . import addresses
 from .contract import Committed, Record, SettlementContract, Stage
-from .facts import MAX_TRIES, Scan
+from .facts import MAX_TRIES, FactScan
 from .logs import Logs, hash_of
 from .node import Header, Node
 from .node_errors import Contradiction
@@ -42,7 +42,7 @@ class ContractView:
     def __init__(self, node: Node, contract: SettlementContract, files: LeafFiles, chain_id: int) -> None:
         self._node, self._contract, self._files, self._chain_id = node, contract, files, chain_id
         self._logs = Logs(node, contract.address)
-        self._scan = Scan(contract, self.name, self._logs)
+        self._scan = FactScan(contract, self.name, self._logs)
         self._final = self._height = 0
         self._claims = Claims(("", ""), Counter())
 

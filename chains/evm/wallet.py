@@ -36,7 +36,7 @@ from .tokens import Token
 _HOUR = 3600
 
 
-class Order(NamedTuple):
+class PurchaseOrder(NamedTuple):
     """A purchase before it is made: a plan's id, for whom, and a salt that makes it unique (0x hex)."""
 
     plan: str
@@ -48,7 +48,7 @@ class SignedOrder(NamedTuple):
     """An order with an EIP-3009 authorization of `payer` for exactly its price, which buys this order and nothing else.
     It is valid between two Unix times, which do not belong to it."""
 
-    order: Order
+    order: PurchaseOrder
     payer: str
     valid_after: int
     valid_before: int
@@ -126,25 +126,27 @@ class Wallet:
 
     # -- purchases -----------------------------------------------------------------------------------------------------
 
-    def order(self, plan: str, subscriber: str | None = None, salt: str | None = None) -> Order:
+    def order(self, plan: str, subscriber: str | None = None, salt: str | None = None) -> PurchaseOrder:
         """Return an order of a plan, for this account or another, of which there is no other."""
         addresses.plan_id(plan)
-        return Order(plan, addresses.address(subscriber or self.address), salt or "0x" + secrets.token_hex(32))
+        return PurchaseOrder(plan, addresses.address(subscriber or self.address), salt or "0x" + secrets.token_hex(32))
 
-    def purchase_id(self, order: Order) -> str:
+    def purchase_id(self, order: PurchaseOrder) -> str:
         """Return what the contract calls an order: each is bought once."""
         words = (self._sender.chain_id, self._contract.address, *_order(order))
         return to_hex(keccak(abi_encode(("uint256", "address", "uint256", "address", "bytes32"), words)))
 
-    def purchase(self, order: Order | str, *, wait: bool = True) -> Bought:
+    def purchase(self, order: PurchaseOrder | str, *, wait: bool = True) -> Bought:
         """Buy an order, or a plan once more, for this account's money: the coin, or a token of which it has approved
         enough."""
-        order = order if isinstance(order, Order) else self.order(order)
+        order = order if isinstance(order, PurchaseOrder) else self.order(order)
         terms = self._terms(order.plan)
         value = _price(terms) if terms.token == addresses.COIN else 0
         return Bought(self.purchase_id(order), self._call("purchase", _order(order), value=value, wait=wait))
 
-    def sign_purchase(self, order: Order, *, valid_after: int = 0, valid_before: int | None = None) -> SignedOrder:
+    def sign_purchase(
+        self, order: PurchaseOrder, *, valid_after: int = 0, valid_before: int | None = None
+    ) -> SignedOrder:
         """Authorize an order's price (EIP-3009), so that anyone may relay it, within an hour unless times are given.
 
         Nothing is sent. Raises BadData for a plan that is sold for the coin, and for a token that is no EIP-3009 one.
@@ -275,7 +277,7 @@ def _price(terms: PlanTerms) -> int:
     return sum(share.amount for share in terms.shares)
 
 
-def _order(order: Order) -> tuple[int, str, bytes]:
+def _order(order: PurchaseOrder) -> tuple[int, str, bytes]:
     return addresses.plan_id(order.plan), order.subscriber, bytes.fromhex(order.salt.removeprefix("0x"))
 
 

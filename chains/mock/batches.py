@@ -13,7 +13,7 @@ from .node import MockNode, raised
 from .transactions import Call, ExecuteCall, Transaction
 
 
-class Slot(NamedTuple):
+class NonceAndFee(NamedTuple):
     """The nonce and the fee of a transaction that is to be signed."""
 
     nonce: int
@@ -54,7 +54,7 @@ def prepare(node: MockNode, batch: Batch, attempts: Sequence[Attempt]) -> Attemp
         return None
     own = [attempt for attempt in attempts if attempt.number == batch.number]
     taken = [transactions.read(attempt.raw).nonce or 0 for attempt in attempts]
-    free = Slot(max(node.next_nonce, *(nonce + 1 for nonce in taken), 0), node.pending.base_fee)
+    free = NonceAndFee(max(node.next_nonce, *(nonce + 1 for nonce in taken), 0), node.pending.base_fee)
     slot = _slot_after(node, transactions.read(own[-1].raw), call, free) if own else free
     if slot is None:
         return None
@@ -63,18 +63,18 @@ def prepare(node: MockNode, batch: Batch, attempts: Sequence[Attempt]) -> Attemp
     return Attempt(batch.number, count, signed.raw, signed.hash)
 
 
-def _slot_after(node: MockNode, last: Transaction, call: Call, free: Slot) -> Slot | None:
+def _slot_after(node: MockNode, last: Transaction, call: Call, free: NonceAndFee) -> NonceAndFee | None:
     """Return the nonce and fee of what follows a batch's last transaction; None where it is best to wait."""
     if _is_behind_a_gap(node, last):
-        return Slot(node.next_nonce, free.fee)  # the same batch once more: the number is taken once, by either
+        return NonceAndFee(node.next_nonce, free.fee)  # the same batch once more: the number is taken once, by either
     stands, nonce = standing(node, last, node.final), last.nonce or 0
     if stands == "pending" and _is_best_left(node, last, call):
         return None
     if stands == "pending" and node.find(last.hash):
-        return Slot(nonce, max(free.fee, raised(last.fee)))
+        return NonceAndFee(nonce, max(free.fee, raised(last.fee)))
     if stands == "gone" and nonce >= node.next_nonce:
         fee = _fee_to_come_in(node, last)
-        return None if fee <= last.fee and type(last.call) is type(call) else Slot(nonce, fee)
+        return None if fee <= last.fee and type(last.call) is type(call) else NonceAndFee(nonce, fee)
     return free
 
 

@@ -34,7 +34,7 @@ from .faults import (
     SettleThenTimeOut,
     TimeOut,
 )
-from .node import Deployment, LastSent, Waiting
+from .node import LastSent, MockDeployment, Waiting
 from .shared import SharedNode
 from .storage import Storage
 from .transactions import CommitCall, Transaction
@@ -70,7 +70,7 @@ class MockChain(Users, Controls):
         lasting |= {"window": window, "exit_delay": exit_delay}
         given = {key: value for key, value in lasting.items() if value is not None}
         try:
-            deployment = msgspec.convert(given, Deployment)
+            deployment = msgspec.convert(given, MockDeployment)
         except msgspec.ValidationError as error:
             raise BadData(f"a chain and its contract have names: {error}") from error
         if not (deployment.name.startswith("mock:") and deployment.name[5:] and deployment.contract):

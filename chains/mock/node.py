@@ -13,7 +13,7 @@ from .state import Rules, State
 from .transactions import Call, CommitCall, Signed, SpendNonceCall, Transaction, hash_of, sign
 
 
-class Deployment(Rules, frozen=True, kw_only=True):
+class MockDeployment(Rules, frozen=True, kw_only=True):
     """The parameters of a chain, which never change; `finality` is the number of blocks on top that make one final."""
 
     name: str = "mock:local"
@@ -73,7 +73,7 @@ class MockNode:
     `stored` is the number up to which blocks are in the file as they are here.
     """
 
-    def __init__(self, deployment: Deployment) -> None:
+    def __init__(self, deployment: MockDeployment) -> None:
         self.deployment = deployment
         self.pending = PendingState()
         genesis = hash_of(f"{deployment.name} {deployment.contract}")

@@ -13,7 +13,7 @@ import msgspec
 
 from ledger.errors import BadData, ChainUnavailable, SendUnknown
 
-from .node import Deployment, MockBlock, MockNode, PendingState
+from .node import MockBlock, MockDeployment, MockNode, PendingState
 from .transactions import Transaction, read
 
 APPLICATION_ID = 0x4D6F636B  # "Mock"
@@ -40,7 +40,7 @@ class Version(NamedTuple):
 class Storage:
     """The chain in the file `where`, or in memory where there is none. Raises ChainUnavailable, or BadData."""
 
-    def __init__(self, where: Path | None, deployment: Deployment, given: frozenset[str] = frozenset()) -> None:
+    def __init__(self, where: Path | None, deployment: MockDeployment, given: frozenset[str] = frozenset()) -> None:
         self._where = "memory" if where is None else str(where)
         target = ":memory:" if where is None else f"file:{quote(str(where.absolute()))}?mode=rwc"
         with self._errors("open"):
@@ -141,7 +141,7 @@ class Storage:
             self._connection.execute("BEGIN IMMEDIATE")
             self._connection.execute("ROLLBACK")
 
-    def _deployed(self, deployment: Deployment, given: frozenset[str]) -> Deployment:
+    def _deployed(self, deployment: MockDeployment, given: frozenset[str]) -> MockDeployment:
         """Return the chain's own deployment; an empty file becomes a chain. What was `given` must be as it is there."""
         with self.writing():
             if not self._execute("SELECT count(*) FROM sqlite_master")[0][0]:
@@ -154,7 +154,7 @@ class Storage:
             marks = [self._execute(f"PRAGMA {name}")[0][0] for name in ("application_id", "user_version")]
             if marks != [APPLICATION_ID, FORMAT]:
                 raise BadData(f"{self._where} is not a mock chain of this release", "give the path of a mock chain")
-            found = _decode(self._execute("SELECT deployment FROM chain")[0][0], Deployment)
+            found = _decode(self._execute("SELECT deployment FROM chain")[0][0], MockDeployment)
         for name in given:
             there, here = getattr(found, name), getattr(deployment, name)
             if there != here:

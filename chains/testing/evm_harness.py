@@ -39,7 +39,7 @@ from ..evm.plugin import EvmPlugin
 from ..evm.sending import Sender
 from ..evm.tokens import Token
 from ..evm.transactions import Fees
-from ..evm.wallet import Order, Wallet
+from ..evm.wallet import PurchaseOrder, Wallet
 from ..leaves import abi_encode, keccak
 from . import Elsewhere, Harness
 from .gate import Gate
@@ -56,7 +56,7 @@ _COIN = 10**18
 _CONTRACTS = 1 << 20
 """For so many contracts subscribers have a purse."""
 
-_DEAR = Fees(most=10**11, priority=10**10)
+_DEAR = Fees(max_fee=10**11, priority=10**10)
 _TRANSFER = to_hex(keccak(b"Transfer(address,address,uint256)"))
 
 
@@ -79,7 +79,7 @@ class LocalHarness(Harness):
         self._stack = ExitStack()
         self._makers: dict[str, str] = {}
         self._wallets: dict[tuple[str, str], Wallet] = {}
-        self._orders: dict[str, Order] = {}
+        self._orders: dict[str, PurchaseOrder] = {}
         self._time = 0
         self._keys = {each.address: each.key for each in DEV_ACCOUNTS}
 

@@ -29,7 +29,7 @@ def test_a_transaction_that_the_base_fee_has_thrown_out_is_replaced_by_one_that_
     shop.open()
     stuck = shop.submit()
     assert shop.outbox.step() is Step.sent
-    set_base_fee(shop.anvil, stuck.fees.most + GWEI)
+    set_base_fee(shop.anvil, stuck.fees.max_fee + GWEI)
     shop.mine()
     shop.finish()
     first, second = shop.attempts()
@@ -44,7 +44,7 @@ def test_a_transaction_that_waits_below_the_base_fee_is_replaced(shop):
     shop.open()
     stuck = shop.submit()
     shop.outbox.step()
-    shop.faulty.always("eth_getBlockByNumber", with_base_fee(stuck.fees.most + 1))
+    shop.faulty.always("eth_getBlockByNumber", with_base_fee(stuck.fees.max_fee + 1))
     shop.until("submitted", mine=False)
     assert shop.outbox.step() is Step.wrote
     shop.faulty.always("eth_getBlockByNumber", None)
@@ -115,7 +115,7 @@ def test_no_more_is_offered_than_the_most_that_gas_may_cost(shop):
     shop.use(10)
     shop.open()
     stored = shop.submit()
-    assert stored.fees.most == most
+    assert stored.fees.max_fee == most
     assert stored.fees.priority <= most
     set_base_fee(shop.anvil, 3 * GWEI)
     shop.mine()

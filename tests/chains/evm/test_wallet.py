@@ -10,7 +10,7 @@ from chains.evm.local.anvil import INSTALL, find_anvil
 from chains.evm.node import Node
 from chains.evm.node_errors import CallReverted
 from chains.evm.sending import Done, Sender
-from chains.evm.wallet import Order, Wallet
+from chains.evm.wallet import PurchaseOrder, Wallet
 from ledger.errors import BadData, ChainUnavailable, SendUnknown
 from ledger.events import Leaf
 
@@ -130,7 +130,7 @@ def test_somebody_without_coin_buys_by_a_signature_that_another_relays(shop):
 
 def test_a_relayer_cannot_turn_the_money_to_another_order(shop):
     signed = shop.alice.sign_purchase(shop.alice.order(shop.plan))
-    other = Order(signed.order.plan, BOB.address, signed.order.salt)
+    other = PurchaseOrder(signed.order.plan, BOB.address, signed.order.salt)
     with pytest.raises(CallReverted, match="ERC3009InvalidSignature"):
         shop.bob.relay(signed._replace(order=other))
     assert shop.alice.balance(shop.asset) == PURSE
@@ -352,5 +352,5 @@ def test_a_sender_makes_contracts_and_says_what_they_would_cost(shop):
     done = sender.send(None, bytes.fromhex("600a600c600039600a6000f3602a60005260206000f3"))
     assert isinstance(done, Done)
     assert (shop.node.code(done.contract).hex(), done.gas <= quote.gas) == ("602a60005260206000f3", True)
-    assert done.cost <= quote.most
+    assert done.cost <= quote.max_cost
     assert plan_id(OWNER.address, "a") != plan_id(OWNER.address, "b")
