@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 from ledger.errors import ChainUnavailable, LedgerError
 
-from .extra import keep_depth, missing
-
-try:
+if TYPE_CHECKING:
     from web3.types import RPCResponse
-except ModuleNotFoundError as error:
-    raise missing(error) from error
-keep_depth()
 
 Reason: TypeAlias = Literal["funds", "fee", "nonce", "other"]
 """The reason of a rejected transaction: too little money, fees too low, its nonce spent by another, or any other."""

@@ -136,7 +136,6 @@ def test_what_a_harness_lacks_is_reported_as_not_tried() -> None:
         "the last root after a request serves": "the harness has no `request_exit`",
         "what a leaver took is spent": "the harness has no `request_exit`",
         "who asked to leave buys no more": "the harness has no `request_exit`",
-        "access follows purchases": "the harness has no `request_exit`",
         "a pause makes progress": "blocks do not come by themselves (`pauses` is 0)",
         "the leaf file is published": "the chain leads to no leaf files (`publishes`)",
         "chains of other names are others": "the harness has no `namesake`",
