@@ -6,7 +6,8 @@ import pytest
 from evm_machine import COIN, Reverted
 from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
-from settlement_honest import HonestSteps, the_last_customer_leaves, what_does_not_fit_is_in_the_next_batch
+from settlement_honest import HonestSteps
+from settlement_till import the_last_customer_leaves, what_does_not_fit_is_in_the_next_batch
 from settlement_world import ALICE, BOB, GUARDIAN, MALLORY, World
 from world_chain import HOUR, WorldChain, siblings
 
