@@ -51,8 +51,7 @@ BLOCK_TIME, WINDOW, FREEZE_DELAY, EXIT_DELAY = 5, 60, 30, 10**9
 
 _NAMES = {plan_id(PUBLISHER.address, name): name for name in ("small", "large")}
 _ELSEWHERE = CHAIN_ID + 1
-_FINALITY = 2
-_COIN = 10**18
+_FINALITY, _COIN = 2, 10**18
 _CONTRACTS = 1 << 20
 """For so many contracts subscribers have a purse."""
 
@@ -168,9 +167,8 @@ class LocalHarness(Harness):
         return self._connect(contract_of(chain), self._gate.url)
 
     def _connect(self, contract_ref: ContractRef, url: str) -> Chain:
-        return self.plugin.connect(
-            contract_ref, url=url, key=OPERATOR.key, leaves=self._leaves, tries=1, max_head_age=0
-        )
+        options = {"url": url, "key": OPERATOR.key, "leaves": self._leaves, "tries": 1, "max_head_age": 0}
+        return self.plugin.connect(contract_ref, **options)
 
     # -- blocks and time -----------------------------------------------------------------------------------------------
 
