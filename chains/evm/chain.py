@@ -263,8 +263,8 @@ class EvmChain(ContractView):
         return Fees(max_fee, min(priority, max_fee))
 
     def send(self, attempt: Attempt) -> None:
-        """Broadcast it; the same one again is harmless. One that the node does not want is not taken in, silently:
-        `confirm` tells. Raises ChainUnavailable, SendUnknown, or BadData for what `prepare` cannot have made."""
+        """Broadcast it; the same one again is harmless. One that the node rejects is dropped silently:
+        `confirm` shows it. Raises ChainUnavailable, SendUnknown, or BadData for what `prepare` cannot have made."""
         sent = transactions.check_is_for(attempt, self._chain_id, self.contract)
         try:
             self._node.send(attempt.raw)

@@ -296,7 +296,7 @@ class Node(Rpc):
             return found
 
     def _asked_for(self, log: LogReceipt, first: int, last: int, address: str | Sequence[str] | None) -> None:
-        """A node that overlooks the filter must not pass off another contract's logs."""
+        """Raise Contradiction for a log outside the filter: a node must not pass off another contract's logs."""
         wanted = [address] if isinstance(address, str) else address
         if wanted is not None and log["address"].lower() not in {each.lower() for each in wanted}:
             raise self._contradiction(f"asked for the logs of {wanted}, it answers with one of {log['address']}")

@@ -107,7 +107,7 @@ class LeafFiles:
 
 
 def _sync_names(folder: Path) -> None:
-    """A file that was moved to its name is there after a power cut once the folder itself is on the disk."""
+    """Sync the folder itself: only then is a renamed file still there after a power cut."""
     if os.name == "posix":
         opened = os.open(folder, os.O_RDONLY)
         try:

@@ -124,7 +124,7 @@ def _next_call(node: MockNode, batch: Batch) -> Call | None:
 
 
 def _fee_to_come_in(node: MockNode, lost: Transaction) -> int:
-    """Return the least fee with which the pool takes in, and a block holds, what has the nonce of a lost
+    """Return the least fee with which the pool and a block accept a transaction with the nonce of a lost
     transaction."""
     rivals = [each.transaction.fee for each in node.pending.pool if each.transaction.nonce == lost.nonce]
     return max(node.pending.base_fee, *(raised(fee) for fee in rivals), 0)

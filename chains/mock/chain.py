@@ -136,8 +136,8 @@ class MockChain(Users, Controls):
             return attempt
 
     def send(self, attempt: Attempt) -> None:
-        """Broadcast it; the same one again is harmless. One that the chain does not want is not taken in, silently:
-        `confirm` tells. Raises ChainUnavailable, SendUnknown, or BadData for what `prepare` cannot have made."""
+        """Broadcast it; the same one again is harmless. One that the chain rejects is dropped silently:
+        `confirm` shows it. Raises ChainUnavailable, SendUnknown, or BadData for what `prepare` cannot have made."""
         sent = transactions.read(attempt.raw)
         transactions.check_operators(sent.signed, contract_of(self), self._shared.published)
         with self._calling("send") as asked, self._shared.changing():
@@ -197,7 +197,7 @@ class MockChain(Users, Controls):
             return self._node.state.paid_out.get((receiver, asset), 0)
 
     def escrow(self, asset: str) -> int:
-        """Return what of the contract's money is nobody's due yet, in the asset's smallest unit."""
+        """Return the contract's money that is not due to receivers, in the asset's smallest unit."""
         with self._calling("escrow"):
             return self._node.state.escrow.get(asset, 0)
 

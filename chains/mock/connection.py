@@ -53,7 +53,7 @@ class Connection:
     def _calling(
         self, call: faults.Call, number: int = 0, transaction: Transaction | None = None
     ) -> Iterator[NodeCall]:
-        """A call of the ledger's, in which a fault may strike."""
+        """Run a call of the ledger, in which a scripted fault may strike."""
         with self._shared.lock:
             if not self._shared.now().pending.script:
                 yield NodeCall(None, False)

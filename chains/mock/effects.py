@@ -149,7 +149,7 @@ def _execute(state: State, number: int, transaction: str, block: int) -> None:
 
 
 def _cancel(state: State, number: int, reason: str, transaction: str, block: int) -> None:
-    """The batch keeps its number, and its digest stays in the chain of digests."""
+    """Cancel a batch: it keeps its number, and its digest stays in the chain of digests."""
     state.open.remove(number)
     state.batches[number] = msgspec.structs.replace(
         state.batches[number], stage="cancelled", reason=reason, transaction=transaction, block=block

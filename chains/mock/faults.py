@@ -53,7 +53,7 @@ class SettleThenTimeOut(_Scripted, frozen=True, tag="settle_then_time_out"):
 
 
 class TimeOut(_Scripted, frozen=True, tag="time_out"):
-    """`send` raises SendUnknown, and the transaction was never taken in."""
+    """`send` raises SendUnknown, and the transaction never reached the pool."""
 
 
 class Reorganise(_Scripted, frozen=True, tag="reorganise"):

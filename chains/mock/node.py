@@ -172,7 +172,7 @@ class MockNode:
     # -- blocks --------------------------------------------------------------------------------------------------------
 
     def mine(self, most: int | None = None) -> None:
-        """One block, with all that is ready or at most so many of it."""
+        """Mine one block, with all ready transactions or at most so many."""
         number = self.height + 1
         arrived = [waiting for waiting in self.pending.arriving if waiting.block <= number]
         self.pending.arriving = [waiting for waiting in self.pending.arriving if waiting.block > number]
@@ -186,7 +186,7 @@ class MockNode:
             self.mine(1)
 
     def steal_nonce(self) -> None:
-        """One block with a transaction by another holder of the operator's key."""
+        """Mine one block with a transaction by another holder of the operator's key."""
         self._seal([self.sign_for_operator(SpendNonceCall(), self.next_nonce, self.pending.base_fee)])
 
     def reorganise(self, depth: int, keep: bool) -> None:

@@ -132,7 +132,7 @@ class Storage:
             self._connection.close()
 
     def _write_ahead(self) -> None:
-        """One sync a change instead of several. SQLite does not wait for the lock that this needs, as it does for a
+        """Use the write-ahead log: one sync per change instead of several. SQLite does not wait for the lock that this needs, as it does for a
         transaction's: so one is waited for. Where others are always quicker the slower way is as safe."""
         for _ in range(10):
             with suppress(sqlite3.OperationalError):

@@ -82,14 +82,14 @@ class ExecuteCall(_Call, frozen=True, kw_only=True, tag="execute"):
 
 
 class CancelCall(_Call, frozen=True, kw_only=True, tag="cancel"):
-    """The guardian calls off a batch that is not executed."""
+    """The guardian cancels a batch that is not executed."""
 
     number: int
     reason: str
 
 
 class ChallengeCall(_Call, frozen=True, kw_only=True, tag="challenge"):
-    """Call off a batch by a leaf that charges more than its account ever paid in."""
+    """Cancel a batch by a leaf that charges more than its account ever paid in."""
 
     number: int
     leaf: Leaf

@@ -105,12 +105,12 @@ class Users(Connection):
             return due
 
     def cancel(self, number: int, reason: str) -> None:
-        """The guardian calls off a batch that is committed and not executed. Raises Reverted."""
+        """Cancel a batch, as guardian, that is committed and not executed. Raises Reverted."""
         with self._transacting(transactions.CancelCall(number=number, reason=reason)):
             pass
 
     def challenge(self, number: int, leaf: Leaf, proof: Sequence[str]) -> None:
-        """Anyone calls off a committed batch by a leaf that charges more than its account paid in. Raises Reverted."""
+        """Cancel a committed batch, as anyone, by a leaf that charges more than its account paid in. Raises Reverted."""
         with self._transacting(transactions.ChallengeCall(number=number, leaf=leaf, proof=tuple(proof))):
             pass
 
@@ -121,7 +121,7 @@ class Users(Connection):
 
     @contextmanager
     def _transacting(self, call: Call) -> Iterator[None]:
-        """A user's transaction and what is read after it, in one change. What is refused anyway waits for no lock."""
+        """Send a user's transaction, and read inside what follows from it, in one change. A refused call waits for no lock."""
         _refuse(self._shared.now(), call)
         with self._shared.changing():
             self._make(call)

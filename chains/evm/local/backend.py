@@ -138,7 +138,7 @@ class Backend(pyevm.PyEVMBackend):  # type: ignore[misc]  # eth-tester has no ty
     # -- time and the past ---------------------------------------------------------------------------------------------
 
     def set_next_time(self, timestamp: int) -> None:
-        """The block in the making gets this timestamp."""
+        """Set the timestamp of the next block, in seconds."""
         parent = pyevm._get_block_by_number(self.chain, "latest").header
         if timestamp <= parent.timestamp:
             raise RpcError(-32602, f"Timestamp error: {timestamp} is not later than the previous block's timestamp")

@@ -150,7 +150,7 @@ class LocalChain(ABC):
         self.ask("anvil_mine", hex(blocks))
 
     def set_next_time(self, timestamp: int) -> None:
-        """The next block, whenever it is mined, has this timestamp (seconds, later than the last block's)."""
+        """Set the timestamp of the next block (seconds, later than the last block's), whenever it is mined."""
         self.ask("evm_setNextBlockTimestamp", timestamp)
 
     def advance(self, seconds: int) -> None:
