@@ -132,8 +132,11 @@ class Storage:
             self._connection.close()
 
     def _write_ahead(self) -> None:
-        """Use the write-ahead log: one sync per change instead of several. SQLite does not wait for the lock that this needs, as it does for a
-        transaction's: so one is waited for. Where others are always quicker the slower way is as safe."""
+        """Use the write-ahead log: one sync per change instead of several.
+
+        SQLite does not wait for the lock that this needs, as it does for a transaction's, so the loop waits for one.
+        If other connections always get it first, the slower mode is as safe.
+        """
         for _ in range(10):
             with suppress(sqlite3.OperationalError):
                 self._connection.execute("PRAGMA journal_mode = WAL")

@@ -110,7 +110,7 @@ class Users(Connection):
             pass
 
     def challenge(self, number: int, leaf: Leaf, proof: Sequence[str]) -> None:
-        """Cancel a committed batch, as anyone, by a leaf that charges more than its account paid in. Raises Reverted."""
+        """Cancel a committed batch by a leaf that charges more than its account paid in. Raises Reverted."""
         with self._transacting(transactions.ChallengeCall(number=number, leaf=leaf, proof=tuple(proof))):
             pass
 
@@ -121,7 +121,7 @@ class Users(Connection):
 
     @contextmanager
     def _transacting(self, call: Call) -> Iterator[None]:
-        """Send a user's transaction, and read inside what follows from it, in one change. A refused call waits for no lock."""
+        """Send a user's transaction and read its effects inside, in one change. A refused call waits for no lock."""
         _refuse(self._shared.now(), call)
         with self._shared.changing():
             self._make(call)
