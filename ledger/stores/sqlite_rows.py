@@ -97,7 +97,7 @@ class SQLiteRows(ABC):
         """Raise Damaged for a row that STRICT and the triggers would refuse: a damaged page may hold one."""
         numbers = isinstance(first_seq, int) and isinstance(count, int) and first_seq >= 1 and 1 <= count < 2**32
         if not (numbers and isinstance(at, int) and isinstance(hash_, bytes) and isinstance(body, bytes)):
-            raise Damaged(f"{self.path}: the commit at {first_seq} is not one")
+            raise Damaged(f"{self.path}: the row of the commit at {first_seq} has invalid values")
 
 
 class SQLiteReader(SQLiteRows):
