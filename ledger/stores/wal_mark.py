@@ -24,7 +24,10 @@ CHECKPOINT_PAGES = 1_000
 """Pages in the write-ahead file, about, after which it is checkpointed; SQLite's own default."""
 
 MISSING = "its write-ahead file is missing: this may be a copy of the file alone, made while a writer had it open"
-MISSING_HINT = "commits may be lost: copy the log with `tollbook copy`, or accept what this file has with `tollbook copy --as-it-is`"
+MISSING_HINT = (
+    "commits may be lost: copy the log with `tollbook copy`, or accept what this file has with "
+    "`tollbook copy --as-it-is`"
+)
 
 _HEADER = 32  # bytes of a write-ahead file that has nothing in it
 _SET = "INSERT OR REPLACE INTO snapshots (seq, version) VALUES (-1, 'written ahead')"

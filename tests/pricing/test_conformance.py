@@ -571,7 +571,7 @@ def test_clocks_and_dice_are_put_back_even_when_something_is_raised() -> None:
         (["package:dimension=calls,size=10,credits=1"], 0, "package conforms\n"),
         (["package:dimension=calls"], 1, "is made: {'dimension': 'calls'} are refused: ValueError: package: size"),
         (["no_such_policy"], 2, "there is no pricing policy 'no_such_policy'"),
-        (["package:"], 2, "is not a policy"),
+        (["package:"], 2, "'package:' is not a policy"),
         ([], 2, "usage: "),
     ],
 )
