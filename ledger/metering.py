@@ -8,7 +8,8 @@ Entering raises PaymentRequired if the request is refused. Leaving without a fin
 an exception in the body. So does entering that is cancelled or interrupted, at whatever point: a command that was not
 begun is not executed, and an admitted request is released (by this thread, or by the leader of the queue; a task does
 not wait for it). Closing the ledger does that first; a release that cannot be written then ends at the request's
-deadline."""
+deadline.
+"""
 
 from __future__ import annotations
 

@@ -7,7 +7,8 @@ Invariant: for every event the legs of each unit sum to zero. So the whole journ
 
 An event does not repeat what an earlier one recorded (a release does not list what was held), so a `Journal` keeps what
 is open: holds, debts, the lots' terms, batches. The books are folded by `reducers`, the journal by legs: an audit
-compares the two results."""
+compares the two results.
+"""
 
 from __future__ import annotations
 
@@ -67,7 +68,8 @@ class Journal:
 
     `lots` has the credits in each of `STATES` by account and lot, `money` the amounts of the other legs by (unit,
     state, account, lot, receiver). Credits only move between the states of one lot, so they are posted as moves:
-    `moved` has those of the last event, and `paid` its legs of money."""
+    `moved` has those of the last event, and `paid` its legs of money.
+    """
 
     def __init__(self) -> None:
         self.lots: dict[int, dict[int, list[int]]] = {}
@@ -170,7 +172,7 @@ class Journal:
             self._repay(event.account, lot, money)
 
     def _reversed(self, seq: int, event: Reversed) -> None:
-        """Withdraw credits from the lot: first what is left, then what was spent, then what is held, which becomes
+        """Withdraw credits from the lot: first available ones, then spent ones, then held ones, which become
         debt.
 
         A lot that has not started has issued none yet: they are withdrawn when it starts.

@@ -1,5 +1,4 @@
-"""Command queue for group commit without a background thread: one of the queued callers leads, and hands over when
-done.
+"""Command queue for group commit without a background thread: one of the queued callers leads, then hands over.
 
 A single lock does not group under the GIL (1 to 2 commands a commit with 100 threads). Followers that each sleep on
 their own lock, and a leader that names its successor, do.
@@ -8,12 +7,14 @@ An interrupt (Ctrl-C, an exception from another thread) may come at any moment a
 progress depends on a cleanup that an interrupt could cut short:
 
 - The named leader is only a hint, by which new callers know that they may sleep. A leader needs the turn, a lock that
-is held by a plain `with` (the interpreter takes no interrupt between its body and its release). A caller that has slept
-for `WAKE_INTERVAL` while no leader had the turn leads, named or not; two leaders take turns. - A ticket is in the
-queue, or in the group of the leader with the turn, or in both; the group is kept until all of its tickets are answered.
-A leader that finds a group when it takes the turn answers it in place of the interrupted leader: with the outcomes
-which that leader decided, if the log has them; otherwise that nothing was written. - A caller that gives up an
-admission records that in one step (`CommandQueue.abandoned`), and the next leader undoes it."""
+  is held by a plain `with` (the interpreter takes no interrupt between its body and its release). A caller that has
+  slept for `WAKE_INTERVAL` while no leader had the turn leads, named or not; two leaders take turns.
+- A ticket is in the queue, or in the group of the leader with the turn, or in both; the group is kept until all of its
+  tickets are answered. A leader that finds a group when it takes the turn answers it in place of the interrupted
+  leader: with the outcomes which that leader decided, if the log has them; otherwise that nothing was written.
+- A caller that gives up an admission records that in one step (`CommandQueue.abandoned`), and the next leader undoes
+  it.
+"""
 
 from __future__ import annotations
 

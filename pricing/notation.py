@@ -7,7 +7,8 @@
 A value is an integer, a fraction (kept as text, since JSON has no fractions) or a word; `none`, `true` and `false` are
 JSON's constants. A dotted key is a key in a map: the first dot ends the option's name and the rest is the dimension;
 for `models` the next dot ends the model's name. `tiers` are `UPTO@UNIT+FLAT`, the flat fee optional, separated by
-slashes. Text with a dot, comma or other separator, or that would be read as another value, is quoted as in JSON."""
+slashes. Text with a dot, comma or other separator, or that would be read as another value, is quoted as in JSON.
+"""
 
 from __future__ import annotations
 

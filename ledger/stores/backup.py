@@ -40,7 +40,8 @@ def copy_log(
     is missing is copied, too: the copy has the commits of the file alone.
 
     Raises NotFound, NotALog or WrongVersion as opening does; AlreadyExists; LogError if `to` cannot be written; and
-    Damaged if the write-ahead file is missing, or the copy does not end as the log does."""
+    Damaged if the write-ahead file is missing, or the copy does not end as the log does.
+    """
     _check_free(to)
     with closing(SQLiteStore(log, read_only=True, warn=False)) as store, _new_file(to) as part:
         if store.incomplete and not as_it_is:
@@ -52,9 +53,9 @@ def copy_log(
             _back_up(source, part, to, progress)
         with closing(SQLiteStore(part, read_only=True)) as copy:
             head = copy.head()
-            found = copy._execute(_LAST)
+            last = copy._execute(_LAST)
             commits = copy._execute("SELECT count(*) FROM commits")[0][0]
-            same = copy.id == store.id and found == ([] if expected is None else [expected])
+            same = copy.id == store.id and last == ([] if expected is None else [expected])
         if not same:
             raise Damaged(f"the copy of {log} ends at {head.seq}, but the log did not")
     return Copied(head, commits)

@@ -12,7 +12,7 @@ import time
 import uuid
 import warnings
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +37,10 @@ from .sqlite_rows import (
     SQLiteRows,
     file_uri,
     locked_or,
+    opening_error,
     reading_error,
     reading_uri,
+    remove_side_files,
     snapshot_digest,
 )
 from .wal_mark import (
@@ -76,7 +78,8 @@ class SQLiteStore(SQLiteRows):
 
     Raises NotFound, NotALog, WrongVersion or Locked. Raises Damaged for a log that is opened to be written and whose
     write-ahead file with commits is missing, since new commits would follow an older head than the acknowledged one.
-    Such a log can be read: `incomplete` is True then, and `warn` makes it an `IncompleteLog` warning."""
+    Such a log can be read: `incomplete` is True then, and `warn` makes it an `IncompleteLog` warning.
+    """
 
     def __init__(self, where: str | Path, id: str | None = None, read_only: bool = False, warn: bool = True) -> None:
         self.path = Path(where)
@@ -94,7 +97,7 @@ class SQLiteStore(SQLiteRows):
             self._check_complete()
         except (sqlite3.DatabaseError, UnicodeError) as error:
             self.close()
-            raise _opening_error(self.path, error) from error
+            raise opening_error(self.path, error) from error
         except BaseException:
             self.close()
             raise
@@ -302,18 +305,18 @@ class SQLiteStore(SQLiteRows):
             clear_mark(self._open_connection())
             busy = self._execute("PRAGMA wal_checkpoint(TRUNCATE)")[0][0]
             at = 0 if commit is None else commit.first_seq
-            found = self._execute("SELECT hash FROM commits WHERE first_seq = ?", at)
-            if not found:
+            rows = self._execute("SELECT hash FROM commits WHERE first_seq = ?", at)
+            if not rows:
                 _sync_emptied_wal(self._file)
         except (sqlite3.Error, LogError, OSError) as second:
             self.close()
             raise OutcomeUnknown(f"the append failed ({error}), and so did reading the log again ({second})") from error
-        if found and commit is not None and found[0][0] != commit.hash:
+        if rows and commit is not None and rows[0][0] != commit.hash:
             raise Conflict("another process appended a commit meanwhile")
         if busy:
             self.close()
             raise OutcomeUnknown(f"the append failed ({error}), and a reader keeps it from being synced again")
-        if not found:
+        if not rows:
             raise self._not_written(error) from error
 
     def _roll_back_leftover(self, connection: sqlite3.Connection) -> None:
@@ -351,23 +354,11 @@ class SQLiteStore(SQLiteRows):
             try:
                 self._connect(create=False)
             except sqlite3.Error as error:
-                raise _opening_error(self.path, error) from error
+                raise opening_error(self.path, error) from error
             self._paused = False
         if self._connection is None:
             raise Closed("the ledger is closed")
         return self._connection
-
-
-def remove_side_files(path: Path) -> None:
-    """Remove the side files that SQLite makes to read a log in WAL mode and that a read-only connection leaves behind.
-
-    SQLite removes them when the last connection that may write is closed. An empty `-wal` has nothing that this could
-    write into the log, and while a writer has the log open this connection is not the last.
-    """
-    with suppress(OSError, sqlite3.Error, UnicodeError):  # SQLite quotes a damaged schema in its message
-        if write_ahead_file(path).stat().st_size == 0:
-            with closing(sqlite3.connect(file_uri(path, "rw"), uri=True, timeout=0)) as connection:
-                connection.execute("SELECT count(*) FROM sqlite_master")
 
 
 def _sync_emptied_wal(path: Path) -> None:
@@ -387,9 +378,10 @@ def _sync_emptied_wal(path: Path) -> None:
 def _set_wal_mode(connection: sqlite3.Connection) -> None:
     """Set the journal mode to WAL. Raises LogError if the mode does not change.
 
-    SQLite does not wait for this lock, so this function retries: several processes may create the same file at once.
+    SQLite does not wait for this lock, so this function retries: several processes may create a file together.
     Nor does SQLite raise if the disk fails here: it keeps another mode, in which a commit may return before it is
-    durable."""
+    durable.
+    """
     end = time.monotonic() + LOCK_SECONDS
     while True:
         try:
@@ -401,11 +393,3 @@ def _set_wal_mode(connection: sqlite3.Connection) -> None:
         time.sleep(0.005)
     if mode != "wal":
         raise LogError(f"the log cannot use write-ahead logging: its journal mode stays {mode}")
-
-
-def _opening_error(path: Path, error: Exception) -> LogError:
-    if getattr(error, "sqlite_errorname", "") == "SQLITE_NOTADB":
-        return NotALog(f"{path} is not an SQLite file")
-    if isinstance(error, sqlite3.OperationalError):
-        return locked_or(error, LogError(f"{path}: {error}", "check the path and its permissions"))
-    return NotALog(f"{path} is damaged or not a ledger: {error}")

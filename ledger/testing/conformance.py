@@ -10,7 +10,7 @@ class Failure(NamedTuple):
     """One case in which a rule is broken."""
 
     rule: str
-    found: str
+    detail: str
 
 
 class ConformanceError(AssertionError):
@@ -18,7 +18,7 @@ class ConformanceError(AssertionError):
 
     def __init__(self, failures: Iterable[Failure]) -> None:
         self.failures = tuple(failures)
-        super().__init__("\n".join(f"{rule}: {found}" for rule, found in self.failures))
+        super().__init__("\n".join(f"{rule}: {detail}" for rule, detail in self.failures))
 
     @property
     def rules(self) -> list[str]:

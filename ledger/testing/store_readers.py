@@ -101,7 +101,7 @@ def _continues(subject: Subject) -> Iterator[str]:
 
 
 def _closes_alone(subject: Subject) -> Iterator[str]:
-    """A closed reader says so; its store, and the other readers, are as they were."""
+    """A closed reader raises Closed; its store, and other readers, are unchanged."""
     store = subject.open()
     if not isinstance(store, ReadableStore):
         return

@@ -61,10 +61,10 @@ def grow(store: Store, counts: Iterable[int]) -> list[Commit]:
     return grown
 
 
-def differ(what: str, found: object, expected: object) -> Iterator[str]:
+def differ(what: str, actual: object, expected: object) -> Iterator[str]:
     """Yield a sentence if a value is not the expected one."""
-    if found != expected:
-        yield f"{what} is {short(found)}, not {short(expected)}"
+    if actual != expected:
+        yield f"{what} is {short(actual)}, not {short(expected)}"
 
 
 def short(value: object) -> str:

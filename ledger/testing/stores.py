@@ -39,19 +39,19 @@ def check(open_store: Open, *, again: Again | None = None, shared: bool = True) 
     for name, rule in RULES.items():
         if (again is None and rule in _NEED_REOPENING) or (not shared and rule in _NEED_TWO):
             continue
-        failures += [Failure(name, found) for found in _broken(rule, Subject(open_store, again))]
+        failures += [Failure(name, detail) for detail in _broken(rule, Subject(open_store, again))]
     if failures:
         raise ConformanceError(failures)
 
 
 def _broken(rule: Rule, subject: Subject) -> list[str]:
-    found: list[str] = []
+    details: list[str] = []
     try:
-        found.extend(islice(rule(subject), _EXAMPLES))
+        details.extend(islice(rule(subject), _EXAMPLES))
         subject.close()
     except Exception as error:  # noqa: BLE001 - foreign code: whatever it raises is the finding
-        found.append(f"it raised {type(error).__name__}: {error}")
-    return found
+        details.append(f"it raised {type(error).__name__}: {error}")
+    return details
 
 
 # -- one handle --------------------------------------------------------------------------------------------------------
@@ -126,10 +126,10 @@ def _keeps_bytes(subject: Subject) -> Iterator[str]:
     for name, kind, body in _bodies():
         commit = after(store.head(), body, kind)
         store.append(store.head(), commit)
-        found = list(store.read(commit.first_seq - 1))
-        yield from differ(name, found, [commit])
-        if found and any(type(part) is not bytes for part in (found[0].body, found[0].hash)):
-            yield f"{name} comes back as {type(found[0].body).__name__}, not as bytes"
+        actual = list(store.read(commit.first_seq - 1))
+        yield from differ(name, actual, [commit])
+        if actual and any(type(part) is not bytes for part in (actual[0].body, actual[0].hash)):
+            yield f"{name} comes back as {type(actual[0].body).__name__}, not as bytes"
     most = after(store.head(), count=2**32 - 1, at=253_402_300_799_999_999)
     store.append(store.head(), most)
     yield from differ("a commit of 2^32-1 events in the year 9999", list(store.read(most.first_seq)), [most])
@@ -139,11 +139,11 @@ def _keeps_bytes(subject: Subject) -> Iterator[str]:
 def _holds_many(subject: Subject) -> Iterator[str]:
     store = subject.open()
     commits = grow(store, (1 + number % 3 for number in range(_MANY)))
-    for place in (0, 1, 2, 3, _MANY - 1):
-        sequence = commits[place].first_seq - 1
-        found = [commit.first_seq for commit in store.read(sequence)]
+    for index in (0, 1, 2, 3, _MANY - 1):
+        sequence = commits[index].first_seq - 1
+        actual = [commit.first_seq for commit in store.read(sequence)]
         yield from differ(
-            f"what {_MANY} commits read after {sequence}", found, [commit.first_seq for commit in commits[place:]]
+            f"what {_MANY} commits read after {sequence}", actual, [commit.first_seq for commit in commits[index:]]
         )
 
 
@@ -158,9 +158,9 @@ def _keeps_snapshots(subject: Subject) -> Iterator[str]:
         for asked in ("1", "2", "3"):
             for upto in (None, *range(head.seq + 2)):
                 fitting = [kept for kept in saved if kept.version == asked and (upto is None or kept.seq <= upto)]
-                found = store.load_snapshot(asked, upto)
-                if found is not None and (not fitting or found != fitting[-1]):
-                    yield f"load_snapshot({asked!r}, {upto}) gives {short(found)}, not {short(fitting[-1:])}"
+                actual = store.load_snapshot(asked, upto)
+                if actual is not None and (not fitting or actual != fitting[-1]):
+                    yield f"load_snapshot({asked!r}, {upto}) gives {short(actual)}, not {short(fitting[-1:])}"
 
 
 def _snapshots_move_nothing(subject: Subject) -> Iterator[str]:
@@ -168,9 +168,9 @@ def _snapshots_move_nothing(subject: Subject) -> Iterator[str]:
     commits = grow(store, [1, 2])
     for body in (b"first", b"second"):  # also for the same sequence once more
         store.save_snapshot(Snapshot(commits[-1].last_seq, commits[-1].hash, "1", body))
-        found = store.load_snapshot("1")
-        if found is not None and found.body != body:
-            yield f"the snapshot that was saved last is not the one that is found: {short(found)}"
+        actual = store.load_snapshot("1")
+        if actual is not None and actual.body != body:
+            yield f"the snapshot that was saved last is not the one that is found: {short(actual)}"
         yield from differ("the head after a snapshot", store.head(), commits[-1].head)
         yield from differ("the log after a snapshot", list(store.read()), commits)
     commits += grow(store, [1])
@@ -247,11 +247,11 @@ def _reads_while_written(subject: Subject) -> Iterator[str]:
     writer = subject.open()
     commits = grow(writer, [1, 2, 1])
     reading = subject.again(writer).read(1)
-    found = [next(reading)]
+    actual = [next(reading)]
     commits += grow(writer, [2, 1])
-    found += reading
-    if found != commits[1 : 1 + len(found)] or len(found) < 2:
-        yield f"a read that another handle appended to gives {short(found)}"
+    actual += reading
+    if actual != commits[1 : 1 + len(actual)] or len(actual) < 2:
+        yield f"a read that another handle appended to gives {short(actual)}"
 
 
 def _one_wins(subject: Subject) -> Iterator[str]:
@@ -263,7 +263,7 @@ def _one_wins(subject: Subject) -> Iterator[str]:
     with ThreadPoolExecutor(2) as pool:
         for _ in range(_ROUNDS):
             head = one.head()
-            rivals = [after(head, b"[%d]" % place) for place in (1, 2)]
+            rivals = [after(head, b"[%d]" % number) for number in (1, 2)]
             entered = pool.map(_enters, handles, (head, head), rivals, (together, together))
             won = [rival for rival, wins in zip(rivals, entered, strict=True) if wins]
             if len(won) != 1:

@@ -85,7 +85,7 @@ def _dearest(subject: Subject) -> Iterator[str]:
         if type(dearest) is not int or dearest < 0:
             yield f"{case} the dearest {usage} is {dearest!r}, not a whole number of 0 or more"
         elif others and dearest < (most := sum(rise for rise, _ in ours)):
-            yield f"{case} the dearest {usage} is {dearest}, and in parts it comes to {most}"
+            yield f"{case} the dearest {usage} is {dearest}, and in parts it costs {most}"
         peak = attempt(policy.peak, span.before, span.more, span.labels)
         alone = attempt(policy.dearest, span.before, span.more, span.more, span.labels)
         if isinstance(peak, int) and alone != peak - totals[0]:

@@ -2,7 +2,8 @@
 
 Inside `patched_clocks(…)` the functions of `time`, the class methods of `datetime` that return the present time, and
 the generator of `random` behave as at another time. A name that a module imported (`from time import time`) is
-replaced, too, in the given modules. All of it is restored at the end. Other threads see the patches meanwhile."""
+replaced, too, in the given modules. All of it is restored at the end. Other threads see the patches meanwhile.
+"""
 
 from __future__ import annotations
 

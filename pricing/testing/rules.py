@@ -137,7 +137,7 @@ def _lines(subject: Subject) -> Iterator[str]:
             yield f"{case}, and its lines sum to {total}"
         for line in price.lines:
             if line.dimension is not None and line.units * Fraction(line.rate) != Fraction(line.credits):
-                yield f"{case}, with a line of {line.units} {line.dimension} at {line.rate} that says {line.credits}"
+                yield f"{case}, with a line of {line.units} {line.dimension} at {line.rate} for {line.credits}"
 
 
 def _alone(subject: Subject) -> Iterator[str]:

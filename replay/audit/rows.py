@@ -18,12 +18,8 @@ from ledger.folding import SNAPSHOT_VERSION
 from ledger.log import COLUMNS, TEXT, Snapshot, origin
 from ledger.plugins import Store
 from ledger.stores.schema import SCHEMA
-from ledger.stores.sqlite import (
-    APPLICATION_ID,
-    SQLiteStore,
-    remove_side_files,
-)
-from ledger.stores.sqlite_rows import LOCK_SECONDS, reading_uri
+from ledger.stores.sqlite import APPLICATION_ID, SQLiteStore
+from ledger.stores.sqlite_rows import LOCK_SECONDS, reading_uri, remove_side_files
 from ledger.stores.wal_mark import MISSING, misses_write_ahead_file
 
 _AT_ONCE = 1_000
