@@ -137,10 +137,10 @@ def test_every_code_of_the_tree_of_errors_is_the_contracts():
     assert {kind.code for kind in family(LedgerError)} <= CODES
 
 
-def test_the_traceback_is_for_those_who_ask(process, tmp_path, monkeypatch):
-    quiet = process("balance", tmp_path / "none.db")
+def test_the_traceback_is_for_those_who_ask(tollbook, tmp_path, monkeypatch):
+    quiet = tollbook("balance", tmp_path / "none.db")
     monkeypatch.setenv("TOLLBOOK_DEBUG", "1")
-    loud = process("balance", tmp_path / "none.db")
+    loud = tollbook("balance", tmp_path / "none.db")
     assert "Traceback" not in quiet.err
     assert loud.err.startswith("Traceback")
     assert loud.err.splitlines()[-1] == quiet.err.strip()
