@@ -783,7 +783,7 @@ def forgets_attempts(monkeypatch: Any) -> None:
 
 
 def forgets_unpaid(monkeypatch: Any) -> None:
-    monkeypatch.setattr(reducers, "_keep_unpaid", lambda account, escrow, change: None)
+    monkeypatch.setattr(reducers.purchases, "_keep_unpaid", lambda account, escrow, change: None)
 
 
 @pytest.mark.parametrize(
