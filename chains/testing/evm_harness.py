@@ -1,7 +1,7 @@
 """The conformance harnesses of EVM chains: one contract after the other, on a chain of this machine.
 
 python -m chains.testing chains.testing.evm_harness:TesterHarness        # eth-tester: from PyPI alone
-python -m chains.testing chains.testing.evm_harness:AnvilHarness         # anvil, which mines when it is told to
+python -m chains.testing chains.testing.evm_harness:AnvilHarness         # anvil, which mines when it is asked to
 """
 
 from __future__ import annotations
@@ -9,11 +9,14 @@ from __future__ import annotations
 import tempfile
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from ..evm import extra  # first: it knows the recursion limit, which the packages of Ethereum raise
+
+# isort: split
 from eth_account import Account
 from eth_account.typed_transactions.typed_transaction import TypedTransaction
 from eth_utils.address import to_checksum_address
@@ -33,15 +36,18 @@ from ..evm.deploying import Delays, Roles, deploy_settlement, deploy_token, plan
 from ..evm.local import CHAIN_ID, DEV_ACCOUNTS, DevAccount, LocalChain
 from ..evm.local.anvil import Anvil
 from ..evm.local.tester import Tester
-from ..evm.node import Node, Reverted
+from ..evm.node import Node
+from ..evm.node_errors import CallReverted
 from ..evm.plugin import EvmPlugin
 from ..evm.sending import Sender
 from ..evm.tokens import Token
 from ..evm.transactions import Fees
-from ..evm.wallet import Order, Wallet
+from ..evm.wallet import PurchaseOrder, Wallet
 from ..leaves import abi_encode, keccak
 from . import Elsewhere, Harness
 from .gate import Gate
+
+extra.keep_depth()
 
 OPERATOR, GUARDIAN, PUBLISHER, FUNDER, ALICE, BOB, SELLER, PLATFORM, *_ = DEV_ACCOUNTS
 
@@ -51,11 +57,10 @@ BLOCK_TIME, WINDOW, FREEZE_DELAY, EXIT_DELAY = 5, 60, 30, 10**9
 _NAMES = {plan_id(PUBLISHER.address, name): name for name in ("small", "large")}
 _ELSEWHERE = CHAIN_ID + 1
 _FINALITY = 2
-_COIN = 10**18
 _CONTRACTS = 1 << 20
 """For so many contracts subscribers have a purse."""
 
-_DEAR = Fees(most=10**11, priority=10**10)
+_DEAR = Fees(max_fee=10**11, priority=10**10)
 _TRANSFER = to_hex(keccak(b"Transfer(address,address,uint256)"))
 
 
@@ -78,7 +83,7 @@ class LocalHarness(Harness):
         self._stack = ExitStack()
         self._makers: dict[str, str] = {}
         self._wallets: dict[tuple[str, str], Wallet] = {}
-        self._orders: dict[str, Order] = {}
+        self._orders: dict[str, PurchaseOrder] = {}
         self._time = 0
         self._keys = {each.address: each.key for each in DEV_ACCOUNTS}
 
@@ -113,9 +118,7 @@ class LocalHarness(Harness):
         return self._asking(self._local)
 
     def _asking(self, local: LocalChain) -> Node:
-        node = Node(local.url)
-        self._stack.callback(node.close)
-        return node
+        return self._stack.enter_context(closing(Node(local.url)))
 
     @cached_property
     def _leaves(self) -> Path:
@@ -147,7 +150,7 @@ class LocalHarness(Harness):
 
     def _deploy(self, maker: str, node: Node, chain_id: int) -> str:
         """A contract by an account that has never sent anything: its address follows from the account."""
-        self._sender(FUNDER, node, chain_id).send(Account.from_key(maker).address, b"", _COIN)
+        self._sender(FUNDER, node, chain_id).send(Account.from_key(maker).address, b"", 10**18)
         roles = Roles(FUNDER.address, OPERATOR.address, GUARDIAN.address)
         delays = Delays(self._window_seconds, FREEZE_DELAY, EXIT_DELAY)
         return deploy_settlement(self._sender(maker, node, chain_id), roles, delays).contract
@@ -167,9 +170,8 @@ class LocalHarness(Harness):
         return self._connect(contract_of(chain), self._gate.url)
 
     def _connect(self, contract_ref: ContractRef, url: str) -> Chain:
-        return self.plugin.connect(
-            contract_ref, url=url, key=OPERATOR.key, leaves=self._leaves, tries=1, max_head_age=0
-        )
+        options = {"url": url, "key": OPERATOR.key, "leaves": self._leaves, "tries": 1, "max_head_age": 0}
+        return self.plugin.connect(contract_ref, **options)
 
     # -- blocks and time -----------------------------------------------------------------------------------------------
 
@@ -179,7 +181,7 @@ class LocalHarness(Harness):
         return self._time * SECOND
 
     def mine(self, chain: Chain) -> None:
-        """One block, some seconds after the last: a window does not last for ever."""
+        """One block, some seconds after the last: a window does not last permanently."""
         if self.window:
             self._local.advance(BLOCK_TIME)
         else:
@@ -252,7 +254,7 @@ class LocalHarness(Harness):
 
     def reason(self, error: Exception) -> str:
         """The name of the contract's own error."""
-        found = reverts.read(error.data) if isinstance(error, Reverted) else None
+        found = reverts.read(error.data) if isinstance(error, CallReverted) else None
         return found.name if found else ""
 
     def purchase_again(self, chain: Chain, id: str) -> None:
@@ -287,7 +289,7 @@ class LocalHarness(Harness):
         wallet = self._wallet(chain.contract, subscriber)
         try:
             wallet.exit_uncharged(plan, wait=False)
-        except Reverted as error:
+        except CallReverted as error:
             if self.reason(error) != "UnchargedNotClaimed":
                 raise
             wallet.claim_uncharged(plan, wait=False)
@@ -304,17 +306,13 @@ class LocalHarness(Harness):
 
     def namesake(self, chain: Chain) -> Chain:
         """The same account makes its first contract on another chain, too."""
-        contract = self._deploy(self._makers[chain.contract], self._far_node, _ELSEWHERE)
+        contract = self._deploy(self._makers[chain.contract], self._asking(self._far), _ELSEWHERE)
         assert contract == chain.contract
         return self._connect(ContractRef(self.elsewhere.chain, contract), self._far.url)
 
     @cached_property
     def _far(self) -> LocalChain:
         return self._stack.enter_context(self.start(_ELSEWHERE))
-
-    @cached_property
-    def _far_node(self) -> Node:
-        return self._asking(self._far)
 
     def cut_off(self, chain: Chain) -> AbstractContextManager[object]:
         """The gate is shut: who asks by it is refused, as if the node were down."""
@@ -361,7 +359,7 @@ class TesterHarness(LocalHarness):
 
 
 class AnvilHarness(LocalHarness):
-    """anvil, which mines when it is told to: what was sent waits in the pool."""
+    """anvil, which mines when it is asked to: what was sent waits in the pool."""
 
     def start(self, chain_id: int) -> LocalChain:
         """A process of its own. Raises ChainUnavailable where anvil is not installed."""
@@ -392,10 +390,10 @@ def _topic(address: str) -> str:
     return to_hex(abi_encode(("address",), (address,)))
 
 
-def _signed(told: Mapping[str, Any]) -> str:
+def _signed(reported: Mapping[str, Any]) -> str:
     """A mined transaction (EIP-1559) as its sender signed it, from what a node tells of it."""
     numbers = ("nonce", "maxPriorityFeePerGas", "maxFeePerGas", "gas", "value", "v", "r", "s")
-    fields: dict[str, Any] = {name: int(told[name], 16) for name in numbers}
-    to = to_checksum_address(told["to"]) if told["to"] else b""
-    fields |= {"type": 2, "chainId": CHAIN_ID, "to": to, "data": told["input"], "accessList": ()}
+    fields: dict[str, Any] = {name: int(reported[name], 16) for name in numbers}
+    to = to_checksum_address(reported["to"]) if reported["to"] else b""
+    fields |= {"type": 2, "chainId": CHAIN_ID, "to": to, "data": reported["input"], "accessList": ()}
     return HexBytes(TypedTransaction.from_dict(fields).encode()).to_0x_hex()

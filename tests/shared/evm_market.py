@@ -9,7 +9,8 @@ from chains.evm.local import CHAIN_ID, DEV_ACCOUNTS, LocalChain
 from chains.evm.local.anvil import Anvil
 from chains.evm.local.tester import Tester
 from chains.testing.evm_harness import AnvilHarness, LocalHarness, TesterHarness
-from ledger import ContractRef, CreatePlan
+from ledger import CreatePlan
+from ledger.events import ContractRef
 from ledger.plugins import Chain
 from replay.simulator.environment import BEGIN
 
@@ -30,7 +31,7 @@ class _Market(LocalHarness):
         super().close()
 
     def _connect(self, contract_ref: ContractRef, url: str) -> Chain:
-        """Mine a block when the outbox pauses."""
+        """Connect so that a block is mined when the outbox pauses."""
         chain = super()._connect(contract_ref, url)
         self._chains.append(chain)
         chain.pause = self._local.mine
