@@ -54,7 +54,7 @@ def batches(
     with opened(log) as store:
         history = History(store)
         books = books_at(store, seq=history.upto)
-        earned = money_of(store, books)
+        earned = money_of(store.read, books)
     selected = _on_chain(history.batches.told, chain)
     if json:
         shown = selected if limit is None else selected[-limit:]
