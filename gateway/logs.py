@@ -21,7 +21,7 @@ from ledger.folding import as_of
 from ledger.log import Entry, entries
 from ledger.plugins import Store, stores
 from ledger.readings import Reading
-from ledger.statements import Statement, StatementLine, statement
+from ledger.statements import Statement, StatementLine, Subject, statement
 from replay.reports.exports import Verified
 from replay.workload.moments import calendar_time
 
@@ -94,12 +94,12 @@ def statement_of(
     if start is not None and ((start.seq or 0) > now.seq or (upto is not None and (start.at or 0) > now.at)):
         raise UsageError(f"--from {begin} is later than the end of the statement", "swap --from and --as-of")
     subscriber = subscriber_in(now, subscriber)
+    if (account := now.number(subscriber, plan)) is None:
+        raise NotFound(f"{subscriber} has no account on {plan}", "`tollbook balance LOG` lists the accounts")
     known = takewhile(lambda entry: entry.seq <= now.seq, entries(store.read(0)))
     instants: dict[int, int] = {}
     pending = now.pending(subscriber, plan)
-    whole = statement(_noting(known, instants), subscriber, plan, now.at, pending, None)
-    if whole is None:
-        raise NotFound(f"{subscriber} has no account on {plan}", "`tollbook balance LOG` lists the accounts")
+    whole = statement(Subject(account, subscriber, plan, now.seq, now.at), _noting(known, instants), pending)
     return now, whole if start is None else _later(whole, start, instants)
 
 

@@ -41,10 +41,10 @@ from .events import Recorded, decode_one, encode
 from .folding import fold, latest_snapshot, snapshot_of
 from .forking import opening, register
 from .identity import referenced_seq
-from .log import Commit, Entry, Head, commit_hash, decode_commit, encode_commit, entries, origin
+from .log import Commit, Entry, Head, decode_commit, encode_commit, entries, origin
 from .plugins import HoldingStore, PausingStore, Store, stores
 from .queue import CommandQueue
-from .readings import Reading
+from .readers import check_follows, verified
 from .refusal_records import RefusalRecords
 from .refusals import Refusal, Refused
 from .tariffs import Tariffs
@@ -99,13 +99,6 @@ def _parts(commands: list[object]) -> Iterator[list[object]]:
         yield commands[begin:end]
 
 
-def _check_follows(seq: int, hash_: bytes, commit: Commit) -> None:
-    """Raise Damaged where a commit is not the one that was written after that sequence and hash."""
-    expected = commit_hash(hash_, commit.first_seq, commit.count, commit.at, commit.kind, commit.body)
-    if commit.first_seq != seq + 1 or commit.hash != expected:
-        raise Damaged(f"the log does not follow at sequence {commit.first_seq}")
-
-
 class _Group:
     """What a group of commands has come to so far: its events, and the requests that were refused."""
 
@@ -150,6 +143,7 @@ class Ledger(Views):
         self._decided: _Decided | None = None
         self._crowded = False  # whether another process wrote between the last two looks at the head
         self._last_read: list[Entry] = []
+        super().__init__(store, self._lock)
         with self._lock:
             register(self)
             self._load()
@@ -251,6 +245,7 @@ class Ledger(Views):
                     with suppress(LogError):  # a cache: without it the next opening takes longer
                         self._save_snapshot()
             finally:
+                self._readers.close()
                 self._store.close()
 
     def __enter__(self) -> Ledger:
@@ -391,12 +386,15 @@ class Ledger(Views):
 
     def _load(self) -> None:
         """The books from the latest snapshot, if one holds, and from what came after it."""
-        self._books, self._head, self._snapshot_seq = Books(), origin(self._store.id), 0
+        books, head, self._snapshot_seq = Books(), origin(self._store.id), 0
         if (cached := latest_snapshot(self._store)) is not None:
-            self._books, snapshot = cached
-            self._head = Head(snapshot.seq, snapshot.hash, self._books.at)
+            books, snapshot = cached
+            head = Head(snapshot.seq, snapshot.hash, books.at)
             self._snapshot_seq = snapshot.seq
-        self._stale = False
+        with self._books_lock:
+            self._stale = True  # until head and books are of one another
+            self._books, self._head = books, head
+            self._stale = False
         self._catch_up()
 
     def _catch_up(self) -> bool:
@@ -411,15 +409,17 @@ class Ledger(Views):
         if head.seq <= self._head.seq:  # what was read from it, and may have been acknowledged, is gone
             raise Damaged(f"the log ends at {head.seq} by now, and this ledger has read it up to {self._head.seq}")
         for commit in self._store.read(self._head.seq):
-            _check_follows(self._head.seq, self._head.hash, commit)
+            check_follows(self._head.seq, self._head.hash, commit)
             self._fold(commit, decode_commit(commit))
         return True
 
     def _fold(self, commit: Commit, events: list[Recorded]) -> None:
-        self._stale = True  # until the fold is whole: an interrupt in the middle of it must not leave half of it
-        fold(self._books, commit, events)
-        self._head = commit.head
-        self._stale = False
+        with self._books_lock:
+            self._stale = True  # until the fold is whole: an interrupt in the middle of it must not leave half of it
+            self._scans.keep(self._books, events)
+            fold(self._books, commit, events)
+            self._head = commit.head
+            self._stale = False
 
     def _save_snapshot(self) -> None:
         if self._head.seq:
@@ -429,22 +429,8 @@ class Ledger(Views):
     def _entry(self, seq: int) -> Entry:
         """One event, read again. Its whole commit is kept: who asks for one of a large commit asks for more of it."""
         if not self._last_read or not self._last_read[0].seq <= seq <= self._last_read[-1].seq:
-            self._last_read = list(entries([next(self._commits(seq - 1))]))
+            self._last_read = list(entries([next(verified(self._store, seq - 1))]))
         return self._last_read[seq - self._last_read[0].seq]
-
-    def _entries(self, after: int) -> Iterator[Entry]:
-        return (entry for entry in entries(self._commits(after)) if entry.seq > after)
-
-    def _commits(self, after: int) -> Iterator[Commit]:
-        """What was read when the ledger was opened, or was spared by a snapshot, read again and held to its hashes."""
-        before: Commit | None = None
-        for commit in self._store.read(after):
-            if before is None and commit.first_seq > 1:
-                before = next(self._store.read(commit.first_seq - 2))
-            known = origin(self._store.id).hash if before is None else before.hash
-            _check_follows(commit.first_seq - 1 if before is None else before.last_seq, known, commit)
-            before = commit
-            yield commit
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -458,11 +444,6 @@ class Ledger(Views):
         with self._locked():
             self._catch_up()
             yield
-
-    @contextmanager
-    def _now(self) -> Iterator[Reading]:
-        with self._current():
-            yield Reading(self._books, self._moment(writes=False)[0], self._tariffs)
 
     def _moment(self, writes: bool = True) -> tuple[int, int]:
         """The clock's time, never before the head's, and by how much the clock is behind that (0 where it is not).

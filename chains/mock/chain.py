@@ -270,7 +270,7 @@ class MockChain:
             raise BadData(f"{id!r} cannot be the id of a purchase", "give one that does not begin with exit:")
         for receiver, amount in shares.items():
             _check_name(receiver)
-            if not is_whole(amount, most=None):
+            if not is_whole(amount, maximum=None):
                 raise BadData(f"a share is a whole number, 0 or more, not {amount!r}")
         with self._shared.changing():
             order = transactions.Purchase(
@@ -330,6 +330,11 @@ class MockChain:
     def challenge(self, number: int, leaf: Leaf, proof: Sequence[str]) -> None:
         """Anyone calls off a committed batch by a leaf that charges more than its account paid in. Raises Reverted."""
         with self._doing(transactions.Challenge(number=number, leaf=leaf, proof=tuple(proof))):
+            pass
+
+    def call(self, call: Call) -> None:
+        """Make any call of the contract, by anyone. Raises Reverted where the contract refuses it."""
+        with self._doing(call):
             pass
 
     # -- what a test makes happen --------------------------------------------------------------------------------------

@@ -55,7 +55,7 @@ def overwritten(log):
     ],
 )
 def test_each_error_has_its_code_and_says_what_to_do(tollbook, shop, tmp_path, monkeypatch, code, words):
-    monkeypatch.setitem(sys.modules, "gateway.demo.evm_till", None)  # as where the packages of EVM chains are missing
+    monkeypatch.setitem(sys.modules, "gateway.demo.evm_escrow", None)  # as where the packages of EVM chains are missing
     (tmp_path / "trace.csv").write_text("timestamp,input_tokens\n2023-11-16T18:00:00Z,many\n")
     (tmp_path / "empty").touch()
     places = {"log": shop.log, "folder": tmp_path, "trace": tmp_path / "trace.csv", "empty": tmp_path / "empty"}
