@@ -15,7 +15,7 @@ _MAX_SHOWN = 2
 _ONE_LINE = 32
 """Payouts of a batch that are longer than this get a row each."""
 
-_OURS = ("it was called off on the chain", "the chain has another batch", "batch ")
+_OURS = ("it was cancelled on the chain", "it was called off on the chain", "the chain has another batch", "batch ")
 """Beginnings of the reasons that the outbox and the ledger give for a failed batch; others are the chain's text."""
 
 
