@@ -47,7 +47,7 @@ from .commands import (
     Withdraw,
 )
 from .engine import Answer, Ledger, Outcome
-from .errors import LedgerError, PaymentRequired
+from .errors import LedgerError
 from .events import (
     ContractRef,
     CreditsLimit,
@@ -63,7 +63,7 @@ from .events import (
 )
 from .log import Entry, Head
 from .readings import Balance, BatchReading, Earned, LotReading, Reading, RequestReading
-from .refusals import Reason, Refused
+from .refusals import PaymentRequired, Reason, Refused
 from .settlement.messages import Attempt, Batch, Commitment, ExitPaid, ExitRequested, Found, PurchaseMade
 from .statements import Amounts, Explanation, Statement
 

@@ -41,7 +41,17 @@ from .events import Recorded, decode_one, encode
 from .folding import fold, latest_snapshot, snapshot_of
 from .forking import opening, register
 from .identity import referenced_seq
-from .log import Commit, Entry, Head, commit_hash, decode_commit, encode_commit, entries, origin
+from .log import (
+    Commit,
+    Entry,
+    Head,
+    check_successor,
+    decode_commit,
+    encode_commit,
+    entries,
+    follow_store,
+    origin,
+)
 from .plugins import HoldingStore, PausingStore, Store, stores
 from .queue import CommandQueue
 from .readings import Reading
@@ -97,13 +107,6 @@ def _parts(commands: list[object]) -> Iterator[list[object]]:
     starts = [place for place, command in enumerate(commands) if isinstance(command, OpenSettlement) and place]
     for begin, end in pairwise((0, *starts, len(commands))):
         yield commands[begin:end]
-
-
-def _check_follows(seq: int, hash_: bytes, commit: Commit) -> None:
-    """Raise Damaged where a commit is not the one that was written after that sequence and hash."""
-    expected = commit_hash(hash_, commit.first_seq, commit.count, commit.at, commit.kind, commit.body)
-    if commit.first_seq != seq + 1 or commit.hash != expected:
-        raise Damaged(f"the log does not follow at sequence {commit.first_seq}")
 
 
 class _Group:
@@ -411,7 +414,7 @@ class Ledger(Views):
         if head.seq <= self._head.seq:  # what was read from it, and may have been acknowledged, is gone
             raise Damaged(f"the log ends at {head.seq} by now, and this ledger has read it up to {self._head.seq}")
         for commit in self._store.read(self._head.seq):
-            _check_follows(self._head.seq, self._head.hash, commit)
+            check_successor(self._head, commit)
             self._fold(commit, decode_commit(commit))
         return True
 
@@ -429,22 +432,11 @@ class Ledger(Views):
     def _entry(self, seq: int) -> Entry:
         """One event, read again. Its whole commit is kept: who asks for one of a large commit asks for more of it."""
         if not self._last_read or not self._last_read[0].seq <= seq <= self._last_read[-1].seq:
-            self._last_read = list(entries([next(self._commits(seq - 1))]))
+            self._last_read = list(entries([next(follow_store(self._store, seq - 1))]))
         return self._last_read[seq - self._last_read[0].seq]
 
     def _entries(self, after: int) -> Iterator[Entry]:
-        return (entry for entry in entries(self._commits(after)) if entry.seq > after)
-
-    def _commits(self, after: int) -> Iterator[Commit]:
-        """What was read when the ledger was opened, or was spared by a snapshot, read again and held to its hashes."""
-        before: Commit | None = None
-        for commit in self._store.read(after):
-            if before is None and commit.first_seq > 1:
-                before = next(self._store.read(commit.first_seq - 2))
-            known = origin(self._store.id).hash if before is None else before.hash
-            _check_follows(commit.first_seq - 1 if before is None else before.last_seq, known, commit)
-            before = commit
-            yield commit
+        return (entry for entry in entries(follow_store(self._store, after)) if entry.seq > after)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

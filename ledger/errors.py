@@ -1,7 +1,7 @@
 """What can go wrong, as one tree. A refusal of a command is not an error: it is a value (`refusals.Refused`).
 
 LedgerError
-├── PaymentRequired        a refusal, raised where raising is the natural form (context manager, decorator)
+├── PaymentRequired        a refused command, raised where raising is the natural form (in `refusals`)
 ├── BadData                input that cannot be read: a trace, an event, a parameter
 ├── UnknownPlugin          no policy, chain or store of that name is installed
 ├── MissingExtra           an optional part is not installed
@@ -24,11 +24,6 @@ LedgerError
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from .refusals import Refused
-
 
 class LedgerError(Exception):
     """Any failure of Tollbook. `hint` says what to do about it; `code` is the word of the command line's errors."""
@@ -40,17 +35,6 @@ class LedgerError(Exception):
         super().__init__(message)
         if hint is not None:
             self.hint = hint
-
-
-class PaymentRequired(LedgerError):
-    """A refused command, for callers who want an exception. `refused` has the reason and its facts."""
-
-    code = "refused"
-    hint = "see the reason and its facts"
-
-    def __init__(self, refused: Refused) -> None:
-        super().__init__(str(refused))
-        self.refused = refused
 
 
 class BadData(LedgerError):

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 
 from .commands import Charge, Extend, Release, Request
 from .engine import Answer, Ledger, Outcome
-from .errors import PaymentRequired
 from .events import Requested
 from .queue import ThreadTicket, outcomes_of
+from .refusals import PaymentRequired
 
 if TYPE_CHECKING:
     from .aio import AsyncLedger

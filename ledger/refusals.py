@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import msgspec
 
-from .errors import PaymentRequired
+from .errors import LedgerError
 
 
 class Reason(StrEnum):
@@ -98,6 +98,17 @@ class Refused(msgspec.Struct, frozen=True, gc=False):
     def unwrap(self) -> NoReturn:
         """Raise PaymentRequired with this refusal."""
         raise PaymentRequired(self)
+
+
+class PaymentRequired(LedgerError):
+    """Raised for a refused command where raising is the natural form. `refused` has the reason and its facts."""
+
+    code = "refused"
+    hint = "see the reason and its facts"
+
+    def __init__(self, refused: Refused) -> None:
+        super().__init__(str(refused))
+        self.refused = refused
 
 
 class Refusal(Exception):

@@ -15,7 +15,7 @@ import msgspec
 
 from ledger.errors import Damaged, LedgerError, NotALog
 from ledger.folding import SNAPSHOT_VERSION
-from ledger.log import COLUMNS, TEXT, Snapshot, origin
+from ledger.log import BINARY, TEXT, Snapshot, origin
 from ledger.plugins import Store
 from ledger.stores.schema import SCHEMA
 from ledger.stores.sqlite import (
@@ -202,7 +202,7 @@ class FileRows:
             (after, self._upto),
         )
         for first_seq, count, at, body_type, body, hash_type, hash_ in cursor:
-            kind = {b"text": TEXT, b"blob": COLUMNS}.get(body_type, 0)
+            kind = {b"text": TEXT, b"blob": BINARY}.get(body_type, 0)
             yield Row(first_seq, count, at, kind, body if kind else None, hash_ if hash_type == b"blob" else None)
 
     def _identify(self, path: Path) -> tuple[str, bytes]:

@@ -20,15 +20,12 @@ from ledger.events import (
     SettlementUnknown,
 )
 from ledger.log import Entry, entries
+from ledger.log.bodies import mentions
 from ledger.plugins import Store
 from ledger.readings import BatchReading
 from ledger.settlement.state import BatchState
 
 from .exports import Verified
-
-_SETTLEMENT = b'"settlement_', b"\\u"
-"""One of these stands in the body of a commit with an event about a batch: the others need not be decoded. Another
-writer of JSON may escape any letter."""
 
 
 class BatchTold(OnContract, msgspec.Struct, kw_only=True):
@@ -138,7 +135,7 @@ class History:
     def __init__(self, store: Store) -> None:
         self.batches = Batches()
         commits = Verified(store)
-        for entry in entries(commit for commit in commits if any(mark in commit.body for mark in _SETTLEMENT)):
+        for entry in entries(commit for commit in commits if mentions(commit.kind, commit.body, Settlement)):
             if isinstance(entry.event, Settlement):
                 self.batches.take(entry)
         self.upto = commits.upto

@@ -19,14 +19,13 @@ from ledger.errors import (
     Closed,
     LogError,
     OutcomeUnknown,
-    PaymentRequired,
     SendUnknown,
     SettlementStopped,
 )
 from ledger.folding import refold
 from ledger.log import Commit, Entry
 from ledger.readings import Reading
-from ledger.refusals import Reason, Refused
+from ledger.refusals import PaymentRequired, Reason, Refused
 
 from .customers import Customers
 from .disk import Disk

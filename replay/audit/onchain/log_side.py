@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from ledger.events import (
     ContractRef,
     EscrowFunding,
@@ -29,15 +27,11 @@ from ledger.events import (
     SettlementFailed,
     SettlementOpened,
     Withdrawn,
-    decode,
 )
-from ledger.log import TEXT
+from ledger.log.bodies import UNREADABLE, decode, mentions
 from ledger.plugins import Store
 
 from ..rows import Row, Unreadable, source
-
-_WORDS = (b'"plan_created"', b'"purchased"', b'"withdrawn"', b'"reversed"', b'"frozen"', b'"settlement_')
-"""What stands in every commit with an event that matters here, unless it is escaped."""
 
 
 @dataclass(slots=True)
@@ -133,13 +127,13 @@ class LogSide:
 
     def follow(self, row: Row) -> bool:
         """Take in a commit. False where it cannot be read."""
-        if row.kind != TEXT or row.body is None:
+        if row.body is None:
             return False
-        if b"\\" not in row.body and not any(word in row.body for word in _WORDS):
+        if not mentions(row.kind, row.body, *_RELEVANT):
             return True
         try:
-            events = decode(row.body)
-        except (msgspec.MsgspecError, ValueError, RecursionError):
+            events = decode(row.kind, row.body)
+        except UNREADABLE:
             return False
         for seq, event in enumerate(events, row.first_seq):
             self._take(seq, event)
@@ -217,6 +211,9 @@ _TAKES: dict[type[Event], Callable[[LogSide, int, Any], None]] = {
     SettlementFailed: LogSide._ended,
 }
 """By event, what it says of a contract; all others say nothing."""
+
+_RELEVANT = (PlanCreated, Purchased, Reversed, Frozen, Withdrawn, Settlement)
+"""The events of `_TAKES`, by base class where there is one."""
 
 
 def read(where: str | Path | Store, before: LogSide | None = None) -> LogSide:
