@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from . import auditing, folding, opening, rating, settling, sizes, writing
+from . import auditing, folding, opening, rating, reading, settling, sizes, writing
 from .figures import Comparison, Quantity
 from .workshop import Workshop
 
 
 def comparisons(workshop: Workshop) -> list[Comparison]:
     """What is timed."""
-    rooms = (writing, folding, opening, rating, auditing, settling)
+    rooms = (writing, reading, folding, opening, rating, auditing, settling)
     return [each for room in rooms for each in room.comparisons(workshop)]
 
 

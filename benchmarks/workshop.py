@@ -34,6 +34,7 @@ class Size:
     prices: int
     history: History
     long: History
+    reading: History
     settling: int
     holding_accounts: int
     holding_requests: int
@@ -49,6 +50,7 @@ SMALL = Size(
     prices=20,
     history=History(accounts=24, rounds=2, batch=24),
     long=History(accounts=24, rounds=2, batch=24),
+    reading=History(accounts=8, rounds=6, batch=4),
     settling=24,
     holding_accounts=20,
     holding_requests=60,
@@ -63,6 +65,7 @@ FULL = Size(
     prices=20_000,
     history=History(accounts=8_192, rounds=4, batch=8_192),
     long=History(accounts=8_192, rounds=40, batch=8_192),
+    reading=History(accounts=10_000, rounds=3_260, batch=100),
     settling=8_192,
     holding_accounts=100_000,
     holding_requests=1_000_000,

@@ -1,4 +1,4 @@
-"""What the commands answer in JSON, key by key as contract.md has it."""
+"""Readings of a log as the JSON answers of the gateway; keys are stable, and documented with the commands."""
 
 from __future__ import annotations
 
@@ -16,79 +16,79 @@ from replay.audit.findings import time_text
 
 
 def path_text(path: Path) -> str:
-    """A path as text, whatever bytes it is made of."""
+    """Return a path as text; bytes that are not UTF-8 are replaced."""
     return str(path).encode(errors="surrogateescape").decode(errors="replace")
 
 
 def as_of(reading: Reading) -> dict[str, Any]:
-    """The moment of a reading."""
+    """Return the sequence and time of a reading."""
     return {"seq": reading.seq, "at": time_text(reading.at)}
 
 
 def balances(log: Path, reading: Reading, accounts: Iterable[Balance]) -> dict[str, Any]:
-    """The answer of `balance`."""
-    return {"log": path_text(log), "as_of": as_of(reading), "accounts": [_account(each) for each in accounts]}
+    """Return the answer of `balance`."""
+    return {"log": path_text(log), "as_of": as_of(reading), "accounts": [_account(balance) for balance in accounts]}
 
 
 def _account(balance: Balance) -> dict[str, Any]:
     until = balance.access_until
     shape = msgspec.structs.asdict(balance) | {"access_until": None if until is None else time_text(until)}
-    return _where_any(shape)
+    return _without_empty(shape)
 
 
-def _where_any(shape: dict[str, Any]) -> dict[str, Any]:
-    """Units without a price are told where there are any."""
-    return shape if shape["unpriced"] else {name: value for name, value in shape.items() if name != "unpriced"}
+def _without_empty(shape: dict[str, Any]) -> dict[str, Any]:
+    """Leave out `unpriced` if no units lack a price."""
+    return shape if shape["unpriced"] else {key: value for key, value in shape.items() if key != "unpriced"}
 
 
-def statement(log: Path, reading: Reading, found: Statement, proof: dict[str, Any] | None = None) -> dict[str, Any]:
-    """The answer of `statement`."""
+def statement(log: Path, reading: Reading, account: Statement, proof: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return the answer of `statement`."""
     shape = {
         "log": path_text(log),
-        "account": found.account,
-        "subscriber": found.subscriber,
-        "plan": found.plan,
+        "account": account.account,
+        "subscriber": account.subscriber,
+        "plan": account.plan,
         "as_of": as_of(reading),
-        "opening": found.opening,
-        "lines": [_where_any(msgspec.structs.asdict(line) | {"at": time_text(line.at)}) for line in found.lines],
-        "closing": found.closing,
+        "opening": account.opening,
+        "lines": [_without_empty(msgspec.structs.asdict(line) | {"at": time_text(line.at)}) for line in account.lines],
+        "closing": account.closing,
         "proof": proof,
-        "unpriced": found.unpriced,
+        "unpriced": account.unpriced,
     }
-    return _where_any(shape)
+    return _without_empty(shape)
 
 
 def event(entry: Entry) -> dict[str, Any]:
-    """A line of `events`."""
+    """Return a line of `events`."""
     return {"seq": entry.seq, "at": time_text(entry.at), "event": msgspec.Raw(encode(entry.event))}
 
 
-def explanation(found: Explanation) -> dict[str, Any]:
-    """The answer of `explain`."""
-    tariff = {"version": found.tariff, "policy": found.policy, "parameters": found.parameters}
+def explanation(charge: Explanation) -> dict[str, Any]:
+    """Return the answer of `explain`."""
+    tariff = {"version": charge.tariff, "policy": charge.policy, "parameters": charge.parameters}
     shape = {
-        "charge": found.charge,
-        "at": time_text(found.at),
-        "account": found.account,
-        "subscriber": found.subscriber,
-        "plan": found.plan,
-        "request": found.request,
-        "final": found.final,
-        "usage": found.usage,
-        "labels": found.labels,
-        "before": found.before,
+        "charge": charge.charge,
+        "at": time_text(charge.at),
+        "account": charge.account,
+        "subscriber": charge.subscriber,
+        "plan": charge.plan,
+        "request": charge.request,
+        "final": charge.final,
+        "usage": charge.usage,
+        "labels": charge.labels,
+        "before": charge.before,
         "tariff": tariff,
-        "lines": [_line(line) for line in found.lines],
-        "credits": found.credits,
-        "shortfall": found.shortfall,
-        "recomputed": found.recomputed,
-        "agrees": found.agrees,
-        "draws": found.draws,
-        "adjustments": [_adjustment(entry) for entry in found.adjustments],
-        "net": found.net,
-        "unpriced": found.unpriced,
+        "lines": [_line(line) for line in charge.lines],
+        "credits": charge.credits,
+        "shortfall": charge.shortfall,
+        "recomputed": charge.recomputed,
+        "agrees": charge.agrees,
+        "draws": charge.draws,
+        "adjustments": [_adjustment(entry) for entry in charge.adjustments],
+        "net": charge.net,
+        "unpriced": charge.unpriced,
     }
-    return _where_any(shape)
+    return _without_empty(shape)
 
 
 def _line(line: Line) -> dict[str, Any]:

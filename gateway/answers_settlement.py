@@ -1,4 +1,4 @@
-"""What `settle` and `batches` answer in JSON, key by key as the contract has it."""
+"""Batches and money as the JSON answers of `settle` and `batches`; keys are stable."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from . import answers
 
 
 def settled(batch: BatchTold) -> dict[str, Any]:
-    """A batch in the answer of `settle`."""
+    """Return a batch in the answer of `settle`."""
     return {
         "number": batch.number,
         "asset": batch.asset,
@@ -32,7 +32,7 @@ def settled(batch: BatchTold) -> dict[str, Any]:
 
 
 def listed(batch: BatchTold) -> dict[str, Any]:
-    """A batch in the answer of `batches`."""
+    """Return a batch in the answer of `batches`."""
     return settled(batch) | {
         "chain": batch.chain,
         "contract": batch.contract,
@@ -44,25 +44,25 @@ def listed(batch: BatchTold) -> dict[str, Any]:
 
 
 def settle_answer(log: Path, chain: str, batches: Iterable[BatchTold], money: Iterable[Money]) -> dict[str, Any]:
-    """The answer of `settle`."""
+    """Return the answer of `settle`."""
     return {
         "log": answers.path_text(log),
         "chain": chain,
-        "batches": [settled(each) for each in batches],
-        "money": [money_answer(each) for each in money],
+        "batches": [settled(batch) for batch in batches],
+        "money": [money_answer(asset) for asset in money],
     }
 
 
 def batches_answer(log: Path, batches: Iterable[BatchTold], money: Iterable[Money]) -> dict[str, Any]:
-    """The answer of `batches`."""
+    """Return the answer of `batches`."""
     return {
         "log": answers.path_text(log),
-        "batches": [listed(each) for each in batches],
-        "money": [money_answer(each) for each in money],
+        "batches": [listed(batch) for batch in batches],
+        "money": [money_answer(asset) for asset in money],
     }
 
 
 def money_answer(money: Money) -> dict[str, Any]:
-    """An asset's money in the answers."""
+    """Return an asset's money in both answers."""
     oldest = money.oldest_unsettled
     return msgspec.structs.asdict(money) | {"oldest_unsettled": None if oldest is None else time_text(oldest)}

@@ -1,7 +1,7 @@
-"""Logs opened to be read, and what they say at a moment.
+"""Opens logs to be read, and reads balances and statements at a moment.
 
-Without a moment a reading is of the log's end: what stands in it, not what the wall clock has done to that since. The
-chain of hashes is checked on the way, so that the balance in a log that was changed is an error, not a number.
+Without a moment a reading is of the log's end, and does not include what time has changed since. The hash chain is
+checked while reading, so that a log that was changed gives an error, not a balance.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ledger.folding import as_of
 from ledger.log import Entry, entries
 from ledger.plugins import Store, stores
 from ledger.readings import Reading
-from ledger.statements import Statement, StatementLine, statement
+from ledger.statements import Statement, StatementLine, Subject, statement
 from replay.reports.exports import Verified
 from replay.workload.moments import calendar_time
 
@@ -29,42 +29,42 @@ from .errors import UsageError
 from .spelling import as_known
 
 
-class Moment(NamedTuple):
+class PointInTime(NamedTuple):
     """After a sequence, or at a time (UTC microseconds)."""
 
     seq: int | None
     at: int | None
 
 
-def moment(text: str) -> Moment:
-    """A moment as it is written on the command line."""
+def moment(text: str) -> PointInTime:
+    """Parse a moment: a sequence number, a time, or `now`. Raises UsageError for anything else."""
     if re.fullmatch("[0-9]{1,19}", text):
-        return Moment(int(text), None)
+        return PointInTime(int(text), None)
     if text == "now":
-        return Moment(None, time.time_ns() // 1000)
+        return PointInTime(None, time.time_ns() // 1000)
     try:
-        return Moment(None, calendar_time(text))
+        return PointInTime(None, calendar_time(text))
     except BadData as error:
-        hint = "give a sequence number, a time such as 2023-11-16T18:15:46.680590Z (UTC where it says no zone), or now"
+        hint = "give a sequence number, a time such as 2023-11-16T18:15:46.680590Z (UTC if it names no zone), or now"
         raise UsageError(str(error), hint) from error
 
 
 @contextmanager
 def opened(path: Path, warn: bool = True) -> Iterator[Store]:
-    """The log at `path`, to be read. Without `warn` one that lacks its write-ahead file is opened without a word."""
+    """Open the log at `path` to be read. With `warn`, a missing write-ahead file is a warning."""
     with closing(stores.get("sqlite")(path, read_only=True, warn=warn)) as store:
         yield store
 
 
 def within(store: Store, seq: int) -> None:
-    """Raise UsageError where the log ends before that sequence."""
+    """Raise UsageError if the log ends before that sequence."""
     if seq > (head := store.head().seq):
         raise UsageError(f"the log ends at sequence {head}, before {seq}", "give an earlier sequence")
 
 
 def reading(store: Store, text: str | None) -> Reading:
-    """The books at the moment that `text` says, or at the head."""
-    chosen = Moment(store.head().seq, None) if text is None else moment(text)
+    """Return the reading at the moment `text`, or at the head. Raises UsageError and Damaged."""
+    chosen = PointInTime(store.head().seq, None) if text is None else moment(text)
     if chosen.seq is not None:
         within(store, chosen.seq)
     for _ in Verified(store):
@@ -82,33 +82,36 @@ def subscriber_in(now: Reading, subscriber: str) -> str:
 def statement_of(
     store: Store, subscriber: str, plan: str, upto: str | None, begin: str | None
 ) -> tuple[Reading, Statement]:
-    """An account's statement from one moment to another: it opens with what one up to `begin` closes with. Where the
-    subscriber is an EVM address, it is found in any spelling, and the statement has the log's."""
+    """Return an account's statement up to the moment `upto`, and the reading there. With the moment `begin` it opens
+    with the closing balance of a statement up to `begin`. An EVM address is found in any spelling.
+
+    Raises UsageError for a moment that the log does not have, and NotFound for an account that it does not have.
+    """
     start = None if begin is None else moment(begin)
     if start is not None and start.seq is not None:
         within(store, start.seq)
     now = reading(store, upto)
     if start is not None and ((start.seq or 0) > now.seq or (upto is not None and (start.at or 0) > now.at)):
-        raise UsageError(f"--from {begin} is later than where the statement ends", "swap --from and --as-of")
+        raise UsageError(f"--from {begin} is later than the end of the statement", "swap --from and --as-of")
     subscriber = subscriber_in(now, subscriber)
+    if (account := now.number(subscriber, plan)) is None:
+        raise NotFound(f"{subscriber} has no account on {plan}", "`tollbook balance LOG` lists the accounts")
     known = takewhile(lambda entry: entry.seq <= now.seq, entries(store.read(0)))
     instants: dict[int, int] = {}
     pending = now.pending(subscriber, plan)
-    whole = statement(_noting(known, instants), subscriber, plan, now.at, pending, None)
-    if whole is None:
-        raise NotFound(f"{subscriber} has no account on {plan}", "`tollbook balance LOG` lists the accounts")
+    whole = statement(Subject(account, subscriber, plan, now.seq, now.at), _noting(known, instants), pending)
     return now, whole if start is None else _later(whole, start, instants)
 
 
 def _noting(known: Iterable[Entry], instants: dict[int, int]) -> Iterator[Entry]:
-    """Pass entries on, and note when those took place that were written only later."""
+    """Yield the entries, and note the instants of those that took effect before they were written."""
     for entry in known:
         if (instant := getattr(entry.event, "instant", None)) is not None:
             instants[entry.seq] = instant
         yield entry
 
 
-def _later(whole: Statement, start: Moment, instants: dict[int, int]) -> Statement:
+def _later(whole: Statement, start: PointInTime, instants: dict[int, int]) -> Statement:
     def before(line: StatementLine) -> bool:
         if start.at is not None:
             return instants.get(line.seq or 0, line.at) <= start.at

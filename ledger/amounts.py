@@ -1,4 +1,4 @@
-"""Whole amounts, and the one way in which an amount becomes parts.
+"""Amounts of credits and money as whole numbers, and how an amount is split into parts.
 
 Credits are whole numbers of a plan's smallest unit and fit in 64 bits. Money is a whole number of an asset's smallest
 unit, of any size (but see MAX_MONEY). Floats, booleans and decimals are not amounts.
@@ -12,18 +12,18 @@ MAX_CREDITS = 2**63 - 1
 """The largest amount of credits that an event, a balance or a meter may hold."""
 
 MAX_MONEY = 10**1000
-"""The largest amount of money that an event may hold: beyond any coin, and sums of it are still read by Python, which
-reads whole numbers of up to 4,300 digits."""
+"""The largest amount of money that an event may hold. Larger than any asset's supply, and sums of it stay below the
+4,300 digits that Python parses."""
 
 SECOND = 1_000_000
 """Microseconds in a second: all times in the log are UTC microseconds."""
 
 
 def split(total: int, weights: Sequence[int]) -> list[int]:
-    """Part `total` by `weights`: part i is ⌊total·Sᵢ/S⌋ − ⌊total·Sᵢ₋₁/S⌋, where Sᵢ are the prefix sums of the weights.
+    """Split `total` by `weights`: part i is ⌊total·Sᵢ/S⌋ − ⌊total·Sᵢ₋₁/S⌋, where Sᵢ are the prefix sums of the weights.
 
-    Invariant: the parts are never negative and always sum to the total. With all weights 0 there is nothing to part
-    by, so the last part takes the total.
+    Invariant: the parts are never negative and always sum to the total. If all weights are 0, the last part
+    is the total.
 
     Raises ValueError for a negative total or weight, or for no weights at all.
     """
@@ -41,27 +41,27 @@ def split(total: int, weights: Sequence[int]) -> list[int]:
     return parts
 
 
-def is_whole(value: object, least: int = 0, most: int | None = MAX_CREDITS) -> bool:
-    """Whether `value` is a whole number (not a bool, not a float) from `least` to `most`."""
-    return type(value) is int and value >= least and (most is None or value <= most)
+def is_whole(value: object, minimum: int = 0, maximum: int | None = MAX_CREDITS) -> bool:
+    """True if `value` is an int (not a bool, not a float) from `minimum` to `maximum`."""
+    return type(value) is int and value >= minimum and (maximum is None or value <= maximum)
 
 
 def check_credits(*amounts: int) -> None:
-    """Raises ValueError for what is not an amount of credits."""
+    """Raise ValueError unless every amount is an amount of credits."""
     for amount in amounts:
         if type(amount) is not int or not 0 <= amount <= MAX_CREDITS:
             raise ValueError(f"{amount!r} is not an amount of credits: a whole number from 0 to 2^63-1")
 
 
 def check_money(*amounts: int) -> None:
-    """Raises ValueError for what is not an amount of money."""
+    """Raise ValueError unless every amount is an amount of money."""
     for amount in amounts:
         if type(amount) is not int or not 0 <= amount <= MAX_MONEY:
             raise ValueError(f"{amount!r:.40} is not an amount of money: a whole number from 0 to 10^1000")
 
 
 def add_usage(left: Mapping[str, int], right: Mapping[str, int]) -> dict[str, int]:
-    """The sum of two usages, dimension by dimension; dimensions that come to 0 are left out."""
+    """Add two usages, dimension by dimension. Dimensions that sum to 0 are left out."""
     total = {**left}
     for dimension, units in right.items():
         total[dimension] = total[dimension] + units if dimension in total else units

@@ -1,9 +1,8 @@
-"""The machine's clock, and when it is not believed.
+"""The system's wall clock, checked against elapsed time.
 
-Everything that time does is written down and cannot be taken back: one reading a day ahead expires holds, closes
-windows and stops sales until that day has passed. So a wall clock that moved against the time that passed is asked
-again, and what it says is not written until it is right again, or an operator accepts it.
-"""
+Expiries are written to the log and cannot be undone: one reading a day ahead expires holds, closes windows and blocks
+new events until that day has passed. So a wall clock that jumped against elapsed time is read again, and its time is
+not written until it is right again or an operator accepts it."""
 
 from __future__ import annotations
 
@@ -17,22 +16,22 @@ from typing import TypeAlias
 from .errors import ClockMoved
 
 Clock: TypeAlias = Callable[[], int]
-"""Gives the time as UTC microseconds."""
+"""Returns the time as UTC microseconds."""
 
 MAX_MOVED = 60_000_000_000
-"""Nanoseconds by which a wall clock may move between two readings against the time that passed, and is believed."""
+"""Nanoseconds by which a wall clock may differ from the elapsed time between two readings and still be accepted."""
 
 
 def _elapsed_source() -> Clock:
-    """Nanoseconds since some fixed moment of this system's run, its sleep included; nobody can set them.
+    """Return a clock of nanoseconds since the system started, including sleep, which cannot be set.
 
     Sleep must count: otherwise a machine that wakes up would look like one whose clock was set ahead. Linux has
-    CLOCK_BOOTTIME for it (its CLOCK_MONOTONIC stands still meanwhile); macOS counts sleep in CLOCK_MONOTONIC, though
-    not in `time.monotonic`; elsewhere `time.monotonic` is what there is, and on Windows it counts sleep. A virtual
-    machine that its host paused or restored cannot be told from a clock that was set ahead: there an operator accepts.
-    """
+    CLOCK_BOOTTIME for it (its CLOCK_MONOTONIC stops during sleep); macOS counts sleep in CLOCK_MONOTONIC, though not in
+    `time.monotonic`; other systems only have `time.monotonic`, which counts sleep on Windows. A virtual machine that
+    its host paused or restored cannot be distinguished from a clock that was set ahead: an operator must accept its
+    clock."""
     name = {"linux": "CLOCK_BOOTTIME", "darwin": "CLOCK_MONOTONIC"}.get(sys.platform, "")
-    with suppress(AttributeError, OSError):  # it is not in this build of Python, or not in this kernel
+    with suppress(AttributeError, OSError):  # missing in this build of Python or in this kernel
         source = partial(time.clock_gettime_ns, getattr(time, name))
         source()
         return source
@@ -43,58 +42,59 @@ elapsed_time = _elapsed_source()
 
 
 class WallClock:
-    """A wall clock that is held to the time that passed since it was last believed.
+    """A wall clock that is checked against the time elapsed since its last accepted reading.
 
-    Called, it gives UTC microseconds. `wall` and `elapsed` are its two sources, in nanoseconds. The first reading is
-    believed; each one that is believed renews what the next is compared with, so that a clock that is slewed, or set by
-    some seconds now and then, is followed. Both sources are the system's, so a forked child goes on with what its
-    parent believed.
+    A call returns UTC microseconds. `wall` and `elapsed` are its two sources, in nanoseconds. The first reading is
+    accepted, and each accepted reading is the reference of the next, so that a clock that is slewed, or set by some
+    seconds now and then, is followed. Both sources are the system's, so a forked child keeps its parent's reference.
     """
 
-    __slots__ = ("_believed", "_elapsed", "_wall")
+    __slots__ = ("_accepted", "_elapsed", "_wall")
 
     def __init__(self, wall: Clock = time.time_ns, elapsed: Clock = elapsed_time) -> None:
         self._wall, self._elapsed = wall, elapsed
-        self._believed: tuple[int, int] | None = None  # wall and elapsed time, at the last reading that was believed
+        self._accepted: tuple[int, int] | None = None  # wall and elapsed time of the last accepted reading
 
     def __call__(self) -> int:
-        """The wall clock's time, in UTC microseconds.
+        """Return the wall clock's time in UTC microseconds.
 
-        Raises ClockMoved where it moved by more than `MAX_MOVED` against the time that passed.
+        Raises ClockMoved if it jumped by more than `MAX_MOVED` against elapsed time.
         """
-        now, moved = self._look()
+        now, moved = self._read()
         if moved:
             way = "ahead of" if moved > 0 else "behind"
             seconds = f"{abs(moved) // 1_000_000_000:,} s"
-            raise ClockMoved(f"the machine's clock is {seconds} {way} what has passed since it was last believed")
+            raise ClockMoved(f"the system clock jumped: it is {seconds} {way} the time elapsed since its last reading")
         return now // 1000
 
     def estimate(self) -> int:
-        """The time in UTC microseconds as far as it is known: while the clock is not believed, the last time that was,
-        and what has passed since. Never raises ClockMoved; good for readings, which write nothing."""
-        now, moved = self._look()
+        """Return the best estimate of the time in UTC microseconds: after a jump, the last accepted reading plus
+        elapsed time.
+
+        Never raises ClockMoved; for readings, which write nothing.
+        """
+        now, moved = self._read()
         return (now - moved) // 1000
 
     def accept(self) -> None:
-        """Believe the clock as it is now."""
-        self._believed = self._wall(), self._elapsed()
+        """Accept the clock as it is now."""
+        self._accepted = self._wall(), self._elapsed()
 
-    def _look(self, again: bool = True) -> tuple[int, int]:
-        """What the wall clock says, and by how much it moved too far, in nanoseconds; 0 where it is believed.
+    def _read(self, again: bool = True) -> tuple[int, int]:
+        """Return the wall clock's time and by how much it jumped, in nanoseconds; 0 if the reading is accepted.
 
-        It is asked `again` before it is doubted: a process that was stopped between the looks at its two sources sees
-        such a move once.
+        A jump is confirmed by reading `again`: a process that was stopped between the two readings sees one once.
         """
-        believed = self._believed
+        reference = self._accepted
         wall, elapsed = self._wall(), self._elapsed()
-        if believed is not None:
-            moved = wall - believed[0] - elapsed + believed[1]
+        if reference is not None:
+            moved = wall - reference[0] - elapsed + reference[1]
             if moved > MAX_MOVED or moved < -MAX_MOVED:
-                return self._look(False) if again else (wall, moved)
-        if self._believed is believed:  # nobody accepted another one meanwhile
-            self._believed = wall, elapsed
+                return self._read(False) if again else (wall, moved)
+        if self._accepted is reference:  # no other thread accepted one meanwhile
+            self._accepted = wall, elapsed
         return wall, 0
 
 
 system_clock = WallClock()
-"""The machine's clock, for all ledgers of this process that are given no other."""
+"""The system's clock, for all ledgers of this process that are given no other."""

@@ -1,8 +1,7 @@
-"""The books as they will be: what a group of commands has come to before any of it is written.
+"""Draft of the books: the state after a group's commands, before any of it is written.
 
-The books themselves are not touched, so a group that cannot be appended leaves nothing to undo. An account is copied
-only when a second command of the group looks at it: most groups touch most accounts once. The first command that is
-accepted needs no draft at all, and a lone command is a group of one.
+The books themselves do not change, so a failed append leaves nothing to undo. An account is copied only when a second
+command of the group reads it, since most groups touch most accounts once. The first accepted command needs no draft.
 """
 
 from __future__ import annotations
@@ -21,11 +20,12 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 _LATER = (Requested, Extended, Released, Charged)
-"""Events that only a later look at their account needs: nothing else can refer to them before they are written."""
+"""Events that are applied only when their account is read again: nothing else can refer to them before they are
+written."""
 
 
 class _Overlay(dict[K, V]):
-    """A dict over another: what is not here is read there, what is written or removed is so here only."""
+    """A dict over another: missing keys are read from the other; changes and removals are kept here only."""
 
     def __init__(self, under: dict[K, V]) -> None:
         super().__init__()
@@ -54,7 +54,10 @@ class _Overlay(dict[K, V]):
 
 
 class Draft(Books):
-    """Books over books. `record` takes the events of one command after the other."""
+    """Books over other books. `record` adds the events of one command after the other.
+
+    `waiting` are events not yet applied, by account; `copied` the accounts that this draft may change.
+    """
 
     waiting: dict[int, list[tuple[int, Recorded]]] = msgspec.field(default_factory=dict)
     copied: set[int] = msgspec.field(default_factory=set)
@@ -62,7 +65,7 @@ class Draft(Books):
 
     @classmethod
     def over(cls, books: Books, at: int) -> Draft:
-        """A draft of the next commit, at that time."""
+        """Return a draft of the next commit at time `at` (UTC microseconds)."""
         draft = cls(
             seq=books.seq,
             at=books.at,
@@ -85,7 +88,7 @@ class Draft(Books):
         return draft
 
     def account(self, number: int) -> Account:
-        """The account as it will be; the books' own where nothing of the group touched it (so only to be read)."""
+        """Return the account with the group's events applied. It may be the books' own: read it, do not change it."""
         waiting = self.waiting.pop(number, None)
         if waiting is None:
             return self.accounts[number]
@@ -97,7 +100,7 @@ class Draft(Books):
         return self.accounts[number]
 
     def record(self, event: Recorded) -> int:
-        """Add the next event; returns its sequence."""
+        """Add the next event. Return its sequence."""
         seq = self.seq + 1
         number = self.account_of(event)
         if isinstance(event, _LATER):
@@ -113,7 +116,7 @@ class Draft(Books):
             if not number:
                 self._own_catalogue()
             elif number > self.opened:
-                self.copied.add(number)  # it is new: the books have nothing of it
+                self.copied.add(number)  # a new account, which the books do not have
             else:
                 self.account(number)
                 self._own(number)
@@ -122,7 +125,7 @@ class Draft(Books):
         return seq
 
     def _own_catalogue(self) -> None:
-        """Copy what few events change and nearly all decisions read."""
+        """Copy the catalogue and the settlements, which few events change and nearly all decisions read."""
         if not self.owns_catalogue:
             self.owns_catalogue = True
             for name in ("plans", "agents", "agent_names", "settlings", "onchain"):

@@ -41,20 +41,9 @@ from .events import Recorded, decode_one, encode
 from .folding import fold, latest_snapshot, snapshot_of
 from .forking import opening, register
 from .identity import referenced_seq
-from .log import (
-    Commit,
-    Entry,
-    Head,
-    check_successor,
-    decode_commit,
-    encode_commit,
-    entries,
-    follow_store,
-    origin,
-)
+from .log import Commit, Entry, Head, check_successor, decode_commit, encode_commit, entries, follow_store, origin
 from .plugins import HoldingStore, PausingStore, Store, stores
 from .queue import CommandQueue
-from .readings import Reading
 from .refusal_records import RefusalRecords
 from .refusals import Refusal, Refused
 from .tariffs import Tariffs
@@ -153,6 +142,7 @@ class Ledger(Views):
         self._decided: _Decided | None = None
         self._crowded = False  # whether another process wrote between the last two looks at the head
         self._last_read: list[Entry] = []
+        super().__init__(store, self._lock)
         with self._lock:
             register(self)
             self._load()
@@ -254,6 +244,7 @@ class Ledger(Views):
                     with suppress(LogError):  # a cache: without it the next opening takes longer
                         self._save_snapshot()
             finally:
+                self._readers.close()
                 self._store.close()
 
     def __enter__(self) -> Ledger:
@@ -394,12 +385,15 @@ class Ledger(Views):
 
     def _load(self) -> None:
         """The books from the latest snapshot, if one holds, and from what came after it."""
-        self._books, self._head, self._snapshot_seq = Books(), origin(self._store.id), 0
+        books, head, self._snapshot_seq = Books(), origin(self._store.id), 0
         if (cached := latest_snapshot(self._store)) is not None:
-            self._books, snapshot = cached
-            self._head = Head(snapshot.seq, snapshot.hash, self._books.at)
+            books, snapshot = cached
+            head = Head(snapshot.seq, snapshot.hash, books.at)
             self._snapshot_seq = snapshot.seq
-        self._stale = False
+        with self._books_lock:
+            self._stale = True  # until head and books are of one another
+            self._books, self._head = books, head
+            self._stale = False
         self._catch_up()
 
     def _catch_up(self) -> bool:
@@ -419,10 +413,12 @@ class Ledger(Views):
         return True
 
     def _fold(self, commit: Commit, events: list[Recorded]) -> None:
-        self._stale = True  # until the fold is whole: an interrupt in the middle of it must not leave half of it
-        fold(self._books, commit, events)
-        self._head = commit.head
-        self._stale = False
+        with self._books_lock:
+            self._stale = True  # until the fold is whole: an interrupt in the middle of it must not leave half of it
+            self._scans.keep(self._books, events)
+            fold(self._books, commit, events)
+            self._head = commit.head
+            self._stale = False
 
     def _save_snapshot(self) -> None:
         if self._head.seq:
@@ -434,9 +430,6 @@ class Ledger(Views):
         if not self._last_read or not self._last_read[0].seq <= seq <= self._last_read[-1].seq:
             self._last_read = list(entries([next(follow_store(self._store, seq - 1))]))
         return self._last_read[seq - self._last_read[0].seq]
-
-    def _entries(self, after: int) -> Iterator[Entry]:
-        return (entry for entry in entries(follow_store(self._store, after)) if entry.seq > after)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -450,11 +443,6 @@ class Ledger(Views):
         with self._locked():
             self._catch_up()
             yield
-
-    @contextmanager
-    def _now(self) -> Iterator[Reading]:
-        with self._current():
-            yield Reading(self._books, self._moment(writes=False)[0], self._tariffs)
 
     def _moment(self, writes: bool = True) -> tuple[int, int]:
         """The clock's time, never before the head's, and by how much the clock is behind that (0 where it is not).

@@ -1,9 +1,8 @@
-"""Forks of a process that has ledgers open: no thread is inside a store at that moment, and no store holds its file.
+"""Forks of a process that has ledgers open: during a fork no thread is inside a store, and no store has its file open.
 
-SQLite keeps what a process has locked in that process's memory. A child would inherit this and believe that it holds
-locks which only its parent holds: what it wrote through a ledger of its own could be lost, or it would wait for ever.
-So before a fork each ledger is waited for and its store lets go of the file; the parent takes it up again when it next
-needs it.
+SQLite keeps a process's locks in memory. A child would inherit this and believe that it holds locks which only its
+parent holds: what it wrote through its own ledger could be lost, or it would wait permanently. So a fork waits for each
+ledger, and its store closes the file; the parent reopens it when it is next needed.
 """
 
 from __future__ import annotations
@@ -13,59 +12,59 @@ import threading
 from typing import Protocol
 from weakref import WeakSet
 
-PATIENCE = 60
-"""Seconds that a fork waits for a ledger; then it takes place all the same."""
+TIMEOUT_SECONDS = 60
+"""A fork waits so long for a ledger; then it continues without it."""
 
 
 class ForkAware(Protocol):
-    """Something that lets go while a process forks."""
+    """An object that closes its file while the process forks."""
 
     def _pause_for_fork(self, seconds: float) -> bool:
-        """Let nobody in, and let go; whether that was so."""
+        """Lock out other threads and close the file. True if the lock was taken within `seconds`."""
         ...
 
     def _resume_after_fork(self) -> None:
-        """Let others in again."""
+        """Release the lock."""
         ...
 
 
 loading = threading.RLock()
-"""Held while plugins are loaded: a child never gets a lock of Python's that another thread held for an import."""
+"""Held while plugins are loaded: a child never inherits an import lock that another thread holds."""
 
 opening = threading.RLock()
-"""Held while a store is opened: it is not known yet, and a fork must wait for it too."""
+"""Held while a store is opened: it is not registered yet, and a fork must wait for it too."""
 
-_known: WeakSet[ForkAware] = WeakSet()
-_held: list[ForkAware] = []
+_registered: WeakSet[ForkAware] = WeakSet()
+_paused: list[ForkAware] = []
 _locked: list[threading.RLock] = []
 
 
-def register(each: ForkAware) -> None:
-    """From now on it is asked to let go before a fork."""
+def register(resource: ForkAware) -> None:
+    """Pause `resource` before each fork and resume it after."""
     with opening:
-        _known.add(each)
+        _registered.add(resource)
 
 
 def _before() -> None:
-    for lock in (loading, opening):  # in this order, since what is loaded may open a ledger
-        if lock.acquire(timeout=PATIENCE):
+    for lock in (loading, opening):  # in this order, since loading a plugin may open a ledger
+        if lock.acquire(timeout=TIMEOUT_SECONDS):
             _locked.append(lock)
-    for each in list(_known):  # one by one, so that an interrupt leaves none of them held
-        if each._pause_for_fork(PATIENCE):
-            _held.append(each)
+    for resource in list(_registered):  # one by one, so that an interrupt leaves none of them paused
+        if resource._pause_for_fork(TIMEOUT_SECONDS):
+            _paused.append(resource)
 
 
 def _after() -> None:
-    for each in _held:
-        each._resume_after_fork()
-    _held.clear()
+    for resource in _paused:
+        resource._resume_after_fork()
+    _paused.clear()
     while _locked:
         _locked.pop().release()
 
 
 def _in_child() -> None:
     _after()
-    _known.clear()  # they are the parent's
+    _registered.clear()  # they are the parent's
 
 
 if hasattr(os, "register_at_fork"):

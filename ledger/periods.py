@@ -1,4 +1,4 @@
-"""Metering periods: a calendar month or day in UTC, a purchase, or for ever.
+"""Metering periods: a calendar month or day in UTC, a purchase, or one period that never ends.
 
 A period is named by text: `2023-11`, `2023-11-16`, the sequence of the purchase that began it (`0` before the first: a
 gift begins none), or `forever`.
@@ -31,10 +31,10 @@ def _kept_calendar(metering: Metering, day: int) -> tuple[str, str]:
 
 
 def kept(metering: Metering, purchases: Sequence[tuple[int, int]], at: int) -> tuple[str, ...]:
-    """The periods whose meters are kept at a time: the current one first, then the one before.
+    """Return the periods whose meters are kept at a time (UTC microseconds): the current one, then the one before.
 
-    `purchases` are (start, sequence) of an account's sales and trials as they started, oldest first; only the last two
-    count.
+    `purchases` are (start, sequence) of an account's sales and trials that have started, oldest first; only the last
+    two count.
     """
     if metering == "forever":
         return ("forever",)
@@ -44,7 +44,8 @@ def kept(metering: Metering, purchases: Sequence[tuple[int, int]], at: int) -> t
 
 
 def period(metering: Metering, purchases: Sequence[tuple[int, int]], at: int, occurred_at: int | None) -> str:
-    """The period in which a charge is metered: that of `occurred_at` if it is still kept, else the current one."""
+    """Return the period in which a charge is metered: that of `occurred_at` if its meter is kept, else the current
+    one."""
     periods = kept(metering, purchases, at)
     if occurred_at is None or metering == "forever":
         return periods[0]
@@ -56,5 +57,5 @@ def period(metering: Metering, purchases: Sequence[tuple[int, int]], at: int, oc
 
 
 def _begun(purchases: Sequence[tuple[int, int]]) -> Sequence[tuple[int, int]]:
-    """The last two periods that purchases began, the time before the first purchase among them."""
+    """Return the last two periods that purchases began; the time before the first purchase counts as one."""
     return purchases[-2:] if len(purchases) > 1 else ((0, 0), *purchases)

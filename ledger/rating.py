@@ -1,10 +1,9 @@
-"""From a policy's total to the price of one charge: rating, in the field's word.
+"""Rating: from a policy's total to the price of one charge.
 
     charge = total(before + usage) − total(before)
 
-`before` is what was already charged in the policy's scope; None says that nothing was, and then the total before is 0
-even where the policy gives an empty usage a minimum or a flat fee: the first charge takes it.
-"""
+`before` is the usage that was already charged in the policy's scope. None means that nothing was charged: then the
+total before is 0, even if the policy gives empty usage a minimum or a flat fee, which the first charge pays."""
 
 from __future__ import annotations
 
@@ -20,21 +19,21 @@ EMPTY: Mapping[str, int] = {}
 
 
 class PolicyFailed(LedgerError):
-    """A policy raised, or answered with something that is not a price."""
+    """A policy raised, or returned something that is not a price."""
 
     code = "internal"
     hint = "correct the pricing policy; `pricing.testing.conformance` checks one"
 
 
 class PriceTooLarge(LedgerError):
-    """A charge beyond 2^63-1 credits. The total of a scope may be larger: it counts for a lifetime."""
+    """A charge beyond 2^63-1 credits. The total of a scope may be larger, since its meter may never be reset."""
 
     code = "bad_data"
     hint = "charge the usage in smaller parts, or price it in larger units"
 
 
 def total(policy: Policy, usage: Mapping[str, int], labels: Mapping[str, str]) -> Price:
-    """The policy's total, checked. Raises PolicyFailed where the policy raises or its answer is not a price."""
+    """Return the policy's total, checked. Raises PolicyFailed if the policy raises or does not return a price."""
     try:
         answer = policy.total(dict(usage), dict(labels))  # a policy may keep them, or change them
         price = Price(answer.credits, tuple(answer.lines))
@@ -43,12 +42,12 @@ def total(policy: Policy, usage: Mapping[str, int], labels: Mapping[str, str]) -
         raise PolicyFailed(f"the pricing policy raised {type(error).__name__}: {error}") from error
     _check(price.credits)
     if not lines:
-        raise PolicyFailed(f"the pricing policy answered lines that cannot be written: {price.lines!r:.200}")
+        raise PolicyFailed(f"the pricing policy returned lines that cannot be written: {price.lines!r:.200}")
     return price
 
 
 def credits(policy: Policy, usage: Mapping[str, int], labels: Mapping[str, str]) -> int:
-    """The credits of the policy's total, checked. Raises as `total` does."""
+    """Return the credits of the policy's total, checked. Raises PolicyFailed."""
     if not derivable(policy):
         return total(policy, usage, labels).credits
     try:
@@ -60,25 +59,26 @@ def credits(policy: Policy, usage: Mapping[str, int], labels: Mapping[str, str])
 
 
 def derivable(policy: Policy) -> TypeGuard[DerivablePolicy]:
-    """Whether a policy's lines follow from its parameters, the usage and the meter alone."""
+    """True if a policy's lines follow from its parameters, the usage and the meter alone (it offers `credits_of`)."""
     return hasattr(type(policy), "credits_of")
 
 
 def _check(credits: int) -> None:
     if type(credits) is not int or credits < 0:
-        raise PolicyFailed(f"the pricing policy answered {credits!r:.100}: not a whole number, 0 or more")
+        raise PolicyFailed(f"the pricing policy returned {credits!r:.100} credits: not a whole number, 0 or more")
 
 
 def _bounded(difference: int) -> int:
-    """A charge or a correction, which an event must hold."""
+    """Check that an event can hold a charge or a correction. Raises PriceTooLarge."""
     if abs(difference) > MAX_CREDITS:
         raise PriceTooLarge("the price is beyond 2^63-1 credits")
     return difference
 
 
 def _is_line(line: object) -> bool:
-    """Whether a line holds what its fields say: constructors check no types, and what is written must be read again."""
-    if type(line) is not Line or not is_whole(line.units, most=None):
+    """True if a line's fields have their types: constructors do not check them, and what is written must be
+    readable."""
+    if type(line) is not Line or not is_whole(line.units, maximum=None):
         return False
     dimension = line.dimension or ""
     texts = type(line.text) is type(line.rate) is type(line.credits) is type(dimension) is str
@@ -86,13 +86,17 @@ def _is_line(line: object) -> bool:
 
 
 def _is_unicode(text: str) -> bool:
-    return text.isascii() or not any("\ud800" <= sign <= "\udfff" for sign in text)
+    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def marginal(
     policy: Policy, before: Mapping[str, int] | None, usage: Mapping[str, int], labels: Mapping[str, str]
 ) -> tuple[int, tuple[Line, ...]]:
-    """What `usage` costs on top of `before`, negative where the total falls, and the lines that come to it."""
+    """Return the price of `usage` on top of `before` in credits, negative if the total falls, and the lines that sum to
+    it.
+
+    Raises PolicyFailed or PriceTooLarge.
+    """
     if before is None:
         price = total(policy, add_usage(EMPTY, usage), labels)
         return _bounded(price.credits), price.lines
@@ -105,7 +109,10 @@ def marginal(
 def difference(
     policy: Policy, before: Mapping[str, int] | None, usage: Mapping[str, int], labels: Mapping[str, str]
 ) -> int:
-    """What `usage` costs on top of `before`, negative where the total falls: `marginal` without its lines."""
+    """Return the price of `usage` on top of `before` in credits, as `marginal` does, without its lines.
+
+    Raises PolicyFailed or PriceTooLarge.
+    """
     if before is None:
         return _bounded(credits(policy, add_usage(EMPTY, usage) if 0 in usage.values() else usage, labels))
     return _bounded(credits(policy, add_usage(before, usage), labels) - credits(policy, before, labels))
@@ -114,15 +121,17 @@ def difference(
 def quote(
     policy: Policy, before: Mapping[str, int] | None, estimate: Mapping[str, int], labels: Mapping[str, str]
 ) -> int:
-    """What `estimate` would be charged on top of `before`; never below 0."""
+    """Return the price of `estimate` on top of `before` in credits, never below 0. Raises as `difference` does."""
     return max(0, difference(policy, before, estimate, labels))
 
 
 def peak(policy: Policy, before: Mapping[str, int], usage: Mapping[str, int], labels: Mapping[str, str]) -> int:
-    """The largest total that any usage from `before` to `before + usage` comes to, as the policy says; without a word
-    of its own the larger of those two."""
-    if _peaks(policy):
-        return _said(policy.peak, before, usage, labels)
+    """Return the largest total of any usage from `before` to `before + usage`, in credits.
+
+    The policy computes it if it offers `peak`; otherwise it is the larger total of those two. Raises PolicyFailed.
+    """
+    if _offers_peak(policy):
+        return _ask(policy.peak, before, usage, labels)
     return max(credits(policy, before, labels), credits(policy, add_usage(before, usage), labels))
 
 
@@ -133,28 +142,30 @@ def dearest(
     among: Mapping[str, int],
     labels: Mapping[str, str],
 ) -> int:
-    """The most that `usage` can be charged anywhere between `before` and `before + among`, as the policy says; without
-    a word of its own what the whole range costs."""
-    if _shares(policy):
-        return _said(policy.dearest, before, usage, among, labels)
+    """Return the most that `usage` can cost anywhere between `before` and `before + among`, in credits.
+
+    The policy computes it if it offers `dearest`; otherwise it is the price of the whole range. Raises PolicyFailed.
+    """
+    if _offers_dearest(policy):
+        return _ask(policy.dearest, before, usage, among, labels)
     return max(0, credits(policy, add_usage(before, among), labels) - credits(policy, before, labels))
 
 
 def reads_labels(policy: Policy) -> bool:
-    """Whether labels may change the price, as far as the policy says."""
+    """True if labels may change the price; assumed if the policy does not offer `by_label`."""
     return bool(getattr(policy, "by_label", True))
 
 
 def unpriced(policy: Policy, usage: Mapping[str, int], labels: Mapping[str, str]) -> dict[str, int]:
-    """The units that no rate of the policy reads. A policy that does not say what it reads, reads everything."""
+    """Return the units that no rate of the policy reads. A policy that does not offer `reads` reads every dimension."""
     read = reads(policy, labels) if usage else None
     if read is None or read.issuperset(usage):
         return {}
-    return {name: units for name, units in usage.items() if units and name not in read}
+    return {dimension: units for dimension, units in usage.items() if units and dimension not in read}
 
 
 def reads(policy: Policy, labels: Mapping[str, str]) -> frozenset[str] | None:
-    """The dimensions that the policy has a rate for, as it says; None where any may count. Raises PolicyFailed."""
+    """Return the dimensions that the policy has a rate for; None if any may count. Raises PolicyFailed."""
     if not declares_dimensions(policy):
         return None
     try:
@@ -162,28 +173,30 @@ def reads(policy: Policy, labels: Mapping[str, str]) -> frozenset[str] | None:
     except Exception as error:
         raise PolicyFailed(f"the pricing policy raised {type(error).__name__}: {error}") from error
     if read is not None and not isinstance(read, frozenset):
-        raise PolicyFailed(f"the pricing policy reads {read!r:.100}: not a frozenset of dimensions, and not None")
+        raise PolicyFailed(
+            f"`reads` of the pricing policy returned {read!r:.100}: not a frozenset of dimensions or None"
+        )
     return read
 
 
-def _peaks(policy: Policy) -> TypeGuard[PeakingPolicy]:
+def _offers_peak(policy: Policy) -> TypeGuard[PeakingPolicy]:
     return hasattr(type(policy), "peak")
 
 
-def _shares(policy: Policy) -> TypeGuard[SharingPolicy]:
+def _offers_dearest(policy: Policy) -> TypeGuard[SharingPolicy]:
     return hasattr(type(policy), "dearest")
 
 
 def declares_dimensions(policy: Policy) -> TypeGuard[ReadingPolicy]:
-    """Whether a policy tells priced units from others."""
+    """True if a policy declares the dimensions that it prices (it offers `reads`)."""
     return hasattr(type(policy), "reads")
 
 
-def _said(ask: Callable[..., object], *arguments: Mapping[str, int] | Mapping[str, str]) -> int:
+def _ask(method: Callable[..., object], *arguments: Mapping[str, int] | Mapping[str, str]) -> int:
     try:
-        answer = ask(*({**argument} for argument in arguments))
+        answer = method(*({**argument} for argument in arguments))
     except Exception as error:
         raise PolicyFailed(f"the pricing policy raised {type(error).__name__}: {error}") from error
     if type(answer) is not int or answer < 0:
-        raise PolicyFailed(f"the pricing policy answered {answer!r:.100}: not a whole number, 0 or more")
+        raise PolicyFailed(f"the pricing policy returned {answer!r:.100}: not a whole number, 0 or more")
     return answer

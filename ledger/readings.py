@@ -149,6 +149,11 @@ class Reading:
         """The sequence of the last event that it knows."""
         return self._books.seq
 
+    def number(self, subscriber: str, plan: str) -> int | None:
+        """Return the number of an account; None where there is none."""
+        account = self._books.find(subscriber, plan)
+        return None if account is None else account.number
+
     def balance(self, subscriber: str, plan: str) -> Balance | None:
         """The position of one account; None where there is none."""
         account = self._books.find(subscriber, plan)
@@ -185,7 +190,7 @@ class Reading:
         sold, earned, settled = Counter[str](), Counter[str](), Counter[str]()
         shares: dict[str, Counter[str]] = defaultdict(Counter)
         paid: dict[str, Counter[str]] = defaultdict(Counter)
-        for account in self._books.accounts.values():
+        for account in self._accounts():
             for lot in self._due(account)[0].lots.values():
                 if lot.cost:
                     parts, whole = lot.shares_earned(self.at), lot.earned(self.at)
@@ -216,7 +221,7 @@ class Reading:
         """Return the contracts and assets in which there is something to settle, or was; sorted."""
         found = {
             EscrowAsset(lot.escrow.contract_ref, lot.asset)
-            for account in self._books.accounts.values()
+            for account in self._accounts()
             for lot in account.lots.values()
             if lot.escrow is not None
         }
@@ -235,7 +240,7 @@ class Reading:
                 asset=lot.asset,
                 kept=lot.cost - lot.refunded,
             )
-            for account in self._books.accounts.values()
+            for account in self._accounts()
             for lot in account.lots.values()
             if lot.escrow is not None and lot.escrow.contract_ref == contract_ref and not lot.reversed
         ]
@@ -275,7 +280,7 @@ class Reading:
         account = self._books.find(subscriber, plan)
         return [] if account is None else self._due(account)[1]
 
-    def _accounts(self, subscriber: str | None, plan: str | None) -> Iterator[Account]:
+    def _accounts(self, subscriber: str | None = None, plan: str | None = None) -> Iterator[Account]:
         if subscriber is not None and plan is not None:
             account = self._books.find(subscriber, plan)
             yield from () if account is None else (account,)

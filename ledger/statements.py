@@ -6,14 +6,13 @@ A statement is read from the log by `movements`, not from the books, so it is a 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import reduce
+from typing import NamedTuple
 
 import msgspec
 
-from .accounts import Account
 from .amounts import add_usage
-from .books import Books
 from .catalogue import Plan
 from .errors import LedgerError
 from .events import (
@@ -125,51 +124,60 @@ class Explanation(Shown, frozen=True, kw_only=True):
     unpriced: dict[str, int]
 
 
+class Subject(NamedTuple):
+    """Whose statement it is, up to which sequence and at which time (UTC microseconds)."""
+
+    account: int
+    subscriber: str
+    plan: str
+    seq: int
+    at: int
+
+
 def statement(
-    entries: Iterable[Entry], subscriber: str, plan: str, at: int, pending: Iterable[Recorded], since: int | None
-) -> Statement | None:
-    """The statement of an account from the whole log's entries; `pending` is what is due and was not written."""
-    journal, number, seq = Journal(), 0, 0
-    opening, balance, lines = Amounts(), Amounts(), []
-    for entry in _and_pending(entries, pending, at):
-        if not number and isinstance(entry.event, Purchased):
-            opened = (entry.event.subscriber, entry.event.plan) == (subscriber, plan)
-            number = entry.event.account if opened else 0
-        mine = [leg for leg in journal.post(entry) if leg.account == number]
-        written = entry.seq > 0
-        seq = max(seq, entry.seq)
-        if not number or not (mine or getattr(entry.event, "account", 0) == number):
+    subject: Subject, entries: Iterable[Entry], pending: Iterable[Recorded], since: int | None = None
+) -> Statement:
+    """Return the statement of an account from its entries in the log, or from those of all accounts.
+
+    `pending` is what is due and was not written. Lines begin after sequence `since`, where it is given.
+    """
+    journal, opening, balance = Journal(), Amounts(), Amounts()
+    lines: list[StatementLine] = []
+    for entry in _and_pending(entries, pending, subject.at):
+        legs = [leg for leg in journal.post(entry) if leg.account == subject.account]
+        if not legs and getattr(entry.event, "account", 0) != subject.account:
             continue
-        change = _amounts(mine)
+        change = _amounts(legs)
         balance = balance.plus(change)
-        if since is not None and written and entry.seq <= since:
+        if since is not None and 0 < entry.seq <= since:
             opening = balance
-            continue
-        lines.append(
-            StatementLine(
-                seq=entry.seq if written else None,
-                at=entry.at if written else getattr(entry.event, "instant", at),
-                type=tag(entry.event),
-                text=describe(entry.event),
-                request=entry.seq if isinstance(entry.event, Requested) else getattr(entry.event, "request", 0) or None,
-                charge=entry.seq if isinstance(entry.event, Charged) else getattr(entry.event, "charge", 0) or None,
-                change=change,
-                balance=balance,
-                unpriced=_unpriced(entry.event),
-            )
-        )
-    if not number:
-        return None
+        else:
+            lines.append(_line(entry, change, balance))
     return Statement(
-        account=number,
-        subscriber=subscriber,
-        plan=plan,
-        seq=seq,
-        at=at,
+        account=subject.account,
+        subscriber=subject.subscriber,
+        plan=subject.plan,
+        seq=subject.seq,
+        at=subject.at,
         opening=opening,
         lines=tuple(lines),
         closing=balance,
         unpriced=reduce(add_usage, (line.unpriced for line in lines), {}),
+    )
+
+
+def _line(entry: Entry, change: Amounts, balance: Amounts) -> StatementLine:
+    seq, at, event = entry
+    return StatementLine(
+        seq=seq or None,
+        at=at if seq else getattr(event, "instant", at),
+        type=tag(event),
+        text=describe(event),
+        request=seq if isinstance(event, Requested) else getattr(event, "request", 0) or None,
+        charge=seq if isinstance(event, Charged) else getattr(event, "charge", 0) or None,
+        change=change,
+        balance=balance,
+        unpriced=_unpriced(event),
     )
 
 
@@ -234,24 +242,18 @@ def _words(event: Event) -> str:
 
 
 def explain(
-    entries: Callable[[int], Iterator[Entry]], books: Books, tariffs: Tariffs, charge: int
-) -> Explanation | None:
-    """A charge from its event in the log, computed again, with its adjustments."""
-    entry = next(entries(charge - 1), None) if charge > 0 else None
-    if entry is None or not isinstance(entry.event, Charged):
-        return None
-    event = entry.event
-    account = books.accounts[event.account]
-    plan = books.plans[account.plan]
+    charge: int, at: int, event: Charged, subscriber: str, plan: Plan, tariffs: Tariffs, later: Iterable[Entry]
+) -> Explanation:
+    """Explain the charge at that sequence and time, computed again. `later` are the entries that may correct it."""
     tariff = plan.tariffs[event.tariff - 1]
-    adjustments = tuple(_adjustments(entries, account, charge))
+    adjustments = tuple(entry for entry in later if isinstance(entry.event, Adjusted) and entry.event.charge == charge)
     recomputed, lines = reprice(tariffs, plan, event) or (None, ())
     return Explanation(
         charge=charge,
-        at=entry.at,
-        account=account.number,
-        subscriber=account.subscriber,
-        plan=account.plan,
+        at=at,
+        account=event.account,
+        subscriber=subscriber,
+        plan=plan.terms.plan,
         request=event.request or None,
         final=event.final,
         usage=event.usage,
@@ -282,14 +284,6 @@ def reprice(tariffs: Tariffs, plan: Plan, event: Charged) -> tuple[int, tuple[Li
     except LedgerError:
         return None
     return max(0, price), lines
-
-
-def _adjustments(entries: Callable[[int], Iterator[Entry]], account: Account, charge: int) -> Iterator[Entry]:
-    """The adjustments of a charge. Only a charge that the books know as corrected is worth reading on for."""
-    if charge in account.corrections:
-        for entry in entries(charge):
-            if isinstance(entry.event, Adjusted) and entry.event.charge == charge:
-                yield entry
 
 
 def _sum(left: Mapping[str, int], right: Mapping[str, int]) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""Policies by plan and tariff version, made once from the catalogue and kept."""
+"""Policies by plan and tariff version, made once from the catalogue and cached."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .rating import PolicyFailed
 
 
 class Tariffs:
-    """Makes the policy of a tariff when it is first needed. The registry is the only thing global."""
+    """Cache of the policies of all tariffs, each made when it is first needed."""
 
     def __init__(self, registry: Registry[Factory] = policies) -> None:
         self._registry = registry
@@ -21,11 +21,11 @@ class Tariffs:
         self._any_period: dict[str, tuple[Plan, bool]] = {}
 
     def make(self, name: str, parameters: dict[str, object]) -> Policy:
-        """A policy by name. Raises UnknownPlugin, or ValueError where the parameters are not right."""
-        return self._registry.get(name)(deepcopy(parameters))  # they are the books' own, or the command's
+        """Make a policy by name. Raises UnknownPlugin, or ValueError if the parameters are invalid."""
+        return self._registry.get(name)(deepcopy(parameters))  # the originals belong to the books, or to the command
 
     def policy(self, plan: Plan, version: int) -> Policy:
-        """The policy of a plan's tariff version. Raises PolicyFailed where it is not installed in that version."""
+        """Return the policy of a plan's tariff version. Raises PolicyFailed if it is not installed in that version."""
         tariff = plan.tariffs[version - 1]
         made = self._made.get((plan.terms.plan, version))
         if made is not None and made[0] is tariff:
@@ -41,23 +41,22 @@ class Tariffs:
                 f"and version {installed} is installed"
             )
         if scope not in get_args(Scope):
-            raise PolicyFailed(f"the tariff's policy {tariff.policy!r} has no scope: {scope!r}")
+            raise PolicyFailed(
+                f"the scope of the tariff's policy {tariff.policy!r} is {scope!r}: it must be one of {get_args(Scope)}"
+            )
         self._made[plan.terms.plan, version] = (tariff, policy)
         return policy
 
     def any_period(self, plan: Plan) -> bool:
-        """Whether a tariff of the plan has a total that is about a period. One that cannot be made has none."""
-        known = self._any_period.get(plan.terms.plan)
-        if known is None or known[0] is not plan:
-            known = self._any_period[plan.terms.plan] = (plan, any(map(self._is_about_a_period, _versions(plan))))
-        return known[1]
+        """True if a tariff of the plan has the scope `period`. A policy that cannot be made counts as not."""
+        cached = self._any_period.get(plan.terms.plan)
+        if cached is None or cached[0] is not plan:
+            found = any(self._has_period_scope(plan, tariff.version) for tariff in plan.tariffs)
+            cached = self._any_period[plan.terms.plan] = (plan, found)
+        return cached[1]
 
-    def _is_about_a_period(self, place: tuple[Plan, int]) -> bool:
+    def _has_period_scope(self, plan: Plan, version: int) -> bool:
         try:
-            return self.policy(*place).scope == "period"
+            return self.policy(plan, version).scope == "period"
         except PolicyFailed:
             return False
-
-
-def _versions(plan: Plan) -> list[tuple[Plan, int]]:
-    return [(plan, tariff.version) for tariff in plan.tariffs]

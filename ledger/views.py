@@ -1,48 +1,86 @@
 """The readings of a ledger: balances, statements, explanations, events, and the books at an earlier moment.
 
-They are the half of `Ledger` that writes nothing.
+They are the half of `Ledger` that writes nothing, and they do their work beside its writer:
+
+    see the log's head ▸ under the books' lock copy what is asked for, at a head that has at least that
+    ▸ compute, and read the log up to that head, with no lock held
+
+The books' lock is held while a commit is folded, and not while one is decided or written. So a reading waits for a fold
+at most; only where another process wrote, it waits for the writer, to catch up with the log.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from datetime import timedelta
+from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+from .account_index import AccountIndex
+from .accounts import Account
 from .books import Books
-from .events import ContractRef, EscrowAsset
+from .errors import Damaged
+from .events import Charged, ContractRef, EscrowAsset
 from .folding import as_of
-from .log import Commit, Entry, Head, entries
+from .log import Commit, Entry, Head, entries, follow_store
 from .plugins import Store
+from .queue import CommandQueue
+from .readers import COMMITS_AT_ONCE, LogView, Readers
 from .readings import Balance, BatchReading, Earned, EscrowedLot, LotReading, Reading, RequestReading
-from .settlement.state import Settling
-from .statements import Explanation, Statement, explain, statement
+from .scans import Scan, ScannedReading, Scans
+from .settlement.state import Settling, detached_copy
+from .statements import Explanation, Statement, Subject, explain, statement
 from .tariffs import Tariffs
 
-COMMITS_AT_ONCE = 53
-"""Commits that a reading takes at once, so that a writer waits for little: one may hold thousands of events. A store
-reads 1, 4, 16 and 32 at a time."""
+if TYPE_CHECKING:
+    from .engine import Outcome
+
+T = TypeVar("T")
+
+STEPS = 16
+"""Commits or accounts that readings take between two pauses."""
+PAUSE = timedelta(microseconds=100).total_seconds()
+"""So long a reading sleeps then while a group is being written, so that the interpreter is free for the writer when it
+needs it: else it would wait for the switch interval, 5 milliseconds, again and again."""
 
 
 class Views:
-    """The readings of a ledger, for `Ledger` to inherit. All of them may be called from any thread."""
+    """The readings of a ledger, for `Ledger` to inherit. All of them may be called from any thread.
+
+    Each is of one head of the log, which has every command that was answered, by this process or another, before the
+    reading began.
+    """
 
     if TYPE_CHECKING:  # what `Ledger` provides
         _store: Store
         _books: Books
         _head: Head
-        _tariffs: Tariffs
+        _stale: bool
+        _queue: CommandQueue[Outcome]
 
         def _current(self) -> AbstractContextManager[None]: ...
-        def _now(self) -> AbstractContextManager[Reading]: ...
         def _moment(self, writes: bool = True) -> tuple[int, int]: ...
-        def _entries(self, after: int) -> Iterator[Entry]: ...
+        def _check_open(self) -> None: ...
+        def _check_process(self) -> None: ...
+
+    def __init__(self, store: Store, lock: threading.RLock) -> None:
+        """`lock` is the writer's: it is held while a group is decided and written, and while the log is caught up
+        with."""
+        self._books_lock = threading.RLock()
+        self._readers = Readers(store, lock)
+        self._scans = Scans()
+        self._index = AccountIndex()
+        self._steps = 0  # threads that miscount it only sleep at another step
+        self._sleep = threading.Lock()
+        self._sleep.acquire()
 
     @property
     def head(self) -> Head:
         """The end of the log."""
-        with self._current():
+        with self._consistent():
             return self._head
 
     @property
@@ -54,89 +92,186 @@ class Views:
     def clock_behind(self) -> int:
         """Microseconds by which the clock is behind the head of the log; 0 where it is not. Until it has caught up,
         what is written has the head's time."""
-        with self._current():
+        with self._consistent():
             return self._moment(writes=False)[1]
 
-    def balance(self, subscriber: str, plan: str) -> Balance | None:
-        """The position of one account now; None where there is none."""
-        with self._now() as now:
-            return now.balance(subscriber, plan)
+    # -- one account ---------------------------------------------------------------------------------------------------
 
-    def balances(self, subscriber: str | None = None, plan: str | None = None) -> list[Balance]:
-        """The positions of all accounts now, or of a subscriber's, or of a plan's."""
-        with self._now() as now:
-            return now.balances(subscriber, plan)
+    def balance(self, subscriber: str, plan: str) -> Balance | None:
+        """Return the position of one account now; None where there is none."""
+        return self._account(subscriber, plan)[0].balance(subscriber, plan)
 
     def lots(self, subscriber: str, plan: str) -> list[LotReading]:
-        """The lots of an account now, oldest first."""
-        with self._now() as now:
-            return now.lots(subscriber, plan)
+        """Return the lots of an account now, oldest first."""
+        return self._account(subscriber, plan)[0].lots(subscriber, plan)
+
+    def statement(self, subscriber: str, plan: str, *, since: int | None = None) -> Statement | None:
+        """Return every movement of an account with running balances, after sequence `since`; None for no account."""
+        now, head = self._account(subscriber, plan)
+        if (account := now.number(subscriber, plan)) is None:
+            return None
+        subject = Subject(account, subscriber, plan, head.seq, now.at)
+        pending = now.pending(subscriber, plan)
+        with self._view(head) as log:
+            return statement(subject, self._index.entries(log, account), pending, since)
+
+    def explain(self, charge: int) -> Explanation | None:
+        """Return how a charge came about, computed again; None where that sequence is not a charge."""
+        with self._view(self.head) as log:
+            known = entries(follow_store(log, charge - 1)) if charge > 0 else iter(())
+            entry = next((entry for entry in known if entry.seq >= charge), None)
+        if entry is None or entry.seq != charge or not isinstance(event := entry.event, Charged):
+            return None
+        with self._consistent():
+            head = self._head
+            account = self._books.accounts[event.account]
+            plan = self._books.plans[account.plan]
+            corrected = charge in account.corrections
+        with self._view(head) as log:
+            later = self._index.entries(log, account.number, charge) if corrected else ()
+            return explain(charge, entry.at, event, account.subscriber, plan, Tariffs(), later)
+
+    # -- all accounts --------------------------------------------------------------------------------------------------
+
+    def balances(self, subscriber: str | None = None, plan: str | None = None) -> list[Balance]:
+        """Return the positions of all accounts now, or of a subscriber's, or of a plan's."""
+        return self._accounts(lambda now: now.balances(subscriber, plan), subscriber, plan)
 
     def requests(self, subscriber: str | None = None, plan: str | None = None) -> list[RequestReading]:
-        """The open requests now."""
-        with self._now() as now:
-            return now.requests(subscriber, plan)
+        """Return the open requests now."""
+        return self._accounts(lambda now: now.requests(subscriber, plan), subscriber, plan)
 
     def earned(self) -> list[Earned]:
-        """What was sold and earned up to now, by asset."""
-        with self._now() as now:
-            return now.earned()
+        """Return what was sold and earned up to now, by asset."""
+        return self._accounts(lambda now: now.earned())
 
     def escrows(self) -> list[EscrowAsset]:
         """Return the contracts and assets in which there is something to settle, or was; sorted."""
-        with self._now() as now:
-            return now.escrows()
+        return self._accounts(lambda now: now.escrows())
 
     def escrowed(self, contract_ref: ContractRef) -> list[EscrowedLot]:
         """Return the lots whose money a contract holds."""
-        with self._now() as now:
-            return now.escrowed(contract_ref)
+        return self._accounts(lambda now: now.escrowed(contract_ref))
+
+    # -- settlement ----------------------------------------------------------------------------------------------------
 
     def settling(self, contract_ref: ContractRef) -> Settling:
         """Return what is settled, and is being settled, in a contract."""
-        with self._now() as now:
-            return now.settling(contract_ref)
+        with self._consistent():
+            settling = self._books.settling(contract_ref)
+        return detached_copy(settling)
 
     def batches(self, contract_ref: ContractRef) -> list[BatchReading]:
         """Return the open batches of a contract, in the order of their numbers."""
-        with self._now() as now:
-            return now.batches(contract_ref, self._store.id)
+        with self._consistent():
+            now = Reading(Books(settlings={**self._books.settlings}), self._head.at)
+        return now.batches(contract_ref, self._store.id)
 
     def plan_on_chain(self, name: str) -> str | None:
-        """The plan that a chain calls so: by its id there, else by its name; None where there is none."""
-        with self._now() as now:
-            return now.plan_on_chain(name)
+        """Return the plan that a chain calls so: by its id there, else by its name; None where there is none."""
+        with self._consistent():
+            return Reading(self._books, self._head.at).plan_on_chain(name)
 
-    def statement(self, subscriber: str, plan: str, *, since: int | None = None) -> Statement | None:
-        """Every movement of an account with running balances, after sequence `since`; None for no account."""
-        with self._now() as now:
-            pending = now.pending(subscriber, plan)
-            return statement(self._entries(0), subscriber, plan, now.at, pending, since)
-
-    def explain(self, charge: int) -> Explanation | None:
-        """How a charge came about, computed again; None where that sequence is not a charge."""
-        with self._current():
-            return explain(self._entries, self._books, self._tariffs, charge)
+    # -- the log -------------------------------------------------------------------------------------------------------
 
     def events(self, after: int = 0) -> Iterator[Entry]:
-        """The events after a sequence, in order, up to where the log ends when the reading begins."""
+        """Yield the events after a sequence, in order, up to where the log ends when the reading begins."""
         return (entry for entry in entries(self.commits(after)) if entry.seq > after)
 
     def commits(self, after: int = 0) -> Iterator[Commit]:
-        """The rows of the log with an event after a sequence, up to where the log ends now."""
-        upto = self.head.seq
-        while after < upto:
-            with self._current():
-                part = list(islice(self._store.read(after), COMMITS_AT_ONCE))
-            yield from (commit for commit in part if commit.last_seq <= upto)
+        """Yield the rows of the log with an event after a sequence, up to where the log ends now."""
+        head = self.head
+        while after < head.seq:
+            with self._view(head) as log:
+                part = list(islice(log.read(after), COMMITS_AT_ONCE))
+            if not part:
+                raise Damaged(f"the log has no commit after sequence {after}, and its head was {head.seq}")
+            yield from part
             after = part[-1].last_seq
 
     def as_of(self, *, seq: int | None = None, at: int | None = None) -> Reading:
-        """The books as they were after sequence `seq`, or at time `at` (UTC microseconds)."""
-        with self._current():
-            return as_of(self._store, seq=seq, at=at)
+        """Return the books as they were after sequence `seq`, or at time `at` (UTC microseconds)."""
+        with self._view(self.head) as log:
+            return as_of(log, seq=seq, at=at)
 
     def state(self) -> bytes:
-        """The books as canonical bytes: equal books give equal bytes."""
+        """Return the books as canonical bytes: equal books give equal bytes. No command is done meanwhile."""
         with self._current():
             return self._books.dump()
+
+    # -- copies of the books, and the log beside them ------------------------------------------------------------------
+
+    @contextmanager
+    def _consistent(self) -> Iterator[None]:
+        """Keep the books as they are at a head that has all that was written before this was called."""
+        self._check_process()
+        self._check_open()
+        known = self._head.seq
+        with self._readers.lend() as reader:
+            head = reader.head()
+        with self._books_lock:
+            if self._has(head, known):
+                yield
+                return
+        with self._current(), self._books_lock:
+            yield
+
+    def _has(self, head: Head, known: int) -> bool:
+        """True if the books have the log up to that head; False also for a log that lost what was known."""
+        ahead = self._head.seq > head.seq or self._head.hash == head.hash
+        return ahead and head.seq >= known and not self._stale
+
+    def _account(self, subscriber: str, plan: str) -> tuple[Reading, Head]:
+        """Return a reading that knows a copy of that account alone (or none), and its head."""
+        with self._consistent():
+            at, head = self._moment(writes=False)[0], self._head
+            books = Books(seq=head.seq, at=head.at)
+            if (account := self._books.find(subscriber, plan)) is not None:
+                books.accounts[account.number] = account.clone()
+                books.names[subscriber, plan] = account.number
+                books.plans[plan] = self._books.plans[plan]
+        return Reading(books, at), head
+
+    def _accounts(self, read: Callable[[Reading], T], subscriber: str | None = None, plan: str | None = None) -> T:
+        """Read all accounts as they are at one head, or the one of that subscriber and plan."""
+        if subscriber is not None and plan is not None:
+            return read(self._account(subscriber, plan)[0])
+        while True:
+            with self._consistent():
+                at, scan = self._moment(writes=False)[0], self._scans.begin(self._books)
+                reading = ScannedReading(self._books, at, partial(self._copies, scan))
+            try:
+                return read(reading)
+            except _Reloaded:  # after an interrupt, or on another thread's damage
+                continue
+            finally:
+                with self._books_lock:
+                    self._scans.end(scan)
+
+    def _copies(self, scan: Scan, wanted: Callable[[Account], bool]) -> Iterator[Account]:
+        while True:
+            with self._books_lock:
+                if self._books is not scan.books or self._stale:
+                    raise _Reloaded
+                part = scan.part(wanted)
+            if part is None:
+                return
+            for account in part:
+                self._give_way()
+                yield account
+
+    @contextmanager
+    def _view(self, head: Head) -> Iterator[LogView]:
+        """Lend the log as it was at that head."""
+        with self._readers.lend() as reader:
+            yield LogView(reader, head, self._give_way)
+
+    def _give_way(self) -> None:
+        """Let a writer go first, at every `STEPS`th step of all readings."""
+        self._steps += 1
+        if self._steps % STEPS == 0 and self._queue.has_leader:
+            self._sleep.acquire(timeout=PAUSE)
+
+
+class _Reloaded(Exception):
+    """The books were loaded anew while they were scanned."""

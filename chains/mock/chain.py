@@ -270,7 +270,7 @@ class MockChain:
             raise BadData(f"{id!r} cannot be the id of a purchase", "give one that does not begin with exit:")
         for receiver, amount in shares.items():
             _check_name(receiver)
-            if not is_whole(amount, most=None):
+            if not is_whole(amount, maximum=None):
                 raise BadData(f"a share is a whole number, 0 or more, not {amount!r}")
         with self._shared.changing():
             order = transactions.Purchase(

@@ -1,4 +1,4 @@
-"""What goes wrong on the command line, as one line (or one JSON object) and an exit code.
+"""Errors of the command line as one line (or one JSON object), and exit codes.
 
 0 done; 1 the answer is bad; 2 could not run; 3 outcome unknown; 130 interrupted; 141 broken pipe. Only a command that
 ran to its end exits 1.
@@ -26,13 +26,13 @@ _PLAIN = {
     r"Input should be a valid integer.*": "give a whole number",
     r"Input should be greater than or equal to (-?\d+).*": r"give \1 or more",
 }
-"""What some releases of Typer say of a wrong number, and what we say: theirs is for programmers."""
+"""Messages of some releases of Typer about a wrong number, which are for programmers, and ours."""
 
-_TyperUsageError: Any = typer.BadParameter.__base__  # Typer brings Click's own in some releases, and a copy in others
+_TyperUsageError: Any = typer.BadParameter.__base__  # some releases of Typer use Click, others a copy of it
 
 
-def understood(error: Exception) -> LedgerError:
-    """Any exception as one that has a code and says what to do."""
+def as_ledger_error(error: Exception) -> LedgerError:
+    """Return any exception as an error that has a code and a hint."""
     if isinstance(error, LedgerError):
         return error
     if isinstance(error, _TyperUsageError):
@@ -52,14 +52,14 @@ def understood(error: Exception) -> LedgerError:
 
 
 def exit_code(error: LedgerError) -> int:
-    """The exit code of an error. It is never 1."""
+    """Return the exit code of an error; never 1."""
     return UNKNOWN if isinstance(error, OutcomeUnknown | SendUnknown) else COULD_NOT_RUN
 
 
 def as_line(error: LedgerError) -> str:
-    """`tollbook: error: FILE:LINE: MESSAGE; WHAT TO DO`, on one line whatever the message holds."""
-    place = "".join(f"{part}:" for part in _place(error) if part is not None)
-    return _line(f"tollbook: error: {place} {error}; {error.hint}")
+    """Return `tollbook: error: FILE:LINE: MESSAGE; WHAT TO DO`, always on one line."""
+    location = "".join(f"{part}:" for part in _location(error) if part is not None)
+    return _line(f"tollbook: error: {location} {error}; {error.hint}")
 
 
 def warning(message: str, hint: str, as_json: bool) -> str:
@@ -76,18 +76,18 @@ def write_warning(message: str, hint: str, as_json: bool) -> None:
 
 def _line(text: str) -> str:
     text = " ".join(text.split())
-    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def as_json(error: LedgerError) -> str:
-    """The same as one JSON object."""
-    file, line = _place(error)
-    said: dict[str, object] = {"code": error.code, "message": str(error), "hint": error.hint}
-    said |= {"file": file, "line": line}
+    """Return the error as one JSON object."""
+    file, line = _location(error)
+    fields: dict[str, object] = {"code": error.code, "message": str(error), "hint": error.hint}
+    fields |= {"file": file, "line": line}
     if isinstance(error, PaymentRequired):
-        said |= {"reason": str(error.refused.reason), "facts": error.refused.facts}
-    return json.dumps({"error": said}, separators=(",", ":"))
+        fields |= {"reason": str(error.refused.reason), "facts": error.refused.facts}
+    return json.dumps({"error": fields}, separators=(",", ":"))
 
 
-def _place(error: LedgerError) -> tuple[str | None, int | None]:
+def _location(error: LedgerError) -> tuple[str | None, int | None]:
     return getattr(error, "file", None), getattr(error, "line", None)

@@ -1,7 +1,7 @@
-"""The command `tollbook`. What it answers is on stdout, everything else on stderr; only bad answers exit 1.
+"""The entry point of `tollbook`: streams, exit codes, interrupts. The commands are in `commands`.
 
-An uncaught exception and Typer's own broken pipe would exit 1 too, so Typer's `main` is passed by: `main` here runs the
-command and turns whatever happens into a line and a code.
+The answer is on stdout, everything else on stderr; only a bad answer exits 1. An uncaught exception and Typer's own
+handling of a broken pipe would exit 1 too, so `main` replaces Typer's and turns every outcome into a line and a code.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from contextlib import contextmanager, suppress
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; the exit code. `argv` is without the program's name."""
+    """Run one command and return its exit code. `argv` lacks the program's name."""
     words = list(sys.argv[1:] if argv is None else argv)
     try:
         _prepare_streams()
-        with _told_warnings("--json" in words):
+        with _warnings_on_stderr("--json" in words):
             code = _run(words)
         sys.stdout.flush()
     except KeyboardInterrupt as interrupt:
-        _drop_stdout()  # who reads it may have stopped reading
+        _drop_stdout()  # its reader may have stopped reading
         code = _interrupted(interrupt, "--json" in words)
     except BrokenPipeError:
         code = 141
-    except Exception as error:  # noqa: BLE001 - the last door: whatever it was becomes a line and a code
+    except Exception as error:  # noqa: BLE001 - the last resort: every error becomes a line and a code
         code = _report(error, "--json" in words)
     try:
         sys.stdout.flush()
@@ -52,28 +52,28 @@ def _run(words: list[str]) -> int:
 
 
 @contextmanager
-def _told_warnings(as_json: bool) -> Iterator[None]:
-    """What a log says of itself as it is opened is told on stderr, once, as a line of ours."""
-    told = set()
+def _warnings_on_stderr(as_json: bool) -> Iterator[None]:
+    """Write the warnings about a log that is opened to stderr, each once, in the format of `errors.warning`."""
+    written = set()
 
-    def tell(message: Warning | str, category: type[Warning], *where: object, **more: object) -> None:
+    def write(message: Warning | str, category: type[Warning], *where: object, **more: object) -> None:
         from . import errors
 
-        if (text := str(message)) not in told:
-            told.add(text)
+        if (text := str(message)) not in written:
+            written.add(text)
             with suppress(OSError, ValueError):
-                sys.stderr.write(errors.warning(text, getattr(message, "hint", "report this"), as_json) + "\n")
+                errors.write_warning(text, getattr(message, "hint", "report this"), as_json)
 
     with warnings.catch_warnings():
         warnings.filterwarnings("always", message=".*write-ahead file")
-        warnings.showwarning = tell
+        warnings.showwarning = write
         yield
 
 
 def _report(error: Exception, as_json: bool) -> int:
     from . import errors
 
-    known = errors.understood(error)
+    known = errors.as_ledger_error(error)
     with suppress(OSError, ValueError):
         if os.environ.get("TOLLBOOK_DEBUG") == "1":
             import traceback
@@ -92,7 +92,7 @@ def _interrupted(interrupt: KeyboardInterrupt, as_json: bool) -> int:
 
 
 def _prepare_streams() -> None:
-    if sys.stdout is None:  # closed by the caller
+    if sys.stdout is None:  # the caller closed it
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - for as long as the process lives
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
@@ -102,7 +102,7 @@ def _prepare_streams() -> None:
 
 
 def _drop_stdout() -> None:
-    """What was not written yet goes nowhere, so that the interpreter does not fail on it, or wait, at its very end."""
+    """Discard what is not written yet, so that the interpreter neither fails on it nor waits as it exits."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

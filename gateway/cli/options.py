@@ -7,19 +7,23 @@ import typer
 
 Log = Annotated[Path, typer.Argument(metavar="LOG", help="The log: an SQLite file.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Answer in JSON, errors too.")]
-Subscriber = Annotated[str, typer.Option(metavar="S", help="Who pays; an address in any spelling.", show_default=False)]
+Subscriber = Annotated[
+    str, typer.Option(metavar="S", help="The customer's name, or its address in any spelling.", show_default=False)
+]
 Plan = Annotated[str, typer.Option(metavar="P", help="The plan.", show_default=False)]
 OneSubscriber = Annotated[
-    str | None, typer.Option("--subscriber", metavar="S", help="Only this one's.", show_default=False)
+    str | None, typer.Option("--subscriber", metavar="S", help="Only this subscriber's accounts.", show_default=False)
 ]
-OnePlan = Annotated[str | None, typer.Option("--plan", metavar="P", help="Only on this plan.", show_default=False)]
+OnePlan = Annotated[
+    str | None, typer.Option("--plan", metavar="P", help="Only accounts on this plan.", show_default=False)
+]
 AsOf = Annotated[
     str | None,
     typer.Option(
         metavar="MOMENT",
-        help="A sequence number, a time (UTC where it says no zone), or now. Without it: the log's end.",
+        help="A sequence number, a time (UTC if it names no zone), or now. Without it: the log's end.",
         show_default=False,
     ),
 ]
-After = Annotated[int, typer.Option(metavar="SEQ", min=0, help="Only what comes after this sequence.")]
+After = Annotated[int, typer.Option(metavar="SEQ", min=0, help="Only events after this sequence.")]
 Hashes = Annotated[bool, typer.Option("--hashes", help="Also show roots, digests and transactions in full.")]

@@ -1,32 +1,36 @@
-"""How far a long command is, on stderr, for terminals only."""
+"""The progress bar of a long command, on stderr, if that is a terminal."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypeAlias
+from typing import TYPE_CHECKING
 
-Progress: TypeAlias = Callable[[str, int, int], None]
+if TYPE_CHECKING:
+    from replay.reports.exports import Progress
 
 
 @contextmanager
 def progress(quiet: bool) -> Iterator[Progress]:
-    """A bar that is told the stage, what is done and how much there is (0: nobody knows, and the bar moves by itself);
-    none with `quiet`, or off terminals."""
+    """Yield a function that shows progress: the stage, how much is done, how much there is (0: unknown).
+
+    It does nothing with `quiet`, or if stderr is no terminal.
+    """
     if quiet or sys.stderr is None or not sys.stderr.isatty():
         yield lambda stage, done, total: None
         return
+    from rich import progress as rich_progress
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(file=sys.stderr), transient=True) as bar:
+    with rich_progress.Progress(*columns, console=Console(file=sys.stderr), transient=True) as bar:
         stages = {}
 
-        def told(stage: str, done: int, total: int) -> None:
+        def report(stage: str, done: int, total: int) -> None:
             if stage not in stages:
                 stages[stage] = bar.add_task(stage, total=total or None)
             bar.update(stages[stage], completed=done, total=total or None)
 
-        yield told
+        yield report

@@ -1,4 +1,4 @@
-"""Answers for eyes: tables with colour on a terminal, the same columns as plain text anywhere else."""
+"""Writes answers to stdout: tables with colour on a terminal, the same columns as plain text elsewhere; JSON."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ if TYPE_CHECKING:
 
 
 def json(answer: object) -> None:
-    """One JSON value and a newline."""
+    """Write one JSON value and a newline."""
     sys.stdout.write(msgspec.json.encode(answer).decode() + "\n")
 
 
 def shown(text: object) -> str:
-    """Text that cannot steer a terminal: what is not printable is escaped."""
-    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in str(text))
+    """Escape characters that are not printable, so that text cannot control a terminal."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in str(text))
 
 
 def line(text: str = "") -> None:
-    """A line of text."""
+    """Write a line of text."""
     sys.stdout.write("\n".join(map(shown, text.split("\n"))) + "\n")
 
 
 def amount(credits: int, decimals: int = 0, signed: bool = False) -> str:
-    """Credits in the plan's whole units: 1234567 with 3 decimals is 1,234.567."""
+    """Format an amount of the smallest unit in whole units: 1234567 with 3 decimals is 1,234.567."""
     whole, part = divmod(abs(credits), 10**decimals)
     sign = "-" if credits < 0 else "+" if signed and credits else ""
     return f"{sign}{whole:,}" + (f".{part:0{decimals}}" if decimals else "")
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str = "") -> None:
-    """A table. A column whose name begins with `>` is of numbers, set to the right."""
+    """Write a table. A column whose name begins with `>` is right-aligned, as numbers are."""
     cells = [[shown(cell) for cell in row] for row in rows]
     if sys.stdout.isatty():
         _rich_table(columns, cells, title)
@@ -53,7 +53,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str =
 
 
 def console() -> Console:
-    """Where Rich writes: stdout, in colour on a terminal that wants it."""
+    """Return a Rich console on stdout, with colour on a terminal that supports it."""
     from rich.console import Console
 
     terminal = sys.stdout.isatty()

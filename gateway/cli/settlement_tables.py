@@ -1,4 +1,4 @@
-"""Batches and money for eyes: the money first, then a line a batch with short hashes, and whole ones where asked."""
+"""Tables of money and settlement batches, with hashes shortened or in full."""
 
 from __future__ import annotations
 
@@ -13,17 +13,20 @@ from . import render
 
 _MAX_SHOWN = 2
 _ONE_LINE = 32
-"""How long a batch's payouts may be to stand in one line."""
+"""Payouts of a batch that are longer than this get a row each."""
 
 _OURS = ("it was called off on the chain", "the chain has another batch", "batch ")
-"""How the reasons of failed batches begin that the outbox and the ledger give; all others are the chain's own words."""
+"""How reasons of the outbox and the ledger begin for a failed batch; other reasons are the chain's own text."""
 
 
 # -- money -------------------------------------------------------------------------------------------------------------
 
 
 def show_money(money: Sequence[Money], end: int) -> None:
-    """What a seller asks: what is earned, what of it came, what waits and since when; and the same by receiver."""
+    """Show earned, settled and outstanding money by asset, with the oldest unsettled unit, then by receiver.
+
+    `end` is the time of the log's last event.
+    """
     if not money:
         render.line("nothing was earned yet")
         return
@@ -39,11 +42,11 @@ def show_money(money: Sequence[Money], end: int) -> None:
     table += [("(left by rounding)", asset, *_amounts(*left)) for asset, left in lefts]
     render.table(("receiver", "asset", ">earned", ">settled", ">outstanding"), table)
     if lefts:
-        render.line("what rounding down leaves is paid once a purchase is used up")
+        render.line("what rounding down leaves is paid when a purchase is used up")
 
 
 def show_elsewhere(money: Sequence[Money], chain: str | None) -> None:
-    """What is outstanding and no batch on this chain will pay; without a chain, on any."""
+    """Show outstanding money that no batch on this chain will pay; without a chain, that no batch on any will."""
     lines = [
         f"{render.amount(each.unfunded)} {each.asset} is outstanding from purchases that no chain holds: "
         "it is not settled here"
@@ -63,7 +66,7 @@ def show_elsewhere(money: Sequence[Money], chain: str | None) -> None:
 
 
 def _amounts(*amounts: int) -> Iterator[str]:
-    return (render.amount(each) for each in amounts)
+    return (render.amount(one) for one in amounts)
 
 
 def _wait(money: Money, end: int) -> str:
@@ -75,23 +78,23 @@ def _wait(money: Money, end: int) -> str:
 # -- batches -----------------------------------------------------------------------------------------------------------
 
 
-def show_batches(told: Sequence[BatchTold], title: str, hashes: bool = False) -> None:
-    """A row a batch, and why those that failed or are in doubt did; with `hashes`, what the chain has in full."""
-    places = {batch.contract_ref for batch in told}
-    several = len(places) > 1
-    where = f"{title}, all of contract {told[0].contract} on {told[0].chain}" if not several else title
+def show_batches(batches: Sequence[BatchTold], title: str, hashes: bool = False) -> None:
+    """Show a row for each batch, and the reasons of failed and unknown ones; with `hashes`, the full hashes too."""
+    contracts = {batch.contract_ref for batch in batches}
+    several = len(contracts) > 1
+    where = f"{title}, all of contract {batches[0].contract} on {batches[0].chain}" if not several else title
     names = ("chain", "contract") * several
     columns = ("batch", *names, "asset", "state", ">accounts", "payouts", "opened", "took", "root", "transaction")
-    render.table(columns, [row for batch in told for row in _rows(batch, several)], where)
-    for line in _reasons(told):
+    render.table(columns, [row for batch in batches for row in _rows(batch, several)], where)
+    for line in _reasons(batches):
         render.line(line)
     if hashes:
         render.line()
-        render.table(("batch", ">block", ">attempts", "what", "hash"), _hashes(told), "hashes")
+        render.table(("batch", ">block", ">attempts", "what", "hash"), _hashes(batches), "hashes")
 
 
 def _rows(batch: BatchTold, several: bool) -> Iterator[tuple[object, ...]]:
-    """A batch's row; where its payouts are long, as addresses make them, each further one has a row of its own."""
+    """Yield a batch's row; if its payouts are long, as addresses make them, each further payout has its own row."""
     payouts = [f"{short(each.receiver)} {render.amount(each.amount, signed=True)}" for each in batch.payouts]
     more = [f"{len(payouts) - _MAX_SHOWN} more"] * (len(payouts) > _MAX_SHOWN)
     shown = payouts[:_MAX_SHOWN] + more or ["-"]
@@ -105,17 +108,17 @@ def _rows(batch: BatchTold, several: bool) -> Iterator[tuple[object, ...]]:
         yield "", *("" for _ in where), "", "", "", other, *("" for _ in rest)
 
 
-def _hashes(told: Sequence[BatchTold]) -> Iterator[tuple[object, ...]]:
-    for batch in told:
+def _hashes(batches: Sequence[BatchTold]) -> Iterator[tuple[object, ...]]:
+    for batch in batches:
         yield batch.number, batch.block or "-", batch.attempts, "root", batch.root
         yield "", "", "", "digest", batch.digest
         yield "", "", "", "transaction", batch.transaction or "-"
 
 
-def _reasons(told: Sequence[BatchTold]) -> Iterator[str]:
-    """Why batches failed or are in doubt, and what to do where the last one of its kind failed."""
-    last = {(batch.contract_ref, batch.asset): batch for batch in told}
-    for batch in told:
+def _reasons(batches: Sequence[BatchTold]) -> Iterator[str]:
+    """Yield the reasons of failed and unknown batches, and what to do if the last batch of an asset failed."""
+    last = {(batch.contract_ref, batch.asset): batch for batch in batches}
+    for batch in batches:
         if batch.reason:
             chain_said = batch.state == "failed" and not batch.reason.startswith(_OURS)
             why = f"the chain refused it: {batch.reason}" if chain_said else batch.reason
@@ -123,7 +126,7 @@ def _reasons(told: Sequence[BatchTold]) -> Iterator[str]:
         if batch.state == "failed" and batch is last[batch.contract_ref, batch.asset]:
             yield (
                 "  its payouts are in the next batch, so settle again; if that fails too, "
-                "what the reason names must be mended on the chain first"
+                "fix on the chain what the reason names first"
             )
 
 
@@ -131,17 +134,17 @@ def _reasons(told: Sequence[BatchTold]) -> Iterator[str]:
 
 
 def short(text: str) -> str:
-    """Text whose long hashes and addresses are shortened: 0x1234…abcd."""
+    """Shorten the hashes and addresses in a text: 0x1234…abcd."""
     return re.sub(r"0x([0-9A-Fa-f]{4})[0-9A-Fa-f]{4,}([0-9A-Fa-f]{4})(?![0-9A-Fa-f])", r"0x\1…\2", text)
 
 
 def seconds_text(at: int) -> str:
-    """A time without its fraction: `2023-11-16T18:15:46Z`."""
+    """Format a time (UTC microseconds) without its fraction: `2023-11-16T18:15:46Z`."""
     return re.sub(r"\.\d+Z$", "Z", time_text(at))
 
 
 def span(microseconds: int) -> str:
-    """A length of time in its two largest units: `3 d 4 h`, `5 min 6 s`, `0 s`."""
+    """Format a duration in its two largest units: `3 d 4 h`, `5 min 6 s`, `0 s`."""
     seconds = max(microseconds, 0) // 1_000_000
     parts = []
     for name, size in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):

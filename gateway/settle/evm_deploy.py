@@ -12,7 +12,7 @@ from ledger.errors import BadData
 from .evm_status import asking, chain_number
 
 
-class Deployment(NamedTuple):
+class DeployedContract(NamedTuple):
     """A contract that was deployed, and a test token if one was asked for. `max_cost` is what both could have cost at
     most, in the coin's smallest unit."""
 
@@ -48,7 +48,7 @@ def deploy_contract(
     freeze_delay: int,
     exit_delay: int,
     with_token: bool,
-) -> Deployment:
+) -> DeployedContract:
     """Deploy the contract, and with `with_token` a test token, with the key that is set. Delays are in seconds.
 
     Owner and operator default to the key's address, the guardian to none. Raises BadData without a key, for another
@@ -66,4 +66,4 @@ def deploy_contract(
         delays = Delays(window, freeze_delay, exit_delay)
         max_cost = check_settlement(sender, roles, delays, with_token=with_token)
         token = deploy_token(sender) if with_token else None
-        return Deployment(chain, roles, delays, deploy_settlement(sender, roles, delays), token, max_cost)
+        return DeployedContract(chain, roles, delays, deploy_settlement(sender, roles, delays), token, max_cost)

@@ -1,4 +1,4 @@
-"""What `chain status` and `chain deploy` find and do on an EVM chain, and what would stop a settlement there."""
+"""Reads the settlement contract on an EVM chain, and finds what would stop a settlement, for `chain status`."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
 
 BATCH_GAS = 400_000
-"""What a small batch may use. Who cannot pay for that cannot settle."""
+"""Gas that a small batch may use; an operator who cannot pay for it cannot settle."""
 
 VERSION = "tollbook-usage-settlement-1"
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """Something that would stop a settlement, and what to do about it."""
+    """A problem that would stop a settlement, and what to do about it."""
 
     message: str
     hint: str
 
 
-class Block(msgspec.Struct, frozen=True):
-    """A block, and when it was made (Unix seconds)."""
+class HeadBlock(msgspec.Struct, frozen=True):
+    """A block and its time (Unix seconds)."""
 
     number: int
     hash: str
@@ -42,7 +42,7 @@ class Block(msgspec.Struct, frozen=True):
 
 
 class Key(msgspec.Struct, frozen=True):
-    """The account that would settle: what it has of the coin's smallest unit, and what a small batch may cost now."""
+    """The account of the key that is set: its balance, and a small batch's cost now, in the coin's smallest unit."""
 
     address: str
     balance: int
@@ -50,8 +50,8 @@ class Key(msgspec.Struct, frozen=True):
     is_operator: bool
 
 
-class Waiting(msgspec.Struct, frozen=True):
-    """A batch that is recorded and not paid out, and from when on (Unix seconds) it may be."""
+class WaitingBatch(msgspec.Struct, frozen=True):
+    """A batch that is committed and not paid out, and the time (Unix seconds) from which it may be paid out."""
 
     number: int
     digest: str
@@ -59,7 +59,7 @@ class Waiting(msgspec.Struct, frozen=True):
 
 
 class Holding(msgspec.Struct, frozen=True):
-    """What the contract has of an asset in its smallest unit, and how much of it is in escrow: the rest is due."""
+    """The contract's balance of an asset in its smallest unit, and how much of it is in escrow; the rest is due."""
 
     asset: str
     symbol: str
@@ -81,18 +81,18 @@ class Contract(msgspec.Struct, frozen=True):
     exit_delay: int
     last: int
     settled: int
-    waiting: tuple[Waiting, ...]
+    waiting: tuple[WaitingBatch, ...]
     assets: tuple[Holding, ...]
 
 
 class Status(msgspec.Struct, frozen=True):
-    """What is known of a contract's address on a chain. `final` is None where the node does not say, `found` where the
-    contract is not there, `key` where none is set."""
+    """The state of a contract's address on a chain. `final` is None if the node does not say, `found` if the contract
+    is not there, `key` if none is set."""
 
     chain: str
     contract: str
     node: str
-    head: Block
+    head: HeadBlock
     final: int | None
     found: Contract | None
     key: Key | None
@@ -101,9 +101,9 @@ class Status(msgspec.Struct, frozen=True):
 
 @contextmanager
 def asking(chain: str, **options: Any) -> Iterator[tuple[Node, LocalAccount | None]]:  # noqa: ANN401 - of `Settings`
-    """The node of that chain, which is checked to be on it, and the account whose key is set, if one is.
+    """Connect to the node of that chain; yield it, and the account of the key that is set, if one is.
 
-    Raises BadData for another kind of chain, for settings that are wrong, and for a node of another chain.
+    Raises BadData for another kind of chain, for wrong settings, and for a node of another chain.
     """
     number = chain_number(chain)
     settings = Settings.read(number, **options)
@@ -115,14 +115,14 @@ def asking(chain: str, **options: Any) -> Iterator[tuple[Node, LocalAccount | No
         fallback=settings.finality_fallback,
         timeout=settings.timeout,
     ) as node:
-        if (told := node.chain_id()) != number:
+        if (answered := node.chain_id()) != number:
             hint = f"set TOLLBOOK_EVM_URL_{number} to a node of that chain"
-            raise BadData(f"the node at {node.shown} is on chain {told}, not on {number}", hint)
+            raise BadData(f"the node at {node.shown} is on chain {answered}, not on {number}", hint)
         yield node, account
 
 
 def chain_number(chain: str) -> int:
-    """The number of an EVM chain. Raises BadData for another kind of chain."""
+    """Return the chain id of an EVM chain. Raises BadData for another kind of chain."""
     try:
         return addresses.chain_id(chain)
     except ValueError as error:
@@ -130,7 +130,10 @@ def chain_number(chain: str) -> int:
 
 
 def status(chain: str, address: str) -> Status:
-    """What there is, and what is wrong with it. Raises BadData, and ChainUnavailable where nothing can be asked."""
+    """Read the state of the contract at that address, with its problems.
+
+    Raises BadData, and ChainUnavailable if the node does not answer.
+    """
     try:
         spelled = addresses.address(address)
     except ValueError as error:
@@ -142,12 +145,12 @@ def status(chain: str, address: str) -> Status:
         contract = SettlementContract(node, spelled)
         found = _contract(contract, chain, head, problems)
         key = None if account is None else _key(node, str(account.address), found, problems)
-        block = Block(head.number, head.hash, head.timestamp)
+        block = HeadBlock(head.number, head.hash, head.timestamp)
         return Status(chain, spelled, node.shown, block, final, found, key, tuple(problems))
 
 
 def _final(node: Node, number: int, problems: list[Problem]) -> int | None:
-    """The last final block; what is wrong with the node is found on the way."""
+    """Return the last final block; add a problem for a node that cannot be used."""
     try:
         node.check(number)
         return node.final_block()
@@ -186,15 +189,15 @@ def _contract(contract: SettlementContract, chain: str, head: Header, problems: 
     )
 
 
-def _waiting(contract: SettlementContract, settled: int, last: int) -> Iterator[Waiting]:
+def _waiting(contract: SettlementContract, settled: int, last: int) -> Iterator[WaitingBatch]:
     for number in range(settled + 1, last + 1):
         record = contract.record(number)
         if record.stage is Stage.committed:
-            yield Waiting(number, record.digest, record.committed_at + contract.challenge_window)
+            yield WaitingBatch(number, record.digest, record.committed_at + contract.challenge_window)
 
 
 def _holdings(contract: SettlementContract, chain: str, head: Header, problems: list[Problem]) -> Iterator[Holding]:
-    """Of each token that a plan is sold for, and of the coin where one is."""
+    """Yield the holding of each token that a plan is sold for, and of the coin if one is."""
     logs = Logs(contract.node, contract.address).between(
         [contract.topic("PlanSet")], contract.deployed_block, head.number
     )

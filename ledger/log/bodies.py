@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import msgspec
 
-from ..events import EVENT_TYPES, Event, Recorded, tag
+from ..events import EVENT_TYPES, Event, Recorded, decode_one, tag
 
 TEXT, BINARY = 1, 2
 """The kinds of bodies."""
@@ -20,8 +20,19 @@ TEXT, BINARY = 1, 2
 UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 """The errors of `decode`."""
 
+
+class Subject(msgspec.Struct, gc=False):
+    """The part of an event that names its account."""
+
+    type: str
+    account: int = 0
+    request: int = 0
+
+
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[list[Recorded]] = msgspec.json.Decoder(list[Recorded])
+_subjects = msgspec.json.Decoder(list[Subject])
+_raw = msgspec.json.Decoder(list[msgspec.Raw])
 _ESCAPED = b"\\u"
 """Another writer of JSON may escape any letter of a tag."""
 
@@ -36,11 +47,23 @@ def decode(kind: int, body: bytes, *, strict: bool = False) -> list[Recorded]:
 
     `strict` also checks the encoding of text in fields that this release does not know.
     """
-    if kind != TEXT:
-        raise ValueError(f"this release does not read a body of kind {kind}")
+    _check_text(kind)
     if strict:
         body.decode()
     return _decoder.decode(body)
+
+
+def decode_at(kind: int, body: bytes, positions: Sequence[int]) -> list[Recorded]:
+    """Return the events at those positions of a body, decoding no others. Raise as `decode` does, or IndexError."""
+    _check_text(kind)
+    lines = _raw.decode(body)
+    return [decode_one(lines[position]) for position in positions]
+
+
+def subjects(kind: int, body: bytes) -> list[Subject]:
+    """Return the subject of each event of a body. Raise as `decode` does."""
+    _check_text(kind)
+    return _subjects.decode(body)
 
 
 def mentions(kind: int, body: bytes, *types: type[Event]) -> bool:
@@ -49,6 +72,11 @@ def mentions(kind: int, body: bytes, *types: type[Event]) -> bool:
     It looks for bytes and decodes nothing, so that readers of a few events can pass over most commits.
     """
     return kind != TEXT or any(mark in body for mark in _marks(types))
+
+
+def _check_text(kind: int) -> None:
+    if kind != TEXT:
+        raise ValueError(f"this release does not read a body of kind {kind}")
 
 
 @lru_cache(maxsize=64)

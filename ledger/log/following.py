@@ -9,7 +9,7 @@ from ..errors import Damaged
 from .commits import Commit, Head, commit_hash, origin
 
 if TYPE_CHECKING:
-    from ..plugins import Store
+    from ..plugins import LogReader
 
 
 def check_successor(head: Head, commit: Commit) -> None:
@@ -27,7 +27,7 @@ def follow(head: Head, commits: Iterable[Commit]) -> Iterator[Commit]:
         yield commit
 
 
-def follow_store(store: Store, after: int) -> Iterator[Commit]:
+def follow_store(store: LogReader, after: int = 0) -> Iterator[Commit]:
     """Yield the commits of a store with an event after a sequence, each checked. Raise Damaged where the hash chain is
     broken."""
     commits = iter(store.read(after))

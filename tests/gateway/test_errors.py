@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from gateway.cli.errors import as_json, as_line, exit_code, understood
+from gateway.cli.errors import as_json, as_ledger_error, as_line, exit_code
 from ledger import PaymentRequired, Reason, Refused
 from ledger.errors import BadData, LedgerError, Locked, OutcomeUnknown
 
@@ -120,7 +120,7 @@ def test_only_an_unknown_outcome_exits_3_and_no_error_exits_1():
 
 
 def test_what_nobody_foresaw_is_internal():
-    error = understood(ZeroDivisionError("division by zero"))
+    error = as_ledger_error(ZeroDivisionError("division by zero"))
     assert error.code == "internal"
     assert as_line(error).startswith("tollbook: error: ZeroDivisionError: division by zero; report this")
 

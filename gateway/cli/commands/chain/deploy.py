@@ -14,7 +14,7 @@ from . import check_extra
 from .status import Chain
 
 if TYPE_CHECKING:
-    from ....settle.evm_deploy import Deployment
+    from ....settle.evm_deploy import DeployedContract
 
 _Token = Annotated[bool, typer.Option("--token-test", help="Also deploy a test token, worth nothing.")]
 _Owner = Annotated[
@@ -84,7 +84,7 @@ def deploy(
     return DONE
 
 
-def _show(deployment: Deployment) -> None:
+def _show(deployment: DeployedContract) -> None:
     chain, contract, token = deployment.chain, deployment.contract, deployment.token
     made = [("contract", contract), *([("token", token)] if token is not None else [])]
     rows = [(what, done.contract, done.block, amount(done.gas), amount(done.cost)) for what, done in made]

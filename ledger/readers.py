@@ -1,0 +1,121 @@
+"""Readers of a ledger's log, each lent to one reading at a time.
+
+A store that offers readers of its own (`plugins.ReadableStore`) is read beside its writer. Any other store is read
+itself, in parts, while nothing is written.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+
+from .errors import Closed
+from .log import Commit, Head, Snapshot
+from .plugins import LogReader, ReadableStore, Store
+
+MAX_IDLE = 4
+"""Readers that are kept for the next readings."""
+COMMITS_AT_ONCE = 53
+"""Commits that are read at once under the writer's lock: one may hold thousands of events. A store reads 1, 4, 16 and
+32 at a time."""
+
+
+class Readers:
+    """The readers of one ledger's log. `lock` is the one under which its store is used."""
+
+    def __init__(self, store: Store, lock: threading.RLock) -> None:
+        self._store, self._writing = store, lock
+        self._lock = threading.Lock()
+        self._idle: list[LogReader] = []
+        self._lent: list[LogReader] = []
+        self._closed = False
+
+    @contextmanager
+    def lend(self) -> Iterator[LogReader]:
+        """Lend a reader for as long as the block runs. Raises Closed."""
+        with self._lock:
+            if self._closed:
+                raise Closed("the ledger is closed")
+            reader = self._idle.pop() if self._idle else self._opened()
+            self._lent.append(reader)
+        try:
+            yield reader
+        finally:
+            with self._lock:
+                self._lent.remove(reader)
+                kept = not self._closed and len(self._idle) < MAX_IDLE
+                if kept:
+                    self._idle.append(reader)
+            if not kept:
+                reader.close()
+
+    def close(self) -> None:
+        """Close all readers; a reading that is under way raises Closed."""
+        with self._lock:
+            self._closed = True
+            readers = [*self._idle, *self._lent]
+            self._idle.clear()
+        for reader in readers:
+            reader.close()
+
+    def _opened(self) -> LogReader:
+        return self._store.reader() if isinstance(self._store, ReadableStore) else _SharedReader(self)
+
+
+class _SharedReader:
+    """Reads a store that offers no readers, in parts, under the lock under which it is written."""
+
+    def __init__(self, readers: Readers) -> None:
+        self.id = readers._store.id
+        self._store, self._lock = readers._store, readers._writing
+
+    def head(self) -> Head:
+        with self._lock:
+            return self._store.head()
+
+    def read(self, after: int = 0) -> Iterator[Commit]:
+        limit = 1  # often one is all that is asked for
+        while True:
+            with self._lock:
+                part = list(islice(self._store.read(after), limit))
+            yield from part
+            if len(part) < limit:
+                return
+            after, limit = part[-1].last_seq, COMMITS_AT_ONCE
+
+    def load_snapshot(self, version: str, upto: int | None = None) -> Snapshot | None:
+        with self._lock:
+            return self._store.load_snapshot(version, upto)
+
+    def close(self) -> None:
+        """Release nothing: the store is the ledger's."""
+
+
+class LogView:
+    """A log as it was at one head: commits that are appended later are not read. `pause` is called before each commit,
+    so that a long reading lets writers go first."""
+
+    def __init__(self, log: LogReader, head: Head, pause: Callable[[], None]) -> None:
+        self.id = log.id
+        self._log, self._head, self._pause = log, head, pause
+
+    def head(self) -> Head:
+        """Return the head of this view."""
+        return self._head
+
+    def read(self, after: int = 0) -> Iterator[Commit]:
+        """Yield the commits with an event after that sequence, up to the view's head."""
+        for commit in self._log.read(after) if after < self._head.seq else ():
+            if commit.last_seq > self._head.seq:
+                return
+            self._pause()
+            yield commit
+
+    def load_snapshot(self, version: str, upto: int | None = None) -> Snapshot | None:
+        """Return the latest snapshot of that version, at or before `upto` and the view's head."""
+        return self._log.load_snapshot(version, self._head.seq if upto is None else min(upto, self._head.seq))
+
+    def close(self) -> None:
+        """Release nothing: the reader is lent."""
