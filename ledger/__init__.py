@@ -46,7 +46,7 @@ from .commands import (
     UpdateAgent,
     Withdraw,
 )
-from .engine import Answer, Ledger, Outcome
+from .engine import Ledger
 from .errors import LedgerError
 from .events import (
     ContractRef,
@@ -62,6 +62,7 @@ from .events import (
     RateLimit,
 )
 from .log import Entry, Head
+from .outcomes import Answer, Outcome
 from .readings import Balance, BatchReading, Earned, LotReading, Reading, RequestReading
 from .refusals import PaymentRequired, Reason, Refused
 from .settlement.messages import Attempt, Batch, Commitment, ExitPaid, ExitRequested, Found, PurchaseMade

@@ -14,7 +14,7 @@ from chains.outbox import Outbox
 from ledger.accounts import Account
 from ledger.books import KEY_WINDOW, Books
 from ledger.commands import Command, Purchase
-from ledger.engine import Answer, Ledger
+from ledger.engine import Ledger
 from ledger.errors import Damaged, LogError, OutcomeUnknown
 from ledger.events import (
     Charged,
@@ -29,6 +29,7 @@ from ledger.events import (
 from ledger.folding import fold, latest_snapshot, refold
 from ledger.log import Commit, Entry, check_successor, decode_commit, origin
 from ledger.movements import CREDITS, Journal
+from ledger.outcomes import Answer
 from ledger.plugins import contract_of
 
 from ..audit.run import audit
