@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from ..log import Commit, Head, Snapshot
 
 Scope: TypeAlias = Literal["request", "period"]
-"""What a policy's total is about: one request, or one account in one metering period."""
+"""The scope of a policy's total: one request, or one account in one metering period."""
 
 
 class Price(msgspec.Struct, frozen=True, gc=False):
-    """A total in credits (a whole number, 0 or more), and the lines that come to it."""
+    """A total in credits (a whole number, 0 or more), and the lines that sum to it."""
 
     credits: int
     lines: tuple[Line, ...] = ()
@@ -34,98 +34,100 @@ class Policy(Protocol):
 
     @property
     def version(self) -> int:
-        """The version of the policy's arithmetic."""
+        """Version of the policy's arithmetic."""
         ...
 
     @property
     def scope(self) -> Scope:
-        """What `total` is the total of."""
+        """Scope of `total`: one request, or one account in one metering period."""
         ...
 
     @property
     def monotone(self) -> bool:
-        """Whether more usage never costs less in total."""
+        """True if more usage never costs less in total."""
         ...
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """The parameters as plain JSON values."""
+        """Parameters as plain JSON values."""
         ...
 
     def total(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> Price:
-        """The price of all usage in the scope so far."""
+        """Return the price of all usage in the scope so far. An exception refuses the command (`policy_failed`)."""
         ...
 
 
 class DerivablePolicy(Policy, Protocol):
-    """A policy may offer this too, and says by it that its lines follow from parameters, usage and meter alone.
+    """Optional: a policy whose lines follow from parameters, usage and meter alone.
 
-    Then its charges leave them out (a plan may ask for them: `record_lines`), and they are computed when asked for. A
-    policy that looked something up, such as a table of unit prices, does not offer it: what it saw stands in its lines.
+    Its charges leave the lines out (a plan may ask for them: `record_lines`); `explain` computes them. A policy that
+    looks something up, such as a table of unit prices, does not offer it: its lines record what it read.
     """
 
     def credits_of(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> int:
-        """The credits of `total`, without the lines that come to it."""
+        """Return the credits of `total`, without its lines. Any exception refuses the command (`policy_failed`)."""
         ...
 
 
 @runtime_checkable
 class ReadingPolicy(Protocol):
-    """A policy may offer this too: then usage that no rate of its tariff reads is known to be unpriced.
+    """Optional: a policy that knows which usage no rate of its tariff reads, which is unpriced then.
 
-    It stands apart from `Policy`, so that `isinstance` asks for this method alone.
+    It is apart from `Policy`, so that `isinstance` checks for this method alone.
     """
 
     def reads(self, labels: Mapping[str, str]) -> frozenset[str] | None:
-        """The dimensions of usage that some rate of the tariff reads for these labels, also where that rate is 0.
+        """Return the dimensions of usage that some rate of the tariff reads for these labels, also at rate 0.
 
-        None: nothing is unpriced, because the price does not depend on dimensions (so much a request), or because the
-        tariff charges nothing by intent. No other dimension changes the total. Asked at every charge: it must be fast.
+        None: nothing is unpriced, because the price does not depend on dimensions (a price per request), or because the
+        tariff charges nothing by intent. No other dimension changes the total. Called at every charge: it must be fast.
         """
         ...
 
 
 @runtime_checkable
 class PeakingPolicy(Protocol):
-    """A policy may offer these too, so that what is held covers usage that comes in parts under a total that may fall.
+    """Optional: a policy whose holds cover usage that comes in parts, under a total that may fall.
 
-    They stand apart from `Policy`, so that `isinstance` asks for them alone.
+    It is apart from `Policy`, so that `isinstance` checks for its methods alone.
     """
 
     @property
     def by_label(self) -> bool:
-        """Whether labels can change a total."""
+        """True if labels can change a total."""
         ...
 
     def peak(self, before: Mapping[str, int], usage: Mapping[str, int], labels: Mapping[str, str]) -> int:
-        """The largest total, in credits, that any usage comes to from `before` to `before` + `usage`, both included:
-        dimension by dimension, every whole number of units between. Where more usage never costs less, that is the
-        total of `before` + `usage`."""
+        """Return the largest total, in credits, of any usage from `before` to `before` + `usage`, both included.
+
+        Between them lies every whole number of units, dimension by dimension. If more usage never costs less, it is the
+        total of `before` + `usage`.
+        """
         ...
 
 
 @runtime_checkable
 class SharingPolicy(PeakingPolicy, Protocol):
-    """A policy about a period may offer this too, so that what is held covers usage on a meter that others move too.
+    """Optional: a policy about a period whose holds cover usage on a meter that other requests move too.
 
-    Those are requests that were admitted under another version of the tariff, and charge their units in between.
+    Those were admitted under another version of the tariff, and charge their units in between.
     """
 
     def dearest(
         self, before: Mapping[str, int], usage: Mapping[str, int], among: Mapping[str, int], labels: Mapping[str, str]
     ) -> int:
-        """The most, in credits, that `usage` can be charged while the meter moves from `before` to `before` + `among`.
+        """Return the most credits that `usage` can cost while the meter moves from `before` to `before` + `among`.
 
-        `among` is at least `usage`, dimension by dimension; its other units are charged by somebody else. However the
-        usage is parted, and wherever in that range its parts lie, what they add to the total comes to no more; a part
-        that lowers the total counts 0. Where `usage` is all of `among`, nobody else charges, and it is the peak less
-        the total of `before`: what a part gives back pays for the next.
+        `among` is at least `usage`, dimension by dimension; other requests charge its other units. However the
+        usage is split, and wherever in that range its parts lie, they add no more to the total; a part that lowers the
+        total counts 0. If `usage` is all of `among`, no other request charges, and the result is the peak less the
+        total of `before`: a part that lowers the total pays for the next.
         """
         ...
 
 
 PolicyFactory: TypeAlias = Callable[[Mapping[str, Any]], Policy]
-"""Makes a policy from its parameters. Raises ValueError where they are not right."""
+"""Makes a policy from its parameters. Raises ValueError if they are invalid."""
 
 
 class LogReader(Protocol):
@@ -133,87 +135,97 @@ class LogReader(Protocol):
 
     @property
     def id(self) -> str:
-        """The ledger's id, from which its chain of hashes begins."""
+        """The ledger's id, from which its hash chain begins."""
         ...
 
     def head(self) -> Head:
-        """Return the end of the log: its last sequence, the hash there and its time."""
+        """Return the end of the log: last sequence, hash and time there. Raise Closed, Damaged or LogError."""
         ...
 
     def read(self, after: int = 0) -> Iterator[Commit]:
-        """Yield all commits with an event after that sequence, in order."""
+        """Yield all commits with an event after that sequence, in order. Raise Closed, Damaged or LogError."""
         ...
 
     def load_snapshot(self, version: str, upto: int | None = None) -> Snapshot | None:
-        """Return the latest whole snapshot of that version, at or before sequence `upto`; None where there is none."""
+        """Return the latest whole snapshot of that version, at or before sequence `upto`; None if there is none.
+
+        Raise Closed or LogError; a damaged snapshot is passed over.
+        """
         ...
 
     def close(self) -> None:
-        """Release everything. A second call does nothing."""
+        """Release everything. A second call does nothing. Raises nothing."""
         ...
 
 
 class Store(LogReader, Protocol):
-    """Where commits become durable. Compare-and-append is all that it must offer; `ledger.testing.stores` checks it.
+    """A store makes commits durable, by compare-and-append; `ledger.testing.stores` checks it.
 
-    A store is used by one thread at a time: the engine sees to that.
+    One thread uses a store at a time: the ledger ensures that.
     """
 
     def append(self, expected: Head, commit: Commit) -> None:
         """Make the commit durable if the head is still `expected`.
 
-        Raises Conflict if it is not, NotWritten if nothing was written, OutcomeUnknown if that cannot be told.
+        Raise Conflict if it is not, Locked if another process holds the write lock for too long, NotWritten if nothing
+        was written, OutcomeUnknown if that cannot be determined, Closed after `close`.
         """
         ...
 
     def save_snapshot(self, snapshot: Snapshot) -> None:
-        """Keep a snapshot. It is a cache: losing it changes nothing but time."""
+        """Save a snapshot, replacing one at the same sequence. It is a cache: without it opening takes longer.
+
+        Raise LogError if it could not be written.
+        """
         ...
 
 
 @runtime_checkable
 class ReadableStore(Protocol):
-    """A store may offer this too: then readings go on while a commit is being written.
+    """Optional: a store that is read while a commit is being written.
 
-    Without it they read the store itself, in parts, and wait for a commit that is being written.
+    Without it readings read the store itself, in parts, and wait for a commit that is being written.
     """
 
     def reader(self) -> LogReader:
         """Return a reader of the same log, for another thread than the one that writes.
 
         It sees every commit whose append has returned. While one of its calls runs, another thread may append to the
-        store, or close the reader, which raises Closed then. It is closed before the store is.
+        store, or close the reader, which raises Closed then. It is closed before the store is. Raise Closed.
         """
         ...
 
 
 @runtime_checkable
 class PausingStore(Protocol):
-    """A store that lets go of its file while the process forks, since the child must not inherit that it has it."""
+    """Optional: a store that closes its file while the process forks, since a child must not inherit its locks."""
 
     def pause(self) -> None:
-        """Let go, and take it up again when it is next needed. In the middle of an append this does nothing."""
+        """Close the file, and reopen it when it is next needed. In the middle of an append this does nothing."""
         ...
 
 
 @runtime_checkable
 class HoldingStore(Store, Protocol):
-    """A store that several processes write may offer this too, so that a long decision is not overtaken for ever."""
+    """Optional: a store for several writing processes, so that a long decision does not lose every race."""
 
     def hold(self) -> AbstractContextManager[None]:
-        """Nobody else writes inside, up to the first append. Raises Locked."""
+        """Hold the write lock in the block, up to the first append. Raise Locked after a timeout."""
         ...
 
 
 StoreFactory: TypeAlias = Callable[..., Store]
-"""Opens a store: `factory(where, id=None, read_only=False)`, `id` being the new ledger's where there is none yet."""
+"""Opens a store: `factory(location, id=None, read_only=False)`; `id` is that of a new ledger.
+
+Raises NotFound, NotALog, WrongVersion, Locked, Damaged or another LogError.
+"""
 
 
 class Chain(Protocol):
-    """One settlement contract on one chain, spoken to with the operator's key. `chains.testing` checks it.
+    """One settlement contract on one chain, connected with the operator's key. `chains.testing` checks it.
 
-    Asking and sending raise ChainUnavailable where the chain could not be asked, so that nothing happened; `send`
-    raises SendUnknown where it cannot be told whether the chain has the transaction.
+    Every method that reads the chain raises ChainUnavailable if the chain could not be read; nothing was sent then.
+    Amounts are in the asset's smallest unit.
     """
 
     @property
@@ -227,97 +239,104 @@ class Chain(Protocol):
         ...
 
     def facts(self, after: int = 0, confirmations: int | None = None) -> Iterable[ChainFact]:
-        """Purchases and exits in blocks after `after`, in the chain's order: those that are final, or with
-        `confirmations` those with that many blocks on top (0: mined at all)."""
+        """Return purchases and exits in blocks after `after`, in the chain's order: the final ones, or with
+        `confirmations` those with that many blocks on top (0: mined at all). Raise ChainUnavailable."""
         ...
 
     def final_block(self) -> int:
-        """The number of the last block that no re-organisation can undo."""
+        """Return the number of the last block that no reorganisation can undo. Raise ChainUnavailable."""
         ...
 
     def simulate(self, batch: Batch) -> str | None:
-        """Why the chain would refuse the batch's next step now; None where it would take it. Raises SettlementStopped
-        where this connection's key may not send it, which is no fault of the batch's."""
+        """Return why the chain would refuse the batch's next step now; None if it would accept it.
+
+        Raise ChainUnavailable, or SettlementStopped if this connection's key may not send it, which is no fault of the
+        batch.
+        """
         ...
 
     def prepare(self, batch: Batch, attempts: Sequence[Attempt]) -> Attempt | None:
-        """The batch's next step, signed and unsent: recording it, or paying it out where that is a step of its own.
+        """Return the batch's next step, signed and unsent: recording it, or paying it out if that is a separate step.
 
         `attempts` are all that the log holds for this contract's unfinished batches, oldest first: their nonces are
-        taken. Where the batch's last one is still under way, this one replaces it (a higher fee), or is None where
-        there is nothing better to do than wait.
+        taken. If the batch's last one is still pending, the new one replaces it (a higher fee), or is None if it is
+        better to wait. Raise ChainUnavailable, or SettlementStopped if no attempt can be made.
         """
         ...
 
     def send(self, attempt: Attempt) -> None:
-        """Broadcast it. Sending the same one again is safe. Raises ChainUnavailable or SendUnknown."""
+        """Broadcast a transaction. Sending the same one again is safe.
+
+        Raise ChainUnavailable if it was not sent, SendUnknown if the chain may have it or not.
+        """
         ...
 
     def find(self, number: int) -> Found:
-        """How the chain has the batch of that number."""
+        """Return the batch of that number as the chain has it. Raise ChainUnavailable."""
         ...
 
     def confirm(self, attempt: Attempt) -> Standing:
-        """What became of a transaction."""
+        """Return the state of a transaction. Raise ChainUnavailable."""
         ...
 
     def published(self, number: int) -> bytes | None:
-        """The leaf file that was published with a batch, where the chain can lead to it."""
+        """Return the leaf file that was published with a batch; None if it cannot be found. Raise ChainUnavailable."""
         ...
 
     def access(self, subscriber: str, plan: str) -> bool:
-        """Whether the subscriber has bought the plan there and not left."""
+        """Return True if the subscriber has bought the plan there and not left. Raise ChainUnavailable."""
         ...
 
     def due(self, receiver: str, asset: str) -> int:
-        """What the contract owes a receiver, signed: below 0 later payouts fill it first."""
+        """Return the contract's debt to a receiver, signed: below 0, later payouts fill it. Raise ChainUnavailable."""
         ...
 
     def claimed(self, receiver: str, asset: str) -> int:
-        """What the contract has paid to a receiver of what was due to it, so far. Exits of subscribers are apart."""
+        """Return the sum that the contract has paid to a receiver so far, without exits. Raise ChainUnavailable."""
         ...
 
     def escrow(self, asset: str) -> int:
-        """What the contract holds for who bought: what was paid in, less exits and what has moved to dues."""
+        """Return the money held for subscribers: payments less exits and less payouts that are due. Raise
+        ChainUnavailable."""
         ...
 
     def holdings(self, asset: str) -> int:
-        """What the contract has of an asset, in escrow or not: as who keeps that asset says, not as it says itself."""
+        """Return the contract's balance of an asset, as the asset's own ledger has it. Raise ChainUnavailable."""
         ...
 
     def pause(self) -> None:
-        """Let a moment pass in which there may be news: a block's time, or (in a mock) a block."""
+        """Wait for about one block; a mock mines one. Raise ChainUnavailable."""
         ...
 
     def close(self) -> None:
-        """Let go of everything. A second call does nothing."""
+        """Release everything. A second call does nothing. Raises nothing."""
         ...
 
 
 class ChainPlugin(Protocol):
     """A kind of chain, registered under its CAIP-2 namespace (`eip155`, `mock`).
 
-    Its pure half is asked while deciding and auditing, with no chain at hand.
+    All but `connect` is pure, and called while deciding and auditing, without a connection.
     """
 
     @property
     def leaf_types(self) -> tuple[str, str, str, str]:
-        """The ABI types of a leaf: subscriber, plan, charged, credited."""
+        """ABI types of a leaf: subscriber, plan, charged, credited."""
         ...
 
     @property
     def max_receivers(self) -> int:
-        """How many receivers one batch may pay, 100 or more; those beyond, by name, are in the next one."""
+        """Maximum number of receivers of one batch, 100 or more; further ones, by name, are in the next batch."""
         ...
 
     @property
     def max_payout(self) -> int | None:
-        """The most that one batch may pay to one receiver or take back from it, 1 or more, in an asset's smallest unit;
-        what is beyond is in the next one. None where a payout may be of any size."""
+        """Maximum that one batch may pay to one receiver or take back from it, 1 or more, in the asset's smallest unit;
+        the remainder is in the next batch. None if a payout may be of any size."""
         ...
 
     def check(self, subscriber: str, plan: str) -> None:
-        """Raises ValueError where no leaf of this kind of chain can name that subscriber or plan."""
+        """Raise ValueError if no leaf of this kind of chain can name that subscriber or plan."""
         ...
 
     def check_money(self, contract_ref: ContractRef, asset: str, shares: Mapping[str, int]) -> None:
@@ -327,9 +346,9 @@ class ChainPlugin(Protocol):
         ...
 
     def commitment(self, batch: Batch) -> Commitment:
-        """The root, the leaf file's hash and the digest. Raises ValueError for leaves that cannot be committed to."""
+        """Return the root, the leaf file's hash and the digest. Raise ValueError for invalid leaves."""
         ...
 
     def connect(self, contract_ref: ContractRef, **options: Any) -> Chain:  # noqa: ANN401 - each kind has its own
-        """Connect to a contract. Raises ChainUnavailable, or BadData for a wrong option."""
+        """Connect to a contract. Raise ChainUnavailable, or BadData for a wrong option."""
         ...

@@ -39,25 +39,25 @@ class Hooks:
 
 
 class Registry(Generic[F]):
-    """The plugins of one kind, by name, loaded when first asked for."""
+    """The plugins of one kind, by name, loaded on first use."""
 
     def __init__(self, kind: str, group: str, hook: str) -> None:
         self.kind, self.group, self._hook = kind, group, hook
         self._found: dict[str, F] | None = None
 
     def register(self, name: str, factory: F) -> None:
-        """Add one by hand, beside those that are installed. Raises LedgerError for a name that is taken."""
+        """Register a plugin in code, beside those that are installed. Raise LedgerError for a name that is taken."""
         _register(self._load(), self.kind, name, factory)
 
     def get(self, name: str) -> F:
-        """The factory of that name. Raises UnknownPlugin where none is installed."""
+        """Return the factory of that name. Raise UnknownPlugin if none is installed."""
         found = self._load()
         if name not in found:
             raise UnknownPlugin(f"there is no {self.kind} {name!r}", f"installed are: {', '.join(sorted(found))}")
         return found[name]
 
     def names(self) -> list[str]:
-        """All names, sorted."""
+        """Return all names, sorted."""
         return sorted(self._load())
 
     def _load(self) -> dict[str, F]:
@@ -80,7 +80,7 @@ class Registry(Generic[F]):
                     raise
                 except Exception as error:
                     message = f"the plugin {point.name!r} of {self.group} cannot be loaded: {error!r}"
-                    raise LedgerError(message, f"mend or uninstall the package that has {point.value}") from error
+                    raise LedgerError(message, f"repair or uninstall the package that has {point.value}") from error
             return found
         return self._found
 
@@ -111,5 +111,5 @@ def contract_of(chain: Chain) -> ContractRef:
 
 
 def chain_plugin(chain: str) -> ChainPlugin:
-    """The plugin of a chain's CAIP-2 name. Raises UnknownPlugin where none is installed."""
+    """Return the plugin of a chain's CAIP-2 name. Raise UnknownPlugin if none is installed."""
     return chains.get(chain.partition(":")[0])

@@ -30,6 +30,7 @@ from ledger.events import (
     SettlementUnknown,
     Withdrawn,
 )
+from ledger.settlement.messages import STREAM
 
 Counters: TypeAlias = dict[tuple[str, str], tuple[int, int]]
 """Charged and credited, by subscriber and the name that leaves give the plan."""
@@ -166,7 +167,7 @@ def _opened(settled: Settled, seq: int, at: int, event: SettlementOpened | Settl
         asset=event.asset,
         payouts=event.payouts,
         leaves=expected.leaves,
-        covered=(event.covers.get("main", 0), event.at if isinstance(event, SettlementAdopted) else at),
+        covered=(event.covers.get(STREAM, 0), event.at if isinstance(event, SettlementAdopted) else at),
         before=contract.digest,
     )
     contract.number, contract.digest = event.number, (event.digest, expected.digest or event.digest)

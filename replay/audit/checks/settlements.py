@@ -33,7 +33,7 @@ from ledger.events import (
     Withdrawn,
 )
 from ledger.plugins import chain_plugin
-from ledger.settlement.messages import Batch, Commitment
+from ledger.settlement.messages import STREAM, Batch, Commitment
 
 from .case import Case
 from .earnings import earned, shares
@@ -207,7 +207,7 @@ def sealed(case: Case) -> None:
         case,
         event,
         number=contract.number + 1,
-        covers={"main": case.seq - 1},
+        covers={STREAM: case.seq - 1},
         head_seq=seq,
         head_hash=hash_.hex(),
         previous=computed,
@@ -271,9 +271,9 @@ def opened(case: Case) -> None:
     event = case.event
     assert isinstance(event, SettlementOpened)
     numbered(case, event)
-    if event.covers != {"main": case.seq - 1}:
+    if event.covers != {STREAM: case.seq - 1}:
         message = "a batch covers all that stands before it, and nothing else"
-        case.find(ORDER, "covers", {"main": case.seq - 1}, event.covers, message)
+        case.find(ORDER, "covers", {STREAM: case.seq - 1}, event.covers, message)
     for seq, before in enumerate(case.commit[: case.seq - case.first], case.first):
         if not _is_due(before):
             message = f"event {seq} stands before the batch in its commit, and was not due"
