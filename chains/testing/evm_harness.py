@@ -164,7 +164,9 @@ class LocalHarness(Harness):
         return self._connect(contract_of(chain), self._gate.url)
 
     def _connect(self, contract_ref: ContractRef, url: str) -> Chain:
-        return self.plugin.connect(contract_ref, url=url, key=OPERATOR.key, leaves=self._leaves, tries=1)
+        return self.plugin.connect(
+            contract_ref, url=url, key=OPERATOR.key, leaves=self._leaves, tries=1, max_head_age=0
+        )
 
     # -- blocks and time -----------------------------------------------------------------------------------------------
 

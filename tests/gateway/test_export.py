@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import subprocess
 
 import pytest
 
@@ -30,12 +31,10 @@ def test_stdout_has_only_the_data(tollbook, told):
     assert done.out.count("\n") == 21
 
 
-def test_a_file_and_stdout_have_the_same_bytes(process, program, told, tmp_path):
-    import subprocess
-
+def test_a_file_and_stdout_have_the_same_bytes(tollbook, program, told, tmp_path):
     for form in ("csv", "ndjson"):
         out = tmp_path / form
-        assert process("export", told.log, "--to", form, "--out", out).code == 0
+        assert tollbook("export", told.log, "--to", form, "--out", out).code == 0
         words = [program, "export", str(told.log), "--to", form, "--out", "-"]
         assert subprocess.run(words, capture_output=True, check=True).stdout == out.read_bytes()
 

@@ -11,7 +11,7 @@ from chains.evm.local.tester import Tester
 from chains.testing.evm_harness import AnvilHarness, LocalHarness, TesterHarness
 from ledger import CreatePlan
 from ledger.plugins import Chain
-from replay.simulator.world import BEGIN
+from replay.simulator.environment import BEGIN
 
 
 class _Market(LocalHarness):

@@ -18,7 +18,7 @@ from chains.mock import MockChain
 from ledger import CreatePlan, Entry, Ledger, PaymentRequired
 from ledger.errors import BadData, NotWritten
 from ledger.events import Charged, Recorded
-from ledger.log import encode_commit
+from ledger.log import Commit
 from replay.simulator import (
     KINDS,
     MockMarket,
@@ -113,11 +113,11 @@ def test_a_run_that_is_not_the_same_is_found(monkeypatch: pytest.MonkeyPatch) ->
 class Hopes(Ledger):
     """Takes an append that failed for one that was done."""
 
-    def _append(self, at: int, events: list[Recorded]) -> None:
+    def _append(self, commit: Commit, events: list[Recorded]) -> None:
         try:
-            super()._append(at, events)
+            super()._append(commit, events)
         except NotWritten:
-            self._fold(encode_commit(self._head, at, list(events)), events)
+            self._fold(commit, events)
 
 
 def failure(**options: Any) -> SimulationFailed:
