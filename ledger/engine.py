@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Unpack
+from typing import ClassVar, Unpack
 
 from . import stores
 from .clock import Clock, WallClock, system_clock
@@ -35,8 +35,10 @@ class Ledger(Views):
     Open one with `Ledger.open`; close it, or use it in a `with`. All of its methods may be called from any thread.
     """
 
+    _writer_class: ClassVar[type[Writer]] = Writer
+
     def __init__(self, store: Store, clock: Clock = system_clock, read_only: bool = False) -> None:
-        writer = Writer(store, clock)
+        writer = self._writer_class(store, clock)
         self._writer, self._read_only = writer, read_only
         self._queue: CommandQueue[Outcome] = CommandQueue(writer.run, writer.recall)
         super().__init__(writer, self._queue)

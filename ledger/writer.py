@@ -127,11 +127,10 @@ class Writer:
                     try:
                         commit = encode_commit(self.head, at, events)
                         self._decided = self._running, [*done], group.outcomes, commit  # from here the log may have it
-                        self.store.append(self.head, commit)
+                        self._append(commit, events)
                     except Conflict:
                         self._contended = True
                         continue
-                    self._fold(commit, events)
                     if recorded and self._records is not None:
                         self._records.written(at, recorded)
                 elif not retries and self.catch_up():
@@ -200,6 +199,10 @@ class Writer:
         if not self._last_read or not self._last_read[0].seq <= seq <= self._last_read[-1].seq:
             self._last_read = list(entries([next(follow_store(self.store, seq - 1))]))
         return self._last_read[seq - self._last_read[0].seq]
+
+    def _append(self, commit: Commit, events: list[Recorded]) -> None:
+        self.store.append(self.head, commit)
+        self._fold(commit, events)
 
     def _fold(self, commit: Commit, events: list[Recorded]) -> None:
         with self.books_lock:
