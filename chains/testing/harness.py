@@ -1,4 +1,4 @@
-"""What a plugin's author writes, so that a chain can be tried: somebody who buys, and blocks that pass."""
+"""Test harness that a chain plugin provides: accounts that buy, and control over block production."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
-from ledger.events import Leaf
+from ledger.events import Leaf, Payout
 from ledger.plugins import Chain, ChainPlugin
-from ledger.settlement.messages import Attempt
+from ledger.settlement.messages import Attempt, Batch
 
 
 class Elsewhere(NamedTuple):
@@ -132,4 +132,47 @@ class Harness(Protocol):
 
     def steal_nonce(self, chain: Chain) -> None:
         """Another holder of the operator's key has the next nonce mined, in one block, with a transaction of no use."""
+        raise NotImplementedError
+
+    # -- calls of the contract that no plugin makes: for the differential test only ------------------------------------
+
+    def reason(self, error: Exception) -> str:
+        """Return the name of the contract's refusal, as chains/mock/contract.py spells it, or an empty string where
+        the error does not say. Override it if every refused call raises: then a call that raises nothing counts as
+        accepted."""
+        return ""
+
+    def purchase_again(self, chain: Chain, id: str) -> None:
+        """Submit the order of an earlier purchase once more, unchanged. The contract must take no money for it."""
+        raise NotImplementedError
+
+    def record(self, chain: Chain, batch: Batch, *, stranger: bool = False) -> None:
+        """Ask the contract to record a batch, and where it has no `window` to pay it out; as it is, without asking the
+        plugin whether it is right. A `stranger` is not the operator."""
+        raise NotImplementedError
+
+    def execute(self, chain: Chain, batch: Batch, payouts: Sequence[Payout]) -> None:
+        """Anyone asks the contract to pay a batch out: whatever its stage, with payouts that may not be the batch's."""
+        raise NotImplementedError
+
+    def cancel_as_stranger(self, chain: Chain, number: int) -> None:
+        """`cancel` by an account that is neither guardian nor owner."""
+        raise NotImplementedError
+
+    def challenge(self, chain: Chain, batch: Batch, leaf: Leaf, proof: Sequence[str]) -> None:
+        """Anyone asks the contract to cancel a batch by a leaf that charges more than its account paid in."""
+        raise NotImplementedError
+
+    def leave_without_leaf(self, chain: Chain, subscriber: str, plan: str) -> None:
+        """A subscriber claims to have been charged nothing; if it has claimed that already, it asks to be paid."""
+        raise NotImplementedError
+
+    def refute(self, chain: Chain, leaf: Leaf, proof: Sequence[str]) -> None:
+        """Anyone refutes the claim to have been charged nothing by a leaf of the last root that was paid out."""
+        raise NotImplementedError
+
+    def wait_for_exit(self, chain: Chain) -> None:
+        """Let as much time pass as a subscriber waits to leave without a new batch. The differential test needs this
+        wait to be longer than hundreds of calls of `pass_time`, and a challenge window longer than hundreds of blocks
+        that `mine` mines: time must pass only where it lets it."""
         raise NotImplementedError

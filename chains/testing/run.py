@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from ledger.testing.conformance import ConformanceError, Failure
 
-from . import batches, determinism, end_to_end, escrow, exits, facts, outages
+from . import batch_order, batches, determinism, end_to_end, escrow, exits, facts, outages
 from .availability import UnusableHarness, require_usable
 from .harness import Harness
 from .steps import Broken, CannotTry, NoContract, Rules, Subject, said
@@ -22,6 +22,7 @@ RULES: Rules = {
     **facts.RULES,
     **exits.RULES,
     **batches.RULES,
+    **batch_order.RULES,
     **escrow.RULES,
     **outages.RULES,
     **end_to_end.RULES,

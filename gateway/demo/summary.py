@@ -20,12 +20,10 @@ from ledger.events import (
     RefusedRequests,
     Released,
     Requested,
-    SettlementConfirmed,
-    SettlementFailed,
-    SettlementOpened,
 )
 from ledger.readings import Earned
 from replay.audit.findings import Report, ReportHead
+from replay.batch_history import BatchHistory
 from replay.workload.traces import Source
 
 # The contract's keys of `tollbook demo --json`, in its order; `receivers`, `open_batches` and `onchain` are added.
@@ -166,12 +164,6 @@ class _Tally:
                 self.sums["lapsed"] += event.credits
             case PlanCreated():
                 self.sums["plans"] += 1
-            case SettlementOpened():
-                self.sums["open"] += 1
-            case SettlementConfirmed():
-                self._add(open=-1, batches=1)
-            case SettlementFailed():
-                self.sums["open"] -= 1
 
     def _add(self, **amounts: int) -> None:
         self.sums.update(amounts)
@@ -181,8 +173,10 @@ def figures(ledger: Ledger, unread: Mapping[str, int]) -> partial[Summary]:
     """Return the summary of a ledger without the fields that only the run knows: its source, policy and audit.
     `unread` are the units that no rate read, by dimension."""
     tally = _Tally()
+    history = BatchHistory()
     for entry in ledger.events():
         tally.add(entry.seq, entry.event)
+        history.add(entry)
     sums, refused = tally.sums, tally.refused.total()
     assets = ledger.earned()
     return partial(
@@ -203,9 +197,9 @@ def figures(ledger: Ledger, unread: Mapping[str, int]) -> partial[Summary]:
         earned={asset.asset: asset.earned for asset in assets},
         settled={asset.asset: asset.settled for asset in assets},
         outstanding={asset.asset: asset.outstanding for asset in assets},
-        batches=sums["batches"],
+        batches=sum(batch.state == "confirmed" for batch in history.batches),
         receivers={asset.asset: _receivers(asset) for asset in assets},
-        open_batches=sums["open"],
+        open_batches=len(history.open),
     )
 
 

@@ -18,6 +18,7 @@ from .checks import (
     BY_EVENT,
     DIFFERENCE,
     KINDS,
+    account_rules,
     conservation,
     earnings,
     fast_path,
@@ -25,7 +26,6 @@ from .checks import (
     outstanding,
     references,
     snapshots,
-    standing,
     totals,
 )
 from .checks.adjustments import pending_falls
@@ -174,7 +174,7 @@ class Auditor:
         """Check what holds of an account after every commit that touched it."""
         for number in self._dues.touched(case):
             account = case.books.accounts[number]
-            standing.end(case, account)
+            account_rules.end(case, account)
             if account.requests or case.lent:
                 holds.end(case, account)
 

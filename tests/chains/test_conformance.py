@@ -11,6 +11,8 @@ from typing import Any
 
 import bad_chains
 import bad_contracts
+import bad_facts
+import bad_plugins
 import pytest
 
 from chains.mock import MockChain, MockPlugin
@@ -33,7 +35,7 @@ from ledger.testing.conformance import Failure
 
 BAD = [
     kind
-    for module in (bad_chains, bad_contracts)
+    for module in (bad_chains, bad_contracts, bad_facts, bad_plugins)
     for kind in vars(module).values()
     if isinstance(kind, type) and kind.__module__ == module.__name__ and getattr(kind, "breaks", None)
 ]

@@ -4,25 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from copy import copy
 from typing import Any, ClassVar
 
-from bad_chains import Bad, BadPlugin, Tells
-from msgspec.structs import replace
+from bad_chains import Bad, Tells
 
-from chains.leaves import keccak
-from chains.mock import MockChain, Reverted
+from chains.mock import Reverted
 from chains.proofs import verify
-from ledger.errors import ChainUnavailable
 from ledger.events import Leaf
 from ledger.settlement.messages import (
     Attempt,
     Batch,
     ChainFact,
-    Commitment,
     ExitPaid,
     ExitRequested,
-    Found,
     PurchaseMade,
 )
 
@@ -341,96 +335,3 @@ class SellsToLeavers(LetsGo):
             where = {"id": "late", "block": self.height, "subscriber": subscriber, "plan": plan}
             self.invented.append(PurchaseMade(**where, asset=asset, shares=()))
             return self.invented[-1]  # type: ignore[return-value]
-
-
-# -- what is not for this contract, and what is not said ---------------------------------------------------------------
-
-
-class TakesOthersBatches(Bad):
-    breaks: ClassVar = {
-        "a batch is for one contract": "simulate takes a batch whose chain is 'mock:elsewhere', on 'tollbook' of 'mock:"
-    }
-
-    def simulate(self, batch: Batch) -> str | None:
-        return super().simulate(replace(batch, chain=self.name, contract=self.contract))
-
-
-class PaysOthersBatches(Bad):
-    breaks: ClassVar = {"a batch is for one contract": "a batch whose contract is 'another' is executed"}
-
-    def prepare(self, batch: Batch, *arguments: Any) -> Attempt | None:
-        return super().prepare(replace(batch, contract=self.contract), *arguments)
-
-
-class SharesItsState(Bad):
-    """The chain's name is not part of where it is kept."""
-
-    breaks: ClassVar = {
-        "chains of other names are others": "facts of a contract of that name on another chain: ['purchase-1'], not []"
-    }
-    called = "mock:local"
-
-    @property
-    def name(self) -> str:
-        return self.called
-
-    def namesake(self, name: str) -> MockChain:
-        other = copy(self)
-        other.called = name
-        return other
-
-
-class NamesAnotherTransaction(Bad):
-    breaks: ClassVar = {
-        "the chain has what was sealed": "find says '0xdead' brought the batch to executed; the attempts"
-    }
-
-    def find(self, number: int) -> Found:
-        found = super().find(number)
-        return replace(found, transaction="0xdead") if found.stage == "executed" else found
-
-
-class ForgetsSeconds(Tells):
-    breaks: ClassVar = {
-        "windows of time are exact": "a window of time: [('purchase-1', 'alice', 'large', 0, 0)], not [('purchase"
-    }
-
-    def told(self, facts: list[ChainFact]) -> list[ChainFact]:
-        return [replace(fact, seconds=0) if isinstance(fact, PurchaseMade) else fact for fact in facts]
-
-
-class SwallowsWhatItCannotSend(Bad):
-    breaks: ClassVar = {
-        "a chain that is cut off says so": "`send` says None while the chain cannot be reached, and does"
-    }
-
-    def send(self, attempt: Attempt) -> None:
-        with suppress(ChainUnavailable):
-            super().send(attempt)
-
-
-class TakesSilenceForAbsence(Bad):
-    breaks: ClassVar = {"a chain that is cut off says so": "`find` says Found(stage='absent', "}
-
-    def find(self, number: int) -> Found:
-        try:
-            return super().find(number)
-        except ChainUnavailable:
-            return Found(stage="absent")
-
-
-class JoinsFields(BadPlugin):
-    breaks: ClassVar = {"a digest keeps fields apart": "batches that differ in where receiver and amount meet ("}
-
-    def commitment(self, batch: Batch) -> Commitment:
-        values = [getattr(batch, name) for name in Batch.__struct_fields__ if name != "payouts"]
-        joined = "|".join(map(str, values)) + "".join(f"{each.receiver}{each.amount}" for each in batch.payouts)
-        return replace(super().commitment(batch), digest=f"0x{keccak(joined.encode()).hex()}")
-
-
-class JoinsNames(BadPlugin):
-    breaks: ClassVar = {"a digest keeps fields apart": "batches that differ in where chain and contract meet ("}
-
-    def commitment(self, batch: Batch) -> Commitment:
-        joined = f"{batch.chain}{batch.contract}{batch.number}{batch.asset}{batch.at}{batch.payouts}"
-        return replace(super().commitment(batch), digest=f"0x{keccak(joined.encode()).hex()}")
