@@ -71,7 +71,7 @@ def _builds_on(subject: Subject) -> Iterator[str]:
 
 
 def _for_one_contract(subject: Subject) -> Iterator[str]:
-    """What names another chain or contract is refused, though number and previous digest would do."""
+    """A batch that names another chain or contract is refused, though its number and previous digest are right."""
     elsewhere = subject.harness.elsewhere
     for field, other in (("chain", elsewhere.chain), ("contract", elsewhere.contract)):
         chain = subject.funded()
@@ -126,7 +126,7 @@ def _taken_once(subject: Subject) -> Iterator[str]:
 
 
 def _cancelled(subject: Subject) -> Iterator[str]:
-    """It keeps its number and its place in the chain of digests, pays nothing, and the next one goes through."""
+    """A cancelled batch keeps its number and its digest, pays nothing, and the next one goes through."""
     harness = subject.harness
     subject.needs(harness.window, "the contract has no challenge window (`window`)")
     chain = subject.funded(2)

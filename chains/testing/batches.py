@@ -1,4 +1,4 @@
-"""Rules of batches: a number is taken once, in order, for the batch that was sealed, and money moves exactly once."""
+"""Rules of a batch on its way: what is signed, sent and recorded is that batch, and money moves exactly once."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _sends_nothing(subject: Subject) -> Iterator[str]:
 
 
 def _stored(subject: Subject) -> Iterator[str]:
-    """What the log stores of an attempt is enough for another connection, after a restart."""
+    """The stored part of an attempt is enough for another connection, after a restart."""
     chain = subject.funded()
     batch = subject.batch(chain, 300, 30)
     attempt = subject.prepare(chain, batch)
@@ -182,8 +182,8 @@ def _final_block(subject: Subject) -> Iterator[str]:
     yield f"after {BLOCKS} blocks a batch is {found.stage} and not final"
 
 
-def _what_was_sealed(subject: Subject) -> Iterator[str]:
-    """At every stage from the pool on, for every connection."""
+def _what_was_committed(subject: Subject) -> Iterator[str]:
+    """At every stage from the pool on, permanentlyy connection."""
     chain = subject.funded()
     batch = subject.batch(chain, 300, 30)
     commitment = subject.harness.plugin.commitment(batch)
@@ -216,7 +216,7 @@ def _root(subject: Subject) -> Iterator[str]:
         for connection in (chain, subject.again(chain)):
             found = connection.find(1)
             if found.root not in may_be:
-                yield f"the root of the {found.stage} batch is {found.root!r}, and {may_be[1]!r} was sealed"
+                yield f"the root of the {found.stage} batch is {found.root!r}, and {may_be[1]!r} was committed to"
         step()
 
 
@@ -248,7 +248,7 @@ RULES: Rules = {
     "two attempts pay once": _two_attempts,
     "a batch only moves on": _moves_on,
     "final is up to the final block": _final_block,
-    "the chain has what was sealed": _what_was_sealed,
-    "a root that is told is the sealed one": _root,
+    "the chain has what was committed to": _what_was_committed,
+    "a reported root is the committed one": _root,
     "the leaf file is published": _published,
 }

@@ -24,20 +24,20 @@ from .sides import Difference, Pair
 from .walk import Step, Walk, draw, possible
 
 _SHORTEST_TRIES = 200
-"""So many shorter lists of steps are tried before a difference is reported."""
+"""The number of shorter lists of steps that are tried before a difference is reported."""
 
 
 class DifferenceFound(AssertionError):
     """The chain under test differs from the reference: `steps` lead there, `seed` is that of their walk."""
 
-    def __init__(self, seed: int, steps: Sequence[Step], told: Sequence[str], difference: str) -> None:
+    def __init__(self, seed: int, steps: Sequence[Step], narrative: Sequence[str], difference: str) -> None:
         self.seed, self.steps, self.difference = seed, tuple(steps), difference
-        lines = "\n".join(f"  {number}. {words}" for number, words in enumerate(told, 1))
+        lines = "\n".join(f"  {number}. {words}" for number, words in enumerate(narrative, 1))
         super().__init__(f"seed {seed}, after these steps:\n{lines}\n{difference}")
 
 
 class Compared(NamedTuple):
-    """What was compared: how many steps, and the actions that the harness lacks methods for."""
+    """The number of steps that were compared, and the actions for which the harness lacks methods."""
 
     steps: int
     lacking: tuple[str, ...]
@@ -76,10 +76,10 @@ def compare(subject: Harness, *, seed: int = 0, walks: int = 5, steps: int = 40)
 
 
 class Found(NamedTuple):
-    """How a walk ended in a difference: after how many steps, in words, and in what."""
+    """A walk that ended in a difference: how many steps were taken, what was done, and what differs."""
 
     taken: int
-    told: list[str]
+    narrative: list[str]
     difference: str
 
 
@@ -93,7 +93,7 @@ def run(model: Harness, subject: Harness, steps: Sequence[Step]) -> Found | None
             taken += 1
             walk.take(step)
     except Difference as error:
-        return Found(taken, walk.told, str(error))
+        return Found(taken, walk.narrative, str(error))
     finally:
         pair.close()
     return None
@@ -112,4 +112,4 @@ def shorten(model: Harness, subject: Harness, steps: list[Step], found: Found) -
             else:
                 start += size
         size //= 2
-    return steps, found.told, found.difference
+    return steps, found.narrative, found.difference

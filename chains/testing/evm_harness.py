@@ -1,7 +1,7 @@
 """The conformance harnesses of EVM chains: one contract after the other, on a chain of this machine.
 
 python -m chains.testing chains.testing.evm_harness:TesterHarness        # eth-tester: from PyPI alone
-python -m chains.testing chains.testing.evm_harness:AnvilHarness         # anvil, which mines when it is told to
+python -m chains.testing chains.testing.evm_harness:AnvilHarness         # anvil, which mines when it is asked to
 """
 
 from __future__ import annotations
@@ -179,7 +179,7 @@ class LocalHarness(Harness):
         return self._time * SECOND
 
     def mine(self, chain: Chain) -> None:
-        """One block, some seconds after the last: a window does not last for ever."""
+        """One block, some seconds after the last: a window does not last permanently."""
         if self.window:
             self._local.advance(BLOCK_TIME)
         else:
@@ -361,7 +361,7 @@ class TesterHarness(LocalHarness):
 
 
 class AnvilHarness(LocalHarness):
-    """anvil, which mines when it is told to: what was sent waits in the pool."""
+    """anvil, which mines when it is asked to: what was sent waits in the pool."""
 
     def start(self, chain_id: int) -> LocalChain:
         """A process of its own. Raises ChainUnavailable where anvil is not installed."""
@@ -392,10 +392,10 @@ def _topic(address: str) -> str:
     return to_hex(abi_encode(("address",), (address,)))
 
 
-def _signed(told: Mapping[str, Any]) -> str:
+def _signed(reported: Mapping[str, Any]) -> str:
     """A mined transaction (EIP-1559) as its sender signed it, from what a node tells of it."""
     numbers = ("nonce", "maxPriorityFeePerGas", "maxFeePerGas", "gas", "value", "v", "r", "s")
-    fields: dict[str, Any] = {name: int(told[name], 16) for name in numbers}
-    to = to_checksum_address(told["to"]) if told["to"] else b""
-    fields |= {"type": 2, "chainId": CHAIN_ID, "to": to, "data": told["input"], "accessList": ()}
+    fields: dict[str, Any] = {name: int(reported[name], 16) for name in numbers}
+    to = to_checksum_address(reported["to"]) if reported["to"] else b""
+    fields |= {"type": 2, "chainId": CHAIN_ID, "to": to, "data": reported["input"], "accessList": ()}
     return HexBytes(TypedTransaction.from_dict(fields).encode()).to_0x_hex()

@@ -36,15 +36,15 @@ class Harness(Protocol):
     asset: str
     elsewhere: Elsewhere
     purse: int = 10**21
-    """What each subscriber can pay of the `asset`'s smallest unit, in all. Amounts are tried nearly up to it."""
+    """The amount of the `asset`'s smallest unit that each subscriber can pay in all. Rules go nearly up to it."""
     window: bool = False
-    """Whether a batch waits in a challenge window between being recorded and being paid out."""
+    """True if a batch waits in a challenge window between being recorded and being paid out."""
     publishes: bool = True
-    """Whether the chain leads to the leaf file of each batch."""
+    """True if the chain leads to the leaf file of each batch."""
     depth: int = 0
-    """How many of the last blocks are not final: so deep `reorganise` can go without undoing what is."""
+    """The number of last blocks that are not final: so deep `reorganise` can go without undoing what is."""
     pauses: int = 0
-    """How often a chain pauses, at most, until what it mined is final; 0 where blocks do not come by themselves."""
+    """The most pauses until what a chain mined is final; 0 where blocks do not come by themselves."""
 
     # -- what every harness must do ------------------------------------------------------------------------------------
 
@@ -76,7 +76,7 @@ class Harness(Protocol):
         ...
 
     def paid(self, chain: Chain, receiver: str, asset: str) -> int:
-        """What the contract has paid to a receiver and what it owes it, in all: 0 at first. Read it without asking
+        """The sum of what the contract has paid to a receiver and owes it: 0 at first. Read it without asking
         the plugin's `due` where you can."""
         ...
 

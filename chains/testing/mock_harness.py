@@ -80,7 +80,7 @@ class MockHarness(Harness):
         mock(chain).mine(self._blocks)
 
     def paid(self, chain: Chain, receiver: str, asset: str) -> int:
-        """What was claimed, and what is due."""
+        """The sum of claims and dues."""
         return mock(chain).balance(receiver, asset) + mock(chain).due(receiver, asset)
 
     def claim(self, chain: Chain, receiver: str) -> None:
@@ -92,7 +92,7 @@ class MockHarness(Harness):
         mock(chain).request_exit(subscriber, plan)
 
     def leave(self, chain: Chain, subscriber: str, plan: str, leaf: Leaf, proof: Sequence[str]) -> None:
-        """It raises `Reverted` where the contract refuses."""
+        """Raise Reverted where the contract refuses."""
         mock(chain).exit(subscriber, plan, self.asset, leaf, proof)
 
     def cancel(self, chain: Chain, number: int) -> None:
@@ -113,7 +113,7 @@ class MockHarness(Harness):
         mock(chain).steal_nonce()
 
     def namesake(self, chain: Chain) -> Chain:
-        """What is connected to without a file is a chain of its own."""
+        """A connection without a file is to another chain."""
         return self.plugin.connect(ContractRef(self.elsewhere.chain, chain.contract))
 
     @contextmanager

@@ -29,7 +29,7 @@ _SAME_REASON = {
 _NO_BATCH = "0x" + "11" * 32
 _REFUSED = "refused"
 _LAST_BATCHES = 4
-"""So many of the last batches are looked at after each step."""
+"""The number of last batches that are compared after each step."""
 
 
 class Difference(Exception):
@@ -104,7 +104,7 @@ class Side:
         return proof.leaf, proof.proof
 
     def observe(self) -> Iterator[tuple[str, object]]:
-        """What can be read of the contract, in terms that are the same on every chain."""
+        """Yield the readings of the contract, in terms that are the same on every chain."""
         for number in range(max(self.recorded, default=0) + 1, 0, -1)[:_LAST_BATCHES]:
             found = self.chain.find(number)
             ready = "ready" if found.stage == "committed" and found.ready else "not ready"

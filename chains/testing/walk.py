@@ -36,12 +36,12 @@ class Step(NamedTuple):
 
 
 class Walk:
-    """Takes steps on a pair of contracts. `told` has what was done, in words."""
+    """Takes steps on a pair of contracts. `narrative` has what was done, in words."""
 
     def __init__(self, pair: Pair) -> None:
         self.pair = pair
         self.subscribers = range(min(_MAX_SUBSCRIBERS, *(len(side.harness.subscribers) for side in pair.sides)))
-        self.told: list[str] = []
+        self.narrative: list[str] = []
         self.paid: dict[Account, int] = {}
         self.purchases: list[tuple[str, str]] = []
         self.leaving: list[int] = []
@@ -61,7 +61,7 @@ class Walk:
         action(Random(step.seed))
 
     def _tell(self, words: str) -> None:
-        self.told.append(words)
+        self.narrative.append(words)
 
     # -- purchases -----------------------------------------------------------------------------------------------------
 

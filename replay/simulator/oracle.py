@@ -212,6 +212,8 @@ class Oracle:
         require(mine, "a key gives its first answer", f"{command} was answered with {entry}")
 
     def _failed(self, error: BaseException, written: Sequence[Commit]) -> None:
+        if isinstance(error, Violated):  # by another process that acted within the group
+            raise error
         require(isinstance(error, LogError | OutcomeUnknown), DECLARED_ERRORS_ONLY, repr(error))
         nothing = isinstance(error, OutcomeUnknown) or not written
         require(nothing, "a command that failed was not done", f"{error!r}, and its group wrote {written}")

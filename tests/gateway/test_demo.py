@@ -160,12 +160,15 @@ def test_the_books_are_closed_with_nothing_open(at_defaults):
         assert sum(balance.held for balance in ledger.balances()) == 0
 
 
-def test_the_audit_of_the_file_is_the_audit_of_the_summary(at_defaults):
+def test_the_audit_is_clean_after_few_commits(at_defaults):
     assert at_defaults.audit.clean
-    assert audit(at_defaults.log) == at_defaults.audit
-    with Ledger.open(at_defaults.log, read_only=True) as ledger:
-        assert (ledger.head.seq, ledger.head.hash.hex()) == (at_defaults.head.seq, at_defaults.head.hash)
     assert at_defaults.head.commits < 2 * MAX_SLICES
+
+
+def test_the_audit_of_the_file_is_the_audit_of_the_summary(once):
+    assert audit(once.log) == once.audit
+    with Ledger.open(once.log, read_only=True) as ledger:
+        assert (ledger.head.seq, ledger.head.hash.hex()) == (once.head.seq, once.head.hash)
 
 
 # The same again

@@ -53,9 +53,9 @@ class Tells(Bad):
     """What is planted in a scan."""
 
     def facts(self, after: int = 0, confirmations: int | None = None) -> Iterable[ChainFact]:
-        return self.told(list(super().facts(after, confirmations)))
+        return self.reported(list(super().facts(after, confirmations)))
 
-    def told(self, facts: list[ChainFact]) -> list[ChainFact]:
+    def reported(self, facts: list[ChainFact]) -> list[ChainFact]:
         return facts
 
 
@@ -206,7 +206,7 @@ class CallsEveryBlockFinal(Bad):
 
 class FindsAnotherDigest(Bad):
     breaks: ClassVar = {
-        "the chain has what was sealed": "digest and data hash of the executed batch: ('0xeeee",
+        "the chain has what was committed to": "digest and data hash of the executed batch: ('0xeeee",
         "a number is taken once": "stage and digest of the first one: ('executed', '0xeeee",
     }
 
@@ -216,7 +216,7 @@ class FindsAnotherDigest(Bad):
 
 
 class FindsAnotherRoot(Bad):
-    breaks: ClassVar = {"a root that is told is the sealed one": "the root of the executed batch is '0xeeee"}
+    breaks: ClassVar = {"a reported root is the committed one": "the root of the executed batch is '0xeeee"}
 
     def find(self, number: int) -> Found:
         found = super().find(number)

@@ -162,8 +162,8 @@ class TellsHoldingsAsEscrow(Bad):
     """What moved to dues is still counted."""
 
     breaks: ClassVar = {
-        "the escrow is told": "the escrow after a payout of 900: 2000, not 1100",
-        "what was claimed is told": "the escrow after a claim: 1700, not 2000",
+        "the escrow is reported": "the escrow after a payout of 900: 2000, not 1100",
+        "what was claimed is reported": "the escrow after a claim: 1700, not 2000",
     }
 
     def escrow(self, asset: str) -> int:
@@ -172,8 +172,8 @@ class TellsHoldingsAsEscrow(Bad):
 
 class HoldsOnlyEscrow(Bad):
     breaks: ClassVar = {
-        "the escrow is told": "what it has after a payout of 900: 1100, not 2000",
-        "what was claimed is told": "what it has after a claim: ",
+        "the escrow is reported": "what it has after a payout of 900: 1100, not 2000",
+        "what was claimed is reported": "what it has after a claim: ",
     }
 
     def holdings(self, asset: str) -> int:
@@ -181,7 +181,7 @@ class HoldsOnlyEscrow(Bad):
 
 
 class CountsReceivablesInEscrow(Bad):
-    breaks: ClassVar = {"the escrow is told": "the escrow after a payout of -600: 1900, not 2000"}
+    breaks: ClassVar = {"the escrow is reported": "the escrow after a payout of -600: 1900, not 2000"}
 
     def escrow(self, asset: str) -> int:
         return super().escrow(asset) + sum(min(due, 0) for due in self._node.state.due[asset].values())
@@ -190,14 +190,14 @@ class CountsReceivablesInEscrow(Bad):
 class CountsEscrowOnce(Bad):
     """All assets together."""
 
-    breaks: ClassVar = {"the escrow is told": "the escrow of an asset that nobody has paid in: 1850, not 0"}
+    breaks: ClassVar = {"the escrow is reported": "the escrow of an asset that nobody has paid in: 1850, not 0"}
 
     def escrow(self, asset: str) -> int:
         return sum(super(CountsEscrowOnce, self).escrow(each) for each in ("USD", "EUR"))
 
 
 class TellsTheLastClaim(Bad):
-    breaks: ClassVar = {"what was claimed is told": "what was claimed after payouts of (50, 5): {'seller': 50,"}
+    breaks: ClassVar = {"what was claimed is reported": "what was claimed after payouts of (50, 5): {'seller': 50,"}
 
     def claim(self, receiver: str, asset: str) -> int:
         self.sent[receiver] = super().claim(receiver, asset)
@@ -209,7 +209,7 @@ class TellsTheLastClaim(Bad):
 
 class TellsDuesAsClaimed(Bad):
     breaks: ClassVar = {
-        "what was claimed is told": "{'seller': 300, 'platform': 30}, not {'seller': 300, 'platform': 0}"
+        "what was claimed is reported": "{'seller': 300, 'platform': 30}, not {'seller': 300, 'platform': 0}"
     }
 
     def claimed(self, receiver: str, asset: str) -> int:
@@ -235,7 +235,7 @@ class LetsGo(Tells):
         super().__init__()
         self.invented: list[ChainFact] = []
 
-    def told(self, facts: list[ChainFact]) -> list[ChainFact]:
+    def reported(self, facts: list[ChainFact]) -> list[ChainFact]:
         return facts + self.invented
 
     def exit(self, subscriber: str, plan: str, asset: str, leaf: Leaf | None = None, proof: Any = ()) -> Any:
@@ -286,12 +286,12 @@ class TakesEarlyRoots(LetsGo):
 
 
 class LeavesSilently(LetsGo):
-    """Nothing is told of it, and the money is gone."""
+    """Nothing is reported of it, and the money is gone."""
 
     overlooked = "ExitNotRequested"
     breaks: ClassVar = {"nobody leaves unasked": "simulate refuses a batch that pays the 1600 which are left in escrow"}
 
-    def told(self, facts: list[ChainFact]) -> list[ChainFact]:
+    def reported(self, facts: list[ChainFact]) -> list[ChainFact]:
         return facts
 
     def simulate(self, batch: Batch) -> str | None:
@@ -300,7 +300,7 @@ class LeavesSilently(LetsGo):
 
 class TellsAnyRequest(LetsGo):
     breaks: ClassVar = {
-        "a request to leave is told once": "who asks to leave: [('alice', 'small'), ('bob', 'small'), ('alice', 'l"
+        "a request to leave is reported once": "who asks to leave: [('alice', 'small'), ('bob', 'small'), ('alice', 'l"
     }
     heard: ClassVar[str] = "NothingBought"
 
@@ -318,8 +318,8 @@ class TellsAnyRequest(LetsGo):
 class TellsRequestsAgain(TellsAnyRequest):
     heard = "ExitAlreadyRequested"
     breaks: ClassVar = {
-        "a request to leave is told once": "who asks to leave: [('alice', 'small'), ('alice', 'small')], not",
-        "a subscriber leaves by proof": "how many requests to leave are told in the end: 2, not 1",
+        "a request to leave is reported once": "who asks to leave: [('alice', 'small'), ('alice', 'small')], not",
+        "a subscriber leaves by proof": "how many requests to leave are reported in the end: 2, not 1",
     }
 
 

@@ -29,31 +29,31 @@ class ForgetsAFact(Tells):
     """An account that buys again is not heard of."""
 
     breaks: ClassVar = {
-        "each fact is told once": "['purchase-4'] never told; what is told is ['purchase-1', 'purchase-2',"
+        "each fact is reported once": "['purchase-4'] never reported; what is reported is ['purchase-1', 'purchase-2',"
     }
 
-    def told(self, facts: list[ChainFact]) -> list[ChainFact]:
+    def reported(self, facts: list[ChainFact]) -> list[ChainFact]:
         first = {(fact.subscriber, fact.plan, type(fact)): fact.id for fact in reversed(facts)}
         return [fact for fact in facts if fact.id in first.values()]
 
 
 class TellsAFactTwice(Tells):
     breaks: ClassVar = {
-        "each fact is told once": "['purchase-1'] told more than once",
-        "a request to leave is told once": "two facts have one id: ['purchase-1', 'purchase-1',",
+        "each fact is reported once": "['purchase-1'] reported more than once",
+        "a request to leave is reported once": "two facts have one id: ['purchase-1', 'purchase-1',",
     }
 
-    def told(self, facts: list[ChainFact]) -> list[ChainFact]:
+    def reported(self, facts: list[ChainFact]) -> list[ChainFact]:
         return facts[:1] + facts
 
 
 class GivesNewIds(Tells):
     breaks: ClassVar = {
-        "each fact is told once": "purchase-1 of scan 2",
+        "each fact is reported once": "purchase-1 of scan 2",
         "facts are the same for all": "what a second scan tells: [PurchaseMade(id='purchase-1 of scan 2'",
     }
 
-    def told(self, facts: list[ChainFact]) -> list[ChainFact]:
+    def reported(self, facts: list[ChainFact]) -> list[ChainFact]:
         self.sent["scans"] = self.sent.get("scans", 0) + 1
         return [replace(fact, id=f"{fact.id} of scan {self.sent['scans']}") for fact in facts]
 
@@ -63,7 +63,7 @@ class NamesFactsByBlock(Tells):
 
     breaks: ClassVar = {"ids survive a re-organisation": "after a re-organisation ['block-1', 'block-"}
 
-    def told(self, facts: list[ChainFact]) -> list[ChainFact]:
+    def reported(self, facts: list[ChainFact]) -> list[ChainFact]:
         return [replace(fact, id=f"block-{fact.block}") for fact in facts]
 
     def purchase(self, *arguments: Any, **named: Any) -> PurchaseMade:
@@ -72,11 +72,11 @@ class NamesFactsByBlock(Tells):
 
 
 class RemembersWhatIsGone(Tells):
-    """What it has told once it tells for ever, whatever a re-organisation took away."""
+    """What it has reported once it tells permanently, whatever a re-organisation took away."""
 
     breaks: ClassVar = {
         "what was granted early can be taken back": "taken one of the two purchases away: 200, not 100",
-        "ids survive a re-organisation": "what is told after a re-organisation to who was there: [",
+        "ids survive a re-organisation": "what is reported after a re-organisation to who was there: [",
     }
 
     def twin(self) -> MockChain:
@@ -84,7 +84,7 @@ class RemembersWhatIsGone(Tells):
         other.known = {}
         return other
 
-    def told(self, facts: list[ChainFact]) -> list[ChainFact]:
+    def reported(self, facts: list[ChainFact]) -> list[ChainFact]:
         self.known = getattr(self, "known", {}) | {fact.id: fact for fact in facts}
         return sorted(self.known.values(), key=lambda fact: fact.block)
 
@@ -92,7 +92,7 @@ class RemembersWhatIsGone(Tells):
 class ReordersFacts(Tells):
     breaks: ClassVar = {"facts come in the chain's order": "the order of purchases: ['purchase-4',"}
 
-    def told(self, facts: list[ChainFact]) -> list[ChainFact]:
+    def reported(self, facts: list[ChainFact]) -> list[ChainFact]:
         return facts[::-1]
 
 
@@ -101,7 +101,7 @@ class RoundsAmounts(Tells):
         "facts are exact": "the shares of the purchase purchase-3: {'seller': 5021681388309344611068631538566133132881",
     }
 
-    def told(self, facts: list[ChainFact]) -> list[ChainFact]:
+    def reported(self, facts: list[ChainFact]) -> list[ChainFact]:
         def rounded(shares: tuple[Share, ...]) -> tuple[Share, ...]:
             return tuple(Share(share.receiver, int(float(share.amount))) for share in shares)
 
@@ -116,12 +116,12 @@ class PaysLeaversLess(Tells):
         "who leaves has the rest": "what the subscriber leaves with: [799], not [800]",
     }
 
-    def told(self, facts: list[ChainFact]) -> list[ChainFact]:
+    def reported(self, facts: list[ChainFact]) -> list[ChainFact]:
         return [replace(fact, amount=fact.amount - 1) if isinstance(fact, ExitPaid) else fact for fact in facts]
 
 
 class TellsTheBlockItself(Bad):
-    breaks: ClassVar = {"facts begin after any block": "what is told after block 1: ['purchase-1', 'purchase-2'"}
+    breaks: ClassVar = {"facts begin after any block": "what is reported after block 1: ['purchase-1', 'purchase-2'"}
 
     def facts(self, after: int = 0, confirmations: int | None = None) -> Iterable[ChainFact]:
         return super().facts(max(after - 1, 0), confirmations)
@@ -129,7 +129,7 @@ class TellsTheBlockItself(Bad):
 
 class DoesNotWait(Bad):
     breaks: ClassVar = {
-        "facts wait until they are final": "without confirmations ['purchase-2'] are told, in block 3; final is 2"
+        "facts wait until they are final": "without confirmations ['purchase-2'] are reported, in block 3; final is 2"
     }
 
     def facts(self, after: int = 0, confirmations: int | None = None) -> Iterable[ChainFact]:
@@ -138,7 +138,7 @@ class DoesNotWait(Bad):
 
 class WaitsTooLong(Bad):
     breaks: ClassVar = {
-        "confirmations are counted": "block 1 is not told when 1 confirmations are asked for, and there is block 2"
+        "confirmations are counted": "block 1 is not reported when 1 confirmations are asked for, and there is block 2"
     }
 
     def facts(self, after: int = 0, confirmations: int | None = None) -> Iterable[ChainFact]:
@@ -147,7 +147,7 @@ class WaitsTooLong(Bad):
 
 class WaitsTooShort(Bad):
     breaks: ClassVar = {
-        "confirmations are counted": "block 2 is told when 1 confirmations are asked for, and there is no block 3 yet"
+        "confirmations are counted": "2 is reported when 1 confirmations are asked for, and there is no block 3 yet"
     }
 
     def facts(self, after: int = 0, confirmations: int | None = None) -> Iterable[ChainFact]:
@@ -240,7 +240,7 @@ class SharesItsState(Bad):
 
 class NamesAnotherTransaction(Bad):
     breaks: ClassVar = {
-        "the chain has what was sealed": "find says '0xdead' brought the batch to executed; the attempts"
+        "the chain has what was committed to": "find says '0xdead' brought the batch to executed; the attempts"
     }
 
     def find(self, number: int) -> Found:
@@ -253,7 +253,7 @@ class ForgetsSeconds(Tells):
         "windows of time are exact": "a window of time: [('purchase-1', 'alice', 'large', 0, 0)], not [('purchase"
     }
 
-    def told(self, facts: list[ChainFact]) -> list[ChainFact]:
+    def reported(self, facts: list[ChainFact]) -> list[ChainFact]:
         return [replace(fact, seconds=0) if isinstance(fact, PurchaseMade) else fact for fact in facts]
 
 

@@ -30,14 +30,14 @@ class IgnoresPayouts(BadPlugin):
 
 
 class SealsAnew(BadPlugin):
-    breaks: ClassVar = {"a seal follows from its batch": "the seal of the same batch: Commitment("}
+    breaks: ClassVar = {"a commitment follows from its batch": "the commitment of the same batch: Commitment("}
 
     def __init__(self) -> None:
-        self.sealed = 0
+        self.committed = 0
 
     def commitment(self, batch: Batch) -> Commitment:
-        self.sealed += 1
-        return replace(super().commitment(batch), digest=f"0x{self.sealed:064x}")
+        self.committed += 1
+        return replace(super().commitment(batch), digest=f"0x{self.committed:064x}")
 
 
 class HashesLeavesOnce(BadPlugin):
@@ -49,7 +49,7 @@ class HashesLeavesOnce(BadPlugin):
 
 
 class SealsAnything(BadPlugin):
-    breaks: ClassVar = {"a seal refuses bad leaves": "a batch with leaves that are not sorted is sealed"}
+    breaks: ClassVar = {"a commitment refuses bad leaves": "a batch with leaves that are not sorted is committed to"}
 
     def commitment(self, batch: Batch) -> Commitment:
         return super().commitment(
@@ -76,7 +76,9 @@ class ChecksNoMoney(BadPlugin):
 class SaysTooLargePayouts(BadPlugin):
     """Its batches have 64 bits for a payout, and it does not say so."""
 
-    breaks: ClassVar = {"a batch can pay the most that is said": f"a payout of {2**255 - 1} cannot be sealed, though"}
+    breaks: ClassVar = {
+        "a batch can pay the most that is said": f"a payout of {2**255 - 1} cannot be committed to, though"
+    }
 
     def commitment(self, batch: Batch) -> Commitment:
         for payout in batch.payouts:

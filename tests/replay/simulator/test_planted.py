@@ -3,7 +3,8 @@
 Whoever adds a fault or a law plants here what it is for: a bug that no seed finds is a gap in the simulator.
 """
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ from ledger.plugins import Price, policies
 from ledger.values import total
 from ledger.writer import Writer
 from replay.simulator import DiskStore, SimulationFailed, simulate
+from replay.simulator.laws import DECLARED_ERRORS_ONLY
 
 BUDGET = 200
 """Seeds within which each bug must be found; README.md beside the simulator says in how many it is."""
@@ -50,19 +52,22 @@ MONEY = {"money moves exactly once", "what is confirmed has been paid", "all is 
 """By which laws a bug may come to light, each depending on what happens next."""
 
 
-def laws(seeds: range, **options: Any) -> Iterator[str | None]:
-    """Seed by seed, the law that was broken; None where nothing was found."""
+def laws(seeds: Iterable[int], **options: Any) -> Iterator[str | None]:
+    """Yield for each seed the law that was broken; None where nothing was found."""
     for seed in seeds:
         try:
             simulate(seed, steps=STEPS, **options)
             yield None
         except SimulationFailed as failed:
+            frames = re.findall(r'File "(.*?)"', failed.found)
+            if frames[-1:] == [__file__]:
+                pytest.fail(f"the planted bug itself is broken: {failed.found}")
             yield failed.law
 
 
-def found(**options: Any) -> str:
-    """The law by which the first seed finds the bug."""
-    law = next(filter(None, laws(range(BUDGET), **options)), None)
+def found(first: int = 0, **options: Any) -> str:
+    """Return the law by which a seed finds the bug; `first` is one that found it when this was written."""
+    law = next(filter(None, laws([first, *range(BUDGET)], **options)), None)
     assert law is not None, f"{BUDGET} seeds do not find it"
     return law
 
@@ -158,7 +163,7 @@ class SnapshotsAhead(Writer):
 
 
 def test_a_snapshot_that_is_ahead_of_the_log_is_found() -> None:
-    assert found(engine=writing_with(SnapshotsAhead)) in BOOKS | CREDITS
+    assert found(3, engine=writing_with(SnapshotsAhead)) in BOOKS | CREDITS | {DECLARED_ERRORS_ONLY}
 
 
 class ForgetsOlderKeys(Writer):
@@ -171,7 +176,7 @@ class ForgetsOlderKeys(Writer):
 
 
 def test_a_snapshot_that_forgets_a_window_of_keys_is_found() -> None:
-    assert found(engine=writing_with(ForgetsOlderKeys)) in BOOKS | ANSWERS
+    assert found(3, engine=writing_with(ForgetsOlderKeys)) in BOOKS | ANSWERS
 
 
 # -- decisions and reducers --------------------------------------------------------------------------------------------
@@ -193,7 +198,7 @@ def test_a_hold_that_is_released_twice_is_found(monkeypatch: pytest.MonkeyPatch)
 def test_returning_credits_that_do_not_pay_what_is_owed_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only those that return by a command."""
     monkeypatch.setattr(consequences, "with_repayment", lambda account, plan, seq, at, instant, event: event)
-    assert found() in CREDITS | {"no account owes and has free credits at once"}
+    assert found(13) in CREDITS | {"no account owes and has free credits at once"}
 
 
 def test_a_key_that_is_forgotten_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -206,7 +211,7 @@ def test_a_key_that_is_forgotten_is_found(monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr(reducers, "remember_key", forgetful)
     monkeypatch.setattr(draft, "remember_key", forgetful)
-    assert found() in ANSWERS | BOOKS
+    assert found(7) in ANSWERS | BOOKS
 
 
 def test_a_due_event_with_the_wrong_instant_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -217,7 +222,7 @@ def test_a_due_event_with_the_wrong_instant_is_found(monkeypatch: pytest.MonkeyP
         return replace(lapse(account, plan, lot, instant), instant=instant + 1)
 
     monkeypatch.setattr(expiry, "lapse", late)
-    assert found() in BOOKS
+    assert found(3) in BOOKS
 
 
 def test_a_debt_beyond_its_limit_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,7 +234,7 @@ def test_a_debt_beyond_its_limit_is_found(monkeypatch: pytest.MonkeyPatch) -> No
         return (((0, total(debt) + 1),), shortfall - 1) if debt and shortfall else (debt, shortfall)
 
     monkeypatch.setattr(charges, "overrun", generous)
-    assert found() in CREDITS | BOOKS
+    assert found(16) in CREDITS | BOOKS
 
 
 # -- the money ---------------------------------------------------------------------------------------------------------
@@ -246,7 +251,7 @@ def test_a_batch_that_is_paid_twice_is_found(monkeypatch: pytest.MonkeyPatch) ->
         return Step.sent
 
     monkeypatch.setattr(Outbox, "_send", hasty)
-    assert found() in MONEY
+    assert found(15) in MONEY
 
 
 # -- what users bring --------------------------------------------------------------------------------------------------
