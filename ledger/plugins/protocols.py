@@ -283,10 +283,6 @@ class Chain(Protocol):
         """Return the leaf file that was published with a batch; None if it cannot be found. Raise ChainUnavailable."""
         ...
 
-    def access(self, subscriber: str, plan: str) -> bool:
-        """Return True if the subscriber has bought the plan there and not left. Raise ChainUnavailable."""
-        ...
-
     def due(self, receiver: str, asset: str) -> int:
         """Return the contract's debt to a receiver, signed: below 0, later payouts fill it. Raise ChainUnavailable."""
         ...
