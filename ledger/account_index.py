@@ -11,28 +11,14 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 
-import msgspec
-
 from .errors import Damaged
-from .events import decode_one
-from .log import COLUMNS, Commit, Entry, decode_commit
+from .log import Commit, Entry, decode_commit, follow_store
+from .log.bodies import UNREADABLE, Subject, decode_at, subjects
 from .plugins import LogReader
-from .readers import LogView, verified
+from .readers import LogView
 
 DECODE_WHOLE = 8
 """A commit of more events is not decoded whole where fewer of them are needed."""
-
-
-class _Subject(msgspec.Struct, gc=False):
-    """The part of an event that says whose it is."""
-
-    type: str
-    account: int = 0
-    request: int = 0
-
-
-_subjects = msgspec.json.Decoder(list[_Subject])
-_raw = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 class AccountIndex:
@@ -61,7 +47,7 @@ class AccountIndex:
         """Read what was appended since."""
         if self.upto < log.head().seq:
             with self._lock:
-                for commit in verified(log, self.upto):
+                for commit in follow_store(log, self.upto):
                     self._add(commit, log)
 
     def _add(self, commit: Commit, log: LogReader) -> None:
@@ -88,17 +74,15 @@ class AccountIndex:
         return subjects[request - commit.first_seq].account
 
 
-def _subjects_of(commit: Commit) -> list[_Subject]:
+def _subjects_of(commit: Commit) -> list[Subject]:
     try:
-        if commit.kind == COLUMNS:
-            raise ValueError("this release does not read a body of columns")
-        return _subjects.decode(commit.body)
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        return subjects(commit.kind, commit.body)
+    except UNREADABLE as error:
         raise Damaged(f"commit {commit.first_seq} cannot be read: {error}") from error
 
 
 def _commit_at(log: LogReader, seq: int) -> Commit:
-    commit = next(verified(log, seq - 1), None)
+    commit = next(follow_store(log, seq - 1), None)
     if commit is None:
         raise Damaged(f"the log has no event {seq}")
     return commit
@@ -112,8 +96,8 @@ def _entries_in(commit: Commit, seqs: array[int]) -> Iterator[Entry]:
             yield Entry(seq, commit.at, events[seq - commit.first_seq])
         return
     try:
-        lines = _raw.decode(commit.body)
-        for seq in seqs:
-            yield Entry(seq, commit.at, decode_one(lines[seq - commit.first_seq]))
-    except (msgspec.MsgspecError, ValueError, RecursionError, IndexError) as error:
+        events = decode_at(commit.kind, commit.body, [seq - commit.first_seq for seq in seqs])
+    except (*UNREADABLE, IndexError) as error:
         raise Damaged(f"commit {commit.first_seq} cannot be read: {error}") from error
+    for seq, event in zip(seqs, events, strict=True):
+        yield Entry(seq, commit.at, event)

@@ -64,7 +64,7 @@ COMMANDS = st.one_of(
 
 
 def view(ledger: Ledger) -> LogView:
-    return LogView(ledger._store, ledger.head, lambda: None)  # type: ignore[arg-type]
+    return LogView(ledger._writer.store, ledger.head, lambda: None)  # type: ignore[arg-type]
 
 
 def by_account(ledger: Ledger) -> dict[int, list[Entry]]:
@@ -132,7 +132,7 @@ def test_a_statement_reads_the_accounts_commits_alone(path: Path, clock: Clock) 
                     read.append(commit.first_seq)
                     yield commit
 
-        log = Counted(ledger._store, ledger.head, lambda: None)
+        log = Counted(ledger._writer.store, ledger.head, lambda: None)
         assert len(list(ledger._index.entries(log, 1))) == 2
         assert set(read) <= {1, 2}, "its own commit, and the one before, for the hash"
 
