@@ -13,6 +13,7 @@ write a chain plugin.
 
 from ledger.testing.conformance import ConformanceError, Failure
 
+from ..evm import extra as extra  # notes the recursion limit before Ethereum's packages raise it
 from .availability import UnusableHarness
 from .harness import Elsewhere, Harness
 from .run import RULES, NotTried, Outcome, check, outcomes
