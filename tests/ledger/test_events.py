@@ -9,17 +9,7 @@ from golden_events import GOLDEN, HUGE, LATER, SHORTEST
 from msgspec.structs import replace
 
 from ledger import events as module
-from ledger.events import (
-    EVENT_TYPES,
-    Event,
-    PlanRetired,
-    Purchased,
-    Share,
-    Withdrawn,
-    decode_one,
-    encode,
-    tag,
-)
+from ledger.events import EVENT_TYPES, Event, PlanRetired, Purchased, Share, Withdrawn, decode_one, encode, tag
 from ledger.log import bodies
 
 LINES = {**GOLDEN, **LATER, **SHORTEST}

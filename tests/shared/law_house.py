@@ -3,14 +3,7 @@
 Times are seconds since the house opened, at the beginning of 2026.
 """
 
-from ledger import (
-    Charge,
-    CreatePlan,
-    Give,
-    Ledger,
-    Purchase,
-    Request,
-)
+from ledger import Charge, CreatePlan, Give, Ledger, Purchase, Request
 
 SECOND = 1_000_000
 DAY = 86_400

@@ -3,13 +3,7 @@
 from whole_accounts import SECOND
 from whole_model import Model
 
-from ledger.commands import (
-    Charge,
-    CreatePlan,
-    Give,
-    Purchase,
-    Request,
-)
+from ledger.commands import Charge, CreatePlan, Give, Purchase, Request
 
 ALICE = {"subscriber": "alice", "plan": "basic"}
 TOKENS = {"policy": "complexity", "parameters": {"weights": {"tokens": "1"}}}

@@ -3,17 +3,7 @@
 import pytest
 from law_house import ANN, DAY, MONTH_END, OPENING, OWING, SECOND, TIME, House, tiers
 
-from ledger import (
-    Adjust,
-    Charge,
-    CreditsLimit,
-    Freeze,
-    Limits,
-    RateLimit,
-    Request,
-    Reverse,
-    Withdraw,
-)
+from ledger import Adjust, Charge, CreditsLimit, Freeze, Limits, RateLimit, Request, Reverse, Withdraw
 
 # -- 5. a window queues behind the last one that still gives access ----------------------------------------------------
 

@@ -7,14 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from law_house import ANN, DAY, FALLING, MONTH_END, RISING, SECOND, UNITS, VOLUME, House, tiers
 
-from ledger import (
-    Adjust,
-    Reason,
-    Release,
-    RepricePlan,
-    Request,
-    Withdraw,
-)
+from ledger import Adjust, Reason, Release, RepricePlan, Request, Withdraw
 
 
 def test_with_rising_tiers_whoever_comes_last_is_covered():

@@ -5,14 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from law_house import ANN, DAY, OPENING, OWING, SECOND, TIME, VOLUME, House, tiers
 
-from ledger import (
-    Adjust,
-    Charge,
-    Give,
-    Reason,
-    Release,
-    Reverse,
-)
+from ledger import Adjust, Charge, Give, Reason, Release, Reverse
 
 # -- 1. nobody's share of a growing total falls ------------------------------------------------------------------------
 

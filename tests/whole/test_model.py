@@ -5,17 +5,7 @@ from model_story import ALICE, Story
 from whole_accounts import SECOND, split
 from whole_prices import complexity, graduated, on_top, package, volume
 
-from ledger.commands import (
-    Adjust,
-    Charge,
-    Extend,
-    Freeze,
-    Purchase,
-    Release,
-    Request,
-    Reverse,
-    Withdraw,
-)
+from ledger.commands import Adjust, Charge, Extend, Freeze, Purchase, Release, Request, Reverse, Withdraw
 from ledger.events import CreditsLimit, Limits, RateLimit
 
 

@@ -4,16 +4,7 @@ from model_story import ALICE, OWING, Story
 from whole_accounts import SECOND
 from whole_prices import complexity, cost_plus, dearest, peak, unread
 
-from ledger.commands import (
-    Adjust,
-    Charge,
-    Freeze,
-    Release,
-    RepricePlan,
-    Request,
-    Reverse,
-    Unfreeze,
-)
+from ledger.commands import Adjust, Charge, Freeze, Release, RepricePlan, Request, Reverse, Unfreeze
 from ledger.events import CreditsLimit, Limits
 
 # -- holds -------------------------------------------------------------------------------------------------------------

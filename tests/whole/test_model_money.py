@@ -4,13 +4,7 @@ import pytest
 from model_story import ALICE, OWING, Story
 from whole_accounts import SECOND
 
-from ledger.commands import (
-    Adjust,
-    Reinstate,
-    Release,
-    Reverse,
-    Withdraw,
-)
+from ledger.commands import Adjust, Reinstate, Release, Reverse, Withdraw
 
 # -- shares of what was earned -----------------------------------------------------------------------------------------
 
