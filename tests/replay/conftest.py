@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import settled_log as settled
 from rich_log import tell
 
 from ledger.folding import refold
@@ -29,3 +30,12 @@ def log(written: SimpleNamespace, tmp_path: Path) -> SimpleNamespace:
         books, head = refold(store.read()), store.head()
     who = {name: number for (name, _), number in books.names.items() if name in ("hal", "ida", "jo", "kay", "lea")}
     return SimpleNamespace(**{**vars(written), **who, "path": path, "at": head.at, "seq": head.seq})
+
+
+@pytest.fixture(scope="session")
+def settled_log(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """A log of batches: its path, its commits, and the sequences by name."""
+    story = settled.tell(tmp_path_factory.mktemp("settles") / "log.db")
+    story.ledger.close()
+    with closing(SQLiteStore(story.path, read_only=True)) as store:
+        return SimpleNamespace(path=story.path, commits=list(store.read()), seqs=story.seqs, at=story.now)
