@@ -425,6 +425,7 @@ class Ledger(Views):
         if self._head.seq:
             self._store.save_snapshot(snapshot_of(self._books, self._head))
             self._snapshot_seq = self._head.seq
+            self._save_index(self._store)
 
     def _entry(self, seq: int) -> Entry:
         """One event, read again. Its whole commit is kept: who asks for one of a large commit asks for more of it."""

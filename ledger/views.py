@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import timedelta
 from functools import partial
 from itertools import islice
@@ -22,11 +22,11 @@ from typing import TYPE_CHECKING, TypeVar
 from .account_index import AccountIndex
 from .accounts import Account
 from .books import Books
-from .errors import Damaged
+from .errors import Damaged, LogError
 from .events import Charged, ContractRef, EscrowAsset
 from .folding import as_of
 from .log import Commit, Entry, Head, entries
-from .plugins import Store
+from .plugins import IndexKeeper, ReadableStore, Store
 from .queue import CommandQueue
 from .readers import COMMITS_AT_ONCE, LogView, Readers, verified
 from .readings import Balance, BatchReading, Earned, EscrowedLot, LotReading, Reading, RequestReading
@@ -259,6 +259,14 @@ class Views:
             for account in part:
                 self._give_way()
                 yield account
+
+    def _save_index(self, store: Store) -> None:
+        """Keep what the index has of the log since it was kept last. The writer's lock is held."""
+        if isinstance(store, IndexKeeper) and isinstance(store, ReadableStore):  # else a reader may hold the index
+            with suppress(LogError):  # it is a cache
+                if (part := self._index.part(LogView(store, self._head, self._give_way))) is not None:
+                    store.save_index(part)
+                    self._index.saved = part.upto
 
     @contextmanager
     def _view(self, head: Head) -> Iterator[LogView]:

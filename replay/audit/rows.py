@@ -15,20 +15,20 @@ import msgspec
 
 from ledger.errors import Damaged, LedgerError, NotALog
 from ledger.folding import SNAPSHOT_VERSION
-from ledger.log import COLUMNS, TEXT, Snapshot, origin
-from ledger.plugins import Store
+from ledger.log import COLUMNS, TEXT, IndexPart, Snapshot, origin
+from ledger.plugins import IndexKeeper, Store
 from ledger.stores.schema import SCHEMA
 from ledger.stores.sqlite import (
     APPLICATION_ID,
     SQLiteStore,
     remove_side_files,
 )
-from ledger.stores.sqlite_rows import LOCK_SECONDS, reading_uri
+from ledger.stores.sqlite_rows import LOCK_SECONDS, index_digest, reading_uri
 from ledger.stores.wal_mark import MISSING, misses_write_ahead_file
 
 _AT_ONCE = 1_000
 _LOCK_BYTE = 2**30
-_OURS = (b"ledger", b"commits", b"snapshots")
+_OURS = (b"ledger", b"commits", b"snapshots", b"account_index")
 _LEAST, _MOST = -(2**63), 2**63 - 1
 _BROKEN = (sqlite3.Error, UnicodeError)
 """What reading a damaged file raises: SQLite quotes a damaged schema in its message."""
@@ -68,6 +68,10 @@ class Source(Protocol):
 
     def snapshots(self) -> dict[int, Snapshot]:
         """By sequence, the snapshots that claim to be of our version and whose own digest holds."""
+        ...
+
+    def index(self) -> list[IndexPart]:
+        """The parts of the index of accounts whose own digest holds, in the order of their ends."""
         ...
 
     def flaws(self) -> list[str]:
@@ -149,6 +153,17 @@ class FileRows:
         except _BROKEN:
             pass  # a cache that cannot be read is no cache
         return found
+
+    def index(self) -> list[IndexPart]:
+        """The parts of the index that a reader would load, if their hash stood in the log."""
+        sql = "SELECT after, upto, hash, body, digest FROM account_index ORDER BY upto"
+        try:
+            rows = self._connection.execute(sql).fetchall()
+        except _BROKEN:
+            return []  # a cache that cannot be read is no cache
+        kinds = (int, int, bytes, bytes)
+        parts = [(IndexPart(*fields), digest) for *fields, digest in rows if tuple(map(type, fields)) == kinds]
+        return [part for part, digest in parts if digest == index_digest(part)]
 
     def flaws(self) -> list[str]:
         """What SQLite finds wrong with the pages of the commits; what is not defined as it was made, or too much."""
@@ -261,6 +276,11 @@ class StoreRows:
             upto = min(upto, snapshot.seq) - 1
         return found
 
+    def index(self) -> list[IndexPart]:
+        """The parts of the index that the store would load."""
+        parts = self._store.load_index() if isinstance(self._store, IndexKeeper) else []
+        return [part for part in parts if part.upto <= self._upto]
+
     def flaws(self) -> list[str]:
         """A store says what is wrong by failing to read."""
         return []
@@ -290,6 +310,10 @@ class BrokenFile:
     def snapshots(self) -> dict[int, Snapshot]:
         """None can be read."""
         return {}
+
+    def index(self) -> list[IndexPart]:
+        """None can be read."""
+        return []
 
     def flaws(self) -> list[str]:
         """What `rows` says is all there is to say."""
