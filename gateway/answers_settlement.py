@@ -9,13 +9,13 @@ from typing import Any
 import msgspec
 
 from replay.audit.findings import time_text
-from replay.reports.batches import BatchTold
+from replay.batch_history import BatchRecord
 from replay.reports.money import Money
 
 from . import answers
 
 
-def settled(batch: BatchTold) -> dict[str, Any]:
+def settled(batch: BatchRecord) -> dict[str, Any]:
     """Return a batch in the answer of `settle`."""
     return {
         "number": batch.number,
@@ -31,7 +31,7 @@ def settled(batch: BatchTold) -> dict[str, Any]:
     }
 
 
-def listed(batch: BatchTold) -> dict[str, Any]:
+def listed(batch: BatchRecord) -> dict[str, Any]:
     """Return a batch in the answer of `batches`."""
     return settled(batch) | {
         "chain": batch.chain,
@@ -43,7 +43,7 @@ def listed(batch: BatchTold) -> dict[str, Any]:
     }
 
 
-def settle_answer(log: Path, chain: str, batches: Iterable[BatchTold], money: Iterable[Money]) -> dict[str, Any]:
+def settle_answer(log: Path, chain: str, batches: Iterable[BatchRecord], money: Iterable[Money]) -> dict[str, Any]:
     """Return the answer of `settle`."""
     return {
         "log": answers.path_text(log),
@@ -53,7 +53,7 @@ def settle_answer(log: Path, chain: str, batches: Iterable[BatchTold], money: It
     }
 
 
-def batches_answer(log: Path, batches: Iterable[BatchTold], money: Iterable[Money]) -> dict[str, Any]:
+def batches_answer(log: Path, batches: Iterable[BatchRecord], money: Iterable[Money]) -> dict[str, Any]:
     """Return the answer of `batches`."""
     return {
         "log": answers.path_text(log),

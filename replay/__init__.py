@@ -1,26 +1,27 @@
-"""Replay: what can be known from a log alone, and traces to make one from.
+"""Replay: audits of a log, reports from it, and usage to replay into a new one.
 
     from replay import audit
 
     report = audit("toll.db")
     print(report.verdict, report.head.seq, report.findings)
 
-`audit` reads the log as it stands on disk and computes everything in it again; `page` shows its report as HTML.
-`traces` reads usage, `customers` and `profiles` make it up.
+- `audit` reads a log as stored on disk and computes everything in it again; `html` renders its report. `checkpoint`
+  parses the head of an earlier audit.
+- `export` writes a log's events for other tools.
+- `demand` reads usage from a trace or a customer profile, or generates it; `read_trace`, `assign` (customers to a trace
+  that has none), `read_profile`, `draw` and `generate` are its steps.
+
+`replay.simulator` (the whole engine driven by one seed) has its own entry.
 """
 
-from .audit.findings import Check, Finding, Report
-from .audit.hashes import Checkpoint, checkpoint
-from .audit.report import html
-from .audit.run import audit
-from .workload.customers import assign, demand, draw, generate
-from .workload.profiles import Profile, read_profile
-from .workload.traces import Row, Trace
-from .workload.traces import read as read_trace
+from .audit import Check, Checkpoint, Finding, Report, audit, checkpoint, html
+from .reports.exports import Export, export
+from .workload import Profile, Row, Trace, assign, demand, draw, generate, read_profile, read_trace
 
 __all__ = [
     "Check",
     "Checkpoint",
+    "Export",
     "Finding",
     "Profile",
     "Report",
@@ -31,6 +32,7 @@ __all__ = [
     "checkpoint",
     "demand",
     "draw",
+    "export",
     "generate",
     "html",
     "read_profile",

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from ledger import ContractRef
+from ledger.amounts import SECOND
+from ledger.clock import Clock, system_clock
 from ledger.errors import BadData, SettlementStopped
 
 from . import addresses
@@ -22,12 +24,14 @@ def connect(
     *,
     default_leaves: Path | None = None,
     read_only: bool = False,
+    clock: Clock = system_clock,
     **options: Any,  # noqa: ANN401
 ) -> EvmChain:
     """Connect to a contract, checked before any money moves.
 
     `options` are fields of `Settings`, and come before what the environment says. Leaf files are published in
     `default_leaves` where the settings name no folder. A connection that is `read_only` needs no key, and cannot send.
+    The age of the node's last block is measured by `clock`.
 
     Raises BadData for a wrong name, address or setting, and for a node of another chain; ChainUnavailable for a node
     that does not answer or is not to be trusted now; SettlementStopped where the address has no code, or another
@@ -40,15 +44,9 @@ def connect(
         raise BadData(str(error), "correct the name of the chain, or the contract's address") from error
     settings = Settings.read(chain_id, **options)
     key = None if read_only else operator(settings)
-    node = Node(
-        settings.node_url,
-        tries=settings.tries,
-        finality=settings.finality,
-        fallback=settings.finality_fallback,
-        timeout=settings.timeout,
-    )
+    node = node_of(settings)
     try:
-        node.check(chain_id)
+        node.check(chain_id, now=clock() // SECOND)
         found = SettlementContract(node, address)
         _check_code(found, node.code(address), chain)
         made = EvmChain(
@@ -66,6 +64,18 @@ def connect(
         node.close()
         raise
     return made
+
+
+def node_of(settings: Settings) -> Node:
+    """Return the node that the settings name. Raises BadData where they name none."""
+    return Node(
+        settings.node_url,
+        tries=settings.tries,
+        finality=settings.finality,
+        fallback=settings.finality_fallback,
+        max_head_age=settings.max_head_age,
+        timeout=settings.timeout,
+    )
 
 
 def _check_code(contract: SettlementContract, code: bytes, chain: str) -> None:

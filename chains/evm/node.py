@@ -122,7 +122,8 @@ class Node:
     """A connection to one node.
 
     `finality` is the chain's rule: the tag `finalized`, or how many blocks must be on top. `fallback` is that number
-    for a node that has no such tag. `timeout` (seconds) is for each try, `tries` for reads alone, `backoff` (seconds)
+    for a node that has no such tag. `max_head_age` (seconds; 0 for any) is how old the last block may be when the node
+    is checked. `timeout` (seconds) is for each try, `tries` for reads alone, `backoff` (seconds)
     the first pause between them, which doubles. Raises BadData for a URL that is none. `web3` is for contracts'
     encodings; what is asked through it raises web3's own errors where the node answers by one.
     """
@@ -133,6 +134,7 @@ class Node:
         *,
         finality: Literal["finalized"] | int = "finalized",
         fallback: int | None = None,
+        max_head_age: int = 600,
         timeout: float = 10,
         tries: int = 5,
         backoff: float = 0.25,
@@ -147,7 +149,7 @@ class Node:
             for secret in (part or "", unquote(part or ""))
             if len(secret) > 5
         ]
-        self._finality, self._fallback = finality, fallback
+        self._finality, self._fallback, self._max_head_age = finality, fallback, max_head_age
         self._final = 0
         self._lock = threading.Lock()
         self._transport = Transport(
@@ -172,9 +174,12 @@ class Node:
 
     # -- is this the node that we want ---------------------------------------------------------------------------------
 
-    def check(self, chain_id: int, now: int | None = None, lag: int = 600) -> None:
-        """Before money moves: raises BadData for a node of another chain, ChainUnavailable for one that is syncing,
-        contradicts itself, or (with `now`, the time in seconds) has a head that is more than `lag` seconds old."""
+    def check(self, chain_id: int, now: int) -> None:
+        """Check, before money moves, that the node is on that chain and up to date at the time `now` (UTC seconds).
+
+        Raises BadData for a node of another chain; ChainUnavailable for one that is syncing, contradicts itself, or has
+        a last block that is more than `max_head_age` seconds old.
+        """
         told = self.chain_id()
         if told != chain_id:
             hint = f"set TOLLBOOK_EVM_URL_{chain_id} to a node of that chain"
@@ -185,9 +190,13 @@ class Node:
         head = self.head()
         if head.number < final:
             raise self._contradiction(f"its head is block {head.number}, and block {final} is final")
-        if now is not None and head.timestamp < now - lag:
-            message = f"the last block of the node at {self.shown} is {now - head.timestamp} seconds old"
-            raise ChainUnavailable(message, "wait until it has caught up, or use another node")
+        if self._max_head_age and head.timestamp < now - self._max_head_age:
+            message = (
+                f"the last block of the node at {self.shown} is {now - head.timestamp} seconds old: it lags behind its "
+                f"chain (at most {self._max_head_age} seconds are allowed)"
+            )
+            hint = "wait until it has caught up, use another node, or set TOLLBOOK_EVM_MAX_HEAD_AGE"
+            raise ChainUnavailable(message, hint)
 
     def chain_id(self) -> int:
         """The id of the chain that the node is on."""

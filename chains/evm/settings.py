@@ -7,6 +7,7 @@
     TOLLBOOK_EVM_KEYSTORE_PASSWORD_FILE   a file that has it
     TOLLBOOK_EVM_FINALITY               `finalized` (the node's word), or how many blocks make one final
     TOLLBOOK_EVM_FINALITY_FALLBACK      how many blocks do where the node does not know the word `finalized`
+    TOLLBOOK_EVM_MAX_HEAD_AGE           seconds: a node whose last block is older is not used; 0 switches that off
     TOLLBOOK_EVM_MAX_FEE                the most that a unit of gas may cost, in wei
     TOLLBOOK_EVM_TIMEOUT                seconds that a node may take to answer
     TOLLBOOK_EVM_TRIES                  how often a node is asked that is busy, or cannot be reached
@@ -31,6 +32,10 @@ from ledger.errors import BadData
 
 PREFIX = "TOLLBOOK_EVM_"
 
+DEVELOPMENT_CHAINS = frozenset({1337, 31337})
+"""Chain ids that only local chains have. Those mine when something is sent, and tests move their time, so the age of
+their last block says nothing."""
+
 _KEYS = {"key", "keystore", "keystore_password", "keystore_password_file"}
 
 
@@ -42,7 +47,7 @@ def _http(url: SecretStr) -> SecretStr:
 
 
 class Settings(BaseModel):
-    """What is set; None where a thing is not. `max_fee` is in wei, `timeout` and `pause` in seconds."""
+    """The settings of one chain. `max_fee` is in wei; `max_head_age`, `timeout` and `pause` are in seconds."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -53,6 +58,7 @@ class Settings(BaseModel):
     keystore_password_file: Path | None = None
     finality: Literal["finalized"] | Annotated[int, Field(ge=0)] = "finalized"
     finality_fallback: Annotated[int, Field(ge=1)] | None = None
+    max_head_age: Annotated[int, Field(ge=0)] = 600
     max_fee: Annotated[int, Field(gt=0)] | None = None
     timeout: Annotated[float, Field(gt=0, le=600)] = 10
     tries: Annotated[int, Field(ge=1, le=20)] = 5
@@ -62,15 +68,19 @@ class Settings(BaseModel):
 
     @classmethod
     def read(cls, chain_id: int, environment: Mapping[str, str] | None = None, **options: Any) -> Self:  # noqa: ANN401
-        """The settings for one chain: `options`, then the environment. Raises BadData, which names the variable or the
-        option that is wrong, and never shows its value."""
+        """Return the settings for one chain: `options`, then the environment, then defaults.
+
+        Raises BadData, which names the variable or the option that is wrong, and never shows its value.
+        """
         given = os.environ if environment is None else environment
         names = {field: PREFIX + field.upper() for field in cls.model_fields}
         if given.get(own := f"{PREFIX}URL_{chain_id}"):
             names["url"] = own
         if _KEYS & options.keys():  # one way to the key must not be mixed with another
             names = {field: name for field, name in names.items() if field not in _KEYS}
-        found = {field: given[name] for field, name in names.items() if given.get(name)}
+        found: dict[str, Any] = {field: given[name] for field, name in names.items() if given.get(name)}
+        if chain_id in DEVELOPMENT_CHAINS:
+            found = {"max_head_age": 0} | found
         try:
             settings = cls(**found | options)
         except ValidationError as error:

@@ -332,6 +332,11 @@ class MockChain:
         with self._doing(transactions.Challenge(number=number, leaf=leaf, proof=tuple(proof))):
             pass
 
+    def call(self, call: Call) -> None:
+        """Make any call of the contract, by anyone. Raises Reverted where the contract refuses it."""
+        with self._doing(call):
+            pass
+
     # -- what a test makes happen --------------------------------------------------------------------------------------
 
     def mine(self, blocks: int = 1) -> None:

@@ -142,7 +142,7 @@ def refusal(state: State, rules: Rules, call: Call, block: int) -> str | None:
         case Exit():
             return _exit_refusal(state, rules, call, block)
         case Refute():
-            return None if _refuted(state, call) else "NothingRefuted"
+            return _refute_refusal(state, call)
         case Claim():
             due = state.due[call.asset].get(call.receiver, 0)
             return None if due > 0 else f"NothingDue({due})"
@@ -246,7 +246,6 @@ def _exit_refusal(state: State, rules: Rules, call: Exit, block: int) -> str | N
         return f"NothingBought({call.subscriber}, {call.plan}, {call.asset})"
     if account in state.left:
         return "ExitAlreadyPaid"
-    waited = block >= requested.block + rules.exit_delay
     if call.leaf is None:
         since = state.claimed.get(account, requested.block)
         if block < since + rules.exit_delay:
@@ -255,8 +254,12 @@ def _exit_refusal(state: State, rules: Rules, call: Exit, block: int) -> str | N
         root = state.roots.get(call.asset)
         if root is None or not _proves(root.root, call.leaf, call.proof, call.subscriber, call.plan):
             return "ProofInvalid"
-        if root.committed.order < requested.order and not (waited and not state.open):
-            return f"ExitDelay({requested.block + rules.exit_delay})"
+        if root.committed.order < requested.order:
+            if block < requested.block + rules.exit_delay:
+                return f"ExitDelay({requested.block + rules.exit_delay})"
+            # A batch that nobody can execute must not keep the money here permanently.
+            if state.open and block < requested.block + 2 * rules.exit_delay + rules.window:
+                return f"BatchAwaitsExecution({len(state.open)})"
     amount, escrow = _exit_amount(state, call), state.escrow[call.asset]
     return f"EscrowShort({call.asset}, {amount}, {escrow})" if amount > escrow else None
 
@@ -289,14 +292,21 @@ def _proves(root: str, leaf: Leaf, proof: Iterable[str], subscriber: str, plan: 
     return (leaf.subscriber, leaf.plan) == (subscriber, plan) and verify(root, leaf, tuple(proof))
 
 
-def _refuted(state: State, call: Refute) -> list[Account]:
-    """The exits without a leaf that this leaf of a final root gives the lie."""
+def _refute_refusal(state: State, call: Refute) -> str | None:
     leaf = call.leaf
+    if not any(account[:2] == (leaf.subscriber, leaf.plan) for account in state.claimed):
+        return "UnchargedNotClaimed"
+    if not _refuted(state, call):
+        return "ProofInvalid"
+    return None if leaf.charged or leaf.credited else "NothingRefuted"
+
+
+def _refuted(state: State, call: Refute) -> list[Account]:
+    """The exits without a leaf that this leaf of a final root contradicts."""
     return [
         account
         for account in state.claimed
-        if leaf.charged or leaf.credited
-        if (root := state.roots.get(account[2])) and _proves(root.root, leaf, call.proof, account[0], account[1])
+        if (root := state.roots.get(account[2])) and _proves(root.root, call.leaf, call.proof, account[0], account[1])
     ]
 
 

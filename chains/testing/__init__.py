@@ -1,4 +1,4 @@
-"""What every chain must keep, as one function that needs no test framework.
+"""The conformance suite of chains, as one function that needs no test framework.
 
     from chains.testing import RULES, Harness, check
 

@@ -1,14 +1,20 @@
-"""`python -m chains.testing MODULE:HARNESS [RULE]…`: 0 if the chain conforms, 1 if not, 2 if that was not tried."""
+"""Check a chain: 0 if it conforms, 1 if not, 2 if that could not be tried.
+
+python -m chains.testing MODULE:HARNESS [RULE]…                                    # the conformance rules
+python -m chains.testing MODULE:HARNESS --differential [--seed N --walks N --steps N]   # beside the mock chain
+"""
 
 from __future__ import annotations
 
 import sys
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from importlib import import_module
 from traceback import format_exception
 
 from . import RULES, Harness, Outcome, UnusableHarness, outcomes
+from .availability import require_usable
+from .differential import DifferenceFound, compare
 from .run import no_rule
 
 
@@ -25,6 +31,8 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     try:
         harness = _harness(options.harness)
+        if options.differential:
+            return _differential(harness, options)
         ends = [_tell(end, options.traceback) for end in outcomes(harness, *options.rules)]
     except UnusableHarness as error:
         _trace(error.__cause__, options.traceback)
@@ -43,8 +51,31 @@ def _parser() -> ArgumentParser:
     )
     parser.add_argument("harness", metavar="MODULE:HARNESS", help="a harness's class, or a function that gives one")
     parser.add_argument("rules", metavar="RULE", nargs="*", help="only these rules, each by its whole name in quotes")
+    parser.add_argument("--differential", action="store_true", help="compare random steps with the mock chain's")
+    for name, default, help in (
+        ("seed", 0, "the first walk's seed"),
+        ("walks", 5, "how many"),
+        ("steps", 40, "of each"),
+    ):
+        parser.add_argument(f"--{name}", type=int, default=default, metavar="N", help=f"{help} ({default})")
     parser.add_argument("-v", "--traceback", action="store_true", help="show where the chain or the harness raised")
     return parser
+
+
+def _differential(harness: Harness, options: Namespace) -> int:
+    """Raises UnusableHarness for one that cannot be compared."""
+    require_usable(harness, installed=False)
+    try:
+        done = compare(harness, seed=options.seed, walks=options.walks, steps=options.steps)
+    except DifferenceFound as error:
+        sys.stderr.write(f"{options.harness} differs from the mock chain: {error}\n")
+        return 1
+    except ValueError as error:
+        raise UnusableHarness(str(error)) from error
+    for action in done.lacking:
+        sys.stdout.write(f"not tried: {action}: the harness lacks a method for it\n")
+    sys.stdout.write(f"{options.harness} does what the mock chain does: {done.steps} steps\n")
+    return 0
 
 
 def _harness(place: str) -> Harness:

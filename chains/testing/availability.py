@@ -1,4 +1,4 @@
-"""What a harness must have before any rule is worth trying, said in one line."""
+"""Checks of a harness before any rule is tried. What is missing is said in one line."""
 
 from __future__ import annotations
 

@@ -49,14 +49,16 @@ def _sample(subject: Subject, leaves: int = 3) -> Batch:
 
 
 def _follows(subject: Subject) -> Iterator[str]:
-    """The same batch has the same seal, also when it comes out of its leaf file."""
+    """The same batch has the same commitment, also when it comes out of its leaf file."""
     batch, plugin = _sample(subject), subject.harness.plugin
-    sealed = plugin.commitment(batch)
+    committed = plugin.commitment(batch)
     for part in ("root", "data_hash", "digest"):
-        if not _HASH.fullmatch(getattr(sealed, part)):
-            yield f"the {part} is {getattr(sealed, part)!r}, not 0x and 64 lower-case hex digits"
-    yield from differ("the seal of the same batch", plugin.commitment(_sample(subject)), sealed)
-    yield from differ("the seal of its leaf file", plugin.commitment(leaf_file.decode(leaf_file.encode(batch))), sealed)
+        if not _HASH.fullmatch(getattr(committed, part)):
+            yield f"the {part} is {getattr(committed, part)!r}, not 0x and 64 lower-case hex digits"
+    yield from differ("the commitment of the same batch", plugin.commitment(_sample(subject)), committed)
+    yield from differ(
+        "the commitment of its leaf file", plugin.commitment(leaf_file.decode(leaf_file.encode(batch))), committed
+    )
 
 
 def _root(subject: Subject) -> Iterator[str]:
@@ -157,7 +159,7 @@ def _refuses(subject: Subject) -> Iterator[str]:
     for name, leaves in wrong.items():
         try:
             subject.harness.plugin.commitment(replace(batch, leaves=leaves))
-            yield f"a batch with {name} is sealed"
+            yield f"a batch with {name} is committed to"
         except ValueError:
             pass
 
@@ -204,7 +206,7 @@ def _check_money(subject: Subject) -> Iterator[str]:
 
 
 def _max_payout(subject: Subject) -> Iterator[str]:
-    """A batch that pays a receiver so much, or takes it back, can be sealed."""
+    """A batch that pays a receiver so much, or takes it back, can be committed to."""
     plugin = subject.harness.plugin
     most = plugin.max_payout
     if most is not None and (type(most) is not int or most < 1):
@@ -214,16 +216,16 @@ def _max_payout(subject: Subject) -> Iterator[str]:
         try:
             plugin.commitment(replace(_sample(subject), payouts=subject.payouts(amount)))
         except ValueError as error:
-            yield f"a payout of {amount} cannot be sealed, though `max_payout` is {most}: {error}"
+            yield f"a payout of {amount} cannot be committed to, though `max_payout` is {most}: {error}"
 
 
 RULES: Rules = {
-    "a seal follows from its batch": _follows,
+    "a commitment follows from its batch": _follows,
     "a root is OpenZeppelin's": _root,
     "a digest covers every field": _digest,
     "a digest keeps fields apart": _boundaries,
     "a data hash is the leaf file's": _data_hash,
-    "a seal refuses bad leaves": _refuses,
+    "a commitment refuses bad leaves": _refuses,
     "check refuses what no leaf can name": _check,
     "check_money refuses what no batch can pay": _check_money,
     "a batch can pay the most that is said": _max_payout,

@@ -96,8 +96,8 @@ def _own_dues(subject: Subject) -> Iterator[str]:
         harness.purchase_elsewhere, chain, harness.subscribers[0], harness.plans[1], subject.terms(), CREDITS[1]
     )
     harness.pass_time(chain)
-    told = [fact.asset for fact in chain.facts() if isinstance(fact, PurchaseMade)]
-    yield from differ("the assets of two purchases", told, list(assets))
+    reported = [fact.asset for fact in chain.facts() if isinstance(fact, PurchaseMade)]
+    yield from differ("the assets of two purchases", reported, list(assets))
     first = subject.batch(chain, 300, 30)
     subject.carry(chain, first)
     second = replace(subject.batch(chain, 200, 20, after=first), asset=other)
@@ -167,7 +167,7 @@ def _claims(subject: Subject) -> Iterator[str]:
         yield from wrong
 
 
-def _told(subject: Subject) -> Iterator[str]:
+def _reported(subject: Subject) -> Iterator[str]:
     """Purchases bring it up, dues bring it down, and what a refund takes back of them up again: never by what is below
     zero."""
     chain, harness = subject.funded(2), subject.harness
@@ -183,7 +183,7 @@ def _told(subject: Subject) -> Iterator[str]:
     yield from differ("the escrow of an asset that nobody has paid in", chain.escrow(harness.elsewhere.asset), 0)
 
 
-def _told_claims(subject: Subject) -> Iterator[str]:
+def _reported_claims(subject: Subject) -> Iterator[str]:
     """All claims of a receiver in an asset, and nothing else: not what is due, and not less after a refund."""
     chain, harness = subject.funded(2), subject.harness
     one, other = harness.receivers[:2]
@@ -243,7 +243,7 @@ RULES: Rules = {
     "each asset has its own dues": _own_dues,
     "payouts net below zero": _nets,
     "a claim takes what is due": _claims,
-    "the escrow is told": _told,
-    "what was claimed is told": _told_claims,
+    "the escrow is reported": _reported,
+    "what was claimed is reported": _reported_claims,
     "large amounts are paid exactly": _large,
 }

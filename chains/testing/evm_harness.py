@@ -1,7 +1,7 @@
 """The conformance harnesses of EVM chains: one contract after the other, on a chain of this machine.
 
 python -m chains.testing chains.testing.evm_harness:TesterHarness        # eth-tester: from PyPI alone
-python -m chains.testing chains.testing.evm_harness:AnvilHarness         # anvil, which mines when it is told to
+python -m chains.testing chains.testing.evm_harness:AnvilHarness         # anvil, which mines when it is asked to
 """
 
 from __future__ import annotations
@@ -21,23 +21,24 @@ from hexbytes import HexBytes
 
 from ledger import ContractRef
 from ledger.amounts import SECOND
-from ledger.events import Leaf
+from ledger.events import Leaf, Payout
 from ledger.plugins import Chain, contract_of
-from ledger.settlement.messages import Attempt
+from ledger.settlement.messages import Attempt, Batch
 
 from ..commitment import to_hex
-from ..evm import addresses, transactions
+from ..evm import addresses, reverts, transactions
+from ..evm.commitment import contract_batch
 from ..evm.contract import SettlementContract
 from ..evm.deploying import Delays, Roles, deploy_settlement, deploy_token, plan_id, publish_plan
 from ..evm.local import CHAIN_ID, DEV_ACCOUNTS, DevAccount, LocalChain
 from ..evm.local.anvil import Anvil
 from ..evm.local.tester import Tester
-from ..evm.node import Node
+from ..evm.node import Node, Reverted
 from ..evm.plugin import EvmPlugin
 from ..evm.sending import Sender
 from ..evm.tokens import Token
 from ..evm.transactions import Fees
-from ..evm.wallet import Wallet
+from ..evm.wallet import Order, Wallet
 from ..leaves import abi_encode, keccak
 from . import Elsewhere, Harness
 from .gate import Gate
@@ -45,7 +46,7 @@ from .gate import Gate
 OPERATOR, GUARDIAN, PUBLISHER, FUNDER, ALICE, BOB, SELLER, PLATFORM, *_ = DEV_ACCOUNTS
 
 BLOCK_TIME, WINDOW, FREEZE_DELAY, EXIT_DELAY = 5, 60, 30, 10**9
-"""Seconds. The exit delay is one that no rule waits for."""
+"""Seconds. The exit delay is one that only `wait_for_exit` waits for."""
 
 _NAMES = {plan_id(PUBLISHER.address, name): name for name in ("small", "large")}
 _ELSEWHERE = CHAIN_ID + 1
@@ -55,6 +56,7 @@ _CONTRACTS = 1 << 20
 """For so many contracts subscribers have a purse."""
 
 _DEAR = Fees(most=10**11, priority=10**10)
+_TRANSFER = to_hex(keccak(b"Transfer(address,address,uint256)"))
 
 
 class LocalHarness(Harness):
@@ -71,11 +73,12 @@ class LocalHarness(Harness):
     purse = 2**94
     depth = _FINALITY
 
-    def __init__(self, *, window: bool = False) -> None:
-        self.window = window
+    def __init__(self, *, window: bool = False, window_seconds: int = WINDOW) -> None:
+        self.window, self._window_seconds = window, window_seconds if window else 0
         self._stack = ExitStack()
         self._makers: dict[str, str] = {}
         self._wallets: dict[tuple[str, str], Wallet] = {}
+        self._orders: dict[str, Order] = {}
         self._time = 0
         self._keys = {each.address: each.key for each in DEV_ACCOUNTS}
 
@@ -146,7 +149,7 @@ class LocalHarness(Harness):
         """A contract by an account that has never sent anything: its address follows from the account."""
         self._sender(FUNDER, node, chain_id).send(Account.from_key(maker).address, b"", _COIN)
         roles = Roles(FUNDER.address, OPERATOR.address, GUARDIAN.address)
-        delays = Delays(WINDOW if self.window else 0, FREEZE_DELAY, EXIT_DELAY)
+        delays = Delays(self._window_seconds, FREEZE_DELAY, EXIT_DELAY)
         return deploy_settlement(self._sender(maker, node, chain_id), roles, delays).contract
 
     def fresh(self) -> Chain:
@@ -164,7 +167,9 @@ class LocalHarness(Harness):
         return self._connect(contract_of(chain), self._gate.url)
 
     def _connect(self, contract_ref: ContractRef, url: str) -> Chain:
-        return self.plugin.connect(contract_ref, url=url, key=OPERATOR.key, leaves=self._leaves, tries=1)
+        return self.plugin.connect(
+            contract_ref, url=url, key=OPERATOR.key, leaves=self._leaves, tries=1, max_head_age=0
+        )
 
     # -- blocks and time -----------------------------------------------------------------------------------------------
 
@@ -174,7 +179,7 @@ class LocalHarness(Harness):
         return self._time * SECOND
 
     def mine(self, chain: Chain) -> None:
-        """One block, some seconds after the last: a window does not last for ever."""
+        """One block, some seconds after the last: a window does not last permanently."""
         if self.window:
             self._local.advance(BLOCK_TIME)
         else:
@@ -183,7 +188,7 @@ class LocalHarness(Harness):
     def pass_time(self, chain: Chain) -> None:
         """A block, the waits, and so many blocks that all of it is final."""
         self._local.mine()
-        self._local.advance(max(WINDOW, FREEZE_DELAY) + 1)
+        self._local.advance(max(self._window_seconds, FREEZE_DELAY) + 1)
         self._local.mine(_FINALITY)
 
     # -- who buys, leaves and is paid ----------------------------------------------------------------------------------
@@ -206,7 +211,11 @@ class LocalHarness(Harness):
         with self.at_once():  # a re-organisation may have taken the plan away, so it is looked for each time
             contract = self._wallet(chain.contract, subscriber).contract
             publish_plan(self._sender(PUBLISHER), contract, _NAMES[plan], **terms)
-        return self._wallet(chain.contract, subscriber).purchase(plan, wait=False).id
+        wallet = self._wallet(chain.contract, subscriber)
+        order = wallet.order(plan)
+        bought = wallet.purchase(order, wait=False)
+        self._orders[bought.id] = order
+        return bought.id
 
     def paid(self, chain: Chain, receiver: str, asset: str) -> int:
         """What the token moved from the contract to the receiver (for the coin: what the contract says), and what is
@@ -238,6 +247,58 @@ class LocalHarness(Harness):
     def cancel(self, chain: Chain, number: int) -> None:
         """The guardian calls a batch off."""
         self._wallet(chain.contract, GUARDIAN.address).cancel(number, "for a test", wait=False)
+
+    # -- calls of the contract that no plugin makes --------------------------------------------------------------------
+
+    def reason(self, error: Exception) -> str:
+        """The name of the contract's own error."""
+        found = reverts.read(error.data) if isinstance(error, Reverted) else None
+        return found.name if found else ""
+
+    def purchase_again(self, chain: Chain, id: str) -> None:
+        """The same plan, subscriber and salt."""
+        order = self._orders[id]
+        self._wallet(chain.contract, order.subscriber).purchase(order, wait=False)
+
+    def record(self, chain: Chain, batch: Batch, *, stranger: bool = False) -> None:
+        """As the plugin would, but unchecked."""
+        contract = self._wallet(chain.contract, FUNDER.address).contract
+        self._call(chain, GUARDIAN if stranger else OPERATOR, contract.settle_data(batch, ""))
+
+    def execute(self, chain: Chain, batch: Batch, payouts: Sequence[Payout]) -> None:
+        """The payouts are handed over beside the batch."""
+        contract = self._wallet(chain.contract, FUNDER.address).contract
+        paid = [(payout.receiver, payout.amount) for payout in payouts]
+        self._call(chain, FUNDER, contract.encode("executeBatch", tuple(contract_batch(batch)), paid))
+
+    def _call(self, chain: Chain, account: DevAccount, data: bytes) -> None:
+        self._sender(account).send(chain.contract, data, wait=False)
+
+    def cancel_as_stranger(self, chain: Chain, number: int) -> None:
+        """The operator is no guardian."""
+        self._wallet(chain.contract, OPERATOR.address).cancel(number, "for a test", wait=False)
+
+    def challenge(self, chain: Chain, batch: Batch, leaf: Leaf, proof: Sequence[str]) -> None:
+        """Anyone may."""
+        self._wallet(chain.contract, FUNDER.address).challenge(batch, leaf, proof, wait=False)
+
+    def leave_without_leaf(self, chain: Chain, subscriber: str, plan: str) -> None:
+        """Two calls of the contract: the second one is refused until the first has been made."""
+        wallet = self._wallet(chain.contract, subscriber)
+        try:
+            wallet.exit_uncharged(plan, wait=False)
+        except Reverted as error:
+            if self.reason(error) != "UnchargedNotClaimed":
+                raise
+            wallet.claim_uncharged(plan, wait=False)
+
+    def refute(self, chain: Chain, leaf: Leaf, proof: Sequence[str]) -> None:
+        """Anyone may."""
+        self._wallet(chain.contract, FUNDER.address).refute(leaf, proof, wait=False)
+
+    def wait_for_exit(self, chain: Chain) -> None:
+        """Years."""
+        self._local.advance(EXIT_DELAY + 1)
 
     # -- trouble -------------------------------------------------------------------------------------------------------
 
@@ -300,7 +361,7 @@ class TesterHarness(LocalHarness):
 
 
 class AnvilHarness(LocalHarness):
-    """anvil, which mines when it is told to: what was sent waits in the pool."""
+    """anvil, which mines when it is asked to: what was sent waits in the pool."""
 
     def start(self, chain_id: int) -> LocalChain:
         """A process of its own. Raises ChainUnavailable where anvil is not installed."""
@@ -327,17 +388,14 @@ class AnvilHarness(LocalHarness):
         self._anvil.drop(attempt.transaction)
 
 
-_TRANSFER = to_hex(keccak(b"Transfer(address,address,uint256)"))
-
-
 def _topic(address: str) -> str:
     return to_hex(abi_encode(("address",), (address,)))
 
 
-def _signed(told: Mapping[str, Any]) -> str:
+def _signed(reported: Mapping[str, Any]) -> str:
     """A mined transaction (EIP-1559) as its sender signed it, from what a node tells of it."""
     numbers = ("nonce", "maxPriorityFeePerGas", "maxFeePerGas", "gas", "value", "v", "r", "s")
-    fields: dict[str, Any] = {name: int(told[name], 16) for name in numbers}
-    to = to_checksum_address(told["to"]) if told["to"] else b""
-    fields |= {"type": 2, "chainId": CHAIN_ID, "to": to, "data": told["input"], "accessList": ()}
+    fields: dict[str, Any] = {name: int(reported[name], 16) for name in numbers}
+    to = to_checksum_address(reported["to"]) if reported["to"] else b""
+    fields |= {"type": 2, "chainId": CHAIN_ID, "to": to, "data": reported["input"], "accessList": ()}
     return HexBytes(TypedTransaction.from_dict(fields).encode()).to_0x_hex()

@@ -1,4 +1,4 @@
-"""Rules of leaving: who asks is told once, and has the rest of its money once, by the root that serves."""
+"""Rules of leaving: who asks is reported once, and has the rest of its money once, by the root that serves."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _proof(subject: Subject, batch: Batch, subscriber: int = 0) -> Proof:
 
 
 def _paid_to_leave(subject: Subject, chain: Chain, proof: Proof, leaf: Leaf | None = None, subscriber: int = 0) -> bool:
-    """Whether a subscriber who must not be let go by this leaf is told to have left."""
+    """Report a subscriber who leaves by this leaf, which the contract must refuse."""
     before = len(_exits_paid(chain))
     name, plan = subject.harness.subscribers[subscriber], subject.harness.plans[0]
     subject.try_to(subject.harness.leave, chain, name, plan, leaf or proof.leaf, proof.proof)
@@ -72,15 +72,15 @@ def _asked(subject: Subject) -> Iterator[str]:
     subject.try_to(harness.request_exit, chain, *subject.account)
     harness.pass_time(chain)
     for connection in (chain, subject.again(chain)):
-        told = _requests(connection)
-        yield from differ("who asks to leave", [(fact.subscriber, fact.plan) for fact in told], [subject.account])
+        reported = _requests(connection)
+        yield from differ("who asks to leave", [(fact.subscriber, fact.plan) for fact in reported], [subject.account])
         everything = ids(connection.facts())
         if len(set(everything)) < len(everything):
             yield f"two facts have one id: {everything}"
-        if ids(told) != ids(_requests(chain)):
+        if ids(reported) != ids(_requests(chain)):
             yield "a request to leave has another id for another connection"
         if _exits_paid(connection):
-            yield "an exit is told as paid, and nobody has left"
+            yield "an exit is reported as paid, and nobody has left"
 
 
 def _leaves(subject: Subject) -> Iterator[str]:
@@ -104,7 +104,7 @@ def _leaves(subject: Subject) -> Iterator[str]:
         for connection in (chain, subject.again(chain)):
             found = [(fact.subscriber, fact.plan, fact.asset, fact.amount) for fact in _exits_paid(connection)]
             yield from differ("the exits that were paid", found, [(*subject.account, harness.asset, 800)])
-            yield from differ("how many requests to leave are told in the end", len(_requests(connection)), 1)
+            yield from differ("how many requests to leave are reported in the end", len(_requests(connection)), 1)
             everything = ids(connection.facts())
             if len(set(everything)) < len(everything):
                 yield f"two facts have one id: {everything}"
@@ -167,13 +167,13 @@ def _buys_no_more(subject: Subject) -> Iterator[str]:
     _ask(subject, chain)
     subject.try_to(harness.purchase, chain, *subject.account, subject.terms(), CREDITS[0])
     harness.pass_time(chain)
-    told = [fact.subscriber for fact in chain.facts() if isinstance(fact, PurchaseMade)]
-    yield from differ("who buys, one of whom has asked to leave", told, list(harness.subscribers[:2]))
+    reported = [fact.subscriber for fact in chain.facts() if isinstance(fact, PurchaseMade)]
+    yield from differ("who buys, one of whom has asked to leave", reported, list(harness.subscribers[:2]))
     yield from differ("access of a subscriber who has asked to leave", chain.access(*subject.account), False)
 
 
 RULES: Rules = {
-    "a request to leave is told once": _asked,
+    "a request to leave is reported once": _asked,
     "a subscriber leaves by proof": _leaves,
     "nobody leaves unasked": _unasked,
     "the last root after a request serves": _which_root,

@@ -1,4 +1,4 @@
-"""Rules of what a chain tells: each purchase once, with the same id for ever, and what it is asked."""
+"""Rules of what a chain tells: each purchase once, with the same id permanently, and what it is asked."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _bought(subject: Subject, chain: Chain) -> list[str]:
     return [subject.buy(chain, *account) for account in _ACCOUNTS]
 
 
-def _told_once(subject: Subject) -> Iterator[str]:
+def _reported_once(subject: Subject) -> Iterator[str]:
     chain = subject.fresh()
     yield from differ("what a new contract tells", list(chain.facts()), [])
     bought = _bought(subject, chain)
@@ -28,13 +28,13 @@ def _told_once(subject: Subject) -> Iterator[str]:
         yield f"two purchases have one id: {bought}"
     subject.harness.pass_time(chain)
     for connection in (chain, chain, subject.again(chain)):
-        told = Counter(ids(connection.facts()))
-        if twice := [id for id, times in told.items() if times > 1]:
-            yield f"{twice} told more than once"
-        if forgotten := [id for id in bought if id not in told]:
-            yield f"{forgotten} never told; what is told is {list(told)}"
-        if invented := [id for id in told if id not in bought]:
-            yield f"{invented} told, and nobody bought that: {bought} were bought"
+        reported = Counter(ids(connection.facts()))
+        if twice := [id for id, times in reported.items() if times > 1]:
+            yield f"{twice} reported more than once"
+        if forgotten := [id for id in bought if id not in reported]:
+            yield f"{forgotten} never reported; what is reported is {list(reported)}"
+        if invented := [id for id in reported if id not in bought]:
+            yield f"{invented} reported, and nobody bought that: {bought} were bought"
 
 
 def _in_order(subject: Subject) -> Iterator[str]:
@@ -57,11 +57,11 @@ def _exact(subject: Subject) -> Iterator[str]:
     harness = subject.harness
     bought = _bought(subject, chain)
     subject.harness.pass_time(chain)
-    told = {fact.id: fact for fact in chain.facts()}
+    reported = {fact.id: fact for fact in chain.facts()}
     for id, (subscriber, plan) in zip(bought, _ACCOUNTS, strict=True):
-        fact = told.get(id)
+        fact = reported.get(id)
         if not isinstance(fact, PurchaseMade):
-            yield f"the purchase {id} is told as {fact!r}"
+            yield f"the purchase {id} is reported as {fact!r}"
             continue
         found = fact.subscriber, fact.plan, fact.asset, fact.credits, fact.seconds, fact.final
         expected = harness.subscribers[subscriber], harness.plans[plan], harness.asset, CREDITS[plan], 0, True
@@ -77,13 +77,13 @@ def _windows(subject: Subject) -> Iterator[str]:
     bought = subject.able(harness.purchase_window, chain, *arguments)
     harness.pass_time(chain)
     for connection in (chain, subject.again(chain)):
-        told = [
+        reported = [
             (fact.id, fact.subscriber, fact.plan, fact.credits, fact.seconds)
             for fact in connection.facts()
             if isinstance(fact, PurchaseMade)
         ]
         expected = [(bought, harness.subscribers[0], harness.plans[1], 0, 86_400)]
-        yield from differ("the purchase of a window of time", told, expected)
+        yield from differ("the purchase of a window of time", reported, expected)
 
 
 def _waits(subject: Subject) -> Iterator[str]:
@@ -92,24 +92,24 @@ def _waits(subject: Subject) -> Iterator[str]:
     subject.buy(chain)
     bought = subject.buy(chain)
     for _ in range(BLOCKS):
-        before, told, after = chain.final_block(), list(chain.facts()), chain.final_block()
+        before, reported, after = chain.final_block(), list(chain.facts()), chain.final_block()
         mined = {fact.id: fact for fact in chain.facts(0, 0)}
         if bought not in mined:
             yield f"facts with 0 confirmations lack the purchase {bought}, which is mined"
             return
-        if early := [fact for fact in told if fact.block > after]:
-            yield f"without confirmations {ids(early)} are told, in block {early[-1].block}; final is {after}"
-        if late := [id for id, fact in mined.items() if fact.block <= before and id not in ids(told)]:
-            yield f"without confirmations {late} are not told, though they are final: the last final block is {before}"
-        if wrong := [fact for fact in told if not fact.final]:
-            yield f"{ids(wrong)} are final and told as if they were not"
+        if early := [fact for fact in reported if fact.block > after]:
+            yield f"without confirmations {ids(early)} are reported, in block {early[-1].block}; final is {after}"
+        if late := [id for id, fact in mined.items() if fact.block <= before and id not in ids(reported)]:
+            yield f"without confirmations {late} are final and not reported: the last final block is {before}"
+        if wrong := [fact for fact in reported if not fact.final]:
+            yield f"{ids(wrong)} are final and reported as if they were not"
         for fact in mined.values():
             if (fact.final and fact.block > chain.final_block()) or (not fact.final and fact.block <= before):
-                yield f"{fact.id} in block {fact.block} is told with final={fact.final}; final is {before}"
-        if bought in ids(told):
+                yield f"{fact.id} in block {fact.block} is reported with final={fact.final}; final is {before}"
+        if bought in ids(reported):
             return
         subject.harness.mine(chain)
-    yield f"after {BLOCKS} blocks the purchase {bought} is not told"
+    yield f"after {BLOCKS} blocks the purchase {bought} is not reported"
 
 
 def _confirmed(subject: Subject) -> Iterator[str]:
@@ -125,12 +125,12 @@ def _confirmed(subject: Subject) -> Iterator[str]:
         if bought not in blocks:
             yield f"facts with 0 confirmations lack the purchase {bought}, which is mined"
             return
-        for count, told in asked:
+        for count, reported in asked:
             for id, block in blocks.items():
-                said = f"{id} of block {block} is %stold when {count} confirmations are asked for, and there is %s"
-                if id in told and block + count >= blocks[bought]:
+                said = f"{id} of block {block} is %sreported when {count} confirmations are asked for, and there is %s"
+                if id in reported and block + count >= blocks[bought]:
                     yield said % ("", f"no block {block + count} yet")
-                if id not in told and block + count <= head:
+                if id not in reported and block + count <= head:
                     yield said % ("not ", f"block {head}")
         head = blocks[bought]
         asked = [(count, ids(chain.facts(0, count))) for count in range(4)]
@@ -155,8 +155,10 @@ def _after(subject: Subject) -> Iterator[str]:
     last = chain.final_block()
     for block in sorted({0, last, last + 1, *(fact.block + step for fact in whole for step in (-1, 0, 1))}):
         for confirmations in (None, 0):
-            told = ids(chain.facts(max(block, 0), confirmations))
-            yield from differ(f"what is told after block {block}", told, ids(f for f in whole if f.block > block))
+            reported = ids(chain.facts(max(block, 0), confirmations))
+            yield from differ(
+                f"what is reported after block {block}", reported, ids(f for f in whole if f.block > block)
+            )
 
 
 def _same(subject: Subject) -> Iterator[str]:
@@ -169,14 +171,14 @@ def _same(subject: Subject) -> Iterator[str]:
         yield from differ("what a second scan tells", list(connection.facts()), first)
         yield from differ("what a scan with 0 confirmations tells", list(connection.facts(0, 0)), first)
         for place, fact in enumerate(first):
-            told = [one for one in connection.facts(fact.block - 1) if one.block == fact.block]
-            if fact not in told:
-                yield f"a scan from block {fact.block} tells {told} there, not {first[place]}"
+            reported = [one for one in connection.facts(fact.block - 1) if one.block == fact.block]
+            if fact not in reported:
+                yield f"a scan from block {fact.block} tells {reported} there, not {first[place]}"
 
 
 def _keeps_ids(subject: Subject) -> Iterator[str]:
-    """A purchase that a re-organisation moves to another block stays the same one; one that is lost is not told, and
-    its id is not used again."""
+    """A purchase that a re-organisation moves to another block stays the same one; one that is lost is not reported,
+    and its id is not used again."""
     for keep in (False, True):
         chain = subject.fresh()
         early = [subject.buy(chain)]
@@ -188,14 +190,14 @@ def _keeps_ids(subject: Subject) -> Iterator[str]:
         new = [subject.buy(chain, 1)]
         subject.harness.pass_time(chain)
         for connection in (chain, subject.again(chain)):
-            told = {fact.id: _what(fact) for fact in connection.facts()}
-            if not {*early, *new} <= set(told) <= {*early, *late, *new}:
-                yield f"after a re-organisation {list(told)} are told; {early}, {late} and then {new} were bought"
+            reported = {fact.id: _what(fact) for fact in connection.facts()}
+            if not {*early, *new} <= set(reported) <= {*early, *late, *new}:
+                yield f"after a re-organisation {list(reported)} are reported; bought: {early}, {late} and then {new}"
             for id in early + late:
-                if id in told:
-                    yield from differ(f"the purchase {id} after a re-organisation", told[id], before[id])
+                if id in reported:
+                    yield from differ(f"the purchase {id} after a re-organisation", reported[id], before[id])
         anew = ids(subject.again(chain).facts())
-        yield from differ("what is told after a re-organisation to who was there", ids(chain.facts()), anew)
+        yield from differ("what is reported after a re-organisation to who was there", ids(chain.facts()), anew)
 
 
 def _what(fact: ChainFact) -> object:
@@ -285,7 +287,7 @@ def _is_closed(subject: Subject) -> Iterator[str]:
 
 
 RULES: Rules = {
-    "each fact is told once": _told_once,
+    "each fact is reported once": _reported_once,
     "facts come in the chain's order": _in_order,
     "facts are exact": _exact,
     "windows of time are exact": _windows,

@@ -1,4 +1,4 @@
-"""What a plugin's author writes, so that a chain can be tried: somebody who buys, and blocks that pass."""
+"""Test harness that a chain plugin provides: accounts that buy, and control over block production."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
-from ledger.events import Leaf
+from ledger.events import Leaf, Payout
 from ledger.plugins import Chain, ChainPlugin
-from ledger.settlement.messages import Attempt
+from ledger.settlement.messages import Attempt, Batch
 
 
 class Elsewhere(NamedTuple):
@@ -36,15 +36,15 @@ class Harness(Protocol):
     asset: str
     elsewhere: Elsewhere
     purse: int = 10**21
-    """What each subscriber can pay of the `asset`'s smallest unit, in all. Amounts are tried nearly up to it."""
+    """The amount of the `asset`'s smallest unit that each subscriber can pay in all. Rules go nearly up to it."""
     window: bool = False
-    """Whether a batch waits in a challenge window between being recorded and being paid out."""
+    """True if a batch waits in a challenge window between being recorded and being paid out."""
     publishes: bool = True
-    """Whether the chain leads to the leaf file of each batch."""
+    """True if the chain leads to the leaf file of each batch."""
     depth: int = 0
-    """How many of the last blocks are not final: so deep `reorganise` can go without undoing what is."""
+    """The number of last blocks that are not final: so deep `reorganise` can go without undoing what is."""
     pauses: int = 0
-    """How often a chain pauses, at most, until what it mined is final; 0 where blocks do not come by themselves."""
+    """The most pauses until what a chain mined is final; 0 where blocks do not come by themselves."""
 
     # -- what every harness must do ------------------------------------------------------------------------------------
 
@@ -76,7 +76,7 @@ class Harness(Protocol):
         ...
 
     def paid(self, chain: Chain, receiver: str, asset: str) -> int:
-        """What the contract has paid to a receiver and what it owes it, in all: 0 at first. Read it without asking
+        """The sum of what the contract has paid to a receiver and owes it: 0 at first. Read it without asking
         the plugin's `due` where you can."""
         ...
 
@@ -132,4 +132,47 @@ class Harness(Protocol):
 
     def steal_nonce(self, chain: Chain) -> None:
         """Another holder of the operator's key has the next nonce mined, in one block, with a transaction of no use."""
+        raise NotImplementedError
+
+    # -- calls of the contract that no plugin makes: for the differential test only ------------------------------------
+
+    def reason(self, error: Exception) -> str:
+        """Return the name of the contract's refusal, as chains/mock/contract.py spells it, or an empty string where
+        the error does not say. Override it if every refused call raises: then a call that raises nothing counts as
+        accepted."""
+        return ""
+
+    def purchase_again(self, chain: Chain, id: str) -> None:
+        """Submit the order of an earlier purchase once more, unchanged. The contract must take no money for it."""
+        raise NotImplementedError
+
+    def record(self, chain: Chain, batch: Batch, *, stranger: bool = False) -> None:
+        """Ask the contract to record a batch, and where it has no `window` to pay it out; as it is, without asking the
+        plugin whether it is right. A `stranger` is not the operator."""
+        raise NotImplementedError
+
+    def execute(self, chain: Chain, batch: Batch, payouts: Sequence[Payout]) -> None:
+        """Anyone asks the contract to pay a batch out: whatever its stage, with payouts that may not be the batch's."""
+        raise NotImplementedError
+
+    def cancel_as_stranger(self, chain: Chain, number: int) -> None:
+        """`cancel` by an account that is neither guardian nor owner."""
+        raise NotImplementedError
+
+    def challenge(self, chain: Chain, batch: Batch, leaf: Leaf, proof: Sequence[str]) -> None:
+        """Anyone asks the contract to cancel a batch by a leaf that charges more than its account paid in."""
+        raise NotImplementedError
+
+    def leave_without_leaf(self, chain: Chain, subscriber: str, plan: str) -> None:
+        """A subscriber claims to have been charged nothing; if it has claimed that already, it asks to be paid."""
+        raise NotImplementedError
+
+    def refute(self, chain: Chain, leaf: Leaf, proof: Sequence[str]) -> None:
+        """Anyone refutes the claim to have been charged nothing by a leaf of the last root that was paid out."""
+        raise NotImplementedError
+
+    def wait_for_exit(self, chain: Chain) -> None:
+        """Let as much time pass as a subscriber waits to leave without a new batch. The differential test needs this
+        wait to be longer than hundreds of calls of `pass_time`, and a challenge window longer than hundreds of blocks
+        that `mine` mines: time must pass only where it lets it."""
         raise NotImplementedError

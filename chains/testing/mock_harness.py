@@ -7,11 +7,12 @@ from contextlib import contextmanager, suppress
 
 from ledger import ContractRef
 from ledger.errors import ChainUnavailable
-from ledger.events import Leaf
+from ledger.events import Leaf, Payout
 from ledger.plugins import Chain
-from ledger.settlement.messages import Attempt
+from ledger.settlement.messages import Attempt, Batch, PurchaseMade
 
-from ..mock import Drop, MockChain, MockPlugin, NodeDown
+from ..mock import Drop, MockChain, MockPlugin, NodeDown, Reverted, transactions
+from ..mock.contract import Rules
 from .harness import Elsewhere, Harness
 
 START = 1_700_000_000_000_000
@@ -20,7 +21,8 @@ BLOCK = 12_000_000
 
 class MockHarness(Harness):
     """Mock chains, as `connect` makes them: a new one at each call. `again` connects to one anew, if it is in a file;
-    a chain in memory is all that there is of it, so its connection is used again."""
+    a chain in memory is all that there is of it, so its connection is used again. `finality`, `window` and `exit_delay`
+    are those of the chains, in blocks."""
 
     plugin = MockPlugin()
     subscribers: Sequence[str] = ("alice", "bob")
@@ -37,8 +39,9 @@ class MockHarness(Harness):
         *,
         finality: int = 2,
         window: int = 0,
+        exit_delay: int = Rules().exit_delay,
     ) -> None:
-        self._connect, self._again = connect, again
+        self._connect, self._again, self._exit_delay = connect, again, exit_delay
         self.depth, self.window, self._blocks = finality, window > 0, finality + window + 1
         self.pauses = self._blocks
 
@@ -77,7 +80,7 @@ class MockHarness(Harness):
         mock(chain).mine(self._blocks)
 
     def paid(self, chain: Chain, receiver: str, asset: str) -> int:
-        """What was claimed, and what is due."""
+        """The sum of claims and dues."""
         return mock(chain).balance(receiver, asset) + mock(chain).due(receiver, asset)
 
     def claim(self, chain: Chain, receiver: str) -> None:
@@ -89,7 +92,7 @@ class MockHarness(Harness):
         mock(chain).request_exit(subscriber, plan)
 
     def leave(self, chain: Chain, subscriber: str, plan: str, leaf: Leaf, proof: Sequence[str]) -> None:
-        """It raises `Reverted` where the contract refuses."""
+        """Raise Reverted where the contract refuses."""
         mock(chain).exit(subscriber, plan, self.asset, leaf, proof)
 
     def cancel(self, chain: Chain, number: int) -> None:
@@ -110,7 +113,7 @@ class MockHarness(Harness):
         mock(chain).steal_nonce()
 
     def namesake(self, chain: Chain) -> Chain:
-        """What is connected to without a file is a chain of its own."""
+        """A connection without a file is to another chain."""
         return self.plugin.connect(ContractRef(self.elsewhere.chain, chain.contract))
 
     @contextmanager
@@ -123,6 +126,55 @@ class MockHarness(Harness):
             while mock(chain).faults_left:
                 with suppress(ChainUnavailable):
                     chain.final_block()
+
+    # -- calls of the contract that no plugin makes --------------------------------------------------------------------
+
+    def reason(self, error: Exception) -> str:
+        """The name before the arguments."""
+        return str(error).partition("(")[0] if isinstance(error, Reverted) else ""
+
+    def purchase_again(self, chain: Chain, id: str) -> None:
+        """The mock takes the same order again, and does nothing."""
+        facts = mock(chain).facts(confirmations=0)
+        fact = next(fact for fact in facts if isinstance(fact, PurchaseMade) and fact.id == id)
+        shares = {share.receiver: share.amount for share in fact.shares}
+        mock(chain).purchase(fact.subscriber, fact.plan, fact.asset, shares, credits=fact.credits, id=id)
+        raise Reverted(f"PurchaseExists({id})")
+
+    def record(self, chain: Chain, batch: Batch, *, stranger: bool = False) -> None:
+        """Only the operator's key can sign a batch on a mock chain."""
+        if stranger:
+            raise Reverted("NotOperator()")
+        mock(chain).call(transactions.commit(batch))
+
+    def execute(self, chain: Chain, batch: Batch, payouts: Sequence[Payout]) -> None:
+        """The mock knows the payouts from the batch, and is not given them again."""
+        digest = self.plugin.commitment(batch).digest
+        if tuple(payouts) != batch.payouts:
+            raise Reverted("")
+        mock(chain).call(transactions.Execute(number=batch.number, digest=digest))
+
+    def cancel_as_stranger(self, chain: Chain, number: int) -> None:
+        """Only the guardian can sign this on a mock chain."""
+        raise Reverted("NotGuardian()")
+
+    def challenge(self, chain: Chain, batch: Batch, leaf: Leaf, proof: Sequence[str]) -> None:
+        """The mock is given the number, and takes the batch that it has under it."""
+        if mock(chain).find(batch.number).digest != self.plugin.commitment(batch).digest:
+            raise Reverted("BatchUnknown()")
+        mock(chain).challenge(batch.number, leaf, proof)
+
+    def leave_without_leaf(self, chain: Chain, subscriber: str, plan: str) -> None:
+        """The mock has one call for both."""
+        mock(chain).exit(subscriber, plan, self.asset)
+
+    def refute(self, chain: Chain, leaf: Leaf, proof: Sequence[str]) -> None:
+        """Anyone may."""
+        mock(chain).refute(leaf, proof)
+
+    def wait_for_exit(self, chain: Chain) -> None:
+        """The exit delay, in blocks."""
+        mock(chain).mine(self._exit_delay + 1)
 
 
 def mock(chain: Chain) -> MockChain:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from ledger.testing.conformance import ConformanceError, Failure
 
-from . import batches, determinism, end_to_end, escrow, exits, facts, outages
+from . import batch_order, batches, determinism, end_to_end, escrow, exits, facts, outages
 from .availability import UnusableHarness, require_usable
 from .harness import Harness
 from .steps import Broken, CannotTry, NoContract, Rules, Subject, said
@@ -22,6 +22,7 @@ RULES: Rules = {
     **facts.RULES,
     **exits.RULES,
     **batches.RULES,
+    **batch_order.RULES,
     **escrow.RULES,
     **outages.RULES,
     **end_to_end.RULES,
@@ -37,7 +38,7 @@ class NotTried(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What came of one rule. It is kept if nothing was found and nothing was lacking.
+    """The outcome of one rule. It is kept if nothing was found and nothing was lacking.
 
     `found` are up to three cases in which it is broken, `lacking` is why it could not be tried (to its end), `error`
     what the chain or the harness raised.
@@ -65,7 +66,7 @@ def outcomes(harness: Harness, *names: str) -> Iterator[Outcome]:
             end = _try(subject, name)
         except NoContract as error:
             if not reached and not subject.reached:
-                raise UnusableHarness(f"the harness cannot be used: {error}; mend that first") from error
+                raise UnusableHarness(f"the harness cannot be used: {error}; fix that first") from error
             end = Outcome(name, (str(error),), error=error)
         reached = reached or subject.reached
         yield end
@@ -85,7 +86,7 @@ def check(harness: Harness, *names: str) -> list[NotTried]:
 
 
 def no_rule(name: str) -> str:
-    """What to say of a name that is no rule's."""
+    """The message about a name that is no rule's."""
     near = get_close_matches(name, RULES, n=1)
     return f"there is no rule {name!r}" + (f"; did you mean {near[0]!r}?" if near else "; see chains.testing.RULES")
 

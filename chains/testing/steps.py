@@ -17,10 +17,10 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 PATIENCE = 12
-"""How many times a rule lets time pass before it gives a batch up."""
+"""The number of times that a rule lets time pass before it gives a batch up."""
 
 BLOCKS = 100
-"""How many blocks a rule mines before it gives finality up."""
+"""The number of blocks that a rule mines before it gives finality up."""
 
 CREDITS = (100, 7)
 """The credits that each of the two plans sells."""
@@ -41,8 +41,8 @@ class NoContract(Exception):
 
 
 class Subject:
-    """What a rule is given. Its first plan costs 900 and 100 (two receivers); its second more than 2^64 for each, up to
-    a 16th of a subscriber's purse in all."""
+    """The chain under test, as rules use it. Its first plan costs 900 and 100 (two receivers); its second more than
+    2^64 for each, up to a 16th of a subscriber's purse in all."""
 
     def __init__(self, harness: Harness) -> None:
         self.harness = harness
@@ -103,7 +103,7 @@ class Subject:
 
     @property
     def depth(self) -> int:
-        """How deep a re-organisation can be tried. Raises CannotTry where none can."""
+        """The depth to which a re-organisation can be tried. Raises CannotTry where none can."""
         self.needs(self.harness.depth, "the harness cannot re-organise (`depth` is 0)")
         return self.harness.depth
 
@@ -142,7 +142,7 @@ class Subject:
         return chain
 
     def paid(self, chain: Chain) -> dict[str, int]:
-        """What the two receivers can have in all."""
+        """The sums of what the two receivers were paid and are owed."""
         return {
             receiver: self.harness.paid(chain, receiver, self.harness.asset) for receiver in self.harness.receivers[:2]
         }
@@ -255,7 +255,7 @@ Rules: TypeAlias = Mapping[str, Rule]
 
 
 def differ(what: str, found: object, expected: object) -> Iterator[str]:
-    """What to say where something is not what it should be."""
+    """Yield a message where a value is not the expected one."""
     if found != expected:
         yield f"{what}: {short(found)}, not {short(expected)}"
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from replay.audit.findings import time_text
-from replay.reports.batches import BatchTold
+from replay.batch_history import BatchRecord
 from replay.reports.money import Money
 
 from . import render
@@ -78,7 +78,7 @@ def _wait(money: Money, end: int) -> str:
 # -- batches -----------------------------------------------------------------------------------------------------------
 
 
-def show_batches(batches: Sequence[BatchTold], title: str, hashes: bool = False) -> None:
+def show_batches(batches: Sequence[BatchRecord], title: str, hashes: bool = False) -> None:
     """Show a row for each batch, and the reasons of failed and unknown ones; with `hashes`, the full hashes too."""
     contracts = {batch.contract_ref for batch in batches}
     several = len(contracts) > 1
@@ -93,7 +93,7 @@ def show_batches(batches: Sequence[BatchTold], title: str, hashes: bool = False)
         render.table(("batch", ">block", ">attempts", "what", "hash"), _hashes(batches), "hashes")
 
 
-def _rows(batch: BatchTold, several: bool) -> Iterator[tuple[object, ...]]:
+def _rows(batch: BatchRecord, several: bool) -> Iterator[tuple[object, ...]]:
     """Yield a batch's row; if its payouts are long, as addresses make them, each further payout has its own row."""
     payouts = [f"{short(each.receiver)} {render.amount(each.amount, signed=True)}" for each in batch.payouts]
     more = [f"{len(payouts) - _MAX_SHOWN} more"] * (len(payouts) > _MAX_SHOWN)
@@ -108,14 +108,14 @@ def _rows(batch: BatchTold, several: bool) -> Iterator[tuple[object, ...]]:
         yield "", *("" for _ in where), "", "", "", other, *("" for _ in rest)
 
 
-def _hashes(batches: Sequence[BatchTold]) -> Iterator[tuple[object, ...]]:
+def _hashes(batches: Sequence[BatchRecord]) -> Iterator[tuple[object, ...]]:
     for batch in batches:
         yield batch.number, batch.block or "-", batch.attempts, "root", batch.root
         yield "", "", "", "digest", batch.digest
         yield "", "", "", "transaction", batch.transaction or "-"
 
 
-def _reasons(batches: Sequence[BatchTold]) -> Iterator[str]:
+def _reasons(batches: Sequence[BatchRecord]) -> Iterator[str]:
     """Yield the reasons of failed and unknown batches, and what to do if the last batch of an asset failed."""
     last = {(batch.contract_ref, batch.asset): batch for batch in batches}
     for batch in batches:

@@ -1,4 +1,4 @@
-"""The demo, Tollbook's main job: from a usage trace to charged, corrected, audited books, and a summary of them."""
+"""The demo: from a usage trace to charged, corrected, settled and audited books, and a summary of them."""
 
 from .run import run
 from .showing import show

@@ -26,26 +26,26 @@ from replay.workload.traces import Trace
 
 from ..errors import UsageError
 from ..settle.target import CONTRACT, MOCK, leaves_folder, mock_file
-from .priced import check_priced, models, reads
+from .escrow import Escrow, MockEscrow
 from .shop import Tariff, open_shop
 from .story import Progress, Story, TraceClock, slice_length
 from .summary import PolicyShown, Summary, figures
-from .till import MockTill, Till
+from .usage import check_priced, dimensions_read, models
 
 POLICY = "complexity:weights.input_tokens=1/100,weights.output_tokens=3/100"
-"""What the plans price by, unless told: 1 credit for 100 input tokens, 3 for 100 output tokens."""
+"""The default policy: 1 credit for 100 input tokens, 3 for 100 output tokens."""
 
 EVM = "evm"
 """A local EVM chain, of the best kind that is installed."""
 
 CHAINS = {"mock": MOCK, MOCK: MOCK, "evm": EVM, "anvil": EVM, "eth-tester": EVM}
-"""The chains that the demo settles on, by what they may be called; `evm` is anvil where it is installed."""
+"""The chains that the demo settles on, by their names and synonyms; `evm` is anvil where it is installed."""
 
 KINDS: dict[str, Literal["anvil", "eth-tester"] | None] = {EVM: None, "anvil": "anvil", "eth-tester": "eth-tester"}
 """The kinds of local EVM chains."""
 
 SIDE_FILES = ("-wal", "-shm", ".mock", ".mock-wal", ".mock-shm", ".mock-journal", ".leaves")
-"""What may lie beside a log: SQLite's files, the mock chain with those of its own, and published leaf files."""
+"""Endings of the files beside a log: SQLite's, the mock chain with SQLite's own for it, and published leaf files."""
 
 
 def _quietly(phase: str, done: int, total: int) -> None:
@@ -65,14 +65,13 @@ def run(
     dimensions: Sequence[str] = (),
     progress: Progress = _quietly,
 ) -> Summary:
-    """Sell, admit, charge, correct, settle and audit what a trace tells (or what is generated, without one).
+    """Sell, admit, charge, correct, settle and audit the requests of a trace, or generated ones.
 
-    It makes a new log, and a new chain: a mock chain beside it, or a local EVM chain that ends with the run. On a mock
-    chain the same trace, options and version give the same log, hash for hash. `progress` gets a phase (`chain` for a
-    local EVM chain, `requests`, `audit`), what is done and the whole, 0 where that is not known. Nothing is left behind
-    where the input cannot be read or the chain does not start; an interrupt leaves the log and the chain with all that
-    was acknowledged, and says so in a note. Raises BadData, NotFound, UnknownPlugin, AlreadyExists, MissingExtra or
-    ChainUnavailable.
+    Create a log, and a chain: a mock chain beside it, or a local EVM chain that ends with the run. On a mock chain the
+    same trace, options and version give the same log, hash for hash. `progress` gets a phase (`chain` for a local EVM
+    chain, `requests`, `audit`), the number done and the total, 0 where that is unknown. No file remains where the input
+    cannot be read or the chain does not start; an interrupt leaves the log and the chain with all acknowledged commits,
+    and names them in a note. Raises BadData, NotFound, UnknownPlugin, AlreadyExists, MissingExtra or ChainUnavailable.
     """
     if chain not in CHAINS:
         hint = "give mock, a chain in a file beside the log, or evm, a local EVM chain"
@@ -86,29 +85,29 @@ def run(
     _check_names(demanded)
     check_priced(demanded, tariff.name, tariff.policy)
     shop = open_shop(demanded, tariff, slice_length(demanded))
-    name = f"demo-{_digest(demanded, tariff, seed, CHAINS[chain])}"
+    id = f"demo-{_digest(demanded, tariff, seed, CHAINS[chain])}"
     path, begun = _claim(db), False
     try:
         clock = TraceClock(demanded.rows[0].at)
-        with Ledger.open(path, clock=clock, id=name) as ledger, _till(chain, ledger, clock, path, progress) as till:
-            story = Story(ledger, till, clock, demanded, till.open(shop), Random(seed))
+        with Ledger.open(path, clock=clock, id=id) as ledger, _escrow(chain, ledger, clock, path, progress) as escrow:
+            story = Story(ledger, escrow, clock, demanded, escrow.publish(shop), Random(seed))
             if CHAINS[chain] == EVM:
                 progress("chain", 1, 1)
             begun = True
             story.play(progress)
-            summary, onchain = figures(ledger, story.unread), till.told()
-            report = _audit(path, [till.chain] if onchain else [], progress)
-        sweep(path)
+            summary, onchain = figures(ledger, story.unread), escrow.onchain()
+            report = _audit(path, [escrow.chain] if onchain else [], progress)
+        _remove_side_files(path)
     except BaseException as error:
         if not begun:
-            _take_away(path)
+            _remove(path)
         elif isinstance(error, KeyboardInterrupt):
-            places = [path] if CHAINS[chain] == EVM else [path, mock_file(path, CONTRACT)]
-            error.add_note(f"what was done so far is in {' and '.join(map(str, places))}")
+            files = [path] if CHAINS[chain] == EVM else [path, mock_file(path, CONTRACT)]
+            error.add_note(f"what was done so far is in {' and '.join(map(str, files))}")
         raise
     return summary(
         log=str(path),
-        chain=till.chain.name,
+        chain=escrow.chain.name,
         source=demanded.source,
         policy=PolicyShown(tariff.name, tariff.policy.parameters, tariff.policy.version),
         head=report.head,
@@ -118,47 +117,47 @@ def run(
 
 
 def _demand(tariff: Tariff, trace: Path | None, *, dimensions: Sequence[str], **options: Any) -> Trace:  # noqa: ANN401 - those of `demand`
-    """The requests, with the columns that the policy reads: also those that it reads for the models of the trace."""
+    """Return the requests, with the columns that the policy reads: also those that it reads for the trace's models."""
     if trace is None and dimensions:
         raise UsageError("--dimension names a column, and there is no trace", "give --trace, or leave --dimension out")
-    first = reads(tariff.policy, [None]) or frozenset()
+    first = dimensions_read(tariff.policy, [None]) or frozenset()
     demanded = demand(trace, dimensions=dimensions, reads=sorted(first), **options)
-    more = reads(tariff.policy, models(demanded)) or frozenset()
+    more = dimensions_read(tariff.policy, models(demanded)) or frozenset()
     if not demanded.source.ignored or more <= first:
         return demanded
     return demand(trace, dimensions=dimensions, reads=sorted(first | more), **options)
 
 
 @contextmanager
-def _till(chain: str, ledger: Ledger, clock: TraceClock, log: Path, progress: Progress) -> Iterator[Till]:
-    """A till at a new chain of that kind."""
+def _escrow(chain: str, ledger: Ledger, clock: TraceClock, log: Path, progress: Progress) -> Iterator[Escrow]:
+    """Yield the escrow on a new chain of that kind."""
     if CHAINS[chain] == MOCK:
-        with closing(MockChain(mock_file(log, CONTRACT), name=MOCK, contract=CONTRACT)) as held:
-            yield MockTill(ledger, held)
+        with closing(MockChain(mock_file(log, CONTRACT), name=MOCK, contract=CONTRACT)) as mock:
+            yield MockEscrow(ledger, mock)
         return
     progress("chain", 0, 0)
     try:
-        from .evm_till import evm_till
+        from .evm_escrow import evm_escrow
     except ModuleNotFoundError as error:
         raise missing(error) from error
-    with evm_till(ledger, clock, leaves_folder(log), KINDS[chain]) as till:
-        yield till
+    with evm_escrow(ledger, clock, leaves_folder(log), KINDS[chain]) as escrow:
+        yield escrow
 
 
 def _audit(path: Path, chains: Sequence[Chain], progress: Progress) -> Report:
-    """The audit from the file alone; and held to a chain that ends with the run, as long as it can be asked."""
+    """Audit the file alone; and compare it with a chain that ends with the run, while it can be read."""
     from replay.audit.run import audit
 
     return audit(path, chains=chains, progress=lambda done, total: progress("audit", done, total))
 
 
-def sweep(log: Path) -> None:
-    """Take away the side files that reading leaves: SQLite does so when the last connection that may write closes."""
+def _remove_side_files(log: Path) -> None:
+    """Remove SQLite's side files, by closing a connection that may write."""
     stores.get("sqlite")(log).close()
 
 
-def _take_away(log: Path) -> None:
-    """Take away a new log, and whatever was made beside it."""
+def _remove(log: Path) -> None:
+    """Remove a new log, and the files beside it."""
     for path in (log, *(log.with_name(log.name + side) for side in SIDE_FILES)):
         if path.is_dir():
             path.rmdir()
@@ -179,7 +178,7 @@ def _tariff(text: str) -> Tariff:
 
 
 def _check_names(trace: Trace) -> None:
-    """Refuse a name that the ledger would refuse, before there is a file."""
+    """Raise BadData for a name that the ledger would refuse, before a file is created."""
     for row in trace.rows:
         for name in (row.subscriber, row.plan, row.agent, row.model, *row.usage):
             if name is not None and len(name) > MAX_NAME_LENGTH:
@@ -188,7 +187,7 @@ def _check_names(trace: Trace) -> None:
 
 
 def _digest(trace: Trace, tariff: Tariff, seed: int, chain: str) -> str:
-    """What the run depends on, wherever its files lie: the requests, the options, and this version."""
+    """Return the digest of all that the run depends on: the requests, the options, and this version."""
     options = [version("tollbook"), tariff.name, tariff.policy.version, tariff.policy.parameters, seed, chain]
     digest = hashlib.sha256(msgspec.json.encode(options, order="sorted"))
     digest.update(msgspec.json.encode(trace.rows))
@@ -196,7 +195,7 @@ def _digest(trace: Trace, tariff: Tariff, seed: int, chain: str) -> str:
 
 
 def _claim(db: Path | None) -> Path:
-    """A new, empty file for the log, which nobody else can have taken in the meantime."""
+    """Create an empty file for the log, atomically, and return its path. Raises AlreadyExists."""
     for path in _names() if db is None else [db]:
         try:
             _check_free(path)

@@ -1,7 +1,7 @@
-"""What the demo sells: plans whose credits suit the policy, agents, and what each customer does with them.
+"""The demo's shop: plans, agents, and customers with their habits.
 
-Every plan is worth so many requests of the usual price, whatever the policy makes of a request; limits follow the
-trace, so that a plan for a busy hour and one for a quiet fortnight are both tight now and then.
+A plan's credits are a number of requests at their mean price, whatever the policy; limits follow the trace, so that
+both a busy hour and a quiet fortnight exceed them now and then.
 """
 
 from __future__ import annotations
@@ -20,22 +20,21 @@ from ledger.plugins import Policy, policies
 from ledger.rating import total
 from replay.workload.traces import Row, Trace
 
-from .priced import Priced
-from .work import MAX_LENGTH, work_of
+from .usage import MAX_DURATION, PricedDimensions, labels, work_of
 
 ASSET = "USD"
 FEE_PERCENT = 5
 DAY = 86_400
 TRIAL, STARTER, SCALE, DAYPASS, UNLIMITED = "trial", "starter", "scale", "daypass", "unlimited"
-OFFERS = (STARTER, DAYPASS, TRIAL, STARTER, UNLIMITED)
-"""What customers begin with, in turn, once the largest tenth has chosen `scale`."""
+FIRST_PLANS = (STARTER, DAYPASS, TRIAL, STARTER, UNLIMITED)
+"""The customers' first plans, in turn; the largest tenth are on `scale`."""
 
-_SAMPLE = 200
+_SAMPLE_ROWS = 200
 _BURST = 5
 
 
 class Habit(Enum):
-    """When a customer buys again."""
+    """The occasion on which a customer buys again."""
 
     before_it_runs_out = auto()
     when_refused = auto()
@@ -51,16 +50,16 @@ class Customer(msgspec.Struct):
 
 
 class Shop(msgspec.Struct, frozen=True):
-    """Plans and agents by name, the customers by subscriber, and what the plans' policies read."""
+    """Plans and agents by name, the customers by subscriber, and the dimensions that the plans' policies read."""
 
     plans: dict[str, CreatePlan]
     agents: dict[str, RegisterAgent]
     customers: dict[str, Customer]
-    priced: Priced
+    priced: PricedDimensions
 
 
 class Tariff(msgspec.Struct, frozen=True):
-    """The policy that the shop's plans price by: its name, its parameters and the policy itself."""
+    """The policy of the shop's plans: its name, its parameters and the policy itself."""
 
     name: str
     parameters: dict[str, Any]
@@ -68,36 +67,37 @@ class Tariff(msgspec.Struct, frozen=True):
 
 
 def open_shop(trace: Trace, tariff: Tariff, slice_length: int) -> Shop:
-    """Plans, agents and customers for a trace whose requests come in time slices of that many microseconds."""
+    """Return plans, agents and customers for a trace; `slice_length` is the story's, in microseconds."""
     customers = _customers(trace.rows)
-    usual = usual_price(tariff.policy, trace.rows)
+    mean = mean_price(tariff.policy, trace.rows)
     names = dict.fromkeys(row.plan for row in trace.rows if row.plan is not None)
-    plans = _plans(tariff, usual, _fair_use(trace.rows, customers), names, 900 + 4 * slice_length // SECOND)
+    plans = _plans(tariff, mean, _fair_use(trace.rows, customers), names, 900 + 4 * slice_length // SECOND)
     agents = dict.fromkeys(row.agent for row in trace.rows if row.agent is not None)
     priced = dict.fromkeys(plans, tariff.policy) | {UNLIMITED: policies.get("time")({})}
-    return Shop(plans, _agents(["assistant", "reader", *agents], tuple(plans)), customers, Priced(priced, trace))
+    return Shop(
+        plans, _agents(["assistant", "reader", *agents], tuple(plans)), customers, PricedDimensions(priced, trace)
+    )
 
 
-def usual_price(policy: Policy, rows: Sequence[Row]) -> int:
-    """The mean price of a sample of the trace's requests, in credits, rounded up; at least 1."""
-    sample = rows[:: -(-len(rows) // _SAMPLE)]
+def mean_price(policy: Policy, rows: Sequence[Row]) -> int:
+    """Return the mean price of a sample of the trace's requests, in credits, rounded up; at least 1."""
+    sample = rows[:: -(-len(rows) // _SAMPLE_ROWS)]
     usage: dict[str, int] = {}
     credits = 0
     try:
         for row in sample:
-            labels = {} if row.model is None else {"model": row.model}
             if policy.scope == "period":
                 usage = add_usage(usage, work_of(row).usage)
-                credits = total(policy, usage, labels).credits
+                credits = total(policy, usage, labels(row.model)).credits
             else:
-                credits += total(policy, work_of(row).usage, labels).credits
+                credits += total(policy, work_of(row).usage, labels(row.model)).credits
     except LedgerError:
-        return 1  # a policy that fails, or a price beyond bounds: every request will be refused for that very reason
+        return 1  # the policy fails, or a price is out of bounds: requests will be refused for the same reason
     return max(1, -(-credits // len(sample)))
 
 
 def agent_for(row: Row) -> str:
-    """The agent that a request goes to: the trace's, else by what is asked of it."""
+    """Return the agent of a request: the trace's, else `assistant` for long answers and `reader` for long questions."""
     if row.agent is not None:
         return row.agent
     long_answer = row.usage.get("output_tokens", 0) * 4 >= row.usage.get("input_tokens", 0)
@@ -105,7 +105,7 @@ def agent_for(row: Row) -> str:
 
 
 def _customers(rows: Sequence[Row]) -> dict[str, Customer]:
-    """The largest tenth is on `scale`, the others begin in turn with the other plans; habits go round in sevens."""
+    """Return the customers: the largest tenth on `scale`, the others on the first plans in turn."""
     requests = Counter(row.subscriber or "" for row in rows)
     largest_first = sorted(requests, key=lambda name: (-requests[name], name))
     large = max(1, len(largest_first) // 10)
@@ -113,7 +113,7 @@ def _customers(rows: Sequence[Row]) -> dict[str, Customer]:
     return {
         name: Customer(
             subscriber=name,
-            plan=SCALE if rank < large else OFFERS[(rank - large) % len(OFFERS)],
+            plan=SCALE if rank < large else FIRST_PLANS[(rank - large) % len(FIRST_PLANS)],
             habit=habits.get(rank % 7, Habit.before_it_runs_out),
         )
         for rank, name in enumerate(largest_first)
@@ -121,7 +121,7 @@ def _customers(rows: Sequence[Row]) -> dict[str, Customer]:
 
 
 def _fair_use(rows: Sequence[Row], customers: dict[str, Customer]) -> RateLimit:
-    """A rate that the busiest customer on the unlimited plan would keep if its requests were evenly spaced."""
+    """Return the rate of the busiest customer on the unlimited plan, were its requests evenly spaced."""
     requests = Counter(row.subscriber for row in rows if customers[row.subscriber or ""].plan == UNLIMITED)
     busiest = max(requests.values(), default=1)
     span = (rows[-1].at - rows[0].at) // SECOND
@@ -129,7 +129,7 @@ def _fair_use(rows: Sequence[Row], customers: dict[str, Customer]) -> RateLimit:
 
 
 def _plans(
-    tariff: Tariff, usual: int, fair_use: RateLimit, names: Sequence[str] | dict[str, None], hold_seconds: int
+    tariff: Tariff, mean: int, fair_use: RateLimit, names: Sequence[str] | dict[str, None], hold_seconds: int
 ) -> dict[str, CreatePlan]:
     def plan(name: str, cents: int, requests: int, **terms: Any) -> CreatePlan:  # noqa: ANN401 - a plan's own fields
         fee, price = split(cents, [FEE_PERCENT, 100 - FEE_PERCENT])
@@ -138,14 +138,14 @@ def _plans(
             owner="acme",
             asset=ASSET,
             price={"acme": price, "platform": fee} if cents else {},
-            credits=_round(usual * requests),
+            credits=_round(mean * requests),
             hold_seconds=hold_seconds,
-            longest_seconds=hold_seconds + 2 * MAX_LENGTH // SECOND,
+            longest_seconds=hold_seconds + 2 * MAX_DURATION // SECOND,
             record_refusals=True,
             **{"policy": tariff.name, "parameters": tariff.parameters, **terms},
         )
 
-    debt = _round(usual * 10)
+    debt = _round(mean * 10)
     offers = [
         plan(TRIAL, 0, 10, trial=True, seconds=DAY, limits=Limits(open=2)),
         plan(STARTER, 500, 50),
@@ -158,7 +158,7 @@ def _plans(
 
 
 def _round(credits: int) -> int:
-    """Up to two significant digits, as plans are sold; far from the largest number that an account may hold."""
+    """Round up to two significant digits, as plans are sold; far below the most that an account may hold."""
     step = int(10 ** max(0, len(str(credits)) - 2))
     return min(-(-credits // step) * step, MAX_CREDITS // 10**6)
 

@@ -1,4 +1,4 @@
-"""The summary for a seller's eyes, and what to look at next."""
+"""The summary as text, with the next steps."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ..cli import render
 from .shop import ASSET
 from .steps import next_steps
 from .summary import OnChain, Summary
@@ -17,7 +18,7 @@ _CENTS = 2
 
 
 def show(summary: Summary, console: Console) -> None:
-    """Print what was sold, asked, charged, corrected, earned and settled, what the audit says, and where to go on."""
+    """Print the figures, the verdict of the audit, and the next steps."""
     source = summary.source
     where = source.file or "generated usage"
     skipped = f", {source.skipped:,} bad rows skipped" if source.skipped else ""
@@ -80,7 +81,7 @@ def _lines(summary: Summary) -> Iterator[tuple[str, str, str, str]]:
 
 
 def _name(summary: Summary, receiver: str) -> str:
-    """A receiver, by its name in the shop where the chain knows it by an address."""
+    """Return a receiver's name in the shop, where the chain has its address."""
     return receiver if summary.onchain is None else summary.onchain.names.get(receiver, receiver)
 
 
@@ -95,12 +96,11 @@ def _amount(summary: Summary, asset: str, amount: int) -> str:
     if asset not in coins:
         return f"{amount:,} {asset}"
     decimals, symbol = coins[asset]
-    whole, rest = divmod(abs(amount), 10**decimals)
-    return f"{'-' if amount < 0 else ''}{whole:,}.{rest:0{decimals}} {symbol}"
+    return f"{render.amount(amount, decimals)} {symbol}"
 
 
 def _gas(summary: Summary, onchain: OnChain, console: Console) -> None:
-    """The gas that the chain has used, next to that of a transfer for each charge."""
+    """Print the gas that the chain used, next to that of a transfer for each charge."""
     gas, charges = onchain.gas, summary.charged.charges
     rows = [
         ("purchases on the chain", gas.purchases, gas.purchases_gas, gas.purchases),
@@ -120,7 +120,7 @@ def _gas(summary: Summary, onchain: OnChain, console: Console) -> None:
 
 
 def _each(total: int, parts: int) -> str:
-    """A mean, with one decimal where it is small."""
+    """Return a mean, with one decimal below 1,000; empty for a mean of nothing."""
     if not parts:
         return ""
     tenths = (20 * total + parts) // (2 * parts)

@@ -1,4 +1,4 @@
-"""What to look at next: commands that work on the log of a demo, and show something there is to see."""
+"""Next steps: commands that work on the log of a demo, each with something to see."""
 
 from __future__ import annotations
 
@@ -7,43 +7,36 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-from ledger.events import (
-    Adjusted,
-    Charged,
-    EscrowFunding,
-    Purchased,
-    Recorded,
-    SettlementConfirmed,
-    SettlementOpened,
-)
-from ledger.log import entries
+import msgspec
+
 from ledger.plugins import stores
 
-from .run import sweep
 from .summary import Summary
 
-_LATER = "pays what runs out between the trace's time and your clock's: the next entry of the log is of today"
+_LATER = "pays what expired between the trace's time and your clock's: the next entry of the log is of today"
 
 
 def next_steps(summary: Summary) -> list[tuple[str, str]]:
-    """Commands that work on this log, each with what it shows."""
+    """Return commands that work on this log, each with what it shows."""
     log = shlex.quote(summary.log)
     sql = "select seq, at, account, request, credits from events where type = 'charged' limit 5"
     steps = _about(log, example) if (example := _example(Path(summary.log))) else []
     if summary.batches:
         steps.append((f"tollbook batches {log}", "what was settled, batch by batch"))
-    return [
-        *steps,
+    steps += [
         (f"tollbook balance {log}", "what every subscriber has left"),
         (f"tollbook audit {log}", "the same audit again, from the file alone"),
         (f'sqlite3 {log} "{sql}"', "charges in the log itself, with nothing of ours installed"),
-        *([(f"tollbook settle {log}", _LATER)] if summary.batches and summary.onchain is None else []),
-        *([("tollbook chain up", "a local EVM chain that stays, to sell and settle on")] if summary.onchain else []),
     ]
+    if summary.onchain is not None:
+        steps.append(("tollbook chain up", "a local EVM chain that stays, to sell and settle on"))
+    elif summary.batches:
+        steps.append((f"tollbook settle {log}", _LATER))
+    return steps
 
 
 class _Example(NamedTuple):
-    """A charge, who paid it, what its correction says, and the last confirmed batch with a leaf of it (0: none)."""
+    """A charge, its account, the words of its correction, and the last confirmed batch with a leaf of it (0: none)."""
 
     charge: int
     subscriber: str
@@ -64,57 +57,62 @@ def _about(log: str, example: _Example) -> list[tuple[str, str]]:
     ]
 
 
-class _Scan:
-    """What the example is chosen from, as the events tell it."""
+class _Event(msgspec.Struct):
+    """The fields of an event that the example is chosen by."""
 
-    def __init__(self) -> None:
-        self.accounts: dict[int, tuple[str, str]] = {}
-        self.charges: dict[int, Charged] = {}
-        self.corrections: dict[int, str] = {}
-        self.confirmed = 0
-        self._escrowed: set[int] = set()
-        self._leaves: dict[int, frozenset[int]] = {}
+    type: str
+    account: int = 0
+    subscriber: str = ""
+    plan: str = ""
+    cost: int = 0
+    credits: int = 0
+    charge: int = 0
+    reason: str = ""
+    note: str = ""
+    number: int = 0
 
-    def take(self, seq: int, event: Recorded) -> None:
-        match event:
-            case Purchased():
-                self.accounts.setdefault(event.account, (event.subscriber, event.plan))
-                if isinstance(event.funding, EscrowFunding):
-                    self._escrowed.add(event.account)
-            case Charged():
-                self.charges[seq] = event
-            case Adjusted() if event.charge:
-                words = event.reason.replace("_", "-")
-                self.corrections.setdefault(event.charge, f"{words} ({event.note})" if event.note else words)
-            case SettlementOpened():
-                self._leaves[event.number] = frozenset(self._escrowed)
-            case SettlementConfirmed():
-                self.confirmed = event.number
 
-    def is_proven(self, account: int) -> bool:
-        """Whether the last confirmed batch has a leaf of the account."""
-        return account in self._leaves.get(self.confirmed, frozenset())
+_events = msgspec.json.Decoder(list[_Event])
 
 
 def _example(path: Path) -> _Example | None:
-    """A charge that was corrected, if there is one: of credits, of an account that was settled, of a short story."""
-    scan = _Scan()
+    """Choose a charge: corrected, of credits, of an account in the last confirmed batch, with few other charges."""
+    accounts: dict[int, tuple[str, str]] = {}
+    charges: dict[int, _Event] = {}
+    corrections: dict[int, str] = {}
+    escrowed: dict[int, int] = {}  # accounts, by the sequence of their first purchase with money
+    opened: dict[int, int] = {}  # batches, by the sequence of their opening
+    confirmed = 0
     store = stores.get("sqlite")(path, read_only=True)
     try:
-        for entry in entries(store.read()):
-            scan.take(entry.seq, entry.event)
+        for commit in store.read():
+            for seq, event in enumerate(_events.decode(commit.body), commit.first_seq):
+                match event.type:
+                    case "purchased":
+                        accounts.setdefault(event.account, (event.subscriber, event.plan))
+                        if event.cost:
+                            escrowed.setdefault(event.account, seq)
+                    case "charged":
+                        charges[seq] = event
+                    case "adjusted" if event.charge:
+                        words = event.reason.replace("_", "-")
+                        corrections.setdefault(event.charge, f"{words} ({event.note})" if event.note else words)
+                    case "settlement_opened":
+                        opened[event.number] = seq
+                    case "settlement_confirmed":
+                        confirmed = event.number
     finally:
         store.close()
-        sweep(path)
-    length = Counter(charged.account for charged in scan.charges.values())
+    proven = {account for account, seq in escrowed.items() if seq < opened.get(confirmed, 0)}
+    length = Counter(event.account for event in charges.values())
 
     def fitness(seq: int) -> tuple[bool, bool, int, int]:
-        charged = scan.charges[seq]
-        return not charged.credits, not scan.is_proven(charged.account), length[charged.account], seq
+        charged = charges[seq]
+        return not charged.credits, charged.account not in proven, length[charged.account], seq
 
-    if not scan.charges:
+    if not charges:
         return None
-    charge = min(scan.corrections or scan.charges, key=fitness)
-    account = scan.charges[charge].account
-    batch = scan.confirmed if scan.is_proven(account) else 0
-    return _Example(charge, *scan.accounts[account], scan.corrections.get(charge, "corrections"), batch)
+    charge = min(corrections or charges, key=fitness)
+    account = charges[charge].account
+    batch = confirmed if account in proven else 0
+    return _Example(charge, *accounts[account], corrections.get(charge, "corrections"), batch)

@@ -1,7 +1,7 @@
-"""The demo's story: customers buy, ask, are served and charged, charges are corrected, and what is earned is settled.
+"""The demo's story: customers buy and make requests, requests are charged, some charges corrected, earnings settled.
 
-Time is the trace's. It passes in slices; what happens in one slice is one commit at its end, so a charge follows its
-request in a later commit, as in a service that reports its usage every so often.
+Time is the trace's, in slices. Each slice is one commit at its end, so a charge follows its request in a later commit,
+as in a service that reports its usage every so often.
 """
 
 from __future__ import annotations
@@ -36,37 +36,36 @@ from ledger.events import Charged, Requested
 from replay.workload.moments import HOUR
 from replay.workload.traces import Row, Trace
 
-from .priced import labels
+from .escrow import Escrow, Order
 from .shop import DAY, STARTER, TRIAL, Customer, Habit, Shop, agent_for
-from .till import Order, Till
-from .work import Guess, first_half, known_after, work_of
+from .usage import Estimator, Work, first_half, known_after, labels, work_of
 
 VOIDED, LOST, LATE = 0.005, 0.003, 0.002
-"""Parts of the admitted requests that are called off, that are never heard of again, and that report after expiring."""
+"""Parts of the admitted requests that are cancelled, never charged, and charged after they expired."""
 
 LONG = 12 * SECOND
-"""What takes longer than this is charged in two parts."""
+"""A longer request is charged in two parts (microseconds)."""
 
 MAX_SLICES = 400
 """Each slice is a commit, and each commit waits for the disk's sync, a few milliseconds on most: with more of them, the
 demo would mostly wait."""
 
-ONE_IN = 100
+CHARGES_PER_CORRECTION = 100
 """One charge of so many is corrected."""
 
-LATER = 5
+CORRECTIONS_PER_LATE_ONE = 5
 """One correction of so many comes only after the next settlement, so that a later batch nets it."""
 
 BATCHES = 10
-"""What is earned is settled so often at most: at even times in the trace, and once more when all is over."""
+"""The most settlements: at even times in the trace, and once after it."""
 
 Then: TypeAlias = Callable[[Outcome], None]
 Progress: TypeAlias = Callable[[str, int, int], None]
 
 
 class TraceClock:
-    """The clock that the ledger is given: it stands where the story has come to, but never gives a microsecond twice,
-    as no machine's clock does between two commits."""
+    """The ledger's clock: gives the story's time (UTC microseconds), but none twice, as no machine's clock does between
+    two commits."""
 
     def __init__(self, now: int) -> None:
         self.now = self._last = now
@@ -77,7 +76,7 @@ class TraceClock:
 
 
 def slice_length(trace: Trace) -> int:
-    """A part of the trace's span, from a second to an hour: in microseconds."""
+    """Return a slice's microseconds: a part of the trace's span, from a second to an hour."""
     return min(max(SECOND, (trace.rows[-1].at - trace.rows[0].at) // MAX_SLICES), HOUR)
 
 
@@ -91,28 +90,30 @@ class _Account(msgspec.Struct):
 
 
 class Story:
-    """One run of the demo on an open ledger. `unread` counts units of work that no rate read, by dimension."""
+    """One run of the demo on an open ledger. `unread` counts units of usage that no rate read, by dimension."""
 
-    def __init__(self, ledger: Ledger, till: Till, clock: TraceClock, trace: Trace, shop: Shop, rng: Random) -> None:
-        self._ledger, self._till, self._clock, self._rows = ledger, till, clock, trace.rows
-        self._shop, self._rng = shop, rng
+    def __init__(
+        self, ledger: Ledger, escrow: Escrow, clock: TraceClock, trace: Trace, shop: Shop, random: Random
+    ) -> None:
+        self._ledger, self._escrow, self._clock, self._rows = ledger, escrow, clock, trace.rows
+        self._shop, self._random = shop, random
         self._slice = slice_length(trace)
-        self._guess = Guess()
+        self._estimator = Estimator()
         self._accounts: dict[tuple[str, str], _Account] = {}
         self._later: list[tuple[int, int, Callable[[], None]]] = []
         self._commands: list[Command | Order] = []
         self._thens: list[Then | None] = []
         self._number = count()
         self._invoice = count(1)
-        self._asked: dict[tuple[str, str], _Account] = {}
+        self._active: dict[tuple[str, str], _Account] = {}
         self._charges, self._corrected, self._corrections = 0, 0, 0
         self.unread: Counter[str] = Counter()
         first, last = self._rows[0].at, self._rows[-1].at
-        self._between = (last - first) // BATCHES
+        self._settlement_interval = (last - first) // BATCHES
         self._settlements = [first + (last - first) * number // BATCHES for number in range(1, BATCHES)]
 
     def play(self, progress: Progress) -> None:
-        """All of it, from opening the shop to closing its books a day after the last request, with all settled."""
+        """Run the story, from the creation of the plans to the last settlement, a day after the last request."""
         for outcome in self._ledger.execute_many([*self._shop.plans.values(), *self._shop.agents.values()]):
             outcome.unwrap()
         done, start = 0, self._rows[0].at
@@ -125,19 +126,19 @@ class Story:
             progress("requests", done, len(self._rows))
         self._clock.now += DAY * SECOND
         self._ledger.execute_many([Tick(), RetirePlan(plan=TRIAL)])  # an event: refusals are written beside one
-        self._till.settle()
+        self._escrow.settle()
 
     # -- time ----------------------------------------------------------------------------------------------------------
 
     def _gather(self, done: int) -> int:
-        """The commands of this slice, in the order of their times; returns how many rows are done after it."""
+        """Collect the commands of this slice, in the order of their times; return how many rows are done after it."""
         end, rows, later = self._clock.now, self._rows, self._later
         while True:
             row = rows[done] if done < len(rows) and rows[done].at < end else None
             if later and later[0][0] < end and (row is None or later[0][0] <= row.at):
                 heappop(later)[2]()
             elif row is not None:
-                self._ask(row)
+                self._request(row)
                 done += 1
             else:
                 return done
@@ -145,7 +146,7 @@ class Story:
     def _commit(self) -> None:
         commands, thens = self._commands, self._thens
         self._commands, self._thens = [], []
-        for outcome, then in zip(self._ledger.execute_many(self._till.pay(commands)), thens, strict=True):
+        for outcome, then in zip(self._ledger.execute_many(self._escrow.pay(commands)), thens, strict=True):
             if then is not None:
                 then(outcome)
         self._buy_before_it_runs_out()
@@ -159,32 +160,33 @@ class Story:
 
     # -- customers -----------------------------------------------------------------------------------------------------
 
-    def _ask(self, row: Row) -> None:
+    def _request(self, row: Row) -> None:
         account = self._account(row)
         if account.buys:
             self._buy(account)
-        name = agent_for(row)
+        name, work = agent_for(row), work_of(row)
+        estimate = self._estimator.estimate(row.model, work.usage)
         request = Request(
             subscriber=account.customer.subscriber,
             plan=account.plan.plan,
             agent=name,
             method="POST",
             url=self._shop.agents[name].endpoints[0].url.replace(":action", "complete"),
-            estimate=self._shop.priced.given(account.plan.plan, row.model, self._guess.estimate(row)),
+            estimate=self._shop.priced.reported(account.plan.plan, row.model, estimate),
             labels=labels(row.model),
         )
-        self._do(request, lambda outcome: self._answered(account, row, outcome))
+        self._do(request, lambda outcome: self._answered(account, row, work, outcome))
 
     def _account(self, row: Row) -> _Account:
         customer = self._shop.customers[row.subscriber or ""]
         plan = row.plan or customer.plan
-        place = (customer.subscriber, plan)
-        if place not in self._accounts:
-            self._accounts[place] = _Account(customer, self._shop.plans[plan])
-        return self._accounts[place]
+        key = (customer.subscriber, plan)
+        if key not in self._accounts:
+            self._accounts[key] = _Account(customer, self._shop.plans[plan])
+        return self._accounts[key]
 
     def _buy(self, account: _Account) -> None:
-        """A plan that costs nothing is bought from the shop, any other on the chain."""
+        """Buy the plan again: on the chain if it has a price, else from the ledger alone."""
         account.buys = False
         subscriber, plan = account.customer.subscriber, account.plan
         if account.left:
@@ -195,16 +197,16 @@ class Story:
             self._do(Purchase(subscriber=subscriber, plan=plan.plan, payment=f"invoice-{next(self._invoice):06}"))
 
     def _buy_before_it_runs_out(self) -> None:
-        """Of the accounts that asked in this slice, those with less than a quarter of a plan left buy it again."""
-        asked, self._asked = self._asked, {}
-        for (subscriber, plan), account in asked.items():
+        """Buy again for the accounts with requests in this slice and less than a quarter of the plan's credits."""
+        active, self._active = self._active, {}
+        for (subscriber, plan), account in active.items():
             balance = self._ledger.balance(subscriber, plan)
             if balance is not None and balance.available * 4 < account.plan.credits:
                 self._after(0, lambda account=account: self._buy(account))  # type: ignore[misc]
 
     def _refused(self, account: _Account, reason: Reason) -> None:
-        """A trial is followed by a plan, a window that is over by the next; a window that is used up is waited for."""
-        if account.customer.habit is Habit.never or reason not in _SHORT:
+        """Change from the trial to a plan, or buy the plan again; but wait for the end of a window that is used up."""
+        if account.customer.habit is Habit.never or reason not in _OUT_OF_CREDITS:
             return
         if account.plan.trial:
             account.customer.plan = STARTER
@@ -214,18 +216,18 @@ class Story:
     # -- settlement ----------------------------------------------------------------------------------------------------
 
     def _settle(self, done: int) -> None:
-        """Settle when it is time; the last time in the trace somebody leaves."""
+        """Settle when it is time; before the last time in the trace, a customer requests an exit."""
         due = [at for at in self._settlements if at <= self._clock.now]
         if not due:
             return
         del self._settlements[: len(due)]
-        if not self._settlements and (account := self._leaver(done)) is not None:
+        if not self._settlements and (account := self._account_to_exit(done)) is not None:
             account.left = True
-            self._till.leave(account.customer.subscriber, account.plan)
-        self._till.settle()
+            self._escrow.request_exit(account.customer.subscriber, account.plan)
+        self._escrow.settle()
 
-    def _leaver(self, done: int) -> _Account | None:
-        """Of those who have credits left and nothing under way, the one with the fewest requests in what is to come."""
+    def _account_to_exit(self, done: int) -> _Account | None:
+        """Return the account with the fewest requests to come, of those with credits and without open requests."""
         requests = Counter(row.subscriber for row in self._rows[done:])
         able = [
             account
@@ -238,17 +240,17 @@ class Story:
 
     # -- the service ---------------------------------------------------------------------------------------------------
 
-    def _answered(self, account: _Account, row: Row, outcome: Outcome) -> None:
+    def _answered(self, account: _Account, row: Row, work: Work, outcome: Outcome) -> None:
         if isinstance(outcome, Refused):
             self._refused(account, outcome.reason)
             return
         if account.customer.habit is Habit.before_it_runs_out and not account.plan.seconds:
-            self._asked[account.customer.subscriber, account.plan.plan] = account
-        request, (work, duration), fate = outcome.seq, work_of(row), self._rng.random()
-        plan = account.plan.plan
-        usage = self._shop.priced.given(plan, row.model, work)
+            self._active[account.customer.subscriber, account.plan.plan] = account
+        request, duration, fate = outcome.seq, work.duration, self._random.random()
+        plan, priced = account.plan.plan, self._shop.priced
+        usage = priced.reported(plan, row.model, work.usage)
         if fate >= VOIDED + LOST:
-            self.unread.update(self._shop.priced.unread(plan, row.model, row.usage))
+            self.unread.update(priced.unread(plan, row.model, row.usage))
         if fate < VOIDED:
             self._after(duration // 2, lambda: self._do(Release(request=request)))
         elif fate < VOIDED + LOST:
@@ -256,46 +258,46 @@ class Story:
         elif fate < VOIDED + LOST + LATE:
             assert isinstance(outcome.event, Requested)
             overdue = outcome.event.deadline + 60 * SECOND - self._clock.now
-            self._after(overdue, lambda: self._charge(row, request, usage))
+            self._after(overdue, lambda: self._charge(row.model, work, request, usage))
         elif duration > LONG:
-            self._after(duration // 2, lambda: self._charge_half(row, request, usage, duration - duration // 2))
+            self._after(duration // 2, lambda: self._charge_half(row.model, work, request, usage))
         else:
-            self._after(duration, lambda: self._charge(row, request, usage))
+            self._after(duration, lambda: self._charge(row.model, work, request, usage))
 
-    def _charge_half(self, row: Row, request: int, usage: dict[str, int], duration: int) -> None:
+    def _charge_half(self, model: str | None, work: Work, request: int, usage: dict[str, int]) -> None:
         half = first_half(usage)
         rest = {name: units - half[name] for name, units in usage.items()}
-        self._do(Charge(request=request, usage=half, final=False), lambda outcome: self._correct(outcome))
-        self._after(duration, lambda: self._charge(row, request, rest))
+        self._do(Charge(request=request, usage=half, final=False), self._correct)
+        self._after(work.duration - work.duration // 2, lambda: self._charge(model, work, request, rest))
 
-    def _charge(self, row: Row, request: int, usage: dict[str, int]) -> None:
-        self._guess.learn(row, work_of(row).usage)
+    def _charge(self, model: str | None, work: Work, request: int, usage: dict[str, int]) -> None:
+        self._estimator.learn(model, work.usage)
         self._do(Charge(request=request, usage=usage), lambda outcome: self._charged(request, outcome))
 
     def _charged(self, request: int, outcome: Outcome) -> None:
         if outcome.accepted:
             self._correct(outcome)
-        else:  # its price passes all bounds, or its policy fails: what it holds goes back
+        else:  # its price is out of bounds, or its policy failed: its hold is released
             self._after(0, lambda: self._do(Release(request=request, reason="failed")))
 
     # -- corrections ---------------------------------------------------------------------------------------------------
 
     def _correct(self, outcome: Outcome) -> None:
-        """One charge of a hundred is corrected when the true cost is known: minutes later, or after a settlement."""
+        """Correct one charge of a hundred when its true cost is known: minutes later, or after a settlement."""
         if not isinstance(outcome, Answer) or not isinstance(outcome.event, Charged):
             return
-        if self._charges % ONE_IN == 0:
-            self._corrected = self._charges + int(self._rng.random() * ONE_IN)
+        if self._charges % CHARGES_PER_CORRECTION == 0:
+            self._corrected = self._charges + int(self._random.random() * CHARGES_PER_CORRECTION)
         if self._charges == self._corrected:
             correction = self._correction(outcome.seq, outcome.event)
-            minutes = 60 * SECOND + int(self._rng.random() * 540) * SECOND
-            wait = self._between if self._corrections % LATER == 0 else 0
+            minutes = 60 * SECOND + int(self._random.random() * 540) * SECOND
+            wait = self._settlement_interval if self._corrections % CORRECTIONS_PER_LATE_ONE == 0 else 0
             self._after(minutes + wait, lambda: self._do(correction))
             self._corrections += 1
         self._charges += 1
 
     def _correction(self, charge: int, event: Charged) -> Adjust:
-        kind = int(self._rng.random() * 3)
+        kind = int(self._random.random() * 3)
         if kind == 0 and event.credits:
             credits = -(-event.credits // 2)
             return Adjust(charge=charge, credits=-credits, reason="refund", note="the answer broke off half-way")
@@ -308,8 +310,8 @@ class Story:
 
 
 def _granted(outcome: Outcome) -> None:
-    """The chain has the money already, so the ledger must have granted what was bought."""
+    """Raise where the ledger refused a purchase: the chain has the money already."""
     outcome.unwrap()
 
 
-_SHORT = (Reason.expired, Reason.in_debt, Reason.insufficient_credits)
+_OUT_OF_CREDITS = (Reason.expired, Reason.in_debt, Reason.insufficient_credits)

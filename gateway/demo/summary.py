@@ -20,19 +20,17 @@ from ledger.events import (
     RefusedRequests,
     Released,
     Requested,
-    SettlementConfirmed,
-    SettlementFailed,
-    SettlementOpened,
 )
 from ledger.readings import Earned
 from replay.audit.findings import Report, ReportHead
+from replay.batch_history import BatchHistory
 from replay.workload.traces import Source
 
 # The contract's keys of `tollbook demo --json`, in its order; `receivers`, `open_batches` and `onchain` are added.
 
 
 class PolicyShown(msgspec.Struct, frozen=True):
-    """The policy that the plans price by."""
+    """The policy of the plans."""
 
     name: str
     parameters: dict[str, Any]
@@ -40,7 +38,7 @@ class PolicyShown(msgspec.Struct, frozen=True):
 
 
 class Requests(msgspec.Struct, frozen=True):
-    """What was asked: offered = admitted + refused."""
+    """Requests: offered = admitted + refused."""
 
     offered: int
     admitted: int
@@ -49,7 +47,7 @@ class Requests(msgspec.Struct, frozen=True):
 
 
 class Sold(msgspec.Struct, frozen=True):
-    """What was sold: purchases (trials too), their credits, and money by asset in its smallest unit."""
+    """Purchases (trials too), their credits, and money by asset in its smallest unit."""
 
     purchases: int
     credits: int
@@ -57,8 +55,8 @@ class Sold(msgspec.Struct, frozen=True):
 
 
 class Charges(msgspec.Struct, frozen=True):
-    """What was charged; `shortfall` is what the builder absorbed. `uncharged` counts admitted requests without any
-    charge, but for those that were called off or expired, and `unpriced` the units that no rate read, by dimension."""
+    """Charges; `shortfall` is the credits that the builder absorbed. `uncharged` counts admitted requests without a
+    charge that were neither cancelled nor expired, and `unpriced` the units that no rate read, by dimension."""
 
     charges: int
     credits: int
@@ -68,7 +66,7 @@ class Charges(msgspec.Struct, frozen=True):
 
 
 class Adjustments(msgspec.Struct, frozen=True):
-    """What was corrected: credits given back, and credits taken on top."""
+    """Corrections: credits returned, and credits charged in addition."""
 
     count: int
     returned: int
@@ -76,16 +74,15 @@ class Adjustments(msgspec.Struct, frozen=True):
 
 
 class Receiver(msgspec.Struct, frozen=True):
-    """What a receiver was paid by confirmed batches, and what it has earned beyond that; below 0 it has too much."""
+    """A receiver's money: paid by confirmed batches, and earned beyond that (below 0 where it was paid too much)."""
 
     paid: int
     outstanding: int
 
 
 class Gas(msgspec.Struct, frozen=True):
-    """The gas that the chain has used: for all purchases, for all batches (`accounts` says how many accounts stand in
-    all of them together), and for one `transfer` of the token to somebody who has some already, which is what paying
-    one charge by itself would take at least."""
+    """The gas that the chain used: for all purchases, for all batches (`accounts` is the sum of their leaves), and for
+    one `transfer` of the token between holders, the least that paying one charge by itself would take."""
 
     purchases: int
     purchases_gas: int
@@ -96,8 +93,7 @@ class Gas(msgspec.Struct, frozen=True):
 
 
 class OnChain(msgspec.Struct, frozen=True, kw_only=True):
-    """The chain that the demo made: of which kind, its contract, the token that was paid with, and who has which name
-    in the shop, by address."""
+    """The demo's EVM chain: its kind, contract and token, and the customers' and receivers' names by address."""
 
     kind: str
     contract: str
@@ -111,7 +107,7 @@ class OnChain(msgspec.Struct, frozen=True, kw_only=True):
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """One run of the demo. earned = settled + outstanding, by asset; `audit` is the auditor's report.
 
-    `batches` counts the confirmed ones, `open_batches` those whose end is not known yet.
+    `batches` counts the confirmed ones, `open_batches` those that are neither confirmed nor failed.
     """
 
     log: str
@@ -137,7 +133,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Tally:
-    """Sums over the events of a log. `uncharged` are the requests that nothing was charged for yet."""
+    """Sums over the events of a log. `uncharged` are the requests without a charge so far."""
 
     def __init__(self) -> None:
         self.uncharged: set[int] = set()
@@ -146,7 +142,7 @@ class _Tally:
         self.money: Counter[str] = Counter()
         self.subscribers: set[str] = set()
 
-    def take(self, seq: int, event: Recorded) -> None:
+    def add(self, seq: int, event: Recorded) -> None:
         match event:
             case Requested():
                 self.sums["admitted"] += 1
@@ -168,23 +164,19 @@ class _Tally:
                 self.sums["lapsed"] += event.credits
             case PlanCreated():
                 self.sums["plans"] += 1
-            case SettlementOpened():
-                self.sums["open"] += 1
-            case SettlementConfirmed():
-                self._add(open=-1, batches=1)
-            case SettlementFailed():
-                self.sums["open"] -= 1
 
     def _add(self, **amounts: int) -> None:
         self.sums.update(amounts)
 
 
 def figures(ledger: Ledger, unread: Mapping[str, int]) -> partial[Summary]:
-    """The summary of a ledger up to now, but for what the run alone knows: how it came about, and its audit. `unread`
-    are the units that no rate read."""
+    """Return the summary of a ledger without the fields that only the run knows: its source, policy and audit.
+    `unread` are the units that no rate read, by dimension."""
     tally = _Tally()
+    history = BatchHistory()
     for entry in ledger.events():
-        tally.take(entry.seq, entry.event)
+        tally.add(entry.seq, entry.event)
+        history.add(entry)
     sums, refused = tally.sums, tally.refused.total()
     assets = ledger.earned()
     return partial(
@@ -205,9 +197,9 @@ def figures(ledger: Ledger, unread: Mapping[str, int]) -> partial[Summary]:
         earned={asset.asset: asset.earned for asset in assets},
         settled={asset.asset: asset.settled for asset in assets},
         outstanding={asset.asset: asset.outstanding for asset in assets},
-        batches=sums["batches"],
+        batches=sum(batch.state == "confirmed" for batch in history.batches),
         receivers={asset.asset: _receivers(asset) for asset in assets},
-        open_batches=sums["open"],
+        open_batches=len(history.open),
     )
 
 

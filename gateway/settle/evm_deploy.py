@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 from chains.evm.addresses import asset_name
 from chains.evm.deploying import Delays, Roles, check_settlement, deploy_settlement, deploy_token
 from chains.evm.sending import Done, Sender
+from ledger.amounts import SECOND
+from ledger.clock import system_clock
 from ledger.errors import BadData
 
 from .evm_status import asking, chain_number
@@ -58,7 +60,7 @@ def deploy_contract(
         if account is None:
             hint = "set TOLLBOOK_EVM_KEY, or TOLLBOOK_EVM_KEYSTORE and TOLLBOOK_EVM_KEYSTORE_PASSWORD_FILE"
             raise BadData("no key is set that could pay for it", hint)
-        node.check(chain_number(chain))
+        node.check(chain_number(chain), now=system_clock() // SECOND)
         sender = Sender(node, account)
         roles = Roles(
             owner or sender.address, operator or sender.address, guardian or Roles._field_defaults["guardian"]

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from chains.evm import addresses
+from chains.evm.connecting import node_of
 from chains.evm.contract import SettlementContract, Stage
 from chains.evm.keys import operator
 from chains.evm.logs import Logs
 from chains.evm.node import Header, Node
 from chains.evm.settings import Settings
 from chains.evm.tokens import Token
+from ledger.amounts import SECOND
+from ledger.clock import system_clock
 from ledger.errors import BadData, ChainUnavailable
 
 if TYPE_CHECKING:
@@ -108,13 +111,7 @@ def asking(chain: str, **options: Any) -> Iterator[tuple[Node, LocalAccount | No
     number = chain_number(chain)
     settings = Settings.read(number, **options)
     account = operator(settings) if settings.key or settings.keystore else None
-    with Node(
-        settings.node_url,
-        tries=settings.tries,
-        finality=settings.finality,
-        fallback=settings.finality_fallback,
-        timeout=settings.timeout,
-    ) as node:
+    with node_of(settings) as node:
         if (answered := node.chain_id()) != number:
             hint = f"set TOLLBOOK_EVM_URL_{number} to a node of that chain"
             raise BadData(f"the node at {node.shown} is on chain {answered}, not on {number}", hint)
@@ -152,7 +149,7 @@ def status(chain: str, address: str) -> Status:
 def _final(node: Node, number: int, problems: list[Problem]) -> int | None:
     """Return the last final block; add a problem for a node that cannot be used."""
     try:
-        node.check(number)
+        node.check(number, now=system_clock() // SECOND)
         return node.final_block()
     except ChainUnavailable as error:
         problems.append(Problem(str(error), error.hint))

@@ -15,7 +15,8 @@ from chains.leaves import TEXT_LEAF
 from ledger.errors import Damaged, NotFound
 from ledger.folding import as_of
 from ledger.plugins import Store
-from replay.reports.batches import BatchTold, History
+from replay.batch_history import BatchRecord
+from replay.reports.batches import StoredBatches
 
 from .target import has_chain, is_mock, mock_file, plugin_of
 
@@ -25,7 +26,7 @@ class BatchProof(NamedTuple):
     that was confirmed after it, whose root has replaced its root on the chain; 0 if there is none."""
 
     proof: Proof
-    batch: BatchTold
+    batch: BatchRecord
     later: int
 
     def answer(self) -> dict[str, Any]:
@@ -67,19 +68,19 @@ def batch_proof(store: Store, number: int, subscriber: str, plan: str) -> BatchP
 
     Raises NotFound if no batch of that number has a leaf of the account.
     """
-    history = History(store)
+    history = StoredBatches(store)
     # A number that never reached the chain is given out again; its last batch is the one that counts.
-    batches = {batch.contract_ref: batch for batch in history.batches.told if batch.number == number}
+    batches = {batch.contract_ref: batch for batch in history.batches if batch.number == number}
     if not batches:
         raise NotFound(f"the log has no batch {number}", "`tollbook batches LOG` lists the batches")
     for _, batch in sorted(batches.items()):
         if (proof := _proof(store, batch, subscriber, plan)) is not None:
-            return BatchProof(proof, batch, _later(history.batches.told, batch))
+            return BatchProof(proof, batch, _later(history.batches, batch))
     hint = "only accounts whose purchases are in escrow have one; `tollbook batches LOG` lists the batches"
     raise NotFound(f"batch {number} has no leaf of {subscriber} on {plan}", hint)
 
 
-def _later(batches: Sequence[BatchTold], batch: BatchTold) -> int:
+def _later(batches: Sequence[BatchRecord], batch: BatchRecord) -> int:
     later = [
         other.number
         for other in batches
@@ -90,7 +91,7 @@ def _later(batches: Sequence[BatchTold], batch: BatchTold) -> int:
     return max(later, default=0)
 
 
-def _proof(store: Store, record: BatchTold, subscriber: str, plan: str) -> Proof | None:
+def _proof(store: Store, record: BatchRecord, subscriber: str, plan: str) -> Proof | None:
     """Prove from the books just after the batch was opened, which have its leaves."""
     then = as_of(store, seq=record.seq)
     readings = then.batches(record.contract_ref, store.id)

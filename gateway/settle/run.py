@@ -13,7 +13,7 @@ from ledger import ContractRef, Ledger, LedgerError, PaymentRequired, PurchaseMa
 from ledger.errors import ChainUnavailable, NotWritten, SendUnknown
 from ledger.events import Settlement
 from ledger.plugins import Chain
-from replay.reports.batches import Batches, BatchTold
+from replay.batch_history import BatchHistory, BatchRecord
 from replay.reports.exports import Progress
 
 from ..errors import CommandRefused, UsageError
@@ -51,17 +51,19 @@ class SettlementRun:
         self._contract = contract
         self._read_upto = ledger.head.seq
         self._wrote = False
-        self._met = Batches(batch for contract in self._assets_of() for batch in ledger.batches(self._ref(contract)))
+        self._met = BatchHistory(
+            batch for contract in self._assets_of() for batch in ledger.batches(self._ref(contract))
+        )
 
     @property
-    def batches(self) -> list[BatchTold]:
+    def batches(self) -> list[BatchRecord]:
         """The batches as the log has them now."""
         for entry in self._ledger.events(self._read_upto):
             self._read_upto, self._wrote = entry.seq, True
             event = entry.event
             if isinstance(event, Settlement) and event.chain == self._chain:
-                self._met.take(entry)
-        return self._met.told
+                self._met.add(entry)
+        return self._met.batches
 
     def settle(self, asset: str | None, adopt: bool, rests: Iterator[int]) -> None:
         """Settle in all contracts of the chain. A chain that becomes unavailable while a batch is under way is a

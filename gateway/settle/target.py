@@ -129,11 +129,11 @@ def chosen_to_compare(log: Path, asked: str) -> tuple[str, list[str]]:
     Raises UsageError if the log has nothing on the chain, and UnknownPlugin.
     """
     log_side = onchain.read(log)
-    there = log_side.places()
+    there = log_side.contracts_by_chain()
     name = chain_name(asked, there)
     plugin_of(name)
     found = contracts_there(log, name, there.get(name, ()))
-    if not found and log_side.whole:  # a damaged log is audited as far as it can be read
+    if not found and log_side.readable:  # a damaged log is audited as far as it can be read
         hint = f"give {' or '.join(f'--chain {other}' for other in there)}" if there else "leave --chain out"
         raise UsageError(f"{log} has nothing on {name} to compare", hint)
     return name, found

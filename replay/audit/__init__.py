@@ -1,1 +1,13 @@
-"""The audit: a log is read as it stands on disk, and everything in it is computed again. `run.audit` is the entry."""
+"""The audit: a log is read as stored on disk, and everything in it is computed again.
+
+`audit` returns a `Report` of `Check`s and `Finding`s, which `html` renders. A `Checkpoint` is the head that an earlier
+audit reported. With chains, `onchain` also compares the log with its contracts.
+"""
+
+from .findings import Check, Finding, Report
+from .hashes import Checkpoint, checkpoint
+from .parallel import ProcessDied
+from .report import html
+from .run import audit
+
+__all__ = ["Check", "Checkpoint", "Finding", "ProcessDied", "Report", "audit", "checkpoint", "html"]

@@ -20,6 +20,7 @@ from .checks import (
     DIFFERENCE,
     KINDS,
     account_index,
+    account_rules,
     conservation,
     earnings,
     fast_path,
@@ -27,7 +28,6 @@ from .checks import (
     outstanding,
     references,
     snapshots,
-    standing,
     totals,
 )
 from .checks.adjustments import pending_falls
@@ -179,7 +179,7 @@ class Auditor:
         """Check what holds of an account after every commit that touched it."""
         for number in self._dues.touched(case):
             account = case.books.accounts[number]
-            standing.end(case, account)
+            account_rules.end(case, account)
             if account.requests or case.lent:
                 holds.end(case, account)
 

@@ -1,4 +1,4 @@
-"""What an audit found, as plain values that serialise as the contract's AUDIT."""
+"""The findings of an audit as plain values that serialise as the contract's AUDIT."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """One place where the log is not what it must be. `seq` is the event's sequence, or that of its commit."""
+    """One fault in the log. `seq` is the event's sequence, or that of its commit."""
 
     kind: str
     seq: int | None
@@ -57,7 +57,7 @@ class Unverified(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Leap(msgspec.Struct, frozen=True, kw_only=True):
-    """A place where the log's time jumped ahead and then stood still: the clock was behind its log.
+    """A jump of the log's time, after which time did not move: the clock was behind its log.
 
     `seq` is that of the commit at which it jumped, to `at`, by `ahead_us` microseconds; so many later `commits` have
     exactly that time.
@@ -70,8 +70,8 @@ class Leap(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """An audit's answer. `warnings` say what is no fault of the log, and is yet not what anybody audits; `leaps` of the
-    clock are told, and are no findings."""
+    """The result of an audit. `warnings` name what is no fault of the log, but probably not what was meant to be
+    audited; `leaps` of the clock are listed, and are no findings."""
 
     log: str
     verdict: Literal["clean", "findings"]
@@ -84,12 +84,12 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def clean(self) -> bool:
-        """Whether nothing was found."""
+        """True if there are no findings."""
         return self.verdict == "clean"
 
 
 class Findings:
-    """Collects what the checks find. A finding says what was expected and what stands there."""
+    """Collects the findings of the checks: each with the expected value and the one in the log."""
 
     def __init__(self) -> None:
         self.checked: Counter[str] = Counter()
@@ -97,7 +97,7 @@ class Findings:
         self.listed: list[Finding] = []
 
     def add(self, kind: str, seq: int | None, field: str, expected: object, found: object, message: str) -> None:
-        """Count one more finding, and list it while there are not too many of its kind."""
+        """Count a finding, and list it if there are at most MAX_LISTED of its kind."""
         self.counts[kind] += 1
         if self.counts[kind] <= MAX_LISTED:
             finding = Finding(
@@ -106,17 +106,17 @@ class Findings:
             self.listed.append(finding)
 
     def checks(self, kinds: tuple[str, ...]) -> tuple[Check, ...]:
-        """The kinds as checks, in their order."""
+        """Return the counts of these kinds as checks, in their order."""
         return tuple(Check(name=kind, checked=self.checked[kind], findings=self.counts[kind]) for kind in kinds)
 
 
 def in_order(found: Iterable[Finding]) -> tuple[Finding, ...]:
-    """Findings by the sequence that they are about; those about none come last."""
+    """Return findings sorted by sequence; those without one come last."""
     return tuple(sorted(found, key=lambda each: (each.seq is None, each.seq or 0)))
 
 
 def time_text(at: int) -> str:
-    """UTC microseconds as `2023-11-16T18:15:46.680590Z`; what no calendar holds, as the number itself."""
+    """Format UTC microseconds as `2023-11-16T18:15:46.680590Z`; a time beyond the calendar as the number itself."""
     try:
         return (_EPOCH + timedelta(microseconds=at)).strftime("%Y-%m-%dT%H:%M:%S.%fZ").rjust(27, "0")
     except OverflowError:
@@ -124,7 +124,7 @@ def time_text(at: int) -> str:
 
 
 def _plain(value: object) -> object:
-    """A value as JSON can hold it, cut to what a reader can take in."""
+    """Return a value as JSON can represent it, cut to a readable length."""
     match value:
         case None | bool():
             return value

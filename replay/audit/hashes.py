@@ -1,4 +1,4 @@
-"""From commit to commit: the chain of hashes over the stored bytes, the sequence, and the time. And copies of a log."""
+"""The hash chain over the stored bytes, the sequence and the time, from commit to commit; comparing copies of a log."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from ledger.log import commit_hash
 from ledger.plugins import Store
 
 from .findings import MAX_LISTED, Findings, Leap, time_text
-from .rows import Row, Source, Unreadable, source
+from .rows import Row, Source, Unreadable
+from .sources import source
 
 FAR = 60 * SECOND
 """Microseconds between two commits beyond which time may have leapt."""
@@ -32,7 +33,7 @@ class Checkpoint(msgspec.Struct, frozen=True):
 
 
 def checkpoint(text: str) -> Checkpoint:
-    """`SEQ:HASH`, as an earlier audit printed its head. Raises BadData."""
+    """Parse `SEQ:HASH`, as an earlier audit printed its head. Raises BadData."""
     seq, _, hash_ = text.strip().partition(":")
     hash_ = hash_.lower()
     if not (seq.isascii() and seq.isdigit() and len(seq) < 20 and len(hash_) == 64 and set(hash_) <= _HEX):
@@ -44,10 +45,10 @@ _HEX = frozenset("0123456789abcdef")
 
 
 class HashChain:
-    """Follows a log's commits. A broken commit is found once: the next is held to the hash that this one stored.
+    """Follows a log's commits. A broken commit is found once: the next is compared with the hash that this one stored.
 
     `seq`, `at` and `hash` are those of the last commit, as stored. Without `hashes` these are not computed again.
-    `leaps` are the first of those that the clock made, as the log shows it.
+    `leaps` are the first leaps of the clock that the log shows.
     """
 
     def __init__(
@@ -62,7 +63,7 @@ class HashChain:
         self._pass()
 
     def follow(self, row: Row) -> None:
-        """The next commit."""
+        """Check the next commit against the one before it."""
         self.commits += 1
         if self._hashes:
             self._check_hash(row)
@@ -73,15 +74,15 @@ class HashChain:
         self._pass()
 
     def end(self) -> None:
-        """Checkpoints that the log never came to."""
+        """Report checkpoints that the log never reached."""
         self._stood()
         for each in self._awaited.values():
             message = f"the log ends at {self.seq} or has no commit that ends at {each.seq}"
             self._findings.add(each.kind, each.seq, "hash", each.hash, None, message)
 
     def _follow_clock(self, row: Row, at: int) -> None:
-        """A clock that leapt ahead, and was set right, is behind the log: until it has caught up, commits have the very
-        time of the last one."""
+        """Find leaps: a clock that jumped ahead and was corrected is behind the log, and until it has caught up,
+        commits have exactly the time of the last one."""
         if at == self.at:
             seq, ahead, commits = self._leap
             self._leap = seq, ahead, commits + 1
@@ -176,7 +177,7 @@ def _compare(log: Source, other: Source, findings: Findings) -> None:
 def _differs(mine: Row | None, theirs: Row | None, name: str, findings: Findings) -> None:
     seq = min(row.first_seq for row in (mine, theirs) if row is not None)
     if mine is None or theirs is None:
-        message = f"{name} {'goes on' if mine is None else 'ends'} where the other does not, at {seq}"
+        message = f"{name} {'continues' if mine is None else 'ends'} where the other does not, at {seq}"
         here, there = (None if row is None else row.hash for row in (mine, theirs))
         findings.add("difference", seq, "hash", here, there, message)
         return

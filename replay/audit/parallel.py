@@ -6,7 +6,9 @@ The parts only ever prove that a log is clean; where they do not, the caller aud
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
+from contextlib import closing
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -15,11 +17,12 @@ from ledger.errors import LedgerError
 from .auditor import Auditor, report_of
 from .checks import KINDS
 from .checks.case import Case
+from .file_rows import FileRows
 from .findings import Findings, Report
 from .hashes import Checkpoint
 from .onchain import EarnedByBatch
 from .parts import Part, Partition, together
-from .rows import FileRows, Source
+from .rows import Source
 
 LONG = 100_000
 """Number of events from which it is worth starting processes to audit a log."""
@@ -41,7 +44,7 @@ def processes_for(log: Source, processes: int | None) -> int:
 
 
 def _cores() -> int:
-    """Return the number of cores that this process may use, or the machine's where the system cannot tell."""
+    """Return the number of cores that this process may use, or the machine's where the system does not know."""
     usable = getattr(os, "sched_getaffinity", None)
     return len(usable(0)) if usable is not None else os.cpu_count() or 1
 
@@ -68,10 +71,15 @@ def audit_in_parts(log: FileRows, checkpoints: list[Checkpoint], parts: int) -> 
         finally:
             for future in futures:
                 future.cancel()
+    return combined(log, results)
+
+
+def combined(log: Source, results: Sequence[Part | None]) -> tuple[Report, EarnedByBatch] | None:
+    """Return the report of all parts, and the money earned by batch. None where they do not prove the log."""
     proofs = [part for part in results if part is not None]
     case = Case(Findings(), frozenset(), log.id)
     try:
-        if len(proofs) < parts or not together(case, proofs, log.snapshots()):
+        if len(proofs) < len(results) or not together(case, proofs, log.snapshots()):
             return None
     except Exception:  # noqa: BLE001 - a log in which the parts do not fit together is not clean
         return None
@@ -79,11 +87,17 @@ def audit_in_parts(log: FileRows, checkpoints: list[Checkpoint], parts: int) -> 
 
 
 def audit_part(path: str, upto: int, checkpoints: list[Checkpoint], of: int, index: int) -> Part | None:
-    """Audit one part, in a process of its own. Return None where it does not prove its accounts to be right."""
-    log = FileRows(Path(path), upto)
+    """Audit one part of a file, in a separate process. Return None where it does not prove its accounts to be right."""
+    try:
+        with closing(FileRows(Path(path), upto)) as log:
+            return part_of(log, checkpoints, of, index)
+    except Exception:  # noqa: BLE001 - what a part cannot read, the audit in one process finds
+        return None
+
+
+def part_of(log: Source, checkpoints: list[Checkpoint], of: int, index: int) -> Part | None:
+    """Audit one part of a log. Return None where it does not prove its accounts to be right."""
     try:
         return Auditor(log, checkpoints if not index else []).part(Partition(index, of))
     except Exception:  # noqa: BLE001 - what a part cannot judge, the audit in one process finds
         return None
-    finally:
-        log.close()

@@ -1,11 +1,11 @@
-"""The audit in parts, one a process: each judges some of the accounts, and together they judge all.
+"""The audit in parts, one per process: each judges some of the accounts, and together they judge all.
 
-Accounts never touch each other, so a part skips the events of those that are judged elsewhere. The catalogue and the
-batches are followed by every part and judged by the first; what all accounts come to (roots, payouts, the whole book,
-snapshots) is judged when the parts are put together.
+Accounts never affect each other, so a part skips the events of those that are judged elsewhere. The catalogue and the
+batches are followed by every part and judged by the first; sums over all accounts (roots, payouts, conservation,
+snapshots) are judged when the parts are put together.
 
-The parts only ever prove that a log is clean. Where a part finds anything, or meets what it cannot judge alone, the log
-is audited once more in one process, whose findings are the report: so there is one truth about what is wrong.
+The parts only ever prove that a log is clean. Where a part finds anything, or meets an event that it cannot judge
+alone, the log is audited once more in one process, whose findings are the report: so a log has one report.
 """
 
 from __future__ import annotations
@@ -34,24 +34,26 @@ from ledger.log import Snapshot
 from ledger.reducers import reduce
 from ledger.settlement.state import OpenBatch, Settling
 
-from .checks import BY_EVENT, conservation, outstanding, settlements
+from .checks import BY_EVENT, conservation, outstanding
 from .checks.case import ELSEWHERE, Case
 from .checks.conservation import Counted
+from .checks.payouts import PAYOUTS, SOLVENCY, Earnings, earnings_of, expected
+from .checks.roots import ROOT
 from .checks.settled import MOVES
 from .checks.snapshots import KIND as SNAPSHOT
 from .findings import Leap
 
-TOGETHER = (settlements.PAYOUTS, settlements.SOLVENCY, settlements.ROOT)
+TOGETHER = (PAYOUTS, SOLVENCY, ROOT)
 """Kinds of checks that look at all accounts at once."""
 
 
 class CannotPart(Exception):
-    """The log holds what no part can judge alone."""
+    """Raised where the log has an event that no part can judge alone."""
 
 
 @dataclass(slots=True)
 class BatchEvent:
-    """A batch's event in its place, and the log's head before its commit."""
+    """A batch's event with its sequence and time, and the log's head before its commit."""
 
     seq: int
     at: int
@@ -61,7 +63,7 @@ class BatchEvent:
 
 @dataclass(slots=True)
 class LogEnd:
-    """The end of the log, as a part has followed it."""
+    """The end of the log, as a part has read it."""
 
     seq: int
     commits: int
@@ -71,11 +73,12 @@ class LogEnd:
 
 @dataclass(slots=True)
 class Part:
-    """What one part found to be right, and what the others must know of it.
+    """The result of one part that found nothing, with the sums that all parts are judged by.
 
-    `events` counts what it judged, `taken` are the digests of what may be taken in only once, `earnings` what its
-    accounts had earned at each batch, by leaf (those that changed since the one before) and by receiver. `snapshots`
-    are the books without their accounts, which were compared, as stored; `leaps` those of the clock.
+    `events` counts the judged ones, `taken` are the digests of payments and facts that may be ingested only once,
+    `earnings` the money that its accounts had earned at each batch, by leaf (those that changed since the batch before)
+    and by receiver. `snapshots` are the books without their accounts, which were compared, as stored; `leaps` those of
+    the clock.
     """
 
     end: LogEnd
@@ -85,25 +88,25 @@ class Part:
     taken: list[bytes]
     counted: Counted
     batches: list[BatchEvent] = field(default_factory=list)
-    earnings: dict[int, settlements.Earnings] = field(default_factory=dict)
+    earnings: dict[int, Earnings] = field(default_factory=dict)
     settlings: dict[ContractRef, Settling] = field(default_factory=dict)
     snapshots: list[bytes] = field(default_factory=list)
     leaps: tuple[Leap, ...] = ()
 
 
 class Partition:
-    """Which accounts a part judges: those whose number leaves `index` when it is divided by `of`."""
+    """The accounts that a part judges: those whose number leaves `index` when it is divided by `of`."""
 
     def __init__(self, index: int, of: int) -> None:
         self.index, self.of = index, of
         self.events = 0
         self.batches: list[BatchEvent] = []
-        self.earnings: dict[int, settlements.Earnings] = {}
+        self.earnings: dict[int, Earnings] = {}
         self.snapshots: list[bytes] = []
         self._known: dict[EscrowAsset, dict[tuple[str, str], int]] = {}
 
     def judges(self, case: Case) -> bool:
-        """Whether the event is judged here. If not, what every part must know of it is folded."""
+        """True if the event is judged here. If not, fold whatever every part must know of it."""
         event = case.event
         number = getattr(event, "account", None)
         if number is None:
@@ -131,19 +134,20 @@ class Partition:
         return not self.index
 
     def _earned(self, case: Case, event: SettlementOpened) -> None:
-        sums = settlements.earnings_of(case, event)
+        sums = earnings_of(case, event)
         known = self._known.setdefault(EscrowAsset(event.contract_ref, event.asset), {})
         now = {**dict.fromkeys(known, 0), **sums.totals}
         changed = {name: amount for name, amount in now.items() if known.get(name) != amount}
         known.update(changed)
-        self.earnings[case.seq] = settlements.Earnings(changed, sums.due, sums.fell)
+        self.earnings[case.seq] = Earnings(changed, sums.due, sums.fell)
 
     def snapshot(self, case: Case, snapshot: Snapshot) -> None:
-        """Compare the accounts of a snapshot that are judged here. Raises CannotPart where it is not the books."""
+        """Compare the accounts of a snapshot that are judged here. Raises CannotPart where one is not equal to the
+        books."""
         cached = _accounts.decode(snapshot.body).accounts
         for number, account in case.books.accounts.items():
             if account is not ELSEWHERE and cached.get(number) != msgspec.Raw(_encoder.encode(account)):
-                raise CannotPart(f"account {number} of a snapshot is not what the log comes to")
+                raise CannotPart(f"account {number} of a snapshot is not equal to the folded one")
         self.snapshots.append(replace(case.books, accounts={}, names={}, open={}).dump())
 
 
@@ -161,7 +165,7 @@ _encoder = msgspec.json.Encoder()
 
 
 def together(case: Case, parts: Sequence[Part], snapshots: Mapping[int, Snapshot]) -> bool:
-    """Judge what looks at all accounts at once. False where the parts do not prove the log, or do not fit together."""
+    """Judge the sums over all accounts. Return False where the parts do not prove the log, or do not fit together."""
     first = parts[0]
     events = sum(part.events for part in parts)
     taken = [set(part.taken) for part in parts]
@@ -181,20 +185,20 @@ def together(case: Case, parts: Sequence[Part], snapshots: Mapping[int, Snapshot
 
 
 def _batches(case: Case, parts: Sequence[Part]) -> None:
-    """Payouts and roots, by what the accounts of all parts had earned at each opening."""
+    """Judge payouts and roots, by what the accounts of all parts had earned at each opening."""
     known: dict[EscrowAsset, dict[tuple[str, str], int]] = {}
     for each in parts[0].batches:
         case.seq, case.at, case.head, case.event = each.seq, each.at, each.head, each.event  # type: ignore[assignment]
         if isinstance(each.event, SettlementOpened):
             event = each.event
             totals = known.setdefault(EscrowAsset(event.contract_ref, event.asset), {})
-            sums = settlements.Earnings(totals)
+            sums = Earnings(totals)
             for part in parts:
                 own = part.earnings[each.seq]
                 totals.update(own.totals)
                 sums.due.update(own.due)
                 sums.fell |= own.fell
-            case.settled.expected = settlements.expected(case.settled, event, sums)
+            case.settled.expected = expected(case.settled, event, sums)
         for kind, _, judge in BY_EVENT.get(type(each.event), ()):
             if kind in TOGETHER:
                 case.findings.checked[kind] += 1
@@ -203,7 +207,7 @@ def _batches(case: Case, parts: Sequence[Part]) -> None:
 
 
 def _settlings(parts: Sequence[Mapping[ContractRef, Settling]]) -> dict[ContractRef, Settling]:
-    """The books' own settling, with the leaves of all parts."""
+    """Merge the parts' settlement books: the leaves of all parts together."""
     return {ref: _settling(first, [part[ref] for part in parts]) for ref, first in parts[0].items()}
 
 
@@ -224,7 +228,7 @@ def _leaves(parts: Iterable[tuple[Leaf, ...]]) -> tuple[Leaf, ...]:
 
 
 def _snapshots(case: Case, parts: Sequence[Part], snapshots: Mapping[int, Snapshot]) -> bool:
-    """Whether each snapshot is, byte for byte, what the parts come to; its accounts they have compared."""
+    """True if each snapshot is, byte for byte, the sum of the parts; its accounts they have compared."""
     for bodies in zip(*(part.snapshots for part in parts), strict=True):
         case.findings.checked[SNAPSHOT] += 1
         shells = [_fields.decode(body) for body in bodies]
@@ -244,6 +248,6 @@ def _snapshots(case: Case, parts: Sequence[Part], snapshots: Mapping[int, Snapsh
 
 
 def _in_order(parts: Iterable[msgspec.Raw]) -> list[list[object]]:
-    """Rows of all parts in the order of their sequence, which is their third column."""
+    """Return the rows of all parts in the order of their sequence, which is their third column."""
     rows = [row for part in parts for row in msgspec.json.decode(part)]
     return sorted(rows, key=itemgetter(2))

@@ -29,13 +29,13 @@ def html(report: Report) -> str:
         facts.append(("not repriced", f"{report.unverified.charges} charges; not installed: {named}"))
     if report.unverified.batches:
         named = ", ".join(report.unverified.chains)
-        facts.append(("not sealed again", f"{report.unverified.batches} batches; not installed: {named}"))
+        facts.append(("roots not recomputed", f"{report.unverified.batches} batches; not installed: {named}"))
     if report.unverified.facts:
         facts.append(("not compared", f"{report.unverified.facts} purchases or exits, of plans that the log lacks"))
     facts += [("warning", text) for text in report.warnings]
     for leap in report.leaps:
-        told = f"by {leap.ahead_us // 1_000_000} seconds at {leap.seq}, to {leap.at}; {leap.commits} commits have it"
-        facts.append(("the clock leapt", told))
+        leapt = f"by {leap.ahead_us // 1_000_000} seconds at {leap.seq}, to {leap.at}; {leap.commits} commits have it"
+        facts.append(("the clock leapt", leapt))
     checks = [(_text(check.name), _number(check.checked), _number(check.findings)) for check in report.checks]
     return (
         "<!DOCTYPE html>\n"

@@ -15,11 +15,12 @@ from ledger import plugins
 from ledger.plugins import Store
 
 from .auditor import Auditor, Progress
+from .file_rows import FileRows
 from .findings import Report
 from .hashes import Checkpoint, checkpoint
 from .onchain import EarnedByBatch, compared
 from .parallel import ProcessDied, audit_in_parts, processes_for
-from .rows import FileRows, source
+from .sources import source
 
 __all__ = ["ProcessDied", "Progress", "audit", "checkpoint"]
 
@@ -41,7 +42,7 @@ def audit(
     report does not depend on the number of processes.
 
     With `chains`, connections to contracts, the log is also compared with these (`onchain`): give all contracts that it
-    has money in (`onchain.read(log).places()` names them). They are read, and nothing is sent.
+    has money in (`onchain.read(log).contracts_by_chain()` names them). They are read, and nothing is sent.
 
     Raises NotFound, NotALog or WrongVersion where there is no log to audit, BadData where `since` is not a checkpoint,
     ProcessDied, and ChainUnavailable.

@@ -23,7 +23,7 @@ class Receiver(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Left(NamedTuple):
-    """What rounding down leaves of what lots have earned: it is nobody's until a lot is used up."""
+    """The remainder of rounding down what lots have earned: it belongs to no receiver until a lot is used up."""
 
     earned: int
     settled: int
@@ -47,7 +47,7 @@ class Money(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_due(self) -> bool:
-        """Whether a receiver is due anything, or owes it: what rounding leaves alone no batch can pay."""
+        """True if a receiver is due anything, or owes it: no batch can pay the remainder of rounding alone."""
         return any(receiver.outstanding for receiver in self.receivers)
 
     @property
@@ -58,7 +58,7 @@ class Money(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def money_of(store: Store, books: Books) -> list[Money]:
-    """What was earned, what receivers have of it and what is outstanding, by asset, at the books' moment."""
+    """Return by asset the money earned, settled and outstanding, and each receiver's part, as of the books."""
     oldest, places = oldest_unsettled(store, books), outstanding_by_chain(books)
     return [
         Money(

@@ -1,8 +1,8 @@
-"""Cells that no spreadsheet takes for a formula, as OWASP says (CSV injection), whatever names customers chose.
+"""Cells that no spreadsheet takes for a formula, as OWASP recommends (CSV injection), whatever names customers chose.
 
-A spreadsheet runs what begins with = + - @ (or the wide forms of these), after spaces too; and what it takes for the
-beginning of a cell depends on where it was told, or guesses, that cells are parted: after a comma, a semicolon, a tab,
-a bar, a line's end or a quote. There an apostrophe is put before it. The raw form has what was written, and stays.
+A spreadsheet runs text that begins with = + - @ (or the wide forms of these), after spaces too; and where a cell begins
+depends on the separator that it was given, or guesses: a comma, a semicolon, a tab, a bar, a line's end or a quote. An
+apostrophe is put before such text. The raw form has the text as written.
 """
 
 from __future__ import annotations

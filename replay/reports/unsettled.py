@@ -1,4 +1,4 @@
-"""How long money has been waiting, and where: the oldest unsettled unit of each asset, read from a log.
+"""The age of unsettled money: when the oldest unsettled unit of each asset was earned, read from a log.
 
 A unit is unsettled where a lot that no receiver was paid for directly has earned it, and no confirmed batch covers it.
 Batches that failed cover nothing, and neither do those that are open. Per lot:
@@ -41,7 +41,7 @@ UNFUNDED = ""
 
 
 def oldest_unsettled(store: Store, books: Books) -> dict[str, int]:
-    """When the oldest unsettled unit of each asset was earned (UTC microseconds), as of the log's books.
+    """Return, by asset, when its oldest unsettled unit was earned (UTC microseconds), as of the log's books.
 
     Assets of which no receiver is due anything are left out. The log is read from the oldest covering on, and from the
     purchase of the oldest lot that has earned and was never covered.
@@ -53,8 +53,8 @@ def oldest_unsettled(store: Store, books: Books) -> dict[str, int]:
 
 
 def outstanding_by_chain(books: Books) -> dict[tuple[str, str], int]:
-    """What is outstanding of each asset on each chain, as of the books, where that is not 0; on the chain UNFUNDED it
-    was earned from purchases without funding, which no batch pays out."""
+    """Return the outstanding money of each asset on each chain, as of the books, where that is not 0; on the chain
+    UNFUNDED it was earned from purchases without funding, which no batch pays out."""
     found: Counter[tuple[str, str]] = Counter()
     for account in books.accounts.values():
         for lot in due(account, books.plans[account.plan], books.at, Tariffs())[0].lots.values():
@@ -137,8 +137,8 @@ class _Waiting:
 
 
 def _known(store: Store, seq: int, at: int) -> int:
-    """The covered sequence, or 0 where it is not of this log: an adopted batch covers the log that was lost, so that
-    its time alone tells what it covers of this one."""
+    """Return the covered sequence, or 0 where it is not of this log: an adopted batch covers the log that was lost, so
+    only its time shows what it covers of this one."""
     commit = next(store.read(seq - 1), None) if seq else None
     return seq if commit is not None and commit.at <= at else 0
 
@@ -174,6 +174,6 @@ def _since(lot: Lot, steps: list[_Step]) -> int | None:
 
 
 def _earned(lot: Lot, used: int) -> int:
-    """What a lot of credits earns with so many of them used."""
+    """Return the money that a lot earns with so many credits of it used."""
     within = min(max(used, 0), lot.credits - lot.withdrawn)
     return replace(lot, spent=within, lapsed=0).earned(lot.start)

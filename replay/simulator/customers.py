@@ -1,10 +1,10 @@
-"""What callers ask for: commands drawn at random, small enough that they collide, with corners where rules meet.
+"""Customers: random commands, small enough to collide, with edge cases where rules meet.
 
-The profile, by default: half of all commands are requests and what ends them; the rest sells, gives, corrects, takes
-back and changes the catalogue. Amounts are a few units, or exactly what an account has left (or one more, one less), or
-near a number that the tariff names, or near 2^63. Times are a few seconds around now. References go to the latest
-things, seldom to what is not there. One in four commands has a key; one in eight repeats an earlier one, to the letter
-or under its key with other content.
+By default, half of the commands are requests, charges and releases; the rest are purchases, gifts, corrections,
+reversals and changes of the catalogue. Amounts are a few units, or exactly an account's remainder (or one more, one
+less), or near a number in the tariff, or near 2^63. Times are a few seconds around now. References are to recent
+requests, charges and lots, seldom to unknown ones. One in four commands has a key; one in eight repeats an earlier one,
+identically or with other content under the same key.
 """
 
 from __future__ import annotations
@@ -60,14 +60,14 @@ WEIGHTS: dict[str, int] = {
     "freeze": 0,
     "unfreeze": 0,
 }
-"""How often each kind of command is drawn, beside the others."""
+"""The kinds of commands, with the relative frequency of each."""
 
 _REMEMBERED = 30
-_NOTHING_LIKE_IT = 10**9
+_UNKNOWN = 10**9
 
 
 class Customers:
-    """Draws commands for the plans of a run. What can be referred to is read in the books of the whole log."""
+    """Draws commands for the plans of a run; references are taken from the books of the whole log."""
 
     def __init__(
         self, random: Random, subscribers: Sequence[str], plans: Sequence[str], charges: Sequence[int]
@@ -76,7 +76,7 @@ class Customers:
         self._subscribers, self._plans = subscribers, plans
         self._samples: dict[tuple[str, int], tuple[list[dict[str, int]], list[str]]] = {}
         self._wild = random.randrange(3) == 0
-        self.asked: list[Command] = []
+        self.repeatable: list[Command] = []
         self._charges = charges
         self._keys = 0
         weights = {kind: weight * random.choice((0, 1, 1, 2)) for kind, weight in WEIGHTS.items()}
@@ -85,10 +85,10 @@ class Customers:
         self._may_reprice = random.randrange(2) == 0
 
     def draw(self, books: Books, now: int) -> Command:
-        """The next command, or an earlier one again."""
+        """Return the next command, or an earlier one again."""
         random = self._random
-        if self.asked and random.randrange(8) == 0:
-            return self._again(random.choice(self.asked))
+        if self.repeatable and random.randrange(8) == 0:
+            return self._again(random.choice(self.repeatable))
         kind = random.choice(self._kinds)
         if kind in ("charge_request", "release", "extend") and not books.open and random.randrange(20):
             kind = "request"
@@ -101,13 +101,13 @@ class Customers:
         return command
 
     def any_plan(self) -> str:
-        """Some plan of the run."""
+        """Return a random plan of the run."""
         return self._random.choice(self._plans)
 
     def remember(self, command: Command) -> None:
-        """It was asked, so it may be asked again."""
+        """Keep a command with a key or a payment, so that it may be repeated."""
         if command.key is not None or (isinstance(command, Purchase) and command.payment):
-            self.asked = [*self.asked[-_REMEMBERED:], command]
+            self.repeatable = [*self.repeatable[-_REMEMBERED:], command]
 
     def _again(self, command: Command) -> Command:
         if isinstance(command, Charge | Request) and self._random.randrange(5) == 0:
@@ -156,7 +156,7 @@ class Customers:
             return Adjust(subscriber=subscriber, plan=plan, period=name, usage=self._delta())
         return Adjust(subscriber=subscriber, plan=plan, period=name, credits=self._correction())
 
-    # -- what comes onto accounts and leaves them ----------------------------------------------------------------------
+    # -- purchases, gifts, and their reversal --------------------------------------------------------------------------
 
     def _purchase(self, books: Books, now: int) -> Command:
         subscriber, plan = self._account()
@@ -198,7 +198,7 @@ class Customers:
         return Reverse(subscriber=subscriber, plan=plan, lot=self._lot(books, subscriber, plan), amount=amount)
 
     def _reinstate(self, books: Books, now: int) -> Command:
-        """Of a lot that was reversed, if there is any."""
+        """Reinstate a reversed lot, if there is one."""
         void = [
             (account, lot.id) for account in books.accounts.values() for lot in account.lots.values() if lot.reversal
         ]
@@ -220,7 +220,7 @@ class Customers:
         subscriber, plan = self._account()
         return Unfreeze(subscriber=subscriber, plan=plan)
 
-    # -- the catalogue, time, and what makes no sense ------------------------------------------------------------------
+    # -- the catalogue, time, and invalid commands ---------------------------------------------------------------------
 
     def _catalogue(self, books: Books, now: int) -> Command:
         random = self._random
@@ -250,9 +250,9 @@ class Customers:
                 Give(subscriber=subscriber, plan=plan, credits=-1),
                 Charge(usage={"tokens": 1}),
                 Charge(subscriber=subscriber, plan=plan, usage={"tokens": True}),
-                Adjust(charge=_NOTHING_LIKE_IT, credits=1),
+                Adjust(charge=_UNKNOWN, credits=1),
                 Adjust(charge=1, credits=1, usage={"tokens": 1}),
-                Release(request=_NOTHING_LIKE_IT),
+                Release(request=_UNKNOWN),
             )
         )
 
@@ -262,14 +262,14 @@ class Customers:
         return self._random.choice(self._subscribers), self._random.choice(self._plans)
 
     def _open(self, books: Books) -> int:
-        """A request, most often one that is open; else one that may still be charged late, or none at all."""
+        """Return the sequence of a request: mostly an open one, else a late or an unknown one."""
         if books.open and self._random.randrange(20):
             still = [name for name, number in books.open.items() if name in books.accounts[number].requests]
             return self._latest(still if still and self._random.randrange(5) else list(books.open))
-        return self._random.choice((1, books.seq, _NOTHING_LIKE_IT))
+        return self._random.choice((1, books.seq, _UNKNOWN))
 
     def _latest(self, numbers: Sequence[int]) -> int:
-        return numbers[-self._random.randint(1, min(4, len(numbers)))] if numbers else _NOTHING_LIKE_IT
+        return numbers[-self._random.randint(1, min(4, len(numbers)))] if numbers else _UNKNOWN
 
     def _lot(self, books: Books, subscriber: str, plan: str) -> int:
         account = books.find(subscriber, plan)
@@ -293,17 +293,17 @@ class Customers:
                 return {random.choice(dimensions): random.randint(1, 9)}
 
     def _sampled(self, books: Books, plan: str) -> tuple[list[dict[str, int]], list[str]]:
-        """Usages to try the plan's tariff on, and the dimensions that it names; where it names none, those of most."""
+        """Return usages to test the plan's tariff with, and the dimensions in it; the usual ones where it has none."""
         if plan not in books.plans:
             return [{}], ["tokens"]
         tariff = books.plans[plan].tariff
-        place = plan, tariff.version
-        if place not in self._samples:
+        key = plan, tariff.version
+        if key not in self._samples:
             usual = {name for usage in usages_for({}) for name in usage}
             samples = usages_for(tariff.parameters)
             tried = {name for usage in samples for name in usage}
-            self._samples[place] = samples, sorted(tried - usual) or sorted(usual)
-        return self._samples[place]
+            self._samples[key] = samples, sorted(tried - usual) or sorted(usual)
+        return self._samples[key]
 
     def _delta(self) -> dict[str, int]:
         return {self._random.choice(("tokens", "calls")): self._random.choice((-6, -2, -1, 1, 5))}

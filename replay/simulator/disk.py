@@ -1,7 +1,7 @@
-"""A disk in memory, with what a real one has and a test seldom sees: a cache that is lost, and syncs that fail.
+"""A disk in memory that fails as real ones do: caches are lost, and appends fail with a known or unknown outcome.
 
-A disk holds one log. Several stores may be open on it at once, as several processes have one file open; what each of
-them meets between two calls is decided by its `Surroundings`.
+A disk holds one log. Several stores may be open on it, as several processes have one file open; the faults of each are
+decided by its `Surroundings`.
 """
 
 from __future__ import annotations
@@ -20,51 +20,51 @@ from ledger.log import Commit, Head, Snapshot, origin
 
 
 class Fate(Enum):
-    """What becomes of an append that has got as far as the disk."""
+    """The outcome of an append that has reached the disk."""
 
     done = auto()
-    """It is written and synced, and the store says so."""
+    """Written and synced, and the store returns."""
     failed = auto()
-    """It is not written, and the store says so."""
-    doubtful_done = auto()
-    """It is written and synced, and nobody can tell."""
-    doubtful_failed = auto()
-    """It is not written, and nobody can tell."""
+    """Not written, and the store raises NotWritten."""
+    unknown_done = auto()
+    """Written and synced, and the store raises OutcomeUnknown."""
+    unknown_failed = auto()
+    """Not written, and the store raises OutcomeUnknown."""
 
 
 class Surroundings:
-    """What a store meets. Here all goes well."""
+    """The faults of a store. Here there are none."""
 
     def before(self, call: str) -> None:
-        """A call begins. Raises what keeps it from being done."""
+        """Act before a call. An exception prevents the call."""
 
     def after(self, call: str) -> None:
-        """A call was done and has not returned. Raises what keeps its caller from hearing of it."""
+        """Act after a call. An exception hides its result from the caller."""
 
     def fate(self) -> Fate:
-        """What becomes of the append that has begun."""
+        """Return the outcome of an append."""
         return Fate.done
 
     def written(self) -> None:
-        """A commit is written, and not synced."""
+        """Act when a commit is written and not synced."""
 
     def reading(self) -> None:
-        """One more commit is read. Raises where it cannot be."""
+        """Act before one more commit is read. An exception ends the reading."""
 
     def finds(self, snapshots: list[Snapshot]) -> Snapshot | None:
-        """Which of the snapshots that fit is found, the latest being the last of them."""
+        """Return the snapshot that is found, of those that fit in their order; None for none."""
         return snapshots[-1] if snapshots else None
 
 
 class Kept(msgspec.Struct):
-    """A snapshot on the disk. Its own checksum fails where it is `damaged`, so nobody is ever given it."""
+    """A snapshot on the disk. One that is `damaged` fails its checksum, and is never returned."""
 
     snapshot: Snapshot
     damaged: bool = False
 
 
 class Disk:
-    """One log: its commits, who wrote each, how many of them are synced, and snapshots."""
+    """One log: its commits, the writer of each, the number that are synced, and snapshots."""
 
     def __init__(self, id: str) -> None:
         self.id = id
@@ -78,125 +78,124 @@ class Disk:
 
     @property
     def head(self) -> Head:
-        """The end of the log, synced or not."""
+        """Return the end of the log, synced or not."""
         return self.commits[-1].head if self.commits else origin(self.id)
 
     def write(self, commit: Commit, writer: str) -> None:
-        """Put a commit at the end, into the cache."""
+        """Append a commit to the cache."""
         self.commits.append(commit)
         self.writers.append(writer)
         self.writing = True
 
     def sync(self) -> None:
-        """All that is written is there for good."""
+        """Make all written commits permanent."""
         self.synced = len(self.commits)
 
     def cut_power(self, random: Random) -> None:
-        """Of what is not synced any part may be lost, from its end. A commit that is torn is found by its checksum, and
-        is lost whole."""
+        """Lose any number of the last commits that are not synced. A torn commit fails its checksum, and is lost."""
         keep = random.randint(self.synced, len(self.commits))
         del self.commits[keep:], self.writers[keep:]
         self.writing = False
         self.sync()
 
     def drop_unfinished(self, random: Random) -> None:
-        """A process has died: an append that it was in the middle of is done or undone."""
+        """Do or undo the append of a process that crashed in the middle of it."""
         if self.writing and random.randrange(2):
             del self.commits[-1], self.writers[-1]
         self.writing = False
 
     def store(self) -> DiskStore:
-        """A store to which nothing happens."""
+        """Return a store without faults."""
         return DiskStore(self, "", Surroundings())
 
 
 class DiskStore:
-    """One process's store on a disk: what `ledger.plugins.Store` asks for, and `hold`."""
+    """One process's store on a disk: a `ledger.plugins.Store` that can `hold`."""
 
     def __init__(self, disk: Disk, owner: str, surroundings: Surroundings) -> None:
         self.id = disk.id
-        self._disk, self._owner, self._around = disk, owner, surroundings
+        self._disk, self._owner, self._surroundings = disk, owner, surroundings
         self._closed = False
 
     def head(self) -> Head:
-        """The last commit's place."""
+        """Return the last commit's sequence, hash and time."""
         self._check_open()
-        self._around.before("head")
+        self._surroundings.before("head")
         return self._disk.head
 
     def append(self, expected: Head, commit: Commit) -> None:
         """Write the commit and sync it, if the head is still `expected`."""
         self._check_open()
-        self._around.before("append")
-        fate = self._around.fate()
+        self._surroundings.before("append")
+        fate = self._surroundings.fate()
         with self._disk.lock:
             self._check_free()
             if self._disk.head[:2] != expected[:2]:
                 raise Conflict("the head moved")
-            if fate in (Fate.done, Fate.doubtful_done):
+            if fate in (Fate.done, Fate.unknown_done):
                 self._disk.write(commit, self._owner)
-                self._around.written()
+                self._surroundings.written()
                 self._sync()
                 self._disk.writing = False
-            self._let_go()
+            self._release()
         if fate is Fate.failed:
             raise NotWritten("nothing was written: the simulated disk failed")
         if fate is not Fate.done:
             self.close()
             raise OutcomeUnknown("the append failed, and reading the log again did too")
-        self._around.after("append")
+        self._surroundings.after("append")
 
     def read(self, after: int = 0) -> Iterator[Commit]:
-        """All commits with an event after that sequence, also those that come while it reads."""
+        """Yield all commits with an event after that sequence, also those appended meanwhile."""
         self._check_open()
-        self._around.before("read")
-        place = bisect_right(self._disk.commits, after, key=lambda commit: commit.last_seq)
-        while place < len(self._disk.commits):
-            self._around.reading()
-            yield self._disk.commits[place]
-            place += 1
+        self._surroundings.before("read")
+        number = bisect_right(self._disk.commits, after, key=lambda commit: commit.last_seq)
+        while number < len(self._disk.commits):
+            self._surroundings.reading()
+            yield self._disk.commits[number]
+            number += 1
 
     def load_snapshot(self, version: str, upto: int | None = None) -> Snapshot | None:
-        """The latest snapshot of that version that is whole, or an older one, or none: a cache may be lost."""
+        """Return the latest undamaged snapshot of that version, or an older one, or none: a cache may be lost."""
         self._check_open()
-        self._around.before("load_snapshot")
+        self._surroundings.before("load_snapshot")
         fitting = [
             kept.snapshot
             for kept in self._disk.snapshots
             if not kept.damaged and kept.snapshot.version == version and (upto is None or kept.snapshot.seq <= upto)
         ]
-        return self._around.finds(sorted(fitting, key=lambda snapshot: snapshot.seq))
+        return self._surroundings.finds(sorted(fitting, key=lambda snapshot: snapshot.seq))
 
     def save_snapshot(self, snapshot: Snapshot) -> None:
         """Keep a snapshot."""
         self._check_open()
-        self._around.before("save_snapshot")
+        self._surroundings.before("save_snapshot")
         others = [kept for kept in self._disk.snapshots if kept.snapshot.seq != snapshot.seq]
         self._disk.snapshots = [*others, Kept(snapshot)]
-        self._around.after("save_snapshot")
+        self._surroundings.after("save_snapshot")
 
     @contextmanager
     def hold(self) -> Iterator[None]:
-        """Nobody else writes inside, up to the first append. Raises Locked."""
+        """Exclude other writers inside, up to the first append. Raises Locked."""
         self._check_open()
-        self._around.before("hold")
+        self._surroundings.before("hold")
         self._check_free()
         self._disk.holder = self
         try:
             yield
         finally:
-            self._let_go()
+            self._release()
 
     def close(self) -> None:
-        """Let go of the disk."""
-        self._let_go()
+        """Release the disk."""
+        self._release()
         self._closed = True
 
     def _sync(self) -> None:
-        """What a store that is faster than it should be leaves out."""
+        """Sync the disk; a store that cheats leaves this out."""
         self._disk.sync()
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         if self._disk.holder is self:
             self._disk.holder = None
 
@@ -210,5 +209,5 @@ class DiskStore:
 
 
 def unreadable() -> LogError:
-    """What a store raises where the disk gives nothing."""
+    """Return the error of a read that the disk fails."""
     return LogError("the simulated disk cannot be read", "read again")

@@ -1,7 +1,7 @@
-"""What can go wrong, by kind, and the die that says when.
+"""Faults by kind, and the random generator that decides when they strike.
 
-Each run draws how often each kind strikes, often not at all: runs that differ in what they never do find more than runs
-that always do a little of everything.
+Each run draws the frequency of each kind, often zero: runs that leave out different things find more than runs that do
+a little of everything.
 """
 
 from __future__ import annotations
@@ -13,31 +13,31 @@ from random import Random
 from ledger.errors import BadData
 
 KINDS: dict[str, str] = {
-    "crash": "a process is gone between two calls to the disk or the chain, with its books and all who wait for it",
-    "power": "all processes are gone at once, and what was written and not synced is lost, or not",
+    "crash": "a process crashes between two calls to the disk or the chain; its books and waiting callers are lost",
+    "power": "all processes crash in one instant, and commits that are not synced may be lost",
     "interrupt": "a caller is interrupted between two calls, and its process lives on",
     "write": "an append fails, and nothing was written",
     "unknown": "an append fails, it may have been done or not, and the store must be opened again",
     "space": "the disk is full for a while",
-    "lock": "the log is locked by somebody else for too long",
+    "lock": "the log is locked by another process for too long",
     "read": "the log cannot be read, or only a part of it",
-    "snapshot": "a snapshot is lost, or damaged so that it is not found, or is an older one",
-    "overtake": "another process acts between two calls of this one; at times again and again",
+    "snapshot": "a snapshot is lost, damaged, or an older one",
+    "overtake": "another process acts between two calls of this one, at times several times in a row",
     "clock": "a process's clock is set back, or runs ahead of the others",
-    "node": "the chain cannot be asked, before the call or once it has done what it was asked",
-    "send": "what is sent to the chain is lost, late or there twice, or no answer comes",
-    "lie": "the chain tells of a receipt that is none, knows no finality, or refuses what it would take",
+    "node": "the chain does not answer: before a call, or after it did what was asked",
+    "send": "a transaction is lost, late or duplicated, or its sending gets no answer",
+    "lie": "the chain gives a false receipt, no final block, or a false refusal",
     "reorganise": "the chain replaces its last blocks",
-    "operator": "the operator's nonce is stolen, fees rise, the guardian calls a batch off",
+    "operator": "the operator's nonce is used, fees rise, the guardian cancels a batch",
 }
 """All kinds of faults."""
 
 _LEVELS = (0, 0, 1, 1, 1, 4)
-"""How much of its usual rate a kind has in a run, each as likely as the next."""
+"""A kind's rate in a run, as a multiple of its usual rate; each is equally likely."""
 
 
 def chosen(words: str | Collection[str]) -> frozenset[str]:
-    """The kinds that are named: `all`, `none`, or kinds, as one text with commas or as several. Raises BadData."""
+    """Return the named kinds: `all`, `none`, or kinds, in one comma-separated text or several. Raises BadData."""
     named = words.split(",") if isinstance(words, str) else list(words)
     if named == ["all"]:
         return frozenset(KINDS)
@@ -49,10 +49,9 @@ def chosen(words: str | Collection[str]) -> frozenset[str]:
 
 
 class Faults:
-    """Says of each chance for a fault whether it strikes, and counts those that did.
+    """Draws at each opportunity whether a fault strikes, and counts those that did.
 
-    The die is cast for every kind alike, also for those that are left out, so that leaving one out changes as little
-    of the run as can be.
+    A number is drawn for excluded kinds as well, so that excluding one changes as little of the run as possible.
     """
 
     def __init__(self, random: Random, kinds: frozenset[str]) -> None:
@@ -62,12 +61,12 @@ class Faults:
         self.struck: Counter[str] = Counter()
 
     def comes(self, kind: str, once_in: int) -> bool:
-        """Whether a fault of the kind is to strike; it is, about once in so many times."""
-        cast = self._random.randrange(once_in * 4)
-        return self.on and kind in self._kinds and cast < 4 * self._levels[kind]
+        """True about once in so many calls: a fault of the kind is to be scheduled."""
+        drawn = self._random.randrange(once_in * 4)
+        return self.on and kind in self._kinds and drawn < 4 * self._levels[kind]
 
     def strikes(self, kind: str, once_in: int) -> bool:
-        """Whether a fault of the kind strikes now."""
+        """True about once in so many calls, and counted: a fault of the kind strikes now."""
         comes = self.comes(kind, once_in)
         self.struck[kind] += comes
         return comes

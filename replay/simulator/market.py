@@ -1,4 +1,4 @@
-"""The chain's side: who buys there, who leaves, what goes wrong for everybody, and what has been paid."""
+"""The chain's side of a run: purchases, exits and claims, faults of the chain itself, and what it has paid."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class MockMarket(MockHarness):
 
 
 def mock_market(random: Random) -> Harness:
-    """A mock chain whose window, finality and way of mining are drawn."""
+    """Return a mock chain with a random window, finality and way of mining."""
     window, finality, automine = random.choice(WINDOWS), random.randint(1, 3), bool(random.randrange(2))
     return MockMarket(
         lambda: MockChain(window=window, finality=finality, automine=automine), finality=finality, window=window
@@ -41,16 +41,16 @@ def mock_market(random: Random) -> Harness:
 
 
 @runtime_checkable
-class TellsExecuted(Protocol):
-    """A harness may offer this too, where its contract can be asked at once: the simulator asks after each step."""
+class ListsExecuted(Protocol):
+    """A harness whose contract can list its executed batches in one call: the simulator does so after each step."""
 
     def executed(self, chain: Chain) -> Mapping[int, str]:
-        """The digests of all batches that the contract has paid out, by number."""
+        """Return the digests of all batches that the contract has paid out, by number."""
         ...
 
 
 class Market:
-    """A harness with its chain. Whatever the contract refuses is simply not done."""
+    """A harness with its chain. An action that the contract refuses is skipped."""
 
     def __init__(self, harness: Harness) -> None:
         self.harness = harness
@@ -59,13 +59,13 @@ class Market:
         self._leaving: list[tuple[str, str]] = []
 
     def connect(self) -> Chain:
-        """A connection for one more process."""
+        """Return a connection for one more process."""
         return self.harness.again(self.chain)
 
-    # -- what subscribers and receivers do -----------------------------------------------------------------------------
+    # -- subscribers and receivers -------------------------------------------------------------------------------------
 
     def buy(self, random: Random) -> str:
-        """Somebody buys a plan, on the terms on which it is always bought there."""
+        """Buy a plan for a subscriber, always on the same terms."""
         harness = self.harness
         if not self.terms:
             return "nothing is sold on the chain"
@@ -78,69 +78,73 @@ class Market:
         return f"{subscriber} buys {plan} on the chain"
 
     def sell(self, random: Random, plan: str, credits: int, seconds: int) -> None:
-        """A plan is for sale there, for money that is drawn."""
+        """Put a plan on sale, at a random price."""
         shares = {name: random.randint(0, _MAX_COST) for name in self.harness.receivers[: random.randint(1, 3)]}
         self.terms[plan] = shares, credits, seconds
 
+    def leave_or_claim(self, random: Random) -> str:
+        """Request an exit, exit, or claim."""
+        return random.choice((self.ask_to_leave, self.leave, self.leave, self.leave, self.claim))(random)
+
     def ask_to_leave(self, random: Random) -> str:
-        """Somebody asks to leave a plan."""
+        """Request a subscriber's exit from a plan."""
         if not self.terms:
-            return "nobody is there to leave"
+            return "nothing is sold on the chain"
         subscriber, plan = random.choice(self.harness.subscribers), random.choice(sorted(self.terms))
         self._try(self.harness.request_exit, self.chain, subscriber, plan)
         self._leaving.append((subscriber, plan))
-        return f"{subscriber} asks to leave {plan}"
+        return f"{subscriber} requests an exit from {plan}"
 
     def leave(self, random: Random) -> str:
-        """Somebody leaves, by the leaf in the last batch that was paid out."""
+        """Exit with a proof by the last batch that was paid out."""
         data = self._last_leaves() if self.terms else None
         if data is None:
-            return "nobody can leave yet"
-        anybody = random.choice(self.harness.subscribers), random.choice(sorted(self.terms))
-        subscriber, plan = random.choice([*self._leaving, anybody])
+            return "no exit is possible yet"
+        any_account = random.choice(self.harness.subscribers), random.choice(sorted(self.terms))
+        subscriber, plan = random.choice([*self._leaving, any_account])
         types = chain_plugin(self.chain.name).leaf_types
         try:
             proof = prove(leaf_file.decode(data), types, subscriber, plan)
         except (NotFound, ValueError):
             return f"{subscriber} has no leaf on {plan}"
         self._try(self.harness.leave, self.chain, subscriber, plan, proof.leaf, proof.proof)
-        return f"{subscriber} leaves {plan}"
+        return f"{subscriber} exits from {plan}"
 
     def claim(self, random: Random) -> str:
-        """A receiver takes what is due to it."""
+        """Claim for a receiver what is due to it."""
         receiver = random.choice(self.harness.receivers)
         self._try(self.harness.claim, self.chain, receiver)
         return f"{receiver} claims"
 
-    # -- what happens to everybody -------------------------------------------------------------------------------------
+    # -- the chain itself ----------------------------------------------------------------------------------------------
 
     def mine(self, blocks: int) -> str:
-        """Blocks come."""
+        """Mine blocks."""
         for _ in range(blocks):
             self.harness.mine(self.chain)
         return f"{blocks} blocks are mined"
 
     def reorganise(self, random: Random) -> str:
-        """The last blocks are replaced, as deep as finality lets them be."""
+        """Replace the last blocks, at most as many as are not final."""
         if not self.harness.depth:
-            return "nothing can be re-organised"
+            return "every block is final"
         depth, keep = random.randint(1, self.harness.depth), bool(random.randrange(2))
         self._try(self.harness.reorganise, self.chain, depth, keep)
         return f"the last {depth} blocks are replaced"
 
     def trouble_the_operator(self, random: Random) -> str:
-        """The next nonce is taken, the fee rises, or a batch is called off."""
-        what = random.randrange(3)
-        if what == 0:
+        """Use the operator's next nonce, change the fee, or cancel a batch."""
+        trouble = random.randrange(3)
+        if trouble == 0:
             self._try(self.harness.steal_nonce, self.chain)
-        elif what == 1 and isinstance(self.chain, MockChain):
+        elif trouble == 1 and isinstance(self.chain, MockChain):
             self.chain.base_fee = random.randint(LEAST_FEE, MAX_FEE)
-        elif what == 2:
+        elif trouble == 2:
             self.cancel()
-        return ("the operator's nonce is taken", "fees change", "the guardian calls batches off")[what]
+        return ("the operator's nonce is taken", "fees change", "the guardian cancels batches")[trouble]
 
     def cancel(self) -> None:
-        """The guardian calls off whatever waits in its window."""
+        """Cancel as the guardian all batches in their challenge windows."""
         number = 1
         while (stage := self._known(number)) in ("committed", "executed", "cancelled"):
             if stage == "committed":
@@ -148,41 +152,41 @@ class Market:
             number += 1
 
     def pass_time(self) -> None:
-        """Long enough for all that is mined to be final."""
+        """Mine until all transactions are final."""
         self.harness.pass_time(self.chain)
 
     def calm(self) -> None:
-        """Nothing goes wrong here any more."""
+        """Stop all faults of the chain."""
         if isinstance(self.chain, MockChain):
             self.chain.base_fee = LEAST_FEE
             self.exhaust()
 
     def exhaust(self) -> None:
-        """What of a mock chain's script can strike a question strikes now, and nobody is harmed."""
+        """Use up the read faults in a mock chain's script."""
         for _ in range(_MAX_LEFT):
             if isinstance(self.chain, MockChain) and self.chain.faults_left:
                 with suppress(ChainUnavailable):
                     self.chain.find(1)
 
-    # -- what has become of the money ----------------------------------------------------------------------------------
+    # -- payments ------------------------------------------------------------------------------------------------------
 
     def executed(self, opened: dict[str, SettlementOpened]) -> dict[int, str]:
-        """The digests of the batches that the chain has paid out, by number."""
+        """Return the digests of the batches that the chain has paid out, by number."""
         if isinstance(self.chain, MockChain):
             found = self.chain.batches()
         else:
-            if isinstance(self.harness, TellsExecuted):
+            if isinstance(self.harness, ListsExecuted):
                 return dict(self.harness.executed(self.chain))
             found = {number: self.chain.find(number) for number in {event.number for event in opened.values()}}
-        return {number: each.digest for number, each in sorted(found.items()) if each.stage == "executed"}
+        return {number: batch.digest for number, batch in sorted(found.items()) if batch.stage == "executed"}
 
     def paid(self, asset: str) -> dict[str, int]:
-        """What each receiver has, claimed or due."""
+        """Return each receiver's amount, claimed or due, in the asset's smallest unit."""
         amounts = {name: self.harness.paid(self.chain, name, asset) for name in self.harness.receivers}
         return {name: amount for name, amount in amounts.items() if amount}
 
     def owing(self) -> bool:
-        """Whether a receiver was paid what was given back since, so that escrow is short by it."""
+        """True if a receiver was paid for charges that were corrected since, so that it owes the escrow."""
         return any(self.chain.due(name, self.harness.asset) < 0 for name in self.harness.receivers)
 
     def close(self) -> None:
@@ -202,7 +206,7 @@ class Market:
         return self.chain.find(number).stage
 
     def _try(self, act: Callable[..., object], *arguments: object) -> None:
-        """Do what the contract may refuse, by whatever error, or the harness may lack."""
+        """Do an action that the contract may refuse, with any error, or that the harness may lack."""
         try:
             act(*arguments)
         except AssertionError:  # the chain itself is broken
@@ -212,7 +216,7 @@ class Market:
 
 
 def payouts(opened: dict[str, SettlementOpened], executed: dict[int, str], asset: str) -> dict[str, int]:
-    """What the log's batches of an asset pay, of those that are executed. Raises KeyError for one that it lacks."""
+    """Return what the executed batches of an asset pay, by receiver. Raises KeyError for a batch that the log lacks."""
     due: Counter[str] = Counter()
     for digest in executed.values():
         event = opened[digest]

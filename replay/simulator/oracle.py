@@ -1,8 +1,7 @@
-"""What must hold, whatever went wrong: few laws, about answers, the log, the books and the money.
+"""The oracle: checks after every step, whatever faults struck, that answers, log, books and money obey the laws.
 
-The oracle knows nothing of what commands mean. It follows the log from its first commit with books and a journal of its
-own, remembers what callers were told, and asks the chain what it paid. What a command should come to is the audit's to
-say, at the end.
+It does not know what commands mean. It follows the log from its first commit with its own books and journal, remembers
+the callers' answers, and asks the chain what it paid. The effect of each command is for the audit to check, at the end.
 """
 
 from __future__ import annotations
@@ -34,31 +33,17 @@ from ledger.plugins import contract_of
 
 from ..audit.run import audit
 from .disk import Disk
+from .laws import DECLARED_ERRORS_ONLY, Violated, require
 from .market import Market, payouts
 from .process import Caller
 
-SPEAKS = "nothing fails but what says so"
-"""The law that whatever is raised is an error of the log, of the chain, or of the caller."""
+BOOKS_ARE_THE_LOG = "books are the fold of the log"
 
 PLACES = ("left", "held", "spent", "lapsed", "withdrawn")
 
 
-class Violated(Exception):
-    """A law does not hold: `law` names it, the message says where."""
-
-    def __init__(self, law: str, found: str) -> None:
-        super().__init__(found)
-        self.law = law
-
-
-def require(holds: bool, law: str, found: object) -> None:
-    """Raises Violated where it does not hold."""
-    if not holds:
-        raise Violated(law, str(found))
-
-
 class Oracle:
-    """Follows a disk and a market."""
+    """Follows a disk's log and a market's payments. All checks raise Violated."""
 
     def __init__(self, disk: Disk, market: Market) -> None:
         self._disk, self._market = disk, market
@@ -76,20 +61,20 @@ class Oracle:
     # -- the log -------------------------------------------------------------------------------------------------------
 
     def follow(self) -> None:
-        """The log has only grown, by commits that follow, and what they say balances."""
+        """Check that the log has only grown, by commits whose hashes follow and whose movements balance."""
         commits, known = self._disk.commits, len(self._followed)
         kept = len(commits) >= known and (not known or commits[known - 1] is self._followed[-1])
         law = "what was in the log stays there"
         require(kept, law, f"there were {known} commits, and now there are other {len(commits)}")
         for commit in commits[known:]:
             before = self._followed[-1].head if self._followed else origin(self._disk.id)
-            sealed = commit_hash(before.hash, commit.first_seq, commit.count, commit.at, commit.kind, commit.body)
-            follows = (commit.first_seq, commit.hash) == (before.seq + 1, sealed) and commit.at >= before.at
+            expected = commit_hash(before.hash, commit.first_seq, commit.count, commit.at, commit.kind, commit.body)
+            follows = (commit.first_seq, commit.hash) == (before.seq + 1, expected) and commit.at >= before.at
             require(follows, "each commit follows the one before", f"commit {commit.first_seq} after {before.seq}")
             self._followed.append(commit)
-            self._take_in(commit)
+            self._fold(commit)
 
-    def _take_in(self, commit: Commit) -> None:
+    def _fold(self, commit: Commit) -> None:
         events = decode_commit(commit)
         touched: dict[int, None] = {}
         for seq, event in enumerate(events, commit.first_seq):
@@ -143,7 +128,7 @@ class Oracle:
                 self.failed[self._numbers[event.number]] = event.number
 
     def _account(self, account: Account) -> None:
-        """Nothing is spent that was not there, and the parts of an account come to it, by both roads."""
+        """Check that an account's lots, requests and debts sum to its totals, by the books and by the movements."""
         terms, number = self.books.plans[account.plan].terms, account.number
         for lot in account.lots.values():
             places = {place: getattr(lot, place) for place in PLACES}
@@ -161,7 +146,7 @@ class Oracle:
             "debt": (account.debt, sum(debt.credits for debt in account.debts)),
         }
         wrong = {name: pair for name, pair in sums.items() if pair[0] != pair[1]}
-        require(not wrong, "an account is what its parts come to", f"account {number}: {wrong}")
+        require(not wrong, "an account is the sum of its parts", f"account {number}: {wrong}")
         limit = terms.debt_limit if terms.overrun == "debt" else 0
         owes = account.debt <= limit or any(lot.reversal is not None for lot in account.lots.values())
         require(owes, "debt stays within its limit", f"account {number} owes {account.debt}, and may owe {limit}")
@@ -172,36 +157,44 @@ class Oracle:
     def _posted(self, account: int, lot: int, place: str) -> int:
         return self.journal.totals.get((CREDITS, "available" if place == "left" else place, account, lot, ""), 0)
 
+    def instants(self) -> list[int]:
+        """Return the next instant of each account at which something is due on it, in UTC microseconds."""
+        return [account.next_due for account in self.books.accounts.values() if account.next_due is not None]
+
     def ends(self, seq: int) -> bool:
-        """Whether a commit ends with that sequence."""
+        """True if a commit ends with that sequence."""
         return any(commit.last_seq == seq for commit in self._followed)
 
     # -- what callers were told ----------------------------------------------------------------------------------------
 
     def answered(self, caller: Caller, written: Sequence[Commit]) -> None:
-        """What was acknowledged is in the log, and what was refused or failed is not. `written` is what the caller's
-        group has written."""
+        """Check that the log has what was acknowledged, and not what was refused or failed.
+
+        `written` are the commits of the caller's group.
+        """
         if caller.error is not None:
             self._failed(caller.error, written)
             return
-        told = list(zip(caller.asked, caller.outcomes, strict=True))
-        for command, outcome in told:
+        answers = list(zip(caller.asked, caller.outcomes, strict=True))
+        for command, outcome in answers:
             if isinstance(outcome, Answer):
                 self._acknowledged(command, outcome)
             elif isinstance(outcome, Exception):
                 self._failed(outcome, ())
-        new = [outcome.seq for command, outcome in told if isinstance(outcome, Answer) and _is_new(command, outcome)]
+        new = [outcome.seq for command, outcome in answers if isinstance(outcome, Answer) and _is_new(command, outcome)]
         for seq in new:
             inside = any(commit.first_seq <= seq <= commit.last_seq for commit in written)
             require(inside, "an answer is in the commit of its group", f"{seq} is not in what it wrote, {written}")
-        require(len(new) == len(set(new)), "each command has an event of its own", f"{told}")
+        require(len(new) == len(set(new)), "each command has its own event", f"{answers}")
 
     def refused(self, callers: Sequence[Caller], written: Sequence[Commit]) -> None:
-        """A group in which nothing was accepted has written nothing."""
-        heard = [outcome for caller in callers for outcome in caller.outcomes]
-        accepted = any(isinstance(outcome, Answer) for outcome in heard)
+        """Check that a group without an accepted command has written nothing."""
+        outcomes = [outcome for caller in callers for outcome in caller.outcomes]
+        accepted = any(isinstance(outcome, Answer) for outcome in outcomes)
         failed = any(caller.error is not None for caller in callers)
-        require(accepted or failed or not written, "a refused command changes nothing", f"{heard}: it wrote {written}")
+        require(
+            accepted or failed or not written, "a refused command changes nothing", f"{outcomes}: it wrote {written}"
+        )
 
     def _acknowledged(self, command: Command, answer: Answer) -> None:
         law = "what is acknowledged is in the log"
@@ -216,18 +209,20 @@ class Oracle:
         require(mine, "a key gives its first answer", f"{command} was answered with {entry}")
 
     def _failed(self, error: BaseException, written: Sequence[Commit]) -> None:
-        require(isinstance(error, LogError | OutcomeUnknown), SPEAKS, repr(error))
+        if isinstance(error, Violated):  # by another process that acted within the group
+            raise error
+        require(isinstance(error, LogError | OutcomeUnknown), DECLARED_ERRORS_ONLY, repr(error))
         nothing = isinstance(error, OutcomeUnknown) or not written
         require(nothing, "a command that failed was not done", f"{error!r}, and its group wrote {written}")
 
     # -- books and money -----------------------------------------------------------------------------------------------
 
-    def agrees(self, ledger: Ledger, who: str) -> None:
-        """The books of an engine are those of the log."""
-        require(ledger.state() == self.books.dump(), "books are what the log comes to", f"those of {who} are not")
+    def agrees(self, ledger: Ledger, process: str) -> None:
+        """Check that an engine's books are those of the log."""
+        require(ledger.state() == self.books.dump(), BOOKS_ARE_THE_LOG, f"those of {process} are not")
 
     def money(self) -> None:
-        """Of the log's batches those that the chain has executed are paid, once, and nothing else is."""
+        """Check that receivers have exactly what the log's executed batches pay, once each."""
         asset = self._market.harness.asset
         executed = self._market.executed(self.opened)
         law = "money moves exactly once"
@@ -242,27 +237,27 @@ class Oracle:
 
     # -- the end -------------------------------------------------------------------------------------------------------
 
-    def is_clean(self, untaken: Collection[str]) -> None:
-        """Folded anew the log gives the same books, and the audit finds nothing, in it or beside it on the chain, but
-        what the ledger had to refuse."""
+    def is_clean(self, rejected: Collection[str]) -> None:
+        """Check that the log folded anew gives the same books, and that the audit of log and chain finds nothing but
+        the facts of these ids, which the ledger rejected."""
         again = refold(self._disk.commits)
-        require(again.dump() == self.books.dump(), "books are what the log comes to", "folded anew they are not")
+        require(again.dump() == self.books.dump(), BOOKS_ARE_THE_LOG, "folded anew they are not")
         report = audit(self._disk.store(), chains=[self._market.chain])
         found = [
             f"{finding.kind} at {finding.seq}: {finding.message}"
             for finding in report.findings
-            if finding.kind != "chain_purchase" or finding.found not in untaken
+            if finding.kind != "chain_purchase" or finding.found not in rejected
         ]
         require(not found, "the audit is clean", "; ".join(found[:3]))
 
     def is_kept(self) -> None:
-        """The snapshot that has just been saved is one that the next opening begins with."""
+        """Check that the snapshot that was just saved is the one that the next opening starts from."""
         found = latest_snapshot(self._disk.store())
         at = None if found is None else found[1].seq
         require(at == self.books.seq, "a snapshot that is whole is used", f"there is one at {at}, of {self.books.seq}")
 
     def all_is_settled(self, ledger: Ledger, outbox: Outbox) -> None:
-        """What was earned in the contract has been paid, and the log knows it."""
+        """Check that all that was earned in the contract has been paid, and that the log has it as paid."""
         chain = self._market.chain
         settling = ledger.settling(contract_of(chain))
         require(not settling.open, "all is settled in the end", f"{list(settling.open)} are open")
@@ -275,6 +270,6 @@ class Oracle:
 
 
 def _is_new(command: Command, answer: Answer) -> bool:
-    """Whether an answer can only be to this command: it repeats no other's, and has an event."""
+    """True if an answer is to this command alone: it has an event, and the command could not repeat an earlier one."""
     again = command.key is not None or (isinstance(command, Purchase) and bool(command.payment))
     return answer.event is not None and not again

@@ -1,4 +1,4 @@
-"""What is sold in a run: plans of every shape, at prices that are given or drawn from the built-in ones."""
+"""The plans of a run: of every shape, with policies that are given or drawn from the built-in ones."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ BUILT_IN: Sequence[tuple[str, dict[str, Any]]] = (
     ("time", {}),
     ("time", {"credits_per_second": "1/2"}),
 )
-"""Prices with corners where few units reach them."""
+"""Policies with thresholds that a few units reach."""
 
 OWNER = "acme"
 MAX_PLANS = 3
 
 
 def drawn(random: Random, tariffs: Sequence[Tariff], asset: str, names: Sequence[str]) -> list[CreatePlan]:
-    """A run's plans: one for each tariff that is given, or some of the built-in ones."""
+    """Return a run's plans: one for each given tariff, or for some of the built-in ones."""
     given = [parse(tariff) if isinstance(tariff, str) else tariff for tariff in tariffs]
     chosen = given or random.sample(BUILT_IN, MAX_PLANS)
     return [

@@ -1,13 +1,13 @@
-"""One process of the simulation: an engine, an outbox and a watcher, which may be gone between any two calls.
+"""A process of the simulation: an engine, an outbox and a watcher, which may crash between any two calls.
 
-There are no threads. Callers put their commands into the engine's own queue, and the seed says when the one that leads
-does so; between two calls of a process to its disk or its chain other processes may act.
+There are no threads. Callers put their commands into the engine's own queue, and the random generator decides when the
+leader takes it. Between two calls of a process to its disk or its chain, other processes may act.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar
 
 from chains.mock import (
     Delay,
@@ -32,14 +32,12 @@ from ledger.plugins import Chain, Store
 from ledger.settlement.messages import Attempt, Batch, ChainFact, Found, Standing
 
 from .disk import DiskStore, Fate, Surroundings, unreadable
-
-if TYPE_CHECKING:
-    from .world import World
+from .environment import Environment
 
 MAX_SPACE_LENGTH = 12
-"""Appends that fail, at most, while the disk is full."""
+"""The most appends that fail while the disk is full."""
 _SOON, _LATER = (8, 40)
-"""Within how many calls a crash comes that is to come."""
+"""The most calls before a crash that was drawn."""
 
 T = TypeVar("T")
 
@@ -48,7 +46,7 @@ Engine: TypeAlias = Callable[[Store, Clock], Ledger]
 
 
 class Crash(BaseException):
-    """A process is gone; with `power`, all are."""
+    """A process ends between two calls; with `power`, all do."""
 
     def __init__(self, power: bool) -> None:
         super().__init__("the power fails" if power else "the process is gone")
@@ -56,11 +54,11 @@ class Crash(BaseException):
 
 
 class Interrupted(KeyboardInterrupt):
-    """Somebody who waits for an answer does so no longer."""
+    """A caller is interrupted while it waits for its answer."""
 
 
 class Caller:
-    """Somebody's commands in the queue, and what was said to them: a `ledger.queue.Ticket`."""
+    """A caller's commands in the queue, and their outcomes: a `ledger.queue.Ticket`."""
 
     def __init__(self, commands: Sequence[Command]) -> None:
         self.asked = commands
@@ -68,140 +66,140 @@ class Caller:
         self.outcomes: list[Outcome | Exception] = []
         self.error: BaseException | None = None
         self.leads = False
-        self.loop = None  # it is nobody's task, and is woken at once
+        self.loop = None  # it belongs to no event loop, and is woken directly
         self.answered = False
 
     def wake(self, beside: Sequence[object] = ()) -> None:
-        """It is answered."""
+        """Note that the outcomes are there."""
         self.answered = True
 
     def lead(self) -> None:
-        """It leads, when its turn comes."""
+        """Note that it is the leader."""
         self.leads = True
 
 
 class Process(Surroundings):
-    """A process, running or not, and what its disk and its chain do to it."""
+    """A process, running or not, and the faults of its disk and its chain."""
 
-    def __init__(self, world: World, name: str) -> None:
-        self._world, self.name = world, name
+    def __init__(self, environment: Environment, name: str) -> None:
+        self._environment, self.name = environment, name
         self.skew = 0
         self.busy = False
         self.callers: list[Caller] = []
         self.doomed: tuple[int, bool] | None = None
-        self.forbearing = False  # nobody may be interrupted: the queue's own caller is not there to be told
+        self.uninterrupted = False  # while it leads: an interrupt would be for a caller that is not on the stack
         self.ledger: Ledger | None = None
         self.outbox: Outbox
         self.watcher: Watcher
 
     def clock(self) -> int:
-        """The time, as this process has it."""
-        return self._world.now + self.skew
+        """Return this process's time, in UTC microseconds."""
+        return self._environment.now + self.skew
 
     def open(self, engine: Engine, chain: Chain, confirmations: int | None) -> Ledger:
-        """Start, or start again. Raises LedgerError where the disk will not have it."""
+        """Start, or restart. Raises LedgerError where the log cannot be read."""
         self.stop()
-        ledger = engine(DiskStore(self._world.disk, self.name, self), self.clock)
+        ledger = engine(DiskStore(self._environment.disk, self.name, self), self.clock)
         asked = AskedChain(chain, self)
         self.outbox, self.watcher = Outbox(ledger, asked), Watcher(ledger, asked, confirmations=confirmations)
         self.ledger = ledger
         return ledger
 
     def stop(self) -> None:
-        """Nothing of it is left, and whoever waited hears nothing."""
+        """End, with all state lost; waiting callers get no answer."""
         self.ledger, self.callers, self.doomed = None, [], None
 
     def doom(self, power: bool) -> None:
-        """It will be gone in a few calls, if it makes as many."""
-        random = self._world.random
+        """Schedule a crash, in a few calls of this action."""
+        random = self._environment.random
         self.doomed = (random.randrange(random.choice((_SOON, _LATER))), power)
 
-    # -- what its store meets ------------------------------------------------------------------------------------------
+    # -- faults of its store ------------------------------------------------------------------------------------------
 
     def before(self, call: str) -> None:
-        """Any call to the disk."""
-        self._pass_by()
-        strikes = self._world.faults.strikes
+        """Strike before a call to the disk. Raises LogError, Crash or Interrupted."""
+        self._interrupt_or_crash()
+        strikes = self._environment.faults.strikes
         if call in ("append", "hold") and strikes("lock", 60):
             raise Locked("the simulated log is locked")
         if call == "append":
-            self._world.overtake(self)
+            self._environment.overtake()
             if strikes("space", 300):
-                self._world.full = self._world.random.randint(1, MAX_SPACE_LENGTH)
-        if call in ("append", "save_snapshot") and self._world.full:
-            self._world.full -= 1
+                self._environment.full = self._environment.random.randint(1, MAX_SPACE_LENGTH)
+        if call in ("append", "save_snapshot") and self._environment.full:
+            self._environment.full -= 1
             raise NotWritten("the simulated disk is full")
         if call in ("read", "head", "load_snapshot") and strikes("read", 300):
             raise unreadable()
 
     def after(self, call: str) -> None:
-        """An append was done, or a snapshot kept."""
-        if call == "save_snapshot" and self._world.faults.strikes("snapshot", 6):
-            self._world.disk.snapshots[-1].damaged = True
-        self._pass_by()
+        """Strike after an append, or after a snapshot was saved."""
+        if call == "save_snapshot" and self._environment.faults.strikes("snapshot", 6):
+            self._environment.disk.snapshots[-1].damaged = True
+        self._interrupt_or_crash()
 
     def fate(self) -> Fate:
-        """What becomes of an append."""
-        if self._world.faults.strikes("write", 60):
+        """Draw the outcome of an append."""
+        if self._environment.faults.strikes("write", 60):
             return Fate.failed
-        if self._world.faults.strikes("unknown", 60):
-            return Fate.doubtful_done if self._world.random.randrange(2) else Fate.doubtful_failed
+        if self._environment.faults.strikes("unknown", 60):
+            return Fate.unknown_done if self._environment.random.randrange(2) else Fate.unknown_failed
         return Fate.done
 
     def written(self) -> None:
-        """Between the write and the sync."""
-        self._perish()
+        """Crash between the write and the sync, where one is scheduled."""
+        self._crash_if_due()
 
     def reading(self) -> None:
-        """One more commit."""
-        if self._world.faults.strikes("read", 3_000):
+        """Fail to read one more commit, now and then."""
+        if self._environment.faults.strikes("read", 3_000):
             raise unreadable()
 
     def finds(self, snapshots: list[Snapshot]) -> Snapshot | None:
-        """The latest, an older one, or none."""
-        if snapshots and self._world.faults.strikes("snapshot", 6):
-            snapshots = snapshots[: self._world.random.randrange(len(snapshots))]
+        """Return the latest, an older one, or none."""
+        if snapshots and self._environment.faults.strikes("snapshot", 6):
+            snapshots = snapshots[: self._environment.random.randrange(len(snapshots))]
         return super().finds(snapshots)
 
     # -- between any two calls -----------------------------------------------------------------------------------------
 
-    def _pass_by(self) -> None:
-        self._perish()
-        if not self.forbearing and self._world.faults.strikes("interrupt", 300):
+    def _interrupt_or_crash(self) -> None:
+        self._crash_if_due()
+        if not self.uninterrupted and self._environment.faults.strikes("interrupt", 300):
             raise Interrupted
 
-    def _perish(self) -> None:
+    def _crash_if_due(self) -> None:
         if self.doomed is None:
             return
         left, power = self.doomed
         self.doomed = (left - 1, power)
         if left <= 0:
-            self._world.faults.struck["power" if power else "crash"] += 1
+            self._environment.faults.struck["power" if power else "crash"] += 1
             raise Crash(power)
 
     # -- what its chain does -------------------------------------------------------------------------------------------
 
     def asks(self, call: str, chain: Chain) -> None:
-        """A call to the chain begins."""
-        self._pass_by()
-        strikes = self._world.faults.strikes
-        self._world.overtake(self, seldom=True)
+        """Strike before a call to the chain. Raises ChainUnavailable, Crash or Interrupted."""
+        self._interrupt_or_crash()
+        strikes = self._environment.faults.strikes
+        self._environment.overtake(seldom=True)
         if strikes("reorganise", 40):
-            self._world.market.reorganise(self._world.random)
+            self._environment.market.reorganise(self._environment.random)
         if isinstance(chain, MockChain):
             chain.script(*self._faults_of(call))
         if strikes("node", 60):
             raise ChainUnavailable("the simulated node is down")
 
     def heard(self, call: str) -> None:
-        """A call to the chain was done."""
-        if self._world.faults.strikes("node", 120):
+        """Strike after a call to the chain: its answer is lost. Raises ChainUnavailable or SendUnknown."""
+        if self._environment.faults.strikes("node", 120):
             raise SendUnknown("no answer came") if call == "send" else ChainUnavailable("the answer was lost")
-        self._pass_by()
+        self._interrupt_or_crash()
 
     def _faults_of(self, call: str) -> Iterator[Fault]:
-        """What a mock chain does wrong in this call."""
-        strikes, random = self._world.faults.strikes, self._world.random
+        """Yield a mock chain's faults in this call."""
+        strikes, random = self._environment.faults.strikes, self._environment.random
         if call == "send" and strikes("send", 4):
             late, twice = Delay(blocks=random.randint(0, 3)), Duplicate(blocks=random.randint(0, 3))
             yield random.choice((Drop(), late, SettleThenTimeOut(), TimeOut(), twice))
@@ -214,7 +212,7 @@ class Process(Surroundings):
 
 
 class AskedChain:
-    """A chain as one process asks it: with an instant before and after each call in which anything may happen."""
+    """A chain as one process calls it: faults may strike before and after each call."""
 
     def __init__(self, chain: Chain, process: Process) -> None:
         self._chain, self._process = chain, process

@@ -1,4 +1,4 @@
-"""What a run came to: a report, or a failure that says how to have it again."""
+"""The result of a run: a report, or a failure with the command that repeats it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import msgspec
 class SimulationReport(msgspec.Struct, frozen=True, kw_only=True):
     """A run in which every law held. The same seed and options give the same report, to the last bit.
 
-    `commands` and `refused` count by kind and by reason what callers were told, `unheard` those who were told nothing
-    since their process was gone, `failed` the errors that they were told, `faults` what went wrong, by kind. `head` is
-    the hash at the end of the log.
+    `commands` counts answered commands by type, `refused` refusals by reason, `failed` commands by error, `unheard`
+    callers that got no answer since their process crashed, `faults` those that struck, by kind. `head` is the hash at
+    the end of the log.
     """
 
     seed: int
@@ -35,8 +35,8 @@ class SimulationReport(msgspec.Struct, frozen=True, kw_only=True):
 class SimulationFailed(AssertionError):
     """A law did not hold, in the run of this seed, at this step.
 
-    `law` names it, `found` says what was there, `trace` has the last steps; `faults` are the kinds that the run needs,
-    and `command` is the command line that repeats it.
+    `law` names it, `found` has the violating values, `trace` the last actions; `faults` are the kinds that the run
+    needs, and `command` is the command line that repeats it.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Runs by seed: one, or many; and of one that fails, the shortest that still does."""
+"""Runs by seed: one, or many; a run that fails is shrunk to its shortest form."""
 
 from __future__ import annotations
 
@@ -17,29 +17,30 @@ from ledger.errors import PaymentRequired
 from pricing.notation import notation
 
 from . import faults as kinds
+from .laws import DECLARED_ERRORS_ONLY, Violated
 from .market import mock_market
-from .oracle import SPEAKS, Violated
 from .plans import Tariff, drawn
 from .process import Engine
+from .reads import Projection
 from .report import SimulationFailed, SimulationReport
-from .world import Projection, World
+from .world import World
 
 STEPS = 300
-"""How many steps a run has by default."""
+"""The default number of steps of a run."""
 
 REPEATS = "the same seed gives the same run"
-"""The one law that no single run can break."""
+"""The only law that takes two runs to break."""
 
 _MAX_LINE_LENGTH = 400
 
 
 class Options(TypedDict, total=False):
-    """What a run is made of, beside its seed.
+    """The parameters of a run, beside its seed.
 
-    `steps`: how many. `faults`: the kinds that may strike (`all`, `none`, or some of `faults.KINDS`). `policies`: what
-    is sold, each on a plan of its own whose other terms are drawn; `plans`: more plans, as they are. `projections`: by
-    name, functions that fold an entry into a state. `harness`: makes the chain's side from the run's die. `engine`:
-    makes the engine of a process from its store and its clock.
+    `steps`: their number. `faults`: the kinds that may strike (`all`, `none`, or some of `faults.KINDS`). `policies`:
+    prices, each of a plan whose other terms are drawn; `plans`: more plans, as they are. `projections`: by name,
+    functions that fold an entry into a state. `harness`: makes the chain's side from the run's random generator.
+    `engine`: makes the engine of a process from its store and its clock.
     """
 
     steps: int
@@ -52,17 +53,17 @@ class Options(TypedDict, total=False):
 
 
 def simulate(seed: int, **options: Unpack[Options]) -> SimulationReport:
-    """One run. The same seed and options give the same run, whatever the machine.
+    """Make one run. The same seed and options give the same run on any machine.
 
-    Raises SimulationFailed where a law does not hold; BadData for a fault or a policy that there is not, and
-    PaymentRequired for a plan that no ledger would sell.
+    Raises SimulationFailed where a law does not hold; BadData for an unknown fault or policy, and PaymentRequired for a
+    plan that a ledger refuses.
     """
     steps = options.get("steps", STEPS)
     chosen = _chosen(options)
     world = World(
         seed,
         faults=chosen,
-        market=options.get("harness", mock_market),
+        harness=options.get("harness", mock_market),
         engine=options.get("engine", Ledger),
         projections=options.get("projections", {}),
     )
@@ -71,9 +72,9 @@ def simulate(seed: int, **options: Unpack[Options]) -> SimulationReport:
         given = [*options.get("plans", ())]
         tariffs = options.get("policies", ())
         plans = [*given, *(drawn(world.random, tariffs, harness.asset, harness.plans) if tariffs or not given else ())]
-        with _nothing_but(Violated, PaymentRequired):
+        with _only(Violated, PaymentRequired):
             world.begin(plans)
-        with _nothing_but(Violated):
+        with _only(Violated):
             for _ in range(steps):
                 world.step()
             world.end()
@@ -86,7 +87,7 @@ def simulate(seed: int, **options: Unpack[Options]) -> SimulationReport:
             law=violated.law,
             found=str(violated),
             faults=chosen,
-            trace=[_line(*told) for told in world.trace],
+            trace=[_line(*traced) for traced in world.trace],
             command=_command(seed, min(steps, world.steps), chosen, options),
         ) from violated
     finally:
@@ -94,18 +95,18 @@ def simulate(seed: int, **options: Unpack[Options]) -> SimulationReport:
 
 
 @contextmanager
-def _nothing_but(*known: type[Exception]) -> Iterator[None]:
-    """Whatever else is raised inside is a finding."""
+def _only(*known: type[Exception]) -> Iterator[None]:
+    """Turn any other exception into Violated."""
     try:
         yield
     except known:
         raise
     except Exception as error:
-        raise Violated(SPEAKS, traceback.format_exc()) from error
+        raise Violated(DECLARED_ERRORS_ONLY, traceback.format_exc()) from error
 
 
 def repeated(seed: int, **options: Unpack[Options]) -> SimulationReport:
-    """One run, twice. Raises SimulationFailed as `simulate` does, and where the second comes to anything else."""
+    """Make one run twice. Raises SimulationFailed as `simulate` does, and where the second has another report."""
     first, second = simulate(seed, **options), simulate(seed, **options)
     if first != second:
         chosen, steps = _chosen(options), options.get("steps", STEPS)
@@ -123,8 +124,10 @@ def repeated(seed: int, **options: Unpack[Options]) -> SimulationReport:
 
 
 def explore(seeds: Iterable[int], *, shrink: bool = True, **options: Unpack[Options]) -> Iterator[SimulationReport]:
-    """One run after the other, each report as it comes; the first one is done twice, and must come to the same. Raises
-    SimulationFailed at the first that fails: its shortest form, unless `shrink` is False."""
+    """Make one run for each seed and yield its report; make the first one twice, and compare.
+
+    Raises SimulationFailed at the first run that fails: in its shortest form, unless `shrink` is False.
+    """
     for run, seed in enumerate(seeds):
         try:
             yield simulate(seed, **options) if run else repeated(seed, **options)
@@ -133,10 +136,9 @@ def explore(seeds: Iterable[int], *, shrink: bool = True, **options: Unpack[Opti
 
 
 def shortest(failed: SimulationFailed, **options: Unpack[Options]) -> SimulationFailed:
-    """A failure of the same law by the same seed, with no more steps and without the kinds of faults that it does not
-    need."""
+    """Return a failure of the same law by the same seed, with no more steps, and only the kinds of faults it needs."""
     needed: frozenset[str] | None = None
-    while failed.faults != needed:  # without one kind another may be needed no longer
+    while failed.faults != needed:  # without one kind, another may become unnecessary
         needed = failed.faults
         for kind in sorted(needed):
             fewer: Options = {**options, "steps": failed.steps, "faults": failed.faults - {kind}}
@@ -178,27 +180,27 @@ def _sorted(counts: Counter[str]) -> dict[str, int]:
     return {name: count for name, count in sorted(counts.items()) if count}
 
 
-def _line(step: int, who: str, does: str, what: object) -> str:
-    line = f"{step}: {who} {does} {what}".rstrip()
+def _line(step: int, subject: str, action: str, result: object) -> str:
+    line = f"{step}: {subject} {action} {result}".rstrip()
     return line if len(line) <= _MAX_LINE_LENGTH else f"{line[:_MAX_LINE_LENGTH]}…"
 
 
 def _command(seed: int, steps: int, chosen: frozenset[str], options: Options) -> str:
-    """The command line that repeats a run, or, where it was given objects of Python, the call."""
+    """Return the command line that repeats a run; the Python call where it had options that are Python objects."""
     named = ",".join(kind for kind in kinds.KINDS if kind in chosen) or "none"
     faults = "all" if len(chosen) == len(kinds.KINDS) else named
     others = sorted(set(options) - {"steps", "faults", "policies"})
     if others:
         given = [f"{name}=…" for name in ("policies", *others) if name in options]
-        said = [f"steps={steps}", f"faults={faults!r}", *given]
-        return f"simulate({', '.join([str(seed), *said])})"
-    policies = [word for tariff in options.get("policies", ()) for word in ("--policy", _written(tariff))]
+        words = [f"steps={steps}", f"faults={faults!r}", *given]
+        return f"simulate({', '.join([str(seed), *words])})"
+    policies = [word for tariff in options.get("policies", ()) for word in ("--policy", _notation_of(tariff))]
     return shlex.join(
         ["tollbook", "simulate", "--seed", str(seed), "--steps", str(steps), "--faults", faults, *policies]
     )
 
 
-def _written(tariff: Tariff) -> str:
+def _notation_of(tariff: Tariff) -> str:
     if isinstance(tariff, str):
         return tariff
     name, parameters = tariff

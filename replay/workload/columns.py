@@ -1,4 +1,4 @@
-"""What the columns of a trace are to us, by the names that people give them.
+"""The meaning of a trace's columns, by the names that people give them.
 
 Names are compared by their letters and digits alone, in any case: `Input_Tokens`, ` input tokens`, `inputTokens` and
 `input-tokens` are one name. What is meant by it is known for the names below, which are those of public traces and of
@@ -72,7 +72,7 @@ def plain(name: str) -> str:
 
 
 def is_usage(name: str) -> bool:
-    """Whether a column of that name could be counted: ids, hashes, prices and times never are."""
+    """True if a column of that name can be counted: ids, hashes, prices and times never are."""
     words = [word.lower() for word in _WORD.findall(name)]
     return not (set(words) & _MONEY) and not (set(words[-1:]) & _NO_USAGE) and plain(name) not in _meanings(_OTHERS)
 
@@ -87,8 +87,8 @@ def _meanings(of: dict[str, str]) -> dict[str, str]:
 
 
 class Columns(NamedTuple):
-    """The columns of a trace: the kind of time they have (TIME, ELAPSED, or none) and its place; by what they are, the
-    places of labels and dimensions; and the names of those passed over."""
+    """The columns of a trace: the kind of time they have (TIME, ELAPSED, or none) and its index; the indexes of labels
+    and dimensions, by name; and the names of ignored columns."""
 
     clock: str
     time: int
@@ -98,15 +98,15 @@ class Columns(NamedTuple):
 
 
 def columns(names: Sequence[str], asked: Collection[str] = ()) -> Columns:
-    """What each column is. `asked` are dimensions by the names of who reads them: columns of such a name are these, and
-    so are columns that mean the same. Raises BadData where two columns come to the same name."""
+    """Return the meaning of each column. `asked` are dimensions by the names that a policy reads: columns of such a
+    name are these, and so are columns that mean the same. Raises BadData where two columns have the same meaning."""
     wanted = {plain(name): name for name in asked}
     meaning = {_known().get(key, key): name for key, name in wanted.items()}
     meaning |= {name: name for name in asked}
     found: dict[str, int] = {}
     seen: dict[str, str] = {}
     ignored = []
-    for place, name in enumerate(names):
+    for index, name in enumerate(names):
         key = plain(name)
         meant = _known().get(key)
         if key in wanted and is_usage(name):
@@ -118,7 +118,7 @@ def columns(names: Sequence[str], asked: Collection[str] = ()) -> Columns:
         if meant is None:
             ignored.append(name)
         else:
-            found[meant] = place
+            found[meant] = index
     if TIME in found and ELAPSED in found:
         raise _same(names[found[TIME]], names[found[ELAPSED]], "time")
     clock = next((name for name in (TIME, ELAPSED) if name in found), "")
@@ -126,7 +126,7 @@ def columns(names: Sequence[str], asked: Collection[str] = ()) -> Columns:
         clock=clock,
         time=found.get(clock, -1),
         labels={name: found[name] for name in LABELS if name in found},
-        dimensions={name: place for name, place in found.items() if name not in _OTHERS},
+        dimensions={name: index for name, index in found.items() if name not in _OTHERS},
         ignored=tuple(ignored),
     )
 
@@ -134,5 +134,5 @@ def columns(names: Sequence[str], asked: Collection[str] = ()) -> Columns:
 def _same(one: str, other: str, meant: str) -> BadData:
     if one == other:
         return BadData(f"the header has the column {shown(one)} twice", "give each column a name of its own")
-    found = f"the columns {shown(one)} and {shown(other)} come to the same: {shown(meant)}"
+    found = f"the columns {shown(one)} and {shown(other)} mean the same: {shown(meant)}"
     return BadData(found, "leave one of them out, or give it another name")

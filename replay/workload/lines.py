@@ -44,8 +44,8 @@ def text(raw: bytes) -> str:
     """The bytes as UTF-8 text. BadData for another encoding or NUL bytes; its line counts from the start of `raw`."""
     if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise BadData("this is UTF-16 text", _AS_TEXT, line=1)
-    if (place := raw.find(0)) >= 0:
-        raise BadData("there is a NUL byte", _AS_TEXT, line=_line(raw, place))
+    if (offset := raw.find(0)) >= 0:
+        raise BadData("there is a NUL byte", _AS_TEXT, line=_line(raw, offset))
     try:
         return raw.decode()
     except UnicodeDecodeError as error:
@@ -67,5 +67,5 @@ def shown(value: str) -> str:
     return repr(value) if len(value) <= _MAX_SHOWN_LENGTH else f"{value[:_MAX_SHOWN_LENGTH]!r}…"
 
 
-def _line(raw: bytes, place: int) -> int:
-    return raw.count(b"\n", 0, place) + 1
+def _line(raw: bytes, offset: int) -> int:
+    return raw.count(b"\n", 0, offset) + 1

@@ -52,7 +52,7 @@ def calendar_time(text: str) -> int:
 
 
 def unambiguous_time(text: str) -> int:
-    """What `calendar_time` reads. A bare number is refused: nothing says its unit, nor what it counts from."""
+    """Parse a time as `calendar_time` does, but not a bare number, whose unit is unknown. Raises BadData."""
     if _NUMBER.fullmatch(text):
         found = f"{shown(text)} is not a time: a number alone does not say its unit, nor what it counts from"
         hint = "write UTC times as 2023-11-16T18:15:46.680590Z; seconds from the start go in a column arrived_at"

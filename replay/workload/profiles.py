@@ -53,7 +53,7 @@ class Client(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
-    """Clients, and the levels, rising between 0 and 1, at which all their quantiles stand."""
+    """Clients, and the levels, rising between 0 and 1, of all their quantiles."""
 
     quantiles: Annotated[tuple[Level, ...], Meta(min_length=1)]
     clients: Annotated[tuple[Client, ...], Meta(min_length=1)]
@@ -77,7 +77,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
 def read_profile(path: Path | str) -> Profile:
     """Read a customer profile. NotFound where there is no file; BadData for all else, with the line where one is known.
 
-    The place of a wrong value is named by its path in the JSON, such as `$.clients[3].cv`.
+    A wrong value is named by its path in the JSON, such as `$.clients[3].cv`.
     """
     with opened(Path(path)) as file:
         raw = file.read()
@@ -97,5 +97,5 @@ def read_profile(path: Path | str) -> Profile:
 
 def _line(raw: bytes, message: str) -> int:
     """The line of what msgspec complains of: it names the byte, or says that the input ended too soon."""
-    place = re.search(r"\(byte (\d+)\)", message)
-    return raw.count(b"\n", 0, int(place[1]) if place else len(raw)) + 1
+    offset = re.search(r"\(byte (\d+)\)", message)
+    return raw.count(b"\n", 0, int(offset[1]) if offset else len(raw)) + 1

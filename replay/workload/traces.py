@@ -1,4 +1,4 @@
-"""Reading a trace of usage, from CSV or from a JSON object a line (JSONL), told apart by name and content.
+"""Reading a trace of usage, from CSV or from one JSON object per line (JSONL), by name and content.
 
     Azure     TIMESTAMP,ContextTokens,GeneratedTokens
     BurstGPT  Timestamp,Model,Request tokens,Response tokens,…    seconds after 2023-01-01T00:00:00Z
@@ -6,7 +6,7 @@
     plain     timestamp,subscriber?,plan?,agent?,model?,input_tokens?,…    in CSV or JSONL
 
 Names of columns may be written as people write them, and be those of other traces and usage logs (`columns`). A column
-is a dimension of usage only if it is known by name or asked for; what is passed over is told in the trace's source.
+is a dimension of usage only if it is known by name or asked for; the trace's source lists ignored columns.
 
 A failed request of BurstGPT is a row with 0 output tokens. In a plain file an empty field (or null) says nothing: no
 subscriber, or no use of that dimension. A record is one line: a quoted field must end on its line, so that one stray
@@ -19,38 +19,22 @@ therefore all are held in memory; of the file itself, a line at a time.
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
-from ledger.amounts import MAX_CREDITS
 from ledger.errors import BadData
 
-from .columns import ELAPSED, TIME, Columns, columns, is_usage, plain
+from .columns import is_usage, plain
 from .lines import line_of_text, lines, opened, shown
-from .moments import elapsed_milliseconds, time_or_elapsed, unambiguous_time
+from .trace_formats import JSON_SUFFIXES, Kind, Row, format_of
 
-Kind: TypeAlias = Literal["azure", "burstgpt", "mooncake", "csv", "jsonl", "profile", "generated"]
-
-JSON_SUFFIXES = (".jsonl", ".ndjson")
-
-
-class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """One request: `at` in UTC microseconds, `usage` in whole units by dimension; None is what a trace leaves open."""
-
-    at: int
-    subscriber: str | None = None
-    plan: str | None = None
-    agent: str | None = None
-    model: str | None = None
-    usage: dict[str, int]
+__all__ = ["JSON_SUFFIXES", "Kind", "Row", "Source", "Trace", "has_json_lines", "read"]
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
-    """Where rows come from, as `--json` shows it: `skipped` bad rows are not in `rows`; `seed` is that of any draw;
+    """The source of rows, as `--json` shows it: `skipped` bad rows are not in `rows`; `seed` is that of any draw;
     `ignored` are the columns that are neither a time, a name nor usage."""
 
     kind: Kind
@@ -74,8 +58,8 @@ def read(
 ) -> Trace:
     """Read a trace. With `skip_bad`, rows that cannot be read are counted and left out; a bad header is an error.
 
-    `dimensions` are columns that are usage though nothing knows their names, which must be there; `reads` are
-    dimensions that somebody reads if they are there, by these names.
+    `dimensions` are columns that must be there and are usage, though their names are not known; `reads` are the
+    dimensions that policies read, by these names, if they are there.
 
     Raises NotFound where there is no file, and BadData, with file and line, for whatever else is wrong: also for a
     trace without a single good row.
@@ -85,7 +69,7 @@ def read(
     skipped, first = 0, None
     with opened(Path(path)) as file:
         numbered = lines(file)
-        form = _form(Path(path), numbered, _asked(dimensions, reads, name))
+        form = format_of(Path(path), numbered, _asked(dimensions, reads, name))
         for number, raw in form.rest(numbered):
             try:
                 if record := line_of_text(raw).removeprefix("\ufeff" if number == 1 else ""):
@@ -110,7 +94,7 @@ def read(
 
 
 def has_json_lines(path: Path | str) -> bool:
-    """Whether a file's first line is a whole JSON object, of a request rather than of customer profiles."""
+    """True if a file's first line is a whole JSON object, of a request rather than of customer profiles."""
     with opened(Path(path)) as file:
         line = next((raw for _, raw in lines(file) if raw.strip()), b"")
     try:
@@ -126,225 +110,3 @@ def _asked(dimensions: Collection[str], reads: Collection[str], file: str) -> li
             found = f"{shown(name)} is an id, a hash, a price, a time or a name, and no usage"
             raise BadData(found, "name a column with whole numbers of units by --dimension", file, 1)
     return [*dimensions, *(name for name in reads if name not in dimensions)]
-
-
-class _Form(Protocol):
-    """How the lines of a trace are read: what it is, and the columns found so far."""
-
-    kind: Kind
-
-    @property
-    def dimensions(self) -> Collection[str]:
-        """The dimensions that there are columns for."""
-        ...
-
-    @property
-    def ignored(self) -> Collection[str]:
-        """The columns that are passed over."""
-        ...
-
-    def rest(self, numbered: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
-        """The lines that have records."""
-        ...
-
-    def row(self, record: str) -> Row:
-        """The row of a record. Raises BadData."""
-        ...
-
-
-def _form(path: Path, numbered: Iterator[tuple[int, bytes]], asked: list[str]) -> _Form:
-    """What a file is, by its name and its first line."""
-    try:
-        _, raw = first = next(numbered, (1, b""))
-        if not raw:
-            raise BadData("the file is empty", "give a trace with at least one request")
-        if path.suffix.lower() in JSON_SUFFIXES or raw.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{"):
-            return _Json(first, asked)
-        return _Csv(_fields(line_of_text(raw).removeprefix("\ufeff")), asked)
-    except BadData as problem:
-        problem.file, problem.line = str(path), 1
-        raise
-
-
-class _Published(NamedTuple):
-    """A published format: its kind, and the columns by which it is known, which it always has."""
-
-    kind: Kind
-    dimensions: tuple[str, str]
-
-
-_PUBLISHED = (
-    _Published("azure", ("ContextTokens", "GeneratedTokens")),
-    _Published("burstgpt", ("Request tokens", "Response tokens")),
-)
-
-
-class _Csv:
-    """A CSV file with that header."""
-
-    def __init__(self, header: list[str], asked: list[str]) -> None:
-        found = columns(header, asked)
-        if not found.clock:
-            known = f"{shown(','.join(header))} is not the header of a trace"
-            hint = f"begin with a line of column names, parted by commas, with one of {TIME}, arrived_at among them"
-            raise BadData(known, hint)
-        self.kind = _kind(header)
-        for place, name in enumerate(header, 1):
-            if not name and self.kind == "csv":
-                raise BadData(f"column {place} has no name", "name the column, or leave it out")
-        self.dimensions: Collection[str] = found.dimensions
-        self.ignored: Collection[str] = found.ignored
-        self._header, self._found, self._sparse = header, found, self.kind == "csv"
-        elapsed = self.kind == "burstgpt" or found.clock == ELAPSED
-        self._time: Callable[[str], int] = time_or_elapsed if elapsed else unambiguous_time
-
-    def rest(self, numbered: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
-        """All but the header."""
-        return numbered
-
-    def row(self, record: str) -> Row:
-        """The row of a line."""
-        fields, header, found = _fields(record), self._header, self._found
-        if len(fields) != len(header):
-            wrong = f"the row has {len(fields)} fields and the header {len(header)}"
-            raise BadData(wrong, "give each row one field for each column")
-        usage = {
-            dimension: _units(fields[place], header[place])
-            for dimension, place in found.dimensions.items()
-            if fields[place] or not self._sparse
-        }
-        named = {label: fields[place] for label, place in found.labels.items() if fields[place]}
-        return Row(at=self._time(fields[found.time]), usage=usage, **named)
-
-
-def _kind(header: Sequence[str]) -> Kind:
-    names = {plain(column) for column in header}
-    for form in _PUBLISHED:
-        missing = [column for column in form.dimensions if plain(column) not in names]
-        if not missing:
-            return form.kind
-        if len(missing) < len(form.dimensions) and any(column in header for column in form.dimensions):
-            raise BadData(f"the header has no column {shown(missing[0])}", f"give all columns of {form.kind}")
-    return "csv"
-
-
-class _Number(str):
-    """A number of JSON with a fraction or an exponent, as it was written."""
-
-    __slots__ = ()
-
-
-class _Json:
-    """A file with a JSON object a line, each with its own names."""
-
-    def __init__(self, first: tuple[int, bytes], asked: list[str]) -> None:
-        self._first, self._asked = first, asked
-        self._decoder = msgspec.json.Decoder(float_hook=_Number)
-        self._known: dict[tuple[str, ...], Columns] = {}
-        self._dimensions: dict[str, None] = {}
-        self._ignored: dict[str, None] = {}
-        self.kind: Kind = "jsonl"
-
-    @property
-    def dimensions(self) -> Collection[str]:
-        """Those of all rows so far."""
-        return self._dimensions
-
-    @property
-    def ignored(self) -> Collection[str]:
-        """The names that no row so far used."""
-        return self._ignored
-
-    def rest(self, numbered: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
-        """All lines."""
-        yield self._first
-        yield from numbered
-
-    def row(self, record: str) -> Row:
-        """The row of a line."""
-        if not record.strip():
-            raise BadData("there are only spaces", "give a JSON object a line")
-        try:
-            told = self._decoder.decode(record)
-            values = dict(_flat(told)) if isinstance(told, dict) else None
-        except (msgspec.DecodeError, RecursionError) as error:
-            raise BadData(f"not valid JSON: {error}", "give a whole JSON object a line") from None
-        if values is None:
-            raise BadData("not a JSON object", "give a JSON object a line")
-        names = tuple(values)
-        found = self._known.get(names)
-        if found is None:
-            found = self._known[names] = self._columns(names)
-        if not found.clock:
-            there = ", ".join(map(shown, names[:10])) or "nothing"
-            raise BadData(f"the row has no time; it has {there}", f"give it a {TIME}")
-        usage = {
-            dimension: _whole(values[names[place]], names[place])
-            for dimension, place in found.dimensions.items()
-            if values[names[place]] not in (None, "")
-        }
-        named = {
-            label: _name(values[names[place]], names[place])
-            for label, place in found.labels.items()
-            if values[names[place]] not in (None, "")
-        }
-        return Row(at=self._at(values[names[found.time]], found), usage=usage, **named)
-
-    def _columns(self, names: tuple[str, ...]) -> Columns:
-        found = columns(names, self._asked)
-        if not self._known and {"timestamp", "input_length", "output_length"} <= set(names):
-            self.kind = "mooncake"
-        self._dimensions |= dict.fromkeys(found.dimensions)
-        self._ignored |= dict.fromkeys(found.ignored)
-        return found
-
-    def _at(self, value: Any, found: Columns) -> int:  # noqa: ANN401 - whatever JSON holds
-        if isinstance(value, str) and not isinstance(value, _Number):
-            return time_or_elapsed(value) if found.clock == ELAPSED else unambiguous_time(value)
-        if isinstance(value, int | _Number) and not isinstance(value, bool):
-            if found.clock == ELAPSED:
-                return time_or_elapsed(str(value))
-            if self.kind == "mooncake":
-                return elapsed_milliseconds(str(value))
-            return unambiguous_time(str(value))
-        raise BadData(f"{shown(_text(value))} is not a time", "write times as 2023-11-16T18:15:46.680590Z, in quotes")
-
-
-def _flat(told: dict[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in told.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{before}{name}.")
-        else:
-            yield before + name, value
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
-
-
-def _whole(value: object, column: str) -> int:
-    return _units(_text(value) if isinstance(value, str) or type(value) is int else f"{_text(value)} ", column)
-
-
-def _name(value: object, column: str) -> str:
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        raise BadData(f"{shown(_text(value))} in {shown(column)} is no name", "write names in quotes")
-    return str(value)
-
-
-def _fields(record: str) -> list[str]:
-    if '"' not in record:
-        return record.split(",")
-    try:
-        return next(csv.reader([record], strict=True))
-    except csv.Error:
-        hint = "close each quoted field on its line, and double the quotes within it"
-        raise BadData(f"the quotes in {shown(record)} do not pair", hint) from None
-
-
-def _units(text: str, column: str) -> int:
-    # int() alone would take signs, spaces, underscores and other scripts' digits, and any number of them.
-    if text.isascii() and text.isdigit() and len(text) <= 19 and (units := int(text)) <= MAX_CREDITS:
-        return units
-    found = f"{shown(text)} in the column {shown(column)} is not a whole number from 0 to 2^63-1"
-    raise BadData(found, "correct the row, or leave the column out if it is not usage")

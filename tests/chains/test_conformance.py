@@ -11,6 +11,8 @@ from typing import Any
 
 import bad_chains
 import bad_contracts
+import bad_facts
+import bad_plugins
 import pytest
 
 from chains.mock import MockChain, MockPlugin
@@ -33,7 +35,7 @@ from ledger.testing.conformance import Failure
 
 BAD = [
     kind
-    for module in (bad_chains, bad_contracts)
+    for module in (bad_chains, bad_contracts, bad_facts, bad_plugins)
     for kind in vars(module).values()
     if isinstance(kind, type) and kind.__module__ == module.__name__ and getattr(kind, "breaks", None)
 ]
@@ -130,7 +132,7 @@ def test_what_a_harness_lacks_is_reported_as_not_tried() -> None:
     assert dict(check(Least(), *RULES)) == {
         "ids survive a re-organisation": "the harness cannot re-organise (`depth` is 0)",
         "windows of time are exact": "the harness has no `purchase_window`",
-        "a request to leave is told once": "the harness has no `request_exit`",
+        "a request to leave is reported once": "the harness has no `request_exit`",
         "a subscriber leaves by proof": "the harness has no `request_exit`",
         "nobody leaves unasked": "the harness has no `leave`",
         "the last root after a request serves": "the harness has no `request_exit`",
@@ -143,7 +145,7 @@ def test_what_a_harness_lacks_is_reported_as_not_tried() -> None:
         "what was claimed is spent": "the harness has no `claim`",
         "each asset has its own dues": "the harness has no `purchase_elsewhere`",
         "a claim takes what is due": "the harness has no `claim`",
-        "what was claimed is told": "the harness has no `claim`",
+        "what was claimed is reported": "the harness has no `claim`",
         "a cancelled batch pays nothing": "the harness has no `cancel`",
         "what is final stays": "the harness cannot re-organise (`depth` is 0)",
         "a re-organised batch pays once": "the harness cannot re-organise (`depth` is 0)",
@@ -240,7 +242,7 @@ def changed(**changes: Any) -> MockHarness:
             "there is no chain 'ours', for a ledger to find; inst",
         ),
         (MockHarness(nowhere), "`fresh` raised ChainUnavailable: no route to host (check the connection"),
-        (changed(fresh=lambda: None), "`fresh` gives None, which is no connection to a contract; mend that first"),
+        (changed(fresh=lambda: None), "`fresh` gives None, which is no connection to a contract; fix that first"),
     ],
     ids=lambda part: part[:30] if isinstance(part, str) else "",
 )
@@ -273,7 +275,7 @@ def test_a_trial_leaves_no_connection_open(tmp_path: Path) -> None:
     OPENED.clear()
     harness = in_memory(tmp_path)
     harness.depth = 0
-    check(harness, "a batch pays once", "what was earned is paid", "each fact is told once", "what is final stays")
+    check(harness, "a batch pays once", "what was earned is paid", "each fact is reported once", "what is final stays")
 
     def fail(chain: Chain) -> None:
         raise RuntimeError("no blocks today")
@@ -311,9 +313,9 @@ def test_the_command_says_how_much_was_tried(capsys: Output) -> None:
         "harnesses:Good conforms in what was tried: 1 of 2 rules kept, 1 not tried",
     ]
     assert main(["harnesses:bad", "a batch pays once", "a number is absent at first"]) == 1
-    told = capsys.readouterr()
-    assert told.err.startswith("broken: a batch pays once: what receivers have")
-    assert told.out == "harnesses:bad does not conform: 1 of 2 rules kept, 1 broken\n"
+    reported = capsys.readouterr()
+    assert reported.err.startswith("broken: a batch pays once: what receivers have")
+    assert reported.out == "harnesses:bad does not conform: 1 of 2 rules kept, 1 broken\n"
 
 
 @pytest.mark.usefixtures("harnesses")
@@ -335,9 +337,9 @@ def test_the_command_says_how_much_was_tried(capsys: Output) -> None:
 )
 def test_the_command_says_what_it_cannot_do(arguments: list[str], said: str, capsys: Output) -> None:
     assert main(arguments) == 2
-    told = capsys.readouterr()
-    assert said in told.err
-    assert told.out == ""
+    reported = capsys.readouterr()
+    assert said in reported.err
+    assert reported.out == ""
 
 
 def test_a_module_that_cannot_be_imported_is_said_in_one_line(
@@ -355,9 +357,9 @@ def test_a_module_that_cannot_be_imported_is_said_in_one_line(
 
 def test_help_is_an_answer(capsys: Output) -> None:
     assert main(["--help"]) == 0
-    told = capsys.readouterr()
-    assert told.err == ""
-    assert [rule for rule in RULES if f"\n  {rule}\n" not in told.out] == []
+    reported = capsys.readouterr()
+    assert reported.err == ""
+    assert [rule for rule in RULES if f"\n  {rule}\n" not in reported.out] == []
 
 
 def test_tracebacks_are_shown_where_they_are_asked_for(harnesses: SimpleNamespace, capsys: Output) -> None:
@@ -410,7 +412,7 @@ def test_the_skeleton_in_the_readme_is_as_far_as_it_goes(skeleton: dict[str, Any
     """Its pure half conforms; its chain is not written yet, and the suite says so."""
     assert check(skeleton["harness"], *determinism.RULES) == []
     with pytest.raises(ConformanceError, match="it raised NotImplementedError"):
-        check(skeleton["harness"], "each fact is told once")
+        check(skeleton["harness"], "each fact is reported once")
 
 
 @in_checkout

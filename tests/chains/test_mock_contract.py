@@ -422,9 +422,23 @@ def test_a_root_from_before_the_request_pays_only_after_the_delay_and_with_no_ba
     two = batch(windowed, 2, {"alice": 40, "carol": 5}, {"bob": 10}, previous=windowed.find(1).digest)
     send(windowed, two)
     windowed.mine(1)
-    with pytest.raises(Reverted, match="ExitDelay"):
+    with pytest.raises(Reverted, match=r"BatchAwaitsExecution\(1\)"):
         windowed.exit("alice", "gold", "usd", *proof(one, "alice"))
     windowed.cancel(2, "no")
+    assert windowed.exit("alice", "gold", "usd", *proof(one, "alice")).amount == 70
+
+
+def test_a_batch_that_nobody_executes_keeps_no_money_after_two_delays_and_a_window(windowed):
+    two_buy(windowed)
+    one = batch(windowed, 1, {"alice": 30, "carol": 5}, {"bob": 35})
+    send(windowed, one)
+    finish_window(windowed, one)
+    requested = windowed.request_exit("alice", "gold").block
+    send(windowed, batch(windowed, 2, {"alice": 40, "carol": 5}, {"bob": 10}, previous=windowed.find(1).digest))
+    windowed.mine(requested + 2 * 5 + 3 - windowed.height - 2)
+    with pytest.raises(Reverted, match=r"BatchAwaitsExecution\(1\)"):
+        windowed.exit("alice", "gold", "usd", *proof(one, "alice"))
+    windowed.mine()
     assert windowed.exit("alice", "gold", "usd", *proof(one, "alice")).amount == 70
 
 
@@ -472,8 +486,12 @@ def test_an_exit_without_a_leaf_is_refuted_by_the_leaf(chain):
     for name in ("alice", "carol"):
         chain.request_exit(name, "gold")
     chain.mine(5)
+    with pytest.raises(Reverted, match="UnchargedNotClaimed"):
+        chain.refute(*proof(one, "alice"))
     for name in ("alice", "carol"):
         chain.exit(name, "gold", "usd")
+    with pytest.raises(Reverted, match="ProofInvalid"):
+        chain.refute(Leaf("alice", "gold", 31, 0), proof(one, "alice")[1])
     chain.refute(*proof(one, "alice"))
     with pytest.raises(Reverted, match="NothingRefuted"):
         chain.refute(*proof(one, "carol"))

@@ -3,7 +3,8 @@
 import pytest
 from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
-from settlement_honest import HonestSteps, the_last_customer_leaves, what_does_not_fit_is_in_the_next_batch
+from settlement_honest import HonestSteps
+from settlement_till import the_last_customer_leaves, what_does_not_fit_is_in_the_next_batch
 
 from chains.mock import MockChain
 from chains.mock.chain import Reverted

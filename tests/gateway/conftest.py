@@ -1,10 +1,11 @@
 """A shop whose log has one of everything that the reading commands show, and ways to run `tollbook` on it."""
 
 import json
+import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -32,6 +33,8 @@ SECOND = 1_000_000
 HOUR = 3600 * SECOND
 COIN = "eip155:8453/erc20:0xc0ffee"
 TOLLBOOK = str(Path(sys.executable).with_name("tollbook"))
+PATIENCE = 600
+"""Seconds until a process that hangs fails its test; a busy machine makes a healthy one take long, too."""
 
 
 class Clock:
@@ -89,10 +92,10 @@ def tollbook(capsys) -> Run:
 
 @pytest.fixture
 def process() -> Run:
-    """Run the command in a process of its own, its output piped."""
+    """Run the command in a process of its own, its output piped: only where the process itself is tested."""
 
     def run(*words: object, **options: Any) -> Answer:
-        done = subprocess.run([TOLLBOOK, *map(str, words)], capture_output=True, text=True, timeout=60, **options)
+        done = subprocess.run([TOLLBOOK, *map(str, words)], capture_output=True, text=True, timeout=PATIENCE, **options)
         return Answer(done.returncode, done.stdout, done.stderr)
 
     return run
@@ -187,3 +190,30 @@ def spoil() -> Callable[..., None]:
 def program() -> str:
     """The command as it is installed."""
     return TOLLBOOK
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., subprocess.Popen[Any]]]:
+    """Start a process that Ctrl-C ends, even if this test run ignores interrupts, as one in the background does."""
+    running: list[subprocess.Popen[Any]] = []
+
+    def begin(*words: object, **options: Any) -> subprocess.Popen[Any]:
+        pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        process = subprocess.Popen(
+            list(map(str, words)),
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            **pipes | options,
+        )
+        running.append(process)
+        return process
+
+    yield begin
+    for process in running:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture(scope="session")
+def patience() -> int:
+    """Seconds to wait for a process before it counts as hanging."""
+    return PATIENCE

@@ -207,15 +207,15 @@ def test_several_contracts_have_a_column(seller, tollbook):
     ]
 
 
-def test_it_changes_nothing_and_leaves_nothing(seller, process):
+def test_it_changes_nothing_and_leaves_nothing(seller, tollbook):
     seller.buys("alice")
     seller.use()
     seller.settle()
     before, files = seller.log.read_bytes(), sorted(seller.log.parent.iterdir())
-    assert process("batches", seller.log).code == 0
+    assert tollbook("batches", seller.log).code == 0
     assert (seller.log.read_bytes(), sorted(seller.log.parent.iterdir())) == (before, files)
     none = seller.log.with_name("none.db")
-    assert process("batches", none, "--json").error["code"] == "not_found"
+    assert tollbook("batches", none, "--json").error["code"] == "not_found"
     assert not none.exists()
 
 

@@ -43,21 +43,9 @@ def nothing_set(monkeypatch):
 
 
 @pytest.fixture
-def up(program):
+def up(start, program):
     """Start `chain up` in a process of its own."""
-    running = []
-
-    def start(*words):
-        process = subprocess.Popen(
-            [program, "chain", "up", "--port", "0", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        running.append(process)
-        return process
-
-    yield start
-    for process in running:
-        process.kill()
-        process.communicate()
+    return lambda *words: start(program, "chain", "up", "--port", "0", *words, text=True)
 
 
 def children(pid):
@@ -72,12 +60,9 @@ def answers(url):
         return asker.connect_ex((host, int(port))) == 0
 
 
-@pytest.mark.parametrize(("kind", "told"), [("anvil", signal.SIGTERM), ("eth-tester", signal.SIGINT)])
-def test_a_local_chain_has_all_that_is_told_and_ends_when_it_is_told_to(up, kind, told):
-    needs(kind)
-    process = up("--kind", kind, "--window", "60", "--json")
-    said = json.loads(process.stdout.readline())
-    assert (said["chain"], said["kind"], said["window"]) == (CHAIN, kind, 60)
+def has_all_that_is_told(said, kind, window):
+    """Check a chain against the JSON line of the process that runs it."""
+    assert (said["chain"], said["kind"], said["window"]) == (CHAIN, kind, window)
     with Node(said["url"]) as node:
         contract = SettlementContract(node, said["contract"])
         token = Token(node, said["token"].rpartition(":")[2])
@@ -86,20 +71,27 @@ def test_a_local_chain_has_all_that_is_told_and_ends_when_it_is_told_to(up, kind
         assert (contract.operator(), contract.guardian(), contract.challenge_window) == (
             people["operator"]["address"],
             people["guardian"]["address"],
-            60,
+            window,
         )
         for each in said["accounts"]:
             found = node.balance(each["address"]), token.balance(each["address"])
             assert found == (each["coins"], each["tokens"])
             assert each["coins"] > 9 * 10**21
         assert people["customer"]["tokens"] == 10**12
-    process.send_signal(told)
-    assert process.communicate(timeout=30) == ("", "")
+
+
+def test_a_local_chain_has_all_that_is_told_and_ends_on_sigterm(up, patience):
+    needs("anvil")
+    process = up("--kind", "anvil", "--window", "60", "--json")
+    said = json.loads(process.stdout.readline())
+    has_all_that_is_told(said, "anvil", 60)
+    process.send_signal(signal.SIGTERM)
+    assert process.communicate(timeout=patience) == ("", "")
     assert process.returncode == 0
     assert not answers(said["url"])
 
 
-def test_what_is_printed_says_that_keys_are_public_and_how_to_settle_there(up):
+def test_what_is_printed_says_that_keys_are_public_and_how_to_settle_there_and_ctrl_c_ends_it(up, patience):
     process = up("--kind", "eth-tester")
     lines = []
     while not (lines and lines[-1].startswith("Ctrl-C")):
@@ -109,18 +101,21 @@ def test_what_is_printed_says_that_keys_are_public_and_how_to_settle_there(up):
     assert f"  export TOLLBOOK_EVM_KEY={OPERATOR_KEY}" in lines
     settle = next(line for line in lines if line.startswith("  tollbook settle LOG --chain eip155:31337 --contract 0x"))
     assert settle.split()[-1] in page.split("window")[0]
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=patience) == ("", "")
+    assert process.returncode == 0
 
 
 OPERATOR_KEY = DEV_ACCOUNTS[0].key
 
 
-def test_a_port_that_is_taken_is_told_and_nothing_stays_behind(process):
+def test_a_port_that_is_taken_is_told_and_nothing_stays_behind(tollbook):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         for kind in KINDS if find_anvil() else KINDS[1:]:
             port = taken.getsockname()[1]
-            error = process("chain", "up", "--kind", kind, "--port", port, "--json").error
+            error = tollbook("chain", "up", "--kind", kind, "--port", port, "--json").error
             assert (error["code"], "did not start" in error["message"]) == ("io", True)
 
 
@@ -137,6 +132,7 @@ def test_what_was_earned_is_settled_there_with_the_lines_that_were_printed(up, t
     """A customer buys, the ledger charges, and `settle` pays the builder, beside the process that has the chain; as
     soon as the operator has the money for it."""
     said = json.loads(up("--kind", "eth-tester", "--json").stdout.readline())
+    has_all_that_is_told(said, "eth-tester", 0)
     builder, customer = (
         next(one for one in said["accounts"] if one["role"] == role) for role in ("builder", "customer")
     )
@@ -341,18 +337,24 @@ def test_a_node_that_does_not_answer_is_2(place, with_key, status, monkeypatch):
         assert status(None, "--json").error["code"] == "io"
 
 
-@pytest.mark.parametrize(
-    "words", [("up",), ("deploy", "--chain", CHAIN), ("status", "--chain", CHAIN, "--contract", "0x")]
-)
-def test_without_the_extra_it_says_what_to_install(words):
-    program = "import sys; sys.modules['web3'] = None; from gateway.cli.main import main; sys.exit(main())"
-    done = subprocess.run([sys.executable, "-c", program, "chain", *words], capture_output=True, text=True, timeout=60)
-    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
-    assert "need the package web3, which is not installed" in done.stderr
-    assert 'pip install "tollbook[evm]"' in done.stderr
+WITHOUT_WEB3 = """
+import json, sys
+sys.modules["web3"] = None
+from gateway.cli.main import main
+sys.exit({main(words) for words in json.loads(sys.argv[1])} != {2})
+"""
 
 
-def test_a_chain_that_dies_ends_the_command_with_an_error(up):
+def test_without_the_extra_it_says_what_to_install():
+    commands = [["up"], ["deploy", "--chain", CHAIN], ["status", "--chain", CHAIN, "--contract", "0x"]]
+    words = json.dumps([["chain", *command] for command in commands])
+    done = subprocess.run([sys.executable, "-c", WITHOUT_WEB3, words], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (0, "", 3)
+    assert done.stderr.count("need the package web3, which is not installed") == 3
+    assert done.stderr.count('pip install "tollbook[evm]"') == 3
+
+
+def test_a_chain_that_dies_ends_the_command_with_an_error(up, patience):
     needs("anvil")
     if not Path("/proc/self/task").exists():
         pytest.skip("the processes of a process are found on Linux alone")
@@ -361,7 +363,7 @@ def test_a_chain_that_dies_ends_the_command_with_an_error(up):
     (shell,) = children(process.pid)
     (anvil,) = children(shell)
     os.kill(anvil, signal.SIGKILL)
-    out, error = process.communicate(timeout=30)
+    out, error = process.communicate(timeout=patience)
     assert (process.returncode, out) == (2, "")
     assert "does not answer" in json.loads(error)["error"]["message"]
 

@@ -1,7 +1,6 @@
 """`tollbook copy`: a log whole, as of one moment, while others write to it; and what is said of copies that are not."""
 
 import os
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -174,16 +173,14 @@ sys.exit(cli.main(["copy", *sys.argv[1:]]))
 """
 
 
-def test_an_interrupted_command_exits_130_and_leaves_nothing(told, tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-c", STOPPED, told.log, tmp_path / "copy.db"], capture_output=True, text=True, check=False
-    )
-    assert (done.returncode, done.stdout, done.stderr) == (130, "", "tollbook: interrupted\n")
+def test_an_interrupted_command_exits_130_and_leaves_nothing(start, told, tmp_path, patience):
+    running = start(sys.executable, "-c", STOPPED, told.log, tmp_path / "copy.db", text=True)
+    out, error = running.communicate(timeout=patience)
+    assert (running.returncode, out, error) == (130, "", "tollbook: interrupted\n")
     assert os.listdir(tmp_path) == []
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_a_disk_that_is_full_leaves_nothing(told, tmp_path, process, program):
+def test_a_disk_that_is_full_leaves_nothing(told, tmp_path, program):
     done = subprocess.run(
         ["bash", "-c", f"ulimit -f 8; trap '' XFSZ; exec {program} copy {told.log} {tmp_path / 'copy.db'} --json"],
         capture_output=True,
@@ -210,9 +207,9 @@ READING = [("balance",), ("events",), ("export", "--to", "csv", "--out", "-"), (
 
 
 @pytest.mark.parametrize("words", READING, ids=" ".join)
-def test_a_command_that_reads_one_says_so_once_on_stderr(process, torn, words):
+def test_a_command_that_reads_one_says_so_once_on_stderr(tollbook, torn, words):
     command, *rest = words
-    done = process(command, torn, *rest)
+    done = tollbook(command, torn, *rest)
     assert done.code == 0
     [line] = done.err.splitlines()
     assert "write-ahead file is missing" in line
@@ -220,22 +217,22 @@ def test_a_command_that_reads_one_says_so_once_on_stderr(process, torn, words):
     assert line.startswith('{"warning":' if "--json" in words else "tollbook: warning: ")
 
 
-def test_a_command_that_writes_refuses_one(process, torn):
-    error = process("settle", torn, "--json").error
+def test_a_command_that_writes_refuses_one(tollbook, torn):
+    error = tollbook("settle", torn, "--json").error
     assert (error["code"], "tollbook copy" in error["hint"]) == ("bad_data", True)
 
 
-def test_it_is_copied_as_it_is_where_that_is_asked_for(process, torn, tmp_path):
-    error = process("copy", torn, tmp_path / "whole.db", "--json").error
+def test_it_is_copied_as_it_is_where_that_is_asked_for(tollbook, torn, tmp_path):
+    error = tollbook("copy", torn, tmp_path / "whole.db", "--json").error
     assert (error["code"], "--as-it-is" in error["hint"]) == ("bad_data", True)
-    assert process("copy", torn, tmp_path / "whole.db", "--as-it-is").code == 0
-    assert process("settle", tmp_path / "whole.db").code == 0
+    assert tollbook("copy", torn, tmp_path / "whole.db", "--as-it-is").code == 0
+    assert tollbook("settle", tmp_path / "whole.db").code == 0
     with pytest.raises(Damaged):
         Ledger.open(torn)
 
 
-def test_the_audit_of_one_has_a_finding(process, torn):
-    done = process("audit", torn, "--json")
+def test_the_audit_of_one_has_a_finding(tollbook, torn):
+    done = tollbook("audit", torn, "--json")
     assert (done.code, done.json["verdict"]) == (1, "findings")
     assert "tollbook copy" in done.json["findings"][0]["message"]
 

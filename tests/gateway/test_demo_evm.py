@@ -13,9 +13,10 @@ from shares_left import left_by_floors
 from chains import leaf_file
 from chains.evm import addresses
 from chains.evm.local.anvil import INSTALL, find_anvil
+from gateway.cli import render
 from gateway.cli.main import main
 from gateway.cli.settlement_tables import short
-from gateway.demo import Summary, run
+from gateway.demo import Summary, run, show
 from gateway.demo.summary import OnChain
 from ledger.errors import ChainUnavailable
 from ledger.events import EscrowFunding, Frozen, Purchased, SettlementConfirmed, Withdrawn
@@ -30,9 +31,17 @@ KINDS = [
 
 
 @pytest.fixture(scope="module", params=KINDS)
-def told(request, tmp_path_factory) -> Summary:
+def told_with_progress(request, tmp_path_factory) -> tuple[Summary, list[tuple[str, int, int]]]:
+    """One run for all tests of a kind of chain."""
+    progress: list[tuple[str, int, int]] = []
     db = tmp_path_factory.mktemp("evm") / "demo.db"
-    return run(chain=request.param, requests=250, subscribers=8, db=db)
+    summary = run(chain=request.param, requests=250, subscribers=8, db=db, progress=lambda *news: progress.append(news))
+    return summary, progress
+
+
+@pytest.fixture
+def told(told_with_progress) -> Summary:
+    return told_with_progress[0]
 
 
 @pytest.fixture
@@ -104,17 +113,27 @@ def test_who_is_who_is_told(told, onchain):
     assert set(told.receivers[onchain.asset]) <= set(onchain.names)
 
 
-def test_it_is_shown_and_goes_as_json(tmp_path, capsys):
-    words = ["demo", "--chain", "eth-tester", "--requests", "60", "--subscribers", "4"]
-    assert main([*words, "--db", str(tmp_path / "one.db")]) == 0
+def test_it_is_shown(told, onchain, capsys):
+    show(told, render.console())
     shown = capsys.readouterr().out
-    for part in ("settled on eip155:31337", "TUSD", "paid to acme", "gas on eth-tester", "in place of one transfer"):
+    for part in ("settled on eip155:31337", "TUSD", "paid to acme", "in place of one transfer"):
         assert part in shown
+    assert f"gas on {onchain.kind}" in shown
     assert "events, held to the chain" in shown
-    assert main([*words, "--db", str(tmp_path / "two.db"), "--json"]) == 0
+
+
+def test_it_goes_as_json(told, capsys):
+    render.json(told)
     answer = json.loads(capsys.readouterr().out)
     assert answer["chain"] == "eip155:31337"
     assert answer["onchain"]["gas"]["batches"] == answer["batches"]
+
+
+@pytest.mark.sweep
+def test_the_command_runs_it(tmp_path, capsys):
+    words = ["demo", "--chain", "eth-tester", "--requests", "60", "--subscribers", "4"]
+    assert main([*words, "--db", str(tmp_path / "one.db")]) == 0
+    assert "gas on eth-tester" in capsys.readouterr().out
 
 
 def test_the_batches_of_its_log_are_shown_with_a_line_for_each_receiver(told, onchain, capsys):
@@ -159,14 +178,7 @@ def test_without_the_extra_it_says_what_to_install_and_leaves_no_file(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_progress_tells_of_the_chain_first(tmp_path):
-    told: list[tuple[str, int, int]] = []
-    run(
-        chain="eth-tester",
-        requests=20,
-        subscribers=2,
-        db=tmp_path / "demo.db",
-        progress=lambda *news: told.append(news),
-    )
-    assert told[:2] == [("chain", 0, 0), ("chain", 1, 1)]
-    assert [phase for phase, _, _ in told] == sorted((phase for phase, _, _ in told), key=PHASES.index)
+def test_progress_reports_the_chain_first(told_with_progress):
+    _, progress = told_with_progress
+    assert progress[:2] == [("chain", 0, 0), ("chain", 1, 1)]
+    assert [phase for phase, _, _ in progress] == sorted((phase for phase, _, _ in progress), key=PHASES.index)

@@ -24,6 +24,7 @@ def published(name: str) -> Path:
     return path
 
 
+@pytest.mark.sweep
 def test_the_azure_trace_ends_with_a_clean_audit(tmp_path):
     summary = run(trace=published("azure_llm_conv_2023.csv"), db=tmp_path / "demo.db")
     assert summary.source.kind == "azure"
@@ -44,6 +45,7 @@ def test_the_first_part_of_the_azure_trace_gives_the_same_head_twice(tmp_path):
     once, again = (run(trace=trace, db=tmp_path / f"{name}.db") for name in ("once", "again"))
     assert once.head == again.head
     assert once.requests.refused > 0
+    assert once.audit.verdict == "clean"
 
 
 def test_the_customers_of_servegen_end_with_a_clean_audit(tmp_path):

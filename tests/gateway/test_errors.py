@@ -55,7 +55,7 @@ def overwritten(log):
     ],
 )
 def test_each_error_has_its_code_and_says_what_to_do(tollbook, shop, tmp_path, monkeypatch, code, words):
-    monkeypatch.setitem(sys.modules, "gateway.demo.evm_till", None)  # as where the packages of EVM chains are missing
+    monkeypatch.setitem(sys.modules, "gateway.demo.evm_escrow", None)  # as where the packages of EVM chains are missing
     (tmp_path / "trace.csv").write_text("timestamp,input_tokens\n2023-11-16T18:00:00Z,many\n")
     (tmp_path / "empty").touch()
     places = {"log": shop.log, "folder": tmp_path, "trace": tmp_path / "trace.csv", "empty": tmp_path / "empty"}
@@ -137,10 +137,10 @@ def test_every_code_of_the_tree_of_errors_is_the_contracts():
     assert {kind.code for kind in family(LedgerError)} <= CODES
 
 
-def test_the_traceback_is_for_those_who_ask(process, tmp_path, monkeypatch):
-    quiet = process("balance", tmp_path / "none.db")
+def test_the_traceback_is_for_those_who_ask(tollbook, tmp_path, monkeypatch):
+    quiet = tollbook("balance", tmp_path / "none.db")
     monkeypatch.setenv("TOLLBOOK_DEBUG", "1")
-    loud = process("balance", tmp_path / "none.db")
+    loud = tollbook("balance", tmp_path / "none.db")
     assert "Traceback" not in quiet.err
     assert loud.err.startswith("Traceback")
     assert loud.err.splitlines()[-1] == quiet.err.strip()

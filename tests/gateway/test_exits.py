@@ -3,50 +3,57 @@
 import os
 import signal
 import subprocess
-import time
+import sys
 
 import pytest
-
-
-def start(program, *words, **options):
-    return subprocess.Popen([program, *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
 
 
 @pytest.mark.smoke
 def test_done_is_0_and_could_not_run_is_2(process, told, tmp_path):
     assert process("balance", told.log).code == 0
     assert process("balance", tmp_path / "none.db").code == 2
-    assert process("balance").code == 2
 
 
-def test_interrupted_is_130_even_where_nobody_reads_on(program, long_log):
-    with start(program, "events", long_log, "--json") as running:
-        running.stdout.readline()
-        running.send_signal(signal.SIGINT)
-        assert running.wait(timeout=30) == 130
-        assert running.stderr.read() == b""
+def test_interrupted_is_130_even_where_nobody_reads_on(start, program, long_log, patience):
+    running = start(program, "events", long_log, "--json")
+    running.stdout.readline()
+    running.send_signal(signal.SIGINT)
+    assert running.wait(timeout=patience) == 130
+    assert running.stderr.read() == b""
 
 
-def test_an_interrupted_export_leaves_no_file(program, long_log, tmp_path):
-    out = tmp_path / "out.csv"
-    with start(program, "export", long_log, "--to", "csv", "--out", out) as running:
-        while not (tmp_path / "out.csv.part").exists():
-            assert running.poll() is None
-            time.sleep(0.005)
-        running.send_signal(signal.SIGINT)
-        assert running.wait(timeout=30) == 130
-        assert running.stderr.read() == b"tollbook: interrupted\n"
+INTERRUPTED = """
+import signal, sys
+from gateway.cli.main import main
+
+def interrupt(event, arguments):
+    if event == sys.argv[1] and str(arguments[0]).endswith(".part"):
+        signal.raise_signal(signal.SIGINT)
+
+sys.addaudithook(interrupt)
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+@pytest.mark.parametrize("moment", ["open", "os.rename"])
+def test_an_interrupted_export_leaves_no_file(start, told, tmp_path, patience, moment):
+    """The interrupt comes just before the file beside the export is made, or is given its name."""
+    words = ("export", told.log, "--to", "csv", "--out", tmp_path / "out.csv")
+    running = start(sys.executable, "-c", INTERRUPTED, moment, *words)
+    out, error = running.communicate(timeout=patience)
+    assert (running.returncode, out, error) == (130, b"", b"tollbook: interrupted\n")
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("words", [("events",), ("events", "--json"), ("export", "--to", "csv", "--out", "-")])
-def test_a_broken_pipe_is_141_and_silent(program, long_log, words):
+def test_a_broken_pipe_is_141_and_silent(start, program, long_log, patience, words):
     command, *rest = words
-    with start(program, command, long_log, *rest) as running:
-        assert running.stdout.readline()
-        running.stdout.close()
-        assert running.wait(timeout=30) == 141
-        assert running.stderr.read() == b""
+    running = start(program, command, long_log, *rest)
+    assert running.stdout.readline()
+    running.stdout.close()
+    running.stdout = None
+    assert running.wait(timeout=patience) == 141
+    assert running.stderr.read() == b""
 
 
 def test_a_pipe_that_broke_before_the_first_byte_is_141_too(program, told):
@@ -77,7 +84,7 @@ def test_closed_streams_are_no_reason_to_fail(program, told):
     assert done.returncode == 0
 
 
-def test_a_bad_answer_is_1(process, shop, spoil):
+def test_a_bad_answer_is_1(tollbook, shop, spoil):
     spoil(shop.log, '"usage":{"input_tokens":12345}', '"usage":{"input_tokens":22345}', mend=True)
-    assert process("explain", shop.log, shop.seq["direct"]).code == 1
-    assert process("audit", shop.log).code == 1
+    assert tollbook("explain", shop.log, shop.seq["direct"]).code == 1
+    assert tollbook("audit", shop.log).code == 1

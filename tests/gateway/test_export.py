@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import subprocess
 
 import pytest
 
@@ -30,12 +31,10 @@ def test_stdout_has_only_the_data(tollbook, told):
     assert done.out.count("\n") == 21
 
 
-def test_a_file_and_stdout_have_the_same_bytes(process, program, told, tmp_path):
-    import subprocess
-
+def test_a_file_and_stdout_have_the_same_bytes(tollbook, program, told, tmp_path):
     for form in ("csv", "ndjson"):
         out = tmp_path / form
-        assert process("export", told.log, "--to", form, "--out", out).code == 0
+        assert tollbook("export", told.log, "--to", form, "--out", out).code == 0
         words = [program, "export", str(told.log), "--to", form, "--out", "-"]
         assert subprocess.run(words, capture_output=True, check=True).stdout == out.read_bytes()
 
@@ -92,3 +91,26 @@ def test_a_spreadsheet_gets_names_that_are_no_formulas_and_the_same_numbers(toll
 def test_a_spreadsheets_form_is_for_csv(tollbook, told):
     error = tollbook("export", told.log, "--to", "ndjson", "--out", "-", "--for-spreadsheet", "--json").error
     assert error["code"] == "usage"
+
+
+def test_an_sqlite_file_has_the_balances_that_balance_says(tollbook, told, tmp_path):
+    import sqlite3
+    from contextlib import closing
+
+    answer = tollbook("export", told.log, "--to", "sqlite", "--out", tmp_path / "out.db", "--json").json
+    assert list(answer) == ["log", "format", "file", "events", "head"]
+    assert (answer["format"], answer["events"]) == ("sqlite", 20)
+    accounts = tollbook("balance", told.log, "--json").json["accounts"]
+    places = ("issued", "available", "held", "spent", "lapsed", "withdrawn", "debt", "open_requests")
+    with closing(sqlite3.connect(tmp_path / "out.db")) as exported:
+        tables = {name for (name,) in exported.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        assert {"events", "accounts", "plans", "agents", "balances"} <= tables
+        sums = exported.execute(f"SELECT {', '.join(f'sum({place})' for place in places)} FROM balances").fetchone()
+    assert sums == tuple(sum(account[place] for account in accounts) for place in places)
+
+
+def test_an_sqlite_file_is_a_new_file(tollbook, told, tmp_path):
+    assert tollbook("export", told.log, "--to", "sqlite", "--out", "-", "--json").error["code"] == "usage"
+    (tmp_path / "out.db").write_text("mine")
+    error = tollbook("export", told.log, "--to", "sqlite", "--out", tmp_path / "out.db", "--json").error
+    assert error["code"] == "exists"

@@ -68,9 +68,11 @@ def test_the_version_is_the_distributions(tollbook):
 @pytest.mark.parametrize(
     "words", [("balance",), ("statement", "--subscriber", "alice", "--plan", "pro"), ("events",), ("explain", "12")]
 )
-def test_piped_output_has_no_escapes_whatever_the_environment_wants(process, told, words):
+def test_piped_output_has_no_escapes_whatever_the_environment_wants(tollbook, told, monkeypatch, words):
     command, *rest = words
-    done = process(command, told.log, *rest, env={**os.environ, "FORCE_COLOR": "1", "TERM": "xterm-256color"})
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    done = tollbook(command, told.log, *rest)
     assert done.code == 0
     assert "\x1b" not in done.out
 
@@ -99,6 +101,6 @@ def test_a_terminal_gets_a_table_and_no_colour_where_none_is_wanted(program, tol
     assert not re.search(r"\x1b\[[0-9;]*3[0-9]m", on_a_terminal(program, "balance", told.log, NO_COLOR="1"))
 
 
-def test_json_is_the_same_on_a_terminal(program, process, told):
+def test_json_is_the_same_on_a_terminal(program, tollbook, told):
     shown = on_a_terminal(program, "balance", told.log, "--json")
-    assert shown.replace("\r\n", "\n") == process("balance", told.log, "--json").out
+    assert shown.replace("\r\n", "\n") == tollbook("balance", told.log, "--json").out

@@ -16,10 +16,10 @@ READING = [
 
 
 @pytest.mark.parametrize("words", READING, ids=lambda words: words[0])
-def test_a_reading_leaves_the_folder_as_it_was(process, shop, words):
+def test_a_reading_leaves_the_folder_as_it_was(tollbook, shop, words):
     before = shop.log.read_bytes()
     command, *rest = words
-    assert process(command, shop.log, *rest).code == 0
+    assert tollbook(command, shop.log, *rest).code == 0
     assert shop.log.read_bytes() == before
     assert list(shop.log.parent.iterdir()) == [shop.log]
 

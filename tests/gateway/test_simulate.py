@@ -7,7 +7,6 @@ import pytest
 
 from ledger import Ledger
 from ledger.errors import NotWritten
-from ledger.log import encode_commit
 from replay.simulator import KINDS
 from replay.simulator import run as runs
 
@@ -51,11 +50,11 @@ def hopes(monkeypatch: pytest.MonkeyPatch) -> None:
     """An engine that takes an append that failed for one that was done."""
 
     class Hopes(Ledger):
-        def _append(self, at, events):
+        def _append(self, commit, events):
             try:
-                super()._append(at, events)
+                super()._append(commit, events)
             except NotWritten:
-                self._fold(encode_commit(self._head, at, list(events)), events)
+                self._fold(commit, events)
 
     monkeypatch.setattr(runs, "Ledger", Hopes)
 

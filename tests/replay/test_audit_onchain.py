@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import msgspec
 import pytest
-from every_way import audit
+from every_way import audit, in_this_process
 from msgspec.structs import replace
 from settled_shop import SettledShop, changed, copied, tell
 
@@ -33,7 +33,7 @@ from ledger.plugins import contract_of
 from ledger.settlement.messages import Found
 from replay import Finding, Report
 from replay.audit import onchain
-from replay.audit.rows import FileRows
+from replay.audit.file_rows import FileRows
 
 BATCH, PURCHASE, PAYOUT, ESCROW = onchain.KINDS
 
@@ -69,6 +69,8 @@ def differences(shop: SettledShop, chain: Any = None) -> list[tuple[str, str]]:
 def test_a_log_and_its_chain_agree_in_whatever_way_they_are_audited(shop: SettledShop) -> None:
     report = audit(shop.log, chains=[shop.chain])
     assert report.findings == ()
+    with in_this_process():
+        assert replay.audit(shop.log, chains=[shop.chain], processes=2) == report
     checked = {check.name: check.checked for check in report.checks}
     # 9 numbers; 4 final purchases, a request and an exit; acme in two assets and the fee in one; two assets
     assert [checked[kind] for kind in onchain.KINDS] == [9, 6, 3, 2]

@@ -42,8 +42,8 @@ from ledger.stores.sqlite import SQLiteStore
 from replay import audit
 from replay.audit import parallel
 from replay.audit.auditor import Auditor
+from replay.audit.file_rows import FileRows
 from replay.audit.parallel import ProcessDied, processes_for
-from replay.audit.rows import FileRows
 
 SECOND = 1_000_000
 BEGIN = 1_701_388_680 * SECOND

@@ -13,7 +13,7 @@ import pytest
 from every_way import audit
 from msgspec.structs import replace
 
-import ledger.reducers as reducers
+import ledger.reducers.purchases as purchase_reducers
 import ledger.settlement.decide as decisions
 import ledger.settlement.netting as settling
 from ledger import (
@@ -783,7 +783,7 @@ def forgets_attempts(monkeypatch: Any) -> None:
 
 
 def forgets_unpaid(monkeypatch: Any) -> None:
-    monkeypatch.setattr(reducers, "_keep_unpaid", lambda account, escrow, change: None)
+    monkeypatch.setattr(purchase_reducers, "_keep_unpaid", lambda account, escrow, change: None)
 
 
 @pytest.mark.parametrize(

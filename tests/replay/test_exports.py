@@ -9,7 +9,8 @@ import pytest
 from ledger import Charge, CreatePlan, Give, Ledger, Purchase, Reverse, Withdraw
 from ledger.errors import AlreadyExists, Damaged
 from ledger.events import decode_one
-from replay.reports.exports import COLUMNS, export
+from replay.reports.event_rows import COLUMNS
+from replay.reports.exports import export
 
 SUBSCRIBER = 'al"ice,\r\n=1+1;\u2028é'
 

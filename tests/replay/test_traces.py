@@ -220,7 +220,7 @@ def test_times_subscribers_and_models_have_other_common_names_too(file, header):
 )
 def test_two_columns_that_come_to_the_same_are_an_error_that_names_both(file, pair):
     header = ",".join(dict.fromkeys(("timestamp", *pair)))
-    with pytest.raises(BadData, match="come to the same") as raised:
+    with pytest.raises(BadData, match="mean the same") as raised:
         read(file(header.encode() + b"\n"))
     assert all(f"'{name}'" in str(raised.value) for name in pair)
     assert raised.value.line == 1
@@ -347,7 +347,7 @@ BAD_LINES = {
     "true": (b'{"timestamp": "2026-01-25", "input_tokens": true}', "is not a whole number"),
     "a list": (b'{"timestamp": "2026-01-25", "input_tokens": [5]}', "is not a whole number"),
     "a name that is a list": (b'{"timestamp": "2026-01-25", "model": ["m"]}', "in 'model' is no name"),
-    "two names for one": (b'{"timestamp": "2026-01-25", "input_tokens": 5, "prompt_tokens": 5}', "come to the same"),
+    "two names for one": (b'{"timestamp": "2026-01-25", "input_tokens": 5, "prompt_tokens": 5}', "mean the same"),
     "a nest": (b'{"timestamp": ' + b"[" * 30_000, "not valid JSON"),
     "latin-1": ('{"timestamp": "Zoë"}'.encode("latin-1"), "is not UTF-8 text"),
     "spaces": (b"   ", "only spaces"),

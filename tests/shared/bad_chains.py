@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from copy import copy
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from msgspec.structs import replace
 
-from chains.leaves import keccak, leaf_hash
-from chains.merkle import Tree
 from chains.mock import MockChain, MockPlugin, transactions
 from chains.testing.mock_harness import MockHarness
-from ledger import ContractRef
 from ledger.errors import ChainUnavailable
-from ledger.events import Share
 from ledger.settlement.messages import (
     Attempt,
     Batch,
     ChainFact,
-    Commitment,
-    ExitPaid,
     Found,
-    PurchaseMade,
     Standing,
 )
 
@@ -54,6 +47,31 @@ class Bad(MockChain):
         call = transactions.read(raw).call
         for payout in call.payouts if isinstance(call, transactions.Commit) else ():
             self.extra[payout.receiver] = self.extra.get(payout.receiver, 0) + payout.amount
+
+
+class Tells(Bad):
+    """What is planted in a scan."""
+
+    def facts(self, after: int = 0, confirmations: int | None = None) -> Iterable[ChainFact]:
+        return self.reported(list(super().facts(after, confirmations)))
+
+    def reported(self, facts: list[ChainFact]) -> list[ChainFact]:
+        return facts
+
+
+class BadPlugin(MockPlugin):
+    breaks: ClassVar[dict[str, str]] = {}
+
+
+def harness_of(kind: type[Bad] | type[BadPlugin]) -> MockHarness:
+    """The harness on which a bad chain or a bad plugin is tried."""
+    if issubclass(kind, BadPlugin):
+        harness = MockHarness()
+        harness.plugin = kind()
+        return harness
+    harness = MockHarness(kind, lambda chain: chain.twin() if isinstance(chain, Bad) else chain, window=kind.window)
+    harness.namesake = lambda chain: chain.namesake(harness.elsewhere.chain)
+    return harness
 
 
 # -- money -------------------------------------------------------------------------------------------------------------
@@ -188,7 +206,7 @@ class CallsEveryBlockFinal(Bad):
 
 class FindsAnotherDigest(Bad):
     breaks: ClassVar = {
-        "the chain has what was sealed": "digest and data hash of the executed batch: ('0xeeee",
+        "the chain has what was committed to": "digest and data hash of the executed batch: ('0xeeee",
         "a number is taken once": "stage and digest of the first one: ('executed', '0xeeee",
     }
 
@@ -198,7 +216,7 @@ class FindsAnotherDigest(Bad):
 
 
 class FindsAnotherRoot(Bad):
-    breaks: ClassVar = {"a root that is told is the sealed one": "the root of the executed batch is '0xeeee"}
+    breaks: ClassVar = {"a reported root is the committed one": "the root of the executed batch is '0xeeee"}
 
     def find(self, number: int) -> Found:
         found = super().find(number)
@@ -380,276 +398,3 @@ class PublishesItsOwnSpelling(Bad):
     def published(self, number: int) -> bytes | None:
         data = super().published(number)
         return data and data.replace(b": ", b":")
-
-
-# -- facts -------------------------------------------------------------------------------------------------------------
-
-
-class Tells(Bad):
-    """What is planted in a scan."""
-
-    def facts(self, after: int = 0, confirmations: int | None = None) -> Iterable[ChainFact]:
-        return self.told(list(super().facts(after, confirmations)))
-
-    def told(self, facts: list[ChainFact]) -> list[ChainFact]:
-        return facts
-
-
-class ForgetsAFact(Tells):
-    """An account that buys again is not heard of."""
-
-    breaks: ClassVar = {
-        "each fact is told once": "['purchase-4'] never told; what is told is ['purchase-1', 'purchase-2',"
-    }
-
-    def told(self, facts: list[ChainFact]) -> list[ChainFact]:
-        first = {(fact.subscriber, fact.plan, type(fact)): fact.id for fact in reversed(facts)}
-        return [fact for fact in facts if fact.id in first.values()]
-
-
-class TellsAFactTwice(Tells):
-    breaks: ClassVar = {
-        "each fact is told once": "['purchase-1'] told more than once",
-        "a request to leave is told once": "two facts have one id: ['purchase-1', 'purchase-1',",
-    }
-
-    def told(self, facts: list[ChainFact]) -> list[ChainFact]:
-        return facts[:1] + facts
-
-
-class GivesNewIds(Tells):
-    breaks: ClassVar = {
-        "each fact is told once": "purchase-1 of scan 2",
-        "facts are the same for all": "what a second scan tells: [PurchaseMade(id='purchase-1 of scan 2'",
-    }
-
-    def told(self, facts: list[ChainFact]) -> list[ChainFact]:
-        self.sent["scans"] = self.sent.get("scans", 0) + 1
-        return [replace(fact, id=f"{fact.id} of scan {self.sent['scans']}") for fact in facts]
-
-
-class NamesFactsByBlock(Tells):
-    """A re-organisation that moves a purchase gives it another id."""
-
-    breaks: ClassVar = {"ids survive a re-organisation": "after a re-organisation ['block-1', 'block-"}
-
-    def told(self, facts: list[ChainFact]) -> list[ChainFact]:
-        return [replace(fact, id=f"block-{fact.block}") for fact in facts]
-
-    def purchase(self, *arguments: Any, **named: Any) -> PurchaseMade:
-        made = super().purchase(*arguments, **named)
-        return replace(made, id=f"block-{made.block}")
-
-
-class RemembersWhatIsGone(Tells):
-    """What it has told once it tells for ever, whatever a re-organisation took away."""
-
-    breaks: ClassVar = {
-        "what was granted early can be taken back": "taken one of the two purchases away: 200, not 100",
-        "ids survive a re-organisation": "what is told after a re-organisation to who was there: [",
-    }
-
-    def twin(self) -> MockChain:
-        other = copy(self)
-        other.known = {}
-        return other
-
-    def told(self, facts: list[ChainFact]) -> list[ChainFact]:
-        self.known = getattr(self, "known", {}) | {fact.id: fact for fact in facts}
-        return sorted(self.known.values(), key=lambda fact: fact.block)
-
-
-class ReordersFacts(Tells):
-    breaks: ClassVar = {"facts come in the chain's order": "the order of purchases: ['purchase-4',"}
-
-    def told(self, facts: list[ChainFact]) -> list[ChainFact]:
-        return facts[::-1]
-
-
-class RoundsAmounts(Tells):
-    breaks: ClassVar = {
-        "facts are exact": "the shares of the purchase purchase-3: {'seller': 5021681388309344611068631538566133132881",
-    }
-
-    def told(self, facts: list[ChainFact]) -> list[ChainFact]:
-        def rounded(shares: tuple[Share, ...]) -> tuple[Share, ...]:
-            return tuple(Share(share.receiver, int(float(share.amount))) for share in shares)
-
-        return [
-            replace(fact, shares=rounded(fact.shares)) if isinstance(fact, PurchaseMade) else fact for fact in facts
-        ]
-
-
-class PaysLeaversLess(Tells):
-    breaks: ClassVar = {
-        "a subscriber leaves by proof": "the exits that were paid: [('alice', 'small', 'USD', 799)], not",
-        "who leaves has the rest": "what the subscriber leaves with: [799], not [800]",
-    }
-
-    def told(self, facts: list[ChainFact]) -> list[ChainFact]:
-        return [replace(fact, amount=fact.amount - 1) if isinstance(fact, ExitPaid) else fact for fact in facts]
-
-
-class TellsTheBlockItself(Bad):
-    breaks: ClassVar = {"facts begin after any block": "what is told after block 1: ['purchase-1', 'purchase-2'"}
-
-    def facts(self, after: int = 0, confirmations: int | None = None) -> Iterable[ChainFact]:
-        return super().facts(max(after - 1, 0), confirmations)
-
-
-class DoesNotWait(Bad):
-    breaks: ClassVar = {
-        "facts wait until they are final": "without confirmations ['purchase-2'] are told, in block 3; final is 2"
-    }
-
-    def facts(self, after: int = 0, confirmations: int | None = None) -> Iterable[ChainFact]:
-        return super().facts(after, confirmations or 0)
-
-
-class WaitsTooLong(Bad):
-    breaks: ClassVar = {
-        "confirmations are counted": "block 1 is not told when 1 confirmations are asked for, and there is block 2"
-    }
-
-    def facts(self, after: int = 0, confirmations: int | None = None) -> Iterable[ChainFact]:
-        return super().facts(after, confirmations and confirmations + 1)
-
-
-class WaitsTooShort(Bad):
-    breaks: ClassVar = {
-        "confirmations are counted": "block 2 is told when 1 confirmations are asked for, and there is no block 3 yet"
-    }
-
-    def facts(self, after: int = 0, confirmations: int | None = None) -> Iterable[ChainFact]:
-        return super().facts(after, confirmations and confirmations - 1)
-
-
-# -- what it is asked --------------------------------------------------------------------------------------------------
-
-
-class GivesAccessForEver(Bad):
-    breaks: ClassVar = {"access follows purchases": "access of a subscriber who has asked to leave: True, not False"}
-
-    def access(self, subscriber: str, plan: str) -> bool:
-        return (subscriber, plan) in self._node.state.buyers
-
-
-class DoesNotPause(Bad):
-    breaks: ClassVar = {"a pause makes progress": "after 3 pauses a purchase is not final"}
-
-    def pause(self) -> None:
-        pass
-
-
-class ClosesOnce(Bad):
-    breaks: ClassVar = {"a chain closes twice": "it raised RuntimeError: closed already"}
-
-    def close(self) -> None:
-        if self.sent.get("closed"):
-            raise RuntimeError("closed already")
-        self.sent["closed"] = 1
-        super().close()
-
-
-class StaysOpen(Bad):
-    breaks: ClassVar = {"a closed chain says so": "`facts` still works"}
-
-    def close(self) -> None:
-        pass
-
-
-class RaisesItsOwnErrors(Bad):
-    breaks: ClassVar = {
-        "a closed chain says so": "`find` raises OSError, not ChainUnavailable: ",
-        "a chain that is cut off says so": "`find` raises OSError, not ChainUnavailable, while the chain cannot be",
-    }
-
-    def find(self, number: int) -> Found:
-        try:
-            return super().find(number)
-        except ChainUnavailable as error:
-            raise OSError(str(error)) from error
-
-
-# -- the pure half -----------------------------------------------------------------------------------------------------
-
-
-class BadPlugin(MockPlugin):
-    breaks: ClassVar[dict[str, str]] = {}
-
-
-class IgnoresPayouts(BadPlugin):
-    breaks: ClassVar = {
-        "a digest covers every field": "a batch with other payouts (()) has the same digest",
-        "a data hash is the leaf file's": "the data hash: '0x",
-    }
-
-    def commitment(self, batch: Batch) -> Commitment:
-        return super().commitment(replace(batch, payouts=()))
-
-
-class SealsAnew(BadPlugin):
-    breaks: ClassVar = {"a seal follows from its batch": "the seal of the same batch: Commitment("}
-
-    def __init__(self) -> None:
-        self.sealed = 0
-
-    def commitment(self, batch: Batch) -> Commitment:
-        self.sealed += 1
-        return replace(super().commitment(batch), digest=f"0x{self.sealed:064x}")
-
-
-class HashesLeavesOnce(BadPlugin):
-    breaks: ClassVar = {"a root is OpenZeppelin's": "the root of 1 leaves: '0x"}
-
-    def commitment(self, batch: Batch) -> Commitment:
-        tree = Tree(keccak(leaf_hash(leaf, self.leaf_types)) for leaf in batch.leaves)
-        return replace(super().commitment(batch), root=f"0x{tree.root.hex()}")
-
-
-class SealsAnything(BadPlugin):
-    breaks: ClassVar = {"a seal refuses bad leaves": "a batch with leaves that are not sorted is sealed"}
-
-    def commitment(self, batch: Batch) -> Commitment:
-        return super().commitment(
-            replace(batch, leaves=tuple(sorted(batch.leaves, key=lambda leaf: (leaf.subscriber, leaf.plan))))
-        )
-
-
-class ChecksNothing(BadPlugin):
-    breaks: ClassVar = {"check refuses what no leaf can name": "check lets '\\ud800' on 'small' pass"}
-
-    def check(self, subscriber: str, plan: str) -> None:
-        pass
-
-
-class ChecksNoMoney(BadPlugin):
-    breaks: ClassVar = {
-        "check_money refuses what no batch can pay": "check_money lets 1 'USD' for '\\ud800' pass, and no batch can"
-    }
-
-    def check_money(self, contract_ref: ContractRef, asset: str, shares: Mapping[str, int]) -> None:
-        pass
-
-
-class SaysTooLargePayouts(BadPlugin):
-    """Its batches have 64 bits for a payout, and it does not say so."""
-
-    breaks: ClassVar = {"a batch can pay the most that is said": f"a payout of {2**255 - 1} cannot be sealed, though"}
-
-    def commitment(self, batch: Batch) -> Commitment:
-        for payout in batch.payouts:
-            if abs(payout.amount) >= 2**63:
-                raise ValueError("int too big")
-        return super().commitment(batch)
-
-
-def harness_of(kind: type[Bad] | type[BadPlugin]) -> MockHarness:
-    """The harness on which a bad chain or a bad plugin is tried."""
-    if issubclass(kind, BadPlugin):
-        harness = MockHarness()
-        harness.plugin = kind()
-        return harness
-    harness = MockHarness(kind, lambda chain: chain.twin() if isinstance(chain, Bad) else chain, window=kind.window)
-    harness.namesake = lambda chain: chain.namesake(harness.elsewhere.chain)
-    return harness

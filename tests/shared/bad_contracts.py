@@ -4,25 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from copy import copy
 from typing import Any, ClassVar
 
-from bad_chains import Bad, BadPlugin, Tells
-from msgspec.structs import replace
+from bad_chains import Bad, Tells
 
-from chains.leaves import keccak
-from chains.mock import MockChain, Reverted
+from chains.mock import Reverted
 from chains.proofs import verify
-from ledger.errors import ChainUnavailable
 from ledger.events import Leaf
 from ledger.settlement.messages import (
     Attempt,
     Batch,
     ChainFact,
-    Commitment,
     ExitPaid,
     ExitRequested,
-    Found,
     PurchaseMade,
 )
 
@@ -168,8 +162,8 @@ class TellsHoldingsAsEscrow(Bad):
     """What moved to dues is still counted."""
 
     breaks: ClassVar = {
-        "the escrow is told": "the escrow after a payout of 900: 2000, not 1100",
-        "what was claimed is told": "the escrow after a claim: 1700, not 2000",
+        "the escrow is reported": "the escrow after a payout of 900: 2000, not 1100",
+        "what was claimed is reported": "the escrow after a claim: 1700, not 2000",
     }
 
     def escrow(self, asset: str) -> int:
@@ -178,8 +172,8 @@ class TellsHoldingsAsEscrow(Bad):
 
 class HoldsOnlyEscrow(Bad):
     breaks: ClassVar = {
-        "the escrow is told": "what it has after a payout of 900: 1100, not 2000",
-        "what was claimed is told": "what it has after a claim: ",
+        "the escrow is reported": "what it has after a payout of 900: 1100, not 2000",
+        "what was claimed is reported": "what it has after a claim: ",
     }
 
     def holdings(self, asset: str) -> int:
@@ -187,7 +181,7 @@ class HoldsOnlyEscrow(Bad):
 
 
 class CountsReceivablesInEscrow(Bad):
-    breaks: ClassVar = {"the escrow is told": "the escrow after a payout of -600: 1900, not 2000"}
+    breaks: ClassVar = {"the escrow is reported": "the escrow after a payout of -600: 1900, not 2000"}
 
     def escrow(self, asset: str) -> int:
         return super().escrow(asset) + sum(min(due, 0) for due in self._node.state.due[asset].values())
@@ -196,14 +190,14 @@ class CountsReceivablesInEscrow(Bad):
 class CountsEscrowOnce(Bad):
     """All assets together."""
 
-    breaks: ClassVar = {"the escrow is told": "the escrow of an asset that nobody has paid in: 1850, not 0"}
+    breaks: ClassVar = {"the escrow is reported": "the escrow of an asset that nobody has paid in: 1850, not 0"}
 
     def escrow(self, asset: str) -> int:
         return sum(super(CountsEscrowOnce, self).escrow(each) for each in ("USD", "EUR"))
 
 
 class TellsTheLastClaim(Bad):
-    breaks: ClassVar = {"what was claimed is told": "what was claimed after payouts of (50, 5): {'seller': 50,"}
+    breaks: ClassVar = {"what was claimed is reported": "what was claimed after payouts of (50, 5): {'seller': 50,"}
 
     def claim(self, receiver: str, asset: str) -> int:
         self.sent[receiver] = super().claim(receiver, asset)
@@ -215,7 +209,7 @@ class TellsTheLastClaim(Bad):
 
 class TellsDuesAsClaimed(Bad):
     breaks: ClassVar = {
-        "what was claimed is told": "{'seller': 300, 'platform': 30}, not {'seller': 300, 'platform': 0}"
+        "what was claimed is reported": "{'seller': 300, 'platform': 30}, not {'seller': 300, 'platform': 0}"
     }
 
     def claimed(self, receiver: str, asset: str) -> int:
@@ -241,7 +235,7 @@ class LetsGo(Tells):
         super().__init__()
         self.invented: list[ChainFact] = []
 
-    def told(self, facts: list[ChainFact]) -> list[ChainFact]:
+    def reported(self, facts: list[ChainFact]) -> list[ChainFact]:
         return facts + self.invented
 
     def exit(self, subscriber: str, plan: str, asset: str, leaf: Leaf | None = None, proof: Any = ()) -> Any:
@@ -292,12 +286,12 @@ class TakesEarlyRoots(LetsGo):
 
 
 class LeavesSilently(LetsGo):
-    """Nothing is told of it, and the money is gone."""
+    """Nothing is reported of it, and the money is gone."""
 
     overlooked = "ExitNotRequested"
     breaks: ClassVar = {"nobody leaves unasked": "simulate refuses a batch that pays the 1600 which are left in escrow"}
 
-    def told(self, facts: list[ChainFact]) -> list[ChainFact]:
+    def reported(self, facts: list[ChainFact]) -> list[ChainFact]:
         return facts
 
     def simulate(self, batch: Batch) -> str | None:
@@ -306,7 +300,7 @@ class LeavesSilently(LetsGo):
 
 class TellsAnyRequest(LetsGo):
     breaks: ClassVar = {
-        "a request to leave is told once": "who asks to leave: [('alice', 'small'), ('bob', 'small'), ('alice', 'l"
+        "a request to leave is reported once": "who asks to leave: [('alice', 'small'), ('bob', 'small'), ('alice', 'l"
     }
     heard: ClassVar[str] = "NothingBought"
 
@@ -324,8 +318,8 @@ class TellsAnyRequest(LetsGo):
 class TellsRequestsAgain(TellsAnyRequest):
     heard = "ExitAlreadyRequested"
     breaks: ClassVar = {
-        "a request to leave is told once": "who asks to leave: [('alice', 'small'), ('alice', 'small')], not",
-        "a subscriber leaves by proof": "how many requests to leave are told in the end: 2, not 1",
+        "a request to leave is reported once": "who asks to leave: [('alice', 'small'), ('alice', 'small')], not",
+        "a subscriber leaves by proof": "how many requests to leave are reported in the end: 2, not 1",
     }
 
 
@@ -341,96 +335,3 @@ class SellsToLeavers(LetsGo):
             where = {"id": "late", "block": self.height, "subscriber": subscriber, "plan": plan}
             self.invented.append(PurchaseMade(**where, asset=asset, shares=()))
             return self.invented[-1]  # type: ignore[return-value]
-
-
-# -- what is not for this contract, and what is not said ---------------------------------------------------------------
-
-
-class TakesOthersBatches(Bad):
-    breaks: ClassVar = {
-        "a batch is for one contract": "simulate takes a batch whose chain is 'mock:elsewhere', on 'tollbook' of 'mock:"
-    }
-
-    def simulate(self, batch: Batch) -> str | None:
-        return super().simulate(replace(batch, chain=self.name, contract=self.contract))
-
-
-class PaysOthersBatches(Bad):
-    breaks: ClassVar = {"a batch is for one contract": "a batch whose contract is 'another' is executed"}
-
-    def prepare(self, batch: Batch, *arguments: Any) -> Attempt | None:
-        return super().prepare(replace(batch, contract=self.contract), *arguments)
-
-
-class SharesItsState(Bad):
-    """The chain's name is not part of where it is kept."""
-
-    breaks: ClassVar = {
-        "chains of other names are others": "facts of a contract of that name on another chain: ['purchase-1'], not []"
-    }
-    called = "mock:local"
-
-    @property
-    def name(self) -> str:
-        return self.called
-
-    def namesake(self, name: str) -> MockChain:
-        other = copy(self)
-        other.called = name
-        return other
-
-
-class NamesAnotherTransaction(Bad):
-    breaks: ClassVar = {
-        "the chain has what was sealed": "find says '0xdead' brought the batch to executed; the attempts"
-    }
-
-    def find(self, number: int) -> Found:
-        found = super().find(number)
-        return replace(found, transaction="0xdead") if found.stage == "executed" else found
-
-
-class ForgetsSeconds(Tells):
-    breaks: ClassVar = {
-        "windows of time are exact": "a window of time: [('purchase-1', 'alice', 'large', 0, 0)], not [('purchase"
-    }
-
-    def told(self, facts: list[ChainFact]) -> list[ChainFact]:
-        return [replace(fact, seconds=0) if isinstance(fact, PurchaseMade) else fact for fact in facts]
-
-
-class SwallowsWhatItCannotSend(Bad):
-    breaks: ClassVar = {
-        "a chain that is cut off says so": "`send` says None while the chain cannot be reached, and does"
-    }
-
-    def send(self, attempt: Attempt) -> None:
-        with suppress(ChainUnavailable):
-            super().send(attempt)
-
-
-class TakesSilenceForAbsence(Bad):
-    breaks: ClassVar = {"a chain that is cut off says so": "`find` says Found(stage='absent', "}
-
-    def find(self, number: int) -> Found:
-        try:
-            return super().find(number)
-        except ChainUnavailable:
-            return Found(stage="absent")
-
-
-class JoinsFields(BadPlugin):
-    breaks: ClassVar = {"a digest keeps fields apart": "batches that differ in where receiver and amount meet ("}
-
-    def commitment(self, batch: Batch) -> Commitment:
-        values = [getattr(batch, name) for name in Batch.__struct_fields__ if name != "payouts"]
-        joined = "|".join(map(str, values)) + "".join(f"{each.receiver}{each.amount}" for each in batch.payouts)
-        return replace(super().commitment(batch), digest=f"0x{keccak(joined.encode()).hex()}")
-
-
-class JoinsNames(BadPlugin):
-    breaks: ClassVar = {"a digest keeps fields apart": "batches that differ in where chain and contract meet ("}
-
-    def commitment(self, batch: Batch) -> Commitment:
-        joined = f"{batch.chain}{batch.contract}{batch.number}{batch.asset}{batch.at}{batch.payouts}"
-        return replace(super().commitment(batch), digest=f"0x{keccak(joined.encode()).hex()}")

@@ -10,8 +10,9 @@ from chains.evm.local.anvil import Anvil
 from chains.evm.local.tester import Tester
 from chains.testing.evm_harness import AnvilHarness, LocalHarness, TesterHarness
 from ledger import CreatePlan
+from ledger.events import ContractRef
 from ledger.plugins import Chain
-from replay.simulator.world import BEGIN
+from replay.simulator.environment import BEGIN
 
 
 class _Market(LocalHarness):
@@ -29,9 +30,9 @@ class _Market(LocalHarness):
             chain.close()
         super().close()
 
-    def _connect(self, name: str, contract: str, url: str) -> Chain:
-        """A block comes when the outbox pauses."""
-        chain = super()._connect(name, contract, url)
+    def _connect(self, contract_ref: ContractRef, url: str) -> Chain:
+        """Connect so that a block is mined when the outbox pauses."""
+        chain = super()._connect(contract_ref, url)
         self._chains.append(chain)
         chain.pause = self._local.mine
         return chain

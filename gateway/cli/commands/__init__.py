@@ -22,7 +22,7 @@ class Commands(LazyGroup):
         "batches": "List settlement batches, and the money settled and outstanding.",
         "events": "List the events of a log, one per line.",
         "explain": "Explain a charge: usage, tariff, price lines and corrections.",
-        "export": "Export the events of a log as CSV or NDJSON.",
+        "export": "Export the events of a log as CSV, NDJSON or SQLite.",
         "copy": "Copy a log, even while another process writes to it.",
         "simulate": "Test the whole engine under simulated crashes and faults.",
         "chain": "Run, deploy and inspect the settlement contract on EVM chains.",

@@ -8,7 +8,8 @@ import typer
 
 from ledger.errors import NotFound
 from ledger.folding import books_at
-from replay.reports.batches import BatchTold, History
+from replay.batch_history import BatchRecord
+from replay.reports.batches import StoredBatches
 from replay.reports.money import money_of
 
 from ... import answers, answers_settlement
@@ -52,10 +53,10 @@ def batches(
     funding, which no batch pays out.
     """
     with opened(log) as store:
-        history = History(store)
+        history = StoredBatches(store)
         books = books_at(store, seq=history.upto)
         earned = money_of(store, books)
-    selected = _on_chain(history.batches.told, chain)
+    selected = _on_chain(history.batches, chain)
     if json:
         shown = selected if limit is None else selected[-limit:]
         render.json(answers_settlement.batches_answer(log, shown, earned))
@@ -74,7 +75,7 @@ def batches(
         render.line(f"--limit {len(selected)} shows them all")
 
 
-def _on_chain(history: list[BatchTold], chain: str | None) -> list[BatchTold]:
+def _on_chain(history: list[BatchRecord], chain: str | None) -> list[BatchRecord]:
     """Return the batches on one chain; all of them without `chain`. Raises NotFound if there are none."""
     if chain is None:
         return history

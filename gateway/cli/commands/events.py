@@ -13,7 +13,7 @@ from ledger.log import Entry, entries
 from ledger.plugins import Store
 from ledger.statements import describe
 from replay.audit.findings import time_text
-from replay.reports.exports import EventRows
+from replay.reports.event_rows import EventRows
 
 from ... import answers
 from ...errors import UsageError

@@ -17,7 +17,7 @@ from .. import render
 from ..options import After, Json, Log
 from ..progress import progress
 
-_To = Annotated[str, typer.Option(metavar="FORMAT", help="csv or ndjson.", show_default=False)]
+_To = Annotated[str, typer.Option(metavar="FORMAT", help="csv, ndjson or sqlite.", show_default=False)]
 _Out = Annotated[str, typer.Option(metavar="FILE", help="A new file, or - for stdout.", show_default=False)]
 _ForSpreadsheet = Annotated[
     bool,
@@ -33,7 +33,7 @@ def export(
     for_spreadsheet: _ForSpreadsheet = False,
     json: Json = False,
 ) -> None:
-    """Export the events of a log as CSV or NDJSON.
+    """Export the events of a log as CSV, NDJSON or SQLite.
 
     \b
     Examples:
@@ -41,6 +41,7 @@ def export(
       tollbook export LOG --to ndjson --out - | jq 'select(.type == "charged").credits'
       tollbook export LOG --to csv --out new.csv --after 1200
       tollbook export LOG --to csv --out for-people.csv --for-spreadsheet
+      tollbook export LOG --to sqlite --out toll.db && datasette toll.db
 
     An event is a row, with its whole JSON in the last column. FILE appears complete or not at all; a file that exists
     is an error. Times are UTC; `amount` is money in the asset's smallest unit, as text since it may be of any size.
@@ -48,6 +49,9 @@ def export(
     A CSV file has names as they were written: a name such as =HYPERLINK(…) is a formula, which a spreadsheet runs.
     --for-spreadsheet puts an apostrophe before such text, and escapes in the JSON; numbers are the same, and so is the
     value of the JSON.
+
+    sqlite also has the tables plans, agents, accounts and balances as of the end of the log, and notes, with full-text
+    search. `sqlite3 toll.db "select metadata from about"` prints a description of all columns for datasette --metadata.
     """
     if to not in exports.FORMATS:
         raise UsageError(
@@ -55,6 +59,8 @@ def export(
         )
     if for_spreadsheet and to != "csv":
         raise UsageError(f"--for-spreadsheet needs --to csv, not {to}", "leave it out, or give --to csv")
+    if to == exports.SQLITE and out == "-":
+        raise UsageError("an SQLite database cannot be written to stdout", "give --out the path of a new file")
     with opened(log) as store:
         within(store, after)
     target = sys.stdout if out == "-" else Path(out)

@@ -10,7 +10,7 @@ import typer
 from ledger import Ledger
 from ledger.folding import books_at
 from ledger.readings import Earned
-from replay.reports.batches import BatchTold
+from replay.batch_history import BatchRecord
 from replay.reports.money import Money, money_of
 
 from ... import answers, answers_settlement
@@ -97,7 +97,7 @@ def settle(
     return _exit_code(met)
 
 
-def _exit_code(met: list[BatchTold]) -> int:
+def _exit_code(met: list[BatchRecord]) -> int:
     states = {batch.state for batch in met}
     if states - {"confirmed", "failed"}:
         return UNKNOWN
@@ -111,7 +111,7 @@ def _money(log: Path) -> tuple[list[Money], int]:
         return money_of(store, books), books.at
 
 
-def _show(log: Path, chain: str, met: list[BatchTold], money: list[Money], end: int, hashes: bool) -> None:
+def _show(log: Path, chain: str, met: list[BatchRecord], money: list[Money], end: int, hashes: bool) -> None:
     path = answers.path_text(log)
     render.line(f"{path} on {chain}" if met else f"{path} on {chain}: nothing to settle")
     settlement_tables.show_money(money, end)

@@ -1,4 +1,4 @@
-"""What an audit checks. A kind of finding is one line of `KINDS`; a check of single events is one line of `JUDGES`."""
+"""The audit's checks. A kind of finding is one line of `KINDS`; a check of single events is one line of `JUDGES`."""
 
 from __future__ import annotations
 
@@ -28,16 +28,18 @@ from ledger.events import (
 )
 
 from . import (
+    account_rules,
     adjustments,
     adoptions,
+    batch_order,
     draws,
     earnings,
     exits,
     holds,
+    payouts,
     prices,
     reversals,
-    settlements,
-    standing,
+    roots,
 )
 from .case import Case
 
@@ -83,42 +85,42 @@ class Judge(NamedTuple):
 
 
 JUDGES = (
-    Judge("window", Purchased, standing.queued),
-    Judge("frozen", Purchased, standing.sold_unfrozen),
-    Judge("frozen", Requested, standing.acts_unfrozen),
-    Judge("unpriced", Requested, standing.priced),
-    Judge("limit", Requested, standing.within_limits),
+    Judge("window", Purchased, account_rules.queued),
+    Judge("frozen", Purchased, account_rules.sold_unfrozen),
+    Judge("frozen", Requested, account_rules.acts_unfrozen),
+    Judge("unpriced", Requested, account_rules.priced),
+    Judge("limit", Requested, account_rules.within_limits),
     Judge("hold", Requested, holds.requested),
     Judge("draws", Requested, draws.requested),
     Judge("coverage", Reheld, holds.reheld),
     Judge("draws", Released, draws.repaid),
-    Judge("frozen", Charged, standing.acts_unfrozen),
-    Judge("unpriced", Charged, standing.priced),
+    Judge("frozen", Charged, account_rules.acts_unfrozen),
+    Judge("unpriced", Charged, account_rules.priced),
     Judge("price", Charged, prices.charged),
     Judge("draws", Charged, draws.charged),
-    Judge("unpriced", Adjusted, standing.priced),
+    Judge("unpriced", Adjusted, account_rules.priced),
     Judge("adjustment", Adjusted, adjustments.adjusted),
     Judge("draws", Adjusted, draws.adjusted),
     Judge("draws", Reversed, reversals.taken),
     Judge("earned", Reversed, reversals.refunded),
     Judge("draws", Reinstated, reversals.given),
-    Judge("frozen", Unfrozen, standing.unfrozen),
+    Judge("frozen", Unfrozen, account_rules.unfrozen),
     Judge("draws", Started, draws.started),
     Judge("draws", Lapsed, draws.lapsed),
     Judge("earned", Lapsed, earnings.lapsed),
     Judge("draws", Withdrawn, exits.drawn),
     Judge("earned", Withdrawn, exits.paid),
-    Judge("batch_order", SettlementOpened, settlements.opened),
-    Judge("payouts", SettlementOpened, settlements.paid),
-    Judge("solvency", SettlementOpened, settlements.solvent),
-    Judge("root", SettlementOpened, settlements.sealed),
-    Judge("batch_order", SettlementSubmitted, settlements.attempted),
-    Judge("batch_order", SettlementUnknown, settlements.attempted),
-    Judge("batch_order", SettlementConfirmed, settlements.confirmed),
-    Judge("batch_order", SettlementFailed, settlements.failed),
+    Judge("batch_order", SettlementOpened, batch_order.opened),
+    Judge("payouts", SettlementOpened, payouts.paid),
+    Judge("solvency", SettlementOpened, payouts.solvent),
+    Judge("root", SettlementOpened, roots.root_of_leaves),
+    Judge("batch_order", SettlementSubmitted, batch_order.attempted),
+    Judge("batch_order", SettlementUnknown, batch_order.attempted),
+    Judge("batch_order", SettlementConfirmed, batch_order.confirmed),
+    Judge("batch_order", SettlementFailed, batch_order.failed),
     Judge("batch_order", SettlementAdopted, adoptions.adopted),
     Judge("payouts", SettlementAdopted, adoptions.paid),
-    Judge("root", SettlementAdopted, adoptions.sealed),
+    Judge("root", SettlementAdopted, adoptions.root_of_leaves),
 )
 
 BY_EVENT: dict[type[Event], tuple[Judge, ...]] = {

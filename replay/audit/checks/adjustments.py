@@ -16,9 +16,10 @@ from ledger.events import Adjusted, Charged, Draws, Usage
 from ledger.rating import PolicyFailed, PriceTooLarge, marginal
 from ledger.values import total
 
-from .case import Case, Meter
+from .case import Case
 from .draws import merged
 from .prices import before_of, without_zeros
+from .sums import Meter
 
 KIND = "adjustment"
 
@@ -66,7 +67,7 @@ def _fell(case: Case, account: Account, event: Adjusted) -> None:
 
 
 def _returned(case: Case, account: Account, period: str, refund: int) -> tuple[int, int]:
-    """How much of a refund was never paid in a period, and how much there is to give back."""
+    """Split a refund of a period into the part that was never paid and the part to give back."""
     meter, own = account.meters.get(period), case.sums.period(account.number, period)
     if meter is None or own is None:
         return 0, 0
@@ -90,7 +91,7 @@ def _nets(case: Case, account: Account, event: Adjusted, charge: Charged | None)
 
 
 def _owed(case: Case, account: Account, event: Adjusted, charge: Charged | None) -> None:
-    """A correction downwards by usage lowers the shortfall first, by all that there is; one in credits, not at all."""
+    """Return the change of the shortfall: a correction downwards by usage lowers it first; one in credits does not."""
     if event.reason == "tier":
         return  # held to the fall that it belongs to
     due = event.credits + event.shortfall
@@ -176,7 +177,7 @@ def _before(case: Case, account: Account, event: Adjusted, charge: Charged | Non
 
 
 def give_back(account: Account, drawn: Iterable[tuple[int, int]], credits: int) -> list[tuple[int, int]]:
-    """Where so many credits return, of what was drawn: never more than is spent on a lot, or owed."""
+    """Return the draws that so many credits return to, of those drawn: never more than is spent on a lot, or owed."""
     back: dict[int, int] = {}
     for lot, amount in _resolved(account, list(drawn)):
         spent = account.lots[lot].spent if lot else account.debt_spent
@@ -188,7 +189,7 @@ def give_back(account: Account, drawn: Iterable[tuple[int, int]], credits: int) 
 
 
 def _resolved(account: Account, drawn: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """What was drawn, last first, by whom it is owed now."""
+    """Return the draws, last first, by the lot that is owed now."""
     for lot, amount in reversed(drawn):
         if lot and _unfunded(account, lot):
             yield 0, amount
@@ -198,7 +199,7 @@ def _resolved(account: Account, drawn: list[tuple[int, int]]) -> Iterator[tuple[
 
 
 def _drawn(account: Account, event: Adjusted, charge: Charged | None) -> Draws:
-    """What the corrected thing drew on, as it stands after earlier corrections, in the order drawn."""
+    """Return the draws of the corrected charge or period after earlier corrections, in the order drawn."""
     if charge is None:
         meter = account.meters.get(event.period)
         return () if meter is None else tuple(meter.drawn.items())
@@ -222,5 +223,5 @@ def _unstack(account: Account, stack: list[tuple[int, int]], lot: int, back: int
 
 
 def _unfunded(account: Account, lot: int) -> bool:
-    """Whether a lot was reversed, or a part of it, and what was spent of it became debt."""
+    """True if a lot was reversed, in whole or in part, so that credits spent of it became debt."""
     return account.lots[lot].reversal is not None or lot in account.corrections

@@ -1,8 +1,8 @@
-"""Adopted batches: their log is lost, so they are held to what still can be told of them.
+"""Adopted batches: their log is lost, so only their event and the batches before them can be checked.
 
-Their leaves stand in the event. They must be sorted, each account's once, and not below those of a batch that stands;
-they have the root and, with all that the event says, the digest; and, where all earlier payouts are known, payouts come
-to no more than what the leaves say was earned (what rounding down leaves of it is paid later). What they cover, their
+Their leaves are in the event. They must be sorted, each account's once, and not below those of a valid earlier batch;
+they have the root and, with the event's other fields, the digest; and, where all earlier payouts are known, payouts sum
+to no more than what the leaves say was earned (the remainder of rounding down is paid later). What they cover, their
 head and each receiver's part cannot be judged.
 """
 
@@ -10,26 +10,28 @@ from __future__ import annotations
 
 from ledger.events import EscrowAsset, Leaf, SettlementAdopted
 
+from .batch_order import numbered
 from .case import Case
+from .payouts import PAYOUTS, as_rows, misordered
+from .roots import ROOT, batch_of, commitment_of
 from .settled import Expected
-from .settlements import PAYOUTS, ROOT, as_rows, commitment_of, made, misordered, numbered
 
 
 def expect(case: Case, event: SettlementAdopted) -> bool:
-    """What it says is what is folded."""
+    """Fold the event as it is: nothing else is known of the batch."""
     earned = sum(leaf.charged - leaf.credited for leaf in event.leaves)
     case.settled.expected = Expected(event.leaves, event.payouts, earned)
     return True
 
 
 def adopted(case: Case) -> None:
-    """Its number is the next."""
+    """Check that its number is the next."""
     assert isinstance(case.event, SettlementAdopted)
     numbered(case, case.event)
 
 
 def paid(case: Case) -> None:
-    """Payouts are in order, and sum to no more than what the leaves say, less what was paid before."""
+    """Check that payouts are in order, and sum to no more than the leaves say, less what was paid before."""
     event = case.event
     assert isinstance(event, SettlementAdopted)
     if message := misordered(event.payouts):
@@ -37,21 +39,21 @@ def paid(case: Case) -> None:
         return
     own = case.settled.asset(EscrowAsset(event.contract_ref, event.asset))
     if own.cancelled or own.paid != own.settled:
-        return  # whether the lost log counted the others as paid cannot be told
+        return  # whether the lost log counted the others as paid is unknown
     earned = sum(leaf.charged - leaf.credited for leaf in event.leaves)
     due, found = earned - sum(own.paid.values()), sum(payout.amount for payout in event.payouts)
     if found > due:
-        message = "the payouts come to more than what the leaves say was earned since"
+        message = "the payouts sum to more than the leaves say was earned since"
         case.find(PAYOUTS, "payouts", f"at most {due}", found, message)
 
 
-def sealed(case: Case) -> None:
-    """Counters of a batch that stands are not undercut, and the root is that of the leaves."""
+def root_of_leaves(case: Case) -> None:
+    """Check that no counter is below that of a valid batch, and that the root is that of the leaves."""
     event = case.event
     assert isinstance(event, SettlementAdopted)
     names = [(leaf.subscriber, leaf.plan) for leaf in event.leaves]
     if names != sorted(set(names)):
-        case.find(ROOT, "leaves", "sorted, each once", names, "leaves stand sorted by subscriber and plan, each once")
+        case.find(ROOT, "leaves", "sorted, each once", names, "leaves are sorted by subscriber and plan, each once")
         return
     now = dict(zip(names, event.leaves, strict=True))
     for before in _standing(case, event):
@@ -63,7 +65,9 @@ def sealed(case: Case) -> None:
             case.find(ROOT, "leaves", expected, found, message)
     if event.accounts != len(event.leaves):
         case.find(ROOT, "accounts", len(event.leaves), event.accounts, "the batch has another number of leaves")
-    commitment = commitment_of(case, made(case, event, previous=case.settled.contract(event).digest[0], at=event.at))
+    commitment = commitment_of(
+        case, batch_of(case, event, previous=case.settled.contract(event).digest[0], at=event.at)
+    )
     if commitment is not None and commitment.root != event.root:
         case.find(ROOT, "root", commitment.root, event.root, "the root is not that of the leaves")
     elif commitment is not None and commitment.digest != event.digest:

@@ -12,11 +12,11 @@ from .case import Case
 
 @dataclass(slots=True)
 class Counted:
-    """What accounts and movements come to. Those of some of the accounts and those of the others add.
+    """Sums over accounts and movements. Those of a part of the accounts add up to those of all.
 
-    `units` are the sums of all legs, `legs` those of money by (place, asset, receiver). `kept` is by asset what lots
-    cost less what left them, `direct` the part of it that receivers had directly, and `directly` who they are.
-    `escrow` says whether there is any money in escrow, or a batch.
+    `units` are the sums of all legs, `legs` those of money by (leg, asset, receiver). `kept` is by asset what lots
+    cost less what left them, `direct` the part of it that receivers had directly, and `directly` those receivers.
+    `escrow` is True if there is any money in escrow, or a batch.
     """
 
     units: Counter[str] = field(default_factory=Counter)
@@ -28,7 +28,7 @@ class Counted:
     escrow: bool = False
 
     def add(self, other: Counted) -> None:
-        """Count what was counted elsewhere."""
+        """Add the sums of other accounts."""
         self.units.update(other.units)
         self.legs.update(other.legs)
         self.kept.update(other.kept)
@@ -39,7 +39,7 @@ class Counted:
 
 
 def count(case: Case) -> Counted:
-    """Count the accounts of the case, and all that its journal has."""
+    """Count the accounts of the case, and its whole journal."""
     counted = Counted(escrow=bool(case.settled.lots or case.settled.contracts))
     for lots in filter(None, case.journal.lots.values()):
         counted.units[CREDITS] += sum(map(sum, lots.values()))
@@ -57,16 +57,16 @@ def count(case: Case) -> Counted:
 
 
 def end(case: Case, counted: Counted) -> None:
-    """Each unit sums to zero, and what payers paid is what lots cost, less what left them."""
+    """Check that each unit sums to zero, and that payers paid what lots cost, less what left them."""
     checked = case.findings.checked
     for unit, amount in counted.units.items():
         checked["conservation"] += 1
         if amount:
-            case.findings.add("conservation", None, "total", 0, amount, f"the whole book of {unit} is not zero")
+            case.findings.add("conservation", None, "total", 0, amount, f"all legs of {unit} do not sum to zero")
     paid = {asset: -amount for (place, asset, _), amount in counted.legs.items() if place == "payer"}
     for asset in sorted({*counted.kept, *paid}):
         checked["books"] += 1
         sold, given = counted.kept[asset], paid.get(asset, 0)
         if sold != given:
-            message = f"the money of {asset} is otherwise by its movements"
+            message = f"the money of {asset} differs from the sum of its movements"
             case.findings.add("books", None, "money", sold, given, message)

@@ -85,7 +85,7 @@ def started(case: Case) -> None:
 
 
 def repaid(case: Case) -> None:
-    """What returns by the event pays what is owed, as far as it goes. Where nothing is owed, it pays nothing."""
+    """Check that credits that return pay the debt first, as far as they suffice."""
     event, account, plan = case.event, case.account, case.plan
     assert isinstance(event, Adjusted | Charged | Reinstated | Released | Reversed)
     assert account is not None
@@ -102,7 +102,7 @@ def repaid(case: Case) -> None:
 
 
 def returning(account: Account, at: int, credits: int) -> list[tuple[int, int]]:
-    """So many free credits: of lots past their expiry first, then of the others, each in burn order."""
+    """Return the draws of so many free credits: lots past their expiry first, then the others, each in burn order."""
     order = [account.lots[name] for name in account.burn]
     order.sort(key=lambda lot: lot.expiry is None or lot.expiry > at)
     draws: list[tuple[int, int]] = []
@@ -115,7 +115,7 @@ def returning(account: Account, at: int, credits: int) -> list[tuple[int, int]]:
 
 
 def lapsed(case: Case) -> None:
-    """All that is left of an expired lot lapses."""
+    """Check that all unused credits of an expired lot lapse."""
     event, account = case.event, case.account
     assert isinstance(event, Lapsed)
     assert account is not None
@@ -151,11 +151,11 @@ def merged(draws: Draws) -> list[tuple[int, int]]:
 def _whole(case: Case, account: Account, lot: int, credits: int) -> None:
     left = account.lots[lot].left
     if credits != left:
-        case.find("draws", "credits", left, credits, f"what is left of lot {lot} lapses as a whole")
+        case.find("draws", "credits", left, credits, f"all unused credits of lot {lot} lapse together")
 
 
 def _lives(case: Case, account: Account) -> bool:
-    """Whether any lot lives; the newest are the likeliest."""
+    """True if any lot lives; the newest are the likeliest."""
     if account.burn and account.lots[account.burn[0]].lives(case.at):
         return True
     return any(lot.lives(case.at) for lot in reversed(account.lots.values()))
@@ -182,7 +182,7 @@ def _new(case: Case, account: Account, draws: Draws, shortfall: int, owes: bool 
 
 
 def _owed(case: Case, account: Account, owed: int, shortfall: int, owes: bool) -> None:
-    """Debt is made by the plan's rule, up to its limit; a shortfall only stands beyond that."""
+    """Check that debt is made by the plan's rule, up to its limit; beyond it there is only a shortfall."""
     assert case.plan is not None
     terms = case.plan.terms
     room = max(0, terms.debt_limit - account.debt) if owes and terms.overrun == "debt" else 0
@@ -193,7 +193,7 @@ def _owed(case: Case, account: Account, owed: int, shortfall: int, owes: bool) -
 
 
 def _take(case: Case, account: Account, credits: int) -> list[tuple[int, int]]:
-    """What so many credits are drawn from: the living lots in burn order."""
+    """Return the draws of so many credits from the living lots, in burn order."""
     draws: list[tuple[int, int]] = []
     for name in account.burn:
         if not credits:

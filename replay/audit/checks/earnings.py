@@ -16,7 +16,7 @@ KIND = "earned"
 
 
 def lapsed(case: Case) -> None:
-    """Where the plan refunds what lapses, it leaves with its money instead."""
+    """Check that nothing lapses on a plan that refunds it: there it leaves with its money."""
     assert isinstance(case.event, Lapsed)
     assert case.plan is not None
     lot = case.account.lots.get(case.event.lot) if case.account is not None else None
@@ -57,9 +57,9 @@ def unearned(lot: Lot, credits: int, at: int) -> int:
 
 
 def earned(lot: Lot, at: int) -> int:
-    """What a lot has earned of its cost less what was refunded: by credits used, or by time that is over.
+    """Return the money that a lot has earned, of its cost less refunds: by credits used, or by time that is over.
 
-    Where nothing is unused any more that is all of it, also what a chain did not pay to one who left unused credits.
+    Once nothing is unused any more that is all of it, also what a chain did not pay to one who left unused credits.
     """
     kept = lot.cost - lot.refunded
     if not lot.started or kept <= 0:
@@ -76,10 +76,10 @@ def earned(lot: Lot, at: int) -> int:
 
 
 def shares(lot: Lot, at: int) -> list[int]:
-    """What each receiver has earned of a lot, in the order of its shares: the floor of its part of what is earned, and
-    all of that once nothing more can be earned. What the floors leave stays deferred until then.
+    """Return the money that each receiver has earned of a lot, in the order of its shares: the floor of its part of the
+    earned money, and all of its part once nothing more can be earned. The remainder stays deferred until then.
 
-    Invariant: nobody's part falls while what is earned does not.
+    Invariant: no receiver's part falls while the earned money grows, and no two parts exceed it.
     """
     amount, amounts = earned(lot, at), [share.amount for share in lot.shares]
     if not lot.cost:
@@ -95,7 +95,7 @@ def shares(lot: Lot, at: int) -> list[int]:
 
 
 def end(case: Case) -> None:
-    """Every lot, as it stands at the end of the log."""
+    """Check every lot at the end of the log."""
     for account in case.accounts():
         for lot in account.lots.values():
             case.findings.checked[KIND] += 1
@@ -112,8 +112,8 @@ def _faults(lot: Lot, at: int) -> Iterator[tuple[str, object, object]]:
     if own != read:
         yield "earned", own, read
     parts = {share.receiver: part for share, part in zip(lot.shares, shares(lot, at), strict=True)}
-    if (stand := lot.shares_earned(at)) != parts:
-        yield "shares", parts, stand
+    if (recorded := lot.shares_earned(at)) != parts:
+        yield "shares", parts, recorded
 
 
 def _over(case: Case, account: Account, lot: Lot) -> None:

@@ -18,7 +18,7 @@ from .case import Case
 
 
 def drawn(case: Case) -> None:
-    """Of an exit, all that is left in the contract and asset leaves, lot by lot."""
+    """Check that an exit takes all unused credits in the contract and asset, lot by lot."""
     event = case.event
     assert isinstance(event, Withdrawn)
     if event.fact is None:

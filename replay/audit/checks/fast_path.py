@@ -1,4 +1,4 @@
-"""Fast path: ordinary requests, charges and releases, compared in one pass with all that their checks look at.
+"""Fast path: ordinary requests, charges and releases, compared in one pass with everything that their checks compare.
 
 Nearly all events of a log are of this kind. True means that no check would find anything; False decides nothing: the
 event then goes through the checks, which say what is wrong with it, if anything is. So the fast path may accept too
@@ -158,7 +158,7 @@ def released(case: Case, event: Released) -> bool:
 
 
 def _first(account: Account, draws: Draws, at: int) -> bool:
-    """Whether there is a living lot that burns first, and all is drawn from it, out of what is available."""
+    """True if a living lot burns first, and all is drawn from it, out of the available credits."""
     first = account.burn[0]
     lot = account.lots[first]
     if len(draws) > 1 or not lot.lives(at):
@@ -170,7 +170,7 @@ def _first(account: Account, draws: Draws, at: int) -> bool:
 
 
 def _whole(usage: Usage) -> Usage:
-    """Usage without the dimensions that come to 0."""
+    """Return the usage without the dimensions whose total is 0."""
     return usage if all(usage.values()) else add_usage({}, usage)
 
 

@@ -1,10 +1,10 @@
-"""Holds: what open requests may still cost within their estimates, computed again, and that it is covered.
+"""Holds: the most that open requests may still cost within their estimates, computed again, and that it is covered.
 
 Under a tariff about single requests, a request holds what its own estimate costs. Where a tariff of the plan is about a
 period, the requests of a period are metered together: there a request holds what is missing beside what others hold.
-The holds of an account come to what its open requests may cost, or to all that there is; and they move from one request
-to another (`reheld`), of others only what these do not need, so that no charge has a shortfall while another request
-holds more than it may cost.
+The holds of an account sum to the most that its open requests may cost, or to all its credits; and they move from one
+request to another (`reheld`), of others only what these do not need, so that no charge has a shortfall while another
+request holds more than it may cost.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from ledger.plugins import Policy
 from ledger.rating import PolicyFailed, PriceTooLarge, credits, dearest, peak, reads, reads_labels
 from ledger.values import total
 
-from .case import Case, Meter
+from .case import Case
 from .draws import merged, returning
+from .sums import Meter
 
 KIND, COVERAGE = "hold", "coverage"
 
@@ -30,7 +31,7 @@ class NotPriced(Exception):
 
 
 def requested(case: Case) -> None:
-    """What must be held, beside what is held: on a plan of credits at least 1 where nothing is estimated."""
+    """Check the hold of a new request beside those held: on a plan of credits at least 1 where nothing is estimated."""
     event, plan, account = case.event, case.plan, case.account
     assert isinstance(event, Requested)
     assert plan is not None
@@ -64,7 +65,7 @@ def _needed(case: Case, account: Account, event: Requested) -> int:
 
 
 def shared(case: Case) -> bool:
-    """Whether requests of the plan may be metered together, so that their holds count together."""
+    """True if requests of the plan may be metered together, so that their holds count together."""
     assert case.plan is not None
     return case.plan.terms.grants_credits and case.tariffs.any_period(case.plan)
 
@@ -103,7 +104,7 @@ def exposure(case: Case, account: Account, asked: Requested | None = None, reser
 
 
 class _Rest(NamedTuple):
-    """What is left of the estimate of an open request, by what it is priced, and what it costs at least."""
+    """The uncharged remainder of an open request's estimate, what it is priced by, and what it costs at least."""
 
     tariff: int
     policy: Policy
@@ -113,8 +114,8 @@ class _Rest(NamedTuple):
 
 
 def _together(case: Case, account: int, period: str, rests: list[_Rest]) -> int:
-    """What the requests that are priced by a period's meter may cost: by kind, which is a tariff and the labels that it
-    looks at. A kind that reads nothing of what the others may use costs what it would alone, else its dearest units."""
+    """Return the most that requests priced by a period's meter may cost: by kind, which is a tariff and the labels that
+    it reads. A kind that reads nothing of what the others may use costs what it would alone, else its dearest units."""
     kinds: dict[tuple[object, ...], _Rest] = {}
     among: Usage = {}
     least = 0
@@ -126,7 +127,7 @@ def _together(case: Case, account: int, period: str, rests: list[_Rest]) -> int:
             kinds[name] = each._replace(usage=add_usage(known, each.usage))
             least += each.least
     meter = case.sums.period(account, period)
-    stands: Usage = meter.usage if meter is not None else {}
+    metered: Usage = meter.usage if meter is not None else {}
     begun = meter is not None and meter.charged
     cost = first = 0
     for each in kinds.values():
@@ -135,22 +136,22 @@ def _together(case: Case, account: int, period: str, rests: list[_Rest]) -> int:
         read = reads(each.policy, each.labels)
         names = {*each.usage, *among} if read is None else read
         if all(each.usage.get(name, 0) == among.get(name, 0) for name in names):
-            cost += _alone(each, meter, stands, begins)
+            cost += _alone(each, meter, metered, begins)
         else:
-            cost += begins + dearest(each.policy, stands, each.usage, among, each.labels)
+            cost += begins + dearest(each.policy, metered, each.usage, among, each.labels)
     return cost + max(0, least - first)
 
 
-def _alone(rest: _Rest, meter: Meter | None, stands: Usage, begins: int) -> int:
-    """What is left of requests of one kind may cost where nobody else moves their meter."""
+def _alone(rest: _Rest, meter: Meter | None, metered: Usage, begins: int) -> int:
+    """Return the most that the remainders of requests of one kind may cost if no other request moves their meter."""
     policy, labels, usage = rest.policy, rest.labels, rest.usage
-    paid = credits(policy, stands, labels) if meter is not None and meter.charged else 0
-    most = max(0, peak(policy, stands, usage, labels) - paid)
+    paid = credits(policy, metered, labels) if meter is not None and meter.charged else 0
+    most = max(0, peak(policy, metered, usage, labels) - paid)
     if not policy.monotone and meter is not None and (meter.shortfall or meter.net < paid):
         # A fall pays for the next rise only as far as it was paid, so each rise counts; where it falls, one unit is
         # none of a rise.
         rising = {name: units - 1 for name, units in usage.items() if units > 1}
-        most = max(most, begins + dearest(policy, stands, rising, usage, labels))
+        most = max(most, begins + dearest(policy, metered, rising, usage, labels))
     return most
 
 
@@ -199,7 +200,7 @@ def reheld(case: Case) -> None:
 
 
 def _takes(case: Case, account: Account, lent: list[tuple[int, Draws]]) -> None:
-    """The youngest requests gave first, and all that they gave is held now."""
+    """Check that the youngest requests gave first, and that everything they gave is held now."""
     event, request = case.event, case.request
     assert isinstance(event, Reheld)
     assert request is not None
@@ -280,7 +281,7 @@ def end(case: Case, account: Account) -> None:
     """After a commit holds cover what open requests may cost, as far as there are credits."""
     if account.number in case.lent:
         del case.lent[account.number]
-        case.tell(
+        case.report(
             COVERAGE, account.number, "draws", "held by another request", None, "what a request gave up is held by none"
         )
     if account.left <= 0 or not account.requests:
@@ -295,6 +296,6 @@ def end(case: Case, account: Account) -> None:
         return
     if account.held < needed:
         message = f"account {account.number} has {account.left} free, and its holds do not cover its open requests"
-        case.tell(COVERAGE, account.number, "holds", needed, account.held, message)
+        case.report(COVERAGE, account.number, "holds", needed, account.held, message)
     else:
-        case.told.discard((COVERAGE, account.number, 0))
+        case.reported.discard((COVERAGE, account.number, 0))

@@ -1,4 +1,4 @@
-"""At the end of a log: what books and movements came to about batches and escrow, against the auditor's own sums."""
+"""Settlement at the end of a log: books and movements of batches and escrow, against the auditor's own sums."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from .settled import OwnAsset, OwnContract
 
 
 def unpaid(case: Case) -> None:
-    """Of each account, what left its lots and is still in escrow. `end` counts these."""
+    """Check, for each account, the money that left its lots and is still in escrow. `end` counts these checks."""
     own: dict[int, dict[str, int]] = {}
     for (number, escrow), amount in case.settled.unpaid.items():
         own.setdefault(number, {})[unpaid_name(escrow)] = amount
     for account in case.accounts():
         number = account.number
         if (expected := own.get(number, {})) != account.unpaid:
-            message = f"account {number} is owed otherwise by its escrows"
+            message = f"account {number} has money in escrow that differs from what left its lots"
             case.findings.add("books", None, "unpaid", expected, account.unpaid, message)
 
 
 def end(case: Case, counted: Counted, settlings: Mapping[ContractRef, Settling]) -> None:
-    """What the books and the movements of all accounts came to, against the auditor's own sums."""
+    """Compare the books and the movements of all accounts with the auditor's own sums."""
     if not counted.escrow:
         return
     case.findings.checked["books"] += counted.accounts
@@ -42,10 +42,12 @@ def _contract(case: Case, books: Settling) -> None:
     own = case.settled.contracts.get(contract_ref) or OwnContract()
     assets = {escrow.asset: sums for escrow, sums in case.settled.assets.items() if escrow.contract_ref == contract_ref}
     open_ = {number: (each.asset, each.state, each.attempts, each.payouts) for number, each in own.open.items()}
-    stands = {number: (each.asset, each.state, len(each.attempts), each.payouts) for number, each in books.open.items()}
+    in_books = {
+        number: (each.asset, each.state, len(each.attempts), each.payouts) for number, each in books.open.items()
+    }
     pairs = {
         "number": ((own.number, own.digest[0]), (books.number, books.digest)),
-        "open": (open_, stands),
+        "open": (open_, in_books),
         "leaves": ({asset: sums.leaves for asset, sums in assets.items()}, books.leaves),
         "paid": ({asset: dict(sums.paid) for asset, sums in assets.items()}, _nonzero(books.paid, assets)),
         "settled": ({asset: dict(sums.settled) for asset, sums in assets.items()}, _nonzero(books.settled, assets)),
@@ -93,7 +95,7 @@ def _money(case: Case, counted: Counted) -> None:
             {f"{asset} {receiver}".strip(): amount for (asset, receiver), amount in sums.items() if amount}
             for sums in (expected, legs[field])
         )
-        _same(case, field, left, right, f"the money that is {field} is otherwise by its movements")
+        _same(case, field, left, right, f"the money that is {field} differs from the sum of its movements")
 
 
 def _same(case: Case, field: str, expected: object, found: object, message: str) -> None:

@@ -16,7 +16,8 @@ from ledger.periods import period
 from ledger.plugins import Policy
 from ledger.rating import PolicyFailed, PriceTooLarge, derivable, difference, marginal
 
-from .case import Case, Meter
+from .case import Case
+from .sums import Meter
 
 _EXACT = re.compile(r"-?[0-9]{1,60}(/[0-9]{1,40})?", re.ASCII)
 
@@ -65,7 +66,7 @@ def charged(case: Case) -> None:
 
 
 def lines_recorded(plan: Plan | None, policy: Policy) -> bool:
-    """Whether a charge has its lines with it: where the plan asks for them, or nothing else could say them."""
+    """True if a charge must have its lines: where the plan asks for them, or they cannot be derived."""
     return (plan is not None and plan.terms.record_lines) or not derivable(policy)
 
 
@@ -79,7 +80,7 @@ def _labels(case: Case, event: Charged, request: OpenRequest) -> None:
 
 
 def _lines(case: Case, lines: tuple[Line, ...], price: int) -> None:
-    """Lines may be worded otherwise by another release, but they come to the price."""
+    """Check that lines sum to the price; another release may word them differently."""
     if not all(_EXACT.fullmatch(line.credits) for line in lines):
         case.find("price", "lines", price, None, "the lines are not exact fractions")
         return
@@ -88,7 +89,7 @@ def _lines(case: Case, lines: tuple[Line, ...], price: int) -> None:
     except ZeroDivisionError:
         total = Fraction(-1, 2)
     if total != price:
-        case.find("price", "lines", price, str(total), "the lines do not come to the price")
+        case.find("price", "lines", price, str(total), "the lines do not sum to the price")
 
 
 def _meters(case: Case, event: Charged, policy: Policy | None) -> Usage | None:
@@ -119,5 +120,5 @@ def _meters(case: Case, event: Charged, policy: Policy | None) -> Usage | None:
 
 
 def without_zeros(usage: Mapping[str, int]) -> dict[str, int]:
-    """Usage without the dimensions that come to 0."""
+    """Return the usage without the dimensions whose total is 0."""
     return {name: units for name, units in usage.items() if units}

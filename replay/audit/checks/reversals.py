@@ -11,7 +11,7 @@ from .case import Case
 
 
 def taken(case: Case) -> None:
-    """So much of the money takes as large a part of the credits, rounded down, and all of it all that there is."""
+    """Check that a reversal of a part of the money takes as large a part of the credits, rounded down."""
     event, account = case.event, case.account
     assert isinstance(event, Reversed)
     assert account is not None

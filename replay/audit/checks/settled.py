@@ -1,7 +1,7 @@
-"""What is settled, as the auditor keeps it: its own sums beside the books', moved by what the events say.
+"""Settlement sums of the auditor, beside the books', moved by the events alone.
 
-By contract: the batches that are open, and the last number that stands. By contract and asset: counters, and what was
-paid out. By account: what left its lots and is still in escrow. Nothing here asks the ledger's own settling.
+By contract: the batches that are open, and the last valid number. By contract and asset: counters, and what was paid
+out. By account: money that left its lots and is still in escrow. Nothing here reads the ledger's own settlement books.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any
 
 from ledger.events import (
     ContractRef,
@@ -30,15 +30,13 @@ from ledger.events import (
     SettlementUnknown,
     Withdrawn,
 )
-
-Counters: TypeAlias = dict[tuple[str, str], tuple[int, int]]
-"""Charged and credited, by subscriber and the name that leaves give the plan."""
+from ledger.settlement.netting import STREAM
 
 
 @dataclass(slots=True)
 class OwnBatch:
-    """A batch that is open. `before` is the digest that stood before it: as stated, and as computed. `seq` is that of
-    its opening, and 0 where it was adopted."""
+    """A batch that is open. `before` is the digest before it: as stated, and as computed. `seq` is that of its opening,
+    and 0 where it was adopted."""
 
     seq: int
     asset: str
@@ -52,7 +50,7 @@ class OwnBatch:
 
 @dataclass(slots=True)
 class OwnContract:
-    """A contract's open batches and the last number that stands, with its digest: as stated, and as computed."""
+    """A contract's open batches and the last valid number, with its digest: as stated, and as computed."""
 
     number: int = 0
     digest: tuple[str, str] = ("", "")
@@ -68,8 +66,8 @@ class OwnAsset:
     """One asset in a contract. `leaves` are the last opening's, `final` those of the last batch that is confirmed.
 
     `paid` are the payouts of batches that were opened and have not failed. `failed`: the last batch did. `cancelled` is
-    where the chain called one off, until a batch that was opened after that is confirmed. `fell` are receivers of whose
-    earned part something was refunded, and who were paid more than what is left of it.
+    the sequence at which the chain cancelled one, until a batch that was opened after that is confirmed. `fell` are
+    receivers of whose earned part something was refunded, and who were paid more than the rest of it.
     """
 
     leaves: tuple[Leaf, ...] = ()
@@ -84,7 +82,7 @@ class OwnAsset:
 
 @dataclass(slots=True)
 class Expected:
-    """What the batch that is being opened must say, once it is computed; `digest` where its chain's plugin is here.
+    """The computed contents of the batch that is being opened; `digest` where its chain's plugin is installed.
 
     `earned` is what all lots have earned there, `due` each receiver's part of it, and `fell` the receivers of lots that
     had earned more at the batch before.
@@ -99,9 +97,10 @@ class Expected:
 
 
 class Settled:
-    """All of it. `lots` are the escrow-funded lots, by escrow and account, `funded` their escrows, `gone` the money
-    that left them, `known` what they had earned when the last batch was opened. `unpaid` is by account and escrow;
-    `earned`, by contract and digest, what all lots of a batch's asset had earned when it was opened."""
+    """All settlement sums. `lots` are the escrow-funded lots, by escrow asset and account, `funded` their escrow
+    assets, `gone` the money that left them, `known` what they had earned when the last batch was opened. `unpaid` is by
+    account and escrow asset; `earned`, by contract and digest, what all lots of a batch's asset had earned when it was
+    opened."""
 
     def __init__(self) -> None:
         self.lots: dict[EscrowAsset, dict[int, list[int]]] = {}
@@ -133,7 +132,7 @@ def _purchased(settled: Settled, seq: int, at: int, event: Purchased) -> None:
 
 
 def _withdrawn(settled: Settled, seq: int, at: int, event: Withdrawn) -> None:
-    """What leaves a lot in escrow stays there until the chain pays it."""
+    """Keep the money that leaves a lot in escrow until the chain pays it."""
     for lot, money in event.money.items():
         if money and (escrow := settled.funded.get(lot)) is not None:
             settled.gone[lot] += money
@@ -143,7 +142,7 @@ def _withdrawn(settled: Settled, seq: int, at: int, event: Withdrawn) -> None:
 
 
 def _reversed(settled: Settled, seq: int, at: int, event: Reversed) -> None:
-    """The chain never had the lot's money, so it does not hold what left the lot either."""
+    """Forget the lot's money: the chain never had it, so it does not hold what left the lot either."""
     if (escrow := settled.funded.get(event.lot)) is not None:
         _lower(settled, event.account, escrow, settled.gone.pop(event.lot, 0))
 
@@ -157,7 +156,7 @@ def _lower(settled: Settled, account: int, escrow: EscrowAsset, money: int) -> N
 
 
 def _opened(settled: Settled, seq: int, at: int, event: SettlementOpened | SettlementAdopted) -> None:
-    """The next batch stands, with the payouts that it says; the leaves are those that it must have."""
+    """Open the next batch, with the payouts of the event and the computed leaves."""
     contract = settled.contracts.setdefault(event.contract_ref, OwnContract())
     asset = settled.assets.setdefault(EscrowAsset(event.contract_ref, event.asset), OwnAsset())
     expected = settled.expected
@@ -166,7 +165,7 @@ def _opened(settled: Settled, seq: int, at: int, event: SettlementOpened | Settl
         asset=event.asset,
         payouts=event.payouts,
         leaves=expected.leaves,
-        covered=(event.covers.get("main", 0), event.at if isinstance(event, SettlementAdopted) else at),
+        covered=(event.covers.get(STREAM, 0), event.at if isinstance(event, SettlementAdopted) else at),
         before=contract.digest,
     )
     contract.number, contract.digest = event.number, (event.digest, expected.digest or event.digest)
@@ -195,7 +194,7 @@ def _confirmed(settled: Settled, seq: int, at: int, event: SettlementConfirmed) 
 
 
 def _failed(settled: Settled, seq: int, at: int, event: SettlementFailed) -> None:
-    """Its payouts are nobody's; its counters stay. A number that never got there is free again."""
+    """Cancel the batch's payouts; counters are kept. A number that the chain never used is free again."""
     contract = settled.contracts[event.contract_ref]
     batch = contract.open.pop(event.number)
     asset = settled.assets[EscrowAsset(event.contract_ref, batch.asset)]

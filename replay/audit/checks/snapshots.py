@@ -1,4 +1,4 @@
-"""Snapshots: a cache that claims to be of these reducers must be what the log comes to at its sequence."""
+"""Snapshots: a cache of our version must be equal to the books that the log results in at its sequence."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ KIND = "snapshot"
 
 
 def judge(case: Case, snapshot: Snapshot, hash_: bytes) -> None:
-    """Compare a snapshot with the books at the same place. One that is bound to another hash is never loaded."""
+    """Compare a snapshot with the books at its sequence. One that is bound to another hash is never loaded."""
     if snapshot.hash != hash_ or case.passed_over:
         return
     case.findings.checked[KIND] += 1
@@ -29,5 +29,5 @@ def _differs(books: Books, body: bytes) -> tuple[str, str]:
         return "body", f"the snapshot holds no books: {error}"
     for number, account in books.accounts.items():
         if cached.accounts.get(number) != account:
-            return f"accounts.{number}", f"account {number} is not what the log comes to"
-    return "body", "the books are not what the log comes to"
+            return f"accounts.{number}", f"account {number} is not equal to that folded from the log"
+    return "body", "the books are not equal to those folded from the log"

@@ -26,7 +26,7 @@ KIND = "time"
 
 
 class Dues:
-    """What time has done in one commit: each account's due events come first, in the order of their instants."""
+    """Due events of one commit: each account's come first, in the order of their instants."""
 
     def __init__(self) -> None:
         self._latest: dict[int, tuple[int, int, int]] = {}
@@ -81,21 +81,21 @@ class Dues:
         return self._touched | case.acted
 
     def everywhere(self, case: Case) -> None:
-        """A batch counts all accounts as they are due, so everything that is due stands before it."""
+        """Check that everything due is written before a batch, which counts all accounts."""
         for account in case.accounts():
             self._pending(case, account)
 
-    def _due(self, case: Case, account: Account, due: int, instant: int, place: tuple[int, int, int]) -> None:
+    def _due(self, case: Case, account: Account, due: int, instant: int, order: tuple[int, int, int]) -> None:
         if instant != due or due > case.at:
             message = f"it was due at {time_text(due)}, and its commit is of {time_text(case.at)}"
             case.find(KIND, "instant", due, instant, message)
         if account.number in case.acted:
             return
         latest = self._latest.get(account.number)
-        if latest is not None and place < latest:
-            message = "what was due earlier stands after what was due later"
+        if latest is not None and order < latest:
+            message = "an event that was due earlier is written after one that was due later"
             case.find(KIND, "instant", f"{latest[0]} or later", instant, message)
-        self._latest[account.number] = place
+        self._latest[account.number] = order
         case.instants[account.number] = instant
 
     def _lapse(self, case: Case, account: Account, lot: Lot, instant: int | None) -> None:
@@ -108,16 +108,16 @@ class Dues:
             self._due(case, account, lot.expiry, instant, (instant, 2, lot.id))
 
     def _pending(self, case: Case, account: Account) -> None:
-        if account.next_due is None or account.next_due > case.at or (KIND, account.number, 0) in case.told:
+        if account.next_due is None or account.next_due > case.at or (KIND, account.number, 0) in case.reported:
             return
         for instant, what in overdue(account, case.at):
             message = f"{what} at {time_text(instant)}, and that is not written at {time_text(case.at)}"
             case.find(KIND, "instant", instant, None, message)
-            case.told.add((KIND, account.number, 0))
+            case.reported.add((KIND, account.number, 0))
 
 
 def overdue(account: Account, at: int) -> list[tuple[int, str]]:
-    """What is due on an account at a time: the instant, and what time does then."""
+    """Return the next due event of an account at a time: its instant, and what happens then."""
     return [
         *((lot.start, f"lot {lot.id} starts") for lot in account.lots.values() if lot.waits and lot.start <= at),
         *(

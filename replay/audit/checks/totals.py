@@ -13,7 +13,7 @@ from ledger.events import Withdrawn
 from ledger.movements import AVAILABLE, CREDITS, PLACES, SPENT
 
 from .case import Case
-from .case import Meter as OwnMeter
+from .sums import Meter as OwnMeter
 
 
 def after(case: Case) -> None:
@@ -71,7 +71,7 @@ def _lot(case: Case, account: Account, name: int) -> None:
     if lot is not None and lot.started:  # what leaves a lot before its start is issued with it, and is gone at once
         due, expected = -lot.credits, [lot.left, lot.held, lot.spent, lot.lapsed, lot.withdrawn]
     if found != expected:
-        message = f"lot {name} of account {number} is otherwise by its movements"
+        message = f"lot {name} of account {number} differs from the sum of its movements"
         _tell(case, "books", number, name, "lots", _places(expected), _places(found), message)
     if min(expected) < 0:
         _tell(case, "overspend", number, name, "lots", "0 or more", _places(expected), f"lot {name} is below 0")
@@ -82,7 +82,7 @@ def _lot(case: Case, account: Account, name: int) -> None:
 def _debt(case: Case, account: Account) -> None:
     found = -case.journal.credits(account.number, 0, "available")
     if found != account.debt:
-        message = f"the debt of account {account.number} is otherwise by its movements"
+        message = f"the debt of account {account.number} differs from the sum of its movements"
         _tell(case, "books", account.number, 0, "debt", account.debt, found, message)
     if account.debt < 0:
         _tell(
@@ -103,8 +103,8 @@ def _tell(
     case: Case, kind: str, account: int, lot: int, field: str, expected: object, found: object, what: str
 ) -> None:
     """A finding about a lot, once: what comes after is the same fault."""
-    if (kind, account, lot) not in case.told:
-        case.told.add((kind, account, lot))
+    if (kind, account, lot) not in case.reported:
+        case.reported.add((kind, account, lot))
         case.find(kind, field, expected, found, what)
 
 
@@ -125,7 +125,7 @@ def end(case: Case) -> None:
 
 
 def _account(case: Case, account: Account) -> None:
-    """What the books keep beside their lots is what these come to."""
+    """Check that the sums which the books keep beside the lots are those of the lots."""
     case.findings.checked["books"] += 1
     lots = account.lots.values()
     number = account.number
@@ -143,10 +143,10 @@ def _account(case: Case, account: Account) -> None:
         "limits": (_limits(account), (own.arrival, *own.window)),
         "agenda": (account.agenda, _agenda(account)),
     }
-    for field, (stands, comes) in sums.items():
-        if stands != comes:
-            message = f"account {number} has another {field} than its parts"
-            _tell(case, "books", number, 0, field, comes, stands, message)
+    for field, (kept, summed) in sums.items():
+        if kept != summed:
+            message = f"account {number} has a {field} that is not the sum of its parts"
+            _tell(case, "books", number, 0, field, summed, kept, message)
     _debt(case, account)
 
 
@@ -167,7 +167,7 @@ def _limits(account: Account) -> tuple[int, int, int, int]:
 
 
 def _agenda(account: Account) -> list[tuple[int, int, int]]:
-    """What time will do: lots that start, requests that expire, credits that lapse."""
+    """Return what is due later: lots that start, requests that expire, credits that lapse."""
     lots = account.lots.values()
     return sorted(
         [

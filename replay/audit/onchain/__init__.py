@@ -4,10 +4,9 @@
 
     report = audit("toll.db", chains=[chain])
 
-`compare` says which invariants hold between the two, `log_side` and `chain_side` read them. Both move while they are
-read, so a difference counts only if two looks in a row show it. Whatever the log had after the first look, the chain
-had before the second; and whatever the chain had at the second, of what the log itself brought there, the log had when
-it was read after that.
+`compare` has the invariants between the two, `log_side` and `chain_side` read them. Both move during the audit, and
+neither can be stopped for it. Each is read twice, in the order log, chain, log, chain; a difference is reported only if
+both readings show it.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ def compared(
     findings, foreign = Findings(), 0
     log = read(where)
     for chain in chains:
-        if log.whole:
+        if log.readable:
             log, more = _compare(where, log, chain, (earned or {}).get(contract_of(chain), {}), findings)
             foreign += more
     found = in_order([*report.findings, *findings.listed])
@@ -65,11 +64,11 @@ def _compare(
     suspected: set[tuple[object, ...]] | None = None
     while True:
         known = log.contract(contract_ref)
-        look = side.look(receivers(known), known.batches)
+        reading = side.read(receivers(known), known.batches)
         log = read(where, log)
-        if not log.whole:
+        if not log.readable:
             return log, 0
-        comparison = Comparison(contract_ref, log, look, earned)
+        comparison = Comparison(contract_ref, log, reading, earned)
         differences = list(comparison.differences())
         if suspected is not None or not differences:
             findings.checked.update(comparison.compared)

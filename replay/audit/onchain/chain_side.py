@@ -1,7 +1,7 @@
-"""What a chain says of one contract, read while it moves: blocks come, and the last ones may be replaced.
+"""The chain's side of the comparison, read while it moves: blocks come, and the last ones may be replaced.
 
-What is final is read once and kept. The rest is read anew at each look, and what is compared with each other is read so
-that it belongs together: nothing of it moved between a reading before and a reading after.
+Final facts and batches are read once and kept. The rest is read anew for each reading, and values that are compared
+with each other are read so that none of them moved between a reading before and a reading after.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MAX_READINGS = 20
 
 
 class Balance(NamedTuple):
-    """What the contract owes a receiver in an asset, signed, and what it has paid to it so far."""
+    """Money that the contract owes a receiver in an asset, signed, and the money that it has paid to it so far."""
 
     due: int
     claimed: int
@@ -32,7 +32,7 @@ Balances: TypeAlias = Mapping[str, Mapping[str, Balance]]
 
 
 @dataclass(slots=True)
-class Look:
+class ChainReading:
     """A contract at one moment. `facts` are all that are mined, `final` a block that was final before they were read.
     `batches` are those that it has recorded, by number, `escrow` and `holdings` are by asset."""
 
@@ -53,7 +53,7 @@ class ChainSide:
         self._final_facts: list[ChainFact] = []
         self._final_batches: dict[int, Found] = {}
 
-    def look(self, receivers: Mapping[str, Iterable[str]], numbers: Collection[int]) -> Look:
+    def read(self, receivers: Mapping[str, Iterable[str]], numbers: Collection[int]) -> ChainReading:
         """The contract as it is now: with the receivers that the log has, by asset, and those that purchases name; with
         the batches under the numbers that the log has, and all others."""
         for _ in range(MAX_READINGS):
@@ -68,7 +68,7 @@ class ChainSide:
             # What came in since then makes it more, which is no difference; what went out makes none in two looks.
             holdings = {asset: self._held(self.chain.holdings, asset) for asset in named}
             if _stages(before) == _stages(self._batches(numbers)):
-                return Look(self._upto, facts, before, balances, escrow, holdings)
+                return ChainReading(self._upto, facts, before, balances, escrow, holdings)
         raise self._moving()
 
     def _keep_final(self) -> None:
@@ -83,7 +83,7 @@ class ChainSide:
         return list(self.chain.facts(self._upto, 0))
 
     def _batches(self, numbers: Collection[int]) -> dict[int, Found]:
-        """Those that the chain has, which numbers them one by one; a log may have any numbers."""
+        """Read the batches that the chain has, which numbers them one by one; a log may have any numbers."""
         batches: dict[int, Found] = {}
         number = 1
         while self._find(number, batches):

@@ -1,9 +1,9 @@
-"""Log and chain held against each other: what must be equal, and what is on its way.
+"""The comparison of log and chain: values that must be equal, and values that are on their way.
 
 Invariants, each of a contract; what is not final on the chain is on its way, and breaks none of them.
 
 - chain_batch: a batch that the log calls confirmed is executed, and one that the log calls cancelled is cancelled, with
-  the log's digest and root. Every batch that the chain has for good stands in the log under its number.
+  the log's digest and root. The log has every final batch of the chain under its number.
 - chain_purchase: the purchases, requests to leave and paid exits that are final on the chain, of plans that the log
   has, are those that the log has, one for one and field for field. One that was granted early is on the chain, or its
   block is not final yet. Of plans that the log lacks they are not the log's: on some chains anybody may publish plans
@@ -25,8 +25,9 @@ from typing import Any, NamedTuple, TypeAlias
 from ledger import ContractRef
 from ledger.settlement.messages import ChainFact, ExitPaid, ExitRequested, Found, PurchaseMade
 
-from .chain_side import Look
-from .log_side import LoggedBatch, LoggedContract, LoggedExit, LoggedPurchase, LogSide
+from ...batch_history import BatchRecord
+from .chain_side import ChainReading
+from .log_side import LoggedContract, LoggedExit, LoggedPurchase, LogSide
 
 BATCH, PURCHASE, PAYOUT, ESCROW = "chain_batch", "chain_purchase", "chain_payout", "chain_escrow"
 SOLVENCY = "solvency"
@@ -39,12 +40,13 @@ KINDS = (BATCH, PURCHASE, PAYOUT, ESCROW)
 """The kinds of findings that join the others where a log is compared with its chain, in the order of the report."""
 
 _TAKEN_IN = "`tollbook settle` takes it in, or says why not"
-_END = {"confirmed": "executed", "cancelled": "cancelled"}
+_END = {"confirmed": ("confirmed", "executed"), "failed": ("cancelled", "cancelled")}
+"""By the state of a batch that has ended: how messages call it, and the stage that the chain must have it in."""
 
 
 class Difference(NamedTuple):
-    """Where log and chain differ. `subject` is a batch's number, a fact's id, or who and what money is of; `by` is how
-    far amounts are apart, which stays as it is while both move."""
+    """A difference between log and chain. `subject` is a batch's number, a fact's id, or a receiver and asset; `by` is
+    the difference of amounts, which stays the same while both move."""
 
     kind: str
     seq: int | None
@@ -57,20 +59,22 @@ class Difference(NamedTuple):
 
     @property
     def key(self) -> tuple[object, ...]:
-        """What makes it the same difference in two looks."""
+        """Return the value by which it is the same difference in two readings."""
         apart = (repr(self.expected), repr(self.found)) if self.by is None else self.by
         return self.kind, self.seq, self.field, self.subject, apart
 
 
 class Comparison:
-    """One contract, by a look at it and what the log says after that.
+    """Compares one contract, by a reading of it and the log as read after that.
 
-    `compared` counts what each kind looked at, `foreign` the facts of plans that the log lacks. `earned` is, by a
-    batch's digest, what was earned when it was opened.
+    `compared` counts the comparisons of each kind, `foreign` the facts of plans that the log lacks. `earned` is, by a
+    batch's digest, the money that was earned when it was opened.
     """
 
-    def __init__(self, contract_ref: ContractRef, log: LogSide, look: Look, earned: Mapping[str, int]) -> None:
-        self._log, self._look, self._own = log, look, log.contract(contract_ref)
+    def __init__(
+        self, contract_ref: ContractRef, log: LogSide, reading: ChainReading, earned: Mapping[str, int]
+    ) -> None:
+        self._log, self._reading, self._own = log, reading, log.contract(contract_ref)
         self._earned = earned
         self._where = str(contract_ref)
         self.compared = dict.fromkeys(KINDS, 0)
@@ -89,8 +93,8 @@ class Comparison:
     # -- batches -------------------------------------------------------------------------------------------------------
 
     def _batches(self) -> Iterator[Difference]:
-        for number in sorted({*self._own.batches, *self._look.batches}):
-            found, batch = self._look.batches.get(number), self._own.standing(number)
+        for number in sorted({*self._own.batches, *self._reading.batches}):
+            found, batch = self._reading.batches.get(number), self._own.standing(number)
             self.compared[BATCH] += 1
             if batch is None:
                 yield from self._unknown(number, found)
@@ -101,18 +105,18 @@ class Comparison:
         """The log has no batch under the number, or gave it back."""
         if found is None or not found.final:
             return
-        if (given_up := self._own.sealed(number, found.digest)) is not None:
+        if (given_up := self._own.with_digest(number, found.digest)) is not None:
             message = f"{self._where} has batch {number} {found.stage}, and the log gave its number back"
             yield Difference(BATCH, given_up.seq, "stage", str(number), "absent", found.stage, message)
         else:
             message = f"{self._where} has a batch {number}, and the log has none; `tollbook settle --adopt` takes it in"
             yield Difference(BATCH, None, "number", str(number), None, number, message)
 
-    def _batch(self, number: int, batch: LoggedBatch, found: Found | None) -> Iterator[Difference]:
+    def _batch(self, number: int, batch: BatchRecord, found: Found | None) -> Iterator[Difference]:
         stage = "absent" if found is None else found.stage
-        expected = _END.get(batch.state, stage)
+        state, expected = _END.get(batch.state, (batch.state, stage))
         if stage != expected:
-            message = f"the log has batch {number} {batch.state}, and {self._where} has it {stage}"
+            message = f"the log has batch {number} {state}, and {self._where} has it {stage}"
             yield Difference(BATCH, batch.seq, "stage", str(number), expected, stage, message)
         if found is None or not found.final:
             return
@@ -124,7 +128,7 @@ class Comparison:
     # -- purchases and exits -------------------------------------------------------------------------------------------
 
     def _purchases(self) -> Iterator[Difference]:
-        there = {fact.id: fact for fact in self._look.facts if isinstance(fact, PurchaseMade)}
+        there = {fact.id: fact for fact in self._reading.facts if isinstance(fact, PurchaseMade)}
         for id, fact in there.items():
             if not fact.final or self._is_foreign(fact, self._own.purchases):
                 continue
@@ -135,7 +139,7 @@ class Comparison:
             else:
                 yield from self._purchase(id, lot, fact)
         for id, lot in self._own.purchases.items():
-            if id in there or lot.block > self._look.final:
+            if id in there or lot.block > self._reading.final:
                 continue  # one that was granted early may still come
             self.compared[PURCHASE] += 1
             settled = "; it was granted early, and `tollbook settle` reverses it" if lot.block else ""
@@ -159,15 +163,15 @@ class Comparison:
     def _leaving(
         self, name: str, own: Mapping[str, LoggedExit], kind: type[ExitRequested | ExitPaid]
     ) -> Iterator[Difference]:
-        said = name.replace("_", " ")
-        there = {fact.id: fact for fact in self._look.facts if isinstance(fact, kind)}
+        fact_name = name.replace("_", " ")
+        there = {fact.id: fact for fact in self._reading.facts if isinstance(fact, kind)}
         for id, fact in there.items():
             if not fact.final or self._is_foreign(fact, own):
                 continue
             self.compared[PURCHASE] += 1
             if (logged := own.get(id)) is None:
                 where = f"of {fact.subscriber} is final in {self._where}"
-                message = f"{said} {id} {where}, and the log lacks it; {_TAKEN_IN}"
+                message = f"{fact_name} {id} {where}, and the log lacks it; {_TAKEN_IN}"
                 yield Difference(PURCHASE, None, name, id, None, id, message)
                 continue
             pairs: dict[str, tuple[object, object]] = {
@@ -176,15 +180,15 @@ class Comparison:
             }
             if isinstance(fact, ExitPaid):
                 pairs |= {"asset": (logged.asset, fact.asset), "amount": (logged.amount, fact.amount)}
-            yield from self._fields(f"{said} {id}", f"{name}.", id, logged.seq, pairs)
+            yield from self._fields(f"{fact_name} {id}", f"{name}.", id, logged.seq, pairs)
         for id, logged in own.items():
             if id not in there:
                 self.compared[PURCHASE] += 1
-                message = f"the log has {said} {id} of {logged.subscriber}, and {self._where} does not know it"
+                message = f"the log has {fact_name} {id} of {logged.subscriber}, and {self._where} does not know it"
                 yield Difference(PURCHASE, logged.seq, name, id, id, None, message)
 
     def _is_foreign(self, fact: ChainFact, own: Collection[str]) -> bool:
-        """Whether a fact is of a plan that the log lacks, and so not its own; counts it."""
+        """True if a fact is of a plan that the log lacks, and so not its own; count it."""
         foreign = fact.id not in own and self._log.plan_of(fact.plan) is None
         self.foreign += foreign
         return foreign
@@ -205,13 +209,13 @@ class Comparison:
 
     def _payouts(self) -> Iterator[Difference]:
         paid: dict[tuple[str, str], int] = {}
-        for number, found in self._look.batches.items():
-            batch = self._own.sealed(number, found.digest) or self._own.standing(number)
+        for number, found in self._reading.batches.items():
+            batch = self._own.with_digest(number, found.digest) or self._own.standing(number)
             if found.stage == "executed" and batch is not None:
                 for payout in batch.payouts:
-                    place = batch.asset, payout.receiver
-                    paid[place] = paid.get(place, 0) + payout.amount
-        for asset, receivers in self._look.balances.items():
+                    receiver_of_asset = batch.asset, payout.receiver
+                    paid[receiver_of_asset] = paid.get(receiver_of_asset, 0) + payout.amount
+        for asset, receivers in self._reading.balances.items():
             for receiver, (due, claimed) in receivers.items():
                 self.compared[PAYOUT] += 1
                 amount = paid.get((asset, receiver), 0)
@@ -233,10 +237,10 @@ class Comparison:
                     )
 
     def _escrow(self) -> Iterator[Difference]:
-        for asset, found in self._look.escrow.items():
+        for asset, found in self._reading.escrow.items():
             self.compared[ESCROW] += 1
             expected = self._came_in(asset)
-            for balance in self._look.balances.get(asset, {}).values():
+            for balance in self._reading.balances.get(asset, {}).values():
                 expected -= balance.claimed + max(balance.due, 0)
             if found != expected:
                 message = (
@@ -247,8 +251,9 @@ class Comparison:
             yield from self._holdings(asset)
 
     def _holdings(self, asset: str) -> Iterator[Difference]:
-        """A token may be taken from the contract behind its back; what is sent there unasked belongs to nobody."""
-        found, claims = self._look.holdings[asset], self._look.balances.get(asset, {}).values()
+        """Compare the contract's holdings: a token may be taken from it by other means; tokens sent there unasked are
+        not counted."""
+        found, claims = self._reading.holdings[asset], self._reading.balances.get(asset, {}).values()
         expected = self._came_in(asset) - sum(balance.claimed for balance in claims)
         if found < expected:
             message = f"{self._where} has {found} {asset}, and what came in and went out leaves {expected}"
@@ -257,22 +262,22 @@ class Comparison:
 
     def _solvency(self) -> Iterator[Difference]:
         last: dict[str, tuple[int, int]] = {}
-        for number, there in sorted(self._look.batches.items()):
-            batch = self._own.sealed(number, there.digest)
+        for number, there in sorted(self._reading.batches.items()):
+            batch = self._own.with_digest(number, there.digest)
             if there.stage == "executed" and batch is not None and there.digest in self._earned:
                 last[batch.asset] = number, self._earned[there.digest]
         for asset, (number, earned) in last.items():
-            owed = sum(max(-balance.due, 0) for balance in self._look.balances.get(asset, {}).values())
-            unspent, found = self._came_in(asset) - earned, self._look.escrow.get(asset, 0)
+            owed = sum(max(-balance.due, 0) for balance in self._reading.balances.get(asset, {}).values())
+            unspent, found = self._came_in(asset) - earned, self._reading.escrow.get(asset, 0)
             if found + owed < unspent:
                 message = f"{self._where} has {found} {asset} in escrow, and {unspent} are unspent by batch {number}"
                 due, there_is = ({"asset": asset, "amount": amount} for amount in (unspent - owed, found))
                 yield Difference(SOLVENCY, None, "escrow", asset, due, there_is, message, by=found + owed - unspent)
 
     def _came_in(self, asset: str) -> int:
-        """What purchases brought in, less what exits took out."""
+        """Return the money of purchases less that of exits."""
         money = 0
-        for fact in self._look.facts:
+        for fact in self._reading.facts:
             if isinstance(fact, PurchaseMade) and fact.asset == asset:
                 money += sum(share.amount for share in fact.shares)
             elif isinstance(fact, ExitPaid) and fact.asset == asset:

@@ -1,7 +1,7 @@
-"""What a log says of contracts on chains: the batches, purchases and exits that it has from them, as its events say.
+"""The log's side of the comparison: by contract, the batches, purchases and exits that its events have.
 
-Nothing here asks the ledger's own books. An event that cannot be (a batch confirmed that was never opened) is passed
-over: the audit of the log alone finds it.
+Nothing here reads the ledger's own books. An event that contradicts earlier ones (a batch confirmed that was never
+opened) is ignored: the audit of the log alone reports it.
 """
 
 from __future__ import annotations
@@ -18,39 +18,24 @@ from ledger.events import (
     EscrowFunding,
     Event,
     Frozen,
-    Payout,
     PlanCreated,
     Purchased,
-    Recorded,
     Reversed,
     Settlement,
     SettlementAdopted,
-    SettlementConfirmed,
-    SettlementFailed,
     SettlementOpened,
     Withdrawn,
     decode,
 )
-from ledger.log import TEXT
+from ledger.log import TEXT, Entry
 from ledger.plugins import Store
 
-from ..rows import Row, Unreadable, source
+from ...batch_history import BatchHistory, BatchRecord
+from ..rows import Row, Unreadable
+from ..sources import source
 
 _WORDS = (b'"plan_created"', b'"purchased"', b'"withdrawn"', b'"reversed"', b'"frozen"', b'"settlement_')
 """What stands in every commit with an event that matters here, unless it is escaped."""
-
-
-@dataclass(slots=True)
-class LoggedBatch:
-    """A batch as it was opened or adopted, and where the log has it: open, confirmed, cancelled (the chain has its
-    number for ever), or given back (its number is free again)."""
-
-    seq: int
-    asset: str
-    root: str
-    digest: str
-    payouts: tuple[Payout, ...]
-    state: str = "open"
 
 
 @dataclass(slots=True)
@@ -81,30 +66,31 @@ class LoggedExit:
 
 @dataclass(slots=True)
 class LoggedContract:
-    """What the log has from one contract, by the ids and numbers that facts and batches have there. Under a number
-    there may be several batches: all but the last one gave it back."""
+    """The log's records of one contract, by the ids and numbers that facts and batches have there. Under a number there
+    may be several batches: all but the last one gave it back."""
 
-    batches: dict[int, list[LoggedBatch]] = field(default_factory=dict)
+    batches: dict[int, list[BatchRecord]] = field(default_factory=dict)
     purchases: dict[str, LoggedPurchase] = field(default_factory=dict)
     requests: dict[str, LoggedExit] = field(default_factory=dict)
     exits: dict[str, LoggedExit] = field(default_factory=dict)
 
-    def standing(self, number: int) -> LoggedBatch | None:
-        """The batch that has the number now; None where there is none, or it was given back."""
+    def standing(self, number: int) -> BatchRecord | None:
+        """Return the batch that has the number now; None where there is none, or it was given back."""
         batch = self.batches[number][-1] if number in self.batches else None
-        return None if batch is None or batch.state == "given back" else batch
+        return None if batch is None or batch.gave_number_back else batch
 
-    def sealed(self, number: int, digest: str) -> LoggedBatch | None:
-        """The batch of that digest that ever had the number."""
+    def with_digest(self, number: int, digest: str) -> BatchRecord | None:
+        """Return the batch of that digest that ever had the number, if any."""
         return next((batch for batch in self.batches.get(number, ()) if batch.digest == digest), None)
 
 
 class LogSide:
-    """What a log says, up to the commit `last`. `whole` is False where it cannot be read to its end."""
+    """The log's records of all contracts, up to the commit `last`. `readable`: it can be read to its end."""
 
     def __init__(self, last: int = 0) -> None:
-        self.last, self.whole = last, True
+        self.last, self.readable = last, True
         self.contracts: dict[ContractRef, LoggedContract] = {}
+        self._batches = BatchHistory()
         self._plans: dict[str, str] = {}
         self._onchain: dict[str, str] = {}
         self._accounts: dict[int, tuple[str, str]] = {}
@@ -114,25 +100,25 @@ class LogSide:
         """Return what the log has from a contract."""
         return self.contracts.get(contract_ref) or LoggedContract()
 
-    def places(self) -> dict[str, list[str]]:
-        """The chains from which the log has purchases, exits or batches, and their contracts; both sorted."""
+    def contracts_by_chain(self) -> dict[str, list[str]]:
+        """Return the chains from which the log has purchases, exits or batches, and their contracts; both sorted."""
         found: dict[str, list[str]] = {}
         for contract_ref in sorted(self.contracts):
             found.setdefault(contract_ref.chain, []).append(contract_ref.contract)
         return found
 
     def plan_of(self, name: str) -> str | None:
-        """The plan that a chain calls so: by its id there, else by its name."""
+        """Return the plan that a chain calls so: by its id there, else by its name."""
         return self._onchain.get(name) or (name if name in self._plans else None)
 
     def chain_name(self, plan: str) -> str:
-        """How a chain calls a plan."""
+        """Return the name that a chain has for a plan."""
         return self._plans.get(plan) or plan
 
     # -- reading -------------------------------------------------------------------------------------------------------
 
     def follow(self, row: Row) -> bool:
-        """Take in a commit. False where it cannot be read."""
+        """Fold the next commit. Return False where it cannot be read."""
         if row.kind != TEXT or row.body is None:
             return False
         if b"\\" not in row.body and not any(word in row.body for word in _WORDS):
@@ -142,12 +128,11 @@ class LogSide:
         except (msgspec.MsgspecError, ValueError, RecursionError):
             return False
         for seq, event in enumerate(events, row.first_seq):
-            self._take(seq, event)
+            if isinstance(event, Settlement):
+                self._settled(Entry(seq, row.at if isinstance(row.at, int) else 0, event))
+            elif (add := _ADDS.get(type(event))) is not None:
+                add(self, seq, event)
         return True
-
-    def _take(self, seq: int, event: Recorded) -> None:
-        if (take := _TAKES.get(type(event))) is not None:
-            take(self, seq, event)
 
     def _at(self, contract_ref: ContractRef) -> LoggedContract:
         return self.contracts.setdefault(contract_ref, LoggedContract())
@@ -191,36 +176,25 @@ class LogSide:
             left = LoggedExit(seq, subscriber, plan, event.asset, event.paid)
             self._at(event.fact.contract_ref).exits[event.fact.id] = left
 
-    def _opened(self, seq: int, event: SettlementOpened | SettlementAdopted) -> None:
-        batch = LoggedBatch(seq, event.asset, event.root, event.digest, event.payouts)
-        self._at(event.contract_ref).batches.setdefault(event.number, []).append(batch)
-
-    def _ended(self, seq: int, event: Settlement) -> None:
-        batch = self.contract(event.contract_ref).standing(event.number)
-        if batch is None:
-            return
-        if isinstance(event, SettlementFailed):
-            batch.state = "cancelled" if event.used else "given back"
-        else:
-            batch.state = "confirmed"
+    def _settled(self, entry: Entry) -> None:
+        event = entry.event
+        self._batches.add(entry)
+        if isinstance(event, SettlementOpened | SettlementAdopted):
+            self._at(event.contract_ref).batches.setdefault(event.number, []).append(self._batches.batches[-1])
 
 
-_TAKES: dict[type[Event], Callable[[LogSide, int, Any], None]] = {
+_ADDS: dict[type[Event], Callable[[LogSide, int, Any], None]] = {
     PlanCreated: LogSide._planned,
     Purchased: LogSide._purchased,
     Reversed: LogSide._reversed,
     Frozen: LogSide._frozen,
     Withdrawn: LogSide._withdrawn,
-    SettlementOpened: LogSide._opened,
-    SettlementAdopted: LogSide._opened,
-    SettlementConfirmed: LogSide._ended,
-    SettlementFailed: LogSide._ended,
 }
-"""By event, what it says of a contract; all others say nothing."""
+"""By event type, the method that adds it; events of settlements go to the batch history, others add nothing."""
 
 
 def read(where: str | Path | Store, before: LogSide | None = None) -> LogSide:
-    """What the log says now: `before`, where nothing was written since that was read."""
+    """Read the log as it is now. Return `before` itself if nothing was written since that was read."""
     log = source(where)
     try:
         if before is not None and before.last == log.last():
@@ -229,10 +203,10 @@ def read(where: str | Path | Store, before: LogSide | None = None) -> LogSide:
         try:
             for row in log.rows():
                 if not side.follow(row):
-                    side.whole = False
+                    side.readable = False
                     break
         except Unreadable:
-            side.whole = False
+            side.readable = False
         return side
     finally:
         log.close()

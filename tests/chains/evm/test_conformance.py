@@ -31,14 +31,19 @@ def harness(kind: type[harnesses.LocalHarness], window: bool) -> harnesses.Local
     return kind(window=window)
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["at once", "with a window"])
+def contracts(quick: bool):
+    """A contract without a window and one with it; the `quick` one is tried in every run."""
+    return [pytest.param(window, marks=() if window is quick else pytest.mark.sweep) for window in (False, True)]
+
+
+@pytest.fixture(scope="module", params=contracts(True), ids=["at once", "with a window"])
 def tester(request):
     made = harness(harnesses.TesterHarness, request.param)
     yield made
     made.close()
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["at once", "with a window"])
+@pytest.fixture(scope="module", params=contracts(False), ids=["at once", "with a window"])
 def anvil_harness(request):
     made = harness(harnesses.AnvilHarness, request.param)
     yield made

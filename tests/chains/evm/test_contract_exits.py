@@ -2,7 +2,7 @@
 
 import pytest
 from evm_machine import COIN, refused
-from settlement_world import ALICE, BOB, DAY, GUARDIAN, MALLORY, PLATFORM, SELLER, Batch, World, counted
+from settlement_world import ALICE, BOB, DAY, MALLORY, SELLER, Batch, World
 
 PRICE = 100
 
@@ -49,12 +49,6 @@ def test_a_request_to_leave_is_told_and_remembered(world):
     assert world.read("getAccount", ALICE.address, plan) == (PRICE, now, 0, False)
     with refused("ExitAlreadyRequested", now):
         world.do(ALICE, "requestExit", plan)
-
-
-def test_only_who_bought_asks_to_leave(world):
-    plan = bought(world)
-    with refused("NothingBought", MALLORY.address.lower(), plan):
-        world.do(MALLORY, "requestExit", plan)
 
 
 # -- first way: a period that ends after the freeze -------------------------------------------------------------------
@@ -144,19 +138,6 @@ def test_while_a_batch_awaits_execution_an_old_root_is_not_the_last_word(windowe
     assert windowed.exit(new, plan).value == 10
 
 
-def test_a_batch_that_was_called_off_is_not_waited_for(windowed):
-    plan = bought(windowed)
-    old = windowed.batch([(ALICE, plan, 30, 0)])
-    windowed.commit(old)
-    windowed.wait(windowed.window)
-    windowed.execute(old)
-    asked(windowed, plan)
-    windowed.wait(windowed.delay)
-    windowed.commit(windowed.batch([(ALICE, plan, 90, 0)]))
-    windowed.do(GUARDIAN, "cancelBatch", 2, "")
-    assert windowed.exit(old, plan).value == 70
-
-
 def test_a_batch_that_nobody_can_execute_keeps_no_money_here_for_ever(windowed):
     """Its payouts are secret, or escrow is too short for them; and owner and guardian do not call it off."""
     plan = bought(windowed)
@@ -197,150 +178,7 @@ def test_without_any_root_a_subscriber_leaves_with_all_after_two_exit_delays(wor
     assert world.read("escrow", COIN) == 0
 
 
-def test_anyone_refutes_with_a_leaf_who_claims_to_have_been_charged_nothing(world):
-    plan = bought(world)
-    batch = settled(world, plan, 30)
-    asked(world, plan)
-    world.wait(world.delay)
-    world.do(ALICE, "claimUncharged", plan)
-    leaf = batch.leaf(ALICE.address, plan)
-    (told,) = world.do(MALLORY, "refuteUncharged", counted(leaf), batch.proof(leaf)).logs
-    assert told.arguments == {"subscriber": ALICE.address.lower(), "planId": plan, "by": MALLORY.address.lower()}
-    world.wait(world.delay)
-    with refused("UnchargedNotClaimed"):
-        world.do(ALICE, "exitUncharged", plan)
-    assert world.exit(batch, plan).value == 70
-
-
-def test_a_leaf_with_nothing_but_credit_refutes_too(world):
-    plan = bought(world)
-    batch = world.batch([(ALICE, plan, 0, 5)])
-    world.settle(batch)
-    asked(world, plan)
-    world.wait(world.delay)
-    world.do(ALICE, "claimUncharged", plan)
-    world.do(MALLORY, "refuteUncharged", counted(batch.leaves[0]), [])
-
-
-def test_a_claim_is_refuted_by_nothing_but_a_leaf_that_says_otherwise(world):
-    plan = bought(world)
-    world.buy(plan, subscriber=BOB, by=BOB)
-    batch = settled(world, plan, 30)
-    world.do(BOB, "requestExit", plan)
-    world.wait(world.delay)
-    world.do(BOB, "claimUncharged", plan)
-    bobs, alices = (batch.leaf(each.address, plan) for each in (BOB, ALICE))
-    with refused("NothingRefuted"):
-        world.do(MALLORY, "refuteUncharged", counted(bobs), batch.proof(bobs))
-    with refused("ProofInvalid"):
-        world.do(MALLORY, "refuteUncharged", (BOB.address, plan, 30, 0), batch.proof(alices))
-    with refused("UnchargedNotClaimed"):
-        world.do(MALLORY, "refuteUncharged", counted(alices), batch.proof(alices))
-    world.wait(world.delay)
-    assert world.do(BOB, "exitUncharged", plan).value == PRICE
-
-
-def test_a_batch_that_was_called_off_refutes_nothing(windowed):
-    plan = bought(windowed)
-    batch = windowed.batch([(ALICE, plan, 30, 0)])
-    windowed.commit(batch)
-    asked(windowed, plan)
-    windowed.wait(windowed.delay)
-    windowed.do(ALICE, "claimUncharged", plan)
-    for _ in range(2):
-        with refused("ProofInvalid"):
-            windowed.do(MALLORY, "refuteUncharged", counted(batch.leaves[0]), [])
-        if windowed.read("waiting"):
-            windowed.do(GUARDIAN, "cancelBatch", 1, "")
-
-
-def test_a_claim_is_made_once_and_again_after_it_was_refuted(world):
-    plan = bought(world)
-    batch = settled(world, plan, 30)
-    asked(world, plan)
-    with refused("UnchargedNotClaimed"):
-        world.do(ALICE, "exitUncharged", plan)
-    world.wait(world.delay)
-    since = world.machine.time
-    world.do(ALICE, "claimUncharged", plan)
-    with refused("UnchargedAlreadyClaimed", since):
-        world.do(ALICE, "claimUncharged", plan)
-    leaf = batch.leaf(ALICE.address, plan)
-    world.do(MALLORY, "refuteUncharged", counted(leaf), batch.proof(leaf))
-    world.wait(world.delay)
-    again = world.machine.time
-    world.do(ALICE, "claimUncharged", plan)
-    world.wait(world.delay - 1)
-    with refused("ExitDelay", again + world.delay):
-        world.do(ALICE, "exitUncharged", plan)
-
-
 # -- in every way -----------------------------------------------------------------------------------------------------
-
-
-def test_nobody_leaves_without_having_asked(world):
-    plan = bought(world)
-    batch = settled(world, plan, 30)
-    world.wait(10 * world.delay)
-    for leave in (
-        lambda: world.exit(batch, plan),
-        lambda: world.do(ALICE, "claimUncharged", plan),
-        lambda: world.do(ALICE, "exitUncharged", plan),
-    ):
-        with refused("ExitNotRequested"):
-            leave()
-
-
-def test_nobody_leaves_twice_in_whatever_way(world):
-    plan = bought(world)
-    world.buy(plan, subscriber=BOB, by=BOB)
-    batch = settled(world, plan, 30)
-    asked(world, plan)
-    world.wait(world.delay)
-    world.do(ALICE, "claimUncharged", plan)
-    world.wait(world.delay)
-    world.exit(batch, plan)
-    for leave in (
-        lambda: world.exit(batch, plan),
-        lambda: world.do(ALICE, "claimUncharged", plan),
-        lambda: world.do(ALICE, "exitUncharged", plan),
-    ):
-        with refused("ExitAlreadyPaid"):
-            leave()
-    leaf = batch.leaf(ALICE.address, plan)
-    with refused("UnchargedNotClaimed"):
-        world.do(MALLORY, "refuteUncharged", counted(leaf), batch.proof(leaf))
-    assert world.read("escrow", COIN) == 130
-
-
-def test_a_root_is_that_of_the_plans_own_token(world):
-    plan = bought(world, world.dollar.address)
-    asked(world, plan)
-    world.wait(world.freeze)
-    batch = settled(world, plan, 30, COIN)
-    with refused("ProofInvalid"):
-        world.exit(batch, plan)
-
-
-def test_an_exit_by_a_superseded_root_is_refused(world):
-    plan = bought(world)
-    asked(world, plan)
-    world.wait(world.freeze)
-    old = settled(world, plan, 30)
-    settled(world, plan, 90)
-    with refused("ProofInvalid"):
-        world.exit(old, plan)
-
-
-def test_nobody_leaves_by_anothers_leaf_or_with_other_counters(world):
-    plan = bought(world)
-    asked(world, plan)
-    world.wait(world.freeze)
-    batch = settled(world, plan, 30)
-    alices, bobs = (batch.proof(batch.leaf(each.address, plan)) for each in (ALICE, BOB))
-    for counters, proof in (((0, 0), bobs), ((29, 0), alices), ((30, 1), alices), ((30, 0), bobs), ((30, 0), [])):
-        with refused("ProofInvalid"):
-            world.do(ALICE, "exit", plan, *counters, proof)
 
 
 @pytest.mark.parametrize(
@@ -370,26 +208,6 @@ def test_spendable_needs_a_leaf_of_the_last_final_root(world):
     assert world.read("spendable", ALICE.address, plan, 30, 0, batch.proof(leaf)) == 70
     with refused("ProofInvalid"):
         world.read("spendable", ALICE.address, plan, 29, 0, batch.proof(leaf))
-
-
-def test_while_a_receiver_owes_escrow_is_short_for_the_last_and_is_filled_by_its_next_payouts(world):
-    plan = bought(world)
-    world.settle(world.batch([(ALICE, plan, 100, 0)], {SELLER.address: 100}))
-    world.do(SELLER, "claim", COIN, SELLER.address)
-    refund = world.batch([(ALICE, plan, 100, 60)], {SELLER.address: -60})
-    world.settle(refund)
-    asked(world, plan)
-    world.wait(world.delay)
-    with refused("EscrowShort", COIN, 60, 0):
-        world.exit(refund, plan)
-    other = world.plan()
-    world.buy(other, subscriber=BOB, by=BOB)
-    world.settle(world.batch([(ALICE, plan, 100, 60), (BOB, other, 80, 0)], {SELLER.address: 80}))
-    assert (world.read("due", COIN, SELLER.address), world.read("escrow", COIN)) == (20, 80)
-    last = world.batch([(ALICE, plan, 100, 60), (BOB, other, 80, 0)], {PLATFORM.address: 0})
-    world.settle(last)
-    assert world.exit(last, plan).value == 60
-    assert world.has(world.settlement.address) == 40
 
 
 def test_a_wallet_that_takes_no_coin_cannot_leave_and_blocks_nobody(world):

@@ -28,6 +28,7 @@ def test_every_field_has_its_variable_and_every_variable_is_described():
         "FINALITY": "12",
         "FINALITY_FALLBACK": "64",
         "MAX_FEE": "30000000000",
+        "MAX_HEAD_AGE": "90",
         "TIMEOUT": "2.5",
         "PAUSE": "0",
         "LEAVES": "/leaves",
@@ -37,9 +38,16 @@ def test_every_field_has_its_variable_and_every_variable_is_described():
     assert settings.node_url == URL
     assert (settings.keystore, settings.keystore_password_file) == (Path("/keys/one.json"), Path("/keys/password"))
     assert (settings.finality, settings.finality_fallback, settings.max_fee) == (12, 64, 30 * 10**9)
-    assert (settings.timeout, settings.pause) == (2.5, 0)
+    assert (settings.timeout, settings.pause, settings.max_head_age) == (2.5, 0, 90)
     assert (settings.leaves, settings.leaves_uri) == (Path("/leaves"), "https://example.org/leaves")
     assert all(f"TOLLBOOK_EVM_{field.upper()}" in described.__doc__ for field in Settings.model_fields)
+
+
+def test_the_age_of_the_last_block_is_limited_except_on_development_chains():
+    environment = {"TOLLBOOK_EVM_MAX_HEAD_AGE": "90"}
+    assert [Settings.read(chain, {}).max_head_age for chain in (1, 8453, 1337, 31337)] == [600, 600, 0, 0]
+    assert [Settings.read(chain, environment).max_head_age for chain in (1, 31337)] == [90, 90]
+    assert Settings.read(31337, environment, max_head_age=30).max_head_age == 30
 
 
 def test_a_chains_own_url_comes_before_that_of_all():

@@ -90,8 +90,8 @@ def test_a_process_that_dies_in_an_append_has_done_it_or_not_and_no_other() -> N
     ("fate", "error", "grows"),
     [
         (Fate.failed, NotWritten, 0),
-        (Fate.doubtful_failed, OutcomeUnknown, 0),
-        (Fate.doubtful_done, OutcomeUnknown, 1),
+        (Fate.unknown_failed, OutcomeUnknown, 0),
+        (Fate.unknown_done, OutcomeUnknown, 1),
     ],
 )
 def test_an_append_meets_its_fate(fate: Fate, error: type[Exception], grows: int) -> None:
@@ -105,7 +105,7 @@ def test_an_append_meets_its_fate(fate: Fate, error: type[Exception], grows: int
 
 def test_a_store_that_cannot_tell_is_closed() -> None:
     disk = Disk("log")
-    store = DiskStore(disk, "one", Fated(Fate.doubtful_done))
+    store = DiskStore(disk, "one", Fated(Fate.unknown_done))
     with pytest.raises(OutcomeUnknown):
         store.append(disk.head, after(disk.head))
     with pytest.raises(Closed):

@@ -3,7 +3,8 @@
 Whoever adds a fault or a law plants here what it is for: a bug that no seed finds is a gap in the simulator.
 """
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -19,10 +20,11 @@ from ledger.decisions import charges, consequences
 from ledger.errors import Conflict, NotWritten, OutcomeUnknown, SendUnknown
 from ledger.events import Charged, Draws, Recorded
 from ledger.folding import snapshot_of
-from ledger.log import encode_commit
+from ledger.log import Commit, encode_commit
 from ledger.plugins import Price, policies
 from ledger.values import total
 from replay.simulator import DiskStore, SimulationFailed, simulate
+from replay.simulator.laws import DECLARED_ERRORS_ONLY
 
 BUDGET = 200
 """Seeds within which each bug must be found; README.md beside the simulator says in how many it is."""
@@ -30,8 +32,7 @@ BUDGET = 200
 STEPS = 200
 
 
-ERRORS = {"nothing fails but what says so"}
-ANSWERS = ERRORS | {
+ANSWERS = {
     "what is acknowledged is in the log",
     "what was in the log stays there",
     "an answer is in the commit of its group",
@@ -39,10 +40,10 @@ ANSWERS = ERRORS | {
     "a command with a key is done once",
     "a key gives its first answer",
 }
-BOOKS = ERRORS | {"books are what the log comes to", "the past does not change", "the audit is clean"}
+BOOKS = {"books are the fold of the log", "the past does not change", "the audit is clean"}
 CREDITS = {
     "an account never spends what it does not have",
-    "an account is what its parts come to",
+    "an account is the sum of its parts",
     "movements and books agree",
     "debt stays within its limit",
 }
@@ -50,19 +51,22 @@ MONEY = {"money moves exactly once", "what is confirmed has been paid", "all is 
 """By which laws a bug may come to light, each depending on what happens next."""
 
 
-def laws(seeds: range, **options: Any) -> Iterator[str | None]:
-    """Seed by seed, the law that was broken; None where nothing was found."""
+def laws(seeds: Iterable[int], **options: Any) -> Iterator[str | None]:
+    """Yield for each seed the law that was broken; None where nothing was found."""
     for seed in seeds:
         try:
             simulate(seed, steps=STEPS, **options)
             yield None
         except SimulationFailed as failed:
+            frames = re.findall(r'File "(.*?)"', failed.found)
+            if frames[-1:] == [__file__]:
+                pytest.fail(f"the planted bug itself is broken: {failed.found}")
             yield failed.law
 
 
-def found(**options: Any) -> str:
-    """The law by which the first seed finds the bug."""
-    law = next(filter(None, laws(range(BUDGET), **options)), None)
+def found(first: int = 0, **options: Any) -> str:
+    """Return the law by which a seed finds the bug; `first` is one that found it when this was written."""
+    law = next(filter(None, laws([first, *range(BUDGET)], **options)), None)
     assert law is not None, f"{BUDGET} seeds do not find it"
     return law
 
@@ -73,10 +77,10 @@ def found(**options: Any) -> str:
 class AnswersFirst(Ledger):
     """Folds and answers, and appends when it is asked the next time."""
 
-    def _append(self, at: int, events: list[Recorded]) -> None:
+    def _append(self, commit: Commit, events: list[Recorded]) -> None:
         self._make_up_for_it()
-        self._late = self._head, encode_commit(self._head, at, list(events))
-        self._fold(self._late[1], events)
+        self._late = self._head, commit
+        self._fold(commit, events)
 
     def _catch_up(self) -> Any:
         self._make_up_for_it()
@@ -94,11 +98,11 @@ def test_an_answer_that_is_given_before_the_append_is_found() -> None:
 class Hopes(Ledger):
     """Takes an append that failed, or may have, for one that was done."""
 
-    def _append(self, at: int, events: list[Recorded]) -> None:
+    def _append(self, commit: Commit, events: list[Recorded]) -> None:
         try:
-            super()._append(at, events)
+            super()._append(commit, events)
         except (NotWritten, OutcomeUnknown):
-            self._fold(encode_commit(self._head, at, list(events)), events)
+            self._fold(commit, events)
 
 
 def test_an_answer_to_what_was_not_written_is_found() -> None:
@@ -108,9 +112,9 @@ def test_an_answer_to_what_was_not_written_is_found() -> None:
 class GivesUp(Ledger):
     """Takes an append that may have been done for one that was not."""
 
-    def _append(self, at: int, events: list[Recorded]) -> None:
+    def _append(self, commit: Commit, events: list[Recorded]) -> None:
         try:
-            super()._append(at, events)
+            super()._append(commit, events)
         except OutcomeUnknown as error:
             raise NotWritten(str(error)) from error
 
@@ -122,12 +126,12 @@ def test_a_doubt_that_is_told_as_a_failure_is_found() -> None:
 class Insists(Ledger):
     """Appends after another process's commit what it had decided before it."""
 
-    def _append(self, at: int, events: list[Recorded]) -> None:
+    def _append(self, commit: Commit, events: list[Recorded]) -> None:
         try:
-            super()._append(at, events)
+            super()._append(commit, events)
         except Conflict:
             self._catch_up()
-            super()._append(max(at, self._head.at), events)
+            super()._append(encode_commit(self._head, max(commit.at, self._head.at), events), events)
 
 
 def test_a_decision_that_was_overtaken_and_is_written_all_the_same_is_found() -> None:
@@ -147,15 +151,13 @@ class SnapshotsAhead(Ledger):
 
     def _save_snapshot(self) -> None:
         ahead = Books.load(self._books.dump())
-        for number, account in consequences.accounts.items():
-            consequences.accounts[number] = expiry.due(
-                account, consequences.plans[account.plan], self._clock(), self._tariffs
-            )[0]
+        for number, account in ahead.accounts.items():
+            ahead.accounts[number] = expiry.due(account, ahead.plans[account.plan], self._clock(), self._tariffs)[0]
         self._store.save_snapshot(snapshot_of(ahead, self._head))
 
 
 def test_a_snapshot_that_is_ahead_of_the_log_is_found() -> None:
-    assert found(engine=SnapshotsAhead) in BOOKS | CREDITS
+    assert found(3, engine=SnapshotsAhead) in BOOKS | CREDITS | {DECLARED_ERRORS_ONLY}
 
 
 class ForgetsOlderKeys(Ledger):
@@ -168,7 +170,7 @@ class ForgetsOlderKeys(Ledger):
 
 
 def test_a_snapshot_that_forgets_a_window_of_keys_is_found() -> None:
-    assert found(engine=ForgetsOlderKeys) in BOOKS | ANSWERS
+    assert found(3, engine=ForgetsOlderKeys) in BOOKS | ANSWERS
 
 
 # -- decisions and reducers --------------------------------------------------------------------------------------------
@@ -190,7 +192,7 @@ def test_a_hold_that_is_released_twice_is_found(monkeypatch: pytest.MonkeyPatch)
 def test_returning_credits_that_do_not_pay_what_is_owed_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only those that return by a command."""
     monkeypatch.setattr(consequences, "with_repayment", lambda account, plan, seq, at, instant, event: event)
-    assert found() in CREDITS | {"no account owes and has free credits at once"}
+    assert found(13) in CREDITS | {"no account owes and has free credits at once"}
 
 
 def test_a_key_that_is_forgotten_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,7 +205,7 @@ def test_a_key_that_is_forgotten_is_found(monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr(reducers, "remember_key", forgetful)
     monkeypatch.setattr(draft, "remember_key", forgetful)
-    assert found() in ANSWERS | BOOKS
+    assert found(7) in ANSWERS | BOOKS
 
 
 def test_a_due_event_with_the_wrong_instant_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,7 +216,7 @@ def test_a_due_event_with_the_wrong_instant_is_found(monkeypatch: pytest.MonkeyP
         return replace(lapse(account, plan, lot, instant), instant=instant + 1)
 
     monkeypatch.setattr(expiry, "lapse", late)
-    assert found() in BOOKS
+    assert found(3) in BOOKS
 
 
 def test_a_debt_beyond_its_limit_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,7 +228,7 @@ def test_a_debt_beyond_its_limit_is_found(monkeypatch: pytest.MonkeyPatch) -> No
         return (((0, total(debt) + 1),), shortfall - 1) if debt and shortfall else (debt, shortfall)
 
     monkeypatch.setattr(charges, "overrun", generous)
-    assert found() in CREDITS | BOOKS
+    assert found(16) in CREDITS | BOOKS
 
 
 # -- the money ---------------------------------------------------------------------------------------------------------
@@ -243,7 +245,7 @@ def test_a_batch_that_is_paid_twice_is_found(monkeypatch: pytest.MonkeyPatch) ->
         return Step.sent
 
     monkeypatch.setattr(Outbox, "_send", hasty)
-    assert found() in MONEY
+    assert found(15) in MONEY
 
 
 # -- what users bring --------------------------------------------------------------------------------------------------

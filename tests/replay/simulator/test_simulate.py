@@ -18,7 +18,7 @@ from chains.mock import MockChain
 from ledger import CreatePlan, Entry, Ledger, PaymentRequired
 from ledger.errors import BadData, NotWritten
 from ledger.events import Charged, Recorded
-from ledger.log import encode_commit
+from ledger.log import Commit
 from replay.simulator import (
     KINDS,
     MockMarket,
@@ -57,18 +57,20 @@ def test_every_law_holds_in_long_runs() -> None:
 
 
 def test_some_seeds_meet_everything() -> None:
-    """Each kind of fault strikes, each kind of step is done, and most of what can happen does."""
-    reports = [simulate(seed) for seed in range(24)]
-    assert {kind for report in reports for kind in report.faults} == set(KINDS)
-    events = Counter[str]()
-    for report in reports:
-        events.update(report.events)
-    assert {"Adjusted", "Charged", "Extended", "Frozen", "Lapsed", "Released", "Reversed", "Withdrawn"} <= set(events)
-    assert {"SettlementConfirmed", "SettlementUnknown", "RefusedRequests"} <= set(events)
-    assert {"Reheld", "Reinstated", "Unfrozen"} <= set(events)
-    assert sum(report.unheard for report in reports) > 0
-    reasons = {reason for report in reports for reason in report.refused}
-    assert {"insufficient_credits", "in_debt", "rate_limited", "key_reused", "overflow", "expired"} <= reasons
+    """Each kind of fault strikes, each kind of step is done, and most of what can happen does: within 60 seeds."""
+    missing = {
+        *KINDS,
+        *("Adjusted", "Charged", "Extended", "Frozen", "Lapsed", "Released", "Reversed", "Withdrawn"),
+        *("SettlementConfirmed", "SettlementUnknown", "RefusedRequests", "Reheld", "Reinstated", "Unfrozen"),
+        *("insufficient_credits", "in_debt", "rate_limited", "key_reused", "overflow", "expired"),
+        "unheard",
+    }
+    for seed in range(60):
+        report = simulate(seed)
+        missing -= {*report.faults, *report.events, *report.refused, *(["unheard"] if report.unheard else [])}
+        if not missing:
+            return
+    pytest.fail(f"not met: {missing}")
 
 
 # -- the same run again ------------------------------------------------------------------------------------------------
@@ -81,18 +83,17 @@ def test_the_same_seed_gives_the_same_run(seed: int) -> None:
 
 
 def test_no_hash_seed_changes_a_run() -> None:
+    """This process has another one, drawn at random unless it is set."""
     program = "from replay.simulator import simulate; print([simulate(seed) for seed in (1, 2)])"
-    told = {
-        subprocess.run(
-            [sys.executable, "-c", program],
-            env={**os.environ, "PYTHONHASHSEED": hash_seed},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for hash_seed in ("1", "2")
-    }
-    assert told == {f"{[simulate(seed) for seed in (1, 2)]}\n"}
+    other = "1" if os.environ.get("PYTHONHASHSEED") != "1" else "2"
+    told = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONHASHSEED": other},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert told == f"{[simulate(seed) for seed in (1, 2)]}\n"
 
 
 def test_a_run_that_is_not_the_same_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,11 +114,11 @@ def test_a_run_that_is_not_the_same_is_found(monkeypatch: pytest.MonkeyPatch) ->
 class Hopes(Ledger):
     """Takes an append that failed for one that was done."""
 
-    def _append(self, at: int, events: list[Recorded]) -> None:
+    def _append(self, commit: Commit, events: list[Recorded]) -> None:
         try:
-            super()._append(at, events)
+            super()._append(commit, events)
         except NotWritten:
-            self._fold(encode_commit(self._head, at, list(events)), events)
+            self._fold(commit, events)
 
 
 def failure(**options: Any) -> SimulationFailed:
@@ -150,7 +151,7 @@ def test_the_command_of_a_failure_has_its_policies(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(runs, "Ledger", Hopes)
     policies = ["package:dimension=calls,size=10,credits=25", ("complexity", {"weights": {"calls": "1/3"}})]
     with pytest.raises(SimulationFailed) as caught:
-        list(explore(range(60), policies=policies))
+        list(explore(range(60), shrink=False, policies=policies))
     words = shlex.split(caught.value.command)
     assert words[:3] == ["tollbook", "simulate", "--seed"]
     said = [word for before, word in pairwise(words) if before == "--policy"]

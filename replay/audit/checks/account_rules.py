@@ -1,11 +1,11 @@
-"""What an account may do: laws about freezing, limits, windows, and usage that has a price.
+"""Rules of accounts: freezing, limits, windows, usage that has a price, and debt.
 
 - frozen: a frozen account makes no requests, is charged nothing directly, and buys nothing, except what a chain has
   sold. What a chain has asked for is not undone.
 - limit: requests keep the plan's rate, credits in a window, and open requests.
 - window: a window starts when the last one ends that still gives access, and behind no other.
 - unpriced: no request is admitted with units that no rate reads, unless the plan says so; what is charged counts them.
-- debt: no account owes and has free credits at once.
+- debt: no account has debt and free credits at the same time.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ FROZEN, LIMIT, WINDOW, UNPRICED, DEBT = "frozen", "limit", "window", "unpriced",
 
 
 def acts_unfrozen(case: Case) -> None:
-    """A request, or a direct charge: none on a frozen account."""
+    """Check that a frozen account makes no request and is charged nothing directly."""
     event, account = case.event, case.account
     assert isinstance(event, Requested | Charged)
     assert account is not None
@@ -34,7 +34,7 @@ def acts_unfrozen(case: Case) -> None:
 
 
 def sold_unfrozen(case: Case) -> None:
-    """A sale or a trial: none on a frozen account, unless a chain has the money already. Gifts may be given."""
+    """Check that a frozen account buys nothing, unless a chain has the money already. Gifts may be given."""
     event, account = case.event, case.account
     assert isinstance(event, Purchased)
     if account is not None and account.frozen and event.kind != "gift" and not isinstance(event.funding, EscrowFunding):
@@ -151,10 +151,10 @@ def _unread(case: Case, tariff: int, usage: Usage, labels: dict[str, str]) -> Us
 
 
 def end(case: Case, account: Account) -> None:
-    """No account owes and has free credits at once."""
+    """Check that no account has debt and free credits at the same time."""
     case.findings.checked[DEBT] += 1
     if account.debt > 0 and account.left > 0:
         message = f"account {account.number} owes {account.debt}, and has {account.left} free credits"
-        case.tell(DEBT, account.number, "account", 0, min(account.debt, account.left), message)
+        case.report(DEBT, account.number, "account", 0, min(account.debt, account.left), message)
     else:
-        case.told.discard((DEBT, account.number, 0))
+        case.reported.discard((DEBT, account.number, 0))

@@ -1,7 +1,7 @@
-"""The shop's money: a chain holds it in escrow, and what was earned of it is settled there in batches.
+"""The demo's money: held in escrow by a contract on a chain, and paid out by batches and exits.
 
-Whatever moves money is written to the chain first, so where a run is cut short the chain lacks nothing that the log
-has; what the log lacks, `Watcher.sync` takes in.
+Money moves on the chain before the ledger records it. Where a run is cut short, `Watcher.sync` finds on the chain what
+the log lacks; the log never has more than the chain.
 """
 
 from __future__ import annotations
@@ -27,20 +27,21 @@ class Order(NamedTuple):
     plan: CreatePlan
 
 
-class Till(ABC):
-    """The customers' and the shop's side of the contract on a chain."""
+class Escrow(ABC):
+    """The settlement contract as the demo uses it, for its customers and its operator alike."""
 
-    pauses: range = range(100)
-    """How often a settlement lets the chain pause before it leaves its batches open."""
+    max_pauses: int = 100
+    """The number of times that a settlement pauses for the chain before it leaves its batches open."""
 
     def __init__(self, ledger: Ledger, chain: Chain) -> None:
         self.ledger, self.chain = ledger, chain
         self._outbox, self._watcher = Outbox(ledger, chain), Watcher(ledger, chain)
-        self._leaving: list[tuple[str, CreatePlan]] = []
+        self._exiting: list[tuple[str, CreatePlan]] = []
 
     @abstractmethod
-    def open(self, shop: Shop) -> Shop:
-        """The shop as it is on this chain: plans with prices in the chain's money, customers by their names there."""
+    def publish(self, shop: Shop) -> Shop:
+        """Return the shop as it is on this chain: plans with prices in the chain's asset, customers by their names
+        there."""
 
     @abstractmethod
     def _buy(self, order: Order) -> PurchaseMade:
@@ -48,68 +49,66 @@ class Till(ABC):
 
     @abstractmethod
     def _request_exit(self, subscriber: str, plan: CreatePlan) -> int:
-        """Ask the contract to let a customer leave; the block that has it."""
+        """Request a customer's exit from the contract; return its block."""
 
     @abstractmethod
     def _exit(self, subscriber: str, plan: CreatePlan, proof: Proof) -> int:
-        """Take the unspent rest out of the contract; the block that has it."""
+        """Pay a customer's unspent remainder out of the contract; return its block."""
 
-    def told(self) -> OnChain | None:
-        """What there is to tell of the chain, where it is more than a file beside the log."""
+    def onchain(self) -> OnChain | None:
+        """Return the summary of an EVM chain; None for a mock chain."""
         return None
 
     def pay(self, commands: Sequence[Command | Order]) -> list[Command]:
-        """The commands, each order paid for on the chain."""
+        """Return the commands, with each order paid for on the chain and replaced by its purchase."""
         return [self._pay(command) if isinstance(command, Order) else command for command in commands]
 
-    def leave(self, subscriber: str, plan: CreatePlan) -> None:
-        """A customer asks to leave: the account is frozen, and paid what is left after a later batch."""
-        self._take_in(self._request_exit(subscriber, plan))
-        self._leaving.append((subscriber, plan))
+    def request_exit(self, subscriber: str, plan: CreatePlan) -> None:
+        """Request a customer's exit: the ledger freezes the account, and a later batch allows the payout."""
+        self._sync(self._request_exit(subscriber, plan))
+        self._exiting.append((subscriber, plan))
 
     def settle(self) -> None:
-        """Settle what was earned since the last batch; then those who leave take the rest, by proof."""
-        if batches := self._outbox.settle(pauses=self.pauses):
-            self._pay_out(batches[-1])
+        """Settle what was earned since the last batch; then pay out the exits that it allows, by proof."""
+        if batches := self._outbox.settle(pauses=range(self.max_pauses)):
+            self._pay_exits(batches[-1])
 
     def _pay(self, order: Order) -> Command:
         return command_of(self._buy(order), order.plan.plan, contract_of(self.chain))
 
-    def _pay_out(self, batch: int) -> None:
-        """A customer needs nothing of ours for it: the leaf file is published with the batch."""
-        leaving = [each for each in self._leaving if self._may_leave(*each, batch)]
-        for subscriber, plan in leaving:
+    def _pay_exits(self, batch: int) -> None:
+        """Exit with a proof from the published leaf file alone: a customer needs nothing from the operator."""
+        for subscriber, plan in [pair for pair in self._exiting if self._may_exit(*pair)]:
             published = self.chain.published(batch)
             assert published is not None
             types = chain_plugin(self.chain.name).leaf_types
             proof = prove(leaf_file.decode(published), types, subscriber, plan.onchain_id or plan.plan)
-            self._take_in(self._exit(subscriber, plan, proof))
-            self._leaving.remove((subscriber, plan))
+            self._sync(self._exit(subscriber, plan, proof))
+            self._exiting.remove((subscriber, plan))
 
-    def _may_leave(self, subscriber: str, plan: CreatePlan, batch: int) -> bool:
-        """Whether that batch says all that the customer was charged."""
+    def _may_exit(self, subscriber: str, plan: CreatePlan) -> bool:
+        """True if the batch that was just settled has all that the customer was charged."""
         return True
 
-    def _take_in(self, block: int) -> None:
-        """Wait until a block is final, and bring into the ledger what the chain says."""
+    def _sync(self, block: int) -> None:
+        """Wait until a block is final, and import the chain's new facts into the ledger."""
         while self.chain.final_block() < block:
             self.chain.pause()
         self._watcher.sync()
 
 
-class MockTill(Till):
-    """A till at a mock chain, where names and money are the shop's own."""
+class MockEscrow(Escrow):
+    """The contract of a mock chain, which has the shop's own names and money."""
 
     def __init__(self, ledger: Ledger, chain: MockChain) -> None:
         super().__init__(ledger, chain)
         self._mock = chain
 
-    def open(self, shop: Shop) -> Shop:
-        """As it is."""
+    def publish(self, shop: Shop) -> Shop:  # noqa: D102
         return shop
 
     def pay(self, commands: Sequence[Command | Order]) -> list[Command]:
-        """The commands, each order paid for on the chain: all of them in one write, or none."""
+        """Return the commands, with all orders paid for in one write."""
         if not any(isinstance(command, Order) for command in commands):
             return super().pay(commands)
         with self._mock.together():
