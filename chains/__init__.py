@@ -14,6 +14,6 @@ this room says how to write one. `mock` is a chain without a network, to test th
 
 from .outbox import Outbox, Step
 from .proofs import Proof, prove, verify
-from .watcher import Untaken, Watcher, command_of
+from .watcher import RejectedFact, Watcher, command_of
 
-__all__ = ["Outbox", "Proof", "Step", "Untaken", "Watcher", "command_of", "prove", "verify"]
+__all__ = ["Outbox", "Proof", "RejectedFact", "Step", "Watcher", "command_of", "prove", "verify"]

@@ -1,4 +1,4 @@
-"""What follows from a batch: the root of its leaves, the hash of its leaf file, and one digest of it all.
+"""The commitment to a batch: the root of its leaves, the hash of its leaf file, and one digest over all fields.
 
 The digest is that of text chains; a contract on an EVM chain computes its own, from the same parts.
 """
@@ -19,7 +19,7 @@ MAX_PAYOUT = 2**255 - 1
 
 
 def commitment_of(batch: Batch, types: LeafTypes) -> Commitment:
-    """The batch's seal on a text chain, with leaves of those types.
+    """Return the batch's commitment on a text chain, with leaves of those types.
 
     Raises ValueError where the leaves cannot be committed to: none, not sorted, two of one account, or out of range.
     """
@@ -29,7 +29,10 @@ def commitment_of(batch: Batch, types: LeafTypes) -> Commitment:
 
 
 def usage_tree(leaves: Sequence[Leaf], types: LeafTypes) -> Tree:
-    """The tree over the leaves. Raises ValueError for no leaves, two of one account, or one that is out of range."""
+    """Return the tree over the leaves.
+
+    Raises ValueError for no leaves, two of one account, or one that is out of range.
+    """
     check_unique(leaves, types)
     return Tree(leaf_hash(leaf, types) for leaf in leaves)
 
@@ -71,5 +74,5 @@ def digest(batch: Batch, root: bytes, published: bytes) -> bytes:
 
 
 def to_hex(data: bytes) -> str:
-    """Bytes as 0x and lower-case hex, as seals and proofs hold them."""
+    """Return bytes as 0x and lower-case hex, as commitments and proofs hold them."""
     return "0x" + data.hex()

@@ -29,7 +29,8 @@ _batch: msgspec.json.Decoder[Batch] = msgspec.json.Decoder(Batch)
 
 
 def encode(batch: Batch) -> bytes:
-    """The batch's leaf file: UTF-8, ended by a newline; `covers` is sorted by stream, the rest is as the batch has it.
+    """Return the batch's leaf file: UTF-8, ended by a newline; `covers` is sorted by stream, the rest is as the batch
+    has it.
 
     Raises ValueError where leaves or payouts are not sorted, an account or a receiver occurs twice, or a text cannot
     be written as UTF-8. Two spellings of one address are two texts here; `leaves.check_unique` finds them.
@@ -45,7 +46,7 @@ def encode(batch: Batch) -> bytes:
 
 
 def decode(data: bytes) -> Batch:
-    """The batch of a leaf file. Raises BadData for anything but the very bytes that `encode` writes."""
+    """Return the batch of a leaf file. Raises BadData for anything but the very bytes that `encode` writes."""
     try:
         found = _format.decode(data).format
         if found != FORMAT:
@@ -75,6 +76,6 @@ def _check_order(what: str, order: str, keys: list[tuple[str, ...]]) -> None:
 
 
 def _first_difference(written: bytes, data: bytes) -> int:
-    """The first line, counted from 1, in which two spellings of one batch differ."""
+    """Return the first line, counted from 1, in which two spellings of one batch differ."""
     lines = zip_longest(written.splitlines(keepends=True), data.splitlines(keepends=True))
     return next(number for number, (ours, theirs) in enumerate(lines, 1) if ours != theirs)

@@ -36,7 +36,8 @@ def keccak(data: bytes) -> bytes:
 
 
 def leaf_hash(leaf: Leaf, types: LeafTypes) -> bytes:
-    """The leaf's hash, hashed twice so that no inner node of a tree can pass for a leaf: OpenZeppelin's standard leaf.
+    """Return the leaf's hash, hashed twice so that no inner node of a tree can pass for a leaf: OpenZeppelin's standard
+    leaf.
 
     Raises ValueError where the leaf does not fit its types.
     """
@@ -44,7 +45,7 @@ def leaf_hash(leaf: Leaf, types: LeafTypes) -> bytes:
 
 
 def account_key(subscriber: str, plan: str, types: LeafTypes) -> bytes:
-    """The account as the chain sees it: equal for two spellings of one address or of one number, and only then.
+    """Return the account as the chain sees it: equal for two spellings of one address or of one number, and only then.
 
     Raises ValueError where no leaf of those types can name the subscriber or the plan.
     """
@@ -52,7 +53,7 @@ def account_key(subscriber: str, plan: str, types: LeafTypes) -> bytes:
 
 
 def check_unique(leaves: Iterable[Leaf], types: LeafTypes) -> None:
-    """Raises ValueError where two leaves are of one account, however it is spelled, or where one names no account."""
+    """Raise ValueError where two leaves are of one account, however it is spelled, or where one names no account."""
     seen: dict[bytes, Leaf] = {}
     for leaf in leaves:
         key = account_key(leaf.subscriber, leaf.plan, types)
@@ -82,7 +83,7 @@ def abi_encode(types: Sequence[str], values: Sequence[str | int | bytes]) -> byt
 
 
 def _string(value: str | int | bytes) -> bytes:
-    """The tail of a string: its length in bytes, then the bytes, filled up to whole words."""
+    """Return the tail of a string: its length in bytes, then the bytes, filled up to whole words."""
     if not isinstance(value, str):
         raise ValueError(f"{value!r} is not text")
     try:
@@ -112,7 +113,8 @@ def _address(value: str | int | bytes) -> bytes:
 
 
 def checksummed(digits: str) -> str:
-    """An address's hex digits in the case that EIP-55 gives them: upper where the digit of the hash is 8 or more."""
+    """Return an address's hex digits in the case that EIP-55 gives them: upper where the digit of the hash is 8 or
+    more."""
     low = digits.lower()
     return "".join(
         digit.upper() if int(mark, 16) >= 8 else digit
@@ -121,7 +123,7 @@ def checksummed(digits: str) -> str:
 
 
 def _whole(kind: str, value: str | int | bytes) -> bytes:
-    """A whole number in one word, two's complement where the type is signed."""
+    """Return a whole number in one word, two's complement where the type is signed."""
     found = _WHOLE_TYPE.fullmatch(kind)
     bits = int(found[1]) if found else 0
     if not 8 <= bits <= 256 or bits % 8:
@@ -133,7 +135,7 @@ def _whole(kind: str, value: str | int | bytes) -> bytes:
     if type(value) is not int:
         raise ValueError(f"{value!r} is not a whole number")
     signed = not kind.startswith("u")
-    least, most = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
-    if not least <= value <= most:
+    lowest, highest = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
+    if not lowest <= value <= highest:
         raise ValueError(f"{value} does not fit {kind}")
     return value.to_bytes(WORD, "big", signed=signed)

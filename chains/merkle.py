@@ -33,7 +33,7 @@ class Tree:
         return self._nodes[0]
 
     def proof(self, leaf_hash: bytes) -> list[bytes]:
-        """The siblings from that leaf up to the root; none where it is the only leaf.
+        """Return the siblings from that leaf up to the root; none where it is the only leaf.
 
         Raises LookupError where the tree has no such leaf.
         """
@@ -48,7 +48,7 @@ class Tree:
 
 
 def root_of(proof: Iterable[bytes], leaf_hash: bytes) -> bytes:
-    """The root to which the siblings lead from that leaf. Raises ValueError for one that is not 32 bytes."""
+    """Return the root to which the siblings lead from that leaf. Raises ValueError for one that is not 32 bytes."""
     node = _check(leaf_hash)
     for sibling in proof:
         node = _paired(node, _check(sibling))

@@ -4,10 +4,10 @@
     ▸ send ▸ committed ▸ executed and final: confirmed | failed | unknown
 
 Everything that must survive a crash is an event: the intent before anything is signed, the signed bytes before they
-are sent. An outbox remembers nothing, so a new one goes on wherever the last one stopped, and several may run on one
-log. Each step reads the chain first and then does one thing: it writes one event, or it sends one transaction (and
-stores a better one, where the chain will not have it). What was stored, and the chain does not know, is sent, and sent
-again; that is safe, since a chain takes a number once. A batch is never sent anew because an answer did not come.
+are sent. An outbox keeps no state of its own, so a new one continues where the last one stopped, and several may run on
+one log. Each step reads the chain first and then does one thing: it writes one event, or it sends one transaction (and
+stores a better one, where the chain rejects it). A stored transaction that the chain does not know is sent again; that
+is safe, since a chain accepts a number once. A missing answer is never a reason to sign a new batch.
 """
 
 from __future__ import annotations
@@ -45,24 +45,24 @@ from .leaves import keccak
 _ADOPT = "if the log was restored from a backup, adopt what it lost (`tollbook settle LOG --adopt`)"
 
 MAX_WRITTEN = 100
-"""Events between two pauses: a node whose answers go to and fro must not fill the log."""
+"""Events between two pauses: a node whose answers alternate must not fill the log."""
 
 
 class Step(Enum):
-    """What a step came to."""
+    """The result of a step."""
 
     wrote = auto()
-    """The log has one event more."""
+    """One event was written."""
     sent = auto()
-    """A transaction was sent; the chain needs time to take it in."""
+    """A transaction was sent; the chain needs time to include it."""
     waiting = auto()
-    """Only time can help: a block, finality, a challenge window."""
+    """The chain must move first: a block, finality, a challenge window."""
     idle = auto()
     """No batch is open."""
 
 
 class Outbox:
-    """The batches of one contract on one chain. All of its methods raise ChainUnavailable where it cannot be asked."""
+    """Carries the batches of one contract. All methods raise ChainUnavailable where the chain cannot be asked."""
 
     def __init__(self, ledger: Ledger, chain: Chain) -> None:
         self._ledger, self._chain = ledger, chain
@@ -70,9 +70,8 @@ class Outbox:
         self._checked = False
 
     def check(self) -> None:
-        """Raises SettlementStopped where the chain lacks the last batch that the log calls confirmed: then it is not
-        the chain on which this log settles, or it was set back. Every outbox asks that once before it does anything.
-        """
+        """Raise SettlementStopped where the chain lacks the last batch that the log calls confirmed: then it is not the
+        chain on which this log settles, or it was set back. Every outbox asks that once before it does anything."""
         if not self._checked:
             number, digest = self._settling().confirmed
             if number:
@@ -115,7 +114,8 @@ class Outbox:
         return sorted(met)
 
     def _open(self, asset: str) -> set[int]:
-        """The number of the batch that is opened, if any; where another outbox was quicker, those that are open."""
+        """Return the number of the batch that is opened, if any; where another outbox was quicker, those that are
+        open."""
         try:
             opened = self.open(asset)
         except PaymentRequired as error:
@@ -125,10 +125,10 @@ class Outbox:
         return set() if opened is None else {opened}
 
     def _is_full(self, batch: BatchReading) -> bool:
-        """Whether there may be payouts that it could not take."""
+        """Return True if there may be payouts that it could not take."""
         plugin, payouts = chain_plugin(self._chain.name), batch.batch.payouts
-        most = plugin.max_payout
-        return len(payouts) >= plugin.max_receivers or any(abs(payout.amount) == most for payout in payouts)
+        largest = plugin.max_payout
+        return len(payouts) >= plugin.max_receivers or any(abs(payout.amount) == largest for payout in payouts)
 
     def carry(self, pauses: Iterable[object]) -> bool:
         """Step until no batch is open, or until there are no `pauses` left. Returns whether all have ended."""
@@ -147,10 +147,10 @@ class Outbox:
         """Open the next batch of an asset; None where there is nothing to settle.
 
         Raises SettlementStopped where the chain has a batch under the next number already, and PaymentRequired
-        (`batch_open`) where too much is in line.
+        (`batch_open`) where too many batches are queued.
 
-        Nothing stands in line behind a batch that takes anything back: were it cancelled, what the next one
-        gives to subscribers or receivers would be out of others' escrow.
+        No batch is queued behind one that takes anything back: were that cancelled, the next one would pay
+        subscribers or receivers out of others' escrow.
         """
         self.check()
         for each in self._batches():
@@ -189,48 +189,48 @@ class Outbox:
             follows = follows and found.is_recorded
         return Step.waiting if batches else Step.idle
 
-    def _step(self, batch: BatchReading, found: Found, line: Sequence[BatchReading], follows: bool) -> Step:
+    def _step(self, batch: BatchReading, found: Found, queued: Sequence[BatchReading], follows: bool) -> Step:
         """`follows`: the chain has all batches before this one, so that what a simulation of it says is final."""
         if not found.is_recorded:
             if batch.state == "committed":
-                return self._doubt(batch, "a re-organisation took it off the chain")
-            return self._advance(batch, found, line, follows)
+                return self._mark_unknown(batch, "a re-organisation took it off the chain")
+            return self._advance(batch, found, queued, follows)
         if found.stage == "cancelled" and found.final:
-            return self._fail(batch, "it was called off on the chain", used=True)
-        if found.stage == "executed" and found.final and batch is line[0]:
+            return self._fail(batch, "it was cancelled on the chain", used=True)
+        if found.stage == "executed" and found.final and batch is queued[0]:
             return self._write(
-                batch, ConfirmSettlement(**self._place(batch), transaction=found.transaction, block=found.block)
+                batch, ConfirmSettlement(**self._batch_fields(batch), transaction=found.transaction, block=found.block)
             )
         if batch.state == "unknown" or (batch.transaction, batch.block) != (found.transaction, found.block):
             return self._write(
-                batch, CommitSettlement(**self._place(batch), transaction=found.transaction, block=found.block)
+                batch, CommitSettlement(**self._batch_fields(batch), transaction=found.transaction, block=found.block)
             )
         if found.stage == "committed" and found.ready:
-            return self._advance(batch, found, line, follows)
+            return self._advance(batch, found, queued, follows)
         return Step.waiting
 
-    def _advance(self, batch: BatchReading, found: Found, line: Sequence[BatchReading], follows: bool) -> Step:
+    def _advance(self, batch: BatchReading, found: Found, queued: Sequence[BatchReading], follows: bool) -> Step:
         """Bring the batch's next transaction onto the chain: the last one stored, or else one more."""
         last = batch.attempts[-1] if batch.attempts else None
         if last is not None and last.transaction != found.transaction:
             standing = self._chain.confirm(last)
             if standing == "gone":
-                return self._send_again(batch, last, line)
+                return self._send_again(batch, last, queued)
             if standing == "pending":
-                return self._submit(batch, line)  # a better one, where the chain knows of any
+                return self._submit(batch, queued)  # a better one, where the chain knows of any
         if follows and (refused := self._chain.simulate(batch.batch)) is not None:
             return self._refused(batch, found, refused)
-        return self._submit(batch, line)
+        return self._submit(batch, queued)
 
-    def _send_again(self, batch: BatchReading, last: Attempt, line: Sequence[BatchReading]) -> Step:
+    def _send_again(self, batch: BatchReading, last: Attempt, queued: Sequence[BatchReading]) -> Step:
         """Send what is stored; where the chain will not have it (its fee, its nonce), store a better one, if any."""
         step = self._send(batch, last)
-        if step is Step.sent and self._chain.confirm(last) == "gone" and self._submit(batch, line) is Step.wrote:
+        if step is Step.sent and self._chain.confirm(last) == "gone" and self._submit(batch, queued) is Step.wrote:
             return Step.wrote
         return step
 
     def _refused(self, batch: BatchReading, found: Found, reason: str) -> Step:
-        """The batch fails if it can never be mined, and its number is given out again."""
+        """Return the batch fails if it can never be mined, and its number is given out again."""
         if self._chain.find(batch.batch.number) != found:
             return Step.waiting  # it came meanwhile, by another outbox: that is why it was refused
         if found.stage == "committed":
@@ -250,15 +250,15 @@ class Outbox:
             return Step.waiting  # a node that answered before knew less than the one that answers now
         return self._fail(batch, reason, used=False)
 
-    def _submit(self, batch: BatchReading, line: Sequence[BatchReading]) -> Step:
-        taken = [attempt for each in line for attempt in each.attempts]
+    def _submit(self, batch: BatchReading, queued: Sequence[BatchReading]) -> Step:
+        taken = [attempt for each in queued for attempt in each.attempts]
         attempt = self._chain.prepare(batch.batch, taken)
         if attempt is None:
             return Step.waiting
         return self._write(
             batch,
             SubmitSettlement(
-                **self._place(batch), attempt=attempt.attempt, raw=attempt.raw, transaction=attempt.transaction
+                **self._batch_fields(batch), attempt=attempt.attempt, raw=attempt.raw, transaction=attempt.transaction
             ),
         )
 
@@ -266,15 +266,15 @@ class Outbox:
         try:
             self._chain.send(attempt)
         except SendUnknown as error:
-            return Step.sent if batch.state == "unknown" else self._doubt(batch, str(error))
+            return Step.sent if batch.state == "unknown" else self._mark_unknown(batch, str(error))
         return Step.sent
 
     def _fail(self, batch: BatchReading, reason: str, *, used: bool) -> Step:
-        failed = FailSettlement(**self._place(batch), reason=reason, used=used, attempts=len(batch.attempts))
+        failed = FailSettlement(**self._batch_fields(batch), reason=reason, used=used, attempts=len(batch.attempts))
         return self._write(batch, failed)
 
-    def _doubt(self, batch: BatchReading, reason: str) -> Step:
-        return self._write(batch, MarkSettlementUnknown(**self._place(batch), reason=reason))
+    def _mark_unknown(self, batch: BatchReading, reason: str) -> Step:
+        return self._write(batch, MarkSettlementUnknown(**self._batch_fields(batch), reason=reason))
 
     def _write(self, batch: BatchReading, command: Command) -> Step:
         outcome = self._ledger.execute(command)
@@ -282,7 +282,7 @@ class Outbox:
             outcome.unwrap()  # it is not that another outbox was quicker
         return Step.wrote
 
-    def _place(self, batch: BatchReading) -> dict[str, Any]:
+    def _batch_fields(self, batch: BatchReading) -> dict[str, Any]:
         return {"chain": self._chain.name, "contract": self._chain.contract, "number": batch.batch.number}
 
     # -- after a backup was restored -----------------------------------------------------------------------------------

@@ -33,7 +33,7 @@ class Proof(msgspec.Struct, frozen=True):
 
 
 def prove(batch: Batch, types: LeafTypes, subscriber: str, plan: str) -> Proof:
-    """The proof of the account's leaf, in whatever spelling the account is asked for.
+    """Return the proof of the account's leaf, in whatever spelling the account is asked for.
 
     Raises NotFound where the batch has no leaf of the account, and ValueError where the names are of no account on
     such a chain or the batch cannot be committed to.
@@ -48,7 +48,8 @@ def prove(batch: Batch, types: LeafTypes, subscriber: str, plan: str) -> Proof:
 
 
 def verify(root: str, leaf: Leaf, proof: Sequence[str], types: LeafTypes = TEXT_LEAF) -> bool:
-    """Whether the leaf is in the tree of that root. Malformed hex, or a leaf that does not fit its types, is not.
+    """Return True if the leaf is in the tree of that root. Malformed hex, or a leaf that does not fit its types, is
+    not.
 
     With a root that a chain holds, True proves that the operator committed to these two counters for this account,
     and nothing more. That the counters are right is checked by recomputing the account's statement from the log; that
@@ -61,7 +62,7 @@ def verify(root: str, leaf: Leaf, proof: Sequence[str], types: LeafTypes = TEXT_
 
 
 def _hash(text: str) -> bytes:
-    """The 32 bytes of a hash's 0x hex. `bytes.fromhex` alone would overlook spaces and another length."""
+    """Return the 32 bytes of a hash's 0x hex. `bytes.fromhex` alone would overlook spaces and another length."""
     if not _HASH.fullmatch(text):
         raise ValueError(f"{text!r} is not a hash: 0x and 64 hex digits")
     return bytes.fromhex(text[2:])

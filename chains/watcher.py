@@ -1,8 +1,8 @@
-"""The watcher: what a chain says becomes events, each fact once.
+"""The watcher imports a chain's facts into the ledger, each of them once.
 
-A purchase becomes credits on the chain's terms, an exit request freezes the account, an exit that was paid withdraws
-what was unused. Facts are taken in when they are final. With `confirmations` purchases (and they alone, since a freeze
-and a withdrawal cannot be undone) are granted earlier; one that a re-organisation takes away for good is reversed.
+A purchase becomes credits on the chain's terms, an exit request freezes the account, a paid exit withdraws the unused
+credits. Facts are imported when they are final. With `confirmations`, purchases (and only they, since a freeze and a
+withdrawal cannot be undone) are granted earlier; one that a re-organisation removes permanently is reversed.
 """
 
 from __future__ import annotations
@@ -34,90 +34,95 @@ from ledger.readings import EscrowedLot
 from ledger.settlement.messages import ChainFact
 
 MAX_TOGETHER = 500
-"""Facts that are taken in in one commit."""
+"""Facts that are imported in one commit."""
 
 
-class Untaken(NamedTuple):
-    """A fact that the ledger refused. It is tried again at each turn, until what stands in its way is mended."""
+class RejectedFact(NamedTuple):
+    """A chain event that the ledger refused, with its reason. It is retried on every sync."""
 
     fact: ChainFact
     reason: str
 
 
 class Watcher:
-    """Takes the facts of one contract into a ledger. A new one reads them all again; the ledger knows them."""
+    """Imports the facts of one contract into a ledger.
+
+    A new watcher reads all facts of the contract again; the ledger ignores those that it has.
+    """
 
     def __init__(self, ledger: Ledger, chain: Chain, *, confirmations: int | None = None) -> None:
-        """With `confirmations`, purchases are granted with so many blocks on top; without, once they are final."""
+        """With `confirmations`, purchases are granted with so many blocks on top; otherwise once they are final."""
         self._ledger, self._chain, self._confirmations = ledger, chain, confirmations
         self._contract_ref = contract_of(chain)
         self._after, self._checked = 0, False
         self._waiting: list[ChainFact] = []
         self._final: set[str] = set()
-        self._otherwise: set[str] = set()  # final purchases that the ledger has, and has otherwise
+        self._changed: set[str] = set()  # final purchases that the ledger has on other terms
         self._early = True  # there may be purchases that were granted before they were final
 
-    def sync(self) -> list[Untaken]:
-        """Take in all that is new; returns the facts that could not be.
+    def sync(self) -> list[RejectedFact]:
+        """Import all new facts; return those that the ledger rejected.
 
-        Where a fact cannot be taken in, those of the same account that follow wait for it. Raises ChainUnavailable; and
+        Later facts of the same account wait for a rejected one. Raises ChainUnavailable; and
         SettlementStopped, before anything is written, where the chain lacks a purchase that the log has from it.
         """
         self.check()
         final = self._chain.final_block()
-        new = [fact for fact in self._facts() if _may_be_taken(fact)]
+        new = [fact for fact in self._facts() if _is_importable(fact)]
         self._early = self._early or not all(fact.final for fact in new)
-        untaken = self._take_in([*self._waiting, *new])
+        rejected = self._import([*self._waiting, *new])
         if self._reverse_changed():
-            untaken = self._take_in([each.fact for each in untaken])
+            rejected = self._import([each.fact for each in rejected])
         if self._early:
             self._early = self._reverse_lost(final)
-        self._waiting = [each.fact for each in untaken if each.fact.final]
+        self._waiting = [each.fact for each in rejected if each.fact.final]
         self._after = final
-        return untaken
+        return rejected
 
     def _facts(self) -> list[ChainFact]:
-        """Those that are final, then those that are to be taken in before that, which may be fewer: a watcher that
-        asks for more confirmations than finality takes must not go past what it has not been told."""
+        """Return the final facts, then those to import before they are final.
+
+        The latter may end earlier: a watcher that asks for more confirmations than finality takes must not miss any.
+        """
         facts = list(self._chain.facts(self._after))
         if self._confirmations is not None:
-            told = {fact.id for fact in facts}
-            facts += [fact for fact in self._chain.facts(self._after, self._confirmations) if fact.id not in told]
+            known = {fact.id for fact in facts}
+            facts += [fact for fact in self._chain.facts(self._after, self._confirmations) if fact.id not in known]
         return facts
 
-    def _take_in(self, facts: list[ChainFact]) -> list[Untaken]:
-        untaken: list[Untaken] = []
+    def _import(self, facts: list[ChainFact]) -> list[RejectedFact]:
+        rejected: list[RejectedFact] = []
         together: dict[tuple[str, str], ChainFact] = {}
         for fact in facts:
             if (fact.subscriber, fact.plan) in together or len(together) == MAX_TOGETHER:
-                untaken += self._take(list(together.values()), untaken)
+                rejected += self._import_together(list(together.values()), rejected)
                 together = {}
             together[fact.subscriber, fact.plan] = fact
-        return untaken + self._take(list(together.values()), untaken)
+        return rejected + self._import_together(list(together.values()), rejected)
 
-    def _take(self, facts: list[ChainFact], untaken: list[Untaken]) -> list[Untaken]:
-        """Take in facts of different accounts in one commit; returns those that could not be."""
-        behind = {(each.fact.subscriber, each.fact.plan): each.fact.id for each in untaken}
-        refused: list[Untaken] = []
+    def _import_together(self, facts: list[ChainFact], rejected: list[RejectedFact]) -> list[RejectedFact]:
+        """Import facts of different accounts in one commit; return those that were rejected."""
+        behind = {(each.fact.subscriber, each.fact.plan): each.fact.id for each in rejected}
+        refused: list[RejectedFact] = []
         commands: list[tuple[ChainFact, Command]] = []
         for fact in facts:
             plan = self._ledger.plan_on_chain(fact.plan)
             if (first := behind.get((fact.subscriber, fact.plan))) is not None:
-                refused.append(Untaken(fact, f"it waits for {first} of the same account"))
+                refused.append(RejectedFact(fact, f"it waits for {first} of the same account"))
             elif plan is None:
-                refused.append(Untaken(fact, f"no plan is called {fact.plan} on the chain"))
+                refused.append(RejectedFact(fact, f"no plan is called {fact.plan} on the chain"))
             else:
                 commands.append((fact, command_of(fact, plan, self._contract_ref)))
         outcomes = self._ledger.execute_many([command for _, command in commands]) if commands else []
         for (fact, _), outcome in zip(commands, outcomes, strict=True):
             if not outcome.accepted:
-                refused.append(Untaken(fact, str(outcome)))
+                refused.append(RejectedFact(fact, str(outcome)))
             if isinstance(outcome, Refused) and outcome.reason is Reason.key_reused and fact.final:
-                self._otherwise.add(fact.id)
+                self._changed.add(fact.id)
         return refused
 
     def check(self) -> None:
-        """Raises SettlementStopped where the chain lacks a purchase that the log has from it, unless it was granted
+        """Raise SettlementStopped where the chain lacks a purchase that the log has from it, unless it was granted
         early. Every watcher asks that once before it takes anything in."""
         if self._checked:
             return
@@ -134,9 +139,9 @@ class Watcher:
         self._checked = True
 
     def _reverse_changed(self) -> bool:
-        """Reverse what was granted before it was final on other terms than it was bought on for good: a
+        """Reverse what was granted before it was final on other terms than those that are final: a
         re-organisation lets a plan be published anew, under the same id. Returns whether there was any."""
-        changed, self._otherwise = self._otherwise, set()
+        changed, self._changed = self._changed, set()
         lots = self._lots() if changed else []
         early = [lot for lot in lots if lot.escrow.block and lot.escrow.purchase in changed]
         for lot in early:
@@ -162,7 +167,7 @@ class Watcher:
         return self._ledger.escrowed(self._contract_ref)
 
 
-def _may_be_taken(fact: ChainFact) -> bool:
+def _is_importable(fact: ChainFact) -> bool:
     return fact.final or isinstance(fact, PurchaseMade)
 
 

@@ -1,7 +1,7 @@
-"""The async twin: awaits the same queue, and never blocks the event loop.
+"""A ledger for asyncio: it awaits the same command queue and never blocks the event loop.
 
-One executor job drains the queue. Cancelling a waiting caller does not withdraw its command: it may still be done. What
-must not last then (an admission that nobody entered, `abandon`) is taken back by who leads the queue, never by a task.
+One executor job drains the queue. Cancelling a waiting caller does not withdraw its command: it may still be executed.
+An admission that was not entered is abandoned then, and undone by the next leader of the queue, never by a task.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from .clock import Clock, system_clock
 from .commands import Command, Request, RequestTerms
 from .engine import Ledger, Outcome
 from .metering import AsyncRequestContext, releases
-from .queue import PATIENCE, outcomes_of
+from .queue import WAKE_INTERVAL, outcomes_of
 from .readings import Balance
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-GATHERING = timedelta(milliseconds=5)
-"""So long a leader waits at most for those to come back who have just been answered; a loop may be closed, or busy."""
+GATHER_TIMEOUT = timedelta(milliseconds=5)
+"""The longest that a leader waits for callers that were just answered to queue again; a loop may be closed, or busy."""
 
 
 class AsyncTicket:
-    """A caller that awaits a future; its leading is a job of the executor."""
+    """A caller that awaits a future; it leads by a job of the executor."""
 
     __slots__ = ("_lead", "answered", "commands", "error", "leads", "loop", "outcomes")
 
@@ -44,31 +44,31 @@ class AsyncTicket:
         self.answered: asyncio.Future[None] = self.loop.create_future()
         self._lead = lead
 
-    def wake(self, beside: Sequence[AsyncTicket] = ()) -> None:
-        """It is answered, and those beside it."""
-        with suppress(RuntimeError):  # a loop that was closed meanwhile has nobody left to tell
-            self.loop.call_soon_threadsafe(_resolve, (self, *beside))
+    def wake(self, others: Sequence[AsyncTicket] = ()) -> None:
+        """Resolve the future, and those of `others` in the same loop."""
+        with suppress(RuntimeError):  # the loop was closed meanwhile, and its callers are gone
+            self.loop.call_soon_threadsafe(_resolve, (self, *others))
 
     def lead(self) -> None:
-        """It leads, in a job."""
+        """Lead in a job of the executor."""
         self.leads = True
         self._lead(self, self._gather)
 
     def undo(self) -> Sequence[object]:
-        """Give back what was admitted."""
+        """Return the commands that release the admitted requests."""
         return releases(self.outcomes)
 
     def _gather(self) -> None:
-        """Let those who have just been answered ask again, if they want to, so that a whole crowd shares one commit:
-        two halves of it that take turns cost two, and are in each other's way."""
+        """Let callers that were just answered queue again, so that all share one commit: two halves that alternate need
+        two commits, and delay each other."""
         back = threading.Event()
         with suppress(RuntimeError):
             self.loop.call_soon_threadsafe(self.loop.call_soon, back.set)
-            back.wait(GATHERING.total_seconds())
+            back.wait(GATHER_TIMEOUT.total_seconds())
 
 
-def _at_once() -> None:
-    """Nobody has just been answered."""
+def _no_gathering() -> None:
+    """Do not wait: no caller was just answered."""
 
 
 def _resolve(tickets: Iterable[AsyncTicket]) -> None:
@@ -78,7 +78,7 @@ def _resolve(tickets: Iterable[AsyncTicket]) -> None:
 
 
 class AsyncLedger:
-    """A ledger for asyncio. `ledger` is the same ledger for threads: both may be used side by side."""
+    """A ledger for asyncio. `ledger` is the same ledger for threads: both may be used together."""
 
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
@@ -104,7 +104,7 @@ class AsyncLedger:
         )
 
     async def execute(self, command: Command) -> Outcome:
-        """Do one command, as `Ledger.execute` does."""
+        """Execute one command, as `Ledger.execute` does."""
         ticket = self.ticket([command])
         self.enqueue(ticket)
         await ticket.answered
@@ -112,7 +112,7 @@ class AsyncLedger:
         return outcomes[0]
 
     async def execute_many(self, commands: Iterable[Command]) -> list[Outcome]:
-        """Do several commands in one commit, as `Ledger.execute_many` does."""
+        """Execute several commands in one commit, as `Ledger.execute_many` does."""
         listed = list(commands)
         if not listed:
             return []
@@ -123,42 +123,41 @@ class AsyncLedger:
         return outcomes
 
     async def accept_clock(self) -> None:
-        """Believe the machine's clock as it is now, as `Ledger.accept_clock`."""
+        """Accept the system's clock as it is now, as `Ledger.accept_clock` does."""
         self.ledger.accept_clock()
 
     def ticket(self, commands: Sequence[Command]) -> AsyncTicket:
-        """A ticket for commands (at least one) of the running loop's current task; `ask` puts it into the queue."""
+        """Return a ticket for commands (at least one) of the running loop's current task, for `enqueue`."""
         return AsyncTicket(commands, self._submit_lead)
 
     def enqueue(self, ticket: AsyncTicket) -> None:
-        """Put a ticket into the queue; await `ticket.answered` then, and read `outcomes_of` it."""
+        """Put a ticket into the queue. Then await `ticket.answered` and read `outcomes_of(ticket)`."""
         if ticket.loop not in self._watched:
             self._watch(ticket.loop)
         if self.ledger.queue.enqueue(ticket):
-            self._submit_lead(ticket, _at_once)
+            self._submit_lead(ticket, _no_gathering)
 
     def abandon(self, ticket: AsyncTicket) -> None:
-        """Nobody waits for this ticket any more: take it out of the queue, or take back what it did as soon as that is
-        known. Returns at once."""
+        """Give up a ticket: it is removed from the queue, or undone as soon as its outcome is known. Does not wait."""
         queue = self.ledger.queue
         queue.abandoned.append(ticket)
         if not queue.has_leader:
             self._submit(queue.lead)
 
     def request(self, subscriber: str, plan: str, **terms: Unpack[RequestTerms]) -> AsyncRequestContext:
-        """Hold, do the work, charge: `async with ledger.request(…, estimate={…}) as request`, as `Ledger.request`."""
+        """Return a context that holds credits for work: `async with ledger.request(…, estimate={…}) as request`."""
         return AsyncRequestContext(self, Request(subscriber=subscriber, plan=plan, **terms))
 
     async def balance(self, subscriber: str, plan: str) -> Balance | None:
-        """The position of one account now; None where there is none."""
+        """Return the balance of one account now; None if there is no such account."""
         return await self.read(self.ledger.balance, subscriber, plan)
 
     async def read(self, reading: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
-        """Any reading of `ledger`, in a thread: `await ledger.read(ledger.ledger.statement, "alice", "pro")`."""
+        """Run any reading of `ledger` in a thread: `await ledger.read(ledger.ledger.statement, "alice", "pro")`."""
         return await asyncio.to_thread(reading, *arguments, **options)
 
     async def close(self) -> None:
-        """Let go of the log, when what is queued is done."""
+        """Close the log, after the queued commands are executed."""
         await asyncio.to_thread(self._executor.shutdown)
         await asyncio.to_thread(self.ledger.close)
 
@@ -171,13 +170,13 @@ class AsyncLedger:
         await self.close()
 
     def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Look now and then whether those of a loop who wait have a leader: they do not sleep, as threads do, and
-        cannot look for themselves. One timer serves them all; it ends when nobody waits."""
+        """Check at intervals that the waiting callers of a loop have a leader: unlike threads, they cannot check that
+        themselves. One timer serves all callers of a loop; it ends when none waits."""
         for other in [other for other in self._watched if other.is_closed()]:
             del self._watched[other]
-        self._watched[loop] = loop.call_later(PATIENCE.total_seconds(), self._look, loop)
+        self._watched[loop] = loop.call_later(WAKE_INTERVAL.total_seconds(), self._check_leader, loop)
 
-    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _check_leader(self, loop: asyncio.AbstractEventLoop) -> None:
         queue = self.ledger.queue
         if queue.has_leader or queue.has_waiting:
             self._watch(loop)
@@ -189,14 +188,14 @@ class AsyncLedger:
     def _submit(self, job: Callable[[], None]) -> None:
         try:
             self._executor.submit(job)
-        except RuntimeError:  # it is shut down, or no thread can be had: the queue must be drained all the same
+        except RuntimeError:  # it is shut down, or there is no thread left: the queue must be drained all the same
             job()
 
     def _submit_lead(self, ticket: AsyncTicket, gather: Callable[[], None]) -> None:
         try:
             self._executor.submit(self._lead, ticket, gather)
         except RuntimeError:
-            self._lead(ticket, _at_once)
+            self._lead(ticket, _no_gathering)
 
     def _lead(self, ticket: AsyncTicket, gather: Callable[[], None]) -> None:
         try:

@@ -2,7 +2,8 @@
 
 Expiries are written to the log and cannot be undone: one reading a day ahead expires holds, closes windows and blocks
 new events until that day has passed. So a wall clock that jumped against elapsed time is read again, and its time is
-not written until it is right again or an operator accepts it."""
+not written until it is right again or an operator accepts it.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +30,8 @@ def _elapsed_source() -> Clock:
     CLOCK_BOOTTIME for it (its CLOCK_MONOTONIC stops during sleep); macOS counts sleep in CLOCK_MONOTONIC, though not in
     `time.monotonic`; other systems only have `time.monotonic`, which counts sleep on Windows. A virtual machine that
     its host paused or restored cannot be distinguished from a clock that was set ahead: an operator must accept its
-    clock."""
+    clock.
+    """
     name = {"linux": "CLOCK_BOOTTIME", "darwin": "CLOCK_MONOTONIC"}.get(sys.platform, "")
     with suppress(AttributeError, OSError):  # missing in this build of Python or in this kernel
         source = partial(time.clock_gettime_ns, getattr(time, name))

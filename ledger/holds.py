@@ -134,7 +134,7 @@ def cover_own_exposure(account: Account, plan: Plan, at: int, tariffs: Tariffs, 
 def cover_exposure(account: Account, plan: Plan, at: int, tariffs: Tariffs) -> Iterator[Reheld]:
     """Yield the event by which available credits cover what the holds no longer cover: the oldest request holds them.
 
-    Nothing is held where a policy fails to price the requests.
+    Nothing more is held if a policy fails to price the requests.
     """
     if account.left <= 0 or not account.requests or not plan.terms.grants_credits:
         return

@@ -205,7 +205,7 @@ def unhold(account: Account, request: OpenRequest) -> None:
 
 
 def unfund(account: Account, lot: Lot, credits: int) -> None:
-    """Take unpaid credits from a lot: first what is left; what was spent or is held becomes debt."""
+    """Take unpaid credits from a lot: first available ones; spent and held ones become debt."""
     rest = min(credits, lot.left)
     spent = min(credits - rest, lot.spent)
     take(account, lot, rest)

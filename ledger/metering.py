@@ -1,13 +1,14 @@
-"""The natural form of use: hold, do the work, charge what it cost.
+"""Request contexts: hold credits, do the work, charge what it cost.
 
     with ledger.request("alice", "pro", agent="writer", estimate={"calls": 1}) as request:
         answer = work()
         request.charge({"calls": 1})
 
-Entering raises PaymentRequired where the request is refused. Leaving without a final charge gives back what is held; an
-exception in the body does so too. So does an entering that is cancelled or interrupted, wherever it stands: what was
-not begun is not done, and what was admitted is released (by this thread, or by who leads the queue at that time; a task
-does not wait for it). A ledger that is closed does that first; what could not be written then ends at its deadline.
+Entering raises PaymentRequired if the request is refused. Leaving without a final charge releases the hold, also after
+an exception in the body. So does entering that is cancelled or interrupted, at whatever point: a command that was not
+begun is not executed, and an admitted request is released (by this thread, or by the leader of the queue; a task does
+not wait for it). Closing the ledger does that first; a release that cannot be written then ends at the request's
+deadline.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def releases(outcomes: Sequence[Outcome | Exception]) -> list[Release]:
-    """What takes back an admission that nobody has entered; one that was repeated is the hold of somebody else."""
+    """Return the commands that release admissions which were not entered; a replay's hold belongs to another caller."""
     return [
         Release(request=outcome.seq, reason="failed")
         for outcome in outcomes
@@ -36,16 +37,18 @@ def releases(outcomes: Sequence[Outcome | Exception]) -> list[Release]:
 
 
 class _Entering(ThreadTicket[Outcome]):
-    """The ticket of a thread that asks for admission."""
+    """The ticket of a thread that requests admission."""
 
     def undo(self) -> Sequence[object]:
-        """Give back what was admitted."""
+        """Return the commands that release the admitted request."""
         return releases(self.outcomes)
 
 
 class Held:
-    """An admitted request: its number, and what it holds. One that is `repeated` was asked for before, by the same key:
-    its work may be done, and it may be closed."""
+    """An admitted request: its id, its hold in credits and its deadline (UTC microseconds).
+
+    A `repeated` one was admitted before, by the same key: its work may be done already, and it may be closed.
+    """
 
     def __init__(self, answer: Answer) -> None:
         assert isinstance(answer.event, Requested)
@@ -60,11 +63,11 @@ class Held:
         return f"<request {self.id}: holds {self.hold}{state}{'' if self.open else ', closed'}>"
 
     def undo(self) -> Sequence[object]:
-        """Give back what is still held."""
+        """Return the command that releases what is still held."""
         return [Release(request=self.id, reason="failed")] if self.open else ()
 
     def release(self, error: BaseException | None) -> Release:
-        """What gives back what is still held when the work has ended, by an error or without one."""
+        """Return the command that releases what is still held after the work has ended, by an error or without one."""
         return Release(request=self.id, reason="failed" if error else "voided")
 
     def _charge(self, usage: Mapping[str, int], labels: Mapping[str, str], final: bool) -> Charge:
@@ -81,18 +84,18 @@ class HeldRequest(Held):
     def charge(
         self, usage: Mapping[str, int], *, labels: Mapping[str, str] | None = None, final: bool = True
     ) -> Answer:
-        """Charge what was used; the last charge of a request is final. Raises PaymentRequired where refused."""
+        """Charge usage; the last charge of a request is final. Raises PaymentRequired if refused."""
         answer = self._ledger.execute(self._charge(usage, labels or {}, final)).unwrap()
         self.open = self.open and not final
         return answer
 
     def extend(self, seconds: int) -> Answer:
-        """Move the deadline to `seconds` from now."""
+        """Move the deadline to `seconds` from now. Raises PaymentRequired if refused."""
         return self._ledger.execute(Extend(request=self.id, seconds=seconds)).unwrap()
 
 
 class RequestContext:
-    """What `Ledger.request` returns: entering it asks for admission."""
+    """The context that `Ledger.request` returns: entering it requests admission."""
 
     def __init__(self, ledger: Ledger, command: Request) -> None:
         self._ledger, self._command = ledger, command
@@ -119,7 +122,7 @@ class RequestContext:
         held = self._held
         if held is not None and held.open:
             try:
-                # A refusal here means that it has expired meanwhile: then nothing is held any more.
+                # A refusal here means that the request has expired meanwhile: then it holds nothing.
                 self._ledger.execute(held.release(error))
             except Exception:
                 self._abandoned.append(held)  # it could not be written now
@@ -140,18 +143,18 @@ class AsyncHeldRequest(Held):
     async def charge(
         self, usage: Mapping[str, int], *, labels: Mapping[str, str] | None = None, final: bool = True
     ) -> Answer:
-        """Charge what was used; the last charge of a request is final. Raises PaymentRequired where refused."""
+        """Charge usage; the last charge of a request is final. Raises PaymentRequired if refused."""
         answer = (await self._ledger.execute(self._charge(usage, labels or {}, final))).unwrap()
         self.open = self.open and not final
         return answer
 
     async def extend(self, seconds: int) -> Answer:
-        """Move the deadline to `seconds` from now."""
+        """Move the deadline to `seconds` from now. Raises PaymentRequired if refused."""
         return (await self._ledger.execute(Extend(request=self.id, seconds=seconds))).unwrap()
 
 
 class AsyncRequestContext:
-    """What `AsyncLedger.request` returns: entering it asks for admission."""
+    """The context that `AsyncLedger.request` returns: entering it requests admission."""
 
     def __init__(self, ledger: AsyncLedger, command: Request) -> None:
         self._ledger, self._command = ledger, command
@@ -178,5 +181,5 @@ class AsyncRequestContext:
     ) -> None:
         held = self._held
         if held is not None and held.open:
-            # It is done also where the wait for it is cut short.
+            # The release is executed even if waiting for it is cancelled.
             await self._ledger.execute(held.release(error))

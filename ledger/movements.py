@@ -1,14 +1,13 @@
-"""What an event means: balanced legs, as in double entry.
+"""Double entry: every event as balanced legs.
 
-Credits move, per lot, between issued, available, held, spent, lapsed and withdrawn; lot 0 is debt. Money moves, per
-asset, between payer, deferred, due to each receiver, and settled.
+Credits move, per lot, between the states issued, available, held, spent, lapsed and withdrawn; lot 0 is debt. Money
+moves, per asset, between payer, deferred, due to each receiver, and settled.
 
-Invariant: for every event the legs of each unit sum to zero. Hence the whole book does, at every sequence, and two
-parts of a log post one after the other and add.
+Invariant: for every event the legs of each unit sum to zero. So the whole journal does, at every sequence.
 
-An event does not repeat what an earlier one said (a release does not say what was held), so a `Journal` keeps what is
-open: holds, debts, the lots' terms, batches. The books fold by `reducers`, the journal by legs: two roads to one
-number, which is what an audit compares.
+An event does not repeat what an earlier one recorded (a release does not list what was held), so a `Journal` keeps what
+is open: holds, debts, the lots' terms, batches. The books are folded by `reducers`, the journal by legs: an audit
+compares the two results.
 """
 
 from __future__ import annotations
@@ -46,18 +45,18 @@ CREDITS = "credits"
 """The unit of legs of credits; the unit of other legs is their asset."""
 
 ISSUED, AVAILABLE, HELD, SPENT, LAPSED, WITHDRAWN = range(6)
-PLACES = ("issued", "available", "held", "spent", "lapsed", "withdrawn")
-"""Where a lot's credits are, in the order of the numbers above."""
+STATES = ("issued", "available", "held", "spent", "lapsed", "withdrawn")
+"""The states of a lot's credits, in the order of the numbers above."""
 
 Move: TypeAlias = tuple[int, int, int, int, int]
-"""Two legs of credits in one: account, lot, the place that they leave, the place that they come to, and how many."""
+"""Two legs of credits in one: account, lot, the state that the credits leave, the one that they enter, and how many."""
 
 
 class Leg(NamedTuple):
-    """`amount` of `unit` comes to (or, negative, leaves) a place of an account's lot, or of a receiver."""
+    """An `amount` of `unit` that enters (or, if negative, leaves) a state of an account's lot, or of a receiver."""
 
     unit: str
-    place: str
+    state: str
     account: int
     lot: int
     amount: int
@@ -65,10 +64,10 @@ class Leg(NamedTuple):
 
 
 class Journal:
-    """Posts events as legs, in the order of the log, and keeps what they come to.
+    """Posts events as legs, in the order of the log, and keeps their sums.
 
-    `lots` has by account and lot the credits at each of `PLACES`, `money` the other legs' amounts by (unit, place,
-    account, lot, receiver). Credits only ever move from one place of a lot to another, so they are posted as moves;
+    `lots` has the credits in each of `STATES` by account and lot, `money` the amounts of the other legs by (unit,
+    state, account, lot, receiver). Credits only move between the states of one lot, so they are posted as moves:
     `moved` has those of the last event, and `paid` its legs of money.
     """
 
@@ -85,7 +84,7 @@ class Journal:
         self._batches: dict[tuple[ContractRef, int], tuple[str, tuple[Payout, ...]]] = {}
 
     def post(self, entry: Entry) -> list[Leg]:
-        """Post an event. Returns its legs."""
+        """Post an event and return its legs."""
         self.follow(entry.seq, entry.event)
         return [*self._legs_of_credits(), *self.paid]
 
@@ -100,45 +99,45 @@ class Journal:
 
     @property
     def totals(self) -> dict[tuple[str, str, int, int, str], int]:
-        """What all legs come to, by (unit, place, account, lot, receiver)."""
+        """The sums of all legs, by (unit, state, account, lot, receiver)."""
         credits = {
-            (CREDITS, place, account, lot, ""): amount
+            (CREDITS, state, account, lot, ""): amount
             for account, lots in self.lots.items()
             for lot, amounts in lots.items()
-            for place, amount in zip(PLACES, amounts, strict=True)
+            for state, amount in zip(STATES, amounts, strict=True)
         }
         return {**credits, **self.money}
 
-    def credits(self, account: int, lot: int, place: str) -> int:
-        """The credits of a lot at a place."""
-        return self.places(account, lot)[PLACES.index(place)]
+    def credits(self, account: int, lot: int, state: str) -> int:
+        """Return the credits of a lot in a state."""
+        return self.states(account, lot)[STATES.index(state)]
 
-    def places(self, account: int, lot: int) -> Sequence[int]:
-        """The credits of a lot at each of `PLACES`."""
-        return self.lots.get(account, {}).get(lot, _NOWHERE)
+    def states(self, account: int, lot: int) -> Sequence[int]:
+        """Return the credits of a lot in each of `STATES`."""
+        return self.lots.get(account, {}).get(lot, _NONE)
 
     def _legs_of_credits(self) -> Iterator[Leg]:
-        for account, lot, origin, goal, credits in self.moved:
-            yield Leg(CREDITS, PLACES[origin], account, lot, -credits)
-            yield Leg(CREDITS, PLACES[goal], account, lot, credits)
+        for account, lot, source, target, credits in self.moved:
+            yield Leg(CREDITS, STATES[source], account, lot, -credits)
+            yield Leg(CREDITS, STATES[target], account, lot, credits)
 
-    def _move(self, account: int, draws: Iterable[tuple[int, int]], origin: int, goal: int) -> None:
+    def _move(self, account: int, draws: Iterable[tuple[int, int]], source: int, target: int) -> None:
         lots = self.lots.get(account)
         if lots is None:
             lots = self.lots[account] = {}
         for lot, credits in draws:
             if credits:
-                places = lots.get(lot)
-                if places is None:
-                    places = lots[lot] = [0] * len(PLACES)
-                places[origin] -= credits
-                places[goal] += credits
-                self.moved.append((account, lot, origin, goal, credits))
+                states = lots.get(lot)
+                if states is None:
+                    states = lots[lot] = [0] * len(STATES)
+                states[source] -= credits
+                states[target] += credits
+                self.moved.append((account, lot, source, target, credits))
 
     def _pay(self, legs: Iterable[Leg]) -> None:
         for leg in legs:
-            unit, place, account, lot, amount, receiver = leg
-            self.money[unit, place, account, lot, receiver] += amount
+            unit, state, account, lot, amount, receiver = leg
+            self.money[unit, state, account, lot, receiver] += amount
             self.paid.append(leg)
 
     # -- purchases: money comes with the lot, credits when it starts ---------------------------------------------------
@@ -150,7 +149,7 @@ class Journal:
             self._pay(_money(event, seq, event.cost, 0))
 
     def _repay(self, account: int, lot: int, money: int) -> None:
-        """Money of a lot goes back to its payer; below 0, it comes again."""
+        """Return a lot's money to its payer; if negative, take it again."""
         if money:
             event, before = self._purchases[lot], self._returned.get(lot, 0)
             self._returned[lot] = before + money
@@ -159,9 +158,9 @@ class Journal:
 
     def _started(self, seq: int, event: Started) -> None:
         account, lot = event.account, event.lot
-        gone = self._reversed_before.pop(lot, 0)
-        self._move(account, ((lot, gone),), ISSUED, WITHDRAWN)
-        self._move(account, ((lot, self._purchases[lot].credits - gone),), ISSUED, AVAILABLE)
+        reversed_credits = self._reversed_before.pop(lot, 0)
+        self._move(account, ((lot, reversed_credits),), ISSUED, WITHDRAWN)
+        self._move(account, ((lot, self._purchases[lot].credits - reversed_credits),), ISSUED, AVAILABLE)
         self._pay_debts(account, ((lot, total(event.draws)),))
 
     def _lapsed(self, seq: int, event: Lapsed) -> None:
@@ -173,15 +172,16 @@ class Journal:
             self._repay(event.account, lot, money)
 
     def _reversed(self, seq: int, event: Reversed) -> None:
-        """Credits leave the lot: first what is left, then what was spent, then what is held, which is owed then.
+        """Withdraw credits from the lot: first available ones, then spent ones, then held ones, which become
+        debt.
 
-        Of a lot that has not started nothing is issued yet: they leave it as it starts.
+        A lot that has not started has issued none yet: they are withdrawn when it starts.
         """
         account, lot = event.account, event.lot
-        if self.places(account, lot)[ISSUED]:
-            places = self.places(account, lot)
-            rest = min(event.credits, places[AVAILABLE])
-            spent = min(event.credits - rest, places[SPENT])
+        if self.states(account, lot)[ISSUED]:
+            states = self.states(account, lot)
+            rest = min(event.credits, states[AVAILABLE])
+            spent = min(event.credits - rest, states[SPENT])
             self._move(account, ((lot, rest),), AVAILABLE, WITHDRAWN)
             self._move(account, ((lot, spent),), SPENT, WITHDRAWN)
             self._move(account, ((0, spent),), AVAILABLE, SPENT)
@@ -193,14 +193,14 @@ class Journal:
         self._pay_debts(account, event.repaid)
 
     def _unhold(self, account: int, lot: int, credits: int) -> None:
-        """What open requests hold of a lot becomes debt: the oldest request first, of each what it drew last."""
-        for request in [name for name, (owner, _) in self._holds.items() if owner == account] if credits else ():
+        """Turn what open requests hold of a lot into debt: the oldest request first, its last draws first."""
+        for request in [id for id, (owner, _) in self._holds.items() if owner == account] if credits else ():
             draws: list[tuple[int, int]] = []
             held = 0
-            for name, part in reversed(self._holds[request][1]):
-                taken = min(part, credits) if name == lot else 0
+            for drawn, part in reversed(self._holds[request][1]):
+                taken = min(part, credits) if drawn == lot else 0
                 held, credits = held + taken, credits - taken
-                draws += [(each, amount) for each, amount in ((0, taken), (name, part - taken)) if amount]
+                draws += [(lot_id, amount) for lot_id, amount in ((0, taken), (drawn, part - taken)) if amount]
             if held:
                 self._holds[request] = (account, tuple(reversed(draws)))
                 self._move(account, ((lot, held),), HELD, WITHDRAWN)
@@ -209,7 +209,7 @@ class Journal:
 
     def _reinstated(self, seq: int, event: Reinstated) -> None:
         account, lot = event.account, event.lot
-        if self.places(account, lot)[ISSUED]:
+        if self.states(account, lot)[ISSUED]:
             self._move(account, ((lot, event.credits),), WITHDRAWN, AVAILABLE)
         elif event.credits:
             self._reversed_before[lot] = self._reversed_before.get(lot, 0) - event.credits
@@ -276,10 +276,10 @@ class Journal:
 
     def _ended(self, seq: int, event: SettlementConfirmed | SettlementFailed) -> None:
         asset, payouts = self._batches.pop((event.contract_ref, event.number), ("", ()))
-        goal = "settled" if isinstance(event, SettlementConfirmed) else "deferred"
-        self._pay(_pay(asset, payouts, "due", goal))
+        target = "settled" if isinstance(event, SettlementConfirmed) else "deferred"
+        self._pay(_pay(asset, payouts, "due", target))
 
-    # -- debts: who owes what for what, oldest first -------------------------------------------------------------------
+    # -- debts: by source, oldest first --------------------------------------------------------------------------------
 
     def _owe(self, account: int, source: int, draws: Draws) -> None:
         for lot, credits in draws:
@@ -287,20 +287,20 @@ class Journal:
                 self._debts[account].append((source, credits))
 
     def _pay_debts(self, account: int, repaid: Draws) -> None:
-        """Lots pay debt, the oldest first: what it was for is then drawn on them, held by a request that is open, else
-        spent."""
+        """Let lots pay debt, the oldest first: what was drawn on debt is then drawn on them, held for an open request,
+        else spent."""
         for lot, credits in repaid:
             while credits and self._debts[account]:
                 source, owed = self._debts[account][0]
                 part = min(credits, owed)
                 credits -= part
                 self._debts[account][:1] = [(source, owed - part)] if owed > part else []
-                place = SPENT
+                state = SPENT
                 if source in self._holds:
-                    place = HELD
+                    state = HELD
                     self._holds[source] = (account, _relabel(self._holds[source][1], lot, part))
-                self._move(account, ((lot, part),), AVAILABLE, place)
-                self._move(account, ((0, part),), place, AVAILABLE)
+                self._move(account, ((lot, part),), AVAILABLE, state)
+                self._move(account, ((0, part),), state, AVAILABLE)
 
     def _forgive(self, account: int, source: int, draws: Draws) -> None:
         credits = 0
@@ -310,23 +310,23 @@ class Journal:
         if not credits:
             return
         debts = self._debts[account]
-        own = [place for place, (name, _) in enumerate(debts) if name == source]
-        others = [place for place, (name, _) in enumerate(debts) if name != source and name not in self._holds]
-        others.sort(key=lambda place: (debts[place][0] in self._purchases, place))
-        for place in (*reversed(own), *reversed(others)):
-            name, owed = debts[place]
+        own = [index for index, (debtor, _) in enumerate(debts) if debtor == source]
+        others = [index for index, (debtor, _) in enumerate(debts) if debtor != source and debtor not in self._holds]
+        others.sort(key=lambda index: (debts[index][0] in self._purchases, index))
+        for index in (*reversed(own), *reversed(others)):
+            debtor, owed = debts[index]
             part = min(owed, credits)
             credits -= part
-            debts[place] = (name, owed - part)
-        self._debts[account] = [(name, owed) for name, owed in debts if owed]
+            debts[index] = (debtor, owed - part)
+        self._debts[account] = [(debtor, owed) for debtor, owed in debts if owed]
 
 
 def _money(event: Purchased, lot: int, before: int, after: int) -> Iterator[Leg]:
-    """To where a lot's money is, with the receivers where funding is direct, else deferred: its payer had `before` of
-    it, and has `after`.
+    """Yield the legs of a lot's money, of which its payer had got back `before` and now has `after`: from the receivers
+    if funding is direct, else from deferred.
 
-    What the receivers of direct money have given back in all is parted by their shares at both, so that none gives back
-    more than it had.
+    The total that receivers of direct money have paid back is split by their shares, before and after, so that none
+    pays back more than it received.
     """
     if event.funding != "direct":
         yield Leg(event.asset, "deferred", event.account, lot, before - after)
@@ -336,23 +336,23 @@ def _money(event: Purchased, lot: int, before: int, after: int) -> Iterator[Leg]
         yield Leg(event.asset, "settled", 0, 0, more - less, share.receiver)
 
 
-def _pay(asset: str, payouts: Iterable[Payout], origin: str, goal: str) -> Iterator[Leg]:
+def _pay(asset: str, payouts: Iterable[Payout], source: str, target: str) -> Iterator[Leg]:
     for payout in payouts:
-        for place, amount in ((origin, -payout.amount), (goal, payout.amount)):
-            yield Leg(asset, place, 0, 0, amount, "" if place == "deferred" else payout.receiver)
+        for state, amount in ((source, -payout.amount), (target, payout.amount)):
+            yield Leg(asset, state, 0, 0, amount, "" if state == "deferred" else payout.receiver)
 
 
 def _relabel(draws: Draws, lot: int, credits: int) -> Draws:
-    """Draws whose first `credits` drawn on debt are drawn on a lot instead, each in its place."""
+    """Return draws whose first `credits` drawn on debt are drawn on a lot instead, in the same order."""
     changed: list[tuple[int, int]] = []
-    for name, amount in draws:
-        part = min(amount, credits) if name == 0 else 0
+    for drawn, amount in draws:
+        part = min(amount, credits) if drawn == 0 else 0
         credits -= part
-        changed += [(each, rest) for each, rest in ((lot, part), (name, amount - part)) if rest]
+        changed += [(lot_id, rest) for lot_id, rest in ((lot, part), (drawn, amount - part)) if rest]
     return tuple(changed)
 
 
-_NOWHERE: Sequence[int] = (0,) * len(PLACES)
+_NONE: Sequence[int] = (0,) * len(STATES)
 
 _POSTINGS: dict[type[Event], Callable[[Journal, int, Any], None]] = {
     Purchased: Journal._purchased,
@@ -371,4 +371,4 @@ _POSTINGS: dict[type[Event], Callable[[Journal, int, Any], None]] = {
     SettlementConfirmed: Journal._ended,
     SettlementFailed: Journal._ended,
 }
-"""By event, what posts it; all other events move nothing."""
+"""The method that posts each type of event; other events move nothing."""

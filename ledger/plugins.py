@@ -300,10 +300,6 @@ class Chain(Protocol):
         """The leaf file that was published with a batch, where the chain can lead to it."""
         ...
 
-    def access(self, subscriber: str, plan: str) -> bool:
-        """Whether the subscriber has bought the plan there and not left."""
-        ...
-
     def due(self, receiver: str, asset: str) -> int:
         """What the contract owes a receiver, signed: below 0 later payouts fill it first."""
         ...

@@ -1,18 +1,19 @@
-"""Group commit without a background thread: callers queue, one of them leads, and hands over when it is done.
+"""Command queue for group commit without a background thread: one of the queued callers leads, then hands over.
 
-A bare lock does not group under the GIL (1 to 2 commands a commit with 100 threads); followers that sleep on a lock of
-their own, and a leader that names its successor, do.
+A single lock does not group under the GIL (1 to 2 commands a commit with 100 threads). Followers that each sleep on
+their own lock, and a leader that names its successor, do.
 
-An interrupt (Ctrl-C, an exception from another thread) may come at any moment and any number of times, so nobody's
-progress hangs on a cleanup that it could cut short:
+An interrupt (Ctrl-C, an exception from another thread) may come at any moment and any number of times, so no caller's
+progress depends on a cleanup that an interrupt could cut short:
 
-- Who leads is only a name, by which newcomers know that they may sleep. What makes a leader is the turn, a lock that is
-  held by a plain `with` (the interpreter takes no interrupt between its body and its release). Whoever has slept for
-  `PATIENCE` while nobody had the turn leads, named or not; two who lead do so one after the other.
-- A ticket is in the queue, or in the group of who has the turn, or in both; the group stays in its place until all of
-  it are answered. Who finds a group when it takes the turn answers it for the leader that is gone: with what that
-  leader decided, where the log has it, and else that nothing was written.
-- Who gives up on an admission says so by one step (`CommandQueue.abandoned`), and whoever leads next takes it back.
+- The named leader is only a hint, by which new callers know that they may sleep. A leader needs the turn, a lock that
+  is held by a plain `with` (the interpreter takes no interrupt between its body and its release). A caller that has
+  slept for `WAKE_INTERVAL` while no leader had the turn leads, named or not; two leaders take turns.
+- A ticket is in the queue, or in the group of the leader with the turn, or in both; the group is kept until all of its
+  tickets are answered. A leader that finds a group when it takes the turn answers it in place of the interrupted
+  leader: with the outcomes which that leader decided, if the log has them; otherwise that nothing was written.
+- A caller that gives up an admission records that in one step (`CommandQueue.abandoned`), and the next leader undoes
+  it.
 """
 
 from __future__ import annotations
@@ -29,13 +30,13 @@ from .errors import NotWritten, OutcomeUnknown
 T = TypeVar("T")
 
 MAX_IN_GROUP = 8_192
-"""Commands that one group takes at most; a single caller's list may be longer."""
-PATIENCE = timedelta(milliseconds=200)
-"""Seconds that a caller sleeps before it looks whether anybody leads."""
+"""The most commands that a group takes; a single caller's list may be longer."""
+WAKE_INTERVAL = timedelta(milliseconds=200)
+"""A sleeping caller wakes so often to check that there is a leader."""
 
 
 class Ticket(Protocol[T]):
-    """A caller's commands (at least one) in the queue, and how that caller is told."""
+    """A caller's commands (at least one) in the queue, their outcomes, and how the caller is woken."""
 
     commands: Sequence[object]
     outcomes: list[T | Exception]
@@ -44,24 +45,24 @@ class Ticket(Protocol[T]):
 
     @property
     def loop(self) -> object | None:
-        """The event loop in which the caller waits, if it is not a thread that sleeps."""
+        """The event loop in which the caller waits; None for a sleeping thread."""
 
-    def wake(self, beside: Sequence[Any] = ()) -> None:
-        """Let the caller read its outcomes, and those `beside` it in the same loop. It may be told twice."""
+    def wake(self, others: Sequence[Any] = ()) -> None:
+        """Wake the caller to read its outcomes, and `others` that wait in the same loop. It may be called twice."""
 
     def lead(self) -> None:
-        """Make the caller the next leader. It may be told twice."""
+        """Make the caller the next leader. It may be called twice."""
 
 
 class Abandoned(Protocol):
-    """A ticket whose caller is gone, and who wants nothing of it to last."""
+    """A ticket whose caller was interrupted or cancelled, and whose effects must be undone."""
 
     def undo(self) -> Sequence[object]:
-        """The commands that take back what its outcomes did; none where it was never done."""
+        """Return the commands that undo its outcomes; none if it was never executed."""
 
 
 def outcomes_of(ticket: Ticket[T]) -> list[T]:
-    """What a ticket's caller is told: its outcomes; or raise the error that its group or one of its commands met."""
+    """Return a ticket's outcomes. Raises the error of its group or of one of its commands."""
     if ticket.error is not None:
         raise ticket.error
     for outcome in ticket.outcomes:
@@ -71,7 +72,7 @@ def outcomes_of(ticket: Ticket[T]) -> list[T]:
 
 
 class ThreadTicket(Generic[T]):
-    """A caller that sleeps on a lock of its own until it is answered, or named leader."""
+    """A caller that sleeps on its own lock until it is answered or named leader."""
 
     loop = None
 
@@ -84,48 +85,47 @@ class ThreadTicket(Generic[T]):
         self._asleep.acquire()
 
     def wait(self) -> None:
-        """Sleep until woken, or for `PATIENCE`."""
-        self._asleep.acquire(timeout=PATIENCE.total_seconds())
+        """Sleep until woken, or for `WAKE_INTERVAL`."""
+        self._asleep.acquire(timeout=WAKE_INTERVAL.total_seconds())
 
-    def wake(self, beside: Sequence[Any] = ()) -> None:
-        """Wake the caller: it is answered."""
+    def wake(self, others: Sequence[Any] = ()) -> None:
+        """Wake the caller, which is answered."""
         with suppress(RuntimeError):  # it is awake
             self._asleep.release()
 
     def lead(self) -> None:
-        """Wake the caller: it leads."""
+        """Wake the caller, which leads."""
         self.leads = True
         self.wake()
 
 
 class _Undoing:
-    """A ticket of the queue's own: what takes back what others abandoned. It stays to be done until it is answered."""
+    """The queue's own ticket: commands that undo abandoned tickets. They stay abandoned until it is answered."""
 
     loop, leads = None, False
 
     def __init__(self, abandoned: deque[Abandoned]) -> None:
-        self._abandoned, self._these = abandoned, list(abandoned)
-        self.commands: Sequence[object] = [command for each in self._these for command in each.undo()]
+        self._abandoned, self._tickets = abandoned, list(abandoned)
+        self.commands: Sequence[object] = [command for ticket in self._tickets for command in ticket.undo()]
         self.outcomes: list[Any] = []
         self.error: BaseException | None = None
 
-    def wake(self, beside: Sequence[Any] = ()) -> None:
-        """It is answered; where it could not be written, the next leader tries again."""
+    def wake(self, others: Sequence[Any] = ()) -> None:
+        """Remove the tickets that were undone; after an error, the next leader retries."""
         if self.error is None:
-            for each in self._these:
+            for ticket in self._tickets:
                 with suppress(ValueError):
-                    self._abandoned.remove(each)
+                    self._abandoned.remove(ticket)
 
     def lead(self) -> None:
-        """It is never named."""
+        """Do nothing: this ticket is never named leader."""
 
 
 class CommandQueue(Generic[T]):
-    """The queue in front of `do`, which takes the commands of a whole group and gives their outcomes, in order.
+    """The queue in front of `do`, which executes the commands of a whole group and returns their outcomes, in order.
 
-    `recall` is asked after a `do` that was interrupted, perhaps before it began, with the very list that it was given:
-    it gives the outcomes of those commands, the first ones, of which the log has what they came to, and raises where
-    that cannot be known.
+    `recall` is called after a `do` that was interrupted, perhaps before it began, with the same list object: it returns
+    the outcomes of the first commands, as far as the log has their events, and raises if that cannot be known.
     """
 
     def __init__(
@@ -133,23 +133,23 @@ class CommandQueue(Generic[T]):
     ) -> None:
         self._do, self._recall = do, recall
         self._queue: deque[Ticket[T]] = deque()
-        self._leader: Ticket[T] | None = None  # who is named: a hint, see above
+        self._leader: Ticket[T] | None = None  # a hint, see above
         self._turn = threading.Lock()
-        self._group: list[Ticket[T]] = []  # of who has the turn
+        self._group: list[Ticket[T]] = []  # of the leader that has the turn
         self._begun: list[object] | None = None  # the commands of the group, once they may have been given to `do`
         self.abandoned: deque[Abandoned] = deque()
-        """Tickets whose callers are gone: to append one here is all that it takes to have it taken back, by whoever
-        leads next; `lead` makes that now."""
+        """Tickets whose callers were interrupted or cancelled. To append one here is enough: the next leader undoes
+        it."""
 
     def run(self, commands: Sequence[object]) -> list[T]:
-        """Queue commands, wait, and lead if named, or if nobody leads: what a thread does.
+        """Queue a thread's commands and return their outcomes; lead if named, or if there is no leader.
 
-        A caller that is interrupted takes its commands back, if no leader has taken them yet.
+        An interrupted caller removes its commands from the queue, if no leader has taken them yet.
         """
         return self.serve(ThreadTicket(commands)) if commands else cast(list[T], self._do([]))
 
     def serve(self, ticket: ThreadTicket[T]) -> list[T]:
-        """As `run`, for a thread's own ticket."""
+        """Do as `run` does, for a given ticket."""
         try:
             leads = self.enqueue(ticket)
             while not ticket.outcomes and ticket.error is None:
@@ -159,17 +159,17 @@ class CommandQueue(Generic[T]):
                     ticket.wait()
                 leads = ticket.leads or not self._turn.locked()
         except BaseException:
-            # One step, before which there is no call and so no interrupt: nobody does this command later.
+            # One step, before which there is no call and so no interrupt: this command is not executed later.
             try:  # noqa: SIM105 - `suppress` is a call
                 self._queue.remove(ticket)
             except ValueError:
                 pass
-            self._pass_on(ticket)
+            self._resign(ticket)
             raise
         return outcomes_of(ticket)
 
     def enqueue(self, ticket: Ticket[T]) -> bool:
-        """Put a ticket in the queue; True where its caller must lead."""
+        """Put a ticket in the queue. True if its caller must lead."""
         self._queue.append(ticket)
         if self._leader is None:
             self._leader = ticket
@@ -177,37 +177,36 @@ class CommandQueue(Generic[T]):
         return ticket.leads
 
     def lead(self, ticket: Ticket[T] | None = None) -> None:
-        """Take the whole queue, do it as one group, answer, and name the next leader.
+        """Take the whole queue, execute it as one group, answer, and name the next leader.
 
-        Who leads for its own `ticket`, and finds it answered when its turn comes, leaves the rest to who did that: two
-        leaders, each with its half of a crowd, would go on for ever.
+        A caller that leads for its own `ticket`, and finds it answered when its turn comes, leaves the queue to the
+        other leader: two leaders, each with half of the callers, would alternate permanently.
         """
         again = True
         while again:
             with self._turn:
                 if self._group:
-                    self._answer_for_the_gone()
+                    self._answer_orphaned_group()
                 elif ticket is not None and (ticket.outcomes or ticket.error is not None):
                     return
                 self._begun = None
-                undoing = self._take_back() if self.abandoned else None
+                undoing = self._undo_abandoned() if self.abandoned else None
                 self._take()
                 if self._group:
                     self._do_group()
             self._hand_over()
             ticket = None
-            # What was abandoned meanwhile has nobody else to wait for; what could not be taken back waits.
+            # Tickets abandoned meanwhile have no other leader to wait for; those that could not be undone wait.
             again = bool(self.abandoned) and self._leader is None and (undoing is None or undoing.error is None)
 
     def lead_in_executor(self, ticket: Ticket[T]) -> None:
-        """Lead in a job of its own for a caller who waits elsewhere, if that one still waits: a job may come twice, or
-        late. Whatever ends the job, nobody waits for it."""
+        """Run the leader's turn in an executor job for an async caller. Safe if the job runs twice or late."""
         if ticket.outcomes or ticket.error is not None:
             return
         try:
             self.lead(ticket)
         except BaseException:
-            self._pass_on(ticket)
+            self._resign(ticket)
             raise
 
     @property
@@ -220,11 +219,11 @@ class CommandQueue(Generic[T]):
         """True if a leader has the turn. What was queued or abandoned before its end is done or handed on after it."""
         return self._turn.locked()
 
-    # -- by who has the turn -------------------------------------------------------------------------------------------
+    # -- by the leader that has the turn -------------------------------------------------------------------------------
 
     def _take(self) -> None:
-        """The group is what stands in the queue. A ticket leaves the queue by one step, which its caller may be the
-        first to make, and is in the group before."""
+        """Move tickets from the queue to the group. A ticket is removed from the queue in one step, which its caller
+        may do first, and is in the group before."""
         group, queue, size = self._group, self._queue, 0
         while queue:
             try:
@@ -234,9 +233,9 @@ class CommandQueue(Generic[T]):
                     return
                 group.append(first)
                 queue.remove(first)
-            except IndexError:  # its caller took the last one back
+            except IndexError:  # its caller removed the last one
                 return
-            except ValueError:  # its caller took it back
+            except ValueError:  # its caller removed it
                 group.remove(first)
 
     def _do_group(self) -> None:
@@ -251,13 +250,13 @@ class CommandQueue(Generic[T]):
         self._group = []
 
     def _distribute(self, outcomes: list[T | Exception]) -> None:
-        place = 0
+        start = 0
         for ticket in self._group:
-            ticket.outcomes = outcomes[place : place + len(ticket.commands)]
-            place += len(ticket.commands)
+            ticket.outcomes = outcomes[start : start + len(ticket.commands)]
+            start += len(ticket.commands)
 
     def _wake(self) -> None:
-        """Tell every caller; those of one event loop at once, since waking a loop costs more than a charge."""
+        """Wake every caller; those of one event loop by one call, since waking a loop costs more than a charge."""
         loops: dict[object, list[Ticket[T]]] = {}
         for ticket in self._group:
             if ticket.loop is None:
@@ -267,11 +266,12 @@ class CommandQueue(Generic[T]):
         for first, *others in loops.values():
             first.wake(others)
 
-    def _take_back(self) -> _Undoing | None:
-        """What was abandoned is not begun, or is undone first of all; every step of it may be repeated."""
-        for each in tuple(self.abandoned):
+    def _undo_abandoned(self) -> _Undoing | None:
+        """Remove abandoned tickets from the queue, and put what undoes them first in the group. Every step may be
+        repeated."""
+        for ticket in tuple(self.abandoned):
             with suppress(ValueError):
-                self._queue.remove(cast(Ticket[T], each))
+                self._queue.remove(cast(Ticket[T], ticket))
         undoing = _Undoing(self.abandoned)
         if not undoing.commands:
             undoing.wake()
@@ -279,36 +279,37 @@ class CommandQueue(Generic[T]):
         self._group = [undoing]
         return undoing
 
-    def _answer_for_the_gone(self) -> None:
-        """A leader was interrupted: its group is told what the log says of it. It may be interrupted again."""
-        if self._begun is None:  # who is still in the queue keeps its place
-            gone: list[T | Exception] = []
+    def _answer_orphaned_group(self) -> None:
+        """Answer the group of an interrupted leader with what the log has of it. This may be interrupted, too."""
+        if self._begun is None:  # tickets that are still in the queue stay there
+            recalled: list[T | Exception] = []
             self._group = [ticket for ticket in self._group if ticket not in self._queue]
         else:
             try:
-                gone = self._recall(self._begun)
-            except Exception as error:  # noqa: BLE001 - what cannot be found out is unknown
+                recalled = self._recall(self._begun)
+            except Exception as error:  # noqa: BLE001 - without an answer, the outcome is unknown
                 unknown = OutcomeUnknown(f"the writing thread was interrupted, and the log could not be read: {error}")
                 unknown.__cause__ = error
                 for ticket in self._group:
                     if not ticket.outcomes and ticket.error is None:
                         ticket.error = unknown
-        place = 0
+        start = 0
         for ticket in self._group:
-            end = place + len(ticket.commands)
+            end = start + len(ticket.commands)
             if not ticket.outcomes and ticket.error is None:
-                if end <= len(gone):
-                    ticket.outcomes = gone[place:end]
+                if end <= len(recalled):
+                    ticket.outcomes = recalled[start:end]
                 else:
                     ticket.error = NotWritten("the writing thread was interrupted before it wrote", "run again")
-            place = end
+            start = end
         self._wake()
         self._group = []
 
-    # -- by whoever leaves ---------------------------------------------------------------------------------------------
+    # -- by a caller that leaves ---------------------------------------------------------------------------------------
 
     def _hand_over(self) -> None:
-        """Name the first in the queue. Who comes or goes after the look sees the name, or is seen by the next look."""
+        """Name the first caller in the queue. A caller that comes or goes meanwhile sees the name, or is seen when the
+        queue is read again."""
         while True:
             successor = self._leader = self._first()
             if successor is self._first():
@@ -319,10 +320,10 @@ class CommandQueue(Generic[T]):
     def _first(self) -> Ticket[T] | None:
         try:
             return self._queue[0] if self._queue else None
-        except IndexError:  # it went just now
+        except IndexError:  # it was removed just now
             return None
 
-    def _pass_on(self, ticket: Ticket[T]) -> None:
-        """Its caller was interrupted: another leads now, rather than when somebody has lost patience."""
+    def _resign(self, ticket: Ticket[T]) -> None:
+        """Name another leader for an interrupted one now, rather than after `WAKE_INTERVAL`."""
         if ticket.leads:
             self._hand_over()

@@ -3,7 +3,8 @@
     charge = total(before + usage) − total(before)
 
 `before` is the usage that was already charged in the policy's scope. None means that nothing was charged: then the
-total before is 0, even if the policy gives empty usage a minimum or a flat fee, which the first charge pays."""
+total before is 0, even if the policy gives empty usage a minimum or a flat fee, which the first charge pays.
+"""
 
 from __future__ import annotations
 

@@ -193,14 +193,14 @@ def _and_pending(entries: Iterable[Entry], pending: Iterable[Recorded], at: int)
 
 def _amounts(legs: Iterable[Leg]) -> Amounts:
     """The change that legs of one account make; what is issued comes in with a minus, as the other side."""
-    places: Counter[str] = Counter()
+    states: Counter[str] = Counter()
     for leg in legs:
         if leg.unit == CREDITS:
-            places[leg.place] += leg.amount
-            if leg.lot == 0 and leg.place == "available":
-                places["debt"] -= leg.amount
-    places["issued"] = -places["issued"]
-    return Amounts(**places)
+            states[leg.state] += leg.amount
+            if leg.lot == 0 and leg.state == "available":
+                states["debt"] -= leg.amount
+    states["issued"] = -states["issued"]
+    return Amounts(**states)
 
 
 def describe(event: Event) -> str:

@@ -51,8 +51,8 @@ class Tariffs:
         """True if a tariff of the plan has the scope `period`. A policy that cannot be made counts as not."""
         cached = self._any_period.get(plan.terms.plan)
         if cached is None or cached[0] is not plan:
-            found = any(self._has_period_scope(plan, tariff.version) for tariff in plan.tariffs)
-            cached = self._any_period[plan.terms.plan] = (plan, found)
+            any_period = any(self._has_period_scope(plan, tariff.version) for tariff in plan.tariffs)
+            cached = self._any_period[plan.terms.plan] = (plan, any_period)
         return cached[1]
 
     def _has_period_scope(self, plan: Plan, version: int) -> bool:

@@ -1,19 +1,19 @@
-"""From usage to credits: the built-in pricing policies, their notation, and what a policy is.
+"""Pricing: the built-in policies, which turn usage into credits, and their notation.
 
-A policy is made from its parameters and is pure: `total(usage, labels)` is the price of all usage in its scope so far.
-What one charge costs follows from two totals (`ledger.rating`). Every built-in total is an exact fraction that is
-rounded up once, at the end, so that a request costs the same in however many parts it is charged.
+A policy is made from its parameters and is pure: `total(usage, labels)` is the price of all usage in its scope so far,
+in credits. The price of one charge is the difference of two totals (`ledger.rating`). Every built-in total is an exact
+fraction that is rounded up once, at the end, so that a request costs the same in however many parts it is charged.
 
-Every built-in offers more than its total (the protocols are in `ledger.plugins`; a policy without them is priced as any
-other):
+Every built-in policy offers optional methods, too (their protocols are in `ledger.plugins`; none is required):
 
     credits_of   the total without its lines, which follow from the parameters and are computed when asked for
-    reads        the dimensions that have a rate, so that usage that no rate reads is not taken for free usage
+    reads        the dimensions that have a rate, so that usage without a rate can be refused
     by_label     whether labels can change the total
     peak         the largest total on the way to some usage: with falling tiers it is not at the end
-    dearest      (period) the most that usage adds to a meter that requests under another tariff move too
+    dearest      (period) the most that usage adds to a meter that requests under another tariff share
 
-A policy of your own comes in by the same door as these (`pricing.plugin`). `pricing.testing.conformance` checks it.
+Your own policy is registered by an entry point, as these are (`pricing.plugin`). Check it with
+`pricing.testing.conformance`.
 """
 
 from ledger.events import Line

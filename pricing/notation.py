@@ -4,10 +4,10 @@
     complexity:weights.input_tokens=3/1000,models."gpt-4.1".output_tokens=12/1000,minimum=1
     graduated:dimension=calls,tiers=1000@3/1000+5/inf@1/1000
 
-A value is an integer, a fraction (which stays text, as JSON has it) or a word; `none`, `true` and `false` are JSON's
-constants. A dotted key goes into a map: the first dot ends the option's name and the rest is the dimension; for
-`models` the next dot ends the model's name. `tiers` are `UPTO@UNIT+FLAT`, the flat fee optional, with slashes between
-them. What holds a dot, a comma or the like, or is a word that would be read as something else, is quoted as in JSON.
+A value is an integer, a fraction (kept as text, since JSON has no fractions) or a word; `none`, `true` and `false` are
+JSON's constants. A dotted key is a key in a map: the first dot ends the option's name and the rest is the dimension;
+for `models` the next dot ends the model's name. `tiers` are `UPTO@UNIT+FLAT`, the flat fee optional, separated by
+slashes. Text with a dot, comma or other separator, or that would be read as another value, is quoted as in JSON.
 """
 
 from __future__ import annotations
@@ -36,34 +36,34 @@ _CONSTANTS = {"none": None, "true": True, "false": False}
 
 
 def parse(text: str) -> tuple[str, dict[str, Any]]:
-    """A policy's name and its parameters as JSON values, not yet judged by the policy. Raises BadData."""
+    """Return a policy's name and its parameters as JSON values, not yet checked by the policy. Raises BadData."""
     name, colon, rest = text.partition(":")
     if not name.strip() or (colon and not rest.strip()):
-        raise _bad(f"no policy can be read in {text!r}")
+        raise _bad(f"{text!r} is not a policy")
     if rest.startswith("@"):
         return name.strip(), _read(Path(rest[1:]))
     parameters: dict[str, Any] = {}
     for path, value in _pairs(rest) if colon else ():
-        place = parameters
-        for step in path[:-1]:
-            place = place.setdefault(step, {})
-            if not isinstance(place, dict):
+        target = parameters
+        for key in path[:-1]:
+            target = target.setdefault(key, {})
+            if not isinstance(target, dict):
                 raise _bad(f"{path[0]} is both a value and a map")
-        if path[-1] in place:
+        if path[-1] in target:
             raise _bad(f"{'.'.join(path)} is given twice")
-        place[path[-1]] = value
+        target[path[-1]] = value
     return name.strip(), parameters
 
 
 def notation(name: str, parameters: Mapping[str, Any]) -> str:
-    """The inverse of `parse`. Raises ValueError for what can only be said in a file."""
+    """Return the text that `parse` reads as these. Raises ValueError for parameters that need a file."""
     pairs = [f"{'.'.join([path[0], *map(_word, path[1:])])}={_written(value)}" for path, value in _leaves(parameters)]
     text = f"{name}:{','.join(pairs)}" if pairs else name
     try:
-        said = parse(text)
+        parsed = parse(text)
     except BadData:
-        said = None
-    if said != (name, parameters):
+        parsed = None
+    if parsed != (name, parameters):
         raise ValueError(f"{name!r} with {parameters} cannot be written on one line; write NAME:@FILE.json")
     return text
 
@@ -75,7 +75,7 @@ def _bad(message: str, hint: str = HINT) -> BadData:
 def _pairs(text: str) -> Iterator[tuple[tuple[str, ...], Any]]:
     items = _ITEM.findall(text)
     if ",".join(items) != text:
-        raise _bad(f"there is an open quote or an empty place between commas in {text!r}")
+        raise _bad(f"there is an open quote or an empty item between commas in {text!r}")
     for item in items:
         if not (match := _PAIR.fullmatch(item)):
             raise _bad(f"{item!r} is not key=value")
@@ -110,7 +110,7 @@ def _value(text: str) -> str | int | None:
 def _integer(text: str) -> int:
     try:
         return int(text)
-    except ValueError as error:  # thousands of digits, which Python refuses to read
+    except ValueError as error:  # thousands of digits, which Python refuses to parse
         raise _bad(f"a number of {len(text)} digits is too long") from error
 
 
@@ -126,17 +126,17 @@ def _tiers(text: str) -> list[dict[str, Any]]:
 
 
 def _read(file: Path) -> dict[str, Any]:
-    hint = 'give a file that holds one JSON object, such as {"credits": 2}'
+    hint = 'give a file with one JSON object, such as {"credits": 2}'
     try:
         parameters = json.loads(file.read_text("utf-8"))
     except OSError as error:
         raise BadData(f"cannot be read: {error.strerror}", hint, str(file)) from error
     except json.JSONDecodeError as error:
         raise BadData(f"is not JSON: {error.msg}", hint, str(file), error.lineno) from error
-    except (ValueError, RecursionError) as error:  # not UTF-8, or nested or numbered beyond reason
+    except (ValueError, RecursionError) as error:  # not UTF-8, nested too deeply, or numbers too long
         raise BadData(f"is not JSON that can be read: {error}", hint, str(file)) from error
     if not isinstance(parameters, dict):
-        raise BadData("does not hold a JSON object", hint, str(file), 1)
+        raise BadData("is not a JSON object", hint, str(file), 1)
     return parameters
 
 
@@ -163,7 +163,7 @@ def _written_tier(tier: object) -> str:
     match tier:
         case {"up_to": bound, "unit": unit, **rest}:
             return f"{'inf' if bound is None else bound}@{unit}" + (f"+{rest['flat']}" if "flat" in rest else "")
-    return "?"  # no tier, and read as none
+    return "?"  # not a tier, and not parsed as one
 
 
 def _word(text: str) -> str:

@@ -1,7 +1,7 @@
-"""What the parameters of a built-in policy are made of, and the one way in which they are read and written.
+"""Parameters of the built-in policies: their types, and how they are read and written.
 
 Parameters are plain JSON values. A whole number is a JSON integer; a rate is exact, a JSON integer or a fraction as
-text (`"3/1000"`). A float or a bool is refused wherever a number is due.
+text (`"3/1000"`). Floats and bools are not numbers here.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def _read_rate(value: object) -> Fraction:
         numerator = value
     elif isinstance(value, str) and (match := _FRACTION.fullmatch(value)):
         numerator, denominator = int(match[1]), int(match[2] or 1)
-    # Both parts in 64 bits: beyond that, readers of JSON other than ours lose digits.
+    # Both parts in 64 bits: beyond that, other readers of JSON lose digits.
     if not (0 <= numerator <= MAX_CREDITS and 1 <= denominator <= MAX_CREDITS):
         raise ValueError(f"{value!r} is neither a whole number nor a fraction as text, such as 3/1000, of 0 or more")
     return Fraction(numerator, denominator)
@@ -52,7 +52,7 @@ RateByDimension: TypeAlias = dict[Name, Rate]
 
 
 class Parameters(BaseModel):
-    """The parameters of one policy. What is not known is refused, so that a slip of the pen is not a free lunch."""
+    """Parameters of one policy. Unknown parameters are rejected, so that a typo cannot make usage free."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -61,10 +61,10 @@ P = TypeVar("P", bound=Parameters)
 
 
 class BuiltIn(Generic[P]):
-    """A policy and the parameters it was made with. Two are equal if they are of one kind with equal parameters.
+    """Base of the built-in policies. Two are equal if they have the same name and equal parameters.
 
-    Every built-in offers `credits_of`, `reads`, `by_label` and `peak` too, and those about a period `dearest`
-    (`ledger.plugins`).
+    Every built-in policy offers `credits_of`, `reads`, `by_label` and `peak`, and those of scope `period` `dearest`
+    (`ledger.plugins`). Raises ValueError for invalid parameters.
     """
 
     name: ClassVar[str]
@@ -78,7 +78,7 @@ class BuiltIn(Generic[P]):
         try:
             self.given = self.accepts.model_validate(dict(parameters))
         except ValidationError as error:
-            raise ValueError(f"{self.name}: {'; '.join(_complaints(error))}") from error
+            raise ValueError(f"{self.name}: {'; '.join(_messages(error))}") from error
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -86,11 +86,11 @@ class BuiltIn(Generic[P]):
         return self.given.model_dump(mode="json", exclude_defaults=True)
 
     def credits_of(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> int:
-        """The credits of all usage in the scope so far."""
+        """Return the credits of all usage in the scope so far."""
         raise NotImplementedError
 
     def peak(self, before: Mapping[str, int], usage: Mapping[str, int], labels: Mapping[str, str]) -> int:
-        """The largest total from `before` to `before` + `usage`: the last one, unless the total may fall."""
+        """Return the largest total from `before` to `before` + `usage`: the last one, unless the total may fall."""
         return self.credits_of(add_usage(before, usage), labels)
 
     def __eq__(self, other: object) -> bool:
@@ -100,10 +100,10 @@ class BuiltIn(Generic[P]):
         return f"{type(self).__name__}({self.parameters})"
 
 
-def _complaints(error: ValidationError) -> list[str]:
-    complaints = []
-    for found in error.errors(include_url=False):
-        own = found["type"] == "value_error"  # raised by a rule of ours, which pydantic would prefix
-        reason = str(found["ctx"]["error"]) if own else found["msg"]
-        complaints.append(": ".join(filter(None, [".".join(map(str, found["loc"])), reason])))
-    return complaints
+def _messages(error: ValidationError) -> list[str]:
+    messages = []
+    for detail in error.errors(include_url=False):
+        own = detail["type"] == "value_error"  # raised by a validator here, to which pydantic adds a prefix
+        reason = str(detail["ctx"]["error"]) if own else detail["msg"]
+        messages.append(": ".join(filter(None, [".".join(map(str, detail["loc"])), reason])))
+    return messages

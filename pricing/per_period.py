@@ -1,4 +1,4 @@
-"""Policies whose total is about one account in one metering period: graduated, volume, package."""
+"""Policies of scope `period`, priced on an account's meter of one period: graduated, volume, package."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .rates import common, exact, explained, rounded_up
 
 
 class Tier(Parameters):
-    """Units up to and including the `up_to`-th (None: all that follow), at `unit` credits each; `flat` once."""
+    """Units up to and including the `up_to`-th (None: no bound), at `unit` credits each, and `flat` credits once."""
 
     up_to: Positive | None
     unit: Rate
@@ -25,7 +25,7 @@ class Tier(Parameters):
 
 
 class TieredParameters(Parameters):
-    """`tiers` have strictly rising bounds; the last has none."""
+    """Parameters of tiered policies. The bounds of `tiers` rise strictly; the last tier has none."""
 
     dimension: Name
     tiers: tuple[Tier, ...]
@@ -35,7 +35,7 @@ class TieredParameters(Parameters):
     def _rising(cls, tiers: tuple[Tier, ...]) -> tuple[Tier, ...]:
         bounds = [tier.up_to for tier in tiers]
         if not bounds or bounds[-1] is not None or None in bounds[:-1]:
-            raise ValueError("the last tier, and only it, has no bound (up_to null, or inf)")
+            raise ValueError("the last tier, and only the last, must have no bound (up_to null, or inf)")
         if any(low >= high for low, high in pairwise(_bounds(tiers))):
             raise ValueError(f"the bounds must rise from tier to tier: {bounds[:-1]}")
         return tiers
@@ -57,19 +57,19 @@ class _Tiered(BuiltIn[TieredParameters]):
         self._reads = frozenset({self.given.dimension})
 
     def reads(self, labels: Mapping[str, str]) -> frozenset[str] | None:
-        """The one dimension that is counted."""
+        """Return the one dimension that is counted."""
         return self._reads
 
     def _reached(self, units: int) -> int:
-        """The index of the tier in which the last of `units` falls; of the first for none."""
+        """Return the index of the tier in which the last of `units` falls; 0 for no units."""
         return bisect_left(self._bounds, units)
 
     def _parts(self, units: int) -> list[tuple[int, int]]:
-        """The units by the index of the tier that prices them."""
+        """Return pairs of a tier's index and the units that it prices."""
         raise NotImplementedError
 
     def _exact(self, units: int) -> int:
-        """The exact price of all units with the flat fees, as a numerator."""
+        """Return the exact price of all units with the flat fees, as a numerator."""
         return sum(
             part * self._numerators[index] + self._tiers[index].flat * self._denominator
             for index, part in self._parts(units)
@@ -85,16 +85,17 @@ class _Tiered(BuiltIn[TieredParameters]):
                 yield Line(text=f"flat fee of tier {index + 1}", credits=str(tier.flat))
 
     def _at(self, units: int) -> int:
-        """The total of that many units."""
+        """Return the total of that many units in credits."""
         return rounded_up(self._exact(units), self._denominator)
 
     def _steps(self, start: int, end: int) -> Iterator[tuple[int, int]]:
-        """What each unit from `start` to `end` adds to the total, as pairs (credits, how many units add so much)."""
+        """Yield what the units from `start` to `end` each add to the total, as pairs (credits, number of units that add
+        so many)."""
         at = start
         while at < end:
             rest = self._bounds[self._reached(at) :]
-            # The first unit of a tier brings its flat fee, or its price for all units. The others bring its exact unit
-            # price, of which rounding up the total makes the whole credits below and above it, and none further off.
+            # The first unit of a tier adds its flat fee, or its price for all units. Every other unit adds the exact
+            # unit price; as the total is rounded up, that is the whole number of credits just below or above it.
             stop = min([at + 1] if rest[:1] == [at] else [end, *rest[:1]])
             low, dearer = divmod(self._at(stop) - self._at(at), stop - at)
             yield low, stop - at - dearer
@@ -104,13 +105,13 @@ class _Tiered(BuiltIn[TieredParameters]):
     def dearest(
         self, before: Mapping[str, int], usage: Mapping[str, int], among: Mapping[str, int], labels: Mapping[str, str]
     ) -> int:
-        """The most that `usage` adds to the total at any places between `before` and `before` + `among`.
+        """Return the most that `usage` adds to the total anywhere between `before` and `before` + `among`.
 
-        It is exact. A part adds no more than its units do one by one, so the dearest units are the worst case.
+        The bound is exact. A part adds no more than its units do one by one, so the dearest units are the worst case.
         """
         dimension = self.given.dimension
         start, left, room = before.get(dimension, 0), usage.get(dimension, 0), among.get(dimension, 0)
-        if left >= room:  # nobody else's units
+        if left >= room:  # no other usage on the meter
             return self.peak(before, usage, labels) - self._at(start)
         credits = 0
         for rise, units in sorted(self._steps(start, start + room), reverse=True):
@@ -119,11 +120,11 @@ class _Tiered(BuiltIn[TieredParameters]):
         return credits
 
     def credits_of(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> int:
-        """The credits of the period's units so far."""
+        """Return the credits of the period's units so far."""
         return self._at(usage.get(self.given.dimension, 0))
 
     def total(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> Price:
-        """The price of the period's units so far."""
+        """Return the price of the period's units so far, with its lines."""
         units = usage.get(self.given.dimension, 0)
         lines = list(self._lines(units))
         return explained(self.credits_of(usage, labels), self._exact(units), self._denominator, lines)
@@ -147,20 +148,20 @@ class Graduated(_Tiered):
 class Volume(_Tiered):
     """All units at the price of the one tier that their number falls in, with its flat fee, rounded up once.
 
-    Where the next tier is cheaper, one unit more may lower the total; such a policy is not monotone.
+    If the next tier is cheaper, one more unit may lower the total; such a policy is not monotone.
     """
 
     name = "volume"
 
     def __init__(self, parameters: Mapping[str, Any]) -> None:
         super().__init__(parameters)
-        # Within a tier no total falls, so only the step over each bound can.
+        # Within a tier the total never falls, so only the step over a bound can lower it.
         self._tops = [self._at(bound) for bound in self._bounds]
         self.monotone = all(top <= self._at(bound + 1) for top, bound in zip(self._tops, self._bounds, strict=True))
 
     def peak(self, before: Mapping[str, int], usage: Mapping[str, int], labels: Mapping[str, str]) -> int:
-        """The largest total from `before` to `before` + `usage`: at the end, or at a bound on the way, before the step
-        to the next tier."""
+        """Return the largest total from `before` to `before` + `usage`: at the end, or at a bound on the way, before
+        the step to the next tier."""
         start = before.get(self.given.dimension, 0)
         end = start + usage.get(self.given.dimension, 0)
         passed = slice(bisect_left(self._bounds, start), bisect_left(self._bounds, end))
@@ -171,7 +172,7 @@ class Volume(_Tiered):
 
 
 class PackageParameters(Parameters):
-    """`size` and `free` are units of `dimension`; `credits` is whole, for each package."""
+    """Parameters of `package`: `size` and `free` in units of `dimension`, `credits` for each package."""
 
     dimension: Name
     size: Positive
@@ -180,7 +181,7 @@ class PackageParameters(Parameters):
 
 
 class Package(BuiltIn[PackageParameters]):
-    """Whole packages: ⌈max(0, units − free) / size⌉ × credits. A package that is begun is paid."""
+    """Whole packages: ⌈max(0, units − free) / size⌉ × credits. A begun package is paid in full."""
 
     name = "package"
     scope: Scope = "period"
@@ -191,19 +192,19 @@ class Package(BuiltIn[PackageParameters]):
         self._reads = frozenset({self.given.dimension})
 
     def reads(self, labels: Mapping[str, str]) -> frozenset[str] | None:
-        """The one dimension that is counted."""
+        """Return the one dimension that is counted."""
         return self._reads
 
     def _begun(self, units: int) -> int:
-        """The number of packages that so many units begin."""
+        """Return the number of packages that so many units begin."""
         return -(-max(0, units - self.given.free) // self.given.size)
 
     def dearest(
         self, before: Mapping[str, int], usage: Mapping[str, int], among: Mapping[str, int], labels: Mapping[str, str]
     ) -> int:
-        """The most that `usage` adds to the total at any places between `before` and `before` + `among`.
+        """Return the most that `usage` adds to the total anywhere between `before` and `before` + `among`.
 
-        It is exact. At worst each unit begins a package, as long as packages are begun there.
+        The bound is exact. At worst each unit begins a package, as long as packages are begun in that range.
         """
         dimension = self.given.dimension
         start, units = before.get(dimension, 0), usage.get(dimension, 0)
@@ -211,11 +212,11 @@ class Package(BuiltIn[PackageParameters]):
         return min(units, begun) * self.given.credits
 
     def credits_of(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> int:
-        """The credits of the period's units so far."""
+        """Return the credits of the period's units so far."""
         return self._begun(usage.get(self.given.dimension, 0)) * self.given.credits
 
     def total(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> Price:
-        """The price of the period's units so far."""
+        """Return the price of the period's units so far, with its lines."""
         dimension, size, credits = self.given.dimension, self.given.size, self.given.credits
         units = usage.get(dimension, 0)
         free = min(units, self.given.free)

@@ -1,4 +1,4 @@
-"""Policies whose total is about one request: time, per credit, complexity, cost plus."""
+"""Policies of scope `request`: time, per credit, complexity, cost plus."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ from .rates import Rates, RatesByModel, exact, explained, rounded_up
 
 
 class TimeParameters(Parameters):
-    """`credits_per_second` may be a fraction; 0, the default, is for plans that sell access alone."""
+    """Parameters of `time`: `credits_per_second` may be a fraction; 0, the default, is for plans that sell only
+    access."""
 
     credits_per_second: Rate = Fraction(0)
 
 
 class Time(BuiltIn[TimeParameters]):
-    """Credits by the second: `seconds` × credits_per_second, rounded up once a request."""
+    """Credits by the second: `seconds` × credits_per_second, rounded up once for each request."""
 
     name = "time"
     scope: Scope = "request"
@@ -34,28 +35,28 @@ class Time(BuiltIn[TimeParameters]):
         self._reads = self._rates.dimensions if self.given.credits_per_second else None
 
     def reads(self, labels: Mapping[str, str]) -> frozenset[str] | None:
-        """`seconds`; None without a rate, since the plan sells access alone."""
+        """Return `seconds`; None without a rate, since the plan sells only access."""
         return self._reads
 
     def credits_of(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> int:
-        """The credits of the request's seconds."""
+        """Return the credits of the request's seconds."""
         return rounded_up(self._rates.total(usage), self._rates.denominator)
 
     def total(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> Price:
-        """The price of the request's seconds."""
+        """Return the price of the request's seconds, with its lines."""
         rates = self._rates
         return explained(self.credits_of(usage, labels), rates.total(usage), rates.denominator, rates.lines(usage))
 
 
 class PerCreditParameters(Parameters):
-    """`credits` is whole, for each request or for each of its `calls`."""
+    """Parameters of `per_credit`: `credits` for each request, or for each of its `calls`."""
 
     credits: Whole = 1
     per: Literal["request", "call"] = "request"
 
 
 class PerCredit(BuiltIn[PerCreditParameters]):
-    """A fixed number of credits for a request, whatever it uses, or for each of its `calls`."""
+    """A fixed number of credits for a request, whatever its usage, or for each of its `calls`."""
 
     name = "per_credit"
     scope: Scope = "request"
@@ -66,15 +67,15 @@ class PerCredit(BuiltIn[PerCreditParameters]):
         self._reads = None if self.given.per == "request" else frozenset({"calls"})
 
     def reads(self, labels: Mapping[str, str]) -> frozenset[str] | None:
-        """`calls`; None where the request has the price, whatever it uses."""
+        """Return `calls`; None if the price is for the request, whatever its usage."""
         return self._reads
 
     def credits_of(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> int:
-        """The credits of the request, or of its calls."""
+        """Return the credits of the request, or of its calls."""
         return self.given.credits * (1 if self.given.per == "request" else usage.get("calls", 0))
 
     def total(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> Price:
-        """The price of the request, or of its calls."""
+        """Return the price of the request, or of its calls, with its line."""
         rate = self.given.credits
         if self.given.per == "request":
             return Price(rate, (Line(text="request", units=1, rate=str(rate), credits=str(rate)),))
@@ -89,12 +90,13 @@ class _ByModel(Parameters):
     @field_validator("models")
     @classmethod
     def _without_empty_models(cls, models: dict[str, RateByDimension]) -> dict[str, RateByDimension]:
-        """A model that overrides nothing says nothing: equal policies have equal parameters."""
+        """Drop models that override nothing, so that equal policies have equal parameters."""
         return {model: rates for model, rates in models.items() if rates}
 
 
 class ComplexityParameters(_ByModel):
-    """`weights` and `models` are credits a unit; `minimum` and `maximum` are whole credits a request."""
+    """Parameters of `complexity`: `weights` and `models` in credits a unit; `minimum` and `maximum` in credits a
+    request."""
 
     weights: RateByDimension = Field(default={})
     minimum: Whole = 0
@@ -108,7 +110,7 @@ class ComplexityParameters(_ByModel):
 
 
 class Complexity(BuiltIn[ComplexityParameters]):
-    """Weighted usage: Σ units × weight, rounded up once a request, from `minimum` to `maximum` credits.
+    """Weighted usage: Σ units × weight, rounded up once for each request, from `minimum` to `maximum` credits.
 
     The weights of the request's model override the general ones dimension by dimension.
     """
@@ -126,31 +128,32 @@ class Complexity(BuiltIn[ComplexityParameters]):
         self._flat = self._minimum == self._maximum or (no_rates and self._minimum > 0)
 
     def reads(self, labels: Mapping[str, str]) -> frozenset[str] | None:
-        """The dimensions with a weight for the request's model; None where the bounds alone are the price, a flat fee
-        for the request: they leave no room between them, or there is a minimum and no weight for any model."""
+        """Return the dimensions with a weight for the request's model; None if the price is a flat fee for the request:
+        minimum and maximum are equal, or there is a minimum and no weight for any model."""
         return None if self._flat else self._rates.of(labels).dimensions
 
     def credits_of(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> int:
-        """The credits of the request's usage at its model's weights; an empty usage costs the minimum."""
+        """Return the credits of the request's usage at its model's weights; empty usage costs the minimum."""
         rates = self._rates.of(labels)
         credits = max(rounded_up(rates.total(usage), rates.denominator), self._minimum)
         return credits if self._maximum is None else min(credits, self._maximum)
 
     def total(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> Price:
-        """The price of the request's usage at its model's weights."""
+        """Return the price of the request's usage at its model's weights, with its lines."""
         rates = self._rates.of(labels)
         return explained(self.credits_of(usage, labels), rates.total(usage), rates.denominator, rates.lines(usage))
 
 
 class CostPlusParameters(_ByModel):
-    """`costs` and `models` are credits a unit; `margin` is a part of the cost: 1/5 adds a fifth."""
+    """Parameters of `cost_plus`: `costs` and `models` in credits a unit; `margin` is a part of the cost: 1/5 adds a
+    fifth."""
 
     costs: RateByDimension = Field(default={})
     margin: Rate
 
 
 class CostPlus(BuiltIn[CostPlusParameters]):
-    """What the usage cost, and a margin on it: Σ units × cost × (1 + margin), rounded up once a request.
+    """Cost of the usage with a margin: Σ units × cost × (1 + margin), rounded up once for each request.
 
     The costs of the request's model override the general ones dimension by dimension.
     """
@@ -165,17 +168,17 @@ class CostPlus(BuiltIn[CostPlusParameters]):
         self.by_label = self._rates.by_model
 
     def reads(self, labels: Mapping[str, str]) -> frozenset[str] | None:
-        """The dimensions with a cost for the request's model."""
+        """Return the dimensions with a cost for the request's model."""
         return self._rates.of(labels).dimensions
 
     def credits_of(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> int:
-        """The credits of the request's usage at its model's costs, with the margin."""
+        """Return the credits of the request's usage at its model's costs, with the margin."""
         rates, margin = self._rates.of(labels), self.given.margin
         marked_up = rates.total(usage) * (margin.denominator + margin.numerator)
         return rounded_up(marked_up, rates.denominator * margin.denominator)
 
     def total(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> Price:
-        """The price of the request's usage at its model's costs, with the margin."""
+        """Return the price of the request's usage at its model's costs, with the margin and its lines."""
         rates, margin = self._rates.of(labels), self.given.margin
         cost, lines = rates.total(usage), rates.lines(usage)
         denominator = rates.denominator * margin.denominator

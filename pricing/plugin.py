@@ -1,4 +1,4 @@
-"""The door by which the built-in policies come in: the entry point `builtin` of the group `tollbook.pricing`."""
+"""Plugin of the built-in policies: the entry point `builtin` of the group `tollbook.pricing`."""
 
 from ledger.plugins import PolicyFactory, Register, hookimpl
 

@@ -1,4 +1,4 @@
-"""Settlement on EVM chains: the contract `UsageSettlement` and the plugin that speaks to it; README.md tells the rest.
+"""Settlement on EVM chains: the contract `UsageSettlement` and the plugin that uses it. See README.md.
 
 Sealing and naming need no Ethereum library. What speaks to a node (`chain`, `wallet`, `local`) needs the extra `evm`.
 """

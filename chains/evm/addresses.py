@@ -1,4 +1,4 @@
-"""How things on EVM chains are named here: each in one spelling, so that one thing never has two accounts.
+"""Names of things on EVM chains, each with one spelling, so that one subscriber never has two accounts.
 
 chain     eip155:8453                                      CAIP-2
 address   0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed        EIP-55: a subscriber, a receiver, a contract
@@ -24,12 +24,12 @@ _PLAN = re.compile(r"0x[0-9a-f]{64}")
 
 
 def chain_name(chain_id: int) -> str:
-    """The CAIP-2 name of a chain."""
+    """Return the CAIP-2 name of a chain."""
     return f"{NAMESPACE}:{chain_id}"
 
 
 def chain_id(chain: str) -> int:
-    """The number of a chain. Raises ValueError for another kind of chain."""
+    """Return the number of a chain. Raises ValueError for another kind of chain."""
     found = _CHAIN.fullmatch(chain)
     if found is None:
         raise ValueError(f"{chain!r} is not the name of an EVM chain: {NAMESPACE}: and its number")
@@ -37,7 +37,7 @@ def chain_id(chain: str) -> int:
 
 
 def address(text: str) -> str:
-    """The one spelling of an address (EIP-55), from any. Raises ValueError for what is none, or is mistyped."""
+    """Return the one spelling of an address (EIP-55), from any. Raises ValueError for what is none, or is mistyped."""
     if not isinstance(text, str) or not _ADDRESS.fullmatch(text):
         raise ValueError(f"{text!r} is not an address: 0x and 40 hex digits")
     digits = text[2:]
@@ -48,30 +48,33 @@ def address(text: str) -> str:
 
 
 def check_address(text: str) -> None:
-    """Raises ValueError for anything but an address in its one spelling."""
+    """Raise ValueError for anything but an address in its one spelling."""
     if (spelled := address(text)) != text:
         raise ValueError(f"{text!r} is not how that address is spelled here: write {spelled} (EIP-55)")
 
 
 def plan_name(plan_id: int) -> str:
-    """How a plan of the contract is named in the ledger: as `onchain_id`, and in leaves."""
+    """Return how a plan of the contract is named in the ledger: as `onchain_id`, and in leaves."""
     return f"0x{plan_id:064x}"
 
 
 def plan_id(name: str) -> int:
-    """The number of a plan of the contract. Raises ValueError for anything but its one spelling."""
+    """Return the number of a plan of the contract. Raises ValueError for anything but its one spelling."""
     if not isinstance(name, str) or not _PLAN.fullmatch(name):
         raise ValueError(f"{name!r} is not a plan of the contract: its id is 0x and 64 lower-case hex digits")
     return int(name, 16)
 
 
 def asset_name(chain: str, token: str) -> str:
-    """The asset that a token's address stands for, or the chain's own coin."""
+    """Return the asset that a token's address stands for, or the chain's own coin."""
     return f"{chain}/{_SLIP44}" if int(token, 16) == 0 else f"{chain}/erc20:{address(token)}"
 
 
 def token(asset: str) -> str:
-    """The address of an asset's token, `COIN` for a chain's own coin. Raises ValueError for what is no such asset."""
+    """Return the address of an asset's token, `COIN` for a chain's own coin.
+
+    Raises ValueError for what is no such asset.
+    """
     chain, _, name = asset.partition("/")
     kind, _, where = name.partition(":")
     chain_id(chain)

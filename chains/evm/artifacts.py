@@ -1,4 +1,4 @@
-"""The compiled contracts, as they are checked in: whoever runs them needs no compiler."""
+"""The compiled contracts, as they are checked in: running them needs no compiler."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 
 
 class Immutable(msgspec.Struct, frozen=True):
-    """Where, in bytes, a value that is set at deployment stands in the runtime code."""
+    """The position, in bytes, of a value in the runtime code that is set at deployment."""
 
     start: int
     length: int
@@ -28,7 +28,7 @@ class Artifact(msgspec.Struct, frozen=True):
     immutables: tuple[Immutable, ...]
 
     def is_code(self, code: bytes) -> bool:
-        """Whether code that stands on a chain is this contract's, whatever was set at its deployment."""
+        """Return True if code that stands on a chain is this contract's, whatever was set at its deployment."""
         return self._masked(code) == self._masked(bytes.fromhex(self.runtime[2:]))
 
     def _masked(self, code: bytes) -> bytes:
@@ -40,6 +40,6 @@ class Artifact(msgspec.Struct, frozen=True):
 
 @cache
 def load(name: str) -> Artifact:
-    """The artifact of `UsageSettlement` or `TestToken`."""
+    """Return the artifact of `UsageSettlement` or `TestToken`."""
     data = files(__package__).joinpath("artifacts", f"{name}.json").read_bytes()
     return msgspec.json.decode(data, type=Artifact)

@@ -13,7 +13,7 @@ from ..leaves import EVM_LEAF, WORD, abi_encode, keccak
 from . import addresses
 
 NO_DIGEST = bytes(WORD)
-"""What the first batch names as the one before it."""
+"""The previous digest of the first batch."""
 
 _PAYOUT = ("address", "int96")
 BATCH_TYPES = ("uint64", "uint64", "uint32", "address", "bytes32", "bytes32", "bytes32", "bytes32")
@@ -34,7 +34,7 @@ class ContractBatch(NamedTuple):
 
 
 def contract_batch(batch: Batch) -> ContractBatch:
-    """The batch as the contract is asked to commit to it.
+    """Return the batch as the contract is asked to commit to it.
 
     Raises ValueError for leaves that cannot be committed to, and for what the contract has no room for.
     """
@@ -63,7 +63,7 @@ def digest(chain: str, contract: str, batch: ContractBatch) -> bytes:
 
 
 def commitment_of(batch: Batch) -> Commitment:
-    """The batch's seal on an EVM chain. Raises ValueError as `contract_batch` does."""
+    """Return the batch's commitment on an EVM chain. Raises ValueError as `contract_batch` does."""
     made = contract_batch(batch)
-    sealed = digest(batch.chain, batch.contract, made)
-    return Commitment(root=to_hex(made.usage_root), data_hash=to_hex(made.data_hash), digest=to_hex(sealed))
+    batch_digest = digest(batch.chain, batch.contract, made)
+    return Commitment(root=to_hex(made.usage_root), data_hash=to_hex(made.data_hash), digest=to_hex(batch_digest))

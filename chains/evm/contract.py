@@ -29,7 +29,7 @@ from .node import Node
 
 
 class Stage(IntEnum):
-    """Where a batch is: the contract's enum of that name."""
+    """The stage of a batch: the contract's enum of that name."""
 
     absent = 0
     committed = 1
@@ -49,7 +49,7 @@ class Record(NamedTuple):
 
 
 class PlanTerms(NamedTuple):
-    """What a plan sells for what: it never changes once it is set."""
+    """The terms of a plan, which never change once they are set."""
 
     token: str
     credits: int
@@ -58,7 +58,7 @@ class PlanTerms(NamedTuple):
 
 
 class Committed(NamedTuple):
-    """What the log of a batch's commitment says: the transaction, the batch, and where its leaf file is."""
+    """A batch's commitment by its log: the transaction, the batch, and the URI of its leaf file."""
 
     transaction: str
     batch: ContractBatch
@@ -100,8 +100,11 @@ class SettlementContract:
         return int(self._one("exitDelay"))
 
     def plan(self, plan_id: int, final: int | None = None, block: int | None = None) -> PlanTerms | None:
-        """A plan's terms; None for one that is not published. With `final`, the last final block, what was published up
-        to there is asked for once: no re-organisation can put other terms in its place."""
+        """Return a plan's terms; None for one that is not published.
+
+        With `final`, the last final block, what was published up to there is asked for once: no re-organisation can put
+        other terms in its place.
+        """
         if plan_id not in self._plans:
             settled = None if final is None else self._terms(plan_id, max(final, self.deployed_block))
             if settled is None:
@@ -117,46 +120,48 @@ class SettlementContract:
     # -- what is there now ---------------------------------------------------------------------------------------------
 
     def operator(self, block: int | None = None) -> str:
-        """Who may commit batches."""
+        """The address that may commit batches."""
         return addresses.address(self._one("operator", block=block))
 
     def owner(self, block: int | None = None) -> str:
-        """Who names operator and guardian."""
+        """The address that names operator and guardian."""
         return addresses.address(self._one("owner", block=block))
 
     def guardian(self, block: int | None = None) -> str:
-        """Who, besides the owner, may cancel batches; the address 0 for nobody."""
+        """The address that, besides the owner's, may cancel batches; the address 0 if there is none."""
         return addresses.address(self._one("guardian", block=block))
 
     def record(self, number: int, block: int | None = None) -> Record:
-        """The batch of that number; absent where it is not taken."""
+        """Return the batch of that number; absent where it is not taken."""
         (found,) = self._call("getBatch", number, block=block)
         digest, committed_at, committed_block, moved_block, stage = found
         return Record("0x" + digest.hex(), committed_at, committed_block, moved_block, Stage(stage))
 
     def last_number(self, block: int | None = None) -> int:
-        """The number of the last batch; 0 for none."""
+        """Return the number of the last batch; 0 for none."""
         return int(self._one("lastSeq", block=block))
 
     def settled_number(self, block: int | None = None) -> int:
-        """The number up to which all batches are executed, or cancelled before one that is executed."""
+        """Return the number up to which all batches are executed, or cancelled before one that is executed."""
         return int(self._one("settledSeq", block=block))
 
     def escrow(self, token: str, block: int | None = None) -> int:
-        """What is held for those who bought, in the token's smallest unit."""
+        """Return what is held for those who bought, in the token's smallest unit."""
         return int(self._one("escrow", token, block=block))
 
     def due(self, token: str, receiver: str, block: int | None = None) -> int:
-        """What is owed to a receiver, signed."""
+        """Return what is owed to a receiver, signed."""
         return int(self._one("due", token, receiver, block=block))
 
     def has_access(self, subscriber: str, plan_id: int, block: int | None = None) -> bool:
-        """Whether a subscriber has bought a plan and not asked to leave."""
+        """Return True if a subscriber has bought a plan and not asked to leave."""
         return bool(self._one("hasAccess", subscriber, plan_id, block=block))
 
     def spendable(self, leaf: tuple[str, int, int, int], proof: Sequence[bytes], block: int | None = None) -> int:
-        """What an account has left as of the last final root, by its leaf there. Raises Reverted for a proof that does
-        not hold."""
+        """Return what an account has left as of the last final root, by its leaf there.
+
+        Raises CallReverted for a proof that does not hold.
+        """
         return int(self._one("spendable", *leaf, list(proof), block=block))
 
     def _one(self, name: str, *arguments: object, block: int | None = None) -> Any:  # noqa: ANN401 - as the ABI has it
@@ -176,32 +181,32 @@ class SettlementContract:
     # -- calls ---------------------------------------------------------------------------------------------------------
 
     def encode(self, name: str, *arguments: object) -> bytes:
-        """The data of a call."""
+        """Return the data of a call."""
         return bytes(HexBytes(self._functions.encode_abi(name, args=list(arguments))))
 
     def settle_data(self, batch: Batch, uri: str) -> bytes:
-        """The call that records a batch, and where there is no window executes it as well. Raises ValueError."""
+        """Return the call that records a batch, and where there is no window executes it as well. Raises ValueError."""
         made = tuple(contract_batch(batch))
         if self.challenge_window:
             return self.encode("commitBatch", made, uri)
         return self.encode("settleBatch", made, _payouts(batch), uri)
 
     def execute_data(self, batch: Batch) -> bytes:
-        """The call that executes a batch that is recorded. Raises ValueError."""
+        """Return the call that executes a batch that is recorded. Raises ValueError."""
         return self.encode("executeBatch", tuple(contract_batch(batch)), _payouts(batch))
 
     def is_execution(self, data: bytes) -> bool:
-        """Whether a call is that of `execute_data`."""
+        """Return True if a call is that of `execute_data`."""
         return data[:4] == function_abi_to_4byte_selector(self._functions.get_function_by_name("executeBatch").abi)
 
     # -- logs ----------------------------------------------------------------------------------------------------------
 
     def topic(self, event: str) -> str:
-        """The first topic of an event's logs."""
+        """Return the first topic of an event's logs."""
         return self._functions.events[event]().topic
 
     def read(self, log: LogReceipt) -> EventData | None:
-        """A log as its event; None for one of which nothing is known."""
+        """Return a log as its event; None for one of which nothing is known."""
         name = self._names.get(HexBytes(log["topics"][0]).to_0x_hex()) if log["topics"] else None
         if name is None:
             return None
@@ -212,8 +217,10 @@ class SettlementContract:
         return event
 
     def committed(self, log: LogReceipt) -> tuple[str, Committed]:
-        """The log of a batch's commitment: its digest, and what else it says. An operator may have given any bytes for
-        the uri, which leads nowhere then."""
+        """Return the log of a batch's commitment: its digest, and what else it says.
+
+        An operator may have given any bytes for the uri, which leads nowhere then.
+        """
         try:
             digest, made, uri = decode(_COMMITTED, bytes(log["data"]))
         except DecodingError:

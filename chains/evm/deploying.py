@@ -18,7 +18,7 @@ from ..leaves import abi_encode, keccak
 from . import addresses
 from .artifacts import Artifact, load
 from .contract import PlanTerms, SettlementContract
-from .node import Reverted
+from .node_errors import CallReverted
 from .sending import Done, Sender
 
 DAY = 86_400
@@ -34,8 +34,8 @@ _DELAY_BITS, _CREDIT_BITS, _DURATION_BITS, _PRICE_BITS = 48, 64, 32, 96
 
 
 class Roles(NamedTuple):
-    """Who does what at a settlement contract: the owner names the others, the operator commits batches, the guardian
-    may call them off (`COIN`, the address 0: nobody but the owner)."""
+    """The roles at a settlement contract: the owner names the others, the operator commits batches, the guardian
+    may cancel them (`COIN`, the address 0: only the owner)."""
 
     owner: str
     operator: str
@@ -43,7 +43,7 @@ class Roles(NamedTuple):
 
 
 class Delays(NamedTuple):
-    """The waits of a settlement contract, in seconds: they are fixed for ever. See its README."""
+    """The waits of a settlement contract, in seconds: they never change. See its README."""
 
     challenge_window: int = 0
     freeze: int = FREEZE_DELAY
@@ -59,7 +59,10 @@ class PublishedPlan(NamedTuple):
 
 
 def settlement_code(roles: Roles, delays: Delays) -> bytes:
-    """What makes a `UsageSettlement` when it is sent. Raises BadData for roles and delays that it cannot have."""
+    """Return what makes a `UsageSettlement` when it is sent.
+
+    Raises BadData for roles and delays that it cannot have.
+    """
     owner, operator, guardian = (_address(name, text) for name, text in roles._asdict().items())
     if addresses.COIN in (owner, operator):
         raise BadData("nobody has the address 0", "name an owner and an operator who have keys")
@@ -75,20 +78,20 @@ def settlement_code(roles: Roles, delays: Delays) -> bytes:
 
 
 def token_code() -> bytes:
-    """What makes a `TestToken` when it is sent."""
+    """Return what makes a `TestToken` when it is sent."""
     return _code(load("TestToken"))
 
 
 def check_settlement(sender: Sender, roles: Roles, delays: Delays, *, with_token: bool = False) -> int:
-    """What a `UsageSettlement`, and with it a `TestToken`, may cost at most, in the coin's smallest unit.
+    """Return what a `UsageSettlement`, and with it a `TestToken`, may cost at most, in the coin's smallest unit.
 
     Nothing is sent. Raises BadData for roles and delays that it cannot have, ChainUnavailable where the account cannot
     pay for it all.
     """
     codes = [settlement_code(roles, delays), *([token_code()] if with_token else [])]
-    most = sum(sender.quote(None, code).most for code in codes)
-    sender.check_can_pay(most)
-    return most
+    max_cost = sum(sender.quote(None, code).max_cost for code in codes)
+    sender.check_can_pay(max_cost)
+    return max_cost
 
 
 def deploy_settlement(sender: Sender, roles: Roles, delays: Delays = Delays()) -> Done:  # noqa: B008 - it is frozen
@@ -119,12 +122,12 @@ def _code(artifact: Artifact) -> bytes:
 
 
 def plan_salt(name: str) -> bytes:
-    """What tells a plan of that name apart from the publisher's others: its Keccak."""
+    """Return the salt of a publisher's plan of that name: the name's Keccak."""
     return keccak(name.encode())
 
 
 def plan_id(publisher: str, name: str) -> str:
-    """The id that the contract gives a publisher's plan of that name, whether it is published or not."""
+    """Return the id that the contract gives a publisher's plan of that name, whether it is published or not."""
     return addresses.plan_name(int.from_bytes(keccak(abi_encode(("address", "bytes32"), (publisher, plan_salt(name))))))
 
 
@@ -142,7 +145,7 @@ def publish_plan(
 
     `price` says what each receiver gets, in the asset's smallest unit. Again with the same terms it does nothing.
     Raises BadData for other terms under a name that is taken, for terms that the contract has no room for, and where
-    the asset is on another chain; Reverted, ChainUnavailable and SendUnknown as `Sender.send` does.
+    the asset is on another chain; CallReverted, ChainUnavailable and SendUnknown as `Sender.send` does.
     """
     terms = _terms(sender, asset, price, credits, seconds)
     id = plan_id(sender.address, name)
@@ -152,8 +155,8 @@ def publish_plan(
     data = contract.encode("setPlan", plan_salt(name), (terms.token, terms.credits, terms.seconds, shares))
     try:
         return PublishedPlan(id, sender.send(contract.address, data))
-    except Reverted:
-        if _is_published(contract, id, name, terms):  # somebody with the same key was quicker
+    except CallReverted:
+        if _is_published(contract, id, name, terms):  # another sender with the same key was quicker
             return PublishedPlan(id, None)
         raise
 

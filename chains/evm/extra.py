@@ -1,4 +1,4 @@
-"""What the packages of the extra `evm` need around their import: a word where they are missing; a limit put back."""
+"""The imports of the extra `evm`: an error that says what to install, and Python's recursion limit put back."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ INSTALL = 'pip install "tollbook[evm]"'
 
 
 def missing(error: ModuleNotFoundError) -> MissingExtra:
-    """The error to raise for an import that failed."""
+    """Return the error to raise for an import that failed."""
     return MissingExtra(f"EVM chains need the package {error.name}, which is not installed", f"run: {INSTALL}")
 
 

@@ -1,4 +1,4 @@
-"""What a contract's logs tell: purchases and exits, each once, in the chain's order.
+"""Purchases and exits from a contract's logs, each once, in the chain's order.
 
 What is final is kept while the connection lasts, with the hash of the block up to which it goes; where the chain has
 another block there, as much is forgotten as it takes.
@@ -24,23 +24,23 @@ from .logs import Logs
 from .node import Header
 
 MAX_TRIES = 8
-"""How often a scan begins again because the chain changed under it."""
+"""The number of times that a scan begins again because the chain changed under it."""
 
 MAX_MARKS = 100
-"""How many marks are kept: a chain that goes back before the first of them is read from its beginning."""
+"""The number of marks that are kept: a chain that goes back before the first of them is read from its beginning."""
 
 EVENTS = ("Purchased", "ExitRequested", "Exited")
 
 
 class _Mark(NamedTuple):
-    """So many facts are in the blocks up to this one."""
+    """The number of facts in the blocks up to this one."""
 
     block: int
     hash: str
     facts: int
 
 
-class Scan:
+class FactScan:
     """The facts of one contract on the chain of that name."""
 
     def __init__(self, contract: SettlementContract, chain: str, logs: Logs) -> None:
@@ -71,7 +71,8 @@ class Scan:
         )
 
     def _read(self, after: int, last: int, final: int) -> list[ChainFact]:
-        """The facts up to a block: those that are kept of what comes after `after`, and those that are read now."""
+        """Return the facts up to a block: those that are kept of what comes after `after`, and those that are read
+        now."""
         self._forget()
         start = self._marks[-1].block + 1 if self._marks else self._contract.deployed_block
         upto = min(final, last)
@@ -110,8 +111,8 @@ class Scan:
                 yield self._fact(event, final)
 
     def _fact(self, event: EventData, final: int) -> ChainFact:
-        told, block, is_final = event["args"], event["blockNumber"], event["blockNumber"] <= final
-        subscriber, plan_id = addresses.address(told["subscriber"]), int(told["planId"])
+        args, block, is_final = event["args"], event["blockNumber"], event["blockNumber"] <= final
+        subscriber, plan_id = addresses.address(args["subscriber"]), int(args["planId"])
         plan = addresses.plan_name(plan_id)
         if event["event"] == "Purchased":
             terms = self._contract.plan(plan_id, final, block)
@@ -119,7 +120,7 @@ class Scan:
                 message = f"the contract sold the plan {plan} and does not know it"
                 raise ChainUnavailable(message, "ask another node: this one tells of blocks that it does not have")
             return PurchaseMade(
-                id=to_hex(bytes(told["purchaseId"])),
+                id=to_hex(bytes(args["purchaseId"])),
                 block=block,
                 subscriber=subscriber,
                 plan=plan,
@@ -137,12 +138,12 @@ class Scan:
             block=block,
             subscriber=subscriber,
             plan=plan,
-            asset=addresses.asset_name(self._chain, told["token"]),
-            amount=int(told["amount"]),
+            asset=addresses.asset_name(self._chain, args["token"]),
+            amount=int(args["amount"]),
             final=is_final,
         )
 
 
 def exit_id(event: str, subscriber: str, plan_id: int) -> str:
-    """The id of an exit's fact. An account asks and leaves once in a contract's life, so it never changes."""
+    """Return the id of an exit's fact. An account asks and leaves once in a contract's life, so it never changes."""
     return to_hex(keccak(abi_encode(("string", "address", "uint256"), (event, subscriber, plan_id))))

@@ -27,7 +27,7 @@ _LARGEST = 1 << 20  # a keystore has some 500 bytes, and a wrong path may lead t
 
 
 def operator(settings: Settings) -> LocalAccount:
-    """The account that signs. Raises BadData where no key is set, or it cannot be used."""
+    """Return the account that signs. Raises BadData where no key is set, or it cannot be used."""
     if settings.key is not None:
         return from_key(settings.key.get_secret_value(), f"{PREFIX}KEY")
     if settings.keystore is not None:
@@ -37,7 +37,7 @@ def operator(settings: Settings) -> LocalAccount:
 
 
 def from_key(key: str, called: str = "the key") -> LocalAccount:
-    """The account of a private key in hex. Raises BadData."""
+    """Return the account of a private key in hex. Raises BadData."""
     if re.fullmatch("(0x)?[0-9a-fA-F]{64}", key := key.strip()) and 0 < int(key, 16) < _ORDER:
         account: LocalAccount = Account.from_key(key)
         return account
@@ -45,9 +45,9 @@ def from_key(key: str, called: str = "the key") -> LocalAccount:
 
 
 def from_keystore(file: Path, password: str) -> LocalAccount:
-    """The account in a keystore file (version 3, as geth, foundry and eth-account write them). Raises BadData.
+    """Return the account in a keystore file (version 3, as geth, foundry and eth-account write them). Raises BadData.
 
-    A file that everybody on the machine may read is refused, as ssh does: a password can be guessed.
+    A file that other users of the machine may read is refused, as ssh does: a password can be guessed.
     """
     text = _read(file, "the keystore")
     try:
@@ -79,12 +79,12 @@ def _password(settings: Settings) -> str:
 
 
 def _read(file: Path, called: str) -> str:
-    """A small file that not everybody may read."""
+    """Return the content of a small file that other users cannot read."""
     try:
         with file.open("rb") as opened:
             mode = os.fstat(opened.fileno()).st_mode
             if os.name == "posix" and mode & stat.S_IRWXO:
-                raise BadData(f"{called} {file} is open to everybody on this machine", f"run: chmod o= {file}")
+                raise BadData(f"{called} {file} can be read by every user of this machine", f"run: chmod o= {file}")
             text = opened.read(_LARGEST + 1)
         if len(text) <= _LARGEST:
             return text.decode()

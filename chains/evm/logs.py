@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from hexbytes import HexBytes
 from web3.types import LogReceipt
 
-from .node import Node, RangeTooWide
+from .node import Node
+from .node_errors import RangeTooWide
 
 FIRST_RANGE = 2_000
 """Blocks that are asked for at once, to begin with: most providers bear so many."""
@@ -23,8 +24,10 @@ class Logs:
         self._width = FIRST_RANGE
 
     def between(self, topics: Sequence[str | Sequence[str]], first: int, last: int) -> Iterator[LogReceipt]:
-        """The logs of those blocks that fit the topics, in order. A range that is refused is halved; one that went well
-        grows slowly. Raises ChainUnavailable."""
+        """Yield the logs of those blocks that fit the topics, in order.
+
+        A range that is refused is halved; one that went well grows slowly. Raises ChainUnavailable.
+        """
         while first <= last:
             end = min(first + self._width - 1, last)
             try:
@@ -42,5 +45,5 @@ class Logs:
 
 
 def hash_of(log: LogReceipt) -> str:
-    """The hash of a log's transaction."""
+    """Return the hash of a log's transaction."""
     return HexBytes(log["transactionHash"]).to_0x_hex()

@@ -19,10 +19,10 @@ MAX_RECEIVERS = 600
 """Osaka lets one transaction use 16,777,216 gas, and a receiver that was never paid before takes about 22,300."""
 
 MAX_PRICE = 2**96 - 1
-"""What a plan of the contract may cost, in the asset's smallest unit."""
+"""The maximum price of a plan of the contract, in the asset's smallest unit."""
 
 MAX_PAYOUT = 2**95 - 1
-"""What one batch may pay one receiver or take back: the contract's int96 (its least number, -2^95, is not used)."""
+"""The maximum that one batch pays one receiver or takes back: the contract's int96 (-2^95 is not used)."""
 
 
 class EvmPlugin:
@@ -35,22 +35,22 @@ class EvmPlugin:
 
     @property
     def max_receivers(self) -> int:
-        """How many receivers one batch may pay."""
+        """The maximum number of receivers of one batch."""
         return MAX_RECEIVERS
 
     @property
     def max_payout(self) -> int:
-        """What one batch may pay one receiver, or take back."""
+        """The maximum that one batch pays one receiver, or takes back."""
         return MAX_PAYOUT
 
     def check(self, subscriber: str, plan: str) -> None:
-        """Raises ValueError for a subscriber that is no address in its one spelling (EIP-55), so that no address has
-        two accounts, and for a plan that is no id of the contract's."""
+        """Raise ValueError for a subscriber that is no address in its one spelling (EIP-55), so that no address has two
+        accounts, and for a plan that is no id of the contract's."""
         addresses.check_address(subscriber)
         addresses.plan_id(plan)
 
     def check_money(self, contract_ref: ContractRef, asset: str, shares: Mapping[str, int]) -> None:
-        """Raises ValueError for a contract, an asset or a receiver that is not spelled as here, an asset of another
+        """Raise ValueError for a contract, an asset or a receiver that is not spelled as here, an asset of another
         chain, and a price for which a plan of the contract has no room."""
         addresses.check_address(contract_ref.contract)
         addresses.token(asset)
@@ -62,7 +62,10 @@ class EvmPlugin:
             raise ValueError(f"a price is {MAX_PRICE} at most (uint96), not {sum(shares.values())}")
 
     def commitment(self, batch: Batch) -> Commitment:
-        """The root, the leaf file's hash and the digest. Raises ValueError for leaves that cannot be committed to."""
+        """Return the root, the leaf file's hash and the digest.
+
+        Raises ValueError for leaves that cannot be committed to.
+        """
         return commitment.commitment_of(batch)
 
     def connect(self, contract_ref: ContractRef, **options: Any) -> EvmChain:  # noqa: ANN401 - see settings.Settings

@@ -23,10 +23,10 @@ from ..commitment import to_hex
 from ..leaves import keccak
 
 MAX_BYTES = 1 << 30
-"""A file that is longer is not read: a wrong or hostile place must not fill the memory."""
+"""A file that is longer is not read: a wrong or hostile URL must not fill the memory."""
 
 MAX_SECONDS = 600
-"""Nor is one that comes slower than that: such a place must not keep anybody waiting for ever."""
+"""Seconds in which a leaf file must have come: a slow server must not block the caller."""
 
 _CHUNK = 1 << 16
 
@@ -49,8 +49,8 @@ class LeafFiles:
         return name if self._uri is None else f"{self._uri.rstrip('/')}/{name}"
 
     def find(self, data_hash: str, uri: str) -> bytes | None:
-        """The leaf file of that hash: from the folder, else from where the batch's uri leads; None where neither has
-        it. Raises ChainUnavailable for a place that cannot be asked now."""
+        """Return the leaf file of that hash: from the folder, else from where the batch's uri leads; None where neither
+        has it. Raises ChainUnavailable for a place that cannot be asked now."""
         for read in (self._kept, self._served):
             data = read(data_hash, uri)
             if data is not None and to_hex(keccak(data)) == data_hash:
@@ -107,7 +107,7 @@ class LeafFiles:
 
 
 def _sync_names(folder: Path) -> None:
-    """A file that was moved to its name is there after a power cut once the folder itself is on the disk."""
+    """Sync the folder itself: only then is a renamed file still there after a power cut."""
     if os.name == "posix":
         opened = os.open(folder, os.O_RDONLY)
         try:
@@ -121,9 +121,11 @@ def _name(data_hash: str) -> str:
 
 
 def _read(answer: requests.Response) -> bytes | None:
-    """What a place answers. Raises requests' Timeout for one that drips, and urllib3's errors."""
+    """Return what a place answers. Raises requests' Timeout for one that drips, and urllib3's errors."""
     data, end = bytearray(), monotonic() + MAX_SECONDS
-    while chunk := answer.raw.read1(_CHUNK, decode_content=True):  # what has come: a whole chunk may take for ever
+    while chunk := answer.raw.read1(
+        _CHUNK, decode_content=True
+    ):  # the bytes that have come: a whole chunk may never come
         data += chunk
         if len(data) > MAX_BYTES:
             return None

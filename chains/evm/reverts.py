@@ -1,4 +1,4 @@
-"""Why a contract refused a call, from what a node says of it: `BatchExists(seq=3, digest=0x…)`.
+"""The reason for which a contract refused a call, decoded from the node's answer: `BatchExists(seq=3, digest=0x…)`.
 
 Nodes hand over the bytes that the contract reverted with: its own error or a token's (EIP-6093), a text (`require`
 with a sentence), a panic of the compiler's. How they hand them over, each has a way of its own.
@@ -32,7 +32,7 @@ _PANICS = {
     0x32: "a place beyond the end of a list",
     0x41: "too much memory is asked for",
 }
-"""What Solidity means by the numbers of its panics."""
+"""The meaning of Solidity's panic codes."""
 
 
 class Revert(NamedTuple):
@@ -47,7 +47,7 @@ class Revert(NamedTuple):
 
 
 def reason(error: object, abi: Iterable[Mapping[str, Any]] | None = None) -> str:
-    """Why a call was refused, on one line.
+    """Return why a call was refused, on one line.
 
     `error` is the exception of a web3 provider, the `error` of a JSON-RPC answer, or the bytes that a contract reverted
     with. `abi` says which errors are known: those of the contract and its test token unless it is given. What is no
@@ -70,7 +70,7 @@ def reason(error: object, abi: Iterable[Mapping[str, Any]] | None = None) -> str
 
 
 def read(data: bytes, abi: Iterable[Mapping[str, Any]] | None = None) -> Revert | None:
-    """The bytes that a contract reverted with as one of its errors; None for what is none of them.
+    """Return the bytes that a contract reverted with as one of its errors; None for what is none of them.
 
     `require` with a sentence is `Error(message)`, a panic of the compiler's `Panic(code)`.
     """
@@ -87,14 +87,15 @@ def read(data: bytes, abi: Iterable[Mapping[str, Any]] | None = None) -> Revert 
 
 
 def _spelled(name: str, kind: str, value: Any) -> Any:  # noqa: ANN401 - of that kind
-    """As the room spells it, see `addresses`."""
+    """Return as the room spells it, see `addresses`."""
     if kind == "address":
         return address(value)
     return plan_name(value) if name == "planId" else value
 
 
 def revert_data(error: object) -> bytes | None:
-    """The bytes that a contract reverted with; empty where it gave none, None where nothing says that one did."""
+    """Return the bytes that a contract reverted with; empty where it gave none, None where nothing says that one
+    did."""
     for part in _parts(error):
         if isinstance(part, bytes | bytearray):
             return bytes(part)
@@ -104,7 +105,7 @@ def revert_data(error: object) -> bytes | None:
 
 
 def _parts(error: object) -> Iterator[object]:
-    """Where the bytes may be, the surest place first. Some nodes put them one object deeper."""
+    """Yield where the bytes may be, the surest place first. Some nodes put them one object deeper."""
     if isinstance(error, bytes | bytearray | str):
         yield error
     elif isinstance(error, Mapping):
@@ -125,7 +126,7 @@ def _in_text(text: object) -> Iterator[object]:
 
 
 def _unexplained(error: object) -> str:
-    """A node may say more than the contract did, such as that the gas ran out."""
+    """Return a node may say more than the contract did, such as that the gas ran out."""
     said = " ".join(_message(error).split())
     return _BARE if _SAYS_NOTHING.fullmatch(said) else said
 

@@ -1,4 +1,4 @@
-"""One account's transactions, sent and waited for: those of everybody but the operator, who has the outbox for it.
+"""One account's transactions, sent and waited for: for every role but the operator, who has the outbox.
 
 What would be refused is refused before it is sent, and costs nothing. What was mined is looked at once more when its
 block is known: a re-organisation may have taken it.
@@ -20,7 +20,8 @@ from ..commitment import to_hex
 from . import transactions
 from .addresses import address
 from .keys import from_key
-from .node import Node, Reverted
+from .node import Node
+from .node_errors import CallReverted
 from .reverts import reason
 from .transactions import Fees
 
@@ -46,15 +47,15 @@ class Done(NamedTuple):
 
 
 class Quote(NamedTuple):
-    """What a transaction would use, and may cost at most in the coin's smallest unit, without the money it sends."""
+    """The gas and the fees of a transaction that is not sent yet, without the money it sends."""
 
     gas: int
     fees: Fees
 
     @property
-    def most(self) -> int:
-        """What it may cost at most."""
-        return self.gas * self.fees.most
+    def max_cost(self) -> int:
+        """The maximum cost, in the coin's smallest unit."""
+        return self.gas * self.fees.max_fee
 
 
 class Sender:
@@ -94,21 +95,21 @@ class Sender:
         return self._chain_id
 
     def quote(self, to: str | None, data: bytes, value: int = 0) -> Quote:
-        """What a transaction would cost now. Raises Reverted where it would be refused."""
+        """Return what a transaction would cost now. Raises CallReverted where it would be refused."""
         try:
             estimate = self.node.estimate_gas(self._transaction(to, data, value))
-        except Reverted as refused:
-            raise Reverted(reason(refused), refused.data) from None
+        except CallReverted as refused:
+            raise CallReverted(reason(refused), refused.data) from None
         base, priority = self.node.fees()
-        most = 2 * base + priority
-        if self._max_fee is not None and self._max_fee < most:
-            most = self._max_fee
-            if most < base:
+        max_fee = 2 * base + priority
+        if self._max_fee is not None and self._max_fee < max_fee:
+            max_fee = self._max_fee
+            if max_fee < base:
                 raise ChainUnavailable(
-                    f"a unit of gas costs {base} now, and may cost {most} at most",
+                    f"a unit of gas costs {base} now, and may cost {max_fee} at most",
                     "wait until it is cheaper, or allow more",
                 )
-        return Quote(estimate + estimate // GAS_MARGIN, Fees(most, min(priority, most)))
+        return Quote(estimate + estimate // GAS_MARGIN, Fees(max_fee, min(priority, max_fee)))
 
     def _transaction(self, to: str | None, data: bytes, value: int) -> TxParams:
         asked: TxParams = {"from": to_checksum_address(self.address), "data": data, "value": Wei(value)}
@@ -117,12 +118,12 @@ class Sender:
     def send(self, to: str | None, data: bytes, value: int = 0, *, wait: bool = True) -> Done:
         """Call a contract, or make one (`to` None). Unless it is to `wait`, only what was sent is told.
 
-        Raises Reverted where the contract refuses, ChainUnavailable where the account cannot pay for it (nothing was
-        sent then), and SendUnknown where it cannot be told what became of it.
+        Raises CallReverted where the contract refuses, ChainUnavailable where the account cannot pay for it (nothing
+        was sent then), and SendUnknown where it cannot be told what became of it.
         """
         with self._sending:
             quote = self.quote(to, data, value)
-            self.check_can_pay(quote.most + value)
+            self.check_can_pay(quote.max_cost + value)
             raw, made = transactions.sign(
                 self._account,
                 chain_id=self._chain_id,
@@ -143,13 +144,16 @@ class Sender:
         return done or self._refuse(to, data, value, made)
 
     def check_can_pay(self, most: int) -> None:
-        """Raises ChainUnavailable where the account has less than so much of the coin's smallest unit."""
+        """Raise ChainUnavailable where the account has less than so much of the coin's smallest unit."""
         if (has := self.node.balance(self.address)) < most:
             message = f"{self.address} has {has} of the coin's smallest unit, and this may take {most}"
             raise ChainUnavailable(message, "send it more, and try again")
 
     def wait(self, transaction: str) -> Done | None:
-        """What became of a transaction; None where it was reverted. Raises SendUnknown where no block has it yet."""
+        """Return what became of a transaction; None where it was reverted.
+
+        Raises SendUnknown where no block has it yet.
+        """
         end, pause = time.monotonic() + self._timeout, _FIRST_PAUSE
         while True:
             receipt = self.node.receipt(transaction)
@@ -164,18 +168,18 @@ class Sender:
             pause = min(2 * pause, _MAX_PAUSE)
 
     def _stands(self, receipt: TxReceipt) -> bool:
-        """Whether the block of a receipt is still the chain's."""
+        """Return True if the block of a receipt is still the chain's."""
         block = self.node.block(receipt["blockNumber"])
         return block is not None and block.hash == to_hex(bytes(receipt["blockHash"]))
 
     def _refuse(self, to: str | None, data: bytes, value: int, transaction: str) -> NoReturn:
-        """Why a mined transaction was reverted: the contract is asked once more."""
+        """Return why a mined transaction was reverted: the contract is asked once more."""
         why, given = "the reason is not known any more", b""
         try:
             self.node.estimate_gas(self._transaction(to, data, value))
-        except Reverted as refused:
+        except CallReverted as refused:
             why, given = reason(refused), refused.data
-        raise Reverted(f"{why} (the transaction {transaction} was reverted, and its gas is spent)", given)
+        raise CallReverted(f"{why} (the transaction {transaction} was reverted, and its gas is spent)", given)
 
 
 def _done(transaction: str, receipt: TxReceipt) -> Done:

@@ -1,4 +1,4 @@
-"""What is set for EVM chains, by environment variables: they are seen by less than a command line is, and by no log.
+"""Settings for EVM chains, from environment variables: unlike a command line, no log and no process list shows them.
 
     TOLLBOOK_EVM_URL                    the node's URL; TOLLBOOK_EVM_URL_8453 is for that chain alone, and comes first
     TOLLBOOK_EVM_KEY                    the operator's private key, 64 hex digits; or

@@ -15,7 +15,8 @@ from ledger.errors import BadData
 
 from ..leaves import abi_encode, keccak
 from .addresses import COIN
-from .node import Node, Reverted
+from .node import Node
+from .node_errors import CallReverted
 
 _WORD = 32
 _AUTHORIZATION = {
@@ -43,34 +44,37 @@ class Token:
         self._node, self.address = node, address
 
     def balance(self, holder: str) -> int:
-        """What somebody has."""
+        """Return an account's balance, in the token's smallest unit."""
         if self.address == COIN:
             return self._node.balance(holder)
         return int(self._read("uint256", "balanceOf(address)", holder))
 
     def decimals(self) -> int:
-        """How many decimals it is shown with; 18 for a coin."""
+        """Return how many decimals it is shown with; 18 for a coin."""
         return 18 if self.address == COIN else int(self._read("uint8", "decimals()"))
 
     def symbol(self) -> str:
-        """What it is called for short; empty where it does not say."""
+        """Return what it is called for short; empty where it does not say."""
         try:
             return "" if self.address == COIN else str(self._read("string", "symbol()"))
         except BadData:
             return ""
 
     def approve(self, spender: str, amount: int) -> tuple[str, bytes]:
-        """The call that lets somebody take so much: to whom it goes, and its data. Raises BadData for the coin."""
+        """Return the call that allows a spender an amount: the address that it goes to, and its data.
+
+        Raises BadData for the coin.
+        """
         if self.address == COIN:
             raise BadData("the chain's own coin needs no approval", "send it along with the purchase")
         return self.address, _call("approve(address,uint256)", spender, amount)
 
     def mint(self, holder: str, amount: int) -> tuple[str, bytes]:
-        """The call that gives somebody so much of a `TestToken`, out of nothing."""
+        """Return the call that mints an amount of a `TestToken` for an account."""
         return self.address, _call("mint(address,uint256)", holder, amount)
 
     def transfer(self, receiver: str, amount: int) -> tuple[str, bytes]:
-        """The call that sends somebody so much. Raises BadData for the coin."""
+        """Return the call that transfers an amount. Raises BadData for the coin."""
         if self.address == COIN:
             raise BadData("the chain's own coin is sent along with a transaction", "send it as that")
         return self.address, _call("transfer(address,uint256)", receiver, amount)
@@ -88,7 +92,8 @@ class Token:
         valid_before: int,
         nonce: str,
     ) -> tuple[int, str, str]:
-        """A signature (v, r, s) by which `to` may take the amount from the account, once, between two Unix times.
+        """Return a signature (v, r, s) by which `to` may take the amount from the account, once, between two Unix
+        times.
 
         Raises BadData for a token that says no EIP-712 domain, or another than it checks signatures by.
         """
@@ -104,7 +109,7 @@ class Token:
         return signed.v, f"0x{signed.r:064x}", f"0x{signed.s:064x}"
 
     def domain(self, chain_id: int) -> dict[str, Any]:
-        """The EIP-712 domain that signatures are bound to: as EIP-5267 tells it, else by name and version."""
+        """Return the EIP-712 domain that signatures are bound to: as EIP-5267 gives it, else by name and version."""
         name, version = self._name_and_version()
         domain = {"name": name, "version": version, "chainId": chain_id, "verifyingContract": self.address}
         parts = keccak(_DOMAIN.encode()), keccak(name.encode()), keccak(version.encode()), chain_id, self.address
@@ -136,7 +141,7 @@ class Token:
         try:
             asked: TxParams = {"to": to_checksum_address(self.address), "data": _call(signature, *arguments)}
             return decode(kinds, self._node.call(asked))
-        except (Reverted, DecodingError) as error:
+        except (CallReverted, DecodingError) as error:
             raise BadData(
                 f"what is at {self.address} does not answer {signature}", "check that it is the token's address"
             ) from error

@@ -25,24 +25,24 @@ from . import addresses
 
 
 class Fees(NamedTuple):
-    """What a unit of gas may cost (EIP-1559), in the coin's smallest unit: in all, and thereof to the block's maker."""
+    """The fees of a unit of gas (EIP-1559), in the coin's smallest unit: the maximum, and the block maker's part."""
 
-    most: int
+    max_fee: int
     priority: int
 
     def raised(self) -> Fees:
-        """An eighth more of both, rounded up: nodes take a replacement from a tenth more on."""
+        """Return an eighth more of both, rounded up: nodes take a replacement from a tenth more on."""
         return Fees(*(fee + -(-fee // 8) for fee in self))
 
     def are_low(self, base: int, priority: int) -> bool:
-        """Whether a block with that base fee leaves its maker so little that an eighth more would be below what others
-        give, if it can be in that block at all."""
-        left = min(self.priority, self.most - base)
+        """Return True if a block with that base fee leaves its maker so little that an eighth more would be below what
+        others give, if it can be in that block at all."""
+        left = min(self.priority, self.max_fee - base)
         return left < 0 or 9 * left < 8 * priority
 
     def at_least(self, other: Fees) -> Fees:
-        """The higher of both, one by one."""
-        return Fees(max(self.most, other.most), max(self.priority, other.priority))
+        """Return the higher of both, one by one."""
+        return Fees(max(self.max_fee, other.max_fee), max(self.priority, other.priority))
 
 
 class Sent(NamedTuple):
@@ -59,7 +59,10 @@ class Sent(NamedTuple):
 
 @lru_cache(maxsize=256)
 def read(raw: str) -> Sent:
-    """What a signed transaction (0x hex) says. Raises BadData for anything but an EIP-1559 call of a contract."""
+    """Return what a signed transaction (0x hex) says.
+
+    Raises BadData for anything but an EIP-1559 call of a contract.
+    """
     try:
         data = HexBytes(raw)
         fields: Mapping[str, Any] = TypedTransaction.from_bytes(data).as_dict()
@@ -87,7 +90,8 @@ def sign(
     fees: Fees,
     value: int = 0,
 ) -> tuple[str, str]:
-    """A signed transaction that calls a contract, or makes one (`to` None): its bytes and its hash, both as 0x hex."""
+    """Return a signed transaction that calls a contract, or makes one (`to` None): its bytes and its hash, both as 0x
+    hex."""
     signed = account.sign_transaction(
         {
             "type": 2,
@@ -97,7 +101,7 @@ def sign(
             "value": value,
             "nonce": nonce,
             "gas": gas,
-            "maxFeePerGas": fees.most,
+            "maxFeePerGas": fees.max_fee,
             "maxPriorityFeePerGas": fees.priority,
         }
     )
@@ -105,12 +109,15 @@ def sign(
 
 
 def first_free(sent: Iterable[Sent]) -> int:
-    """The first nonce above all of theirs."""
+    """Return the first nonce above all of theirs."""
     return max((one.nonce + 1 for one in sent), default=0)
 
 
 def check_is_for(attempt: Attempt, chain_id: int, contract: str) -> Sent:
-    """The attempt as its bytes say it. Raises BadData for one that calls another contract, or on another chain."""
+    """Return the attempt as its bytes say it.
+
+    Raises BadData for one that calls another contract, or on another chain.
+    """
     sent = read(attempt.raw)
     if (sent.chain_id, sent.to, sent.hash) != (chain_id, contract, attempt.transaction):
         raise BadData(

@@ -1,5 +1,4 @@
-"""How bytes get to a node and back: web3's HTTP provider, with our rules on what may be tried again, and what it means
-that no answer came."""
+"""HTTP to a node: web3's provider, with our rules on what is retried and on what a missing answer means."""
 
 from __future__ import annotations
 
@@ -21,7 +20,7 @@ from ledger.errors import ChainUnavailable, LedgerError, SendUnknown
 
 _SEND = "eth_sendRawTransaction"
 _BUSY = (408, 425, 429, 500, 502, 503, 504)
-_CLOSED_DOORS = (401, 403, 404, 405, 407, 410)
+_DENIED = (401, 403, 404, 405, 407, 410)
 _TALKERS = ("urllib3.connectionpool", "urllib3.util.retry")
 _MAX_PAUSE = 10
 """Seconds: a node may ask for hours, but a caller is waiting."""
@@ -36,15 +35,15 @@ class Patience(Retry):
         return None if asked is None else min(asked, _MAX_PAUSE)
 
 
-class Discretion(logging.Filter):
-    """Takes a URL's secrets out of what the library below writes into the log: it tells paths and queries whole."""
+class SecretRedactingFilter(logging.Filter):
+    """Redacts a URL's secrets in the log records of the HTTP library, which have its whole path and query."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
         super().__init__()
         self._secrets = tuple(secrets)
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Every record passes, washed."""
+        """Redact secrets; drop nothing."""
         said = record.getMessage()
         if any(secret in said for secret in self._secrets):
             for secret in self._secrets:
@@ -79,9 +78,9 @@ class Transport(HTTPProvider):
         super().__init__(shown, session=self._reads, exception_retry_configuration=None)
         self.global_ccip_read_enabled = False  # a contract's answer sends us to no other server
         self._url, self._shown, self._timeout, self._closed = url, shown, timeout, False
-        self._discretion = Discretion(secrets)
+        self._filter = SecretRedactingFilter(secrets)
         for name in _TALKERS:
-            logging.getLogger(name).addFilter(self._discretion)
+            logging.getLogger(name).addFilter(self._filter)
 
     def __str__(self) -> str:
         return f"JSON-RPC at {self._shown}"
@@ -92,10 +91,10 @@ class Transport(HTTPProvider):
         for session in (self._reads, self._sends):
             session.close()
         for name in _TALKERS:
-            logging.getLogger(name).removeFilter(self._discretion)
+            logging.getLogger(name).removeFilter(self._filter)
 
     def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:  # noqa: ANN401 - web3's signature
-        """One request and its answer: a JSON object with a result or an error."""
+        """Return one request and its answer: a JSON object with a result or an error."""
         if self._closed:
             raise ChainUnavailable(f"the connection to the node at {self._shown} was closed", "connect again")
         body = self.encode_rpc_request(method, params)
@@ -116,11 +115,11 @@ class Transport(HTTPProvider):
             raise ChainUnavailable(
                 f"the node at {self._shown} is asked too much (HTTP 429)", "wait, or use another node"
             )
-        if status in _CLOSED_DOORS:
-            raise ChainUnavailable(f"the node at {self._shown} lets nobody in (HTTP {status})", "check the node's URL")
-        told = _decode(answer.content)
-        if told is not None:
-            return told
+        if status in _DENIED:
+            raise ChainUnavailable(f"the node at {self._shown} denies access (HTTP {status})", "check the node's URL")
+        decoded = _decode(answer.content)
+        if decoded is not None:
+            return decoded
         if status == 413:
             return {
                 "jsonrpc": "2.0",
@@ -141,7 +140,7 @@ class Transport(HTTPProvider):
         return self._lost(method, what, undone=False)
 
     def _lost(self, method: str, what: str, undone: bool) -> LedgerError:
-        """What it means that no answer came. `undone`: the node cannot have got the request."""
+        """Return what it means that no answer came. `undone`: the node cannot have got the request."""
         message = f"the node at {self._shown} {what}"
         if method == _SEND and not undone:
             return SendUnknown(f"{message}; it may have got a transaction, or not")
@@ -149,18 +148,18 @@ class Transport(HTTPProvider):
 
 
 def _decode(body: bytes) -> RPCResponse | None:
-    """A JSON-RPC answer; None for anything else."""
+    """Return a JSON-RPC answer; None for anything else."""
     try:
-        told = from_json(body)  # the standard library's parser crashes on deep nesting once py-evm is imported
+        decoded = from_json(body)  # the standard library's parser crashes on deep nesting once py-evm is imported
     except ValueError:
         return None
-    if not isinstance(told, dict):
+    if not isinstance(decoded, dict):
         return None
-    error = told.get("error")
+    error = decoded.get("error")
     if isinstance(error, dict):
         code, message = error.get("code"), error.get("message")
         fit = {"code": code if isinstance(code, int) else 0, "message": message if isinstance(message, str) else ""}
         return cast(RPCResponse, {"jsonrpc": "2.0", "id": 0, "error": error | fit})
-    if error is None and "result" in told:
-        return cast(RPCResponse, {"jsonrpc": "2.0", "id": 0, "result": told["result"]})
+    if error is None and "result" in decoded:
+        return cast(RPCResponse, {"jsonrpc": "2.0", "id": 0, "result": decoded["result"]})
     return None

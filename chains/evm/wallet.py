@@ -1,9 +1,9 @@
-"""The side of everybody but the operator: who buys, pays for others, leaves, claims, guards.
+"""Subscriber, receiver and guardian operations on the contract.
 
 with Wallet("http://127.0.0.1:8545", key, contract) as alice:
     alice.approve(asset, 1_000_000)
     bought = alice.purchase(plan)                     # plan: the id that `publish_plan` gave it
-    signed = alice.sign_purchase(alice.order(plan))   # or without gas: somebody else relays it
+    signed = alice.sign_purchase(alice.order(plan))   # or without gas: another account relays it
 
 with Wallet(url, other_key, contract) as relayer:
     relayer.relay(signed)
@@ -27,7 +27,8 @@ from ..commitment import to_hex
 from ..leaves import abi_encode, keccak
 from . import addresses, commitment
 from .contract import PlanTerms, SettlementContract
-from .node import Node, Reverted
+from .node import Node
+from .node_errors import CallReverted
 from .reverts import reason
 from .sending import Done, Sender
 from .tokens import Token
@@ -35,8 +36,8 @@ from .tokens import Token
 _HOUR = 3600
 
 
-class Order(NamedTuple):
-    """A purchase before it is made: a plan's id, for whom, and what tells it apart from others of the same (0x hex)."""
+class PurchaseOrder(NamedTuple):
+    """A purchase before it is made: a plan's id, for whom, and a salt that makes it unique (0x hex)."""
 
     plan: str
     subscriber: str
@@ -47,7 +48,7 @@ class SignedOrder(NamedTuple):
     """An order with an EIP-3009 authorization of `payer` for exactly its price, which buys this order and nothing else.
     It is valid between two Unix times, which do not belong to it."""
 
-    order: Order
+    order: PurchaseOrder
     payer: str
     valid_after: int
     valid_before: int
@@ -67,9 +68,9 @@ class Wallet:
     """One account, over a node, at one settlement contract.
 
     `node` is its URL or a `Node`, `account` its private key (0x hex) or an eth-account's; `options` are `Sender`'s.
-    Every call is tried before it is sent, waits for its block unless it is told not to, and raises `Reverted` with the
-    contract's own error where that refuses, ChainUnavailable where nothing was sent, SendUnknown where that cannot be
-    told, and BadData or ValueError for what no contract could be asked.
+    Every call is simulated before it is sent, and waits for its block unless `wait` is False. It raises `CallReverted`
+    with the contract's own error where that refuses, ChainUnavailable where nothing was sent, SendUnknown where the
+    outcome is unknown, and BadData or ValueError for arguments that no contract takes.
     """
 
     def __init__(self, node: Node | str, account: LocalAccount | str, contract: str, **options: Any) -> None:  # noqa: ANN401
@@ -102,13 +103,13 @@ class Wallet:
         return self._contract
 
     def wait(self, transaction: str) -> Done | None:
-        """What became of a transaction that was not waited for; None where it was reverted."""
+        """Return what became of a transaction that was not waited for; None where it was reverted."""
         return self._sender.wait(transaction)
 
     # -- money ---------------------------------------------------------------------------------------------------------
 
     def balance(self, asset: str) -> int:
-        """What the account has of an asset, in its smallest unit."""
+        """Return what the account has of an asset, in its smallest unit."""
         return self._token(asset).balance(self.address)
 
     def approve(self, asset: str, amount: int, *, wait: bool = True) -> Done:
@@ -125,25 +126,27 @@ class Wallet:
 
     # -- purchases -----------------------------------------------------------------------------------------------------
 
-    def order(self, plan: str, subscriber: str | None = None, salt: str | None = None) -> Order:
-        """An order of a plan, for this account or another, of which there is no other."""
+    def order(self, plan: str, subscriber: str | None = None, salt: str | None = None) -> PurchaseOrder:
+        """Return an order of a plan, for this account or another, of which there is no other."""
         addresses.plan_id(plan)
-        return Order(plan, addresses.address(subscriber or self.address), salt or "0x" + secrets.token_hex(32))
+        return PurchaseOrder(plan, addresses.address(subscriber or self.address), salt or "0x" + secrets.token_hex(32))
 
-    def purchase_id(self, order: Order) -> str:
-        """What the contract calls an order: each is bought once."""
+    def purchase_id(self, order: PurchaseOrder) -> str:
+        """Return what the contract calls an order: each is bought once."""
         words = (self._sender.chain_id, self._contract.address, *_order(order))
         return to_hex(keccak(abi_encode(("uint256", "address", "uint256", "address", "bytes32"), words)))
 
-    def purchase(self, order: Order | str, *, wait: bool = True) -> Bought:
+    def purchase(self, order: PurchaseOrder | str, *, wait: bool = True) -> Bought:
         """Buy an order, or a plan once more, for this account's money: the coin, or a token of which it has approved
         enough."""
-        order = order if isinstance(order, Order) else self.order(order)
+        order = order if isinstance(order, PurchaseOrder) else self.order(order)
         terms = self._terms(order.plan)
         value = _price(terms) if terms.token == addresses.COIN else 0
         return Bought(self.purchase_id(order), self._call("purchase", _order(order), value=value, wait=wait))
 
-    def sign_purchase(self, order: Order, *, valid_after: int = 0, valid_before: int | None = None) -> SignedOrder:
+    def sign_purchase(
+        self, order: PurchaseOrder, *, valid_after: int = 0, valid_before: int | None = None
+    ) -> SignedOrder:
         """Authorize an order's price (EIP-3009), so that anyone may relay it, within an hour unless times are given.
 
         Nothing is sent. Raises BadData for a plan that is sold for the coin, and for a token that is no EIP-3009 one.
@@ -164,7 +167,7 @@ class Wallet:
         return SignedOrder(order, self.address, valid_after, before, *signed)
 
     def relay(self, signed: SignedOrder, *, wait: bool = True) -> Bought:
-        """Buy what somebody has signed for, with the payer's money and this account's gas."""
+        """Buy an order that its payer has signed, with the payer's money and this account's gas."""
         authorization = (
             signed.payer,
             signed.valid_after,
@@ -187,21 +190,24 @@ class Wallet:
     # -- what was bought -----------------------------------------------------------------------------------------------
 
     def has_access(self, plan: str) -> bool:
-        """Whether this account has bought a plan and not asked to leave. What is left of it, the ledger knows."""
+        """Return True if this account has bought a plan and not asked to leave.
+
+        What is left of it, the ledger knows.
+        """
         return self._contract.has_access(self.address, addresses.plan_id(plan))
 
     def spendable(self, leaf: Leaf, proof: Sequence[str]) -> int:
-        """What an account has left of its money as of the last final root, in the asset's smallest unit, by its leaf
-        there. Raises Reverted where the proof does not hold."""
+        """Return what an account has left of its money as of the last final root, in the asset's smallest unit, by its
+        leaf there. Raises CallReverted where the proof does not hold."""
         try:
             return self._contract.spendable(_leaf(leaf), _proof(proof))
-        except Reverted as refused:
-            raise Reverted(reason(refused), refused.data) from None
+        except CallReverted as refused:
+            raise CallReverted(reason(refused), refused.data) from None
 
     # -- leaving -------------------------------------------------------------------------------------------------------
 
     def request_exit(self, plan: str, *, wait: bool = True) -> Done:
-        """Ask to leave a plan: the ledger freezes the account, for good."""
+        """Ask to leave a plan: the ledger freezes the account permanently."""
         return self._call("requestExit", addresses.plan_id(plan), wait=wait)
 
     def exit(self, leaf: Leaf, proof: Sequence[str], *, wait: bool = True) -> Done:
@@ -218,11 +224,11 @@ class Wallet:
         return self._call("claimUncharged", addresses.plan_id(plan), wait=wait)
 
     def refute(self, leaf: Leaf, proof: Sequence[str], *, wait: bool = True) -> Done:
-        """Show a leaf of the last final root that gives somebody's claim to have been charged nothing the lie."""
+        """Show a leaf of the last final root that refutes a claim to have been charged nothing."""
         return self._call("refuteUncharged", _leaf(leaf), _proof(proof), wait=wait)
 
     def exit_uncharged(self, plan: str, *, wait: bool = True) -> Done:
-        """Leave with all that was paid in, the exit delay after a claim that nobody has refuted."""
+        """Leave with all that was paid in, the exit delay after a claim that was not refuted."""
         return self._call("exitUncharged", addresses.plan_id(plan), wait=wait)
 
     # -- payouts and batches -------------------------------------------------------------------------------------------
@@ -255,7 +261,7 @@ class Wallet:
 
 @contextmanager
 def _encodable(name: str) -> Iterator[None]:
-    """What the ABI has no room for (a counter beyond 128 bits, say) is the caller's mistake."""
+    """Turn a value that the ABI has no room for (such as a counter beyond 128 bits) into an error of the caller."""
     from eth_abi.exceptions import EncodingError
     from web3.exceptions import MismatchedABI
 
@@ -271,7 +277,7 @@ def _price(terms: PlanTerms) -> int:
     return sum(share.amount for share in terms.shares)
 
 
-def _order(order: Order) -> tuple[int, str, bytes]:
+def _order(order: PurchaseOrder) -> tuple[int, str, bytes]:
     return addresses.plan_id(order.plan), order.subscriber, bytes.fromhex(order.salt.removeprefix("0x"))
 
 

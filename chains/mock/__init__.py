@@ -1,6 +1,6 @@
 """A deterministic chain with one settlement contract, to test the path of money offline. See README.md beside this."""
 
-from .chain import MockChain, Reverted
+from .chain import MockChain
 from .contract import InvariantBroken
 from .faults import (
     Delay,
@@ -16,6 +16,7 @@ from .faults import (
     TimeOut,
 )
 from .plugin import MockPlugin
+from .users import Reverted
 
 __all__ = [
     "Delay",

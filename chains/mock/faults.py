@@ -22,7 +22,6 @@ Call: TypeAlias = Literal[
     "find",
     "confirm",
     "published",
-    "access",
     "due",
     "claimed",
     "escrow",
@@ -34,7 +33,7 @@ FINALITY_CALLS: frozenset[Call] = frozenset({"facts", "final_block", "find", "co
 
 
 class _Scripted(msgspec.Struct, frozen=True, kw_only=True, tag_field="do"):
-    """What all faults have."""
+    """The base of all faults."""
 
     skip: int = 0
 
@@ -44,7 +43,7 @@ class Drop(_Scripted, frozen=True, tag="drop"):
 
 
 class Delay(_Scripted, frozen=True, tag="delay"):
-    """What is sent waits in the pool: none of the next `blocks` blocks has it."""
+    """A transaction that is sent waits in the pool: none of the next `blocks` blocks has it."""
 
     blocks: int = 1
 
@@ -54,7 +53,7 @@ class SettleThenTimeOut(_Scripted, frozen=True, tag="settle_then_time_out"):
 
 
 class TimeOut(_Scripted, frozen=True, tag="time_out"):
-    """`send` raises SendUnknown, and the transaction was never taken in."""
+    """`send` raises SendUnknown, and the transaction never reached the pool."""
 
 
 class Reorganise(_Scripted, frozen=True, tag="reorganise"):
@@ -71,7 +70,7 @@ class Reorganise(_Scripted, frozen=True, tag="reorganise"):
 
 
 class Duplicate(_Scripted, frozen=True, tag="duplicate"):
-    """What is sent is broadcast twice: the second time it arrives `blocks` blocks later."""
+    """A transaction is broadcast twice: the second time it arrives `blocks` blocks later."""
 
     blocks: int = 0
 
@@ -110,11 +109,11 @@ Fault: TypeAlias = (
 """One thing that goes wrong. As JSON its field `do` says which."""
 
 Script: TypeAlias = tuple[Fault, ...]
-"""What is still to go wrong, in order."""
+"""The remaining faults, in order."""
 
 
 def check(script: Script, finality: int) -> None:
-    """Raises BadData for a fault that could never strike, or that no honest chain of this finality can show."""
+    """Raise BadData for a fault that could never strike, or that no honest chain of this finality can show."""
     for fault in script:
         counts = [getattr(fault, name) for name in ("skip", "blocks", "calls") if hasattr(fault, name)]
         if min(counts) < 0:
@@ -133,7 +132,7 @@ def check(script: Script, finality: int) -> None:
 
 
 def take(script: Script, call: Call, possible: Callable[[Fault], bool]) -> tuple[Fault | None, Script]:
-    """The fault that strikes this call, and the script that is left. `possible` is asked for lies."""
+    """Return the fault that strikes this call, and the script that is left. `possible` is asked for lies."""
     for place, fault in enumerate(script):
         if not _applies(fault, call) or (isinstance(fault, Lie) and not possible(fault)):
             continue
@@ -146,7 +145,7 @@ def take(script: Script, call: Call, possible: Callable[[Fault], bool]) -> tuple
 
 
 def take_finality(script: Script) -> tuple[bool, Script]:
-    """Whether a call that asks for finality finds none, and the script that is left."""
+    """Return whether a call that asks for finality finds none, and the script that is left."""
     for place, fault in enumerate(script):
         if isinstance(fault, NoFinality):
             if fault.skip:
@@ -157,7 +156,7 @@ def take_finality(script: Script) -> tuple[bool, Script]:
 
 
 def after_block(script: Script) -> Script:
-    """The script that is left once a block was mined."""
+    """Return the script that is left once a block was mined."""
     for place, fault in enumerate(script):
         if isinstance(fault, NoFinality) and fault.blocks and not fault.skip:
             return _replaced(script, place, msgspec.structs.replace(fault, blocks=fault.blocks - 1))

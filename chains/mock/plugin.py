@@ -41,23 +41,23 @@ class MockPlugin:
 
     @property
     def max_receivers(self) -> int:
-        """As many as one transaction can pay on an EVM chain, in round figures."""
+        """The maximum number of receivers of one batch: about as many as fit one transaction on an EVM chain."""
         return 1_500
 
     @property
     def max_payout(self) -> int:
-        """What a digest has room for."""
+        """The maximum payout that a digest has room for."""
         return MAX_PAYOUT
 
     def check(self, subscriber: str, plan: str) -> None:
-        """Raises ValueError for an empty name, or one that is no text: any other will do."""
+        """Raise ValueError for an empty name, or one that is no text: any other will do."""
         for name in (subscriber, plan):
             if not isinstance(name, str) or not name:
                 raise ValueError(f"a name is text that is not empty, not {name!r}")
         account_key(subscriber, plan, TEXT_LEAF)
 
     def check_money(self, contract_ref: ContractRef, asset: str, shares: Mapping[str, int]) -> None:
-        """Raises ValueError for a name that is no text, and for a price of which many sales would not fit the 256 bits
+        """Raise ValueError for a name that is no text, and for a price of which many sales would not fit the 256 bits
         of a leaf."""
         names = (contract_ref.chain, contract_ref.contract, asset, *shares)
         abi_encode(("string",) * len(names), names)
@@ -65,14 +65,18 @@ class MockPlugin:
             raise ValueError("a price on a mock chain is 2^192 at most")
 
     def commitment(self, batch: Batch) -> Commitment:
-        """The root, the leaf file's hash and the digest. Raises ValueError for leaves that cannot be committed to."""
+        """Return the root, the leaf file's hash and the digest.
+
+        Raises ValueError for leaves that cannot be committed to.
+        """
         return commitment_of(batch, TEXT_LEAF)
 
     def connect(self, contract_ref: ContractRef, **options: Any) -> MockChain:  # noqa: ANN401 - see _Options
-        """The chain of that name: in the file `where`, or a new one in memory.
+        """Connect to the chain of that name: in the file `where`, or a new one in memory.
 
-        The other options are `MockChain`'s; numbers may be text, and the script JSON values. Raises ChainUnavailable,
-        or BadData for an option that there is not, or that the chain in the file contradicts.
+        The other options are `MockChain`'s, and `base_fee`, the least fee that gets mined. Numbers may be text, and the
+        script JSON values. Raises ChainUnavailable, and BadData for an option that does not exist, is wrong, or
+        contradicts the chain in the file.
         """
         if isinstance(where := options.get("where"), Path):
             options["where"] = str(where)
@@ -80,7 +84,7 @@ class MockPlugin:
             read = msgspec.convert(options, _Options, strict=False)
         except msgspec.ValidationError as error:
             raise BadData(f"a wrong option for a mock chain: {error}", "see chains/mock/README.md") from error
-        return MockChain(
+        chain = MockChain(
             None if read.where is None else Path(read.where),
             name=contract_ref.chain,
             contract=contract_ref.contract,
@@ -88,6 +92,12 @@ class MockPlugin:
             window=read.window,
             exit_delay=read.exit_delay,
             automine=read.automine,
-            base_fee=read.base_fee,
             script=read.script,
         )
+        if read.base_fee is not None:
+            try:
+                chain.base_fee = read.base_fee
+            except BaseException:
+                chain.close()
+                raise
+        return chain

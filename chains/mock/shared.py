@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from ledger.errors import LedgerError
 
 from .contract import InvariantBroken
-from .node import Node
+from .node import MockNode
 from .storage import Storage, Version
 
 
@@ -18,15 +18,15 @@ class SharedNode:
 
     def __init__(self, storage: Storage) -> None:
         self.lock = threading.RLock()
-        self.node = Node(storage.deployment)
+        self.node = MockNode(storage.deployment)
         self._storage = storage
         self._seen: Version | None = None  # None: what is here is not what is stored, so all is read anew
         self._changes = 0
         self._spoiled = False
         self._closed = False
 
-    def now(self) -> Node:
-        """The node as it is now, whoever has written. Raises ChainUnavailable."""
+    def now(self) -> MockNode:
+        """Return the node with all changes of other connections. Raises ChainUnavailable."""
         with self.lock:
             if not self._changes and self._seen != self._storage.version():
                 with self._storage.reading():
@@ -35,7 +35,7 @@ class SharedNode:
 
     @contextmanager
     def changing(self) -> Iterator[None]:
-        """A change to the node: stored for good at its end, or undone. One within another is part of that one."""
+        """Change the node inside: stored durably at the end, or undone. One within another is part of that one."""
         with self.lock:
             if self._changes:
                 with self._inner():
@@ -55,12 +55,12 @@ class SharedNode:
             self._seen = seen
 
     def published(self, data_hash: str) -> bytes | None:
-        """The leaf file of that hash, if it was ever published. Raises ChainUnavailable."""
+        """Return the leaf file of that hash, if it was ever published. Raises ChainUnavailable."""
         with self.lock:
             return self._storage.published(data_hash)
 
     def publish(self, data_hash: str, leaf_file: bytes) -> None:
-        """Publish a leaf file, for good."""
+        """Publish a leaf file, permanently."""
         with self.lock:
             if self._storage.published(data_hash) is None:
                 with self.changing():
@@ -86,9 +86,9 @@ class SharedNode:
 
     def _read(self) -> None:
         """Bring the node up to what is stored: fold the new blocks, or all of them after a re-organisation."""
-        version, loose, node = self._storage.version(), self._storage.loose(), self.node
-        if self._seen is None or version.forks != node.loose.forks:
-            self.node = node = Node(node.deployment)
+        version, pending, node = self._storage.version(), self._storage.pending(), self.node
+        if self._seen is None or version.forks != node.pending.forks:
+            self.node = node = MockNode(node.deployment)
         for block in self._storage.blocks(after=node.height):
             node.add(block)
-        node.loose, node.stored, self._seen = loose, node.height, version
+        node.pending, node.stored, self._seen = pending, node.height, version

@@ -1,4 +1,4 @@
-"""Where a mock chain lives: an SQLite file, or SQLite's memory. Each change is one transaction, fully synced."""
+"""The storage of a mock chain: an SQLite file, or SQLite's memory. Each change is one transaction, fully synced."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import msgspec
 
 from ledger.errors import BadData, ChainUnavailable, SendUnknown
 
-from .node import Block, Deployment, Loose, Node
+from .node import MockBlock, MockDeployment, MockNode, PendingState
 from .transactions import Transaction, read
 
 APPLICATION_ID = 0x4D6F636B  # "Mock"
@@ -31,7 +31,7 @@ SCHEMA = (
 
 
 class Version(NamedTuple):
-    """How often the chain was written, and how often it was re-organised."""
+    """The number of writes to the chain, and of its re-organisations."""
 
     writes: int
     forks: int
@@ -40,7 +40,7 @@ class Version(NamedTuple):
 class Storage:
     """The chain in the file `where`, or in memory where there is none. Raises ChainUnavailable, or BadData."""
 
-    def __init__(self, where: Path | None, deployment: Deployment, given: frozenset[str] = frozenset()) -> None:
+    def __init__(self, where: Path | None, deployment: MockDeployment, given: frozenset[str] = frozenset()) -> None:
         self._where = "memory" if where is None else str(where)
         target = ":memory:" if where is None else f"file:{quote(str(where.absolute()))}?mode=rwc"
         with self._errors("open"):
@@ -58,12 +58,12 @@ class Storage:
             raise
 
     def version(self) -> Version:
-        """How the chain stands now: something was written since exactly if it differs."""
+        """Return how the chain stands now: something was written since exactly if it differs."""
         return Version(*self._execute("SELECT version, forks FROM node")[0])
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """What is read inside is of one moment."""
+        """Read a consistent state inside."""
         self._execute("BEGIN")
         try:
             yield
@@ -72,7 +72,7 @@ class Storage:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """What is written inside is there for good at its end, or not at all. No one else writes meanwhile."""
+        """Commit what is written inside at the end, durably, or nothing of it. Other writers wait."""
         self._execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -85,23 +85,23 @@ class Storage:
             if self._connection.in_transaction:
                 self._roll_back()
                 raise ChainUnavailable(f"cannot write the chain in {self._where}: {error}") from error
-            raise SendUnknown(f"{self._where} was written, perhaps not for good: {error}") from error
+            raise SendUnknown(f"{self._where} was written, perhaps not durably: {error}") from error
 
     def _roll_back(self) -> None:
         if self._connection.in_transaction:  # SQLite may have done it by itself
             self._connection.execute("ROLLBACK")
 
-    def loose(self) -> Loose:
-        """All that is beside the blocks."""
-        return _decode(self._execute("SELECT loose FROM node")[0][0], Loose)
+    def pending(self) -> PendingState:
+        """Return all that is beside the blocks."""
+        return _decode(self._execute("SELECT loose FROM node")[0][0], PendingState)
 
-    def blocks(self, after: int = 0) -> list[Block]:
-        """The blocks after that number; genesis is not stored."""
+    def blocks(self, after: int = 0) -> list[MockBlock]:
+        """Return the blocks after that number; genesis is not stored."""
         rows = self._execute("SELECT number, hash, transactions FROM blocks WHERE number > ? ORDER BY number", after)
-        return [Block(number, hash, _decode(body, tuple[Transaction, ...])) for number, hash, body in rows]
+        return [MockBlock(number, hash, _decode(body, tuple[Transaction, ...])) for number, hash, body in rows]
 
     def published(self, data_hash: str) -> bytes | None:
-        """The leaf file of that hash."""
+        """Return the leaf file of that hash."""
         rows = self._execute("SELECT leaf_file FROM files WHERE hash = ?", data_hash)
         return rows[0][0] if rows else None
 
@@ -109,17 +109,17 @@ class Storage:
         """Keep a leaf file, inside `writing`. Whoever looks for it has its hash."""
         self._execute("INSERT OR IGNORE INTO files VALUES (?, ?)", data_hash, leaf_file)
 
-    def save(self, node: Node) -> Version:
+    def save(self, node: MockNode) -> Version:
         """Write what has changed, inside `writing`."""
         first = max(node.stored, 0) + 1
         rows = [(block.number, block.hash, _encode(block.transactions)) for block in node.blocks[first:]]
         writes, forks = self.version()
-        if forks != node.loose.forks:
+        if forks != node.pending.forks:
             self._execute("DELETE FROM blocks WHERE number >= ?", first)
         with self._errors("write"):
             self._connection.executemany("INSERT INTO blocks VALUES (?, ?, ?)", rows)
-        version = Version(writes + 1, node.loose.forks)
-        self._execute("UPDATE node SET version = ?, forks = ?, loose = ?", *version, _encode(node.loose))
+        version = Version(writes + 1, node.pending.forks)
+        self._execute("UPDATE node SET version = ?, forks = ?, loose = ?", *version, _encode(node.pending))
         node.stored = node.height
         return version
 
@@ -132,8 +132,11 @@ class Storage:
             self._connection.close()
 
     def _write_ahead(self) -> None:
-        """One sync a change instead of several. SQLite does not wait for the lock that this needs, as it does for a
-        transaction's: so one is waited for. Where others are always quicker the slower way is as safe."""
+        """Use the write-ahead log: one sync per change instead of several.
+
+        SQLite does not wait for the lock that this needs, as it does for a transaction's, so the loop waits for one.
+        If other connections always get it first, the slower mode is as safe.
+        """
         for _ in range(10):
             with suppress(sqlite3.OperationalError):
                 self._connection.execute("PRAGMA journal_mode = WAL")
@@ -141,20 +144,20 @@ class Storage:
             self._connection.execute("BEGIN IMMEDIATE")
             self._connection.execute("ROLLBACK")
 
-    def _deployed(self, deployment: Deployment, given: frozenset[str]) -> Deployment:
-        """The chain's own deployment; an empty file becomes a chain. What was `given` must be as it is there."""
+    def _deployed(self, deployment: MockDeployment, given: frozenset[str]) -> MockDeployment:
+        """Return the chain's own deployment; an empty file becomes a chain. What was `given` must be as it is there."""
         with self.writing():
             if not self._execute("SELECT count(*) FROM sqlite_master")[0][0]:
                 for statement in SCHEMA:
                     self._execute(statement)
                 self._execute("INSERT INTO chain VALUES (?)", _encode(deployment))
-                self._execute("INSERT INTO node VALUES (0, 0, ?)", _encode(Loose()))
+                self._execute("INSERT INTO node VALUES (0, 0, ?)", _encode(PendingState()))
                 self._execute(f"PRAGMA application_id = {APPLICATION_ID}")
                 self._execute(f"PRAGMA user_version = {FORMAT}")
             marks = [self._execute(f"PRAGMA {name}")[0][0] for name in ("application_id", "user_version")]
             if marks != [APPLICATION_ID, FORMAT]:
                 raise BadData(f"{self._where} is not a mock chain of this release", "give the path of a mock chain")
-            found = _decode(self._execute("SELECT deployment FROM chain")[0][0], Deployment)
+            found = _decode(self._execute("SELECT deployment FROM chain")[0][0], MockDeployment)
         for name in given:
             there, here = getattr(found, name), getattr(deployment, name)
             if there != here:

@@ -1,4 +1,4 @@
-"""What a mock chain's blocks are made of: calls of the settlement contract, as JSON text with a hash."""
+"""The transactions in a mock chain's blocks: calls of the settlement contract, as JSON text with a hash."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from ..leaves import TEXT_LEAF
 
 
 class _Call(msgspec.Struct, frozen=True, kw_only=True, tag_field="call"):
-    """What all calls have."""
+    """The base of all calls."""
 
 
-class Purchase(_Call, frozen=True, kw_only=True, tag="purchase"):
+class PurchaseCall(_Call, frozen=True, kw_only=True, tag="purchase"):
     """Buy a plan: the sum of the shares goes into escrow."""
 
     id: str
@@ -33,14 +33,14 @@ class Purchase(_Call, frozen=True, kw_only=True, tag="purchase"):
     seconds: int = 0
 
 
-class RequestExit(_Call, frozen=True, kw_only=True, tag="request_exit"):
+class RequestExitCall(_Call, frozen=True, kw_only=True, tag="request_exit"):
     """Leave a plan: from now on an exit can be prepared."""
 
     subscriber: str
     plan: str
 
 
-class Exit(_Call, frozen=True, kw_only=True, tag="exit"):
+class ExitCall(_Call, frozen=True, kw_only=True, tag="exit"):
     """Take the unspent rest, by a leaf and its proof; without a leaf, claim that nothing was ever charged."""
 
     subscriber: str
@@ -50,57 +50,68 @@ class Exit(_Call, frozen=True, kw_only=True, tag="exit"):
     proof: tuple[str, ...] = ()
 
 
-class Refute(_Call, frozen=True, kw_only=True, tag="refute"):
+class RefuteCall(_Call, frozen=True, kw_only=True, tag="refute"):
     """Show the leaf that an exit without a leaf kept quiet about."""
 
     leaf: Leaf
     proof: tuple[str, ...]
 
 
-class Claim(_Call, frozen=True, kw_only=True, tag="claim"):
+class ClaimCall(_Call, frozen=True, kw_only=True, tag="claim"):
     """Pay a receiver what is due."""
 
     receiver: str
     asset: str
 
 
-class Commit(_Call, frozen=True, kw_only=True, tag="commit"):
+class CommitCall(_Call, frozen=True, kw_only=True, tag="commit"):
     """Record a batch, whose leaf file is published; where there is no challenge window, pay it out as well."""
 
     number: int
     asset: str
     previous: str
     payouts: tuple[Payout, ...]
-    seal: Commitment
+    commitment: Commitment = msgspec.field(name="seal")
 
 
-class Execute(_Call, frozen=True, kw_only=True, tag="execute"):
+class ExecuteCall(_Call, frozen=True, kw_only=True, tag="execute"):
     """Pay out a batch whose challenge window is over."""
 
     number: int
     digest: str
 
 
-class Cancel(_Call, frozen=True, kw_only=True, tag="cancel"):
-    """The guardian calls off a batch that is not executed."""
+class CancelCall(_Call, frozen=True, kw_only=True, tag="cancel"):
+    """The guardian cancels a batch that is not executed."""
 
     number: int
     reason: str
 
 
-class Challenge(_Call, frozen=True, kw_only=True, tag="challenge"):
-    """Call off a batch by a leaf that charges more than its account ever paid in."""
+class ChallengeCall(_Call, frozen=True, kw_only=True, tag="challenge"):
+    """Cancel a batch by a leaf that charges more than its account ever paid in."""
 
     number: int
     leaf: Leaf
     proof: tuple[str, ...]
 
 
-class Nothing(_Call, frozen=True, kw_only=True, tag="nothing"):
+class SpendNonceCall(_Call, frozen=True, kw_only=True, tag="nothing"):
     """Spend a nonce."""
 
 
-Call: TypeAlias = Purchase | RequestExit | Exit | Refute | Claim | Commit | Execute | Cancel | Challenge | Nothing
+Call: TypeAlias = (
+    PurchaseCall
+    | RequestExitCall
+    | ExitCall
+    | RefuteCall
+    | ClaimCall
+    | CommitCall
+    | ExecuteCall
+    | CancelCall
+    | ChallengeCall
+    | SpendNonceCall
+)
 """A call of the contract. As JSON its field `call` says which."""
 
 
@@ -125,7 +136,7 @@ class Transaction:
 
     @property
     def call(self) -> Call:
-        """What it does."""
+        """The call of the contract."""
         return self.signed.call
 
     @property
@@ -135,7 +146,7 @@ class Transaction:
 
     @property
     def fee(self) -> int:
-        """What the operator pays for it, in the chain's own coin."""
+        """The fee that the operator pays, in the chain's own coin."""
         return self.signed.fee
 
 
@@ -143,12 +154,12 @@ _signed: msgspec.json.Decoder[Signed] = msgspec.json.Decoder(Signed)
 
 
 def sign(signed: Signed) -> Transaction:
-    """The transaction of a call."""
+    """Return the transaction of a call."""
     return Transaction(msgspec.json.encode(signed).decode(), signed)
 
 
 def read(raw: str) -> Transaction:
-    """The transaction of its text. Raises BadData where it is none."""
+    """Return the transaction of its text. Raises BadData where it is none."""
     try:
         return Transaction(raw, _signed.decode(raw))
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
@@ -156,23 +167,23 @@ def read(raw: str) -> Transaction:
 
 
 def hash_of(text: str) -> str:
-    """The SHA-256 of a text, as 0x hex: what stands for a transaction or a block here."""
+    """Return the SHA-256 of a text, as 0x hex: what stands for a transaction or a block here."""
     return "0x" + hashlib.sha256(text.encode()).hexdigest()
 
 
-def commit(batch: Batch) -> Commit:
-    """The call that records a batch. Raises ValueError for one that cannot be committed to."""
-    return Commit(
+def commit(batch: Batch) -> CommitCall:
+    """Return the call that records a batch. Raises ValueError for one that cannot be committed to."""
+    return CommitCall(
         number=batch.number,
         asset=batch.asset,
         previous=batch.previous,
         payouts=batch.payouts,
-        seal=commitment_of(batch, TEXT_LEAF),
+        commitment=commitment_of(batch, TEXT_LEAF),
     )
 
 
 def check_operators(signed: Signed, contract_ref: ContractRef, published: Callable[[str], bytes | None]) -> None:
-    """Raises BadData for a transaction that the operator of this contract cannot have prepared.
+    """Raise BadData for a transaction that the operator of this contract cannot have prepared.
 
     A batch is held to its leaf file (`published` by its hash) here, once: when its block is folded, what it says is
     believed.
@@ -182,10 +193,10 @@ def check_operators(signed: Signed, contract_ref: ContractRef, published: Callab
     if signed.nonce is None or signed.nonce < 0 or signed.fee < 0:
         raise BadData("an operator's transaction has a nonce and a fee")
     match signed.call:
-        case Execute():
+        case ExecuteCall():
             return
-        case Commit() as call:
-            file = published(call.seal.data_hash)
+        case CommitCall() as call:
+            file = published(call.commitment.data_hash)
             if file is None:
                 raise BadData(f"the leaf file of batch {call.number} is not published", "prepare it on this chain")
             batch = leaf_file.decode(file)

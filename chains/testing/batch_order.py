@@ -96,7 +96,6 @@ def _namesakes(subject: Subject) -> Iterator[str]:
         yield from differ("the facts of a contract of that name on another chain", ids(other.facts()), [])
         yield from differ("batch 1 of a contract of that name on another chain", other.find(1).stage, "absent")
         yield from differ("what a contract of that name on another chain owes", other.due(receiver, asset), 0)
-        yield from differ("access on another chain", other.access(*subject.account), False)
     except LedgerError:
         return  # there is no such chain, or no such contract on it
 

@@ -33,12 +33,13 @@ from ..evm.deploying import Delays, Roles, deploy_settlement, deploy_token, plan
 from ..evm.local import CHAIN_ID, DEV_ACCOUNTS, DevAccount, LocalChain
 from ..evm.local.anvil import Anvil
 from ..evm.local.tester import Tester
-from ..evm.node import Node, Reverted
+from ..evm.node import Node
+from ..evm.node_errors import CallReverted
 from ..evm.plugin import EvmPlugin
 from ..evm.sending import Sender
 from ..evm.tokens import Token
 from ..evm.transactions import Fees
-from ..evm.wallet import Order, Wallet
+from ..evm.wallet import PurchaseOrder, Wallet
 from ..leaves import abi_encode, keccak
 from . import Elsewhere, Harness
 from .gate import Gate
@@ -50,12 +51,11 @@ BLOCK_TIME, WINDOW, FREEZE_DELAY, EXIT_DELAY = 5, 60, 30, 10**9
 
 _NAMES = {plan_id(PUBLISHER.address, name): name for name in ("small", "large")}
 _ELSEWHERE = CHAIN_ID + 1
-_FINALITY = 2
-_COIN = 10**18
+_FINALITY, _COIN = 2, 10**18
 _CONTRACTS = 1 << 20
 """For so many contracts subscribers have a purse."""
 
-_DEAR = Fees(most=10**11, priority=10**10)
+_DEAR = Fees(max_fee=10**11, priority=10**10)
 _TRANSFER = to_hex(keccak(b"Transfer(address,address,uint256)"))
 
 
@@ -78,7 +78,7 @@ class LocalHarness(Harness):
         self._stack = ExitStack()
         self._makers: dict[str, str] = {}
         self._wallets: dict[tuple[str, str], Wallet] = {}
-        self._orders: dict[str, Order] = {}
+        self._orders: dict[str, PurchaseOrder] = {}
         self._time = 0
         self._keys = {each.address: each.key for each in DEV_ACCOUNTS}
 
@@ -167,9 +167,8 @@ class LocalHarness(Harness):
         return self._connect(contract_of(chain), self._gate.url)
 
     def _connect(self, contract_ref: ContractRef, url: str) -> Chain:
-        return self.plugin.connect(
-            contract_ref, url=url, key=OPERATOR.key, leaves=self._leaves, tries=1, max_head_age=0
-        )
+        options = {"url": url, "key": OPERATOR.key, "leaves": self._leaves, "tries": 1, "max_head_age": 0}
+        return self.plugin.connect(contract_ref, **options)
 
     # -- blocks and time -----------------------------------------------------------------------------------------------
 
@@ -252,7 +251,7 @@ class LocalHarness(Harness):
 
     def reason(self, error: Exception) -> str:
         """The name of the contract's own error."""
-        found = reverts.read(error.data) if isinstance(error, Reverted) else None
+        found = reverts.read(error.data) if isinstance(error, CallReverted) else None
         return found.name if found else ""
 
     def purchase_again(self, chain: Chain, id: str) -> None:
@@ -287,7 +286,7 @@ class LocalHarness(Harness):
         wallet = self._wallet(chain.contract, subscriber)
         try:
             wallet.exit_uncharged(plan, wait=False)
-        except Reverted as error:
+        except CallReverted as error:
             if self.reason(error) != "UnchargedNotClaimed":
                 raise
             wallet.claim_uncharged(plan, wait=False)

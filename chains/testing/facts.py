@@ -207,21 +207,6 @@ def _what(fact: ChainFact) -> object:
 # -- what it is asked --------------------------------------------------------------------------------------------------
 
 
-def _access(subject: Subject) -> Iterator[str]:
-    chain = subject.fresh()
-    harness = subject.harness
-    accounts = [(subscriber, plan) for subscriber in harness.subscribers[:2] for plan in harness.plans[:2]]
-    yield from differ("access before any purchase", [chain.access(*each) for each in accounts], [False] * 4)
-    subject.buy(chain)
-    harness.pass_time(chain)
-    for connection in (chain, subject.again(chain)):
-        found = [each for each in accounts if connection.access(*each)]
-        yield from differ("access after one purchase", found, [subject.account])
-    subject.able(harness.request_exit, chain, *subject.account)
-    harness.pass_time(chain)
-    yield from differ("access of a subscriber who has asked to leave", chain.access(*subject.account), False)
-
-
 def _due(subject: Subject) -> Iterator[str]:
     """What is due is signed, and by asset; nobody has claimed anything here, so it is all that was paid out."""
     chain = subject.funded()
@@ -260,7 +245,7 @@ def _is_closed(subject: Subject) -> Iterator[str]:
     chain = subject.funded()
     batch = subject.batch(chain, 300, 30)
     attempt = subject.prepare(chain, batch)
-    account, receiver = subject.account, subject.harness.receivers[0]
+    receiver = subject.harness.receivers[0]
     chain.close()
     uses: dict[str, Callable[[], object]] = {
         "facts": lambda: list(chain.facts()),
@@ -271,7 +256,6 @@ def _is_closed(subject: Subject) -> Iterator[str]:
         "find": lambda: chain.find(1),
         "confirm": lambda: chain.confirm(attempt),
         "published": lambda: chain.published(1),
-        "access": lambda: chain.access(*account),
         "due": lambda: chain.due(receiver, batch.asset),
         "claimed": lambda: chain.claimed(receiver, batch.asset),
         "escrow": lambda: chain.escrow(batch.asset),
@@ -296,7 +280,6 @@ RULES: Rules = {
     "facts begin after any block": _after,
     "facts are the same for all": _same,
     "ids survive a re-organisation": _keeps_ids,
-    "access follows purchases": _access,
     "what is due is signed": _due,
     "a pause makes progress": _pauses,
     "a chain closes twice": _closes_twice,

@@ -12,7 +12,7 @@ from ledger.plugins import Chain
 from ledger.settlement.messages import Attempt, Batch, PurchaseMade
 
 from ..mock import Drop, MockChain, MockPlugin, NodeDown, Reverted, transactions
-from ..mock.contract import Rules
+from ..mock.state import Rules
 from .harness import Elsewhere, Harness
 
 START = 1_700_000_000_000_000
@@ -152,7 +152,7 @@ class MockHarness(Harness):
         digest = self.plugin.commitment(batch).digest
         if tuple(payouts) != batch.payouts:
             raise Reverted("")
-        mock(chain).call(transactions.Execute(number=batch.number, digest=digest))
+        mock(chain).call(transactions.ExecuteCall(number=batch.number, digest=digest))
 
     def cancel_as_stranger(self, chain: Chain, number: int) -> None:
         """Only the guardian can sign this on a mock chain."""

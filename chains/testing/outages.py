@@ -123,7 +123,7 @@ def _reorganised_purchase(subject: Subject) -> Iterator[str]:
 def _cut_off(subject: Subject) -> Iterator[str]:
     """What cannot be asked raises ChainUnavailable, or is answered from a cache, as it is; nothing is sent unsaid. A
     batch that was to be sent meanwhile is paid once all the same."""
-    chain, account, receiver = subject.funded(), subject.account, subject.harness.receivers[0]
+    chain, receiver = subject.funded(), subject.harness.receivers[0]
     first = subject.batch(chain, 300, 30)
     own: list[Attempt] = []
     subject.carry(chain, first, own)
@@ -136,7 +136,6 @@ def _cut_off(subject: Subject) -> Iterator[str]:
         "find": lambda: chain.find(1),
         "confirm": lambda: chain.confirm(own[-1]),
         "published": lambda: chain.published(1),
-        "access": lambda: chain.access(*account),
         "due": lambda: chain.due(receiver, first.asset),
         "claimed": lambda: chain.claimed(receiver, first.asset),
         "escrow": lambda: chain.escrow(first.asset),

@@ -8,7 +8,7 @@ from pathlib import Path
 from time import monotonic
 from typing import TypeAlias
 
-from chains import Outbox, Untaken, Watcher
+from chains import Outbox, RejectedFact, Watcher
 from ledger import ContractRef, Ledger, LedgerError, PaymentRequired, PurchaseMade, Reason
 from ledger.errors import ChainUnavailable, NotWritten, SendUnknown
 from ledger.events import Settlement
@@ -149,7 +149,7 @@ class SettlementRun:
         return {contract: [asset] for contract, assets in there.items() if asset in assets}
 
 
-def _rejections(untaken: Iterable[Untaken]) -> Iterator[tuple[str, str]]:
+def _rejections(untaken: Iterable[RejectedFact]) -> Iterator[tuple[str, str]]:
     """Yield a message and a hint about chain facts that the ledger rejected, once for each plan and reason."""
     groups: dict[tuple[str, str, str], list[str]] = {}
     for fact, reason in untaken:

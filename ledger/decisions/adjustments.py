@@ -199,8 +199,8 @@ def give_back(account: Account, drawn: list[tuple[int, int]], credits: int) -> D
 
 
 def _resolved(account: Account, drawn: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Where each draw may be given back to, in order. What was drawn on a lot that was reversed, or a part of it, is
-    debt by now, or is with the lots that paid that debt, or is on that lot still."""
+    """Return the draws to which each draw may return, in order: a draw on a reversed lot has become debt, or a draw on
+    the lots that paid that debt, or is still on its lot."""
     resolved: list[tuple[int, int]] = []
     for lot, amount in drawn:
         if lot and (account.lots[lot].reversal is not None or lot in account.corrections):

@@ -28,7 +28,7 @@ from .requests import closed_request, find_open, later_deadline
 
 @dataclass(slots=True)
 class _Target:
-    """What a charge is made on: an account as it is due, and the request that is charged, if any.
+    """The account that is charged, as it is due, and the request that is charged, if any.
 
     `due` are the events due on the account, `deadline` the request's new one (UTC microseconds) where it moves,
     `returning` the ids of the lots to which the rest of a hold returns.

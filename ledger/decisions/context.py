@@ -25,7 +25,7 @@ NO_EVIDENCE: Mapping[int, Entry] = {}
 
 @dataclass(slots=True, frozen=True)
 class PriceList:
-    """What the fast path needs of a plan at one time. Without `credits_of` it decides none of the plan's charges."""
+    """The parts of a plan that the fast path needs at one time. Without `credits_of` it decides none of its charges."""
 
     plan: Plan
     credits_of: Callable[[Mapping[str, int], Mapping[str, str]], int] | None = None
@@ -36,7 +36,7 @@ class PriceList:
 
 @dataclass(slots=True)
 class Context:
-    """Everything that a command is decided on: the books as the group's earlier commands leave them, the commit's time
+    """Input of a decision: the books as the group's earlier commands leave them, the commit's time
     (`at`, UTC microseconds), the policies, the log's id and head, and the events read from the log for the command.
 
     `prices` caches price lists by plan for the group. `behind` is how far the clock is behind `at`, in microseconds,

@@ -37,8 +37,7 @@ A = TypeVar("A")
 
 
 class Assessment(Generic[A]):
-    """Whether a command passes on an account: now, with more credits, or later. `A` is what an accepted command
-    gives."""
+    """Assessment of a command on an account: now, with more credits, or later. `A` is its result if it passes."""
 
     def __init__(self, context: Context, plan: Plan) -> None:
         self.context, self.plan = context, plan

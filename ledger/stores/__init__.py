@@ -1,1 +1,1 @@
-"""Where the log is kept. `sqlite` is the embedded default, `memory` is for tests; others come in as plugins."""
+"""Stores of the log: `sqlite`, the embedded default, and `memory`, for tests. Others are plugins."""

@@ -1,6 +1,6 @@
-"""A copy of a log, whole and as of one moment, while others write to it: SQLite's own online backup.
+"""Consistent copy of a log at one point in time, while other processes write to it, by SQLite's online backup.
 
-A copy of the file alone is not that: what was written last stands in the write-ahead file beside it.
+Copying the file alone is not enough: the last commits are in the write-ahead file beside it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _LAST = "SELECT first_seq, count, hash FROM commits ORDER BY first_seq DESC LIMI
 
 
 class Copied(NamedTuple):
-    """What a copy has: its head (sequence 0 where the log is empty) and the number of its commits."""
+    """A finished copy: its head (sequence 0 if the log is empty) and the number of its commits."""
 
     head: Head
     commits: int
@@ -33,14 +33,14 @@ class Copied(NamedTuple):
 def copy_log(
     log: Path, to: Path, *, as_it_is: bool = False, progress: Callable[[int, int], None] = lambda done, total: None
 ) -> Copied:
-    """Copy a log into the new file `to`, which appears whole and synced, or not at all.
+    """Copy a log into the new file `to`, which appears complete and synced, or not at all.
 
-    A writer may go on meanwhile; the copy has what was committed when it began, the free pages and whatever else the
-    file holds. `progress` is told the pages done and those there are. With `as_it_is` also a log whose write-ahead file
-    is missing: the copy is a log of what stands in the file.
+    Writers may continue meanwhile; the copy has what was committed when it began, with free pages and everything else
+    in the file. `progress` is called with the pages done and the total. With `as_it_is`, a log whose write-ahead file
+    is missing is copied, too: the copy has the commits of the file alone.
 
-    Raises NotFound, NotALog or WrongVersion as opening does; AlreadyExists; and Damaged where the write-ahead file is
-    missing, or the copy does not end as the log does.
+    Raises NotFound, NotALog or WrongVersion as opening does; AlreadyExists; LogError if `to` cannot be written; and
+    Damaged if the write-ahead file is missing, or the copy does not end as the log does.
     """
     _check_free(to)
     with closing(SQLiteStore(log, read_only=True, warn=False)) as store, _new_file(to) as part:
@@ -48,23 +48,23 @@ def copy_log(
             raise Damaged(f"{log}: {MISSING}", MISSING_HINT)
         uri = reading_uri(log)
         with closing(sqlite3.connect(uri, uri=True, timeout=LOCK_SECONDS, isolation_level=None)) as source:
-            source.execute("BEGIN")  # what is copied is what is read first: later commits start no copying anew
+            source.execute("BEGIN")  # a read transaction: later commits do not restart the backup
             expected = source.execute(_LAST).fetchone()
             _back_up(source, part, to, progress)
         with closing(SQLiteStore(part, read_only=True)) as copy:
             head = copy.head()
-            found = copy._execute(_LAST)
+            last = copy._execute(_LAST)
             commits = copy._execute("SELECT count(*) FROM commits")[0][0]
-            same = copy.id == store.id and found == ([] if expected is None else [expected])
+            same = copy.id == store.id and last == ([] if expected is None else [expected])
         if not same:
-            raise Damaged(f"the copy of {log} ends at {head.seq}, and not as the log did")
+            raise Damaged(f"the copy of {log} ends at {head.seq}, but the log did not")
     return Copied(head, commits)
 
 
 def _back_up(source: sqlite3.Connection, part: Path, to: Path, progress: Callable[[int, int], None]) -> None:
     target = sqlite3.connect(part, isolation_level=None)
     try:
-        target.execute("PRAGMA synchronous = OFF")  # the file is synced when it is whole
+        target.execute("PRAGMA synchronous = OFF")  # the file is synced when it is complete
         source.backup(target, pages=_PAGES, progress=lambda _, left, total: progress(total - left, total))
         clear_mark(target)
     except sqlite3.OperationalError as error:
@@ -74,7 +74,7 @@ def _back_up(source: sqlite3.Connection, part: Path, to: Path, progress: Callabl
 
 
 def _check_free(to: Path) -> None:
-    """A side file that is left of another log would be taken for the copy's."""
+    """Raise AlreadyExists if the file or a side file exists: SQLite would take a leftover side file for the copy's."""
     part = _part(to)
     for path in (to, *(to.with_name(to.name + side) for side in _SIDES[1:])):
         if os.path.lexists(path):
@@ -89,7 +89,7 @@ def _part(to: Path) -> Path:
 
 @contextmanager
 def _new_file(to: Path) -> Iterator[Path]:
-    """A file to write beside the place of the new one, which then becomes that one, synced, or is taken away."""
+    """Yield a temporary file beside `to`; then sync it and rename it to `to`, or remove it after an error."""
     part = _part(to)
     try:
         part.touch(exist_ok=False)
@@ -111,7 +111,7 @@ def _new_file(to: Path) -> Iterator[Path]:
 
 
 def _unwritten(to: Path, error: Exception) -> LogError:
-    """Says the file that was asked for, and not the one beside it, of which nobody was told."""
+    """Return an error that names `to`, not the temporary file, which the caller does not know."""
     reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
     return LogError(f"{to} cannot be written: {reason.lower()}", "check the path, its permissions and the space left")
 

@@ -1,7 +1,8 @@
-"""Who writes next: one process at a time waits at the log's lock, and who has just written waits behind it.
+"""A fair queue for SQLite's write lock: one process at a time waits for it, and a process that has just written queues
+behind that one.
 
-SQLite's lock goes to whoever asks when it is free. A process that writes again and again is nearly always the one,
-since the others sleep between their tries, and they come to nothing until it stops.
+SQLite gives its lock to the process that asks when it is free. A process that writes repeatedly nearly always gets it,
+since the others sleep between their tries, and they starve until it stops.
 """
 
 from __future__ import annotations
@@ -14,27 +15,27 @@ from pathlib import Path
 
 try:
     import fcntl
-except ImportError:  # a system without it: turns fall as SQLite's lock does
+except ImportError:  # a system without it: SQLite's own order
     fcntl = None  # type: ignore[assignment]
 
-_SHORTEST, _MAX_LENGTH = 1, 50
-"""Ten-thousandths of a second between two tries."""
+_MIN_PAUSE, _MAX_PAUSE = 1, 50
+"""Pauses between two tries, in units of 0.1 ms."""
 
 
 class FairLock:
-    """Lets one process at a time wait for the write lock of the log whose side file is `beside`.
+    """Lock by which one process at a time waits for the write lock of a log.
 
-    SQLite takes no lock on that file itself (locks on the log or on its `-shm` would be lost when ours is closed), and
-    it is one and the same for all who have the log open.
+    `side_file` is the log's write-ahead file: it is the same for all processes that have the log open, and SQLite
+    itself takes no lock on it. (Locks on the log or on its `-shm` would be lost when this lock's descriptor is closed.)
     """
 
-    def __init__(self, beside: Path) -> None:
-        self._beside = beside
+    def __init__(self, side_file: Path) -> None:
+        self._side_file = side_file
         self._file: int | None = None
 
     @contextmanager
     def turn(self, seconds: float) -> Iterator[None]:
-        """Nobody else waits for the lock inside; after so many seconds turns fall as they may."""
+        """Hold the turn to wait for the write lock; after so many seconds, continue without it."""
         entered = fcntl is not None and self._enter(time.monotonic() + seconds)
         try:
             yield
@@ -43,17 +44,17 @@ class FairLock:
                 fcntl.flock(self._file, fcntl.LOCK_UN)
 
     def close(self) -> None:
-        """Let go of the side file."""
+        """Close the side file."""
         if self._file is not None:
             os.close(self._file)
             self._file = None
 
     def _enter(self, end: float) -> bool:
-        pause = _SHORTEST
+        pause = _MIN_PAUSE
         while True:
             try:
                 if self._file is None:
-                    self._file = os.open(self._beside, os.O_RDONLY | os.O_CLOEXEC)
+                    self._file = os.open(self._side_file, os.O_RDONLY | os.O_CLOEXEC)
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return True
             except BlockingIOError:
@@ -62,4 +63,4 @@ class FairLock:
             except OSError:  # no side file, or a file system without locks
                 return False
             time.sleep(pause / 10_000)
-            pause = min(2 * pause, _MAX_LENGTH)
+            pause = min(2 * pause, _MAX_PAUSE)

@@ -11,7 +11,7 @@ from ..log import Commit, Head, Snapshot, origin
 
 
 class MemoryStore:
-    """Keeps commits in a list. `where` and `read_only` mean nothing to it."""
+    """Store that keeps commits in a list. `where` and `read_only` are accepted and ignored."""
 
     def __init__(self, where: object = None, id: str | None = None, read_only: bool = False) -> None:
         self.id = id or str(uuid.uuid4())
@@ -20,29 +20,29 @@ class MemoryStore:
         self._closed = False
 
     def head(self) -> Head:
-        """The last commit's place."""
+        """Return the head of the log."""
         self._check_open()
         return self._commits[-1].head if self._commits else origin(self.id)
 
     def append(self, expected: Head, commit: Commit) -> None:
-        """Add the commit if the head is still `expected`; else raise Conflict."""
+        """Append the commit. Raises Conflict unless the head is still `expected`."""
         if self.head()[:2] != expected[:2]:
-            raise Conflict("the head moved")
+            raise Conflict("the head moved: another writer appended a commit")
         self._commits.append(commit)
 
     def read(self, after: int = 0) -> Iterator[Commit]:
-        """All commits with an event after that sequence."""
+        """Yield all commits with an event after that sequence."""
         self._check_open()
         yield from self._commits[bisect_right(self._commits, after, key=lambda commit: commit.last_seq) :]
 
     def load_snapshot(self, version: str, upto: int | None = None) -> Snapshot | None:
-        """The latest snapshot of that version, at or before `upto`."""
+        """Return the latest snapshot of that version, at or before `upto`."""
         self._check_open()
         fitting = [kept for kept in self._snapshots if kept.version == version and (upto is None or kept.seq <= upto)]
         return max(fitting, default=None)
 
     def save_snapshot(self, snapshot: Snapshot) -> None:
-        """Keep a snapshot."""
+        """Keep a snapshot; it replaces one of the same sequence."""
         self._check_open()
         self._snapshots = [kept for kept in self._snapshots if kept.seq != snapshot.seq] + [snapshot]
 
@@ -51,7 +51,7 @@ class MemoryStore:
         return MemoryReader(self)
 
     def close(self) -> None:
-        """Let go."""
+        """Close the store. A second call does nothing."""
         self._closed = True
 
     def _check_open(self) -> None:

@@ -1,4 +1,4 @@
-"""The built-in stores come in by the same door as everyone's."""
+"""Plugin of the built-in stores, registered by the same entry point as any other."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ CREATE TRIGGER commits_are_not_updated BEFORE UPDATE ON commits
 BEGIN SELECT RAISE(ABORT, 'the log is append-only: commits are never updated'); END;
 CREATE TRIGGER commits_are_not_deleted BEFORE DELETE ON commits
 BEGIN SELECT RAISE(ABORT, 'the log is append-only: commits are never deleted'); END;
--- INSERT OR REPLACE walks past the two above alone: only the very next sequence may be inserted.
+-- INSERT OR REPLACE bypasses the two triggers above: only the next sequence may be inserted.
 CREATE TRIGGER commits_follow BEFORE INSERT ON commits
 WHEN new.count < 1 OR new.first_seq IS NOT coalesce(
     (SELECT first_seq + count FROM commits ORDER BY first_seq DESC LIMIT 1), 1)

@@ -12,11 +12,12 @@ import sqlite3
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from ..errors import Closed, Damaged, Locked, LogError
+from ..errors import Closed, Damaged, Locked, LogError, NotALog
 from ..forking import register
 from ..log import COLUMNS, TEXT, Commit, Head, IndexPart, Snapshot, origin
 from .schema import INDEX
@@ -117,7 +118,7 @@ class SQLiteRows(ABC):
         """Raise Damaged for a row that STRICT and the triggers would refuse: a damaged page may hold one."""
         numbers = isinstance(first_seq, int) and isinstance(count, int) and first_seq >= 1 and 1 <= count < 2**32
         if not (numbers and isinstance(at, int) and isinstance(hash_, bytes) and isinstance(body, bytes)):
-            raise Damaged(f"{self.path}: the commit at {first_seq} is not one")
+            raise Damaged(f"{self.path}: the row of the commit at {first_seq} has invalid values")
 
 
 class SQLiteReader(SQLiteRows):
@@ -185,6 +186,18 @@ def file_uri(path: Path, mode: str) -> str:
     return f"file:{quote(os.fsencode(path.absolute()))}?mode={mode}"
 
 
+def remove_side_files(path: Path) -> None:
+    """Remove the side files that SQLite makes to read a log in WAL mode and that a read-only connection leaves behind.
+
+    SQLite removes them when the last connection that may write is closed. An empty `-wal` has nothing that this could
+    write into the log, and while a writer has the log open this connection is not the last.
+    """
+    with suppress(OSError, sqlite3.Error, UnicodeError):  # SQLite quotes a damaged schema in its message
+        if write_ahead_file(path).stat().st_size == 0:
+            with closing(sqlite3.connect(file_uri(path, "rw"), uri=True, timeout=0)) as connection:
+                connection.execute("SELECT count(*) FROM sqlite_master")
+
+
 def snapshot_digest(snapshot: Snapshot) -> bytes:
     """Return the SHA-256 of a snapshot with all that it is bound to."""
     bound = f"{snapshot.seq} {snapshot.hash.hex()} {snapshot.version} ".encode()
@@ -213,3 +226,12 @@ def locked_or(error: sqlite3.Error, otherwise: LogError) -> LogError:
     """Return Locked where another process holds the lock, else `otherwise`."""
     locked = getattr(error, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
     return Locked(f"another process holds the log's lock: {error}") if locked else otherwise
+
+
+def opening_error(path: Path, error: Exception) -> LogError:
+    """Return the error to raise for one that opening the file raised: NotALog, Locked or LogError."""
+    if getattr(error, "sqlite_errorname", "") == "SQLITE_NOTADB":
+        return NotALog(f"{path} is not an SQLite file")
+    if isinstance(error, sqlite3.OperationalError):
+        return locked_or(error, LogError(f"{path}: {error}", "check the path and its permissions"))
+    return NotALog(f"{path} is damaged or not a ledger: {error}")

@@ -1,16 +1,16 @@
-"""A mark in a log's own file that says: what stands in this file alone is not all of the log.
+"""Mark in a log's file that says that the file alone is not the whole log: commits are in its write-ahead file.
 
-SQLite keeps what was written last beside the log, in its write-ahead file (`-wal`). A copy of the log's file alone,
-made while a writer has it open, is an older log that is whole in itself; nothing else would tell. So a writer sets the
-mark, has SQLite write it into the file (a checkpoint), and takes it away again, which stands in the write-ahead file
-only. Whatever SQLite reads, copies or writes back from both files is without the mark; the file alone has it.
+SQLite keeps the last commits beside the log, in its write-ahead file (`-wal`). A copy of the log's file alone, made
+while a writer has it open, is an older log that is consistent in itself, which cannot be detected otherwise. So a
+writer sets the mark, checkpoints it into the file, and clears it again in the write-ahead file only. What SQLite reads,
+copies or checkpoints from both files has no mark; the file alone has it.
 
-Invariant: a checkpoint by a writer of ours leaves the mark in the file unless it leaves nothing beside the file. Where
-another program makes one, or a reader keeps one from being complete, the mark may be missing until the next: it is
-never there for nothing but where a writer died between setting it and taking it away, and then the write-ahead file is
-there, too.
+Invariant: a checkpoint by Tollbook's writer leaves the mark in the file unless it leaves nothing in the write-ahead
+file. After a checkpoint by another program, or one that a reader kept incomplete, the mark may be missing until the
+next. It is set without need only if a writer died between setting and clearing it, and then the write-ahead file
+exists.
 
-The mark is a row among the snapshots that is no snapshot: of a version that nobody has.
+The mark is a row among the snapshots with a version that no snapshot has.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ from contextlib import suppress
 from pathlib import Path
 
 CHECKPOINT_PAGES = 1_000
-"""Pages written ahead, about, after which they are written into the log's file; SQLite's own number, too."""
+"""Pages in the write-ahead file, about, after which it is checkpointed; SQLite's own default."""
 
 MISSING = "its write-ahead file is missing: this may be a copy of the file alone, made while a writer had it open"
 MISSING_HINT = (
-    "commits may be lost: copy the log with `tollbook copy`, or take what stands here with `tollbook copy --as-it-is`"
+    "commits may be lost: copy the log with `tollbook copy`, or accept what this file has with "
+    "`tollbook copy --as-it-is`"
 )
 
 _HEADER = 32  # bytes of a write-ahead file that has nothing in it
@@ -35,12 +36,12 @@ _FIND = "SELECT count(*) FROM snapshots WHERE seq = -1 AND CAST(version AS TEXT)
 
 
 def write_ahead_file(log: Path) -> Path:
-    """Where SQLite writes ahead for the log at that path."""
+    """Return the path of a log's write-ahead file."""
     return log.with_name(f"{log.name}-wal")
 
 
 def marked(connection: sqlite3.Connection) -> bool:
-    """Whether the mark is in what SQLite reads. Where snapshots cannot be read (they are a cache), it is not."""
+    """True if the mark is set. False if the snapshots cannot be read, which are a cache."""
     try:
         return bool(connection.execute(_FIND).fetchone()[0])
     except (sqlite3.DatabaseError, UnicodeError):
@@ -48,7 +49,7 @@ def marked(connection: sqlite3.Connection) -> bool:
 
 
 def misses_write_ahead_file(connection: sqlite3.Connection, log: Path) -> bool:
-    """Whether the log's file says that it had a write-ahead file with commits, and there is none."""
+    """True if the log's file is marked, and its write-ahead file is missing or empty."""
     if not marked(connection):
         return False
     try:
@@ -58,17 +59,19 @@ def misses_write_ahead_file(connection: sqlite3.Connection, log: Path) -> bool:
 
 
 def set_mark(connection: sqlite3.Connection) -> bool:
-    """Have what was written ahead in the log's file, with the mark, and the mark there only. Other writers of ours
-    must be kept away meanwhile. False where a reader kept a part from being written.
+    """Checkpoint the write-ahead file into the log with the mark, then clear the mark in the write-ahead file. True if
+    the checkpoint was complete; a reader may keep it from being so.
 
-    Where the log has no table of snapshots to put the mark in, it goes without. Raises NothingWritten, or SQLite's
-    error where a commit failed, so that nobody knows what is on the disk.
+    The caller must keep other writers away meanwhile. A log without a table of snapshots gets no mark.
+
+    Raises NothingWritten, or SQLite's error if a commit failed and it is unknown what is on the disk.
     """
     begun = _begun(connection, _SET)
     if begun:
         connection.execute("COMMIT")
     busy, written_ahead, written = 0, 0, 0
-    # What fails here stands in the write-ahead file, and is written the next time: SQLite's own do not tell, either.
+    # After a failure the pages are still in the write-ahead file, and written next time; SQLite's own checkpoints
+    # ignore failures, too.
     with suppress(sqlite3.OperationalError):
         busy, written_ahead, written = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
     if begun and _begun(connection, _CLEAR):
@@ -77,7 +80,7 @@ def set_mark(connection: sqlite3.Connection) -> bool:
 
 
 def _begun(connection: sqlite3.Connection, change: str) -> bool:
-    """Make a change that is not committed yet. False where there is no table to make it in."""
+    """Begin a transaction with a change. False if the table is missing. Raises NothingWritten."""
     try:
         connection.execute("BEGIN IMMEDIATE")
         connection.execute(change)
@@ -91,13 +94,13 @@ def _begun(connection: sqlite3.Connection, change: str) -> bool:
 
 
 def clear_mark(connection: sqlite3.Connection) -> None:
-    """Take the mark away: all that it speaks of is there. Writes only where there is one."""
+    """Clear the mark, if it is set."""
     if marked(connection):
         connection.execute(_CLEAR)
 
 
 class NothingWritten(Exception):
-    """Nothing was written; `error` is what SQLite says of it."""
+    """Nothing was written; `error` is SQLite's error."""
 
     def __init__(self, error: sqlite3.Error) -> None:
         super().__init__(str(error))

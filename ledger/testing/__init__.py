@@ -1,3 +1,4 @@
-"""What the author of a store runs: the conformance suite of stores, and how every conformance suite reports.
+"""Conformance suite for stores, for their authors, and the report that every conformance suite uses.
 
-No product code imports it."""
+No product code imports it.
+"""

@@ -1,4 +1,4 @@
-"""How every conformance suite says what it found: of stores (`ledger.stores`), pricing policies, and chains."""
+"""Report of a conformance suite: of stores, pricing policies and chains."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from typing import NamedTuple
 
 
 class Failure(NamedTuple):
-    """One case in which a rule does not hold."""
+    """One case in which a rule is broken."""
 
     rule: str
-    found: str
+    detail: str
 
 
 class ConformanceError(AssertionError):
-    """A plugin breaks rules; `failures` are up to three cases of each."""
+    """A plugin breaks rules; `failures` has up to three cases of each."""
 
     def __init__(self, failures: Iterable[Failure]) -> None:
         self.failures = tuple(failures)
-        super().__init__("\n".join(f"{rule}: {found}" for rule, found in self.failures))
+        super().__init__("\n".join(f"{rule}: {detail}" for rule, detail in self.failures))
 
     @property
     def rules(self) -> list[str]:
-        """The names of the rules that are broken, in the order in which the suite has them."""
+        """The names of the broken rules, in the order of the suite."""
         return list(dict.fromkeys(failure.rule for failure in self.failures))

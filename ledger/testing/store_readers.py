@@ -9,13 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from ..errors import Closed
 from ..log import COLUMNS, Commit, Head, IndexPart, Snapshot, origin
 from ..plugins import IndexKeeper, LogReader, ReadableStore
-from .store_steps import Rule, Trial, after, differ, grow
+from .store_steps import Rule, Subject, after, differ, grow
 
 _COMMITS = 300
 
 
-def _sees_what_was_appended(trial: Trial) -> Iterator[str]:
-    store = trial.open()
+def _sees_what_was_appended(subject: Subject) -> Iterator[str]:
+    store = subject.open()
     if not isinstance(store, ReadableStore):
         return
     reader = store.reader()
@@ -32,8 +32,8 @@ def _sees_what_was_appended(trial: Trial) -> Iterator[str]:
     reader.close()
 
 
-def _reads_as_the_store(trial: Trial) -> Iterator[str]:
-    store = trial.open()
+def _reads_as_the_store(subject: Subject) -> Iterator[str]:
+    store = subject.open()
     if not isinstance(store, ReadableStore):
         return
     commits = grow(store, [3, 1, 4])
@@ -52,9 +52,9 @@ def _reads_as_the_store(trial: Trial) -> Iterator[str]:
     reader.close()
 
 
-def _reads_beside_appends(trial: Trial) -> Iterator[str]:
+def _reads_beside_appends(subject: Subject) -> Iterator[str]:
     """A reading in one thread, appends in another: each reading is the log up to some commit that was appended."""
-    store = trial.open()
+    store = subject.open()
     if not isinstance(store, ReadableStore):
         return
     commits = grow(store, [1, 2])
@@ -84,9 +84,9 @@ def _readings(reader: LogReader, ended: threading.Event) -> list[tuple[Head, lis
     return readings
 
 
-def _continues(trial: Trial) -> Iterator[str]:
+def _continues(subject: Subject) -> Iterator[str]:
     """A read that has begun goes on, in order, whatever is appended meanwhile."""
-    store = trial.open()
+    store = subject.open()
     if not isinstance(store, ReadableStore):
         return
     commits = grow(store, [1, 2, 1])
@@ -100,9 +100,9 @@ def _continues(trial: Trial) -> Iterator[str]:
     reader.close()
 
 
-def _closes_alone(trial: Trial) -> Iterator[str]:
-    """A closed reader says so; its store, and the other readers, are as they were."""
-    store = trial.open()
+def _closes_alone(subject: Subject) -> Iterator[str]:
+    """A closed reader raises Closed; its store, and other readers, are unchanged."""
+    store = subject.open()
     if not isinstance(store, ReadableStore):
         return
     commits = grow(store, [1, 1])
@@ -129,9 +129,9 @@ def _closes_alone(trial: Trial) -> Iterator[str]:
     other.close()
 
 
-def _keeps_the_index(trial: Trial) -> Iterator[str]:
+def _keeps_the_index(subject: Subject) -> Iterator[str]:
     """A cache: any part may be lost. What is found is whole, and in order; of two that end alike it is the later."""
-    store = trial.open()
+    store = subject.open()
     if not isinstance(store, IndexKeeper):
         return
     commits = grow(store, [2, 1, 3])
@@ -154,4 +154,4 @@ READER_RULES: dict[str, Rule] = {
     "a reader closes alone": _closes_alone,
     "an index is what was kept of it": _keeps_the_index,
 }
-"""The rules by name, in the order in which they are tried."""
+"""The rules by name, in the order in which they are checked."""

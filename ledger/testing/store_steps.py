@@ -1,4 +1,4 @@
-"""Steps that the rules of stores are made of."""
+"""Steps that the rules of stores share."""
 
 from __future__ import annotations
 
@@ -15,43 +15,43 @@ Again: TypeAlias = Callable[[Store], Store]
 """Opens another handle on the log of a store, which may be closed by then."""
 
 
-class Trial:
-    """The store under trial, and every handle that a rule has opened on it."""
+class Subject:
+    """The store under test, with every handle that a rule has opened on it."""
 
     def __init__(self, open_store: Open, again: Again | None) -> None:
         self._open, self._again = open_store, again
         self._opened: list[Store] = []
 
     def open(self) -> Store:
-        """A new store with an empty log."""
-        return self._kept(self._open())
+        """Open a new store with an empty log."""
+        return self._opened_here(self._open())
 
     def again(self, store: Store) -> Store:
-        """Another handle on the same log."""
+        """Open another handle on the same log."""
         assert self._again is not None
-        return self._kept(self._again(store))
+        return self._opened_here(self._again(store))
 
     def close(self) -> None:
         """Close every handle that was opened here."""
         while self._opened:
             self._opened.pop().close()
 
-    def _kept(self, store: Store) -> Store:
+    def _opened_here(self, store: Store) -> Store:
         self._opened.append(store)
         return store
 
 
-Rule: TypeAlias = Callable[[Trial], Iterator[str]]
+Rule: TypeAlias = Callable[[Subject], Iterator[str]]
 
 
 def after(head: Head, body: bytes = b'[{"n":1}]', kind: int = TEXT, count: int = 1, at: int | None = None) -> Commit:
-    """A commit that follows `head`. Stores never look into a body, so any will do."""
+    """Return a commit that follows `head`. Stores never read a body, so any will do."""
     first, at = head.seq + 1, head.at + 1 if at is None else at
     return Commit(first, count, at, kind, body, commit_hash(head.hash, first, count, at, kind, body))
 
 
 def grow(store: Store, counts: Iterable[int]) -> list[Commit]:
-    """Append a commit of so many events, one after the other; what was appended."""
+    """Append commits of so many events each. Return the commits."""
     grown: list[Commit] = []
     head = store.head()
     for count in counts:
@@ -61,10 +61,10 @@ def grow(store: Store, counts: Iterable[int]) -> list[Commit]:
     return grown
 
 
-def differ(what: str, found: object, expected: object) -> Iterator[str]:
-    """Yield a sentence where what was found is not what was expected."""
-    if found != expected:
-        yield f"{what} is {short(found)}, not {short(expected)}"
+def differ(what: str, actual: object, expected: object) -> Iterator[str]:
+    """Yield a sentence if a value is not the expected one."""
+    if actual != expected:
+        yield f"{what} is {short(actual)}, not {short(expected)}"
 
 
 def short(value: object) -> str:

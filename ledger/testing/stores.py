@@ -1,9 +1,9 @@
-"""What every store must keep, as one function that needs no test framework.
+"""Conformance of a store, as one function that needs no test framework.
 
     from ledger.testing.stores import check
 
-    check(lambda: MyStore(fresh_place()))                        # a new, empty log at every call
-    check(open_new, again=lambda store: MyStore(store.place))    # also: what is durable, and two handles on one log
+    check(lambda: MyStore(new_path()))                           # a new, empty log at every call
+    check(open_new, again=lambda store: MyStore(store.path))     # also: what is durable, and two handles on one log
 
 `check` raises ConformanceError, which names each rule that is broken.
 """
@@ -21,7 +21,7 @@ from ..plugins import Store
 from .conformance import ConformanceError as ConformanceError
 from .conformance import Failure as Failure
 from .store_readers import READER_RULES
-from .store_steps import Again, Open, Rule, Trial, differ, grow, short
+from .store_steps import Again, Open, Rule, Subject, differ, grow, short
 from .store_steps import after as after
 
 _EXAMPLES = 3
@@ -30,35 +30,35 @@ _ROUNDS = 25
 
 
 def check(open_store: Open, *, again: Again | None = None, shared: bool = True) -> None:
-    """Try the stores that `open_store` opens against all `RULES`. Raises ConformanceError.
+    """Check the stores that `open_store` opens against all `RULES`. Raises ConformanceError.
 
-    Without `again` a log cannot be opened twice, and what needs that is not tried. `shared` says whether two handles
-    may be open at once; where it is False, the first is closed before the second is opened.
+    Without `again` a log cannot be opened twice, and rules that need it are left out. `shared` is False if two handles
+    cannot be open together: then the first is closed before the second is opened.
     """
     failures: list[Failure] = []
     for name, rule in RULES.items():
         if (again is None and rule in _NEED_REOPENING) or (not shared and rule in _NEED_TWO):
             continue
-        failures += [Failure(name, found) for found in _broken(rule, Trial(open_store, again))]
+        failures += [Failure(name, detail) for detail in _broken(rule, Subject(open_store, again))]
     if failures:
         raise ConformanceError(failures)
 
 
-def _broken(rule: Rule, trial: Trial) -> list[str]:
-    found: list[str] = []
+def _broken(rule: Rule, subject: Subject) -> list[str]:
+    details: list[str] = []
     try:
-        found.extend(islice(rule(trial), _EXAMPLES))
-        trial.close()
+        details.extend(islice(rule(subject), _EXAMPLES))
+        subject.close()
     except Exception as error:  # noqa: BLE001 - foreign code: whatever it raises is the finding
-        found.append(f"it raised {type(error).__name__}: {error}")
-    return found
+        details.append(f"it raised {type(error).__name__}: {error}")
+    return details
 
 
 # -- one handle --------------------------------------------------------------------------------------------------------
 
 
-def _begins_empty(trial: Trial) -> Iterator[str]:
-    store = trial.open()
+def _begins_empty(subject: Subject) -> Iterator[str]:
+    store = subject.open()
     if not store.id or not isinstance(store.id, str):
         yield f"the id is {store.id!r}, not a text"
     yield from differ("the head of an empty log", store.head(), origin(store.id))
@@ -66,17 +66,17 @@ def _begins_empty(trial: Trial) -> Iterator[str]:
     yield from differ("the snapshot of an empty log", store.load_snapshot("1"), None)
 
 
-def _moves(trial: Trial) -> Iterator[str]:
-    store = trial.open()
+def _moves(subject: Subject) -> Iterator[str]:
+    store = subject.open()
     for count in (1, 3, 1):
         commit = after(store.head(), count=count, at=1_700_000_000_000_000)
         store.append(store.head(), commit)
         yield from differ(f"the head after commit {commit.first_seq}", store.head(), commit.head)
 
 
-def _compares(trial: Trial) -> Iterator[str]:
-    """Sequence and hash must both be the head's; what is refused leaves nothing behind."""
-    store = trial.open()
+def _compares(subject: Subject) -> Iterator[str]:
+    """Sequence and hash must both equal the head's; a refused append leaves nothing behind."""
+    store = subject.open()
     commits = grow(store, [2, 1])
     head = store.head()
     stale = {
@@ -98,9 +98,9 @@ def _compares(trial: Trial) -> Iterator[str]:
     yield from differ("the head after an append that was not refused", store.head(), following.head)
 
 
-def _reads_after(trial: Trial) -> Iterator[str]:
-    """Any sequence, also one in the middle of a commit, of which the whole is read."""
-    store = trial.open()
+def _reads_after(subject: Subject) -> Iterator[str]:
+    """Read after any sequence; in the middle of a commit, the whole commit is read."""
+    store = subject.open()
     commits = grow(store, [3, 1, 4, 1, 5])
     yield from differ("read()", list(store.read()), commits)
     for sequence in range(commits[-1].last_seq + 3):
@@ -121,35 +121,35 @@ def _bodies() -> Iterator[tuple[str, int, bytes]]:
     yield "no bytes at all", COLUMNS, b""
 
 
-def _keeps_bytes(trial: Trial) -> Iterator[str]:
-    store = trial.open()
+def _keeps_bytes(subject: Subject) -> Iterator[str]:
+    store = subject.open()
     for name, kind, body in _bodies():
         commit = after(store.head(), body, kind)
         store.append(store.head(), commit)
-        found = list(store.read(commit.first_seq - 1))
-        yield from differ(name, found, [commit])
-        if found and any(type(part) is not bytes for part in (found[0].body, found[0].hash)):
-            yield f"{name} comes back as {type(found[0].body).__name__}, not as bytes"
+        actual = list(store.read(commit.first_seq - 1))
+        yield from differ(name, actual, [commit])
+        if actual and any(type(part) is not bytes for part in (actual[0].body, actual[0].hash)):
+            yield f"{name} comes back as {type(actual[0].body).__name__}, not as bytes"
     most = after(store.head(), count=2**32 - 1, at=253_402_300_799_999_999)
     store.append(store.head(), most)
     yield from differ("a commit of 2^32-1 events in the year 9999", list(store.read(most.first_seq)), [most])
     yield from differ("the head at that commit", store.head(), most.head)
 
 
-def _holds_many(trial: Trial) -> Iterator[str]:
-    store = trial.open()
+def _holds_many(subject: Subject) -> Iterator[str]:
+    store = subject.open()
     commits = grow(store, (1 + number % 3 for number in range(_MANY)))
-    for place in (0, 1, 2, 3, _MANY - 1):
-        sequence = commits[place].first_seq - 1
-        found = [commit.first_seq for commit in store.read(sequence)]
+    for index in (0, 1, 2, 3, _MANY - 1):
+        sequence = commits[index].first_seq - 1
+        actual = [commit.first_seq for commit in store.read(sequence)]
         yield from differ(
-            f"what {_MANY} commits read after {sequence}", found, [commit.first_seq for commit in commits[place:]]
+            f"what {_MANY} commits read after {sequence}", actual, [commit.first_seq for commit in commits[index:]]
         )
 
 
-def _keeps_snapshots(trial: Trial) -> Iterator[str]:
-    """A cache: any may be lost. What is found is whole, and the latest that was asked for."""
-    store = trial.open()
+def _keeps_snapshots(subject: Subject) -> Iterator[str]:
+    """Snapshots are a cache: any may be lost. One that is found is complete, and the latest one of its version."""
+    store = subject.open()
     saved: list[Snapshot] = []
     for version, body in (("1", b"books \0\xff"), ("1", b""), ("2", b"others"), ("1", b"later")):
         head = grow(store, [2])[-1].head
@@ -158,35 +158,35 @@ def _keeps_snapshots(trial: Trial) -> Iterator[str]:
         for asked in ("1", "2", "3"):
             for upto in (None, *range(head.seq + 2)):
                 fitting = [kept for kept in saved if kept.version == asked and (upto is None or kept.seq <= upto)]
-                found = store.load_snapshot(asked, upto)
-                if found is not None and (not fitting or found != fitting[-1]):
-                    yield f"load_snapshot({asked!r}, {upto}) gives {short(found)}, not {short(fitting[-1:])}"
+                actual = store.load_snapshot(asked, upto)
+                if actual is not None and (not fitting or actual != fitting[-1]):
+                    yield f"load_snapshot({asked!r}, {upto}) gives {short(actual)}, not {short(fitting[-1:])}"
 
 
-def _snapshots_move_nothing(trial: Trial) -> Iterator[str]:
-    store = trial.open()
+def _snapshots_move_nothing(subject: Subject) -> Iterator[str]:
+    store = subject.open()
     commits = grow(store, [1, 2])
     for body in (b"first", b"second"):  # also for the same sequence once more
         store.save_snapshot(Snapshot(commits[-1].last_seq, commits[-1].hash, "1", body))
-        found = store.load_snapshot("1")
-        if found is not None and found.body != body:
-            yield f"the snapshot that was saved last is not the one that is found: {short(found)}"
+        actual = store.load_snapshot("1")
+        if actual is not None and actual.body != body:
+            yield f"the snapshot that was saved last is not the one that is found: {short(actual)}"
         yield from differ("the head after a snapshot", store.head(), commits[-1].head)
         yield from differ("the log after a snapshot", list(store.read()), commits)
     commits += grow(store, [1])
     yield from differ("the log after a snapshot and a commit", list(store.read()), commits)
 
 
-def _closes_twice(trial: Trial) -> Iterator[str]:
-    store = trial.open()
+def _closes_twice(subject: Subject) -> Iterator[str]:
+    store = subject.open()
     grow(store, [1])
     store.close()
     store.close()
     yield from ()
 
 
-def _is_closed(trial: Trial) -> Iterator[str]:
-    store = trial.open()
+def _is_closed(subject: Subject) -> Iterator[str]:
+    store = subject.open()
     head = grow(store, [1])[-1].head
     store.close()
     uses: dict[str, Callable[[], object]] = {
@@ -207,15 +207,15 @@ def _is_closed(trial: Trial) -> Iterator[str]:
 # -- two handles on one log --------------------------------------------------------------------------------------------
 
 
-def _is_durable(trial: Trial) -> Iterator[str]:
-    store = trial.open()
+def _is_durable(subject: Subject) -> Iterator[str]:
+    store = subject.open()
     commits = grow(store, [1, 2, 3])
     snapshot = Snapshot(commits[-1].last_seq, commits[-1].hash, "1", b"books")
     store.save_snapshot(snapshot)
     known = store.id
     store.close()
     for _ in range(2):
-        store = trial.again(store)
+        store = subject.again(store)
         yield from differ("the id of a log that was opened again", store.id, known)
         yield from differ("the head of a log that was opened again", store.head(), commits[-1].head)
         yield from differ("a log that was opened again", list(store.read()), commits)
@@ -225,11 +225,11 @@ def _is_durable(trial: Trial) -> Iterator[str]:
         store.close()
 
 
-def _sees_the_other(trial: Trial) -> Iterator[str]:
-    """What one handle wrote is the other's head at once, and nothing is written over."""
-    one = trial.open()
+def _sees_the_other(subject: Subject) -> Iterator[str]:
+    """A commit of one handle is the other's head immediately, and no commit is overwritten."""
+    one = subject.open()
     commits = grow(one, [2])
-    other = trial.again(one)
+    other = subject.again(one)
     for writer, reader in ((one, other), (other, one), (one, other)):
         before = reader.head()
         commits += grow(writer, [1, 2])
@@ -242,28 +242,28 @@ def _sees_the_other(trial: Trial) -> Iterator[str]:
         yield from differ("the log that another handle wrote", list(reader.read()), commits)
 
 
-def _reads_while_written(trial: Trial) -> Iterator[str]:
-    """A read that has begun goes on, in order, whatever another handle appends meanwhile."""
-    writer = trial.open()
+def _reads_while_written(subject: Subject) -> Iterator[str]:
+    """A read that has begun continues in order while another handle appends."""
+    writer = subject.open()
     commits = grow(writer, [1, 2, 1])
-    reading = trial.again(writer).read(1)
-    found = [next(reading)]
+    reading = subject.again(writer).read(1)
+    actual = [next(reading)]
     commits += grow(writer, [2, 1])
-    found += reading
-    if found != commits[1 : 1 + len(found)] or len(found) < 2:
-        yield f"a read that another handle appended to gives {short(found)}"
+    actual += reading
+    if actual != commits[1 : 1 + len(actual)] or len(actual) < 2:
+        yield f"a read that another handle appended to gives {short(actual)}"
 
 
-def _one_wins(trial: Trial) -> Iterator[str]:
-    """Two handles that append at the same moment, again and again: exactly one of them gets in each time."""
-    one = trial.open()
-    handles = (one, trial.again(one))
+def _one_wins(subject: Subject) -> Iterator[str]:
+    """Two handles append at the same time, repeatedly: exactly one of them succeeds each time."""
+    one = subject.open()
+    handles = (one, subject.again(one))
     together = threading.Barrier(2)
     expected: list[Commit] = []
     with ThreadPoolExecutor(2) as pool:
         for _ in range(_ROUNDS):
             head = one.head()
-            rivals = [after(head, b"[%d]" % place) for place in (1, 2)]
+            rivals = [after(head, b"[%d]" % number) for number in (1, 2)]
             entered = pool.map(_enters, handles, (head, head), rivals, (together, together))
             won = [rival for rival, wins in zip(rivals, entered, strict=True) if wins]
             if len(won) != 1:
@@ -299,7 +299,7 @@ RULES: dict[str, Rule] = {
     "one append wins a head": _one_wins,
     **READER_RULES,
 }
-"""All rules by name, in the order in which they are tried."""
+"""All rules by name, in the order in which they are checked."""
 
 _NEED_TWO = {_sees_the_other, _reads_while_written, _one_wins}
 _NEED_REOPENING = {_is_durable, *_NEED_TWO}

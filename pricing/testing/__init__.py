@@ -1,1 +1,1 @@
-"""What the author of a pricing policy runs: the conformance suite of policies. No product code imports it."""
+"""Conformance suite for pricing policies, for their authors. No product code imports it."""

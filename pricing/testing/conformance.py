@@ -1,4 +1,4 @@
-"""What every pricing policy must keep, as one function that needs no test framework.
+"""Conformance of a pricing policy, as one function that needs no test framework.
 
     from pricing.testing.conformance import check
 
@@ -23,7 +23,7 @@ from ledger.testing.conformance import Failure as Failure
 from ..notation import parse
 from .rules import MADE, RULES
 from .samples import labels_for, usages_for
-from .subject import Labels, Trial, Usage
+from .subject import Labels, Subject, Usage
 
 _EXAMPLES = 3
 
@@ -36,12 +36,12 @@ def check(
     labels: Iterable[Labels] | None = None,
     seed: int = 0,
 ) -> None:
-    """Try the policy that `factory` makes of `parameters` against all `RULES`. Raises ConformanceError.
+    """Check the policy that `factory` makes from `parameters` against all `RULES`. Raises ConformanceError.
 
-    Usages and labels are guessed from the parameters where none are given. The same arguments give the same trial.
-    Clocks and dice are changed for the whole process while they are tried (`drift`), and put back.
+    Usages and labels are guessed from the parameters if none are given. The same arguments give the same checks. Clocks
+    and the random generator are patched for the whole process during one rule (`purity`), and restored.
     """
-    trial = Trial(
+    subject = Subject(
         factory,
         deepcopy(dict(parameters)),
         tuple(usages_for(parameters, seed) if usages is None else usages),
@@ -50,15 +50,15 @@ def check(
     )
     failures: list[Failure] = []
     for name, rule in RULES.items():
-        failures += [Failure(name, found) for found in islice(rule(trial), _EXAMPLES)]
+        failures += [Failure(name, case) for case in islice(rule(subject), _EXAMPLES)]
         if failures and name == MADE:
-            break  # nothing else can be tried
+            break  # no other rule can be checked
     if failures:
         raise ConformanceError(failures)
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Check one installed policy: 0 if it conforms, 1 if it does not, 2 if it could not be tried."""
+    """Check one installed policy. Return 0 if it conforms, 1 if it does not, 2 if it could not be checked."""
     if len(arguments) != 1:
         sys.stderr.write("usage: python -m pricing.testing.conformance NAME:key=value,…\n")
         return 2

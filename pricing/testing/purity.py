@@ -1,8 +1,8 @@
-"""Other moments and other luck: where a pure function answers as ever, and one that reads a clock or a die does not.
+"""Purity: run a policy under patched clocks and random seeds. A pure policy gives the same result.
 
-Inside `elsewhere(…)` the functions of `time`, the class methods of `datetime` that ask for now, and the generator of
-`random` answer as they would at another moment. A name that a module took (`from time import time`) is replaced too, in
-the modules that are given. All of it is put back at the end. Other threads see the same for that while.
+Inside `patched_clocks(…)` the functions of `time`, the class methods of `datetime` that return the present time, and
+the generator of `random` behave as at another time. A name that a module imported (`from time import time`) is
+replaced, too, in the given modules. All of it is restored at the end. Other threads see the patches meanwhile.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 BILLION = 1_000_000_000
 
-MOMENTS = [(1_704_067_200 + step * (31 * 86_400 + 3_661)) * BILLION for step in range(24)]
+STARTS = [(1_704_067_200 + step * (31 * 86_400 + 3_661)) * BILLION for step in range(24)]
 """Nanoseconds UTC, from 2024 in steps of 31 days, 1 hour, 1 minute and 1 second: at all hours of the day, on all days
 of the week, in all months, and in two years."""
 
@@ -27,17 +27,17 @@ _CALENDAR = ("gmtime", "localtime", "ctime")
 
 
 @contextmanager
-def elsewhere(moment: int, modules: Iterable[ModuleType]) -> Iterator[None]:
-    """Let the clocks start from `moment` (nanoseconds UTC), the dice from a seed of its own.
+def patched_clocks(start: int, modules: Iterable[ModuleType]) -> Iterator[None]:
+    """Start all clocks at `start` (nanoseconds UTC), and seed the random generator with it.
 
-    Each reading is later than the one before by a step that depends on the moment, so that what measures its own
-    duration drifts as well.
+    Each reading is later than the one before by a step that depends on `start`, so that a policy which measures its own
+    duration gives different results as well.
     """
-    replacements = _replacements(_clock(moment))
-    luck = random.getstate()
+    replacements = _replacements(_clock(start))
+    state = random.getstate()
     with ExitStack() as stack:
-        stack.callback(random.setstate, luck)
-        random.seed(moment)
+        stack.callback(random.setstate, state)
+        random.seed(start)
         for module in {id(module): module for module in (time, datetime, *modules)}.values():
             for name, value in list(vars(module).items()):
                 if id(value) in replacements:
@@ -46,8 +46,8 @@ def elsewhere(moment: int, modules: Iterable[ModuleType]) -> Iterator[None]:
         yield
 
 
-def _clock(moment: int) -> Callable[[], int]:
-    now, step = moment, BILLION + moment // BILLION % 977 * 1_000_003
+def _clock(start: int) -> Callable[[], int]:
+    now, step = start, BILLION + start // BILLION % 977 * 1_000_003
 
     def read() -> int:
         nonlocal now
@@ -58,7 +58,7 @@ def _clock(moment: int) -> Callable[[], int]:
 
 
 def _replacements(read: Callable[[], int]) -> dict[int, Any]:
-    """What to put in the place of each function and class, by the identity of the original."""
+    """Return the replacement of each function and class, by the identity of the original."""
 
     def seconds(*_: object) -> float:
         return read() / BILLION
@@ -81,7 +81,7 @@ def _replacements(read: Callable[[], int]) -> dict[int, Any]:
 
 
 def _shifted(original: Any, seconds: Callable[[], float]) -> Any:  # noqa: ANN401 - a class made from a class
-    """A class that is `original` in all but its now; instances of the original count as its own."""
+    """Return a class like `original` with another present time; instances of the original count as its instances."""
 
     class Kind(type):
         def __instancecheck__(cls, instance: object) -> bool:

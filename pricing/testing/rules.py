@@ -1,4 +1,4 @@
-"""The rules that every pricing policy must keep, each a function that yields the cases in which it is broken."""
+"""Rules of conformance for pricing policies, each a function that yields the cases in which it is broken."""
 
 from __future__ import annotations
 
@@ -20,64 +20,64 @@ from ledger.plugins import Policy, Price, Scope
 from ledger.rating import PolicyFailed, derivable, marginal
 
 from .optional_methods import OFFERED
-from .purity import MOMENTS, elsewhere
-from .subject import QUESTIONS, Labels, Trial, Usage, answer_of, questions
+from .purity import STARTS, patched_clocks
+from .subject import QUESTIONS, Labels, Subject, Usage, answer_of, questions
 
 _EXACT = re.compile(r"-?[0-9]+(/[1-9][0-9]*)?")
 
 MADE = "is made"
-SAME = "same in, same out"
+SAME = "equal usage costs the same"
 PARTS = "parts cost the whole"
 SUMS = "charges sum to the total"
 
 
-def _made(trial: Trial) -> Iterator[str]:
+def _made(subject: Subject) -> Iterator[str]:
     try:
-        policy = trial.policy()
-        about = policy.version, policy.scope, policy.monotone
+        policy = subject.policy()
+        version, scope, monotone = policy.version, policy.scope, policy.monotone
     except Exception as error:  # noqa: BLE001 - foreign code
-        yield f"{trial.parameters} are refused: {type(error).__name__}: {error}"
+        yield f"{subject.parameters} are refused: {type(error).__name__}: {error}"
         return
-    if type(about[0]) is not int or about[0] < 1:
-        yield f"version is {about[0]!r}, not a whole number from 1"
-    if about[1] not in get_args(Scope):
-        yield f"scope is {about[1]!r}, not one of {', '.join(get_args(Scope))}"
-    if type(about[2]) is not bool:
-        yield f"monotone is {about[2]!r}, not true or false"
+    if type(version) is not int or version < 1:
+        yield f"version is {version!r}, not a whole number from 1"
+    if scope not in get_args(Scope):
+        yield f"scope is {scope!r}, not one of {', '.join(get_args(Scope))}"
+    if type(monotone) is not bool:
+        yield f"monotone is {monotone!r}, not true or false"
     if type(by_label := getattr(policy, "by_label", False)) is not bool:
         yield f"by_label is {by_label!r}, not true or false"
     for offered, needed in (("peak", "by_label"), ("dearest", "peak")):
         if hasattr(policy, offered) and not hasattr(policy, needed):
-            yield f"{offered} is offered without {needed}, so that nobody would ask for it"
+            yield f"{offered} is offered without {needed}, so that it is never used"
 
 
-def _answers(trial: Trial) -> Iterator[str]:
-    for usage, labels, answer in trial.answers():
+def _answers(subject: Subject) -> Iterator[str]:
+    for usage, labels, answer in subject.answers():
         if not isinstance(answer, Price):
             yield f"{usage} {labels} has no price but {answer}"
 
 
-def _whole(trial: Trial) -> Iterator[str]:
-    for usage, labels, answer in trial.answers():
+def _whole(subject: Subject) -> Iterator[str]:
+    for usage, labels, answer in subject.answers():
         if isinstance(answer, Price) and type(answer.credits) is not int:
             yield f"{usage} {labels} costs {answer.credits!r}, a {type(answer.credits).__name__}"
 
 
-def _negative(trial: Trial) -> Iterator[str]:
-    for usage, labels, price in trial.prices():
+def _negative(subject: Subject) -> Iterator[str]:
+    for usage, labels, price in subject.prices():
         if price.credits < 0:
             yield f"{usage} {labels} costs {price.credits}"
 
 
-def _same(trial: Trial) -> Iterator[str]:
-    modules = _modules(trial)
-    seasoned = trial.policy()
-    cases = [(usage, labels, method) for _, usage, labels in trial.some(SAME) for method in questions(seasoned)]
+def _same(subject: Subject) -> Iterator[str]:
+    modules = _modules(subject)
+    used = subject.policy()
+    cases = [(usage, labels, method) for _, usage, labels in subject.some(SAME) for method in questions(used)]
     first: list[object] = []
-    for moment in MOMENTS:
-        with elsewhere(moment, modules):
-            fresh = trial.policy()
-            answers = [answer_of(policy, *case) for case in cases for policy in (seasoned, fresh, seasoned)]
+    for start in STARTS:
+        with patched_clocks(start, modules):
+            fresh = subject.policy()
+            answers = [answer_of(policy, *case) for case in cases for policy in (used, fresh, used)]
         first = first or answers[::3]
         for at, answer in enumerate(answers):
             if answer != first[at // 3]:
@@ -85,13 +85,13 @@ def _same(trial: Trial) -> Iterator[str]:
                 yield f"{method} of {usage} {labels} has been {_short(first[at // 3])} and {_short(answer)}"
 
 
-def _modules(trial: Trial) -> list[ModuleType]:
-    """The modules of the policy's own package, which may have taken a clock by name."""
-    homes = {getattr(thing, "__module__", "").partition(".")[0] for thing in (trial.factory, type(trial.policy()))}
+def _modules(subject: Subject) -> list[ModuleType]:
+    """Return the modules of the policy's package, which may have imported a clock by name."""
+    packages = {getattr(made, "__module__", "").partition(".")[0] for made in (subject.factory, type(subject.policy()))}
     return [
         module
         for name, module in list(sys.modules.items())
-        if isinstance(module, ModuleType) and name.partition(".")[0] in homes
+        if isinstance(module, ModuleType) and name.partition(".")[0] in packages
     ]
 
 
@@ -99,27 +99,27 @@ def _short(answer: object) -> str:
     return f"{answer.credits} credits" if isinstance(answer, Price) else str(answer)
 
 
-def _untouched(trial: Trial) -> Iterator[str]:
-    given = deepcopy(trial.parameters)
-    policy = trial.factory(given)
-    if given != trial.parameters:
-        yield f"the parameters {trial.parameters} became {given}"
-    for labels, usage, method in product(trial.labels, trial.usages, questions(policy)):
+def _untouched(subject: Subject) -> Iterator[str]:
+    given = deepcopy(subject.parameters)
+    policy = subject.factory(given)
+    if given != subject.parameters:
+        yield f"the parameters {subject.parameters} became {given}"
+    for labels, usage, method in product(subject.labels, subject.usages, questions(policy)):
         measured, labelled = dict(usage), dict(labels)
         try:
             QUESTIONS[method](policy, measured, labelled)
-        except Exception:  # noqa: BLE001 - foreign code, and another rule's matter
+        except Exception:  # noqa: BLE001 - foreign code; another rule reports it
             continue
         if (measured, labelled) != (usage, labels):
-            yield f"{usage} {labels} became {measured} {labelled} when {method} was asked"
+            yield f"{usage} {labels} became {measured} {labelled} when {method} was called"
 
 
-def _monotone(trial: Trial) -> Iterator[str]:
-    if not trial.policy().monotone:
+def _monotone(subject: Subject) -> Iterator[str]:
+    if not subject.policy().monotone:
         return
-    for labels in trial.labels:
+    for labels in subject.labels:
         # Dearest first: each need only be compared with those after it.
-        prices = [(price.credits, usage) for usage, _, price in replace(trial, labels=[labels]).prices()]
+        prices = [(price.credits, usage) for usage, _, price in replace(subject, labels=[labels]).prices()]
         prices.sort(key=itemgetter(0), reverse=True)
         for at, (dearer, less) in enumerate(prices):
             for cheaper, more in prices[at + 1 :]:
@@ -127,23 +127,23 @@ def _monotone(trial: Trial) -> Iterator[str]:
                     yield f"{less} {labels} costs {dearer}, and {more} only {cheaper}"
 
 
-def _lines(trial: Trial) -> Iterator[str]:
-    for usage, labels, price in trial.prices():
-        said = f"{usage} {labels} costs {price.credits}"
+def _lines(subject: Subject) -> Iterator[str]:
+    for usage, labels, price in subject.prices():
+        case = f"{usage} {labels} costs {price.credits}"
         if wrong := [text for line in price.lines for text in (line.rate, line.credits) if not _is_exact(text)]:
-            yield f"{said}, with {wrong[0]!r} in a line, which is not a fraction as text"
+            yield f"{case}, with {wrong[0]!r} in a line, which is not a fraction as text"
             continue
-        if (come_to := sum((Fraction(line.credits) for line in price.lines), Fraction(0))) != price.credits:
-            yield f"{said}, and its lines come to {come_to}"
+        if (total := sum((Fraction(line.credits) for line in price.lines), Fraction(0))) != price.credits:
+            yield f"{case}, and its lines sum to {total}"
         for line in price.lines:
             if line.dimension is not None and line.units * Fraction(line.rate) != Fraction(line.credits):
-                yield f"{said}, with a line of {line.units} {line.dimension} at {line.rate} that says {line.credits}"
+                yield f"{case}, with a line of {line.units} {line.dimension} at {line.rate} for {line.credits}"
 
 
-def _alone(trial: Trial) -> Iterator[str]:
-    policy = trial.policy()
+def _alone(subject: Subject) -> Iterator[str]:
+    policy = subject.policy()
     if derivable(policy):
-        for usage, labels, price in trial.prices():
+        for usage, labels, price in subject.prices():
             if (answer := policy.credits_of(usage, labels)) != price.credits:
                 yield f"{usage} {labels} costs {price.credits}, and {answer} without its lines"
 
@@ -152,13 +152,13 @@ def _is_exact(text: object) -> bool:
     return isinstance(text, str) and _EXACT.fullmatch(text) is not None
 
 
-def _parts(trial: Trial) -> Iterator[str]:
-    for random, usage, labels in trial.some(PARTS):
-        before = random.choice([None, random.choice(trial.usages)])
+def _parts(subject: Subject) -> Iterator[str]:
+    for random, usage, labels in subject.some(PARTS):
+        before = random.choice([None, random.choice(subject.usages)])
         parts = _parted(usage, random)
         try:
-            whole = marginal(trial.policy(), before, usage, labels)[0]
-            charges = list(_charges(trial.policy(), before, [(part, labels) for part in parts]))
+            whole = marginal(subject.policy(), before, usage, labels)[0]
+            charges = list(_charges(subject.policy(), before, [(part, labels) for part in parts]))
         except PolicyFailed:
             continue
         if sum(charges) != whole:
@@ -171,22 +171,22 @@ def _parted(usage: Usage, random: Random) -> list[dict[str, int]]:
     return [{dimension: units[at] for dimension, units in parts.items()} for at in range(len(weights))]
 
 
-def _sums(trial: Trial) -> Iterator[str]:
-    for random, first, labels in trial.some(SUMS):
-        policy = trial.policy()
-        usages = [first, *random.choices(trial.usages, k=4)]
-        # A period's charges come with labels of their own, so its total cannot depend on them.
-        each = random.choices(trial.labels, k=5) if policy.scope == "period" else [labels] * 5
+def _sums(subject: Subject) -> Iterator[str]:
+    for random, first, labels in subject.some(SUMS):
+        policy = subject.policy()
+        usages = [first, *random.choices(subject.usages, k=4)]
+        # The charges of a period have different labels, so its total cannot depend on them.
+        labels_of = random.choices(subject.labels, k=5) if policy.scope == "period" else [labels] * 5
         total: Usage = {}
         for usage in usages:
             total = add_usage(total, usage)
         try:
-            whole = marginal(trial.policy(), None, total, labels)[0]
-            charges = list(_charges(policy, None, list(zip(usages, each, strict=True))))
+            whole = marginal(subject.policy(), None, total, labels)[0]
+            charges = list(_charges(policy, None, list(zip(usages, labels_of, strict=True))))
         except PolicyFailed:
             continue
         if sum(charges) != whole:
-            yield f"{total} costs {whole}, and in the charges {usages} with labels {each} {charges}"
+            yield f"{total} costs {whole}, and in the charges {usages} with labels {labels_of} {charges}"
 
 
 def _charges(policy: Policy, before: Usage | None, parts: Sequence[tuple[Usage, Labels]]) -> Iterator[int]:
@@ -195,12 +195,12 @@ def _charges(policy: Policy, before: Usage | None, parts: Sequence[tuple[Usage, 
         before = add_usage(before or {}, usage)
 
 
-def _again(trial: Trial) -> Iterator[str]:
-    policy = trial.policy()
+def _round_trip(subject: Subject) -> Iterator[str]:
+    policy = subject.policy()
     stated = policy.parameters
     try:
         stored = json.loads(json.dumps(stated, allow_nan=False))
-        again = trial.factory(deepcopy(stored))
+        again = subject.factory(deepcopy(stored))
     except Exception as error:  # noqa: BLE001 - foreign code
         yield f"{stated} cannot be stored and read again: {type(error).__name__}: {error}"
         return
@@ -210,7 +210,7 @@ def _again(trial: Trial) -> Iterator[str]:
         yield f"{stated} make a policy whose parameters are {again.parameters}"
     if (again.version, again.scope, again.monotone) != (policy.version, policy.scope, policy.monotone):
         yield f"{stated} make a policy of another version, scope or monotony"
-    for usage, labels, method in product(trial.usages, trial.labels, questions(policy)):
+    for usage, labels, method in product(subject.usages, subject.labels, questions(policy)):
         answer, other = (answer_of(one, usage, labels, method) for one in (policy, again))
         if answer != other:
             yield f"{stated} make a policy whose {method} of {usage} {labels} is {_short(other)}, not {_short(answer)}"
@@ -225,19 +225,19 @@ def _has_float(value: object) -> bool:
     return isinstance(value, float)
 
 
-RULES: Mapping[str, Callable[[Trial], Iterator[str]]] = {
+RULES: Mapping[str, Callable[[Subject], Iterator[str]]] = {
     MADE: _made,
     "answers with a price": _answers,
     "whole numbers": _whole,
     "never negative": _negative,
     SAME: _same,
-    "leaves its arguments alone": _untouched,
+    "does not change its arguments": _untouched,
     "monotone": _monotone,
     "lines sum to the price": _lines,
     "the same without its lines": _alone,
     PARTS: _parts,
     SUMS: _sums,
-    "parameters make it again": _again,
+    "parameters round-trip": _round_trip,
     **OFFERED,
 }
-"""Each rule by its name: a function that yields what it finds."""
+"""The rules by name: each a function that yields the cases in which it is broken."""

@@ -1,7 +1,7 @@
-"""Usages and labels to try a policy on, guessed from its parameters, and the same ones for the same seed.
+"""Samples of usage and labels for a policy, guessed from its parameters; the same seed gives the same samples.
 
-Words in the parameters may be dimensions or models, and numbers may be bounds or sizes: so each word is tried as both,
-and each number with its two neighbours, where a price is most likely to step.
+Words in the parameters may be dimensions or models, and numbers may be bounds or sizes: so each word is used as both,
+and each number with its two neighbours, where a price is limit likely to step.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _MAX_WORDS, _MAX_NUMBERS, _STEPS = 6, 16, 30
 
 
 def usages_for(parameters: Mapping[str, object], seed: int = 0) -> list[dict[str, int]]:
-    """The empty usage; each dimension alone, at all sizes; and a long walk over several dimensions that only grows."""
+    """Return the empty usage, each dimension alone in all sizes, and a growing sequence over several dimensions."""
     random = Random(f"usages {seed}")
     dimensions = sorted({*_some(set(_words(parameters)), _MAX_WORDS, random), *_DIMENSIONS})
     bounds = {near for number in _numbers(parameters) for near in (number - 1, number, number + 1)}
@@ -34,14 +34,14 @@ def usages_for(parameters: Mapping[str, object], seed: int = 0) -> list[dict[str
 
 
 def labels_for(parameters: Mapping[str, object], seed: int = 0) -> list[dict[str, str]]:
-    """No labels, a model that nobody knows, and the parameters' words as models."""
+    """Return no labels, an unknown model, and the parameters' words as models."""
     words = _some(set(_words(parameters)), _MAX_WORDS, Random(f"labels {seed}"))
     return [{}, {"model": "a model of no name"}, *({"model": word} for word in words)]
 
 
-def _some(choices: set[str] | set[int], most: int, random: Random) -> list[Any]:
+def _some(choices: set[str] | set[int], limit: int, random: Random) -> list[Any]:
     ordered: list[Any] = sorted(choices)
-    return ordered if len(ordered) <= most else sorted(random.sample(ordered, most))
+    return ordered if len(ordered) <= limit else sorted(random.sample(ordered, limit))
 
 
 def _words(value: object) -> Iterator[str]:

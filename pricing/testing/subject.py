@@ -1,4 +1,4 @@
-"""One policy and what it is tried on: the ground that the rules of conformance stand on."""
+"""The subject of a conformance run: a policy, and the usages and labels that it is checked on."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _SAMPLE = 40
 
 
 @dataclass(frozen=True)
-class Trial:
-    """A policy's factory and parameters, and what to try it on."""
+class Subject:
+    """A policy's factory and parameters, and the usages and labels to check it on."""
 
     factory: PolicyFactory
     parameters: dict[str, Any]
@@ -28,32 +28,32 @@ class Trial:
     seed: int
 
     def policy(self) -> Policy:
-        """The policy, made anew."""
+        """Return a new instance of the policy."""
         return self.factory(deepcopy(self.parameters))
 
     def answers(self) -> Iterator[tuple[Usage, Labels, object]]:
-        """Each case with what the policy answers: a price, as it should be, or anything else."""
+        """Yield each case with the policy's answer: a price, or anything else that it returned or raised."""
         policy = self.policy()
         for labels in self.labels:
             for usage in self.usages:
                 yield usage, labels, answer_of(policy, usage, labels)
 
     def prices(self) -> Iterator[tuple[Usage, Labels, Price]]:
-        """Each case with its price, where there is one and it is whole: other rules name those that are not."""
+        """Yield each case with its price, if it is one with whole credits; other rules report the others."""
         for usage, labels, answer in self.answers():
             if isinstance(answer, Price) and type(answer.credits) is int:
                 yield usage, labels, answer
 
     def some(self, rule: str) -> Iterator[tuple[Random, Usage, Labels]]:
-        """A sample of cases, with a die of its own for the rule."""
+        """Yield a sample of cases, with the rule's own random generator."""
         random = Random(f"{rule} {self.seed}")
         for _ in range(_SAMPLE if self.usages and self.labels else 0):
             yield random, random.choice(self.usages), random.choice(self.labels)
 
 
 def answer_of(policy: Policy, usage: Usage, labels: Labels, method: str = "total") -> object:
-    """What the policy answers, be it to one of the other `QUESTIONS`, or the text of what it raises."""
-    return attempt(lambda *given: QUESTIONS[method](policy, *given), usage, labels)
+    """Return the answer of one of the `QUESTIONS`, or the text of the error that it raised."""
+    return attempt(lambda *arguments: QUESTIONS[method](policy, *arguments), usage, labels)
 
 
 QUESTIONS: Mapping[str, Callable[[Any, Usage, Labels], object]] = {
@@ -63,17 +63,17 @@ QUESTIONS: Mapping[str, Callable[[Any, Usage, Labels], object]] = {
     "peak": lambda policy, usage, labels: policy.peak(usage, usage, labels),
     "dearest": lambda policy, usage, labels: policy.dearest(usage, usage, add_usage(usage, {"calls": 9}), labels),
 }
-"""What a policy may be asked about a usage and labels, by the name of the method."""
+"""Calls of a policy's methods with a usage and labels, by the name of the method."""
 
 
 def questions(policy: Policy) -> list[str]:
-    """The names of those `QUESTIONS` that the policy can be asked."""
+    """Return the names of the `QUESTIONS` whose methods the policy offers."""
     return [method for method in QUESTIONS if hasattr(policy, method)]
 
 
-def attempt(ask: Callable[..., object], *given: Mapping[str, object]) -> object:
-    """The answer to copies of what is given, or the text of what is raised."""
+def attempt(method: Callable[..., object], *arguments: Mapping[str, object]) -> object:
+    """Call a method with copies of the arguments. Return its result, or the text of the error that it raised."""
     try:
-        return ask(*map(dict, given))
+        return method(*map(dict, arguments))
     except Exception as error:  # noqa: BLE001 - foreign code: whatever it raises is its answer
         return f"{type(error).__name__}: {error}"

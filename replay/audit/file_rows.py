@@ -14,11 +14,8 @@ from ledger.errors import Damaged, NotALog
 from ledger.folding import SNAPSHOT_VERSION
 from ledger.log import COLUMNS, TEXT, IndexPart, Snapshot
 from ledger.stores.schema import SCHEMA
-from ledger.stores.sqlite import (
-    SQLiteStore,
-    remove_side_files,
-)
-from ledger.stores.sqlite_rows import LOCK_SECONDS, index_digest, reading_uri
+from ledger.stores.sqlite import SQLiteStore
+from ledger.stores.sqlite_rows import LOCK_SECONDS, index_digest, reading_uri, remove_side_files
 from ledger.stores.wal_mark import MISSING, misses_write_ahead_file
 
 from .rows import BROKEN, Row, Unreadable

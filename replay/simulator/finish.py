@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from chains.outbox import Outbox
-from chains.watcher import Untaken, Watcher
+from chains.watcher import RejectedFact, Watcher
 from ledger.errors import SettlementStopped
 
 from .laws import require
@@ -20,7 +20,7 @@ def finish(market: Market, watcher: Watcher, outbox: Outbox) -> set[str]:
 
     Raises Violated where this does not end, or where a fact is rejected for no good reason.
     """
-    rejected: Sequence[Untaken] = ()
+    rejected: Sequence[RejectedFact] = ()
     for _ in range(_MAX_ROUNDS):
         market.pass_time()
         rejected = watcher.sync()

@@ -259,10 +259,6 @@ class AskedChain:
         """A batch's leaf file."""
         return self._ask("published", lambda: self._chain.published(number))
 
-    def access(self, subscriber: str, plan: str) -> bool:
-        """Whether a subscriber has a plan."""
-        return self._ask("access", lambda: self._chain.access(subscriber, plan))
-
     def due(self, receiver: str, asset: str) -> int:
         """What is owed to a receiver."""
         return self._ask("due", lambda: self._chain.due(receiver, asset))

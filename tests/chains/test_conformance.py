@@ -138,7 +138,6 @@ def test_what_a_harness_lacks_is_reported_as_not_tried() -> None:
         "the last root after a request serves": "the harness has no `request_exit`",
         "what a leaver took is spent": "the harness has no `request_exit`",
         "who asked to leave buys no more": "the harness has no `request_exit`",
-        "access follows purchases": "the harness has no `request_exit`",
         "a pause makes progress": "blocks do not come by themselves (`pauses` is 0)",
         "the leaf file is published": "the chain leads to no leaf files (`publishes`)",
         "chains of other names are others": "the harness has no `namesake`",
@@ -163,13 +162,13 @@ def test_what_a_harness_lacks_is_reported_as_not_tried() -> None:
 
 def test_a_rule_that_is_broken_before_the_harness_lacks_something_is_broken() -> None:
     class Open(MockChain):
-        def access(self, subscriber: str, plan: str) -> bool:
-            return True
+        def due(self, receiver: str, asset: str) -> int:
+            return 0
 
     harness = MockHarness(Open)
-    harness.request_exit = Harness.request_exit.__get__(harness)  # type: ignore[method-assign]
-    with pytest.raises(ConformanceError, match="access before any purchase"):
-        check(harness, "access follows purchases")
+    harness.claim = Harness.claim.__get__(harness)  # type: ignore[method-assign]
+    with pytest.raises(ConformanceError, match="what is due in two assets"):
+        check(harness, "each asset has its own dues")
 
 
 def test_a_chain_that_lacks_a_method_is_not_excused_as_a_harness_that_does() -> None:

@@ -152,14 +152,6 @@ def test_an_exit_that_is_requested_again_after_a_reorganisation_has_the_same_id(
     assert chain.request_exit("alice", "gold").id == first.id
 
 
-def test_access_begins_with_the_purchase_and_ends_with_the_request_to_leave(chain):
-    seen = [chain.access("alice", "gold")]
-    chain.purchase("alice", "gold", "usd", {"bob": 1})
-    seen.append(chain.access("alice", "gold"))
-    chain.request_exit("alice", "gold")
-    assert [*seen, chain.access("alice", "gold")] == [False, True, False]
-
-
 # -- batches and dues
 
 

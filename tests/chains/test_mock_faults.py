@@ -176,7 +176,7 @@ def test_nothing_is_made_up_about_a_transaction_that_was_reverted(chain):
 
 
 @pytest.mark.parametrize(
-    "call", ["facts", "final_block", "simulate", "prepare", "send", "find", "confirm", "published", "access", "due"]
+    "call", ["facts", "final_block", "simulate", "prepare", "send", "find", "confirm", "published", "due"]
 )
 def test_a_node_that_is_down_answers_no_call_for_so_many_of_them(chain, attempt, call):
     arguments = {
@@ -186,7 +186,6 @@ def test_a_node_that_is_down_answers_no_call_for_so_many_of_them(chain, attempt,
         "find": (1,),
         "confirm": (attempt,),
         "published": (1,),
-        "access": ("alice", "gold"),
         "due": ("bob", "usd"),
     }
     chain.script(NodeDown(2))

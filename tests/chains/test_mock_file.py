@@ -10,7 +10,7 @@ from mock_batches import batch
 
 from chains.mock import Delay, Drop, MockChain, NodeDown, Reverted, SettleThenTimeOut, TimeOut
 from chains.mock.contract import InvariantBroken
-from chains.mock.node import Node
+from chains.mock.node import MockNode
 from chains.mock.storage import Storage
 from ledger.errors import BadData, ChainUnavailable, SendUnknown
 
@@ -70,7 +70,8 @@ def test_a_file_and_memory_tell_the_same(where):
 
 
 def test_faults_fees_and_the_pool_survive_reopening(where):
-    with MockChain(where, base_fee=3, automine=False, script=[Delay(1), TimeOut()]) as chain:
+    with MockChain(where, automine=False, script=[Delay(1), TimeOut()]) as chain:
+        chain.base_fee = 3
         buy(chain)
         chain.send(chain.prepare(batch(chain), []))
     with MockChain(where) as chain:
@@ -198,13 +199,13 @@ def test_a_change_that_cannot_be_written_is_undone_here_and_in_the_file(where, m
         assert buy(chain).block == 2
 
 
-@pytest.mark.parametrize("moment", ["Storage.save", "Node.mine"])
+@pytest.mark.parametrize("moment", ["Storage.save", "MockNode.mine"])
 def test_a_process_that_dies_in_the_middle_of_a_change_leaves_the_chain_as_before(where, moment):
     program = f"""
 import os, sys
 from pathlib import Path
 from chains.mock import MockChain
-from chains.mock.node import Node
+from chains.mock.node import MockNode
 from chains.mock.storage import Storage
 from chains.mock.storage import Storage
 chain = MockChain(Path(sys.argv[1]))
@@ -237,7 +238,7 @@ def test_reopening_folds_the_stored_blocks_only(where, monkeypatch):
         other.escrow("usd")
         folded = []
         monkeypatch.setattr(
-            Node, "add", lambda self, block, real=Node.add: (folded.append(block.number), real(self, block))
+            MockNode, "add", lambda self, block, real=MockNode.add: (folded.append(block.number), real(self, block))
         )
         buy(chain)
         other.escrow("usd")

@@ -9,7 +9,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from chains import leaf_file
 from chains.leaves import TEXT_LEAF
 from chains.mock import MockChain, Reverted
-from chains.mock.contract import State, apply
+from chains.mock.contract import apply
+from chains.mock.state import State
 from chains.proofs import prove
 from ledger.events import Leaf, Payout
 from ledger.settlement.messages import Batch, ExitPaid, PurchaseMade

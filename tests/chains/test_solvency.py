@@ -6,8 +6,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from settlement_honest import HonestSteps
 from settlement_till import the_last_customer_leaves, what_does_not_fit_is_in_the_next_batch
 
-from chains.mock import MockChain
-from chains.mock.chain import Reverted
+from chains.mock import MockChain, Reverted
 from ledger.plugins import chain_plugin
 
 BEGIN = 1_700_000_000_000_000

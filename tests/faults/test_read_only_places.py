@@ -58,9 +58,9 @@ def holds_nothing_of_it(ledger: Ledger) -> bool:
 
 def test_an_append_by_a_reader_was_not_written_and_the_reader_goes_on(log):
     with Ledger.open(log, read_only=True) as ledger:
-        with pytest.raises(NotWritten, match="only to be read") as caught:
+        with pytest.raises(NotWritten, match="opened read-only") as caught:
             ledger.execute(CHARGE)
-        assert (caught.value.code, caught.value.hint) == ("io", "open it to be written, too")
+        assert (caught.value.code, caught.value.hint) == ("io", "open it without `read_only`")
         assert holds_nothing_of_it(ledger)
 
 

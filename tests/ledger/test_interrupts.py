@@ -32,7 +32,7 @@ ASK = Request(subscriber="ann", plan="pro", estimate={"calls": 3})
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever waits looks for a leader often, so that thousands of cases take seconds."""
-    monkeypatch.setattr(groups_module, "PATIENCE", timedelta(milliseconds=2))
+    monkeypatch.setattr(groups_module, "WAKE_INTERVAL", timedelta(milliseconds=2))
 
 
 class Waiting(threading.Thread):

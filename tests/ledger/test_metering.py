@@ -182,7 +182,7 @@ def test_a_charge_that_is_refused_raises_and_releases_the_request(ledger: Ledger
         await soon(request.charge({"calls": 1}, labels={"model": "a"}, final=False))
         await soon(request.charge({"calls": 1}, labels={"model": "b"}))
 
-    with pytest.raises(PaymentRequired, match="labels of a request are fixed"):
+    with pytest.raises(PaymentRequired, match="labels of a request cannot change"):
         use(ledger, body, estimate={"calls": 5})
     assert isinstance(last(ledger, 1)[0], Released)
     assert ledger.requests() == []

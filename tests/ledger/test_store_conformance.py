@@ -362,7 +362,7 @@ def test_a_fault_that_does_not_show_in_one_handle_needs_two() -> None:
 def test_three_cases_of_each_broken_rule_are_shown() -> None:
     with pytest.raises(ConformanceError) as caught:
         check(ReadsOneTooMany)
-    found = [failure.found for failure in caught.value.failures if failure.rule == "read begins after any sequence"]
+    found = [failure.detail for failure in caught.value.failures if failure.rule == "read begins after any sequence"]
     assert len(found) == 3
     assert found[0].startswith("read(3) is [")
 

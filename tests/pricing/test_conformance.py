@@ -28,7 +28,7 @@ from pricing.notation import notation
 from pricing.plugin import register_policies
 from pricing.testing.conformance import ConformanceError, check, main
 from pricing.testing.optional_methods import BY_LABEL, DEAREST, OFFERED, PEAK, READS
-from pricing.testing.purity import MOMENTS, elsewhere
+from pricing.testing.purity import STARTS, patched_clocks
 from pricing.testing.rules import MADE, PARTS, RULES, SAME, SUMS
 
 SAMPLES = {
@@ -557,7 +557,7 @@ def test_clocks_and_dice_are_put_back_even_when_something_is_raised() -> None:
         return [time.time, time.strftime, datetime.datetime, datetime.date, now, moment, date, random.getstate()]
 
     before = seen()
-    with suppress(KeyError), elsewhere(MOMENTS[3], [sys.modules[__name__]]):
+    with suppress(KeyError), patched_clocks(STARTS[3], [sys.modules[__name__]]):
         during = seen()
         raise KeyError
     assert all(one is not other for one, other in zip(during, before, strict=True))
@@ -571,7 +571,7 @@ def test_clocks_and_dice_are_put_back_even_when_something_is_raised() -> None:
         (["package:dimension=calls,size=10,credits=1"], 0, "package conforms\n"),
         (["package:dimension=calls"], 1, "is made: {'dimension': 'calls'} are refused: ValueError: package: size"),
         (["no_such_policy"], 2, "there is no pricing policy 'no_such_policy'"),
-        (["package:"], 2, "no policy can be read"),
+        (["package:"], 2, "'package:' is not a policy"),
         ([], 2, "usage: "),
     ],
 )

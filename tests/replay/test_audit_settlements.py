@@ -813,7 +813,7 @@ def test_movements_that_come_to_something_else_are_found(place, log, monkeypatch
 
     def astray(asset: str, payouts: Any, origin: str, goal: str) -> Any:
         for leg in honest(asset, payouts, origin, goal):
-            yield leg._replace(amount=leg.amount + 1) if leg.place == place else leg
+            yield leg._replace(amount=leg.amount + 1) if leg.state == place else leg
 
     honest = movements._pay
     monkeypatch.setattr(movements, "_pay", astray)

@@ -45,7 +45,7 @@ class Bad(MockChain):
     def pay(self, raw: str) -> None:
         """Pay what a transaction pays, whether it was mined or not."""
         call = transactions.read(raw).call
-        for payout in call.payouts if isinstance(call, transactions.Commit) else ():
+        for payout in call.payouts if isinstance(call, transactions.CommitCall) else ():
             self.extra[payout.receiver] = self.extra.get(payout.receiver, 0) + payout.amount
 
 
@@ -130,7 +130,7 @@ class ForgetsRefunds(Bad):
     def send(self, attempt: Attempt) -> None:
         super().send(attempt)
         call = transactions.read(attempt.raw).call
-        for payout in call.payouts if isinstance(call, transactions.Commit) else ():
+        for payout in call.payouts if isinstance(call, transactions.CommitCall) else ():
             self.extra[payout.receiver] = self.extra.get(payout.receiver, 0) - min(payout.amount, 0)
 
 

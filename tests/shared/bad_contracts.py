@@ -249,7 +249,7 @@ class LetsGo(Tells):
         return self.invented[-1]
 
     def serves(self, leaf: Leaf, proof: Any) -> bool:
-        return any(verify(each.seal.root, leaf, proof) for each in self._node.state.batches.values())
+        return any(verify(each.commitment.root, leaf, proof) for each in self._node.state.batches.values())
 
 
 class LetsAnyoneGo(LetsGo):
@@ -274,7 +274,9 @@ class TakesOlderRoots(TakesAnyLeaf):
 
     def serves(self, leaf: Leaf, proof: Any) -> bool:
         asked = self._node.state.leaving[leaf.subscriber, leaf.plan]
-        roots = [each.seal.root for each in self._node.state.batches.values() if each.committed.order > asked.order]
+        roots = [
+            each.commitment.root for each in self._node.state.batches.values() if each.committed.order > asked.order
+        ]
         return any(verify(root, leaf, proof) for root in roots)
 
 

@@ -157,13 +157,6 @@ class WaitsTooShort(Bad):
 # -- what it is asked --------------------------------------------------------------------------------------------------
 
 
-class GivesAccessForEver(Bad):
-    breaks: ClassVar = {"access follows purchases": "access of a subscriber who has asked to leave: True, not False"}
-
-    def access(self, subscriber: str, plan: str) -> bool:
-        return (subscriber, plan) in self._node.state.buyers
-
-
 class DoesNotPause(Bad):
     breaks: ClassVar = {"a pause makes progress": "after 3 pauses a purchase is not final"}
 

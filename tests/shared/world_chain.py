@@ -148,9 +148,6 @@ class WorldChain:
     def holdings(self, asset: str) -> int:
         return self.world.has(self.contract, addresses.token(asset))
 
-    def access(self, subscriber: str, plan: str) -> bool:
-        return self.world.read("hasAccess", subscriber, int(plan, 16))
-
     def pause(self) -> None:
         self.world.wait(HOUR)
 

@@ -16,8 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from chains import Outbox, Watcher, leaf_file, prove
 from chains.leaves import TEXT_LEAF
-from chains.mock import MockChain
-from chains.mock.chain import Reverted
+from chains.mock import MockChain, Reverted
 from chains.mock.faults import (
     Delay,
     Drop,
@@ -365,7 +364,7 @@ class Machine(RuleBasedStateMachine):
         exits = {(each.subscriber, each.plan, each.asset): each for each in state.facts if isinstance(each, ExitPaid)}
         for asset in ("USD", "EUR"):
             executed = [each for each in state.batches.values() if (each.asset, each.stage) == (asset, "executed")]
-            data = self.chain._shared.published(executed[-1].seal.data_hash) if executed else None
+            data = self.chain._shared.published(executed[-1].commitment.data_hash) if executed else None
             leaves = leaf_file.decode(data).leaves if data else ()
             net = {(leaf.subscriber, leaf.plan, asset): max(leaf.charged - leaf.credited, 0) for leaf in leaves}
             unspent = owed = overtaken = 0

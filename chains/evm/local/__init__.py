@@ -4,7 +4,7 @@
 
     with local_chain() as chain:                  # anvil where it is installed, else eth-tester in this process
         node = Node(chain.url)
-        operator = chain.accounts[0].key          # a public key: everybody knows it
+        operator = chain.accounts[0].key          # a published key: never use it elsewhere
         chain.mine(3)
 
 Both kinds are asked over HTTP, as any node is, and answer alike. What eth-tester (pure Python, from PyPI) cannot do:
@@ -21,7 +21,7 @@ __all__ = ["CHAIN_ID", "DEV_ACCOUNTS", "DevAccount", "LocalChain", "local_chain"
 
 
 def local_chain(kind: Literal["anvil", "eth-tester"] | None = None, **options: Any) -> LocalChain:  # noqa: ANN401
-    """A new chain of that kind, or of the best that is installed; `options` are those of its class.
+    """Return a new chain of that kind, or of the best that is installed; `options` are those of its class.
 
     Raises ChainUnavailable where anvil was asked for and is not installed, MissingExtra where eth-tester is not.
     """

@@ -18,13 +18,15 @@ from .chain import CHAIN_ID, MNEMONIC, LocalChain
 
 INSTALL = "npm install --ignore-scripts @foundry-rs/anvil-linux-amd64@1.7.1 (or the package of your platform)"
 
+HARDFORK = "osaka"
+
 # The shell waits for the end of its input, which comes when we close it or die, in whatever way, and ends anvil. The
 # signal that Linux can send at a parent's death comes already when the thread dies that started the process.
 _GUARD = '"$@" </dev/null & anvil=$!; echo "$anvil"; exec >/dev/null 2>&1; read -r _; kill "$anvil"; wait'
 
 
 def find_anvil() -> Path | None:
-    """The program: TOLLBOOK_ANVIL, or on PATH, or in node_modules (of the current folder, or beside this file).
+    """Return the program: TOLLBOOK_ANVIL, or on PATH, or in node_modules (of the current folder, or beside this file).
 
     None where there is none, and on systems without a POSIX shell. Raises BadData where TOLLBOOK_ANVIL names none.
     """
@@ -46,9 +48,10 @@ def find_anvil() -> Path | None:
 class Anvil(LocalChain):
     """One anvil process at a port of this machine, which ends when this object is closed or this process dies.
 
-    `block_time` mines every so many seconds in place of at once, `automine=False` only when told to. `base_fee` (wei)
-    is the first block's. `state` is a file that is loaded if it is there and written on close; `timestamp` the first
-    block's; `port` 0 is a free one. Raises ChainUnavailable where anvil is missing or does not start.
+    `block_time` mines every so many seconds, `automine=False` only on request; otherwise each transaction is mined when
+    it comes. `base_fee` (wei) is the first block's. `state` is a file that is loaded if it exists and written on close;
+    `timestamp` the first block's; `port` 0 is a free one. Raises ChainUnavailable where anvil is missing or does not
+    start.
 
     Where it differs from nodes at large: it answers before it mines (see `mined`); a re-organisation puts nothing back
     into the pool; a transaction whose fee is below the base fee of a block that is mined is thrown out of the pool.
@@ -60,7 +63,6 @@ class Anvil(LocalChain):
         self,
         *,
         chain_id: int = CHAIN_ID,
-        hardfork: str = "osaka",
         automine: bool = True,
         block_time: int | None = None,
         base_fee: int | None = None,
@@ -74,7 +76,7 @@ class Anvil(LocalChain):
         options: dict[str, object] = {
             "--port": port,
             "--chain-id": chain_id,
-            "--hardfork": hardfork,
+            "--hardfork": HARDFORK,
             "--mnemonic": MNEMONIC,
             "--slots-in-an-epoch": slots,
             "--block-time": block_time,
@@ -134,28 +136,12 @@ class Anvil(LocalChain):
     # -- what only anvil can -------------------------------------------------------------------------------------------
 
     def set_automine(self, on: bool) -> None:
-        """Whether transactions are mined at once, or wait in the pool for `mine`."""
+        """Mine transactions as they come, or let them wait in the pool for `mine`."""
         self.ask("evm_setAutomine", on)
-
-    def set_base_fee(self, wei: int) -> None:
-        """The next block's base fee."""
-        self.ask("anvil_setNextBlockBaseFeePerGas", hex(wei))
-
-    def set_balance(self, address: str, wei: int) -> None:
-        """Give an address so much of the native coin."""
-        self.ask("anvil_setBalance", address, hex(wei))
-
-    def set_nonce(self, address: str, nonce: int) -> None:
-        """The nonce that an address's next transaction has."""
-        self.ask("anvil_setNonce", address, hex(nonce))
 
     def drop(self, transaction: str) -> bool:
         """Forget a transaction of the pool, by its hash; False where it was not there."""
         return self.ask("anvil_dropTransaction", transaction) is not None
-
-    def impersonate(self, address: str) -> None:
-        """Take unsigned transactions of that address (`eth_sendTransaction`) from now on."""
-        self.ask("anvil_impersonateAccount", address)
 
 
 def _drain(lines: Iterable[str]) -> None:

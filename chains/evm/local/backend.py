@@ -33,11 +33,11 @@ _REFUSALS = (
     ("exceeds gas limit", "exceeds block gas limit"),
     ("[Ii]nsufficient gas|intrinsic|gas cannot be negative", "intrinsic gas too low"),
 )
-"""What py-evm says of a transaction that it does not take, and how nodes put it."""
+"""By py-evm's words for a transaction that it rejects, those of nodes."""
 
 
 class RpcError(Exception):
-    """What a JSON-RPC answer says in place of a result."""
+    """The error of a JSON-RPC answer."""
 
     def __init__(self, code: int, message: str, data: str | None = None) -> None:
         super().__init__(message)
@@ -45,7 +45,7 @@ class RpcError(Exception):
 
 
 def reverted(data: bytes) -> RpcError:
-    """The error of a call that the contract reverted with these bytes."""
+    """Return the error of a call that the contract reverted with these bytes."""
     why = ""
     if data[:4] == _ERROR:
         try:
@@ -79,7 +79,7 @@ class Backend(pyevm.PyEVMBackend):  # type: ignore[misc]  # eth-tester has no ty
         return bytes(done.output)
 
     def estimate_gas(self, transaction: dict[str, Any], block_number: int | str = "latest") -> int:
-        """The gas that a transaction needs, with some to spare."""
+        """Return the gas that a transaction needs, with some to spare."""
         unpaid = self._unpaid({**transaction, "gas": 21_000}, block_number)
         try:
             header = pyevm._get_block_by_number(self.chain, block_number).header
@@ -113,12 +113,12 @@ class Backend(pyevm.PyEVMBackend):  # type: ignore[misc]  # eth-tester has no ty
         return bytes(transaction.hash)
 
     def get_transaction_by_hash(self, transaction_hash: bytes) -> Any:  # noqa: ANN401 - eth-tester's own shape
-        """A mined transaction, by the chain's index."""
+        """Return a mined transaction, by the chain's index."""
         block, transaction, index = self._mined(transaction_hash)
         return pyevm.serialize_transaction(block, transaction, index, is_pending=False)
 
     def get_transaction_receipt(self, transaction_hash: bytes) -> Any:  # noqa: ANN401
-        """A mined transaction's receipt, by the chain's index."""
+        """Return a mined transaction's receipt, by the chain's index."""
         block, transaction, index = self._mined(transaction_hash)
         receipts = block.get_receipts(self.chain.chaindb)
         return pyevm.serialize_transaction_receipt(block, receipts, transaction, index, False, self.chain.get_vm())
@@ -138,7 +138,7 @@ class Backend(pyevm.PyEVMBackend):  # type: ignore[misc]  # eth-tester has no ty
     # -- time and the past ---------------------------------------------------------------------------------------------
 
     def set_next_time(self, timestamp: int) -> None:
-        """The block in the making gets this timestamp."""
+        """Set the timestamp of the next block, in seconds."""
         parent = pyevm._get_block_by_number(self.chain, "latest").header
         if timestamp <= parent.timestamp:
             raise RpcError(-32602, f"Timestamp error: {timestamp} is not later than the previous block's timestamp")
@@ -155,7 +155,7 @@ class Backend(pyevm.PyEVMBackend):  # type: ignore[misc]  # eth-tester has no ty
 
 
 def refusal(error: ValidationError) -> RpcError:
-    """How a node would say that it does not take a transaction."""
+    """Return how a node would say that it does not take a transaction."""
     said = str(error)
     if nonces := re.search(r"Expected (\d+), but got (\d+)", said):
         expected, got = map(int, nonces.groups())
@@ -172,7 +172,8 @@ def _failure(error: VMError) -> RpcError:
 
 
 def _needed(state: Any, transaction: Any) -> int:  # noqa: ANN401 - py-evm's shapes
-    """The gas with which a transaction does not run out: what it uses when it has plenty, and what calls keep back.
+    """Return the gas with which a transaction does not run out: what it uses when it has plenty, and what calls keep
+    back.
 
     py-evm tries a dozen limits, each a run of its own. That is left for where the guess is too low. Raises VMError for
     a transaction that fails with all the gas of a block.
@@ -187,7 +188,7 @@ def _needed(state: Any, transaction: Any) -> int:  # noqa: ANN401 - py-evm's sha
 
 
 def _run(state: Any, transaction: Any, limit: int) -> Any:  # noqa: ANN401
-    """What comes of a transaction with that gas limit; the state stays as it is."""
+    """Return what comes of a transaction with that gas limit; the state stays as it is."""
     before = state.snapshot()
     try:
         return state.apply_transaction(SpoofTransaction(transaction, gas=limit))

@@ -1,4 +1,4 @@
-"""What a local chain is: a node's URL, accounts with money, and control over blocks and time."""
+"""The interface of local chains: a node's URL, accounts with money, and control over blocks and time."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ DEV_ACCOUNTS = tuple(
         ),
     )
 )
-"""The ten accounts of MNEMONIC, as every development chain has them. Their keys are known to everybody."""
+"""The ten accounts of MNEMONIC, as every development chain has them. Their keys are public."""
 
 MNEMONIC = "test test test test test test test test test test test junk"
 DERIVATION = "m/44'/60'/0'/0"
@@ -106,7 +106,7 @@ class LocalChain(ABC):
         """End the chain. A second call does nothing."""
 
     def ask(self, method: str, *params: object) -> Any:  # noqa: ANN401 - JSON, of any shape
-        """The result of one JSON-RPC request."""
+        """Return the result of one JSON-RPC request."""
         request = {"jsonrpc": "2.0", "id": next(self._ids), "method": method, "params": params}
         headers = {"Content-Type": "application/json"}
         try:
@@ -114,14 +114,14 @@ class LocalChain(ABC):
             opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
             asked = urllib.request.Request(self.url, json.dumps(request).encode(), headers)
             with opener.open(asked, timeout=60) as answer:
-                told = json.load(answer)
+                decoded = json.load(answer)
         except (OSError, ValueError) as error:
             raise ChainUnavailable(
                 f"the local chain at {self.url} does not answer: {error}", "start it again"
             ) from error
-        if "error" in told:
-            raise BadData(f"the local chain refuses {method}: {told['error'].get('message')}")
-        return told.get("result")
+        if "error" in decoded:
+            raise BadData(f"the local chain refuses {method}: {decoded['error'].get('message')}")
+        return decoded.get("result")
 
     @property
     def height(self) -> int:
@@ -134,7 +134,7 @@ class LocalChain(ABC):
         return int(self.ask("eth_getBlockByNumber", "latest", False)["timestamp"], 16)
 
     def mined(self, transaction: str) -> dict[str, Any]:
-        """The receipt of a transaction that was sent, by its hash, as soon as it is mined.
+        """Return the receipt of a transaction that was sent, by its hash, as soon as it is mined.
 
         anvil answers before it mines, so that what is read right after sending may be of the block before. Raises
         ChainUnavailable if it is not mined in ten seconds.
@@ -150,7 +150,7 @@ class LocalChain(ABC):
         self.ask("anvil_mine", hex(blocks))
 
     def set_next_time(self, timestamp: int) -> None:
-        """The next block, whenever it is mined, has this timestamp (seconds, later than the last block's)."""
+        """Set the timestamp of the next block (seconds, later than the last block's), whenever it is mined."""
         self.ask("evm_setNextBlockTimestamp", timestamp)
 
     def advance(self, seconds: int) -> None:
@@ -159,7 +159,7 @@ class LocalChain(ABC):
         self.mine()
 
     def snapshot(self) -> str:
-        """The name of the state as it is now, for `restore`."""
+        """Return the name of the state as it is now, for `restore`."""
         return str(self.ask("evm_snapshot"))
 
     def restore(self, snapshot: str) -> None:

@@ -85,7 +85,7 @@ class _Rpc:
         }
 
     def answer(self, request: object) -> dict[str, Any]:
-        """The answer to one request."""
+        """Return the answer to one request."""
         if not isinstance(request, dict) or not isinstance(request.get("method"), str):
             return {"jsonrpc": "2.0", "id": None, "error": {"code": -32600, "message": "Invalid request"}}
         head = {"jsonrpc": "2.0", "id": request.get("id")}
@@ -109,10 +109,10 @@ class _Rpc:
             raise RpcError(-32602, f"invalid params: {error}") from error
 
     def _told(self, method: str, *params: object) -> Any:  # noqa: ANN401 - JSON, of any shape
-        told = cast(dict[str, Any], self._request(cast(RPCEndpoint, method), params))
-        if "error" in told:
-            raise RpcError(told["error"]["code"], told["error"]["message"])
-        return _as_a_node_has_it(told["result"])
+        answer = cast(dict[str, Any], self._request(cast(RPCEndpoint, method), params))
+        if "error" in answer:
+            raise RpcError(answer["error"]["code"], answer["error"]["message"])
+        return _as_a_node_has_it(answer["result"])
 
     def _block(self, param: object) -> object:
         """Block tags that eth-tester has otherwise: nothing is pending here, and finality lags behind."""
@@ -185,20 +185,20 @@ def _integer(value: object) -> int:
 
 def _as_a_node_has_it(result: object) -> object:
     if isinstance(result, dict):
-        told = {name: _as_a_node_has_it(value) for name, value in result.items() if name != "state_root"}
-        if isinstance(told.get("logsBloom"), int):
-            told["logsBloom"] = f"0x{told['logsBloom']:0512x}"
-        if told.get("to") == "":  # what makes a contract goes to nobody
-            told["to"] = None
-        if "logIndex" in told:
-            told.pop("type", None)
-            told["removed"] = False
-        return told
+        answer = {name: _as_a_node_has_it(value) for name, value in result.items() if name != "state_root"}
+        if isinstance(answer.get("logsBloom"), int):
+            answer["logsBloom"] = f"0x{answer['logsBloom']:0512x}"
+        if answer.get("to") == "":  # what makes a contract goes to nobody
+            answer["to"] = None
+        if "logIndex" in answer:
+            answer.pop("type", None)
+            answer["removed"] = False
+        return answer
     return [_as_a_node_has_it(each) for each in result] if isinstance(result, list | tuple) else result
 
 
 def _plain(value: object) -> object:
-    """As JSON-RPC writes it: numbers and bytes as 0x hex."""
+    """Return as JSON-RPC writes it: numbers and bytes as 0x hex."""
     if isinstance(value, dict):
         return {name: _plain(each) for name, each in value.items()}
     if isinstance(value, list | tuple):
@@ -222,10 +222,10 @@ class _Handler(BaseHTTPRequestHandler):
         except ValueError:
             asked = None
         if isinstance(asked, list) and asked:
-            told: object = [self.server.rpc.answer(request) for request in asked]
+            answer: object = [self.server.rpc.answer(request) for request in asked]
         else:
-            told = self.server.rpc.answer(asked)
-        said = json.dumps(told).encode()
+            answer = self.server.rpc.answer(asked)
+        said = json.dumps(answer).encode()
         self.send_response(HTTPStatus.OK)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(said)))

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from ledger.accounts import Account, Lot, Meter
 from ledger.events import Withdrawn
-from ledger.movements import AVAILABLE, CREDITS, PLACES, SPENT
+from ledger.movements import AVAILABLE, CREDITS, SPENT, STATES
 
 from .case import Case
 from .sums import Meter as OwnMeter
@@ -66,7 +66,7 @@ def _touched(case: Case, account: Account, name: int, places: list[int]) -> None
 def _lot(case: Case, account: Account, name: int) -> None:
     case.compared += 1
     number, lot = account.number, account.lots.get(name)
-    issued, *found = case.journal.places(number, name)
+    issued, *found = case.journal.states(number, name)
     due, expected = 0, [0, 0, 0, 0, 0]
     if lot is not None and lot.started:  # what leaves a lot before its start is issued with it, and is gone at once
         due, expected = -lot.credits, [lot.left, lot.held, lot.spent, lot.lapsed, lot.withdrawn]
@@ -109,7 +109,7 @@ def _tell(
 
 
 def _places(values: Sequence[int]) -> dict[str, int]:
-    return dict(zip(PLACES[AVAILABLE:], values, strict=True))
+    return dict(zip(STATES[AVAILABLE:], values, strict=True))
 
 
 # -- at the end --------------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from web3 import Web3
 
 from chains.evm.local import DEV_ACCOUNTS
 from chains.evm.local.anvil import Anvil, find_anvil
+from chains.testing.anvil_control import impersonate, set_balance, set_base_fee, set_nonce
 from ledger.errors import BadData, ChainUnavailable
 
 NOBODY = "0x" + "22" * 20
@@ -91,8 +92,8 @@ def test_a_process_that_was_killed_from_outside_can_still_be_closed(anvil):
 
 
 def test_what_it_will_not_start_with_is_told(anvil):
-    with pytest.raises(ChainUnavailable, match=r"did not start.*no-such-fork"):
-        Anvil(hardfork="no-such-fork")
+    with pytest.raises(ChainUnavailable, match=r"did not start.*-1"):
+        Anvil(base_fee=-1)
 
 
 def test_it_is_found_by_its_variable_by_path_and_in_node_modules(monkeypatch, tmp_path):
@@ -149,11 +150,11 @@ def test_a_transaction_is_dropped_with_those_that_come_after_it(anvil, send):
 def test_a_base_fee_that_rises_beyond_a_transaction_throws_it_out_of_the_pool(anvil, send):
     anvil.set_automine(False)
     cheap = send(0, fee=2 * 10**9)
-    anvil.set_base_fee(10 * 10**9)
+    set_base_fee(anvil, 10 * 10**9)
     anvil.mine()
     assert anvil.ask("eth_getBlockByNumber", "latest", False)["baseFeePerGas"] == hex(10 * 10**9)
     assert anvil.ask("eth_getTransactionByHash", cheap) is None
-    anvil.set_base_fee(10**9)
+    set_base_fee(anvil, 10**9)
     anvil.mine()
     assert send(0, fee=2 * 10**9) == cheap
     anvil.mine()
@@ -170,10 +171,10 @@ def test_reorganised_transactions_are_not_put_back(anvil, send):
 
 
 def test_nonces_balances_and_senders_can_be_made_up(anvil, send):
-    anvil.set_nonce(DEV_ACCOUNTS[0].address, 7)
+    set_nonce(anvil, DEV_ACCOUNTS[0].address, 7)
     assert anvil.mined(send(7))["status"] == "0x1"
-    anvil.set_balance(NOBODY, 10**18)
-    anvil.impersonate(NOBODY)
+    set_balance(anvil, NOBODY, 10**18)
+    impersonate(anvil, NOBODY)
     hash = anvil.ask("eth_sendTransaction", {"from": NOBODY, "to": DEV_ACCOUNTS[0].address, "value": "0x5"})
     assert anvil.mined(hash)["from"] == NOBODY
 

@@ -22,6 +22,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from chains.evm import addresses
 from chains.evm.local.anvil import INSTALL, find_anvil
+from chains.testing.anvil_control import set_base_fee
 from ledger import Adjust, Charge, PaymentRequired, Reason
 from ledger.errors import BadData, ChainUnavailable, SendUnknown, SettlementStopped
 from ledger.events import SettlementFailed, SettlementOpened
@@ -191,7 +192,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(gwei=st.sampled_from([1, 2, 5, 20]))
     def base_fee(self, gwei: int) -> None:
-        self.shop.anvil.set_base_fee(gwei * 10**9)
+        set_base_fee(self.shop.anvil, gwei * 10**9)
         self.shop.mine()
 
     @rule()
@@ -262,7 +263,7 @@ class Machine(RuleBasedStateMachine):
     def ends_well(self) -> None:
         shop = self.shop
         shop.faulty.calm()
-        shop.anvil.set_base_fee(10**9)
+        set_base_fee(shop.anvil, 10**9)
         shop.crash()
         for _ in range(30):
             shop.mine(FINALITY)

@@ -6,6 +6,7 @@ from faulty_node import says, swallowed
 
 from chains import Outbox, Step
 from chains.evm.transactions import read
+from chains.testing.anvil_control import set_balance, set_base_fee
 from ledger.errors import ChainUnavailable, SettlementStopped
 from ledger.plugins import contract_of
 
@@ -28,7 +29,7 @@ def test_a_transaction_that_the_base_fee_has_thrown_out_is_replaced_by_one_that_
     shop.open()
     stuck = shop.submit()
     assert shop.outbox.step() is Step.sent
-    shop.anvil.set_base_fee(stuck.fees.most + GWEI)
+    set_base_fee(shop.anvil, stuck.fees.max_fee + GWEI)
     shop.mine()
     shop.finish()
     first, second = shop.attempts()
@@ -43,7 +44,7 @@ def test_a_transaction_that_waits_below_the_base_fee_is_replaced(shop):
     shop.open()
     stuck = shop.submit()
     shop.outbox.step()
-    shop.faulty.always("eth_getBlockByNumber", with_base_fee(stuck.fees.most + 1))
+    shop.faulty.always("eth_getBlockByNumber", with_base_fee(stuck.fees.max_fee + 1))
     shop.until("submitted", mine=False)
     assert shop.outbox.step() is Step.wrote
     shop.faulty.always("eth_getBlockByNumber", None)
@@ -114,13 +115,13 @@ def test_no_more_is_offered_than_the_most_that_gas_may_cost(shop):
     shop.use(10)
     shop.open()
     stored = shop.submit()
-    assert stored.fees.most == most
+    assert stored.fees.max_fee == most
     assert stored.fees.priority <= most
-    shop.anvil.set_base_fee(3 * GWEI)
+    set_base_fee(shop.anvil, 3 * GWEI)
     shop.mine()
     for _ in range(4):
         assert shop.outbox.step() is not Step.wrote
-    shop.anvil.set_base_fee(GWEI)
+    set_base_fee(shop.anvil, GWEI)
     shop.mine()
     shop.finish()
     assert len(shop.attempts()) == 1
@@ -146,12 +147,12 @@ def test_receivers_who_are_paid_in_between_do_not_starve_a_batch_of_gas(shop):
 
 def test_with_too_little_money_for_gas_nothing_is_signed_until_it_comes(shop):
     shop.use(10)
-    shop.anvil.set_balance(OPERATOR.address, 10**12)
+    set_balance(shop.anvil, OPERATOR.address, 10**12)
     with pytest.raises(ChainUnavailable, match="gas may cost") as refused:
         shop.settle()
     assert "run again" in refused.value.hint
     assert (shop.story(), shop.faulty.sent) == (["opened"], [])
-    shop.anvil.set_balance(OPERATOR.address, 10**18)
+    set_balance(shop.anvil, OPERATOR.address, 10**18)
     shop.settle()
     shop.receives(acme=95, fee=5)
 
@@ -160,10 +161,10 @@ def test_money_that_has_gone_between_signing_and_sending_is_asked_for_and_the_sa
     shop.use(10)
     shop.open()
     stored = shop.submit()
-    shop.anvil.set_balance(OPERATOR.address, 10**12)
+    set_balance(shop.anvil, OPERATOR.address, 10**12)
     with pytest.raises(ChainUnavailable, match="does not take"):
         shop.finish()
-    shop.anvil.set_balance(OPERATOR.address, 10**18)
+    set_balance(shop.anvil, OPERATOR.address, 10**18)
     shop.finish()
     assert shop.attempts() == [stored]
     shop.receives(acme=95, fee=5)
@@ -345,7 +346,7 @@ def test_what_an_operator_left_in_the_pool_is_refused_and_the_next_one_pays(shop
     shop.open()
     stored = shop.submit()
     shop.transact(OWNER.address, "setOperator", OTHER.address)
-    shop.anvil.set_balance(OPERATOR.address, 0)
+    set_balance(shop.anvil, OPERATOR.address, 0)
     shop.crash(key=OTHER.key)
     shop.settle()
     assert shop.attempts()[0] == stored

@@ -101,7 +101,7 @@ def test_a_file_that_is_open_to_everybody_is_refused(keystore, password, which, 
     named = {"KEYSTORE": keystore, "KEYSTORE_PASSWORD_FILE": password}
     settings = Settings.read(1, {f"TOLLBOOK_EVM_{name}": str(path) for name, path in named.items()})
     error = refused(operator, settings)
-    assert "open to everybody" in str(error)
+    assert "can be read by every user" in str(error)
     assert str(file) in error.hint
 
 

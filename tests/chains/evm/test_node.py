@@ -10,7 +10,8 @@ from scripted_node import Broken, Error, Http, ScriptedNode, Silent, block
 from urllib3 import HTTPResponse
 
 from chains.evm.local import DEV_ACCOUNTS
-from chains.evm.node import Fees, Node, NotTaken, RangeTooWide, Reverted
+from chains.evm.node import GasPrice, Node
+from chains.evm.node_errors import CallReverted, RangeTooWide, TransactionRejected
 from chains.evm.transport import Patience
 from ledger.errors import BadData, ChainUnavailable, LedgerError, SendUnknown
 
@@ -114,7 +115,7 @@ def test_logs_are_read_by_range_address_and_topics(chain, node):
 
 def test_a_call_that_reverts_gives_its_bytes(chain, node):
     for ask in (node.call, node.estimate_gas):
-        with pytest.raises(Reverted) as caught:
+        with pytest.raises(CallReverted) as caught:
             ask(REVERTS)
         assert caught.value.data == bytes.fromhex("deadbeef")
     assert node.call({"to": NOBODY}) == b""
@@ -123,7 +124,7 @@ def test_a_call_that_reverts_gives_its_bytes(chain, node):
 
 def test_too_little_money_is_told_before_anything_is_sent(chain, node):
     error = failing(node.estimate_gas, {"from": NOBODY, "to": ALICE.address, "value": 1, "data": "0x00"})
-    assert isinstance(error, NotTaken)
+    assert isinstance(error, TransactionRejected)
     assert error.reason == "funds"
 
 
@@ -175,7 +176,7 @@ def test_sending_again_what_waits_in_the_pool_does_no_harm(anvil):
 def test_a_transaction_that_is_refused_for_good_says_why(chain, node, fields, reason):
     chain.mined(node.send(RAW))
     error = failing(node.send, signed(**{"nonce": 1} | fields).raw_transaction)
-    assert isinstance(error, NotTaken)
+    assert isinstance(error, TransactionRejected)
     assert error.reason == reason
     assert node.nonce(ALICE.address) == 1
 
@@ -185,7 +186,7 @@ def test_a_replacement_that_gives_no_more_is_refused(anvil):
     with Node(anvil.url) as node:
         node.send(RAW)
         error = failing(node.send, signed(value=2).raw_transaction)
-        assert isinstance(error, NotTaken)
+        assert isinstance(error, TransactionRejected)
         assert error.reason == "fee"
 
 
@@ -223,8 +224,8 @@ def test_a_read_that_got_no_answer_is_tried_again(script, failure):
     [
         (Http(500), "HTTP 500"),
         (Http(429, headers={"Retry-After": "0"}), "asked too much"),
-        (Http(401), "lets nobody in"),
-        (Http(404), "lets nobody in"),
+        (Http(401), "denies access"),
+        (Http(404), "denies access"),
         (Http(302, headers={"Location": "https://example.org/"}), "HTTP 302"),
         (Http(200, b"<html>welcome</html>"), "does not speak JSON-RPC"),
         (Http(200, b""), "does not speak JSON-RPC"),
@@ -423,9 +424,9 @@ def test_an_answer_about_something_else_is_a_contradiction(script):
 
 
 def test_fees_come_from_the_suggestion_or_from_history(script):
-    assert script(eth_maxPriorityFeePerGas="0x5").client.fees() == Fees(7, 5)
+    assert script(eth_maxPriorityFeePerGas="0x5").client.fees() == GasPrice(7, 5)
     rewards = [["0x1"], ["0x9"], ["0x3"]]
-    assert script(eth_feeHistory={"reward": rewards}).client.fees() == Fees(7, 3)
+    assert script(eth_feeHistory={"reward": rewards}).client.fees() == GasPrice(7, 3)
     for answer in ({"reward": []}, {"reward": [[]]}, {}, 7, {"reward": [["x"]]}):
         assert "no usable answer" in str(failing(script(eth_feeHistory=answer).client.fees))
     assert "refuses" in str(failing(script().client.fees))
@@ -502,12 +503,12 @@ def test_what_the_node_knows_already_is_sent(script, words):
 )
 def test_a_definite_refusal_says_why_in_the_nodes_words(script, words, reason):
     error = failing(script(eth_sendRawTransaction=Error(-32000, words)).client.send, RAW)
-    assert isinstance(error, NotTaken)
+    assert isinstance(error, TransactionRejected)
     assert (error.reason, words in str(error)) == (reason, True)
 
 
 def test_a_method_that_is_not_there_has_sent_nothing(script):
-    assert isinstance(failing(script().client.send, RAW), NotTaken)
+    assert isinstance(failing(script().client.send, RAW), TransactionRejected)
 
 
 @pytest.mark.parametrize("words", ["nonce too low", "OldNonce", "nonce too low: next nonce 429, tx nonce 0"])
@@ -517,7 +518,7 @@ def test_a_spent_nonce_is_done_if_it_was_spent_by_the_same_transaction(script, w
     scripted = script(eth_sendRawTransaction=refusal, eth_getTransactionByHash=mined)
     assert scripted.client.send(RAW) == HASH
     error = failing(script(eth_sendRawTransaction=refusal, eth_getTransactionByHash=None).client.send, RAW)
-    assert isinstance(error, NotTaken)
+    assert isinstance(error, TransactionRejected)
     assert error.reason == "nonce"
     unasked = script(eth_sendRawTransaction=refusal, eth_getTransactionByHash=Http(500))
     assert isinstance(failing(unasked.client.send, RAW), SendUnknown)

@@ -7,9 +7,10 @@ from scripted_node import ScriptedNode, block
 from chains.evm.deploying import plan_id
 from chains.evm.local import local_chain
 from chains.evm.local.anvil import INSTALL, find_anvil
-from chains.evm.node import Node, Reverted
+from chains.evm.node import Node
+from chains.evm.node_errors import CallReverted
 from chains.evm.sending import Done, Sender
-from chains.evm.wallet import Order, Wallet
+from chains.evm.wallet import PurchaseOrder, Wallet
 from ledger.errors import BadData, ChainUnavailable, SendUnknown
 from ledger.events import Leaf
 
@@ -58,7 +59,7 @@ def test_who_has_approved_the_price_buys_and_each_order_buys_once(shop):
     assert bought.id == shop.alice.purchase_id(order)
     assert shop.contract.has_access(ALICE.address, int(shop.plan, 16))
     assert (shop.alice.balance(shop.asset), held(shop)[:2]) == (PURSE - 1000, (1000, 1000))
-    with pytest.raises(Reverted, match=f"PurchaseExists\\(purchaseId={bought.id}\\)"):
+    with pytest.raises(CallReverted, match=f"PurchaseExists\\(purchaseId={bought.id}\\)"):
         shop.alice.purchase(order)
     assert held(shop)[:2] == (1000, 1000)
 
@@ -74,7 +75,7 @@ def test_what_was_done_is_told_with_its_block_and_gas(shop):
 
 def test_without_approval_nothing_is_sent_and_the_reason_is_the_tokens(shop):
     before, height = shop.node.balance(ALICE.address), shop.chain.height
-    with pytest.raises(Reverted, match=r"ERC20InsufficientAllowance\(spender=0x\w+, allowance=0, needed=1000\)"):
+    with pytest.raises(CallReverted, match=r"ERC20InsufficientAllowance\(spender=0x\w+, allowance=0, needed=1000\)"):
         shop.alice.purchase(shop.plan)
     assert (shop.node.balance(ALICE.address), shop.chain.height) == (before, height)
 
@@ -122,22 +123,22 @@ def test_somebody_without_coin_buys_by_a_signature_that_another_relays(shop):
     assert bought.id == shop.alice.purchase_id(signed.order)
     assert (shop.alice.balance(shop.asset), shop.node.balance(ALICE.address)) == (PURSE - 1000, coins)
     assert shop.contract.has_access(ALICE.address, int(shop.plan, 16))
-    with pytest.raises(Reverted, match="PurchaseExists"):
+    with pytest.raises(CallReverted, match="PurchaseExists"):
         shop.carol.relay(signed)
     assert shop.alice.balance(shop.asset) == PURSE - 1000
 
 
 def test_a_relayer_cannot_turn_the_money_to_another_order(shop):
     signed = shop.alice.sign_purchase(shop.alice.order(shop.plan))
-    other = Order(signed.order.plan, BOB.address, signed.order.salt)
-    with pytest.raises(Reverted, match="ERC3009InvalidSignature"):
+    other = PurchaseOrder(signed.order.plan, BOB.address, signed.order.salt)
+    with pytest.raises(CallReverted, match="ERC3009InvalidSignature"):
         shop.bob.relay(signed._replace(order=other))
     assert shop.alice.balance(shop.asset) == PURSE
 
 
 def test_an_authorization_that_is_over_buys_nothing(shop):
     signed = shop.alice.sign_purchase(shop.alice.order(shop.plan), valid_before=shop.chain.now - 1)
-    with pytest.raises(Reverted, match="ERC3009InvalidAuthorizationTime"):
+    with pytest.raises(CallReverted, match="ERC3009InvalidAuthorizationTime"):
         shop.bob.relay(signed)
 
 
@@ -156,7 +157,7 @@ def test_a_subscriber_leaves_by_proof_with_what_was_not_used(shop):
     assert done.block == shop.chain.height
     assert shop.alice.balance(shop.asset) == PURSE - 250
     assert held(shop) == (2000 - 750, 2000 - 750 - 350, [350, 0])
-    with pytest.raises(Reverted, match=r"ExitAlreadyPaid\(\)"):
+    with pytest.raises(CallReverted, match=r"ExitAlreadyPaid\(\)"):
         shop.alice.exit(proof.leaf, proof.proof)
 
 
@@ -169,7 +170,7 @@ def test_leaving_too_early_says_until_when(shop):
     shop.buys(shop.alice)
     shop.alice.request_exit(shop.plan)
     asked = shop.chain.now
-    with pytest.raises(Reverted, match=f"ExitDelay\\(until={asked + shop.exit}\\)"):
+    with pytest.raises(CallReverted, match=f"ExitDelay\\(until={asked + shop.exit}\\)"):
         shop.alice.claim_uncharged(shop.plan)
 
 
@@ -178,7 +179,7 @@ def test_with_the_operator_gone_all_is_taken_back_that_nobody_refutes(shop):
     shop.alice.request_exit(shop.plan)
     shop.chain.advance(shop.exit)
     shop.alice.claim_uncharged(shop.plan)
-    with pytest.raises(Reverted, match="ExitDelay"):
+    with pytest.raises(CallReverted, match="ExitDelay"):
         shop.alice.exit_uncharged(shop.plan)
     shop.chain.advance(shop.exit)
     shop.alice.exit_uncharged(shop.plan)
@@ -195,7 +196,7 @@ def test_a_claim_to_have_been_charged_nothing_is_refuted_by_a_leaf(shop):
     proof = shop.proof(batch, shop.alice)
     shop.bob.refute(proof.leaf, proof.proof)
     shop.chain.advance(shop.exit)
-    with pytest.raises(Reverted, match="UnchargedNotClaimed"):
+    with pytest.raises(CallReverted, match="UnchargedNotClaimed"):
         shop.alice.exit_uncharged(shop.plan)
     assert held(shop)[:2] == (1000, 700)
 
@@ -208,7 +209,7 @@ def test_anyone_has_a_receiver_paid_what_is_due_and_it_alone(shop):
     shop.commits(shop.batch([(shop.alice, 330, 0)], {SELLER.address: 300, PLATFORM.address: 30}))
     shop.carol.claim(shop.asset, SELLER.address)
     assert (shop.token.balance(SELLER.address), held(shop)) == (300, (700, 670, [0, 30]))
-    with pytest.raises(Reverted, match=r"NothingDue\(due=0\)"):
+    with pytest.raises(CallReverted, match=r"NothingDue\(due=0\)"):
         shop.carol.claim(shop.asset, SELLER.address)
 
 
@@ -216,7 +217,7 @@ def test_a_batch_waits_in_its_window_and_then_anyone_may_execute_it(windowed):
     windowed.buys(windowed.alice)
     batch = windowed.batch([(windowed.alice, 300, 0)], {SELLER.address: 300})
     windowed.commits(batch)
-    with pytest.raises(Reverted, match=f"WindowOpen\\(until={windowed.chain.now + 600}\\)"):
+    with pytest.raises(CallReverted, match=f"WindowOpen\\(until={windowed.chain.now + 600}\\)"):
         windowed.carol.execute(batch)
     windowed.chain.advance(600)
     windowed.carol.execute(batch)
@@ -227,11 +228,11 @@ def test_the_guardian_calls_a_batch_off_and_a_stranger_does_not(windowed):
     windowed.buys(windowed.alice)
     batch = windowed.batch([(windowed.alice, 300, 0)], {SELLER.address: 300})
     windowed.commits(batch)
-    with pytest.raises(Reverted, match=f"NotGuardian\\(caller={windowed.carol.address}\\)"):
+    with pytest.raises(CallReverted, match=f"NotGuardian\\(caller={windowed.carol.address}\\)"):
         windowed.carol.cancel(1, "no")
     windowed.guardian.cancel(1, "wrong")
     windowed.chain.advance(600)
-    with pytest.raises(Reverted, match=r"BatchNotOpen\(seq=1\)"):
+    with pytest.raises(CallReverted, match=r"BatchNotOpen\(seq=1\)"):
         windowed.carol.execute(batch)
     assert held(windowed) == (1000, 1000, [0, 0])
 
@@ -242,7 +243,7 @@ def test_anyone_calls_a_batch_off_by_a_leaf_that_is_overdrawn(windowed):
     batch = windowed.batch([(windowed.alice, 1001, 0), (windowed.bob, 5, 0)], {SELLER.address: 1006})
     windowed.commits(batch)
     honest, overdrawn = windowed.proof(batch, windowed.bob), windowed.proof(batch, windowed.alice)
-    with pytest.raises(Reverted, match=r"NotOverdrawn\(net=5, paid=1000\)"):
+    with pytest.raises(CallReverted, match=r"NotOverdrawn\(net=5, paid=1000\)"):
         windowed.carol.challenge(batch, honest.leaf, honest.proof)
     windowed.carol.challenge(batch, overdrawn.leaf, overdrawn.proof)
     assert windowed.contract.record(1).stage.name == "cancelled"
@@ -351,5 +352,5 @@ def test_a_sender_makes_contracts_and_says_what_they_would_cost(shop):
     done = sender.send(None, bytes.fromhex("600a600c600039600a6000f3602a60005260206000f3"))
     assert isinstance(done, Done)
     assert (shop.node.code(done.contract).hex(), done.gas <= quote.gas) == ("602a60005260206000f3", True)
-    assert done.cost <= quote.most
+    assert done.cost <= quote.max_cost
     assert plan_id(OWNER.address, "a") != plan_id(OWNER.address, "b")

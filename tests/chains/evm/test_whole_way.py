@@ -16,7 +16,8 @@ from chains.evm.contract import SettlementContract
 from chains.evm.deploying import Delays, Roles, deploy_settlement, deploy_token, publish_plan
 from chains.evm.local import LocalChain
 from chains.evm.node import Node
-from chains.evm.sending import Reverted, Sender
+from chains.evm.node_errors import CallReverted
+from chains.evm.sending import Sender
 from chains.evm.tokens import Token
 from chains.evm.wallet import Wallet
 from chains.leaves import EVM_LEAF
@@ -110,7 +111,7 @@ def test_a_refund_after_settlement_is_netted_by_the_next_batch_and_owed_until_la
     shop.use(100)
     assert shop.outbox.settle() == [3]
     assert shop.due() == -share(100)
-    with pytest.raises(Reverted, match="NothingDue"):
+    with pytest.raises(CallReverted, match="NothingDue"):
         shop.relayer.claim(shop.asset, shop.builder)
 
     # When more is earned, it fills what is owed first
@@ -129,7 +130,7 @@ def test_access_and_what_is_spendable_are_read_from_the_chain(shop):
     assert shop.outbox.settle() == [1]
     proof = shop.proof(1)
     assert shop.wallet.spendable(proof.leaf, proof.proof) == 700 * A_CREDIT
-    with pytest.raises(Reverted, match="ProofInvalid"):
+    with pytest.raises(CallReverted, match="ProofInvalid"):
         shop.wallet.spendable(msgspec.structs.replace(proof.leaf, charged=1), proof.proof)
     shop.wallet.request_exit(shop.plan)
     assert not shop.wallet.has_access(shop.plan)
@@ -166,7 +167,7 @@ def test_with_the_operator_gone_a_subscriber_leaves_by_the_last_root_after_the_d
     proof = shop.proof(1)
 
     # When it is too early, nothing is paid; after the delay the last root there is will do
-    with pytest.raises(Reverted, match="ExitDelay"):
+    with pytest.raises(CallReverted, match="ExitDelay"):
         shop.wallet.exit(proof.leaf, proof.proof)
     shop.local.advance(EXIT)
     shop.wallet.exit(proof.leaf, proof.proof)
@@ -181,7 +182,7 @@ def test_where_nothing_was_ever_settled_a_subscriber_leaves_with_all_of_it(shop)
     shop.wallet.request_exit(shop.plan)
     shop.local.advance(EXIT)
     shop.wallet.claim_uncharged(shop.plan)
-    with pytest.raises(Reverted, match="ExitDelay"):
+    with pytest.raises(CallReverted, match="ExitDelay"):
         shop.wallet.exit_uncharged(shop.plan)
     shop.local.advance(EXIT)
     shop.wallet.exit_uncharged(shop.plan)
@@ -199,7 +200,7 @@ def test_who_was_charged_cannot_leave_as_if_it_was_not(shop):
     proof = shop.proof(1)
     shop.relayer.refute(proof.leaf, proof.proof)
     shop.local.advance(EXIT)
-    with pytest.raises(Reverted, match="UnchargedNotClaimed"):
+    with pytest.raises(CallReverted, match="UnchargedNotClaimed"):
         shop.wallet.exit_uncharged(shop.plan)
     assert shop.token.balance(shop.customer.address) == 0
 

@@ -242,7 +242,7 @@ class Posted:
 
     def lot(self, lot):
         """Available, held, spent, lapsed, withdrawn; of lot 0 what is owed: spent and held."""
-        return tuple(self.journal.places(1, lot)[1:])
+        return tuple(self.journal.states(1, lot)[1:])
 
     def settled(self):
         return {key[4]: amount for key, amount in self.journal.money.items() if key[1] == "settled"}
@@ -332,7 +332,7 @@ def test_a_lot_reversed_before_its_start_is_issued_without_what_left_it():
     assert posted.lot(A) == (0, 0, 0, 0, 0)
     posted.then(started(A))
     assert posted.lot(A) == (6, 0, 0, 0, 4)
-    assert posted.journal.places(1, A)[0] == -10
+    assert posted.journal.states(1, A)[0] == -10
 
 
 def test_a_lot_reinstated_before_its_start_is_issued_whole():

@@ -35,7 +35,7 @@ def last_legs(shop):
     assert sum(leg.amount for leg in legs) == 0
     totals = {}
     for leg in legs:
-        totals[leg.place, leg.receiver] = totals.get((leg.place, leg.receiver), 0) + leg.amount
+        totals[leg.state, leg.receiver] = totals.get((leg.state, leg.receiver), 0) + leg.amount
     return totals
 
 

@@ -1,0 +1,25 @@
+"""Control over an anvil that only tests of the EVM room need: base fees, balances, nonces and other accounts' keys."""
+
+from __future__ import annotations
+
+from ..evm.local.anvil import Anvil
+
+
+def set_base_fee(anvil: Anvil, wei: int) -> None:
+    """Set the next block's base fee."""
+    anvil.ask("anvil_setNextBlockBaseFeePerGas", hex(wei))
+
+
+def set_balance(anvil: Anvil, address: str, wei: int) -> None:
+    """Set an address's balance of the native coin."""
+    anvil.ask("anvil_setBalance", address, hex(wei))
+
+
+def set_nonce(anvil: Anvil, address: str, nonce: int) -> None:
+    """Set the nonce of an address's next transaction."""
+    anvil.ask("anvil_setNonce", address, hex(nonce))
+
+
+def impersonate(anvil: Anvil, address: str) -> None:
+    """Accept unsigned transactions of an address (`eth_sendTransaction`) from now on."""
+    anvil.ask("anvil_impersonateAccount", address)
