@@ -15,10 +15,10 @@ from collections.abc import Iterable, Iterator, Mapping
 import msgspec
 
 from .errors import Damaged
-from .events import decode_one
-from .log import COLUMNS, Commit, Entry, IndexPart, decode_commit
+from .log import Commit, Entry, IndexPart, decode_commit, follow_store
+from .log.bodies import UNREADABLE, Subject, decode_at, subjects
 from .plugins import LogReader
-from .readers import LogView, verified
+from .readers import LogView
 
 DECODE_WHOLE = 8
 """A commit of more events is not decoded whole where fewer of them are needed."""
@@ -33,18 +33,6 @@ def encode_part(after: int, seqs: Mapping[int, Iterable[int]]) -> bytes:
     bytes, big-endian. Accounts without an event are left out."""
     packed = {number: b"".join(_OFFSET.pack(seq - after) for seq in each) for number, each in sorted(seqs.items())}
     return msgspec.msgpack.encode({number: offsets for number, offsets in packed.items() if offsets})
-
-
-class _Subject(msgspec.Struct, gc=False):
-    """The part of an event that says whose it is."""
-
-    type: str
-    account: int = 0
-    request: int = 0
-
-
-_subjects = msgspec.json.Decoder(list[_Subject])
-_raw = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 class AccountIndex:
@@ -80,7 +68,7 @@ class AccountIndex:
             with self._lock:
                 if not self._loaded:
                     self._load(log)
-                for commit in verified(log, self.upto):
+                for commit in follow_store(log, self.upto):
                     self._add(commit, log)
 
     def part(self, log: LogView) -> IndexPart | None:
@@ -141,17 +129,15 @@ class AccountIndex:
         return subjects[request - commit.first_seq].account
 
 
-def _subjects_of(commit: Commit) -> list[_Subject]:
+def _subjects_of(commit: Commit) -> list[Subject]:
     try:
-        if commit.kind == COLUMNS:
-            raise ValueError("this release does not read a body of columns")
-        return _subjects.decode(commit.body)
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        return subjects(commit.kind, commit.body)
+    except UNREADABLE as error:
         raise Damaged(f"commit {commit.first_seq} cannot be read: {error}") from error
 
 
 def _commit_at(log: LogReader, seq: int) -> Commit:
-    commit = next(verified(log, seq - 1), None)
+    commit = next(follow_store(log, seq - 1), None)
     if commit is None:
         raise Damaged(f"the log has no event {seq}")
     return commit
@@ -165,8 +151,8 @@ def _entries_in(commit: Commit, seqs: array[int]) -> Iterator[Entry]:
             yield Entry(seq, commit.at, events[seq - commit.first_seq])
         return
     try:
-        lines = _raw.decode(commit.body)
-        for seq in seqs:
-            yield Entry(seq, commit.at, decode_one(lines[seq - commit.first_seq]))
-    except (msgspec.MsgspecError, ValueError, RecursionError, IndexError) as error:
+        events = decode_at(commit.kind, commit.body, [seq - commit.first_seq for seq in seqs])
+    except (*UNREADABLE, IndexError) as error:
         raise Damaged(f"commit {commit.first_seq} cannot be read: {error}") from error
+    for seq, event in zip(seqs, events, strict=True):
+        yield Entry(seq, commit.at, event)

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 
-from .errors import Closed, Damaged
-from .log import Commit, Head, IndexPart, Snapshot, commit_hash, origin
+from .errors import Closed
+from .log import Commit, Head, IndexPart, Snapshot
 from .plugins import IndexKeeper, LogReader, ReadableStore, Store
 
 MAX_IDLE = 4
@@ -124,24 +124,3 @@ class LogView:
 
     def close(self) -> None:
         """Release nothing: the reader is lent."""
-
-
-def verified(log: LogReader, after: int = 0) -> Iterator[Commit]:
-    """Yield the commits with an event after that sequence, each held to the hash chain. Raises Damaged."""
-    previous: Commit | None = None
-    for commit in log.read(after):
-        if previous is None and commit.first_seq > 1:
-            previous = next(log.read(commit.first_seq - 2))
-        if previous is None:
-            check_follows(0, origin(log.id).hash, commit)
-        else:
-            check_follows(previous.last_seq, previous.hash, commit)
-        previous = commit
-        yield commit
-
-
-def check_follows(seq: int, hash_: bytes, commit: Commit) -> None:
-    """Raise Damaged where a commit is not the one that was written after that sequence and hash."""
-    expected = commit_hash(hash_, commit.first_seq, commit.count, commit.at, commit.kind, commit.body)
-    if commit.first_seq != seq + 1 or commit.hash != expected:
-        raise Damaged(f"the log does not follow at sequence {commit.first_seq}")

@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 from ..errors import Closed, Damaged, Locked, LogError, NotALog
 from ..forking import register
-from ..log import COLUMNS, TEXT, Commit, Head, IndexPart, Snapshot, origin
+from ..log import BINARY, TEXT, Commit, Head, IndexPart, Snapshot, origin
 from .schema import INDEX
 from .wal_mark import write_ahead_file
 
@@ -79,7 +79,7 @@ class SQLiteRows(ABC):
                     raise Damaged(f"{self.path}: the commits at {begin} are not in order")
                 begin = first_seq + count
                 if begin - 1 > after:
-                    yield Commit(first_seq, count, at, TEXT if kind == "text" else COLUMNS, body, hash_)
+                    yield Commit(first_seq, count, at, TEXT if kind == "text" else BINARY, body, hash_)
             if not rows:
                 return
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from ..errors import Closed
-from ..log import COLUMNS, Commit, Head, IndexPart, Snapshot, origin
+from ..log import BINARY, Commit, Head, IndexPart, Snapshot, origin
 from ..plugins import IndexKeeper, LogReader, ReadableStore
 from .store_steps import Rule, Subject, after, differ, grow
 
@@ -37,7 +37,7 @@ def _reads_as_the_store(subject: Subject) -> Iterator[str]:
     if not isinstance(store, ReadableStore):
         return
     commits = grow(store, [3, 1, 4])
-    for body, kind in ((b' [ {"a" :1 } ]\n', 1), (bytes(range(256)), COLUMNS)):
+    for body, kind in ((b' [ {"a" :1 } ]\n', 1), (bytes(range(256)), BINARY)):
         commits.append(after(store.head(), body, kind))
         store.append(store.head(), commits[-1])
     head = store.head()

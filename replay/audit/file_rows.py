@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ledger.errors import Damaged, NotALog
 from ledger.folding import SNAPSHOT_VERSION
-from ledger.log import COLUMNS, TEXT, IndexPart, Snapshot
+from ledger.log import BINARY, TEXT, IndexPart, Snapshot
 from ledger.stores.schema import SCHEMA
 from ledger.stores.sqlite import SQLiteStore
 from ledger.stores.sqlite_rows import LOCK_SECONDS, index_digest, reading_uri, remove_side_files
@@ -151,7 +151,7 @@ class FileRows:
             (after, self._upto),
         )
         for first_seq, count, at, body_type, body, hash_type, hash_ in cursor:
-            kind = {b"text": TEXT, b"blob": COLUMNS}.get(body_type, 0)
+            kind = {b"text": TEXT, b"blob": BINARY}.get(body_type, 0)
             yield Row(first_seq, count, at, kind, body if kind else None, hash_ if hash_type == b"blob" else None)
 
     def _identify(self, path: Path) -> tuple[str, bytes]:

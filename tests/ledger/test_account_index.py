@@ -65,7 +65,7 @@ COMMANDS = st.one_of(
 
 
 def view(ledger: Ledger) -> LogView:
-    return LogView(ledger._store, ledger.head, lambda: None)  # type: ignore[arg-type]
+    return LogView(ledger._writer.store, ledger.head, lambda: None)  # type: ignore[arg-type]
 
 
 def by_account(ledger: Ledger) -> dict[int, list[Entry]]:
@@ -133,7 +133,7 @@ def test_a_statement_reads_the_accounts_commits_alone(path: Path, clock: Clock) 
                     read.append(commit.first_seq)
                     yield commit
 
-        log = Counted(ledger._store, ledger.head, lambda: None)
+        log = Counted(ledger._writer.store, ledger.head, lambda: None)
         assert len(list(ledger._index.entries(log, 1))) == 2
         assert set(read) <= {1, 2}, "its own commit, and the one before, for the hash"
 
@@ -188,7 +188,7 @@ def from_the_whole_log(ledger: Ledger, name: str) -> object:
 
 def test_a_kept_index_is_read_and_the_log_before_its_end_is_not(kept: Path, clock: Clock) -> None:
     with opened(kept, clock) as ledger:
-        parts = ledger._store.load_index()  # type: ignore[attr-defined]
+        parts = ledger._writer.store.load_index()  # type: ignore[attr-defined]
         assert [part.after for part in parts] == [0, *(part.upto for part in parts[:-1])]
         assert 0 < parts[-1].upto < ledger.head.seq
         for name in NAMES:

@@ -202,7 +202,7 @@ def test_books_that_are_loaded_anew_begin_a_reading_again(ledger: Ledger, monkey
         with stopped(ledger.balances, gate) as reading:
             patch.undo()
             ledger.execute_many(everybody())
-            ledger._stale = True
+            ledger._writer.stale = True
     assert [balance.spent for balance in reading.result()] == [1] * len(NAMES)
 
 
@@ -247,7 +247,7 @@ def test_a_scan_is_of_the_head_at_which_it_began(data: st.DataObject) -> None:
             patch.setattr(ledger, "_give_way", lambda: None)
 
         check()
-        assert not ledger._scans._open
+        assert not ledger._writer.scans._open
 
 
 NAMED = st.sampled_from([*NAMES, "new", "newer"])

@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from ledger.errors import Closed, Conflict
-from ledger.log import COLUMNS, Commit, Head, IndexPart, Snapshot, origin
+from ledger.log import BINARY, Commit, Head, IndexPart, Snapshot, origin
 from ledger.plugins import Store, stores
 from ledger.stores.memory import MemoryReader, MemoryStore
 from ledger.stores.sqlite import SQLiteStore
@@ -136,7 +136,7 @@ class GivesViews(Shared):
 
 class EndsColumnsAtANul(Shared):
     def append(self, expected: Head, commit: Commit) -> None:
-        body = commit.body.split(b"\0")[0] if commit.kind == COLUMNS else commit.body
+        body = commit.body.split(b"\0")[0] if commit.kind == BINARY else commit.body
         super().append(expected, replace(commit, body=body))
 
 

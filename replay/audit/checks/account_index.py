@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import msgspec
-
 from ledger.account_index import encode_part
-from ledger.events import Charged, Recorded, Released, Requested, decode
-from ledger.log import IndexPart
+from ledger.events import Charged, Recorded, Released, Requested
+from ledger.log import TEXT, IndexPart
+from ledger.log.bodies import UNREADABLE, decode
 
 from ..findings import Findings
 from ..rows import Source, Unreadable
@@ -35,9 +34,9 @@ def _commits(log: Source) -> Iterator[tuple[int, bytes | None, list[tuple[int, R
     """The last sequence of each commit, its hash, and its events; up to the first that cannot be read."""
     try:
         for row in log.rows():
-            numbered = list(enumerate(decode(row.body or b""), row.first_seq))
+            numbered = list(enumerate(decode(TEXT, row.body or b""), row.first_seq))
             yield row.first_seq + len(numbered) - 1, row.hash, numbered
-    except (Unreadable, msgspec.MsgspecError, ValueError, RecursionError):
+    except (Unreadable, *UNREADABLE):
         return
 
 
