@@ -60,7 +60,7 @@ def test_every_function_of_ours_tells_users_what_it_does_and_names_all_that_it_t
 
 INHERITED = {"owner", "pendingOwner", "acceptOwnership", "renounceOwnership", "transferOwnership"}
 VARIABLES = {
-    *("VERSION()", "MOST_SHARES()", "challengeWindow()", "freezeDelay()", "exitDelay()", "deployedBlock()"),
+    *("VERSION()", "MAX_SHARES()", "challengeWindow()", "freezeDelay()", "exitDelay()", "deployedBlock()"),
     *("operator()", "guardian()", "lastSeq()", "settledSeq()", "waiting()", "escrow(address)", "due(address,address)"),
     *("purchased(bytes32)", "finalRoot(address)"),
 }
