@@ -115,6 +115,7 @@ class Ledger(Views):
         """Save the books as a snapshot, so that the next opening is quick. Nothing else changes."""
         with self._writer.current():
             self._writer.save_snapshot()
+            self._save_index()
 
     def request(self, subscriber: str, plan: str, **terms: Unpack[RequestTerms]) -> RequestContext:
         """Hold, do the work, charge: `with ledger.request(…, estimate={…}) as request`.
@@ -142,6 +143,7 @@ class Ledger(Views):
                 if not self._read_only and writer.head.seq - writer.snapshot_seq >= SNAPSHOT_EVENTS:
                     with suppress(LogError):  # a cache: without it the next opening takes longer
                         writer.save_snapshot()
+                        self._save_index()
             finally:
                 self._readers.close()
                 writer.store.close()

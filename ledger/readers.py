@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from itertools import islice
 
 from .errors import Closed
-from .log import Commit, Head, Snapshot
-from .plugins import LogReader, ReadableStore, Store
+from .log import Commit, Head, IndexPart, Snapshot
+from .plugins import IndexKeeper, LogReader, ReadableStore, Store
 
 MAX_IDLE = 4
 """Readers that are kept for the next readings."""
@@ -116,6 +116,11 @@ class LogView:
     def load_snapshot(self, version: str, upto: int | None = None) -> Snapshot | None:
         """Return the latest snapshot of that version, at or before `upto` and the view's head."""
         return self._log.load_snapshot(version, self._head.seq if upto is None else min(upto, self._head.seq))
+
+    def load_index(self) -> list[IndexPart]:
+        """Return the parts of the index that end at or before the view's head; none where the log keeps no index."""
+        parts = self._log.load_index() if isinstance(self._log, IndexKeeper) else []
+        return [part for part in parts if part.upto <= self._head.seq]
 
     def close(self) -> None:
         """Release nothing: the reader is lent."""

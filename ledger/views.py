@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from functools import partial
 from itertools import islice
@@ -22,11 +22,12 @@ from typing import TypeVar
 from .account_index import AccountIndex
 from .accounts import Account
 from .books import Books
-from .errors import Damaged
+from .errors import Damaged, LogError
 from .events import Charged, ContractRef, EscrowAsset
 from .folding import as_of
 from .log import Commit, Entry, Head, entries, follow_store
 from .outcomes import Outcome
+from .plugins import IndexKeeper, ReadableStore
 from .queue import CommandQueue
 from .readers import COMMITS_AT_ONCE, LogView, Readers
 from .readings import Balance, BatchReading, Earned, EscrowedLot, LotReading, Reading, RequestReading
@@ -202,7 +203,7 @@ class Views:
     def _has(self, head: Head, known: int) -> bool:
         """True if the books have the log up to that head; False also for a log that lost what was known."""
         ahead = self._writer.head.seq > head.seq or self._writer.head.hash == head.hash
-        return ahead and head.seq >= known and not self._writer.stale
+        return ahead and head.seq >= known and not self._writer.stale and not self._writer.unknown
 
     def _account(self, subscriber: str, plan: str) -> tuple[Reading, Head]:
         """Return a reading that knows a copy of that account alone (or none), and its head."""
@@ -242,6 +243,15 @@ class Views:
             for account in part:
                 self._give_way()
                 yield account
+
+    def _save_index(self) -> None:
+        """Keep what the index has of the log since it was kept last. The writer's lock is held."""
+        store = self._writer.store
+        if isinstance(store, IndexKeeper) and isinstance(store, ReadableStore):  # else a reader may hold the index
+            with suppress(LogError):  # it is a cache
+                if (part := self._index.part(LogView(store, self._writer.head, self._give_way))) is not None:
+                    store.save_index(part)
+                    self._index.saved = part.upto
 
     @contextmanager
     def _view(self, head: Head) -> Iterator[LogView]:

@@ -6,6 +6,7 @@ from .commits import FORMAT as FORMAT
 from .commits import Commit as Commit
 from .commits import Entry as Entry
 from .commits import Head as Head
+from .commits import IndexPart as IndexPart
 from .commits import Snapshot as Snapshot
 from .commits import commit_hash as commit_hash
 from .commits import decode_commit as decode_commit

@@ -61,6 +61,15 @@ class Snapshot(NamedTuple):
     body: bytes
 
 
+class IndexPart(NamedTuple):
+    """The events of each account after one sequence, up to another and the hash there: a cache, as a snapshot is."""
+
+    after: int
+    upto: int
+    hash: bytes
+    body: bytes
+
+
 class Entry(NamedTuple):
     """One event with its sequence and time (UTC microseconds)."""
 

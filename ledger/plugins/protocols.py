@@ -12,7 +12,7 @@ from ..events import ContractRef, Line
 from ..settlement.messages import Attempt, Batch, ChainFact, Commitment, Found, Standing
 
 if TYPE_CHECKING:
-    from ..log import Commit, Head, Snapshot
+    from ..log import Commit, Head, IndexPart, Snapshot
 
 Scope: TypeAlias = Literal["request", "period"]
 """The scope of a policy's total: one request, or one account in one metering period."""
@@ -211,6 +211,22 @@ class HoldingStore(Store, Protocol):
 
     def hold(self) -> AbstractContextManager[None]:
         """Hold the write lock in the block, up to the first append. Raise Locked after a timeout."""
+        ...
+
+
+@runtime_checkable
+class IndexKeeper(Protocol):
+    """A store and its readers may offer these too, so that the index of accounts need not be derived at each opening.
+
+    It is a cache: losing it, or a part of it, changes nothing but time.
+    """
+
+    def save_index(self, part: IndexPart) -> None:
+        """Keep a part beside those before it, in place of one that ends at the same sequence."""
+        ...
+
+    def load_index(self) -> list[IndexPart]:
+        """Return the parts whose own digest holds, in the order of their ends."""
         ...
 
 

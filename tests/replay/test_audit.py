@@ -16,6 +16,7 @@ from every_way import audit
 from rich_log import BEGIN, SECOND, Story, books, direct, draws, forge, kinds_at, limited, open_wide, sold, window_of
 
 from ledger import CreatePlan, Ledger, Purchase
+from ledger.account_index import encode_part
 from ledger.events import (
     EVENT_TYPES,
     Adjusted,
@@ -31,7 +32,7 @@ from ledger.events import (
     Withdrawn,
 )
 from ledger.folding import SNAPSHOT_VERSION, refold
-from ledger.log import encode_commit
+from ledger.log import IndexPart, encode_commit
 from ledger.plugins import stores
 from ledger.stores.sqlite import SQLiteStore
 from replay.audit.checks import DIFFERENCE, KINDS
@@ -307,6 +308,16 @@ FAULTS: dict[str, Callable[[Any], int]] = {
         difference,
     )
 }
+
+
+def test_an_index_of_accounts_that_lacks_an_event_is_found(log):
+    """A part that holds together in itself, and is not what the log comes to."""
+    with closing(SQLiteStore(log.path)) as store:
+        head = store.head()
+        after = max((part.upto for part in store.load_index() if part.upto < head.seq), default=0)
+        store.save_index(IndexPart(after, head.seq, head.hash, encode_part(after, {log.hal: [head.seq]})))
+    (finding,) = audit(log.path).findings
+    assert (finding.kind, finding.seq, finding.field) == ("snapshot", head.seq, "index")
 
 
 def test_there_is_a_planted_fault_for_every_kind():
