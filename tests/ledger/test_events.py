@@ -632,7 +632,7 @@ WRONG: list[tuple[str, type[Any], dict[str, Any]]] = [
     ("a plan has an owner", PlanCreated, PLAN | {"owner": ""}),
     ("a plan has an asset", PlanCreated, PLAN | {"asset": ""}),
     ("a trial has no price", PlanCreated, PLAN | {"trial": True, "price": (Share("o", 1),)}),
-    ("a receiver stands once in a price", PlanCreated, PLAN | {"price": (Share("o", 1), Share("o", 1))}),
+    ("each receiver has one share of a price", PlanCreated, PLAN | {"price": (Share("o", 1), Share("o", 1))}),
     ("a hold lasts", PlanCreated, PLAN | {"hold_seconds": 0}),
     ("a hold is no longer than the longest", PlanCreated, PLAN | {"hold_seconds": 11, "longest_seconds": 10}),
     (
