@@ -17,7 +17,7 @@ from .books import Books
 from .clock import Clock, WallClock
 from .commands import MAX_TIME, OpenSettlement
 from .decisions.context import Replay
-from .errors import BadData, Closed, Conflict, Damaged
+from .errors import BadData, Closed, Conflict, Damaged, OutcomeUnknown
 from .events import Recorded, decode_one, encode
 from .folding import fold, latest_snapshot, snapshot_of
 from .group import decide_group
@@ -59,6 +59,7 @@ class Writer:
         self._decided: _Decided | None = None
         self._contended = False  # another process wrote between the last two readings of the head
         self.stale = True  # head and books do not belong together: load them
+        self.unknown = False  # the outcome of an append, until the store says its head again: no reading may go past it
         self._last_read: list[Entry] = []
 
     # -- groups --------------------------------------------------------------------------------------------------------
@@ -178,6 +179,7 @@ class Writer:
             self.load()
             return True
         head = self.store.head()
+        self.unknown = False
         self._contended = head.hash != self.head.hash
         if not self._contended:
             return False
@@ -201,7 +203,11 @@ class Writer:
         return self._last_read[seq - self._last_read[0].seq]
 
     def _append(self, commit: Commit, events: list[Recorded]) -> None:
-        self.store.append(self.head, commit)
+        try:
+            self.store.append(self.head, commit)
+        except OutcomeUnknown:
+            self.unknown = True
+            raise
         self._fold(commit, events)
 
     def _fold(self, commit: Commit, events: list[Recorded]) -> None:
