@@ -35,6 +35,7 @@ PUBLIC = {
 """The modules of the core that other rooms may import, with all that is below them."""
 
 FOR_READERS_OF_BOOKS = {
+    "ledger.account_index",
     "ledger.accounts",
     "ledger.books",
     "ledger.catalogue",
