@@ -133,16 +133,6 @@ class Anvil(LocalChain):
             reader.join()
         process.stdout.close()
 
-    # -- what only anvil can -------------------------------------------------------------------------------------------
-
-    def set_automine(self, on: bool) -> None:
-        """Mine transactions as they come, or let them wait in the pool for `mine`."""
-        self.ask("evm_setAutomine", on)
-
-    def drop(self, transaction: str) -> bool:
-        """Forget a transaction of the pool, by its hash; False where it was not there."""
-        return self.ask("anvil_dropTransaction", transaction) is not None
-
 
 def _drain(lines: Iterable[str]) -> None:
     for _ in lines:

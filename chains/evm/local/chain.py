@@ -149,6 +149,14 @@ class LocalChain(ABC):
         """Mine so many blocks."""
         self.ask("anvil_mine", hex(blocks))
 
+    def set_automine(self, on: bool) -> None:
+        """Mine transactions as they come, or let them wait in the pool for `mine`."""
+        self.ask("evm_setAutomine", on)
+
+    def drop(self, transaction: str) -> bool:
+        """Remove a transaction from the pool, by its hash; False where it was not there."""
+        return self.ask("anvil_dropTransaction", transaction) is not None
+
     def set_next_time(self, timestamp: int) -> None:
         """Set the timestamp of the next block (seconds, later than the last block's), whenever it is mined."""
         self.ask("evm_setNextBlockTimestamp", timestamp)
