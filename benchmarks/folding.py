@@ -6,14 +6,15 @@ import hashlib
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ledger import Ledger, Reading
 from ledger.books import Books
-from ledger.events import decode
 from ledger.folding import fold, refold
 from ledger.log import decode_commit
+from ledger.log.bodies import TEXT, decode
 from ledger.stores.sqlite import SQLiteStore
 
 from . import floors
@@ -31,7 +32,7 @@ def comparisons(workshop: Workshop) -> list[Comparison]:
     """The fold of a log in memory, and of direct charges from a file."""
     size = workshop.size
     load = Load(size.accounts, size.batches[-1], 2)
-    bare = (decoding(workshop, DECODE, decode), decoding(workshop, PLAIN, _decode_plainly))
+    bare = (decoding(workshop, DECODE, partial(decode, TEXT)), decoding(workshop, PLAIN, _decode_plainly))
     aim = Aim(DECODE, 1 / 2, "half the speed of bare decode")
     read = "reading and folding direct charges"
     peers = (eventsourced.reading(load),)

@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from ledger import Ledger
-from ledger.events import decode
+from ledger.log.bodies import TEXT, decode
 
 from .figures import Comparison, Limit
 from .folding import bodies_of
@@ -90,6 +90,6 @@ def _read_log(workshop: Workshop, history: History) -> Contender:
     def prepare(folder: Path) -> Iterator[Trial]:
         path = workshop.log(history).path
         counts: list[int] = []
-        yield Trial(lambda: counts.extend(len(decode(body)) for body in bodies_of(path)), lambda: sum(counts))
+        yield Trial(lambda: counts.extend(len(decode(TEXT, body)) for body in bodies_of(path)), lambda: sum(counts))
 
     return Contender("read and decode of the same bytes", prepare, lambda: history.events_in_all)

@@ -7,7 +7,8 @@ from typing import get_args
 import msgspec
 import pytest
 
-from ledger.events import Recorded, decode
+from ledger.events import Recorded
+from ledger.log import bodies
 
 from . import floors
 from .workload import Load
@@ -46,7 +47,7 @@ def test_every_event_has_a_plain_struct_that_writes_the_same_bytes(workshop):
 def test_a_plain_struct_has_no_invariants():
     line = b'[{"type":"charged","account":1,"credits":5,"draws":[[2,4]],"tariff":1,"period":"2023-11"}]'
     with pytest.raises(msgspec.ValidationError, match="draws come to 4, not to 5"):
-        decode(line)
+        bodies.decode(bodies.TEXT, line)
     assert floors.plain_decoder().decode(line)[0].credits == 5
 
 

@@ -1,4 +1,4 @@
-"""Settlement: what was earned leaves the ledger, and is paid on a chain exactly once.
+"""Settlement: earned money is paid out on a chain, exactly once.
 
     from chains import Outbox, Watcher
     from ledger import ContractRef
@@ -9,9 +9,10 @@
     Outbox(ledger, chain).settle()       # what was earned since the last batch is opened, sent and confirmed
 
 A chain is a plugin: `ledger.plugins.Chain` says what it implements, `chains.testing` checks it, and README.md in
-this room says how to write one. `mock` is a chain without a network, to test the way of the money with.
+this room says how to write one. `mock` is a chain without a network, to test settlement with.
 """
 
+from .evm import extra as _extra  # noqa: F401 - it reads Python's recursion limit before a package of `evm` raises it
 from .outbox import Outbox, Step
 from .proofs import Proof, prove, verify
 from .watcher import RejectedFact, Watcher, command_of

@@ -23,9 +23,9 @@ class Tree:
             _check(leaf)
         inner = len(leaves) - 1
         self._nodes = [b""] * inner + leaves
-        for place in reversed(range(inner)):
-            self._nodes[place] = _paired(self._nodes[2 * place + 1], self._nodes[2 * place + 2])
-        self._places = {leaf: inner + index for index, leaf in enumerate(leaves)}
+        for index in reversed(range(inner)):
+            self._nodes[index] = _paired(self._nodes[2 * index + 1], self._nodes[2 * index + 2])
+        self._indices = {leaf: inner + position for position, leaf in enumerate(leaves)}
 
     @property
     def root(self) -> bytes:
@@ -37,13 +37,13 @@ class Tree:
 
         Raises LookupError where the tree has no such leaf.
         """
-        if leaf_hash not in self._places:
+        if leaf_hash not in self._indices:
             raise LookupError(f"no leaf of this tree has the hash 0x{leaf_hash.hex()}")
-        place = self._places[leaf_hash]
+        index = self._indices[leaf_hash]
         siblings = []
-        while place > 0:
-            siblings.append(self._nodes[place + 1 if place % 2 else place - 1])
-            place = (place - 1) // 2
+        while index > 0:
+            siblings.append(self._nodes[index + 1 if index % 2 else index - 1])
+            index = (index - 1) // 2
         return siblings
 
 

@@ -1,4 +1,4 @@
-"""Proofs that a batch speaks of an account, and their check, which needs neither ledger nor chain."""
+"""Proofs that a batch has a leaf of an account, and their check, which needs neither ledger nor chain."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _HASH = re.compile(r"0x[0-9a-fA-F]{64}")
 class Proof(msgspec.Struct, frozen=True):
     """An account's leaf in the batch of that number, with all that OpenZeppelin's tree needs to check it.
 
-    `root`, `leaf_hash` and the `proof` (the siblings, from the leaf up) are 0x hex. What it proves, `verify` says.
+    `root`, `leaf_hash` and the `proof` (the siblings, from the leaf up) are 0x hex. See `verify` for what it proves.
     """
 
     batch: int

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ledger.errors import LedgerError, PaymentRequired
+from ledger.errors import LedgerError
+from ledger.refusals import PaymentRequired
 
 if TYPE_CHECKING:
     from ledger.refusals import Refused

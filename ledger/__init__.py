@@ -11,6 +11,11 @@
 
 `decide(books, command) -> events` and `reduce(books, event)` are the whole design; the rest carries bytes to and from
 them.
+
+Public beside this module: `ledger.amounts`, `ledger.clock`, `ledger.commands`, `ledger.errors`, `ledger.events`,
+`ledger.folding`, `ledger.log`, `ledger.outcomes`, `ledger.plugins`, `ledger.rating`, `ledger.readings`,
+`ledger.refusals`, `ledger.settlement`, `ledger.statements`, `ledger.stores`, and `ledger.testing` for tests. All other
+modules are internal; of them `replay` alone reads the books, and what they are made of.
 """
 
 from .aio import AsyncLedger
@@ -46,8 +51,8 @@ from .commands import (
     UpdateAgent,
     Withdraw,
 )
-from .engine import Answer, Ledger, Outcome
-from .errors import LedgerError, PaymentRequired
+from .engine import Ledger
+from .errors import LedgerError
 from .events import (
     ContractRef,
     CreditsLimit,
@@ -62,8 +67,9 @@ from .events import (
     RateLimit,
 )
 from .log import Entry, Head
+from .outcomes import Answer, Outcome
 from .readings import Balance, BatchReading, Earned, LotReading, Reading, RequestReading
-from .refusals import Reason, Refused
+from .refusals import PaymentRequired, Reason, Refused
 from .settlement.messages import Attempt, Batch, Commitment, ExitPaid, ExitRequested, Found, PurchaseMade
 from .statements import Amounts, Explanation, Statement
 

@@ -6,40 +6,45 @@ by readers, when one is first needed, and extended by the next for what was appe
 
 from __future__ import annotations
 
+import struct
 import threading
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
 from .errors import Damaged
-from .events import decode_one
-from .log import COLUMNS, Commit, Entry, decode_commit
+from .log import Commit, Entry, IndexPart, decode_commit, follow_store
+from .log.bodies import UNREADABLE, Subject, decode_at, subjects
 from .plugins import LogReader
-from .readers import LogView, verified
+from .readers import LogView
 
 DECODE_WHOLE = 8
 """A commit of more events is not decoded whole where fewer of them are needed."""
 
 
-class _Subject(msgspec.Struct, gc=False):
-    """The part of an event that says whose it is."""
-
-    type: str
-    account: int = 0
-    request: int = 0
+_OFFSET = struct.Struct(">I")
+_part = msgspec.msgpack.Decoder(dict[int, bytes])
 
 
-_subjects = msgspec.json.Decoder(list[_Subject])
-_raw = msgspec.json.Decoder(list[msgspec.Raw])
+def encode_part(after: int, seqs: Mapping[int, Iterable[int]]) -> bytes:
+    """Return the body of a part: a MessagePack map from accounts to the offsets of their events from `after`, each as 4
+    bytes, big-endian. Accounts without an event are left out."""
+    packed = {number: b"".join(_OFFSET.pack(seq - after) for seq in each) for number, each in sorted(seqs.items())}
+    return msgspec.msgpack.encode({number: offsets for number, offsets in packed.items() if offsets})
 
 
 class AccountIndex:
-    """The sequences of each account's events, up to `upto`. Its methods may be called from any thread."""
+    """The sequences of each account's events, up to `upto`. Its methods may be called from any thread.
+
+    `saved` is the end of the parts that the log keeps, of which the rest goes on.
+    """
 
     def __init__(self) -> None:
-        self.upto = 0
+        self.upto = self.saved = 0
+        self._parts: list[tuple[int, dict[int, bytes]]] = []
+        self._loaded = False
         self._seqs: dict[int, array[int]] = {}
         self._open: dict[int, int] = {}
         self._lock = threading.Lock()
@@ -48,7 +53,7 @@ class AccountIndex:
         """Yield the account's events after a sequence, in order, up to the head of the view. Raises Damaged."""
         self.extend(log)
         with self._lock:
-            seqs = self._seqs.get(account, array("Q"))
+            seqs = self._seqs_of(account)
             wanted = seqs[bisect_right(seqs, after) : bisect_right(seqs, log.head().seq)]
         begin = 0
         while begin < len(wanted):
@@ -58,11 +63,47 @@ class AccountIndex:
             begin = end
 
     def extend(self, log: LogView) -> None:
-        """Read what was appended since."""
+        """Load what the log keeps of the index, and read what was appended since."""
         if self.upto < log.head().seq:
             with self._lock:
-                for commit in verified(log, self.upto):
+                if not self._loaded:
+                    self._load(log)
+                for commit in follow_store(log, self.upto):
                     self._add(commit, log)
+
+    def part(self, log: LogView) -> IndexPart | None:
+        """Return the part after those that the log keeps, up to the view's head; None where there is nothing new."""
+        self.extend(log)
+        head = log.head()
+        with self._lock:
+            if self.upto != head.seq or self.saved == head.seq:
+                return None
+            seqs = {number: array("Q", seqs[bisect_right(seqs, self.saved) :]) for number, seqs in self._seqs.items()}
+            return IndexPart(self.saved, head.seq, head.hash, encode_part(self.saved, seqs))
+
+    def _load(self, log: LogView) -> None:
+        """Take the parts that follow one another from the beginning, if the last one's hash is the log's there."""
+        parts: list[tuple[int, dict[int, bytes]]] = []
+        last: IndexPart | None = None
+        for part in log.load_index():
+            if part.after == (last.upto if last is not None else 0):
+                try:
+                    parts.append((part.after, _part.decode(part.body)))
+                except (msgspec.MsgspecError, ValueError):
+                    break
+                last = part
+        if last is not None:
+            commit = next(log.read(last.upto - 1), None)
+            if commit is not None and (commit.last_seq, commit.hash) == (last.upto, last.hash):
+                self._parts, self.upto, self.saved = parts, last.upto, last.upto
+        self._loaded = True
+
+    def _seqs_of(self, account: int) -> array[int]:
+        seqs = array("Q")
+        for after, offsets in self._parts:
+            seqs.extend(after + offset for (offset,) in _OFFSET.iter_unpack(offsets.get(account, b"")))
+        seqs.extend(self._seqs.get(account, ()))
+        return seqs
 
     def _add(self, commit: Commit, log: LogReader) -> None:
         """Note a commit's events; where this is cut short, it is repeated without harm."""
@@ -88,17 +129,15 @@ class AccountIndex:
         return subjects[request - commit.first_seq].account
 
 
-def _subjects_of(commit: Commit) -> list[_Subject]:
+def _subjects_of(commit: Commit) -> list[Subject]:
     try:
-        if commit.kind == COLUMNS:
-            raise ValueError("this release does not read a body of columns")
-        return _subjects.decode(commit.body)
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        return subjects(commit.kind, commit.body)
+    except UNREADABLE as error:
         raise Damaged(f"commit {commit.first_seq} cannot be read: {error}") from error
 
 
 def _commit_at(log: LogReader, seq: int) -> Commit:
-    commit = next(verified(log, seq - 1), None)
+    commit = next(follow_store(log, seq - 1), None)
     if commit is None:
         raise Damaged(f"the log has no event {seq}")
     return commit
@@ -112,8 +151,8 @@ def _entries_in(commit: Commit, seqs: array[int]) -> Iterator[Entry]:
             yield Entry(seq, commit.at, events[seq - commit.first_seq])
         return
     try:
-        lines = _raw.decode(commit.body)
-        for seq in seqs:
-            yield Entry(seq, commit.at, decode_one(lines[seq - commit.first_seq]))
-    except (msgspec.MsgspecError, ValueError, RecursionError, IndexError) as error:
+        events = decode_at(commit.kind, commit.body, [seq - commit.first_seq for seq in seqs])
+    except (*UNREADABLE, IndexError) as error:
         raise Damaged(f"commit {commit.first_seq} cannot be read: {error}") from error
+    for seq, event in zip(seqs, events, strict=True):
+        yield Entry(seq, commit.at, event)

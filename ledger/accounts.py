@@ -16,8 +16,7 @@ from .events import Draws, Escrow, EscrowFunding, Funding, Kind, Share, Usage
 
 
 class Reversal(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """What the reversals of a lot have taken in all: credits, money, time of a window (microseconds), and whether that
-    is everything."""
+    """The sums that reversals of a lot have taken: credits, money, time of a window (microseconds); `whole` if all."""
 
     credits: int
     money: int
@@ -28,8 +27,8 @@ class Reversal(msgspec.Struct, array_like=True, frozen=True, gc=False):
 class Lot(msgspec.Struct, array_like=True, gc=False):
     """Credits or a window of time on an account, with its money.
 
-    `exited`: a chain has paid its subscriber, who left. It is over, and what returns to it lapses and is earned.
-    `extended`: its expiry was brought by a refund, so that no window queues behind it.
+    `exited`: a chain has paid its subscriber, who left. The lot has ended; credits that return to it lapse, earned.
+    `extended`: a refund moved its expiry, so no window queues behind it.
 
     Invariant, once started: credits == left + held + spent + lapsed + withdrawn, and none of them is negative.
     """
@@ -59,35 +58,35 @@ class Lot(msgspec.Struct, array_like=True, gc=False):
 
     @property
     def reversed(self) -> bool:
-        """Whether the whole payment was void."""
+        """True if the whole payment was void."""
         return self.reversal is not None and self.reversal.whole
 
     @property
     def waits(self) -> bool:
-        """Whether the lot is still to start."""
+        """True if the lot is still to start."""
         return not self.started and not self.reversed
 
     @property
     def burn_order(self) -> tuple[int, bool, int, int, int]:
-        """Priority, expiry (none last), start, id: a total order."""
+        """Sort key of lots: priority, expiry (none last), start, id. It is a total order."""
         return (self.priority, self.expiry is None, self.expiry or 0, self.start, self.id)
 
     @property
     def used(self) -> int:
-        """Credits that are gone for good: spent or lapsed."""
+        """Credits that are spent or lapsed."""
         return self.spent + self.lapsed
 
     @property
     def escrow(self) -> Escrow | None:
-        """Where a chain holds the money, if one does."""
+        """The escrow that holds the money; None if no chain does."""
         return self.funding.escrow if isinstance(self.funding, EscrowFunding) else None
 
     def lives(self, at: int) -> bool:
-        """Whether the lot counts at a time: start ≤ at < expiry."""
+        """Return True if the lot counts at a time (UTC microseconds): start ≤ at < expiry."""
         return self.started and self.start <= at and (self.expiry is None or at < self.expiry)
 
     def earned(self, at: int) -> int:
-        """What the lot has earned, of its cost less what was refunded, in the asset's smallest unit.
+        """Return the money that the lot has earned, of its cost less refunds, in the asset's smallest unit.
 
         Invariant: a lot that is used up, or a window that is over, has earned exactly that.
         """
@@ -103,7 +102,7 @@ class Lot(msgspec.Struct, array_like=True, gc=False):
         return split(cost, [elapsed, duration - elapsed])[0] if duration else cost
 
     def is_used_up(self, at: int) -> bool:
-        """Whether there is nothing more that the lot could earn: no credit is unused, or the window is over."""
+        """Return True if the lot can earn no more: no credit is unused, or the window has ended."""
         if not self.started:
             return False
         if self.credits:
@@ -111,7 +110,7 @@ class Lot(msgspec.Struct, array_like=True, gc=False):
         return self.expiry is not None and self.expiry <= at
 
     def shares_earned(self, at: int) -> dict[str, int]:
-        """What each receiver has earned: ⌊earned · share / cost⌋, and once the lot is used up all that it has earned.
+        """Return the earnings of each receiver: ⌊earned · share / cost⌋, and all of them once the lot is used up.
 
         Invariant: nobody's part falls while what the lot has earned does not. The floors come to less than that at
         times; what they leave stays deferred until the lot is used up, when the parts of `split`, none of which is
@@ -180,19 +179,19 @@ class Debt(msgspec.Struct, array_like=True, gc=False):
     period: str = ""
 
 
-class _Nothing(dict[Any, Any]):
+class _Empty(dict[Any, Any]):
     def _refuse(self, *arguments: object, **named: object) -> NoReturn:
-        raise TypeError("what all accounts share cannot be changed")
+        raise TypeError("the shared empty dict cannot be changed")
 
     __setitem__ = setdefault = update = __ior__ = _refuse
 
 
-EMPTY: dict[Any, Any] = _Nothing()
-"""No entries: what an account has of something rare before it has any. One for all, so that it costs no memory."""
+EMPTY: dict[Any, Any] = _Empty()
+"""A shared immutable empty dict; most accounts never need their own."""
 
 
 def share_terms(lot: Lot, plan: Plan) -> None:
-    """A lot on its plan's own terms holds them once, with the plan."""
+    """Let a lot on its plan's terms refer to the plan's objects, to save memory."""
     if lot.asset == plan.terms.asset:
         lot.asset = plan.terms.asset
     if lot.shares == plan.terms.price:
@@ -203,8 +202,8 @@ class Account(msgspec.Struct, array_like=True, gc=False):
     """One subscriber's position on one plan.
 
     `unpaid` is money that left its escrow-funded lots and that the chain still holds for the subscriber, by escrow.
-    `agenda` is what time will do, in its order: (instant, family, name) of lots that start, requests that expire and
-    credits that lapse. `window` is the plan's current window of credits, `window_from` the sequence of the first charge
+    `agenda` has the events to come, sorted: (instant, family, id) of lots that start, requests that expire and credits
+    that lapse. `window` is the plan's current window of credits, `window_from` the sequence of the first charge
     in it. `purchases` are (start, sequence) of the last two sales or trials that started. `unpriced` are the units that
     no rate has read, in all. `leaving`: a chain has asked for the freeze.
 
@@ -239,21 +238,21 @@ class Account(msgspec.Struct, array_like=True, gc=False):
 
     @property
     def next_due(self) -> int | None:
-        """When time next does something; None where it never will."""
+        """The time of the next due event (UTC microseconds); None if nothing is due."""
         return self.agenda[0][0] if self.agenda else None
 
     @property
     def available(self) -> int:
-        """What a request may hold or a charge may take: what the lots have left, less the debt."""
+        """Credits that a request may hold or a charge may take: the lots' left, less the debt."""
         return self.left - self.debt
 
     @property
     def debt_spent(self) -> int:
-        """The debt that charges owe; the rest of it is held by open requests (after a reversal)."""
+        """The debt that charges owe; open requests hold the remainder (after a reversal)."""
         return sum(debt.credits for debt in self.debts if debt.source not in self.requests)
 
     def share(self, plan: Plan) -> None:
-        """Hold what it says in common with its plan, and what it has none of, only once for all accounts."""
+        """Share equal strings and terms with the plan, and EMPTY with all accounts, to save memory."""
         self.plan = plan.terms.plan
         for name in ("requests", "late", "corrections", "unpaid", "unpriced"):
             if not getattr(self, name):
@@ -262,7 +261,7 @@ class Account(msgspec.Struct, array_like=True, gc=False):
             share_terms(lot, plan)
 
     def clone(self) -> Account:
-        """A copy that can be changed without this one changing. What is inside nested values is never changed."""
+        """Return a copy that can be changed without this account changing. Nested values are never changed in place."""
         twin = replace(self)
         twin.lots = {name: replace(lot) for name, lot in self.lots.items()}
         twin.requests = {name: replace(request) for name, request in self.requests.items()}

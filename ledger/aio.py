@@ -18,8 +18,9 @@ from typing import ParamSpec, TypeVar, Unpack
 
 from .clock import Clock, system_clock
 from .commands import Command, Request, RequestTerms
-from .engine import Ledger, Outcome
+from .engine import Ledger
 from .metering import AsyncRequestContext, releases
+from .outcomes import Outcome
 from .queue import WAKE_INTERVAL, outcomes_of
 from .readings import Balance
 

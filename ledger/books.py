@@ -22,12 +22,12 @@ VERSION = "7"
 
 
 class Books(msgspec.Struct):
-    """All of a ledger's state, as of `seq` and `at`.
+    """The state of a ledger, as of `seq` and `at`.
 
     `names` gives accounts by (subscriber, plan), `open` the account of each request that may still be charged.
     `keys` gives by digest the fingerprint, first sequence and time of a keyed command, `older_keys` those of the window
-    before; together they hold every key of the last window. `payments` is the like for payment ids and what chains
-    said, for ever. `settlings` is by contract, `onchain` gives plans by their id on chains. `opened` and
+    before; together they hold every key of the last window. `payments` is the same for payment ids and chain
+    facts, permanently. `settlings` is by contract, `onchain` gives plans by their id on chains. `opened` and
     `registered` count the accounts and the agents.
     """
 
@@ -48,16 +48,16 @@ class Books(msgspec.Struct):
     onchain: dict[str, str] = msgspec.field(default_factory=dict)
 
     def remember(self, name: bytes, print_: bytes, seq: int) -> None:
-        """Remember a key for a window of commit time."""
+        """Record a key for a window of commit time."""
         self.keys[name] = (print_, seq, self.at)
 
     def recall(self, name: bytes, at: int) -> tuple[bytes, int] | None:
-        """The fingerprint and first sequence under a key, if the window still holds it."""
+        """Return the fingerprint and first sequence of a key; None if the window no longer has it."""
         known = self.keys.get(name) or self.older_keys.get(name)
         return None if known is None or at - known[2] >= KEY_WINDOW else known[:2]
 
     def advance(self, at: int) -> None:
-        """Let the time of the next commit be `at`: keys of two windows ago are forgotten as a whole."""
+        """Set the time of the next commit, and drop the keys of two windows ago as a whole."""
         windows = at // KEY_WINDOW - self.at // KEY_WINDOW
         if windows > 0:
             self.older_keys = self.keys if windows == 1 else {}
@@ -65,17 +65,17 @@ class Books(msgspec.Struct):
         self.at = at
 
     def account_of(self, event: Event) -> int:
-        """The number of the account that an event is about; 0 for the catalogue's and the settlements' events."""
+        """Return the number of an event's account; 0 for events of the catalogue and of settlements."""
         number = getattr(event, "account", 0)
         return number or self.open.get(getattr(event, "request", 0), 0)
 
     def find(self, subscriber: str, plan: str) -> Account | None:
-        """The account of that subscriber on that plan, if it was ever opened."""
+        """Return the account of a subscriber on a plan; None if it was never opened."""
         number = self.names.get((subscriber, plan))
         return None if number is None else self.account(number)
 
     def account(self, number: int) -> Account:
-        """The account of that number."""
+        """Return the account of that number."""
         return self.accounts[number]
 
     def settling(self, contract_ref: ContractRef) -> Settling:
@@ -83,12 +83,12 @@ class Books(msgspec.Struct):
         return self.settlings.get(contract_ref) or Settling(contract_ref=contract_ref)
 
     def dump(self) -> bytes:
-        """The books as canonical JSON: equal books give equal bytes."""
+        """Return the books as canonical JSON: equal books give equal bytes."""
         return _encoder.encode(_as_stored(self))
 
     @classmethod
     def load(cls, body: bytes) -> Books:
-        """The books that `dump` wrote. Raises msgspec.MsgspecError where the bytes are not that."""
+        """Return the books that `dump` wrote. Raise msgspec.MsgspecError for other bytes."""
         stored = _decoder.decode(body)
         books = cls(**{name: getattr(stored, name) for name in _PLAIN})
         for name, print_, seq, at in stored.keys:

@@ -1,37 +1,32 @@
-"""What can go wrong, as one tree. A refusal of a command is not an error: it is a value (`refusals.Refused`).
+"""All errors, as one tree. A refusal of a command is not an error: it is a value (`refusals.Refused`).
 
 LedgerError
-├── PaymentRequired        a refusal, raised where raising is the natural form (context manager, decorator)
-├── BadData                input that cannot be read: a trace, an event, a parameter
+├── PaymentRequired        a refused command, raised where raising is the natural form (in `refusals`)
+├── BadData                invalid input: a trace, an event, a parameter
 ├── UnknownPlugin          no policy, chain or store of that name is installed
 ├── MissingExtra           an optional part is not installed
 ├── LogError
-│   ├── NotFound           there is no log at that place
-│   ├── NotALog            it is a file, but not a ledger
-│   ├── WrongVersion       a ledger of a format that this release does not read
-│   ├── AlreadyExists      a new log was asked for where one is
+│   ├── NotFound           no log exists at that location
+│   ├── NotALog            the file is not a ledger
+│   ├── WrongVersion       the ledger has a format that this release does not read
+│   ├── AlreadyExists      a new log was requested where one exists
 │   ├── Locked             another process holds the write lock for too long
 │   ├── Damaged            the bytes of the log are not what was written
 │   ├── NotWritten         an append failed and left nothing behind
-│   └── Closed             the ledger was closed, or was opened before a fork
-├── ChainUnavailable       a chain could not be asked; nothing was sent
+│   └── Closed             the ledger was closed, or opened before a fork
+├── ChainUnavailable       a chain could not be reached; nothing was sent
 ├── SendUnknown            a transaction may or may not have reached the chain
-├── SettlementStopped      the chain has what the log does not: somebody must look before money moves
+├── SettlementStopped      chain and log disagree: an operator must look before money moves
 ├── ClockMoved             the machine's clock leapt; nothing is written until it is right, or accepted
 ├── Conflict               the head of the log moved; catch up and decide again
-└── OutcomeUnknown         neither done nor undone, as far as can be known
+└── OutcomeUnknown         an append may or may not have happened
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from .refusals import Refused
-
 
 class LedgerError(Exception):
-    """Any failure of Tollbook. `hint` says what to do about it; `code` is the word of the command line's errors."""
+    """The base of all errors of Tollbook. `hint` says what to do; `code` names the error on the command line."""
 
     code = "internal"
     hint = "please report this"
@@ -42,19 +37,8 @@ class LedgerError(Exception):
             self.hint = hint
 
 
-class PaymentRequired(LedgerError):
-    """A refused command, for callers who want an exception. `refused` has the reason and its facts."""
-
-    code = "refused"
-    hint = "see the reason and its facts"
-
-    def __init__(self, refused: Refused) -> None:
-        super().__init__(str(refused))
-        self.refused = refused
-
-
 class BadData(LedgerError):
-    """Input that cannot be read. `file` and `line` say where, as far as known."""
+    """Invalid input. `file` and `line` say where, as far as known."""
 
     code = "bad_data"
     hint = "correct the input"
@@ -79,14 +63,14 @@ class MissingExtra(LedgerError):
 
 
 class LogError(LedgerError):
-    """Something about the log as a file or a stream."""
+    """The base of errors of the log, as a file or a stream."""
 
     code = "io"
-    hint = "mend the cause (space, permissions, disk) and run again"
+    hint = "fix the cause (space, permissions, disk) and run again"
 
 
 class NotFound(LogError):
-    """There is no log at that place."""
+    """No log exists at that location."""
 
     code = "not_found"
     hint = "check the path"
@@ -107,7 +91,7 @@ class WrongVersion(LogError):
 
 
 class AlreadyExists(LogError):
-    """A new log was asked for where one is."""
+    """A new log was requested where one exists."""
 
     code = "exists"
     hint = "choose another path, or remove the file"
@@ -156,21 +140,21 @@ class OutcomeUnknown(LedgerError):
 
 
 class ChainUnavailable(LedgerError):
-    """A chain could not be asked, or refused to take a transaction in; nothing was sent."""
+    """A chain could not be reached, or rejected a transaction; nothing was sent."""
 
     code = "io"
     hint = "check the connection to the chain, and run again"
 
 
 class SendUnknown(LedgerError):
-    """A transaction was sent, and no answer came: the chain may have it or not."""
+    """A transaction was sent without an answer: the chain may have it or not."""
 
     code = "outcome_unknown"
     hint = "run again: what the chain has is read before anything is sent"
 
 
 class SettlementStopped(LedgerError):
-    """The chain and the log disagree in a way that no retry can mend, so no money moves."""
+    """The chain and the log disagree in a way that no retry can resolve, so no money moves."""
 
     code = "bad_data"
     hint = "compare the log with the chain before anything else is settled"

@@ -18,13 +18,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from .commands import Charge, Extend, Release, Request
-from .engine import Answer, Ledger, Outcome
-from .errors import PaymentRequired
 from .events import Requested
+from .outcomes import Answer, Outcome
 from .queue import ThreadTicket, outcomes_of
+from .refusals import PaymentRequired
 
 if TYPE_CHECKING:
     from .aio import AsyncLedger
+    from .engine import Ledger
 
 
 def releases(outcomes: Sequence[Outcome | Exception]) -> list[Release]:

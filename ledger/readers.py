@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 
-from .errors import Closed, Damaged
-from .log import Commit, Head, Snapshot, commit_hash, origin
-from .plugins import LogReader, ReadableStore, Store
+from .errors import Closed
+from .log import Commit, Head, IndexPart, Snapshot
+from .plugins import IndexKeeper, LogReader, ReadableStore, Store
 
 MAX_IDLE = 4
 """Readers that are kept for the next readings."""
@@ -117,26 +117,10 @@ class LogView:
         """Return the latest snapshot of that version, at or before `upto` and the view's head."""
         return self._log.load_snapshot(version, self._head.seq if upto is None else min(upto, self._head.seq))
 
+    def load_index(self) -> list[IndexPart]:
+        """Return the parts of the index that end at or before the view's head; none where the log keeps no index."""
+        parts = self._log.load_index() if isinstance(self._log, IndexKeeper) else []
+        return [part for part in parts if part.upto <= self._head.seq]
+
     def close(self) -> None:
         """Release nothing: the reader is lent."""
-
-
-def verified(log: LogReader, after: int = 0) -> Iterator[Commit]:
-    """Yield the commits with an event after that sequence, each held to the hash chain. Raises Damaged."""
-    previous: Commit | None = None
-    for commit in log.read(after):
-        if previous is None and commit.first_seq > 1:
-            previous = next(log.read(commit.first_seq - 2))
-        if previous is None:
-            check_follows(0, origin(log.id).hash, commit)
-        else:
-            check_follows(previous.last_seq, previous.hash, commit)
-        previous = commit
-        yield commit
-
-
-def check_follows(seq: int, hash_: bytes, commit: Commit) -> None:
-    """Raise Damaged where a commit is not the one that was written after that sequence and hash."""
-    expected = commit_hash(hash_, commit.first_seq, commit.count, commit.at, commit.kind, commit.body)
-    if commit.first_seq != seq + 1 or commit.hash != expected:
-        raise Damaged(f"the log does not follow at sequence {commit.first_seq}")

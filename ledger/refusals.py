@@ -7,11 +7,11 @@ from typing import NoReturn
 
 import msgspec
 
-from .errors import PaymentRequired
+from .errors import LedgerError
 
 
 class Reason(StrEnum):
-    """Why a command is refused. Of several reasons that hold, the first of this list is given."""
+    """The reasons for which a command is refused. Of several that apply, the first of this list is given."""
 
     malformed = auto()
     key_reused = auto()
@@ -71,9 +71,9 @@ _STATUS = {
 
 
 class Refused(msgspec.Struct, frozen=True, gc=False):
-    """The answer to a command that was refused: nothing changed, nothing was written.
+    """A refused command: nothing changed, nothing was written.
 
-    `facts` has what is known, by name: `needed` and `available` (credits, requests); `top_up`, the fewest credits whose
+    `facts` by name: `needed` and `available` (credits, requests); `top_up`, the fewest credits whose
     purchase now lets the same command pass; `retry_after_us`, the least wait (microseconds) after which it passes if
     nobody else acts, counted from the clock; `clock_behind_us`, how far that clock is behind the log; `detail` (text).
     """
@@ -92,7 +92,7 @@ class Refused(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def http_status(self) -> int:
-        """The status with which an HTTP server answers; 402 where more credits are what is missing."""
+        """The status with which an HTTP server answers; 402 if only credits are missing."""
         return _STATUS.get(self.reason, 402)
 
     def unwrap(self) -> NoReturn:
@@ -100,8 +100,19 @@ class Refused(msgspec.Struct, frozen=True, gc=False):
         raise PaymentRequired(self)
 
 
+class PaymentRequired(LedgerError):
+    """Raised for a refused command where raising is the natural form. `refused` has the reason and its facts."""
+
+    code = "refused"
+    hint = "see the reason and its facts"
+
+    def __init__(self, refused: Refused) -> None:
+        super().__init__(str(refused))
+        self.refused = refused
+
+
 class Refusal(Exception):
-    """How a refusal travels inside `decide`, from the rule that refuses to its answer. It never leaves the room."""
+    """Carries a refusal inside `decide`, from the rule that refuses to the answer. It never leaves the core."""
 
     def __init__(self, reason: Reason, **facts: int | str) -> None:
         super().__init__(reason)

@@ -23,21 +23,23 @@ class Scan:
 
     def __init__(self, books: Books) -> None:
         self.books = books
-        self._next, self._last = 1, books.opened
+        self._numbers = sorted(books.accounts)  # in a log of ours they are 1, 2, 3, …
+        self._next = 0
         self._kept: dict[int, Account] = {}
 
     def keep(self, number: int) -> None:
         """Copy an account that is about to be changed, unless the scan has passed it."""
-        if self._next <= number <= self._last and number not in self._kept:
+        ahead = self._next < len(self._numbers) and self._numbers[self._next] <= number <= self._numbers[-1]
+        if ahead and number not in self._kept and number in self.books.accounts:
             self._kept[number] = self.books.accounts[number].clone()
 
     def part(self, wanted: Callable[[Account], bool]) -> list[Account] | None:
         """Return copies of the next accounts that are wanted, by number; None at the end."""
-        if self._next > self._last:
+        if self._next == len(self._numbers):
             return None
         copies: list[Account] = []
-        for number in range(self._next, min(self._last, self._next + MAX_PASSED) + 1):
-            self._next = number + 1
+        for number in self._numbers[self._next : self._next + MAX_PASSED]:
+            self._next += 1
             kept = self._kept.pop(number, None)
             account = self.books.accounts[number] if kept is None else kept
             if wanted(account):

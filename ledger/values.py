@@ -1,4 +1,4 @@
-"""What events and commands are made of: amounts by lot, usage, terms of a plan, where money is held.
+"""The values of which events and commands are made: amounts by lot, usage, terms of a plan, escrows.
 
 Invariants of a value are checked in `__post_init__`, which runs when it is made and again when it is read back.
 """
@@ -29,44 +29,44 @@ DAY_SECONDS = 86_400
 
 
 def check(holds: bool, rule: str) -> None:
-    """Raises ValueError with the rule that does not hold."""
+    """Raise ValueError with the rule if it does not hold."""
     if not holds:
         raise ValueError(rule)
 
 
 def check_draws(draws: Draws, total: int) -> None:
-    """Raises ValueError for draws that are none, or that do not come to `total`."""
+    """Raise ValueError for invalid draws, and for draws that do not sum to `total`."""
     taken = 0
     for lot, amount in draws:
         if type(lot) is not int or type(amount) is not int or lot < 0 or amount <= 0:
             raise ValueError("a draw is a lot and a positive amount")
         taken += amount
     if taken != total:
-        raise ValueError(f"the draws come to {taken}, not to {total}")
+        raise ValueError(f"the draws sum to {taken}, not to {total}")
 
 
 def check_usage(usage: Usage) -> None:
-    """Raises ValueError for what is no usage of one event."""
+    """Raise ValueError for invalid usage of one event."""
     for units in usage.values():
         if type(units) is not int or not 0 <= units <= MAX_CREDITS:
             raise ValueError("usage is whole numbers from 0 to 2^63-1")
 
 
 def check_meter(usage: Usage) -> None:
-    """Raises ValueError for what is no meter. It may have counted for a lifetime, and has no upper bound."""
+    """Raise ValueError for an invalid meter. A meter may count for a lifetime, and has no upper bound."""
     for units in usage.values():
         if type(units) is not int or units < 0:
             raise ValueError("a meter is whole numbers from 0")
 
 
 def check_signed(*amounts: int) -> None:
-    """Raises ValueError for what moves by more than 64 bits, either way."""
+    """Raise ValueError for a change of more than 64 bits, either way."""
     for amount in amounts:
         check(type(amount) is int and abs(amount) <= MAX_CREDITS, "what moves is a 64-bit whole number")
 
 
 def check_repaid(draws: Draws) -> None:
-    """Raises ValueError where it is not lots that pay."""
+    """Raise ValueError for payments of debt that are not by lots."""
     check_draws(draws, sum(credits for _, credits in draws))
     check(all(lot > 0 for lot, _ in draws), "debt is paid by lots")
 
@@ -191,7 +191,7 @@ Funding: TypeAlias = EscrowFunding | Literal["direct", "none"]
 
 
 class Line(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
-    """One line of a price's computation: `units` of `dimension` at `rate` credits a unit come to `credits`.
+    """One line of a price's computation: `units` of `dimension` at `rate` credits a unit sum to `credits`.
 
     Rates and credits are exact fractions as text (`3/1000`, `7`). The credits of a price's lines sum to the price.
     """
@@ -204,7 +204,7 @@ class Line(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=Tr
 
 
 def consume(draws: Draws, credits: int) -> tuple[Draws, Draws]:
-    """Part draws after their first `credits`: what is consumed, and the rest, both in order."""
+    """Split draws after their first `credits`: return the consumed ones and the remainder, both in order."""
     taken: list[tuple[int, int]] = []
     for position, (lot, amount) in enumerate(draws):
         if amount > credits:
@@ -216,5 +216,5 @@ def consume(draws: Draws, credits: int) -> tuple[Draws, Draws]:
 
 
 def total(draws: Draws) -> int:
-    """The credits of all draws."""
+    """Return the sum of the draws' credits."""
     return draws[0][1] if len(draws) == 1 else sum(credits for _, credits in draws)

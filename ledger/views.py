@@ -13,30 +13,29 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from .account_index import AccountIndex
 from .accounts import Account
 from .books import Books
-from .errors import Damaged
+from .errors import Damaged, LogError
 from .events import Charged, ContractRef, EscrowAsset
 from .folding import as_of
-from .log import Commit, Entry, Head, entries
-from .plugins import Store
+from .log import Commit, Entry, Head, entries, follow_store
+from .outcomes import Outcome
+from .plugins import IndexKeeper, ReadableStore
 from .queue import CommandQueue
-from .readers import COMMITS_AT_ONCE, LogView, Readers, verified
+from .readers import COMMITS_AT_ONCE, LogView, Readers
 from .readings import Balance, BatchReading, Earned, EscrowedLot, LotReading, Reading, RequestReading
-from .scans import Scan, ScannedReading, Scans
+from .scans import Scan, ScannedReading
 from .settlement.state import Settling, detached_copy
 from .statements import Explanation, Statement, Subject, explain, statement
 from .tariffs import Tariffs
-
-if TYPE_CHECKING:
-    from .engine import Outcome
+from .writer import Writer
 
 T = TypeVar("T")
 
@@ -54,24 +53,9 @@ class Views:
     reading began.
     """
 
-    if TYPE_CHECKING:  # what `Ledger` provides
-        _store: Store
-        _books: Books
-        _head: Head
-        _stale: bool
-        _queue: CommandQueue[Outcome]
-
-        def _current(self) -> AbstractContextManager[None]: ...
-        def _moment(self, writes: bool = True) -> tuple[int, int]: ...
-        def _check_open(self) -> None: ...
-        def _check_process(self) -> None: ...
-
-    def __init__(self, store: Store, lock: threading.RLock) -> None:
-        """`lock` is the writer's: it is held while a group is decided and written, and while the log is caught up
-        with."""
-        self._books_lock = threading.RLock()
-        self._readers = Readers(store, lock)
-        self._scans = Scans()
+    def __init__(self, writer: Writer, queue: CommandQueue[Outcome]) -> None:
+        self._writer, self._queue = writer, queue
+        self._readers = Readers(writer.store, writer.lock)
         self._index = AccountIndex()
         self._steps = 0  # threads that miscount it only sleep at another step
         self._sleep = threading.Lock()
@@ -81,19 +65,19 @@ class Views:
     def head(self) -> Head:
         """The end of the log."""
         with self._consistent():
-            return self._head
+            return self._writer.head
 
     @property
     def id(self) -> str:
         """The ledger's id."""
-        return self._store.id
+        return self._writer.store.id
 
     @property
     def clock_behind(self) -> int:
         """Microseconds by which the clock is behind the head of the log; 0 where it is not. Until it has caught up,
         what is written has the head's time."""
         with self._consistent():
-            return self._moment(writes=False)[1]
+            return self._writer.moment(writes=False)[1]
 
     # -- one account ---------------------------------------------------------------------------------------------------
 
@@ -118,14 +102,14 @@ class Views:
     def explain(self, charge: int) -> Explanation | None:
         """Return how a charge came about, computed again; None where that sequence is not a charge."""
         with self._view(self.head) as log:
-            known = entries(verified(log, charge - 1)) if charge > 0 else iter(())
+            known = entries(follow_store(log, charge - 1)) if charge > 0 else iter(())
             entry = next((entry for entry in known if entry.seq >= charge), None)
         if entry is None or entry.seq != charge or not isinstance(event := entry.event, Charged):
             return None
         with self._consistent():
-            head = self._head
-            account = self._books.accounts[event.account]
-            plan = self._books.plans[account.plan]
+            head = self._writer.head
+            account = self._writer.books.accounts[event.account]
+            plan = self._writer.books.plans[account.plan]
             corrected = charge in account.corrections
         with self._view(head) as log:
             later = self._index.entries(log, account.number, charge) if corrected else ()
@@ -158,19 +142,19 @@ class Views:
     def settling(self, contract_ref: ContractRef) -> Settling:
         """Return what is settled, and is being settled, in a contract."""
         with self._consistent():
-            settling = self._books.settling(contract_ref)
+            settling = self._writer.books.settling(contract_ref)
         return detached_copy(settling)
 
     def batches(self, contract_ref: ContractRef) -> list[BatchReading]:
         """Return the open batches of a contract, in the order of their numbers."""
         with self._consistent():
-            now = Reading(Books(settlings={**self._books.settlings}), self._head.at)
-        return now.batches(contract_ref, self._store.id)
+            now = Reading(Books(settlings={**self._writer.books.settlings}), self._writer.head.at)
+        return now.batches(contract_ref, self._writer.store.id)
 
     def plan_on_chain(self, name: str) -> str | None:
         """Return the plan that a chain calls so: by its id there, else by its name; None where there is none."""
         with self._consistent():
-            return Reading(self._books, self._head.at).plan_on_chain(name)
+            return Reading(self._writer.books, self._writer.head.at).plan_on_chain(name)
 
     # -- the log -------------------------------------------------------------------------------------------------------
 
@@ -196,40 +180,40 @@ class Views:
 
     def state(self) -> bytes:
         """Return the books as canonical bytes: equal books give equal bytes. No command is done meanwhile."""
-        with self._current():
-            return self._books.dump()
+        with self._writer.current():
+            return self._writer.books.dump()
 
     # -- copies of the books, and the log beside them ------------------------------------------------------------------
 
     @contextmanager
     def _consistent(self) -> Iterator[None]:
         """Keep the books as they are at a head that has all that was written before this was called."""
-        self._check_process()
-        self._check_open()
-        known = self._head.seq
+        self._writer.check_process()
+        self._writer.check_open()
+        known = self._writer.head.seq
         with self._readers.lend() as reader:
             head = reader.head()
-        with self._books_lock:
+        with self._writer.books_lock:
             if self._has(head, known):
                 yield
                 return
-        with self._current(), self._books_lock:
+        with self._writer.current(), self._writer.books_lock:
             yield
 
     def _has(self, head: Head, known: int) -> bool:
         """True if the books have the log up to that head; False also for a log that lost what was known."""
-        ahead = self._head.seq > head.seq or self._head.hash == head.hash
-        return ahead and head.seq >= known and not self._stale
+        ahead = self._writer.head.seq > head.seq or self._writer.head.hash == head.hash
+        return ahead and head.seq >= known and not self._writer.stale and not self._writer.unknown
 
     def _account(self, subscriber: str, plan: str) -> tuple[Reading, Head]:
         """Return a reading that knows a copy of that account alone (or none), and its head."""
         with self._consistent():
-            at, head = self._moment(writes=False)[0], self._head
+            at, head = self._writer.moment(writes=False)[0], self._writer.head
             books = Books(seq=head.seq, at=head.at)
-            if (account := self._books.find(subscriber, plan)) is not None:
+            if (account := self._writer.books.find(subscriber, plan)) is not None:
                 books.accounts[account.number] = account.clone()
                 books.names[subscriber, plan] = account.number
-                books.plans[plan] = self._books.plans[plan]
+                books.plans[plan] = self._writer.books.plans[plan]
         return Reading(books, at), head
 
     def _accounts(self, read: Callable[[Reading], T], subscriber: str | None = None, plan: str | None = None) -> T:
@@ -238,20 +222,20 @@ class Views:
             return read(self._account(subscriber, plan)[0])
         while True:
             with self._consistent():
-                at, scan = self._moment(writes=False)[0], self._scans.begin(self._books)
-                reading = ScannedReading(self._books, at, partial(self._copies, scan))
+                at, scan = self._writer.moment(writes=False)[0], self._writer.scans.begin(self._writer.books)
+                reading = ScannedReading(self._writer.books, at, partial(self._copies, scan))
             try:
                 return read(reading)
             except _Reloaded:  # after an interrupt, or on another thread's damage
                 continue
             finally:
-                with self._books_lock:
-                    self._scans.end(scan)
+                with self._writer.books_lock:
+                    self._writer.scans.end(scan)
 
     def _copies(self, scan: Scan, wanted: Callable[[Account], bool]) -> Iterator[Account]:
         while True:
-            with self._books_lock:
-                if self._books is not scan.books or self._stale:
+            with self._writer.books_lock:
+                if self._writer.books is not scan.books or self._writer.stale:
                     raise _Reloaded
                 part = scan.part(wanted)
             if part is None:
@@ -259,6 +243,15 @@ class Views:
             for account in part:
                 self._give_way()
                 yield account
+
+    def _save_index(self) -> None:
+        """Keep what the index has of the log since it was kept last. The writer's lock is held."""
+        store = self._writer.store
+        if isinstance(store, IndexKeeper) and isinstance(store, ReadableStore):  # else a reader may hold the index
+            with suppress(LogError):  # it is a cache
+                if (part := self._index.part(LogView(store, self._writer.head, self._give_way))) is not None:
+                    store.save_index(part)
+                    self._index.saved = part.upto
 
     @contextmanager
     def _view(self, head: Head) -> Iterator[LogView]:

@@ -1,6 +1,6 @@
 """Settlement on EVM chains: the contract `UsageSettlement` and the plugin that uses it. See README.md.
 
-Sealing and naming need no Ethereum library. What speaks to a node (`chain`, `wallet`, `local`) needs the extra `evm`.
+Commitments and names need no Ethereum library. Modules that use a node need the extra `evm`.
 """
 
 from .plugin import EvmPlugin

@@ -54,7 +54,7 @@ PAUSE_SECONDS = 2.0
 
 
 class Slot(NamedTuple):
-    """The place of a transaction: its nonce, and what it pays for gas."""
+    """The nonce and the fees of a transaction that is to be signed."""
 
     nonce: int
     fees: Fees

@@ -14,13 +14,13 @@ def missing(error: ModuleNotFoundError) -> MissingExtra:
     return MissingExtra(f"EVM chains need the package {error.name}, which is not installed", f"run: {INSTALL}")
 
 
-_DEPTH = sys.getrecursionlimit()  # this module is imported with the room, before any of those packages
+_DEPTH = sys.getrecursionlimit()  # this module is imported before any of those packages
 
 
 def keep_depth() -> None:
-    """Let Python recurse as deep as before those packages came.
+    """Restore Python's recursion limit.
 
-    As they are imported, two of them (py-evm, py_ecc) raise the limit up to a hundredfold for the whole process, in
-    which deeply nested input then crashes the standard json.
+    While they are imported, two of the packages (py-evm, py_ecc) raise it up to a hundredfold for the whole process.
+    Deeply nested input then crashes the standard library's json.
     """
     sys.setrecursionlimit(_DEPTH)

@@ -130,11 +130,11 @@ class FactScan:
                 seconds=terms.seconds,
                 final=is_final,
             )
-        place = exit_id(event["event"], subscriber, plan_id)
+        id = exit_id(event["event"], subscriber, plan_id)
         if event["event"] == "ExitRequested":
-            return ExitRequested(id=place, block=block, subscriber=subscriber, plan=plan, final=is_final)
+            return ExitRequested(id=id, block=block, subscriber=subscriber, plan=plan, final=is_final)
         return ExitPaid(
-            id=place,
+            id=id,
             block=block,
             subscriber=subscriber,
             plan=plan,

@@ -11,7 +11,7 @@ from .node import Node
 from .node_errors import RangeTooWide
 
 FIRST_RANGE = 2_000
-"""Blocks that are asked for at once, to begin with: most providers bear so many."""
+"""Blocks in the first request of a scan: most providers accept so many."""
 
 WIDEST_RANGE = 50_000
 

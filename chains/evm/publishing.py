@@ -1,8 +1,8 @@
-"""Leaf files: where they are kept, how a batch's `uri` leads to them, and how they are found again.
+"""Publishing leaf files, and finding them again by a batch's `uri`.
 
-A file is kept in a folder of the operator's under the name of its hash. What the chain is told is that name, after the
-public place (`leaves_uri`) where the operator serves the folder; without one the name alone, which says nothing of the
-operator's machine. Whoever has a file can check it against the hash that the contract has.
+A file is kept in a folder of the operator under the name of its hash. The batch's `uri` is that name after the public
+URL (`leaves_uri`) under which the operator serves the folder, or the name alone, which reveals nothing of the
+operator's machine. Any reader can check a file against the hash that the contract has.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class LeafFiles:
 
     def find(self, data_hash: str, uri: str) -> bytes | None:
         """Return the leaf file of that hash: from the folder, else from where the batch's uri leads; None where neither
-        has it. Raises ChainUnavailable for a place that cannot be asked now."""
+        has it. Raises ChainUnavailable for a URL that cannot be asked now."""
         for read in (self._kept, self._served):
             data = read(data_hash, uri)
             if data is not None and to_hex(keccak(data)) == data_hash:
@@ -66,31 +66,33 @@ class LeafFiles:
             return None
         except OSError as error:
             message = f"the leaf file {error.filename} cannot be read: {error.strerror or error}"
-            raise ChainUnavailable(message, "mend its permissions, and run again") from error
+            raise ChainUnavailable(message, "correct its permissions, and run again") from error
 
     def _served(self, data_hash: str, uri: str) -> bytes | None:
-        place = uri
+        url = uri
         if not urlsplit(uri).scheme and self._uri is not None:
-            place = f"{self._uri.rstrip('/')}/{_name(data_hash)}"
-        if urlsplit(place).scheme not in ("http", "https"):
+            url = f"{self._uri.rstrip('/')}/{_name(data_hash)}"
+        if urlsplit(url).scheme not in ("http", "https"):
             return None
         try:
-            with requests.get(place, timeout=self._timeout, stream=True) as answer:
+            with requests.get(url, timeout=self._timeout, stream=True) as answer:
                 if answer.status_code in (404, 410):
                     return None
                 answer.raise_for_status()
                 return _read(answer)
         except (requests.RequestException, HTTPError) as error:
-            message = f"the leaf file at {place} cannot be read: {type(error).__name__}"
-            raise ChainUnavailable(message, "see that it is served there, and run again") from error
+            message = f"the leaf file at {url} cannot be read: {type(error).__name__}"
+            raise ChainUnavailable(message, "check that it is served there, and run again") from error
 
     @staticmethod
     def _keep(folder: Path, name: str, data: bytes) -> None:
-        """The file is whole under its name, or not there: it is written beside it and moved. Others may read it, as
-        far as this process lets them read its files: it is there to be served."""
+        """Write a file whole under its name, or not at all: it is written beside it and renamed.
+
+        Other users may read it, as far as this process's umask lets them: it is meant to be served.
+        """
         folder.mkdir(parents=True, exist_ok=True)
-        place = folder / name
-        if place.exists() and place.read_bytes() == data:
+        path = folder / name
+        if path.exists() and path.read_bytes() == data:
             return
         beside = folder / f".{name}.{secrets.token_hex(8)}"
         try:
@@ -98,7 +100,7 @@ class LeafFiles:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(beside, place)
+            os.replace(beside, path)
         except BaseException:
             with suppress(OSError):
                 beside.unlink(missing_ok=True)

@@ -143,10 +143,10 @@ class Sender:
         done = self.wait(made)
         return done or self._refuse(to, data, value, made)
 
-    def check_can_pay(self, most: int) -> None:
+    def check_can_pay(self, max_cost: int) -> None:
         """Raise ChainUnavailable where the account has less than so much of the coin's smallest unit."""
-        if (has := self.node.balance(self.address)) < most:
-            message = f"{self.address} has {has} of the coin's smallest unit, and this may take {most}"
+        if (has := self.node.balance(self.address)) < max_cost:
+            message = f"{self.address} has {has} of the coin's smallest unit, and this may take {max_cost}"
             raise ChainUnavailable(message, "send it more, and try again")
 
     def wait(self, transaction: str) -> Done | None:

@@ -103,8 +103,9 @@ class MockChain(Users, Controls):
         with self._calling("facts") as asked:
             final = self._final(asked)
             last = final if confirmations is None else self._node.height - confirmations
-            found, place = self._node.state.facts, lambda fact: fact.block
-            facts = found[bisect_right(found, after, key=place) : bisect_right(found, last, key=place)]
+            all_facts, block_of = self._node.state.facts, lambda fact: fact.block
+            first, end = (bisect_right(all_facts, block, key=block_of) for block in (after, last))
+            facts = all_facts[first:end]
             return [fact if fact.block <= final else msgspec.structs.replace(fact, final=False) for fact in facts]
 
     def final_block(self) -> int:

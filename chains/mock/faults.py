@@ -133,33 +133,33 @@ def check(script: Script, finality: int) -> None:
 
 def take(script: Script, call: Call, possible: Callable[[Fault], bool]) -> tuple[Fault | None, Script]:
     """Return the fault that strikes this call, and the script that is left. `possible` is asked for lies."""
-    for place, fault in enumerate(script):
+    for index, fault in enumerate(script):
         if not _applies(fault, call) or (isinstance(fault, Lie) and not possible(fault)):
             continue
         if fault.skip:
-            return None, _replaced(script, place, msgspec.structs.replace(fault, skip=fault.skip - 1))
+            return None, _replaced(script, index, msgspec.structs.replace(fault, skip=fault.skip - 1))
         if isinstance(fault, NodeDown) and fault.calls > 1:
-            return fault, _replaced(script, place, msgspec.structs.replace(fault, calls=fault.calls - 1))
-        return fault, script[:place] + script[place + 1 :]
+            return fault, _replaced(script, index, msgspec.structs.replace(fault, calls=fault.calls - 1))
+        return fault, script[:index] + script[index + 1 :]
     return None, script
 
 
 def take_finality(script: Script) -> tuple[bool, Script]:
     """Return whether a call that asks for finality finds none, and the script that is left."""
-    for place, fault in enumerate(script):
+    for index, fault in enumerate(script):
         if isinstance(fault, NoFinality):
             if fault.skip:
-                return False, _replaced(script, place, msgspec.structs.replace(fault, skip=fault.skip - 1))
+                return False, _replaced(script, index, msgspec.structs.replace(fault, skip=fault.skip - 1))
             left = msgspec.structs.replace(fault, calls=max(fault.calls - 1, 0))
-            return True, _replaced(script, place, left)
+            return True, _replaced(script, index, left)
     return False, script
 
 
 def after_block(script: Script) -> Script:
     """Return the script that is left once a block was mined."""
-    for place, fault in enumerate(script):
+    for index, fault in enumerate(script):
         if isinstance(fault, NoFinality) and fault.blocks and not fault.skip:
-            return _replaced(script, place, msgspec.structs.replace(fault, blocks=fault.blocks - 1))
+            return _replaced(script, index, msgspec.structs.replace(fault, blocks=fault.blocks - 1))
     return script
 
 
@@ -175,6 +175,6 @@ def _applies(fault: Fault, call: Call) -> bool:
             return call == "send"
 
 
-def _replaced(script: Script, place: int, fault: Fault) -> Script:
+def _replaced(script: Script, index: int, fault: Fault) -> Script:
     spent = isinstance(fault, NoFinality) and not (fault.calls or fault.blocks)
-    return script[:place] + (() if spent else (fault,)) + script[place + 1 :]
+    return script[:index] + (() if spent else (fault,)) + script[index + 1 :]

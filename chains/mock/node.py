@@ -127,10 +127,10 @@ class MockNode:
         if nonce is not None:
             if nonce < self.next_nonce:
                 return
-            for place, other in enumerate(pool):
+            for index, other in enumerate(pool):
                 if other.transaction.nonce == nonce:
                     if other.transaction.hash != transaction.hash and transaction.fee >= raised(other.transaction.fee):
-                        pool[place] = Waiting(transaction, block)
+                        pool[index] = Waiting(transaction, block)
                     return
         pool.append(Waiting(transaction, block))
 

@@ -9,11 +9,14 @@ from __future__ import annotations
 import tempfile
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from ..evm import extra  # first: it knows the recursion limit, which the packages of Ethereum raise
+
+# isort: split
 from eth_account import Account
 from eth_account.typed_transactions.typed_transaction import TypedTransaction
 from eth_utils.address import to_checksum_address
@@ -44,6 +47,8 @@ from ..leaves import abi_encode, keccak
 from . import Elsewhere, Harness
 from .gate import Gate
 
+extra.keep_depth()
+
 OPERATOR, GUARDIAN, PUBLISHER, FUNDER, ALICE, BOB, SELLER, PLATFORM, *_ = DEV_ACCOUNTS
 
 BLOCK_TIME, WINDOW, FREEZE_DELAY, EXIT_DELAY = 5, 60, 30, 10**9
@@ -51,7 +56,7 @@ BLOCK_TIME, WINDOW, FREEZE_DELAY, EXIT_DELAY = 5, 60, 30, 10**9
 
 _NAMES = {plan_id(PUBLISHER.address, name): name for name in ("small", "large")}
 _ELSEWHERE = CHAIN_ID + 1
-_FINALITY, _COIN = 2, 10**18
+_FINALITY = 2
 _CONTRACTS = 1 << 20
 """For so many contracts subscribers have a purse."""
 
@@ -113,9 +118,7 @@ class LocalHarness(Harness):
         return self._asking(self._local)
 
     def _asking(self, local: LocalChain) -> Node:
-        node = Node(local.url)
-        self._stack.callback(node.close)
-        return node
+        return self._stack.enter_context(closing(Node(local.url)))
 
     @cached_property
     def _leaves(self) -> Path:
@@ -147,7 +150,7 @@ class LocalHarness(Harness):
 
     def _deploy(self, maker: str, node: Node, chain_id: int) -> str:
         """A contract by an account that has never sent anything: its address follows from the account."""
-        self._sender(FUNDER, node, chain_id).send(Account.from_key(maker).address, b"", _COIN)
+        self._sender(FUNDER, node, chain_id).send(Account.from_key(maker).address, b"", 10**18)
         roles = Roles(FUNDER.address, OPERATOR.address, GUARDIAN.address)
         delays = Delays(self._window_seconds, FREEZE_DELAY, EXIT_DELAY)
         return deploy_settlement(self._sender(maker, node, chain_id), roles, delays).contract
@@ -303,17 +306,13 @@ class LocalHarness(Harness):
 
     def namesake(self, chain: Chain) -> Chain:
         """The same account makes its first contract on another chain, too."""
-        contract = self._deploy(self._makers[chain.contract], self._far_node, _ELSEWHERE)
+        contract = self._deploy(self._makers[chain.contract], self._asking(self._far), _ELSEWHERE)
         assert contract == chain.contract
         return self._connect(ContractRef(self.elsewhere.chain, contract), self._far.url)
 
     @cached_property
     def _far(self) -> LocalChain:
         return self._stack.enter_context(self.start(_ELSEWHERE))
-
-    @cached_property
-    def _far_node(self) -> Node:
-        return self._asking(self._far)
 
     def cut_off(self, chain: Chain) -> AbstractContextManager[object]:
         """The gate is shut: who asks by it is refused, as if the node were down."""

@@ -14,7 +14,8 @@ from typing import Any
 
 import typer
 
-from ledger.errors import Damaged, LedgerError, LogError, OutcomeUnknown, PaymentRequired, SendUnknown
+from ledger.errors import Damaged, LedgerError, LogError, OutcomeUnknown, SendUnknown
+from ledger.refusals import PaymentRequired
 
 from ..errors import UsageError
 

@@ -16,7 +16,7 @@ _ONE_LINE = 32
 """Payouts of a batch that are longer than this get a row each."""
 
 _OURS = ("it was cancelled on the chain", "it was called off on the chain", "the chain has another batch", "batch ")
-"""How reasons of the outbox and the ledger begin for a failed batch; other reasons are the chain's own text."""
+"""Beginnings of the reasons that the outbox and the ledger give for a failed batch; others are the chain's text."""
 
 
 # -- money -------------------------------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ from replay.audit import onchain
 from ..errors import UsageError
 
 MOCK = "mock:local"
-"""The chain that `mock` alone stands for."""
+"""The chain that the word `mock` means."""
 
 CONTRACT = "tollbook"
 """The contract of the mock chain that lives in LOG.mock."""

@@ -14,7 +14,7 @@ for cycles.
 
 from __future__ import annotations
 
-from typing import Annotated, TypeAlias, get_args
+from typing import TypeAlias, get_args
 
 import msgspec
 
@@ -118,20 +118,14 @@ def tag(event: Event | type[Event]) -> str:
 
 
 _encoder = msgspec.json.Encoder()
-_decoder: msgspec.json.Decoder[list[Recorded]] = msgspec.json.Decoder(list[Recorded])
 _one: msgspec.json.Decoder[Recorded] = msgspec.json.Decoder(Recorded)
 
 
-def encode(events: Annotated[object, "an event or a list of events"]) -> bytes:
-    """An event as its JSON object, or a list of events as a JSON array."""
-    return _encoder.encode(events)
-
-
-def decode(body: bytes) -> list[Recorded]:
-    """The events of a JSON array. Raises msgspec.ValidationError or DecodeError where it does not hold events."""
-    return _decoder.decode(body)
+def encode(event: Event) -> bytes:
+    """Return an event as its JSON object."""
+    return _encoder.encode(event)
 
 
 def decode_one(line: bytes) -> Recorded:
-    """The event of one JSON object. Raises as `decode` does."""
+    """Return the event of one JSON object. Raise msgspec.ValidationError or DecodeError if it holds none."""
     return _one.decode(line)

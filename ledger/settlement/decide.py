@@ -29,8 +29,8 @@ from ..events import (
 from ..expiry import due
 from ..plugins import chain_plugin
 from ..refusals import Reason, Refusal
-from .messages import Batch
-from .netting import MAX_QUEUED, STREAM, leaves, payouts
+from .messages import STREAM, Batch
+from .netting import MAX_QUEUED, leaves, payouts
 from .state import OpenBatch, Settling
 
 

@@ -8,6 +8,9 @@ import msgspec
 
 from ..events import Leaf, OnContract, Payout, Share
 
+STREAM = "main"
+"""The name of the one stream of a ledger, in a batch's `covers`."""
+
 
 class Batch(OnContract, msgspec.Struct, frozen=True, kw_only=True):
     """What a chain is asked to commit to; its seal follows from it.

@@ -43,14 +43,11 @@ from ..events import (
     SettlementSubmitted,
     SettlementUnknown,
 )
-from .messages import Attempt, Batch
+from .messages import STREAM, Attempt, Batch
 from .state import OpenBatch, Settling
 
 MAX_QUEUED = 10
 """Batches of one chain, contract and asset that may be open at once, each but the last one submitted."""
-
-STREAM = "main"
-"""The one stream that a ledger of one machine has, as `covers` names it."""
 
 
 def lots_in(account: Account, escrow: EscrowAsset) -> Iterator[Lot]:

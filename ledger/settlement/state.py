@@ -11,7 +11,7 @@ from ..events import ContractRef, Leaf, Payout
 from .messages import Attempt
 
 BatchState: TypeAlias = Literal["opened", "submitted", "committed", "unknown", "confirmed", "failed"]
-"""How far a batch has come, as the log has it."""
+"""The states of a batch in the log."""
 
 
 class OpenBatch(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,7 +58,7 @@ class Settling(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def detached_copy(settling: Settling) -> Settling:
-    """The same, to give away: what is done with its dicts is no matter of the books."""
+    """Return a deep copy, so that a caller who changes its dicts cannot change the books."""
     return replace(
         settling,
         open={number: replace(each, covers={**each.covers}) for number, each in settling.open.items()},

@@ -1,1 +1,37 @@
 """Stores of the log: `sqlite`, the embedded default, and `memory`, for tests. Others are plugins."""
+
+from __future__ import annotations
+
+import re
+from os import PathLike, fspath
+from typing import Any, TypeAlias
+
+from ..forking import opening
+from ..plugins import Store, stores
+
+Location: TypeAlias = str | PathLike[str] | None
+"""The path of a log file; `:memory:` or None for a log in memory; or `scheme://…` for the store plugin of that name."""
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+._-]+)://")
+
+
+def open(location: Location = None, *, store: str | None = None, **options: Any) -> Store:  # noqa: ANN401 - the plugin's
+    """Open the log at a location, or create one there, and return its store.
+
+    `store` names a store plugin, whatever the location says. `options` go to the plugin: `id` (of a new ledger),
+    `read_only` and its own. Raise UnknownPlugin if no plugin has the name or scheme, else as the plugin does: NotFound,
+    NotALog, WrongVersion, Locked or Damaged.
+    """
+    name, place = _resolve(location)
+    with opening:
+        return stores.get(store or name)(place, **options)
+
+
+def _resolve(location: Location) -> tuple[str, Location]:
+    """Return the name of a location's store plugin, and the location as that plugin takes it."""
+    if location is None or location == ":memory:":
+        return "memory", None
+    text = fspath(location)
+    if not isinstance(location, str) or (scheme := _SCHEME.match(text)) is None:
+        return "sqlite", location
+    return scheme[1], text[scheme.end() :] if scheme[1] == "sqlite" else text

@@ -6,12 +6,14 @@ import sqlite3
 from collections.abc import Iterator
 
 SNAPSHOTS = "CREATE TABLE snapshots (seq INTEGER PRIMARY KEY, hash BLOB, version TEXT, body BLOB, digest BLOB)"
+INDEX = "CREATE TABLE account_index (upto INTEGER PRIMARY KEY, after INTEGER, hash BLOB, body BLOB, digest BLOB)"
 SCHEMA = f"""
 CREATE TABLE ledger (id TEXT NOT NULL, format INTEGER NOT NULL) STRICT;
 CREATE TABLE commits (
     first_seq INTEGER PRIMARY KEY, count INTEGER NOT NULL, at INTEGER NOT NULL, body ANY NOT NULL, hash BLOB NOT NULL
 ) STRICT;
 {SNAPSHOTS};
+{INDEX};
 
 CREATE TRIGGER commits_are_not_updated BEFORE UPDATE ON commits
 BEGIN SELECT RAISE(ABORT, 'the log is append-only: commits are never updated'); END;

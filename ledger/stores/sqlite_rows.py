@@ -19,7 +19,8 @@ from urllib.parse import quote
 
 from ..errors import Closed, Damaged, Locked, LogError, NotALog
 from ..forking import register
-from ..log import COLUMNS, TEXT, Commit, Head, Snapshot, origin
+from ..log import BINARY, TEXT, Commit, Head, IndexPart, Snapshot, origin
+from .schema import INDEX
 from .wal_mark import write_ahead_file
 
 LOCK_SECONDS = 30
@@ -35,6 +36,10 @@ _COMMITS = (
 _SNAPSHOTS = (
     "SELECT seq, hash, version, body, digest FROM snapshots WHERE version = ? AND seq <= ? "
     "AND typeof(hash) = 'blob' AND typeof(body) = 'blob' ORDER BY seq DESC"
+)
+_INDEX = (
+    "SELECT after, upto, hash, body, digest FROM account_index WHERE typeof(after) = 'integer' "
+    "AND typeof(hash) = 'blob' AND typeof(body) = 'blob' ORDER BY upto"
 )
 _END_AT = "SELECT first_seq + count - 1, hash FROM commits WHERE first_seq <= ? ORDER BY first_seq DESC LIMIT 1"
 
@@ -74,7 +79,7 @@ class SQLiteRows(ABC):
                     raise Damaged(f"{self.path}: the commits at {begin} are not in order")
                 begin = first_seq + count
                 if begin - 1 > after:
-                    yield Commit(first_seq, count, at, TEXT if kind == "text" else COLUMNS, body, hash_)
+                    yield Commit(first_seq, count, at, TEXT if kind == "text" else BINARY, body, hash_)
             if not rows:
                 return
 
@@ -93,6 +98,21 @@ class SQLiteRows(ABC):
             if end == [(snapshot.seq, snapshot.hash)] and digest == snapshot_digest(snapshot):
                 return snapshot
         return None
+
+    def load_index(self) -> list[IndexPart]:
+        """Return the parts of the index whose own digest holds."""
+        try:
+            rows = self._execute(_INDEX)
+        except (Locked, Closed):
+            raise
+        except LogError:  # a cache that is gone or cannot be read is no cache
+            return []
+        return [part for *fields, digest in rows if digest == index_digest(part := IndexPart(*fields))]
+
+    def save_index(self, part: IndexPart) -> None:
+        """Keep a part of the index. Raises LogError where this is only read."""
+        self._execute(INDEX.replace("TABLE", "TABLE IF NOT EXISTS"))  # it is a cache, and may have been dropped
+        self._execute("INSERT OR REPLACE INTO account_index VALUES (?, ?, ?, ?, ?)", *_row_of(part))
 
     def _check_row(self, first_seq: object, count: object, at: object, hash_: object, body: object = b"") -> None:
         """Raise Damaged for a row that STRICT and the triggers would refuse: a damaged page may hold one."""
@@ -182,6 +202,16 @@ def snapshot_digest(snapshot: Snapshot) -> bytes:
     """Return the SHA-256 of a snapshot with all that it is bound to."""
     bound = f"{snapshot.seq} {snapshot.hash.hex()} {snapshot.version} ".encode()
     return hashlib.sha256(bound + snapshot.body).digest()
+
+
+def index_digest(part: IndexPart) -> bytes:
+    """Return the SHA-256 of a part of the index with all that it is bound to."""
+    bound = f"1 {part.after} {part.upto} {part.hash.hex()} ".encode()
+    return hashlib.sha256(bound + part.body).digest()
+
+
+def _row_of(part: IndexPart) -> tuple[object, ...]:
+    return part.upto, part.after, part.hash, part.body, index_digest(part)
 
 
 def reading_error(path: Path, error: Exception) -> LogError:

@@ -1,4 +1,4 @@
-"""Rules of a store's readers (`ledger.plugins.ReadableStore`). A store that offers none passes them."""
+"""Rules of what a store may offer (`ledger.plugins`): readers of its log, and keeping the index of accounts."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from ..errors import Closed
-from ..log import COLUMNS, Commit, Head, Snapshot, origin
-from ..plugins import LogReader, ReadableStore
+from ..log import BINARY, Commit, Head, IndexPart, Snapshot, origin
+from ..plugins import IndexKeeper, LogReader, ReadableStore
 from .store_steps import Rule, Subject, after, differ, grow
 
 _COMMITS = 300
@@ -37,7 +37,7 @@ def _reads_as_the_store(subject: Subject) -> Iterator[str]:
     if not isinstance(store, ReadableStore):
         return
     commits = grow(store, [3, 1, 4])
-    for body, kind in ((b' [ {"a" :1 } ]\n', 1), (bytes(range(256)), COLUMNS)):
+    for body, kind in ((b' [ {"a" :1 } ]\n', 1), (bytes(range(256)), BINARY)):
         commits.append(after(store.head(), body, kind))
         store.append(store.head(), commits[-1])
     head = store.head()
@@ -129,11 +129,29 @@ def _closes_alone(subject: Subject) -> Iterator[str]:
     other.close()
 
 
+def _keeps_the_index(subject: Subject) -> Iterator[str]:
+    """A cache: any part may be lost. What is found is whole, and in order; of two that end alike it is the later."""
+    store = subject.open()
+    if not isinstance(store, IndexKeeper):
+        return
+    commits = grow(store, [2, 1, 3])
+    ends = [commit.head for commit in commits]
+    parts = [IndexPart(0, ends[0].seq, ends[0].hash, b""), IndexPart(ends[0].seq, ends[2].seq, ends[2].hash, b"\0\xff")]
+    again = IndexPart(ends[0].seq, ends[2].seq, ends[2].hash, b"again")
+    for part in (*reversed(parts), again):
+        store.save_index(part)
+        yield from differ("the log after a part of the index was kept", list(store.read()), commits)
+    found = store.load_index()
+    if [part for part in (parts[0], again) if part in found] != found:
+        yield f"the index that was kept comes back as {found}"
+
+
 READER_RULES: dict[str, Rule] = {
     "a reader sees what was appended": _sees_what_was_appended,
     "a reader reads as its store": _reads_as_the_store,
     "a reader reads beside appends": _reads_beside_appends,
     "a reader's read bears appends": _continues,
     "a reader closes alone": _closes_alone,
+    "an index is what was kept of it": _keeps_the_index,
 }
 """The rules by name, in the order in which they are checked."""

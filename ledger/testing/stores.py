@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
 from ..errors import Closed, Conflict
-from ..log import COLUMNS, TEXT, Commit, Head, Snapshot, origin
+from ..log import BINARY, TEXT, Commit, Head, Snapshot, origin
 from ..plugins import Store
 from .conformance import ConformanceError as ConformanceError
 from .conformance import Failure as Failure
@@ -115,10 +115,10 @@ def _bodies() -> Iterator[tuple[str, int, bytes]]:
     yield "numbers beyond 64 bits", TEXT, b'[{"cost":%d,"less":-%d}]' % (10**30, 2**64)
     yield "text in the form of a number", TEXT, b"12345678901234567890"
     yield "half a million bytes", TEXT, b'["%s"]' % (b"x" * 500_000)
-    yield "columns of every byte", COLUMNS, bytes(range(256)) * 3
-    yield "columns that look like text", COLUMNS, b'[{"type":"charged"}]'
-    yield "columns that begin with a NUL", COLUMNS, b"\0\0ARROW"
-    yield "no bytes at all", COLUMNS, b""
+    yield "columns of every byte", BINARY, bytes(range(256)) * 3
+    yield "columns that look like text", BINARY, b'[{"type":"charged"}]'
+    yield "columns that begin with a NUL", BINARY, b"\0\0ARROW"
+    yield "no bytes at all", BINARY, b""
 
 
 def _keeps_bytes(subject: Subject) -> Iterator[str]:

@@ -9,16 +9,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeAlias
 
-import msgspec
-
-from ledger.events import Charged, Recorded, decode
+from ledger.events import Adjusted, Charged, Recorded
 from ledger.log import TEXT, Snapshot
+from ledger.log.bodies import UNREADABLE, decode, mentions
 from ledger.plugins import Store
 
 from .checks import (
     BY_EVENT,
     DIFFERENCE,
     KINDS,
+    account_index,
     account_rules,
     conservation,
     earnings,
@@ -74,6 +74,7 @@ class Auditor:
             self._findings.add("unreadable", None, "file", "ok", flaw, f"the file is damaged: {flaw}")
         if missing := self._log.incomplete():
             self._findings.add("unreadable", None, "write-ahead file", "present", "missing", f"{missing}; {_COPY}")
+        self._guarded("snapshot", lambda: account_index.judge(self._findings, self._log))
         if self._folds:
             self._end()
             self._guarded("books", self._end_together)
@@ -92,6 +93,8 @@ class Auditor:
         if self._folds:
             self._end()
         last = partition.index == partition.of - 1
+        if last:
+            self._guarded("snapshot", lambda: account_index.judge(self._findings, self._log))
         if self._findings.counts or (last and (self._log.incomplete() or self._log.flaws())):
             return None
         _count(case)
@@ -188,9 +191,8 @@ class Auditor:
             self._findings.add("schema", row.first_seq, "body", "text", "blob" if row.body else None, message)
             return None
         try:
-            row.body.decode()  # the decoder looks at no text in fields that it does not know
-            events = decode(row.body)
-        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            events = decode(row.kind, row.body, strict=True)
+        except UNREADABLE as error:
             message = f"commit {row.first_seq} cannot be decoded: {error}{end}"
             self._findings.add(
                 "schema", row.first_seq, "body", "events", row.body[:100].decode(errors="replace"), message
@@ -279,15 +281,6 @@ def _count(case: Case) -> None:
             checked[kind] += number
 
 
-class _Correction(msgspec.Struct):
-    """The one field of an event that the first pass reads: the charge that it corrects, or 0."""
-
-    charge: int = 0
-
-
-_corrections_of = msgspec.json.Decoder(list[_Correction])
-
-
 def _corrected(log: Source) -> frozenset[int]:
     """Return the charges that are corrected later, so that only those are kept in memory."""
     return frozenset(_corrections(log))
@@ -296,10 +289,11 @@ def _corrected(log: Source) -> frozenset[int]:
 def _corrections(log: Source) -> Iterator[int]:
     try:
         for row in log.rows():
-            if row.body is not None and (b'"charge"' in row.body or b"\\u" in row.body):
+            if row.body is not None and mentions(row.kind, row.body, Adjusted):
                 try:
-                    yield from (event.charge for event in _corrections_of.decode(row.body) if event.charge)
-                except (msgspec.MsgspecError, RecursionError, ValueError):
+                    events = decode(row.kind, row.body)
+                except UNREADABLE:
                     continue
+                yield from (event.charge for event in events if isinstance(event, Adjusted) and event.charge)
     except Unreadable:
         return

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from ledger.errors import Damaged, NotALog
 from ledger.folding import SNAPSHOT_VERSION
-from ledger.log import COLUMNS, TEXT, Snapshot
+from ledger.log import BINARY, TEXT, IndexPart, Snapshot
 from ledger.stores.schema import SCHEMA
 from ledger.stores.sqlite import SQLiteStore
-from ledger.stores.sqlite_rows import LOCK_SECONDS, reading_uri, remove_side_files
+from ledger.stores.sqlite_rows import LOCK_SECONDS, index_digest, reading_uri, remove_side_files
 from ledger.stores.wal_mark import MISSING, misses_write_ahead_file
 
 from .rows import BROKEN, Row, Unreadable
@@ -26,7 +26,7 @@ _ROWS_PER_READ = 1_000
 _LOCK_BYTE = 2**30
 
 
-_OURS = (b"ledger", b"commits", b"snapshots")
+_OURS = (b"ledger", b"commits", b"snapshots", b"account_index")
 
 
 _MIN_INTEGER, _MAX_INTEGER = -(2**63), 2**63 - 1
@@ -87,6 +87,17 @@ class FileRows:
             pass  # a cache that cannot be read is no cache
         return found
 
+    def index(self) -> list[IndexPart]:
+        """Return the parts of the index that a reader would load, if the log had their hash."""
+        sql = "SELECT after, upto, hash, body, digest FROM account_index ORDER BY upto"
+        try:
+            rows = self._connection.execute(sql).fetchall()
+        except BROKEN:
+            return []  # a cache that cannot be read is no cache
+        kinds = (int, int, bytes, bytes)
+        parts = [(IndexPart(*fields), digest) for *fields, digest in rows if tuple(map(type, fields)) == kinds]
+        return [part for part, digest in parts if digest == index_digest(part)]
+
     def flaws(self) -> list[str]:
         """Return SQLite's findings about the pages of the commits, and tables or triggers that are not as they were
         made."""
@@ -140,7 +151,7 @@ class FileRows:
             (after, self._upto),
         )
         for first_seq, count, at, body_type, body, hash_type, hash_ in cursor:
-            kind = {b"text": TEXT, b"blob": COLUMNS}.get(body_type, 0)
+            kind = {b"text": TEXT, b"blob": BINARY}.get(body_type, 0)
             yield Row(first_seq, count, at, kind, body if kind else None, hash_ if hash_type == b"blob" else None)
 
     def _identify(self, path: Path) -> tuple[str, bytes]:
@@ -184,6 +195,10 @@ class BrokenFile:
     def snapshots(self) -> dict[int, Snapshot]:
         """Return none: they cannot be read."""
         return {}
+
+    def index(self) -> list[IndexPart]:
+        """Return no parts: none can be read."""
+        return []
 
     def flaws(self) -> list[str]:
         """Return none beside the error that `rows` raises."""

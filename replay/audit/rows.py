@@ -10,8 +10,8 @@ import msgspec
 
 from ledger.errors import LedgerError
 from ledger.folding import SNAPSHOT_VERSION
-from ledger.log import Snapshot, origin
-from ledger.plugins import Store
+from ledger.log import IndexPart, Snapshot, origin
+from ledger.plugins import IndexKeeper, Store
 
 BROKEN = (sqlite3.Error, UnicodeError)
 """What reading a damaged file raises: SQLite quotes a damaged schema in its message."""
@@ -50,6 +50,10 @@ class Source(Protocol):
 
     def snapshots(self) -> dict[int, Snapshot]:
         """Return, by sequence, the snapshots that claim to be of our version and whose own digest is right."""
+        ...
+
+    def index(self) -> list[IndexPart]:
+        """Return the parts of the index of accounts whose own digest is right, in the order of their ends."""
         ...
 
     def flaws(self) -> list[str]:
@@ -96,6 +100,11 @@ class StoreRows:
             found[snapshot.seq] = snapshot
             upto = min(upto, snapshot.seq) - 1
         return found
+
+    def index(self) -> list[IndexPart]:
+        """Return the parts of the index that the store would load."""
+        parts = self._store.load_index() if isinstance(self._store, IndexKeeper) else []
+        return [part for part in parts if part.upto <= self._upto]
 
     def flaws(self) -> list[str]:
         """Return nothing: a store reports damage by failing to read."""

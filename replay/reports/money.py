@@ -7,10 +7,9 @@ from typing import NamedTuple
 import msgspec
 
 from ledger.books import Books
-from ledger.plugins import Store
 from ledger.readings import Earned, Reading
 
-from .unsettled import UNFUNDED, oldest_unsettled, outstanding_by_chain
+from .unsettled import UNFUNDED, ReadCommits, oldest_unsettled, outstanding_by_chain
 
 
 class Receiver(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,9 +56,9 @@ class Money(msgspec.Struct, frozen=True, kw_only=True):
         return Left(*(getattr(self, name) - sum(getattr(one, name) for one in self.receivers) for name in names))
 
 
-def money_of(store: Store, books: Books) -> list[Money]:
+def money_of(read: ReadCommits, books: Books) -> list[Money]:
     """Return by asset the money earned, settled and outstanding, and each receiver's part, as of the books."""
-    oldest, places = oldest_unsettled(store, books), outstanding_by_chain(books)
+    oldest, places = oldest_unsettled(read, books), outstanding_by_chain(books)
     return [
         Money(
             asset=each.asset,

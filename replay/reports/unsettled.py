@@ -12,8 +12,8 @@ on the terms that it has now; a window earns by itself, from its covering or fro
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, TypeAlias
 
 from msgspec.structs import replace
 
@@ -31,23 +31,25 @@ from ledger.events import (
     Started,
 )
 from ledger.expiry import due
-from ledger.log import Entry, entries
-from ledger.plugins import Store
+from ledger.log import Commit, Entry, entries
 from ledger.readings import Reading
 from ledger.tariffs import Tariffs
+
+ReadCommits: TypeAlias = Callable[[int], Iterator[Commit]]
+"""Yields the commits of a log with an event after a sequence, as `Store.read` and `Ledger.commits` do."""
 
 UNFUNDED = ""
 """Stands for the chain of what no chain holds."""
 
 
-def oldest_unsettled(store: Store, books: Books) -> dict[str, int]:
+def oldest_unsettled(read: ReadCommits, books: Books) -> dict[str, int]:
     """Return, by asset, when its oldest unsettled unit was earned (UTC microseconds), as of the log's books.
 
     Assets of which no receiver is due anything are left out. The log is read from the oldest covering on, and from the
     purchase of the oldest lot that has earned and was never covered.
     """
     waiting = _Waiting(books)
-    waiting.follow(store)
+    waiting.follow(read)
     due_now = {each.asset for each in Reading(books, books.at).earned() if max(each.due.values(), default=0) > 0}
     return {asset: at for asset, at in waiting.oldest().items() if asset in due_now}
 
@@ -101,18 +103,18 @@ class _Waiting:
             return 0, 0
         return self._books.settling(lot.escrow.contract_ref).covered.get(lot.asset, (0, 0))
 
-    def follow(self, store: Store) -> None:
+    def follow(self, read: ReadCommits) -> None:
         """Read what happened to the lots since they were covered, then what is due and not written yet."""
         if self._lots:
-            known = {covered: _known(store, *covered) for covered in set(self._covered.values())}
+            known = {covered: _known(read, *covered) for covered in set(self._covered.values())}
             start = min(max(name, known[self._covered[name]]) for name in self._lots)
-            for entry in self._read(store, start):
+            for entry in self._read(read, start):
                 self._take(entry)
         for event in self._unwritten:
             self._take(Entry(self._books.seq + 1, self._books.at, event))
 
-    def _read(self, store: Store, after: int) -> Iterator[Entry]:
-        for commit in store.read(after):
+    def _read(self, read: ReadCommits, after: int) -> Iterator[Entry]:
+        for commit in read(after):
             if commit.first_seq > self._books.seq:
                 return
             yield from entries((commit,))
@@ -136,10 +138,10 @@ class _Waiting:
         self._found[asset] = min(at, self._found.get(asset, at))
 
 
-def _known(store: Store, seq: int, at: int) -> int:
+def _known(read: ReadCommits, seq: int, at: int) -> int:
     """Return the covered sequence, or 0 where it is not of this log: an adopted batch covers the log that was lost, so
     only its time shows what it covers of this one."""
-    commit = next(store.read(seq - 1), None) if seq else None
+    commit = next(read(seq - 1), None) if seq else None
     return seq if commit is not None and commit.at <= at else 0
 
 

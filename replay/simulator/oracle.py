@@ -13,8 +13,8 @@ from chains.outbox import Outbox
 from ledger.accounts import Account
 from ledger.books import KEY_WINDOW, Books
 from ledger.commands import Command, Purchase
-from ledger.engine import Answer, Ledger
-from ledger.errors import LogError, OutcomeUnknown
+from ledger.engine import Ledger
+from ledger.errors import Damaged, LogError, OutcomeUnknown
 from ledger.events import (
     Charged,
     Escrow,
@@ -24,11 +24,11 @@ from ledger.events import (
     SettlementConfirmed,
     SettlementFailed,
     SettlementOpened,
-    encode,
 )
 from ledger.folding import fold, latest_snapshot, refold
-from ledger.log import Commit, Entry, commit_hash, decode_commit, origin
+from ledger.log import Commit, Entry, check_successor, decode_commit, origin
 from ledger.movements import CREDITS, Journal
+from ledger.outcomes import Answer
 from ledger.plugins import contract_of
 
 from ..audit.run import audit
@@ -68,9 +68,12 @@ class Oracle:
         require(kept, law, f"there were {known} commits, and now there are other {len(commits)}")
         for commit in commits[known:]:
             before = self._followed[-1].head if self._followed else origin(self._disk.id)
-            expected = commit_hash(before.hash, commit.first_seq, commit.count, commit.at, commit.kind, commit.body)
-            follows = (commit.first_seq, commit.hash) == (before.seq + 1, expected) and commit.at >= before.at
-            require(follows, "each commit follows the one before", f"commit {commit.first_seq} after {before.seq}")
+            law, detail = "each commit follows the one before", f"commit {commit.first_seq} after {before.seq}"
+            require(commit.at >= before.at, law, detail)
+            try:
+                check_successor(before, commit)
+            except Damaged as error:
+                raise Violated(law, detail) from error
             self._followed.append(commit)
             self._fold(commit)
 
@@ -202,7 +205,7 @@ class Oracle:
         if answer.event is None:
             return
         entry = self.entries[answer.seq - 1]
-        same = (entry.seq, entry.at) == (answer.seq, answer.at) and encode([entry.event]) == encode([answer.event])
+        same = (entry.seq, entry.at) == (answer.seq, answer.at) and entry.event == answer.event
         require(same, law, f"{command} was answered with {answer}, and there is {entry}")
         paid = isinstance(command, Purchase) and bool(command.payment)  # its first answer may have had another key
         mine = command.key is None or paid or getattr(entry.event, "key", None) == command.key

@@ -25,9 +25,10 @@ from chains.outbox import Outbox
 from chains.watcher import Watcher
 from ledger.clock import Clock
 from ledger.commands import Command
-from ledger.engine import Ledger, Outcome
+from ledger.engine import Ledger
 from ledger.errors import ChainUnavailable, Locked, NotWritten, SendUnknown
 from ledger.log import Snapshot
+from ledger.outcomes import Outcome
 from ledger.plugins import Chain, Store
 from ledger.settlement.messages import Attempt, Batch, ChainFact, Found, Standing
 

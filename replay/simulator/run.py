@@ -13,7 +13,7 @@ from typing import TypedDict, Unpack
 from chains.testing import Harness
 from ledger.commands import CreatePlan
 from ledger.engine import Ledger
-from ledger.errors import PaymentRequired
+from ledger.refusals import PaymentRequired
 from pricing.notation import notation
 
 from . import faults as kinds

@@ -16,12 +16,11 @@ from ledger.errors import (
     Closed,
     LogError,
     OutcomeUnknown,
-    PaymentRequired,
     SendUnknown,
     SettlementStopped,
 )
 from ledger.log import Commit
-from ledger.refusals import Reason
+from ledger.refusals import PaymentRequired, Reason
 
 from .customers import Customers
 from .environment import Environment

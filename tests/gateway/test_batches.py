@@ -76,7 +76,7 @@ class Seller:
     def oldest(self):
         """The oldest unsettled unit of USD, as the log has it."""
         with closing(stores.get("sqlite")(self.log, read_only=True)) as store:
-            return oldest_unsettled(store, refold(store.read())).get("USD")
+            return oldest_unsettled(store.read, refold(store.read())).get("USD")
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import pytest
 
 from ledger import Ledger
 from ledger.errors import NotWritten
+from ledger.writer import Writer
 from replay.simulator import KINDS
 from replay.simulator import run as runs
 
@@ -49,12 +50,15 @@ def test_policies_and_faults_are_the_callers(tollbook):
 def hopes(monkeypatch: pytest.MonkeyPatch) -> None:
     """An engine that takes an append that failed for one that was done."""
 
-    class Hopes(Ledger):
+    class HopefulWriter(Writer):
         def _append(self, commit, events):
             try:
                 super()._append(commit, events)
             except NotWritten:
                 self._fold(commit, events)
+
+    class Hopes(Ledger):
+        _writer_class = HopefulWriter
 
     monkeypatch.setattr(runs, "Ledger", Hopes)
 

@@ -222,7 +222,9 @@ def reschema(schema: str, and_then: str = "", said: str = "") -> Harm:
             commits = connection.execute("SELECT first_seq, count, at, body, hash FROM commits").fetchall()
             for view in ("accounts", "plans", "agents", "events"):
                 connection.execute(f"DROP VIEW {view}")
-            connection.executescript("DROP TABLE commits; DROP TABLE ledger; DROP TABLE snapshots;" + schema)
+            for table in ("commits", "ledger", "snapshots", "account_index"):
+                connection.execute(f"DROP TABLE {table}")
+            connection.executescript(schema)
             connection.executemany("INSERT INTO ledger VALUES (?, ?)", ledger)
             sql = "INSERT INTO commits (first_seq, count, at, body, hash) VALUES (?, ?, ?, ?, ?)"
             connection.executemany(sql, commits)

@@ -32,6 +32,7 @@ from ledger.folding import fold
 from ledger.log import Entry, entries
 from ledger.readers import LogView
 from ledger.statements import Subject, statement
+from ledger.stores.sqlite import SQLiteStore
 
 NAMES = ["ann", "bob", "cid"]
 PLAN = CreatePlan(
@@ -64,7 +65,7 @@ COMMANDS = st.one_of(
 
 
 def view(ledger: Ledger) -> LogView:
-    return LogView(ledger._store, ledger.head, lambda: None)  # type: ignore[arg-type]
+    return LogView(ledger._writer.store, ledger.head, lambda: None)  # type: ignore[arg-type]
 
 
 def by_account(ledger: Ledger) -> dict[int, list[Entry]]:
@@ -132,7 +133,7 @@ def test_a_statement_reads_the_accounts_commits_alone(path: Path, clock: Clock) 
                     read.append(commit.first_seq)
                     yield commit
 
-        log = Counted(ledger._store, ledger.head, lambda: None)
+        log = Counted(ledger._writer.store, ledger.head, lambda: None)
         assert len(list(ledger._index.entries(log, 1))) == 2
         assert set(read) <= {1, 2}, "its own commit, and the one before, for the hash"
 
@@ -149,3 +150,102 @@ def test_a_commit_that_was_changed_is_damage_and_no_statement(path: Path, clock:
             connection.commit()
         with pytest.raises(Damaged, match="sequence 4"):
             ledger.statement("ann", "pro")
+
+
+# -- what the log keeps of it ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def kept(path: Path, clock: Clock) -> Path:
+    """A log that keeps two parts of the index, and has commits after them."""
+    for _ in range(2):
+        with Ledger.open(path, clock=clock) as ledger:
+            ledger.execute_many([PLAN, *(Purchase(subscriber=name, plan="pro") for name in NAMES)])
+            for name in NAMES:
+                held = ledger.execute(Request(subscriber=name, plan="pro", estimate={"units": 1})).unwrap()
+                ledger.execute(Charge(subscriber=name, plan="pro", usage={"units": 2})).unwrap()
+                ledger.snapshot()
+                ledger.execute(Release(request=held.seq, reason="failed")).unwrap()
+    return path
+
+
+def opened(path: Path, clock: Clock) -> Ledger:
+    return Ledger.open(path, clock=clock, read_only=True)
+
+
+def changed(path: Path, sql: str) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(sql)
+        connection.commit()
+
+
+def from_the_whole_log(ledger: Ledger, name: str) -> object:
+    now = ledger._account(name, "pro")[0]
+    number = now.number(name, "pro")
+    assert number is not None
+    return statement(Subject(number, name, "pro", ledger.head.seq, now.at), ledger.events(), now.pending(name, "pro"))
+
+
+def test_a_kept_index_is_read_and_the_log_before_its_end_is_not(kept: Path, clock: Clock) -> None:
+    with opened(kept, clock) as ledger:
+        parts = ledger._writer.store.load_index()  # type: ignore[attr-defined]
+        assert [part.after for part in parts] == [0, *(part.upto for part in parts[:-1])]
+        assert 0 < parts[-1].upto < ledger.head.seq
+        for name in NAMES:
+            assert ledger.statement(name, "pro") == from_the_whole_log(ledger, name)
+        assert ledger._index.saved == parts[-1].upto
+        assert min(seq for seqs in ledger._index._seqs.values() for seq in seqs) > parts[-1].upto
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "DROP TABLE account_index",
+        "DELETE FROM account_index WHERE upto = (SELECT min(upto) FROM account_index)",
+        "DELETE FROM account_index WHERE upto = (SELECT max(upto) FROM account_index)",
+        "UPDATE account_index SET body = zeroblob(length(body))",
+        "UPDATE account_index SET body = 'text'",
+        "UPDATE account_index SET after = after + 1",
+        "UPDATE account_index SET hash = zeroblob(32)",
+        "UPDATE account_index SET upto = upto + 1000",
+        "UPDATE account_index SET digest = NULL",
+    ],
+)
+def test_an_index_that_is_dropped_or_damaged_changes_no_statement(sql: str, kept: Path, clock: Clock) -> None:
+    with opened(kept, clock) as ledger:
+        before = [ledger.statement(name, "pro") for name in NAMES]
+    changed(kept, sql)
+    with opened(kept, clock) as ledger:
+        assert [ledger.statement(name, "pro") for name in NAMES] == before
+    with Ledger.open(kept, clock=clock) as ledger:  # it is made again
+        ledger.snapshot()
+    with opened(kept, clock) as ledger:
+        assert [ledger.statement(name, "pro") for name in NAMES] == before
+        assert ledger._index.saved == ledger.head.seq
+
+
+def test_an_index_of_another_log_is_not_believed(kept: Path, tmp_path: Path, clock: Clock) -> None:
+    other = tmp_path / "other.db"
+    with Ledger.open(other, clock=clock) as ledger:
+        ledger.execute_many([PLAN, *(Purchase(subscriber=name, plan="pro") for name in reversed(NAMES))])
+        for _ in range(60):
+            ledger.execute(Charge(subscriber="bob", plan="pro", usage={"units": 1})).unwrap()
+        before = [ledger.statement(name, "pro") for name in NAMES]
+    with closing(SQLiteStore(kept, read_only=True)) as store, closing(SQLiteStore(other)) as target:
+        for part in store.load_index():
+            target.save_index(part)
+    with opened(other, clock) as ledger:
+        assert [ledger.statement(name, "pro") for name in NAMES] == before
+        assert ledger._index.saved == 0
+
+
+def test_a_part_that_another_writer_keeps_meanwhile_does_no_harm(kept: Path, clock: Clock) -> None:
+    with Ledger.open(kept, clock=clock) as ledger, Ledger.open(kept, clock=clock) as other:
+        for name in NAMES:
+            for writer in (ledger, other):
+                writer.execute(Charge(subscriber=name, plan="pro", usage={"units": 1})).unwrap()
+                writer.snapshot()
+                assert writer.statement(name, "pro") == from_the_whole_log(writer, name)
+    with opened(kept, clock) as ledger:
+        for name in NAMES:
+            assert ledger.statement(name, "pro") == from_the_whole_log(ledger, name)

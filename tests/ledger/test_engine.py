@@ -47,6 +47,7 @@ from ledger import (
     books,
     catalogue,
     engine,
+    writer,
 )
 from ledger.books import Books
 from ledger.errors import Closed, Damaged, Locked, NotWritten, OutcomeUnknown
@@ -365,7 +366,7 @@ def test_refusals_are_not_lost_when_another_process_gets_in_before_them(
 ) -> None:
     """The first append meets a Conflict; what it was going to write must be in the second."""
     noting.execute(UNKNOWN)
-    noting._store = Overtaken(noting._store, path)
+    noting._writer.store = Overtaken(noting._writer.store, path)
     noting.execute(BUY).unwrap()
     assert len(commits(path)) == 4
     assert [event.count for event in refusals(noting)] == [1]
@@ -528,7 +529,7 @@ def test_every_command_of_a_group_gets_the_error_also_the_refused_one(path: Path
 
 
 def test_a_group_that_was_overtaken_is_decided_again(ledger: Ledger, path: Path) -> None:
-    ledger._store = Overtaken(ledger._store, path)
+    ledger._writer.store = Overtaken(ledger._writer.store, path)
     answers = ledger.execute_many([Request(subscriber="ben", plan="pro"), ASK])
     assert [answer.unwrap().seq for answer in answers] == [6, 7]
     assert len(commits(path)) == 3
@@ -606,7 +607,18 @@ def said_by_another_thread(ledger: Ledger) -> list[Any]:
 
 
 @pytest.mark.parametrize(
-    "file", ["engine.py", "groups.py", "draft.py", "folding.py", "reducers.py", "log.py", "stores/sqlite.py"]
+    "file",
+    [
+        "engine.py",
+        "queue.py",
+        "writer.py",
+        "group.py",
+        "draft.py",
+        "folding.py",
+        "reducers/__init__.py",
+        "log/commits.py",
+        "stores/sqlite.py",
+    ],
 )
 def test_an_interrupt_at_any_line_leaves_a_ledger_that_works(tmp_path: Path, clock: Clock, file: str) -> None:
     """Another thread can write, and the books are the log's: nobody waits for a leader that is gone."""
@@ -621,7 +633,7 @@ def test_an_interrupt_at_any_line_leaves_a_ledger_that_works(tmp_path: Path, clo
         said = said_by_another_thread(ledger)
         if not said or not isinstance(said[0], Answer):
             spoilt.append((where, said))
-        elif ledger.state() != refold(ledger._store.read()).dump():
+        elif ledger.state() != refold(ledger._writer.store.read()).dump():
             spoilt.append((where, "the books are not the log's"))
     assert spoilt == []
 
@@ -634,7 +646,9 @@ class Twin(MemoryStore):
         self._commits = of._commits
 
 
-@pytest.mark.parametrize("file", ["engine.py", "folding.py", "reducers.py", "log.py"])
+@pytest.mark.parametrize(
+    "file", ["engine.py", "writer.py", "folding.py", "reducers/__init__.py", "log/commits.py", "log/bodies.py"]
+)
 def test_an_interrupt_at_any_line_of_catching_up_leaves_the_books_right(clock: Clock, file: str) -> None:
     spoilt = []
     for nth in count(1):
@@ -956,19 +970,19 @@ def test_a_long_decision_is_overtaken_a_few_times_and_then_holds_the_log(
         monkeypatch.setattr(sqlite, "LOCK_SECONDS", 0)
         with Ledger.open(path, clock=clock) as other:
             tries: list[str] = []
-            honest = Ledger._decide
+            honest = writer.decide_group
 
-            def decide(self: Ledger, *arguments: Any) -> Any:
-                if self is ledger:
+            def decide(books: Books, *arguments: Any, **named: Any) -> Any:
+                if books is ledger._writer.books:
                     try:
                         tries.append("overtaken" if other.execute(BUY).accepted else "refused")
                     except Locked:
                         tries.append("held")
-                return honest(self, *arguments)
+                return honest(books, *arguments, **named)
 
-            monkeypatch.setattr(Ledger, "_decide", decide)
+            monkeypatch.setattr(writer, "decide_group", decide)
             assert ledger.execute(BUY).accepted
-            monkeypatch.setattr(Ledger, "_decide", honest)
+            monkeypatch.setattr(writer, "decide_group", honest)
             assert tries == ["overtaken"] * 3 + ["held"]
             assert other.execute(BUY).accepted, "the log is let go of again"
             assert other.state() == ledger.state()
@@ -1034,7 +1048,7 @@ def test_every_public_method_is_tried_on_a_closed_ledger() -> None:
 
 def test_a_store_is_named_or_guessed_from_the_place(path: Path) -> None:
     with Ledger.open() as memory, Ledger.open(path) as file, Ledger.open(path, store="sqlite") as named:
-        assert isinstance(memory._store, MemoryStore)
+        assert isinstance(memory._writer.store, MemoryStore)
         assert named.id == file.id
     with pytest.raises(LedgerError, match="no store 'postgres'"):
         Ledger.open(path, store="postgres")

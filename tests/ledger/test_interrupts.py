@@ -169,8 +169,8 @@ def part(request: pytest.FixtureRequest) -> str:
 @contextmanager
 def opened_new(path: Path | None) -> Iterator[Ledger]:
     with Ledger.open(path, clock=Clock()) as opened:
-        if isinstance(opened._store, SQLiteStore):
-            opened._store._open_connection().execute("PRAGMA synchronous = OFF")  # no power fails here
+        if isinstance(opened._writer.store, SQLiteStore):
+            opened._writer.store._open_connection().execute("PRAGMA synchronous = OFF")  # no power fails here
         opened.execute_many([PRO, BUY])
         yield opened
 
@@ -209,7 +209,7 @@ def test_a_ledger_goes_on_after_interrupts_wherever_they_are_taken(
             steps.run(lambda ledger=ledger: ledger.execute_many([ASK, BUY]))  # type: ignore[misc]
             told = told_in_a_thread(ledger)
             assert isinstance(told, Answer), (steps.where, told)
-            assert ledger.state() == refold(ledger._store.read()).dump(), steps.where
+            assert ledger.state() == refold(ledger._writer.store.read()).dump(), steps.where
         if not steps.where:
             break
         struck += len(steps.where) == 1 + len(more)

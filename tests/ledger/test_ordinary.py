@@ -76,7 +76,7 @@ def glances(random: Random, seen: Counter[str]) -> None:
             command = an_act(random)
             if isinstance(command, Charge):
                 before = ledger.state()
-                context = Context(ledger._books, clock.now, ledger._tariffs, ledger.id, ledger.head)
+                context = Context(ledger._writer.books, clock.now, ledger._writer.tariffs, ledger.id, ledger.head)
                 glance = fast_charge(context, command)
                 seen["ordinary" if glance is not None else "left to the rules"] += 1
                 if glance is not None:
@@ -102,7 +102,7 @@ def test_the_charges_that_most_people_make_are_ordinary() -> None:
     with Ledger.open(clock=clock) as ledger:
         ledger.execute_many([CreatePlan(plan="pro", owner="acme", credits=40, policy="complexity", parameters=UNITS)])
         ledger.execute(Purchase(subscriber="ann", plan="pro"))
-        context = Context(ledger._books, clock.now, ledger._tariffs, ledger.id, ledger.head)
+        context = Context(ledger._writer.books, clock.now, ledger._writer.tariffs, ledger.id, ledger.head)
         assert fast_charge(context, Charge(subscriber="ann", plan="pro", usage={"units": 40})) is not None
         assert fast_charge(context, Charge(subscriber="ann", plan="pro", usage={"units": 41})) is None
 
@@ -113,7 +113,7 @@ def test_a_charge_with_units_that_no_rate_reads_is_not_ordinary() -> None:
         for plan, unpriced in (("pro", "refuse"), ("free", "free")):
             terms = {"owner": "acme", "credits": 40, "policy": "complexity", "parameters": UNITS, "unpriced": unpriced}
             ledger.execute_many([CreatePlan(plan=plan, **terms), Purchase(subscriber="ann", plan=plan)])
-        context = Context(ledger._books, ledger.head.at, ledger._tariffs, ledger.id, ledger.head)
+        context = Context(ledger._writer.books, ledger.head.at, ledger._writer.tariffs, ledger.id, ledger.head)
         unread = Charge(subscriber="ann", plan="pro", usage={"units": 1, "pages": 1})
         assert fast_charge(context, unread) is None
         assert fast_charge(context, replace(unread, plan="free")) is not None
@@ -126,7 +126,7 @@ def test_after_a_tariff_about_a_period_no_charge_of_the_plan_is_ordinary() -> No
         units = RepricePlan(plan="pro", policy="complexity", parameters=UNITS)
         plan = CreatePlan(plan="pro", owner="acme", credits=40, policy="complexity", parameters=UNITS)
         ledger.execute_many([plan, Purchase(subscriber="ann", plan="pro"), tiers, units])
-        context = Context(ledger._books, ledger.head.at, ledger._tariffs, ledger.id, ledger.head)
+        context = Context(ledger._writer.books, ledger.head.at, ledger._writer.tariffs, ledger.id, ledger.head)
         assert fast_charge(context, Charge(subscriber="ann", plan="pro", usage={"units": 1})) is None
 
 

@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from ledger.errors import Closed, Conflict
-from ledger.log import COLUMNS, Commit, Head, Snapshot, origin
+from ledger.log import BINARY, Commit, Head, IndexPart, Snapshot, origin
 from ledger.plugins import Store, stores
 from ledger.stores.memory import MemoryReader, MemoryStore
 from ledger.stores.sqlite import SQLiteStore
@@ -136,7 +136,7 @@ class GivesViews(Shared):
 
 class EndsColumnsAtANul(Shared):
     def append(self, expected: Head, commit: Commit) -> None:
-        body = commit.body.split(b"\0")[0] if commit.kind == COLUMNS else commit.body
+        body = commit.body.split(b"\0")[0] if commit.kind == BINARY else commit.body
         super().append(expected, replace(commit, body=body))
 
 
@@ -282,6 +282,32 @@ class ReadsOnWhenClosed(ReadersOf):
         pass
 
 
+class KeepsAnIndex(Shared):
+    def __init__(self, of: "Shared | None" = None) -> None:
+        super().__init__(of)
+        self.parts: dict[int, IndexPart] = {}
+
+    def save_index(self, part: IndexPart) -> None:
+        self.parts[part.upto] = part
+
+    def load_index(self) -> list[IndexPart]:
+        return [part for _, part in sorted(self.parts.items())]
+
+
+class KeepsTheFirstOfAnEnd(KeepsAnIndex):
+    def save_index(self, part: IndexPart) -> None:
+        self.parts.setdefault(part.upto, part)
+
+
+class KeepsTheOrderOfSaving(KeepsAnIndex):
+    def load_index(self) -> list[IndexPart]:
+        return list(self.parts.values())
+
+
+def test_a_store_that_keeps_an_index_conforms() -> None:
+    check(KeepsAnIndex, again=KeepsAnIndex)
+
+
 FAULTS: dict[type[Shared], set[str]] = {
     BeginsAtZero: {"a log begins empty"},
     ForgetsTheTime: {"an append moves the head"},
@@ -314,6 +340,8 @@ FAULTS: dict[type[Shared], set[str]] = {
     ReadsAChangingList.store: {"a reader's read bears appends"},
     ClosesItsStore.store: {"a reader closes alone"},
     ReadsOnWhenClosed.store: {"a reader closes alone"},
+    KeepsTheFirstOfAnEnd: {"an index is what was kept of it"},
+    KeepsTheOrderOfSaving: {"an index is what was kept of it"},
 }
 
 

@@ -40,6 +40,7 @@ from ledger import (
     UpdateAgent,
     Withdraw,
 )
+from ledger.account_index import encode_part
 from ledger.books import Books
 from ledger.events import (
     EVENT_TYPES,
@@ -72,7 +73,7 @@ from ledger.events import (
     Withdrawn,
 )
 from ledger.folding import SNAPSHOT_VERSION, refold
-from ledger.log import FORMAT, commit_hash, decode_commit, encode_commit
+from ledger.log import FORMAT, IndexPart, commit_hash, decode_commit, encode_commit
 from ledger.plugins import stores
 from ledger.stores.memory import MemoryStore
 from ledger.stores.sqlite import SQLiteStore
@@ -589,6 +590,16 @@ FAULTS: dict[str, Callable[[Any], int]] = {
         difference,
     )
 }
+
+
+def test_an_index_of_accounts_that_lacks_an_event_is_found(log):
+    """A part that holds together in itself, and is not what the log comes to."""
+    with closing(SQLiteStore(log.path)) as store:
+        head = store.head()
+        after = max((part.upto for part in store.load_index() if part.upto < head.seq), default=0)
+        store.save_index(IndexPart(after, head.seq, head.hash, encode_part(after, {log.hal: [head.seq]})))
+    (finding,) = audit(log.path).findings
+    assert (finding.kind, finding.seq, finding.field) == ("snapshot", head.seq, "index")
 
 
 def test_there_is_a_planted_fault_for_every_kind():

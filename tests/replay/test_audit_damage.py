@@ -14,8 +14,8 @@ import pytest
 
 from ledger import Charge, CreatePlan, Give, Ledger, Purchase, Request
 from ledger.errors import BadData, LogError, NotALog, NotFound, WrongVersion
-from ledger.events import Frozen, decode
-from ledger.log import Commit, commit_hash, encode_commit, origin
+from ledger.events import Frozen
+from ledger.log import Commit, bodies, commit_hash, encode_commit, origin
 from ledger.stores.sqlite import SQLiteStore
 from replay import Report, audit, checkpoint, html
 from replay.audit.findings import MAX_LISTED, time_text
@@ -325,7 +325,7 @@ def test_the_page_escapes_what_the_log_says(written, tmp_path):
     with closing(Ledger.open(log, clock=lambda: BEGIN)) as ledger:
         ledger.execute(Give(subscriber="<script>alert(1)</script>", plan="p", credits=1))
     body = b'[{"type":"plan_retired","plan":"<script>alert(2)</script>"}]'
-    forge(log, *decode(body))
+    forge(log, *bodies.decode(bodies.TEXT, body))
     page = html(audit(log))
     assert "<script" not in page
     assert "&lt;script&gt;alert(2)" in page

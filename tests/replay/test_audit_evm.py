@@ -55,12 +55,12 @@ def shop(subject: Subject) -> Iterator[Shop]:
 
 
 def found(shop: Shop) -> list[tuple[str, str]]:
-    report = replay.audit(shop.ledger._store, chains=[shop.chain])
+    report = replay.audit(shop.ledger._writer.store, chains=[shop.chain])
     return [(each.kind, each.field) for each in report.findings]
 
 
 def test_an_evm_chain_is_held_to_the_log_in_both_directions(shop: Shop, subject: Subject) -> None:
-    report = replay.audit(shop.ledger._store, chains=[shop.chain])
+    report = replay.audit(shop.ledger._writer.store, chains=[shop.chain])
     assert report.findings == ()
     checked = {check.name: check.checked for check in report.checks}
     # two purchases, a request and an exit; two receivers

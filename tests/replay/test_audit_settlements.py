@@ -902,7 +902,7 @@ def test_nobodys_part_falls_as_what_is_earned_grows(monkeypatch):
     with closing(sold_to_one(prefix_sums=False, monkeypatch=monkeypatch).ledger) as ledger:
         paid = [each.event.payouts for each in ledger.events() if isinstance(each.event, SettlementOpened)]
         assert paid == [(Payout("acme", 47), Payout("eve", 1), Payout("fee", 1)), (Payout("acme", 1),)]
-        assert audit(ledger._store).findings == ()
+        assert audit(ledger._writer.store).findings == ()
 
 
 def test_a_receiver_who_gives_back_what_it_has_earned_is_found(monkeypatch):
@@ -910,7 +910,7 @@ def test_a_receiver_who_gives_back_what_it_has_earned_is_found(monkeypatch):
     with closing(sold_to_one(prefix_sums=True, monkeypatch=monkeypatch).ledger) as ledger:
         opened = [each for each in ledger.events() if isinstance(each.event, SettlementOpened)]
         assert opened[1].event.payouts == (Payout("acme", 1), Payout("eve", -1), Payout("fee", 1))
-        found_there = found(audit(ledger._store))
+        found_there = found(audit(ledger._writer.store))
     assert ("payouts", opened[0].seq) in found_there
     assert ("payouts", opened[1].seq) in found_there
     assert ("solvency", opened[1].seq) in found_there

@@ -251,7 +251,7 @@ contract UsageSettlement is Ownable2Step, ReentrancyGuardTransient {
     string public constant VERSION = "tollbook-usage-settlement-1";
 
     /// @notice The most receivers among whom a plan's price may be parted.
-    uint256 public constant MOST_SHARES = 32;
+    uint256 public constant MAX_SHARES = 32;
 
     /// @notice Seconds between a batch's commitment and its execution in which it may be challenged or cancelled.
     uint48 public immutable challengeWindow;
@@ -348,7 +348,7 @@ contract UsageSettlement is Ownable2Step, ReentrancyGuardTransient {
         planId = planIdOf(msg.sender, salt);
         require(_terms[planId].price == 0, PlanExists(planId));
         require(plan.credits > 0 || plan.duration > 0, GrantsNothing());
-        require(plan.shares.length <= MOST_SHARES, TooManyShares(plan.shares.length, MOST_SHARES));
+        require(plan.shares.length <= MAX_SHARES, TooManyShares(plan.shares.length, MAX_SHARES));
         uint256 price;
         for (uint256 i = 0; i < plan.shares.length; i++) {
             _checkReceiver(plan.shares[i].receiver);

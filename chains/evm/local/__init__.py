@@ -1,4 +1,4 @@
-"""Chains on this machine, with accounts that have money, to test and to show the way of the money with.
+"""Local chains with funded accounts, for tests and demonstrations.
 
     from chains.evm.local import local_chain
 
@@ -7,8 +7,8 @@
         operator = chain.accounts[0].key          # a published key: never use it elsewhere
         chain.mine(3)
 
-Both kinds are asked over HTTP, as any node is, and answer alike. What eth-tester (pure Python, from PyPI) cannot do:
-keep transactions waiting. It mines each as it comes, and refuses one whose nonce is ahead.
+Both kinds are nodes over HTTP with the same answers. eth-tester (pure Python, from PyPI) has no mempool: it mines each
+transaction when it comes, and refuses one whose nonce is ahead.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""eth-tester's chain, made to answer as a node does.
+"""eth-tester's chain with the answers of a node.
 
-What it does otherwise by itself: it keeps the bytes that a call reverted with as a printed string, wants the caller of
-a call to own the gas, takes transactions that were signed for another chain, and looks through all blocks for a
+By itself it differs from a node: it keeps the bytes that a call reverted with as a printed string, wants the caller of
+a call to own the gas, accepts transactions that were signed for another chain, and searches all blocks for a
 transaction.
 """
 

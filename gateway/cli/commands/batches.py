@@ -55,7 +55,7 @@ def batches(
     with opened(log) as store:
         history = StoredBatches(store)
         books = books_at(store, seq=history.upto)
-        earned = money_of(store, books)
+        earned = money_of(store.read, books)
     selected = _on_chain(history.batches, chain)
     if json:
         shown = selected if limit is None else selected[-limit:]

@@ -39,7 +39,7 @@ def copy(log: Log, to: _To, as_it_is: _AsItIs = False, json: Json = False) -> No
     Files beside LOG are not copied: the mock chain (LOG.mock) and the published leaf files (LOG.leaves).
 
     --as-it-is also copies a file whose write-ahead file is missing. Commits that were only in that file are lost:
-    compare the copy with what customers and chains were told before you write to it.
+    compare the copy with what was reported to customers and chains before you write to it.
     """
     with progress(quiet=json) as report:
         copied = copy_log(log, to, as_it_is=as_it_is, progress=lambda done, total: report("copy", done, total))

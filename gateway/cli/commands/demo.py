@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ...demo import run, show
+from ...demo import Summary, run, show
 from .. import render
 from ..errors import BAD_ANSWER, DONE, UNKNOWN, write_warning
 from ..options import Json
@@ -74,8 +74,8 @@ def demo(
       tollbook demo --trace usage.csv --dimension pages --policy 'package:dimension=pages,size=10,credits=25'
       tollbook demo --chain evm
 
-    Customers buy plans, their requests are admitted and charged, some charges are corrected, earned money is settled,
-    and the log is audited. The log is kept, so that the other commands can read it.
+    Customers buy plans, requests are admitted and charged, some charges are corrected, earned money is settled, and
+    the log is audited. The log is kept for the other commands.
 
     Columns of a trace are recognised by name, in any case and with spaces, dashes or underscores: timestamp,
     subscriber, plan, agent, model, input_tokens (prompt_tokens, ContextTokens, …), output_tokens, cached and reasoning
@@ -88,8 +88,7 @@ def demo(
     runs as long as the demo (anvil if it is installed, else eth-tester: pip install 'tollbook[evm]'). Customers pay in
     tokens there, and the summary compares the gas used with that of one transfer per charge.
 
-    Exit codes: 0 done; 1 the audit has findings, or an admitted request was never charged; 2 it could not run; 3 the
-    outcome of a batch is unknown.
+    Exit codes: 0 done; 1 findings, or an admitted request was never charged; 2 could not run; 3 a batch is unknown.
     """
     with progress(quiet=json) as report:
         summary = run(
@@ -106,12 +105,15 @@ def demo(
         )
     if summary.source.ignored:
         names = ", ".join(map(repr, summary.source.ignored))
-        hint = "name one with --dimension if it is usage"
-        write_warning(f"ignored columns of {trace}: {names}", hint, json)
+        write_warning(f"ignored columns of {trace}: {names}", "name one with --dimension if it is usage", json)
     if json:
         render.json(summary)
     else:
         show(summary, render.console())
+    return _exit_code(summary)
+
+
+def _exit_code(summary: Summary) -> int:
     if summary.audit.verdict != "clean" or summary.charged.uncharged:
         return BAD_ANSWER
     return UNKNOWN if summary.open_batches else DONE

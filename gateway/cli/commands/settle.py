@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ledger import Ledger
-from ledger.folding import books_at
+from ledger.books import Books
 from ledger.readings import Earned
 from replay.batch_history import BatchRecord
 from replay.reports.money import Money, money_of
@@ -87,7 +87,8 @@ def settle(
         run.settle(asset, adopt, pauses(wait, report))
         met = run.batches
         ran_out = _earned_by_time(ledger.as_of(seq=begun.seq).earned(), before) if met and not json else []
-    money, end = _money(log)
+        books = Books.load(ledger.state())
+        money, end = money_of(ledger.commits, books), books.at
     if json:
         render.json(answers_settlement.settle_answer(log, name, met, money))
         return _exit_code(met)
@@ -102,13 +103,6 @@ def _exit_code(met: list[BatchRecord]) -> int:
     if states - {"confirmed", "failed"}:
         return UNKNOWN
     return BAD_ANSWER if "failed" in states else DONE
-
-
-def _money(log: Path) -> tuple[list[Money], int]:
-    """Return the money as the log has it now, and the time of its last event."""
-    with opened(log) as store:
-        books = books_at(store)
-        return money_of(store, books), books.at
 
 
 def _show(log: Path, chain: str, met: list[BatchRecord], money: list[Money], end: int, hashes: bool) -> None:

@@ -17,7 +17,7 @@ from ledger.events import (
     Started,
     Withdrawn,
 )
-from ledger.settlement.netting import STREAM
+from ledger.settlement.messages import STREAM
 
 from .case import Case
 from .settled import OwnBatch

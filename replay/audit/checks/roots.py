@@ -13,8 +13,7 @@ from ledger.events import (
     SettlementOpened,
 )
 from ledger.plugins import chain_plugin
-from ledger.settlement.messages import Batch, Commitment
-from ledger.settlement.netting import STREAM
+from ledger.settlement.messages import STREAM, Batch, Commitment
 
 from .case import Case
 

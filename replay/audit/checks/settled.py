@@ -30,7 +30,7 @@ from ledger.events import (
     SettlementUnknown,
     Withdrawn,
 )
-from ledger.settlement.netting import STREAM
+from ledger.settlement.messages import STREAM
 
 
 @dataclass(slots=True)

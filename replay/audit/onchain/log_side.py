@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from ledger.events import (
     ContractRef,
     EscrowFunding,
@@ -25,17 +23,14 @@ from ledger.events import (
     SettlementAdopted,
     SettlementOpened,
     Withdrawn,
-    decode,
 )
-from ledger.log import TEXT, Entry
+from ledger.log import Entry
+from ledger.log.bodies import UNREADABLE, decode, mentions
 from ledger.plugins import Store
 
 from ...batch_history import BatchHistory, BatchRecord
 from ..rows import Row, Unreadable
 from ..sources import source
-
-_WORDS = (b'"plan_created"', b'"purchased"', b'"withdrawn"', b'"reversed"', b'"frozen"', b'"settlement_')
-"""What stands in every commit with an event that matters here, unless it is escaped."""
 
 
 @dataclass(slots=True)
@@ -119,13 +114,13 @@ class LogSide:
 
     def follow(self, row: Row) -> bool:
         """Fold the next commit. Return False where it cannot be read."""
-        if row.kind != TEXT or row.body is None:
+        if row.body is None:
             return False
-        if b"\\" not in row.body and not any(word in row.body for word in _WORDS):
+        if not mentions(row.kind, row.body, *_ADDS, Settlement):
             return True
         try:
-            events = decode(row.body)
-        except (msgspec.MsgspecError, ValueError, RecursionError):
+            events = decode(row.kind, row.body)
+        except UNREADABLE:
             return False
         for seq, event in enumerate(events, row.first_seq):
             if isinstance(event, Settlement):

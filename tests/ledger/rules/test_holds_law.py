@@ -117,7 +117,7 @@ class Run:
     def check(self):
         """What is held together is what may be needed. What is reserved for who estimates nothing may have been lent;
         and under several tariffs what may be needed is only bounded, at times more loosely than before."""
-        books, tariffs = self.shop.ledger._books, self.shop.ledger._tariffs
+        books, tariffs = self.shop.ledger._writer.books, self.shop.ledger._writer.tariffs
         plan = books.plans["pro"]
         for account in books.accounts.values() if len(plan.tariffs) == 1 else ():
             assert account.held >= exposure(account, plan, tariffs, reserves=False)

@@ -19,6 +19,7 @@ from ledger import CreatePlan, Entry, Ledger, PaymentRequired
 from ledger.errors import BadData, NotWritten
 from ledger.events import Charged, Recorded
 from ledger.log import Commit
+from ledger.writer import Writer
 from replay.simulator import (
     KINDS,
     MockMarket,
@@ -111,7 +112,7 @@ def test_a_run_that_is_not_the_same_is_found(monkeypatch: pytest.MonkeyPatch) ->
 # -- a failure ---------------------------------------------------------------------------------------------------------
 
 
-class Hopes(Ledger):
+class HopefulWriter(Writer):
     """Takes an append that failed for one that was done."""
 
     def _append(self, commit: Commit, events: list[Recorded]) -> None:
@@ -119,6 +120,12 @@ class Hopes(Ledger):
             super()._append(commit, events)
         except NotWritten:
             self._fold(commit, events)
+
+
+class Hopes(Ledger):
+    """A ledger with that writer."""
+
+    _writer_class = HopefulWriter
 
 
 def failure(**options: Any) -> SimulationFailed:

@@ -1,0 +1,110 @@
+"""Deciding a group of commands: pure, without store, lock or stored bytes.
+
+Commands are decided in order, each on the books as the commands before it leave them. The books themselves are never
+changed: the first accepted command needs no draft, and later ones are decided on a `Draft` over the books.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple, TypeAlias
+
+from .books import Books
+from .commands import Adjust, AnyCommand, Request, admit
+from .decisions import decide
+from .decisions.context import NO_EVIDENCE, Context, Decision, Replay
+from .draft import Draft
+from .events import Recorded
+from .identity import referenced_seq
+from .log import Entry, Head
+from .outcomes import Answer
+from .refusals import Refusal, Refused
+from .tariffs import Tariffs
+
+Evidence: TypeAlias = Callable[[int], Entry]
+"""Reads one event of the log, by its sequence: that of a closed request or charge which a command refers to."""
+
+
+class DecidedGroup(NamedTuple):
+    """The events of a group, to append in one commit, and one outcome per command.
+
+    A `Replay` stands for the answer at its sequence, an exception for a fault in deciding that command. `refused` are
+    the refused requests, which a plan may record.
+    """
+
+    events: list[Recorded]
+    outcomes: list[Answer | Replay | Refused | Exception]
+    refused: list[tuple[Request, Refused]]
+
+
+def decide_group(
+    books: Books,
+    commands: Iterable[object],
+    evidence: Evidence,
+    at: int,
+    *,
+    tariffs: Tariffs,
+    ledger: str,
+    head: Head,
+    behind: int = 0,
+) -> DecidedGroup:
+    """Decide commands on the books at a log's head, for a commit at a time (UTC microseconds).
+
+    `ledger` is the log's id; `behind` is how far the clock is behind that time, in microseconds. Raises nothing of its
+    own: an error in deciding a command is that command's outcome.
+    """
+    group = _Group(Context(books, at, tariffs, ledger, head, NO_EVIDENCE, {}, behind), evidence)
+    return DecidedGroup(group.events, [group.decide(command) for command in commands], group.refused)
+
+
+class _Group:
+    """A group in progress: the events so far, and the draft that they make of the books."""
+
+    def __init__(self, context: Context, evidence: Evidence) -> None:
+        self.events: list[Recorded] = []
+        self.refused: list[tuple[Request, Refused]] = []
+        self._context = context
+        self._evidence = evidence
+        self._draft: Draft | None = None
+
+    def decide(self, command: object) -> Answer | Replay | Refused | Exception:
+        """Decide one command on the books as the group leaves them so far, and add its events."""
+        context = self._context
+        if self._draft is None and self.events:
+            context.books = self._draft = Draft.over(context.books, context.at)
+            self._record(self._draft, self.events)
+        try:
+            admitted = admit(command)
+            needed = admitted.key is not None or type(admitted) is Adjust
+            context.evidence = self._read(admitted) if needed else NO_EVIDENCE
+            decision = decide(context, admitted)
+        except Refusal as refusal:
+            return refusal.refused
+        except Exception as error:  # noqa: BLE001 - a fault in one command is not its neighbours'
+            return error
+        if not isinstance(decision, Decision):
+            if isinstance(decision, Refused) and isinstance(admitted, Request):
+                self.refused.append((admitted, decision))
+            return decision
+        own = decision.own
+        events = [*decision.due, *own] if decision.due else own
+        self.events += events
+        if self._draft is not None:
+            self._record(self._draft, events)
+        last = context.head.seq + len(self.events)
+        return Answer(last - len(own) + 1, context.at, own[0]) if own else Answer(last, context.at, None)
+
+    @staticmethod
+    def _record(draft: Draft, events: list[Recorded]) -> None:
+        for event in events:
+            draft.record(event)
+
+    def _read(self, command: AnyCommand) -> Mapping[int, Entry]:
+        """Return the event of a closed request or charge that a command refers to, from the log or from the group."""
+        seq, head = referenced_seq(command), self._context.head.seq
+        needed = isinstance(command, Adjust) or seq not in self._context.books.open
+        if not needed or not 0 < seq <= head + len(self.events):
+            return NO_EVIDENCE
+        if seq <= head:
+            return {seq: self._evidence(seq)}
+        return {seq: Entry(seq, self._context.at, self.events[seq - head - 1])}

@@ -1,0 +1,55 @@
+"""Stores are opened by location: a path, memory, or the scheme of a store plugin."""
+
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from ledger import Ledger
+from ledger.errors import UnknownPlugin
+from ledger.plugins import stores as registry
+from ledger.stores import open as open_store
+from ledger.stores.memory import MemoryStore
+from ledger.stores.sqlite import SQLiteStore
+
+
+@pytest.mark.parametrize("location", [None, ":memory:"])
+def test_no_location_and_memory_are_a_log_in_memory(location):
+    with closing(open_store(location, id="toll")) as store:
+        assert isinstance(store, MemoryStore)
+        assert store.id == "toll"
+
+
+@pytest.mark.parametrize("kind", [str, Path, "sqlite://{}".format])
+def test_a_path_is_a_file_of_the_built_in_store(kind, tmp_path):
+    path = tmp_path / "toll.db"
+    with closing(open_store(kind(path), id="toll")) as store:
+        assert isinstance(store, SQLiteStore)
+    assert path.exists()
+    with closing(open_store(path, read_only=True)) as store:
+        assert store.id == "toll"
+
+
+def test_a_scheme_names_a_store_plugin_which_gets_the_whole_location(monkeypatch):
+    seen = []
+
+    def acme(location, id=None, read_only=False):
+        seen.append(location)
+        return MemoryStore(id=id)
+
+    monkeypatch.setattr(registry, "_found", {**registry._load(), "acme": acme})
+    with Ledger.open("acme://host:5432/toll", id="toll") as ledger:
+        assert ledger.id == "toll"
+    assert seen == ["acme://host:5432/toll"]
+
+
+def test_an_unknown_scheme_says_what_is_installed():
+    with pytest.raises(UnknownPlugin, match="no store 'postgres'") as caught:
+        Ledger.open("postgres://host/toll")
+    assert "memory, sqlite" in caught.value.hint
+
+
+def test_a_store_that_is_named_is_used_whatever_the_location_says(tmp_path):
+    with closing(open_store(tmp_path / "toll.db", store="memory")) as store:
+        assert isinstance(store, MemoryStore)
+    assert not (tmp_path / "toll.db").exists()
