@@ -1,4 +1,4 @@
-"""A shop on a local chain: a contract, a ledger in a file, and what carries one to the other, through a node that may fail.
+"""A shop on a local chain: a contract, a ledger in a file, an outbox and a watcher, through a node that may fail.
 
 Alice has bought 100 credits for 1,000 of the chain's coin; 950 of them are for acme, 50 for a fee. Blocks come when the
 shop mines them, or once for each pause of the outbox.

@@ -7,8 +7,8 @@
         operator = chain.accounts[0].key          # a published key: never use it elsewhere
         chain.mine(3)
 
-Both kinds are nodes over HTTP with the same answers. eth-tester (pure Python, from PyPI) has no mempool: it mines each
-transaction when it comes, and refuses one whose nonce is ahead.
+Both kinds are nodes over HTTP with the same answers, and mine each transaction when it comes, or with `automine=False`
+on request. eth-tester (pure Python, from PyPI) is some ten times slower, and keeps its state in memory alone.
 """
 
 from __future__ import annotations

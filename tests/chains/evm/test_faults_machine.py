@@ -1,4 +1,4 @@
-"""Ledger, outbox and contract together on a local chain, with faults of the node and a death of the process at any request.
+"""Ledger, outbox and contract on a local chain, with faults of the node and a death of the process at any request.
 
 The rules are those of tests/whole/test_settling_machine.py, and what must hold after each step is, too: what receivers
 have is what the log's batches pay, each once, of those that the chain has executed; what the log calls confirmed, the

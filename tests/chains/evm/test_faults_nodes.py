@@ -16,6 +16,7 @@ from faulty_node import (
     to_and_fro,
     unanswered,
 )
+from local_kinds import needs_anvil
 
 from chains import Outbox, Step, Watcher
 from chains.evm import addresses
@@ -40,6 +41,7 @@ def test_a_node_that_is_down_is_said_to_be_down_and_nothing_is_lost(shop):
     shop.receives(acme=95, fee=5)
 
 
+@needs_anvil  # it can write its state down
 @pytest.mark.parametrize("word", ["opened", "submitted", "committed"])
 def test_a_node_that_is_killed_and_started_again_with_its_state_goes_on(shop, word, tmp_path):
     """By the process of the chain's own node: a new one is at another port, which the URL leads to by then."""
