@@ -28,7 +28,7 @@ from .pool import Pool
 
 _ERROR = bytes.fromhex("08c379a0")  # Error(string), what `require` and `revert("...")` give
 
-_STIPEND = 2_300  # what a call that sends coins is given on top, and must be there before it
+_STIPEND = 2_300  # gas that the EVM adds to a call with value; it must be available before the call
 
 _REFUSALS = (
     ("max fee per gas", "max fee per gas less than block base fee"),
@@ -36,7 +36,7 @@ _REFUSALS = (
     ("exceeds gas limit", "exceeds block gas limit"),
     ("[Ii]nsufficient gas|intrinsic|gas cannot be negative", "intrinsic gas too low"),
 )
-"""By py-evm's words for a transaction that it rejects, those of nodes."""
+"""Patterns of py-evm's messages for rejected transactions, and the messages that nodes give instead."""
 
 
 class RpcError(Exception):
@@ -59,7 +59,7 @@ def reverted(data: bytes) -> RpcError:
 
 
 class _AnyBaseFee(pyevm.PragueVM):  # type: ignore[misc]
-    """Prague's rules, but for the base fee, which tests may set."""
+    """Prague's rules without the check of the base fee, which tests set."""
 
     @classmethod
     def validate_gas(cls, header: Any, parent_header: Any) -> None:  # noqa: ANN401 - py-evm has no types
@@ -76,37 +76,39 @@ class Backend(pyevm.PyEVMBackend):  # type: ignore[misc]  # eth-tester has no ty
         super().__init__(genesis, state, mnemonic=MNEMONIC, hd_path=DERIVATION)
         type(self.chain).chain_id = chain_id  # the class is made anew for each chain
         type(self.chain).vm_configuration = ((0, _AnyBaseFee),)
-        self.chain.gas_estimator = _needed
+        self.chain.gas_estimator = _gas_needed
         self.pool = Pool()
 
     def call(self, transaction: dict[str, Any], block_number: int | str = "latest") -> bytes:
-        """Run a call on the state after that block, and forget it."""
+        """Return the output of a call on the state after that block, and discard the changes."""
         header = pyevm._get_block_by_number(self.chain, block_number).header
-        if block_number == "latest":  # with balances that were set since
+        if block_number == "latest":  # with the balances that `set_balance` has set
             header = header.copy(state_root=self.chain.header.state_root)
         state = self.chain.get_vm(header.copy(base_fee_per_gas=0)).state
         try:
-            done = state.apply_transaction(self._unpaid({"gas": state.gas_limit, **transaction}, block_number))
+            computation = state.apply_transaction(
+                self._without_fees({"gas": state.gas_limit, **transaction}, block_number)
+            )
         except ValidationError as error:
             raise refusal(error) from error
-        if done.is_error:
-            raise _failure(done.error)
-        return bytes(done.output)
+        if computation.is_error:
+            raise _failure(computation.error)
+        return bytes(computation.output)
 
     def estimate_gas(self, transaction: dict[str, Any], block_number: int | str = "latest") -> int:
-        """Return the gas that a transaction needs, with some to spare."""
-        unpaid = self._unpaid({**transaction, "gas": 21_000}, block_number)
+        """Return the gas limit with which a transaction does not run out of gas."""
+        free = self._without_fees({**transaction, "gas": 21_000}, block_number)
         try:
             header = pyevm._get_block_by_number(self.chain, block_number).header
-            return int(self.chain.estimate_gas(unpaid, header))
+            return int(self.chain.estimate_gas(free, header))
         except VMError as error:
             raise _failure(error) from error
         except ValidationError as error:
             raise refusal(error) from error
 
-    def _unpaid(self, transaction: dict[str, Any], block_number: int | str) -> SpoofTransaction:
-        paid = {"gas_price", "max_fee_per_gas", "max_priority_fee_per_gas", "nonce"}
-        fields = {name: value for name, value in transaction.items() if name not in paid}
+    def _without_fees(self, transaction: dict[str, Any], block_number: int | str) -> SpoofTransaction:
+        fee_fields = {"gas_price", "max_fee_per_gas", "max_priority_fee_per_gas", "nonce"}
+        fields = {name: value for name, value in transaction.items() if name not in fee_fields}
         fields |= {"max_fee_per_gas": 0, "max_priority_fee_per_gas": 0}
         unsigned = self._get_normalized_and_unsigned_evm_transaction(fields, block_number)
         return SpoofTransaction(unsigned, from_=transaction["from"])
@@ -132,14 +134,14 @@ class Backend(pyevm.PyEVMBackend):  # type: ignore[misc]  # eth-tester has no ty
         return transaction
 
     def get_transaction_by_hash(self, transaction_hash: bytes) -> Any:  # noqa: ANN401 - eth-tester's own shape
-        """Return a transaction that waits in the pool, or a mined one by the chain's index."""
-        if waiting := self.pool.find(transaction_hash):
-            return pyevm.serialize_transaction(None, waiting, None, is_pending=True)
+        """Return a transaction of the pool, or a mined one by the chain's index."""
+        if pending := self.pool.find(transaction_hash):
+            return pyevm.serialize_transaction(None, pending, None, is_pending=True)
         block, transaction, index = self._mined(transaction_hash)
         return pyevm.serialize_transaction(block, transaction, index, is_pending=False)
 
     def raw_transaction(self, hash: bytes) -> bytes | None:
-        """Return a transaction as its sender signed it, waiting or mined."""
+        """Return the signed bytes of a pending or mined transaction; None if it is neither."""
         try:
             return bytes((self.pool.find(hash) or self._mined(hash)[1]).encode())
         except TransactionNotFound:
@@ -158,15 +160,15 @@ class Backend(pyevm.PyEVMBackend):  # type: ignore[misc]  # eth-tester has no ty
             raise TransactionNotFound(f"no transaction {hash.hex()}") from error
         if number < self.chain.get_block().number:
             block = self.chain.get_canonical_block_by_number(number)
-            # The index still holds what a re-organisation took away.
+            # The index still has transactions that a re-organisation removed.
             if index < len(block.transactions) and block.transactions[index].hash == hash:
                 return block, block.transactions[index], index
         raise TransactionNotFound(f"no transaction {hash.hex()}")
 
-    # -- blocks on request ---------------------------------------------------------------------------------------------
+    # -- blocks on request, from the pool ------------------------------------------------------------------------------
 
-    def wait_in_pool(self, raw: bytes) -> bytes:
-        """Put a signed transaction into the pool, where it stays until a block is mined."""
+    def add_to_pool(self, raw: bytes) -> bytes:
+        """Add a signed transaction to the pool, until a block is mined. Return its hash."""
         transaction = self._decoded(raw)
         state = self.chain.get_vm().state
         if transaction.nonce < state.get_nonce(transaction.sender):
@@ -177,15 +179,15 @@ class Backend(pyevm.PyEVMBackend):  # type: ignore[misc]  # eth-tester has no ty
             raise RpcError(-32000, "intrinsic gas too low")
         if transaction.gas > self.chain.header.gas_limit:
             raise RpcError(-32000, "exceeds block gas limit")
-        most = transaction.gas * transaction.max_fee_per_gas + transaction.value
-        if most > state.get_balance(transaction.sender):
+        max_cost = transaction.gas * transaction.max_fee_per_gas + transaction.value
+        if max_cost > state.get_balance(transaction.sender):
             raise RpcError(-32000, "insufficient funds for gas * price + value")
-        if why_not := self.pool.add(transaction):
-            raise RpcError(-32000, why_not)
+        if refused := self.pool.add(transaction):
+            raise RpcError(-32000, refused)
         return bytes(transaction.hash)
 
     def mine_blocks(self, num_blocks: int = 1, coinbase: bytes = pyevm.ZERO_ADDRESS) -> Iterable[bytes]:
-        """Mine so many blocks, the first with all that waits in the pool and has room in it."""
+        """Mine blocks, each with the transactions of the pool that fit into it."""
         hashes: list[bytes] = []
         for _ in range(num_blocks):
             self._fill()
@@ -193,12 +195,12 @@ class Backend(pyevm.PyEVMBackend):  # type: ignore[misc]  # eth-tester has no ty
         return tuple(hashes)
 
     def _fill(self) -> None:
-        """Put what waits into the block in the making. What the block cannot take is forgotten, as anvil does."""
+        """Apply the pool to the next block. Transactions that are invalid there leave the pool, as anvil's do."""
         base_fee = self.chain.header.base_fee_per_gas
         while best := self.pool.best(self._nonce, base_fee):
             if self.chain.header.gas_used + best.gas > self.chain.header.gas_limit:
                 return
-            self.pool.forget(best)
+            self.pool.remove(best)
             with contextlib.suppress(ValidationError):
                 self.chain.apply_transaction(best)
 
@@ -206,27 +208,27 @@ class Backend(pyevm.PyEVMBackend):  # type: ignore[misc]  # eth-tester has no ty
         return int(self.chain.get_vm().state.get_nonce(address))
 
     def next_nonce(self, address: bytes) -> int:
-        """Return the nonce after a sender's mined and waiting transactions."""
+        """Return the nonce after a sender's mined and pending transactions."""
         return self.pool.following(address, self._nonce(address))
 
-    # -- what a test may set -------------------------------------------------------------------------------------------
+    # -- state that tests set ------------------------------------------------------------------------------------------
 
     def set_base_fee(self, wei: int) -> None:
         """Set the base fee of the next block."""
         self.chain.header = self.chain.header.copy(base_fee_per_gas=wei)
 
     def set_balance(self, address: bytes, wei: int) -> None:
-        """Set what an address has, in wei, from now on."""
+        """Set an address's balance, in wei."""
         state = self.chain.get_vm().state
         state.set_balance(address, wei)
         state.persist()
         self.chain.header = self.chain.header.copy(state_root=state.state_root)
 
     def get_balance(self, account: bytes, block_number: int | str = "latest") -> int:
-        """Return what an address has; the latest is that of the block in the making, as it may have been set."""
+        """Return an address's balance, in wei; the latest is that of the next block, which `set_balance` changes."""
         return int(super().get_balance(account, "pending" if block_number == "latest" else block_number))
 
-    # -- time and the past ---------------------------------------------------------------------------------------------
+    # -- time and re-organisations -------------------------------------------------------------------------------------
 
     def set_next_time(self, timestamp: int) -> None:
         """Set the timestamp of the next block, in seconds."""
@@ -241,18 +243,17 @@ class Backend(pyevm.PyEVMBackend):  # type: ignore[misc]  # eth-tester has no ty
         if not 0 < depth <= height:
             raise RpcError(-32602, f"Reorg depth must be from 1 to the height, {height}")
         self.revert_to_snapshot(self.chain.get_canonical_block_by_number(height - depth).hash)
-        for _ in super().mine_blocks(depth):  # their randomness, and so their hashes, are new
+        for _ in super().mine_blocks(depth):  # their prevrandao is new, and so are their hashes
             pass
 
 
 def refusal(error: ValidationError) -> RpcError:
-    """Return how a node would say that it does not take a transaction."""
-    said = str(error)
-    if nonces := re.search(r"Expected (\d+), but got (\d+)", said):
+    """Return the error with which a node rejects a transaction."""
+    message = str(error)
+    if nonces := re.search(r"Expected (\d+), but got (\d+)", message):
         expected, got = map(int, nonces.groups())
         return RpcError(-32000, "nonce too low" if got < expected else "nonce too high")
-    words = next((words for pattern, words in _REFUSALS if re.search(pattern, said)), said)
-    return RpcError(-32000, words)
+    return RpcError(-32000, next((words for pattern, words in _REFUSALS if re.search(pattern, message)), message))
 
 
 def _failure(error: VMError) -> RpcError:
@@ -262,16 +263,16 @@ def _failure(error: VMError) -> RpcError:
     return RpcError(-32603, f"EVM error {type(error).__name__}")
 
 
-def _needed(state: Any, transaction: Any) -> int:  # noqa: ANN401 - py-evm's shapes
-    """Return the gas with which a transaction does not run out: what it uses when it has plenty, and what calls keep
-    back.
+def _gas_needed(state: Any, transaction: Any) -> int:  # noqa: ANN401 - py-evm's shapes
+    """Return the gas limit with which a transaction does not run out of gas: the gas that it uses when it has the whole
+    block's, plus the 64th that each call withholds.
 
-    py-evm tries a dozen limits, each a run of its own. That is left for where the guess is too low. Raises VMError for
-    a transaction that fails with all the gas of a block.
+    py-evm's own estimator tries a dozen limits, one run each; it is used only where this guess is too low. Raises
+    VMError for a transaction that fails with all the gas of a block.
     """
-    plenty = _run(state, transaction, state.gas_limit)
-    plenty.raise_if_error()
-    guess = (state.gas_limit - plenty.get_gas_remaining() + _STIPEND) * 64 // 63
+    unlimited = _run(state, transaction, state.gas_limit)
+    unlimited.raise_if_error()
+    guess = (state.gas_limit - unlimited.get_gas_remaining() + _STIPEND) * 64 // 63
     for limit in (transaction.intrinsic_gas, guess):
         if not _run(state, transaction, limit).is_error:
             return int(limit)
@@ -279,7 +280,7 @@ def _needed(state: Any, transaction: Any) -> int:  # noqa: ANN401 - py-evm's sha
 
 
 def _run(state: Any, transaction: Any, limit: int) -> Any:  # noqa: ANN401
-    """Return what comes of a transaction with that gas limit; the state stays as it is."""
+    """Return the computation of a transaction with that gas limit, and restore the state."""
     before = state.snapshot()
     try:
         return state.apply_transaction(SpoofTransaction(transaction, gas=limit))

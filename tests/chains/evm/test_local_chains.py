@@ -1,10 +1,12 @@
 """Both kinds of local chain answer as one node does: over HTTP, and with the same errors."""
 
 import json
+import socket
 import subprocess
 import sys
 import urllib.request
 from types import SimpleNamespace
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -281,6 +283,14 @@ def test_a_closed_chain_does_not_answer(chain):
     chain.close()
     with pytest.raises(ChainUnavailable, match="does not answer"):
         chain.mine()
+
+
+def test_a_client_that_asks_nothing_does_not_keep_a_chain_open(chain):
+    address = urlsplit(chain.url)
+    with socket.create_connection((address.hostname, address.port)) as idle:
+        chain.mine()  # the chain has accepted the idle connection before this one
+        chain.close()
+        assert idle.recv(1) == b""
 
 
 def test_the_best_that_is_installed_is_taken(monkeypatch, tmp_path):
