@@ -1,4 +1,4 @@
-"""Floors do what they are said to do: the same bytes, durable, and no balance overspent."""
+"""Floors write the same bytes, durably, and overspend no balance."""
 
 import asyncio
 from contextlib import closing
