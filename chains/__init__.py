@@ -5,14 +5,14 @@
     from ledger.plugins import chain_plugin
 
     chain = chain_plugin("mock:local").connect(ContractRef("mock:local", "tollbook"), where="toll.db.mock")
-    Watcher(ledger, chain).sync()        # purchases and exits that the chain has seen become events
-    Outbox(ledger, chain).settle()       # what was earned since the last batch is opened, sent and confirmed
+    Watcher(ledger, chain).sync()        # purchases and exits on the chain become events
+    Outbox(ledger, chain).settle()       # earnings since the last batch are sent as a new batch, and confirmed
 
 A chain is a plugin: `ledger.plugins.Chain` says what it implements, `chains.testing` checks it, and README.md in
 this room says how to write one. `mock` is a chain without a network, to test settlement with.
 """
 
-from .evm import extra as _extra  # noqa: F401 - it reads Python's recursion limit before a package of `evm` raises it
+from .evm import extra as _extra  # noqa: F401 - reads Python's recursion limit before a package of `evm` raises it
 from .outbox import Outbox, Step
 from .proofs import Proof, prove, verify
 from .watcher import RejectedFact, Watcher, command_of

@@ -1,6 +1,6 @@
 """The commitment to a batch: the root of its leaves, the hash of its leaf file, and one digest over all fields.
 
-The digest is that of text chains; a contract on an EVM chain computes its own, from the same parts.
+The digest here is that of chains with text names; a contract on an EVM chain has another one, over the same parts.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from .leaves import LeafTypes, abi_encode, check_unique, keccak, leaf_hash
 from .merkle import Tree
 
 MAX_PAYOUT = 2**255 - 1
-"""The largest payout, above 0 or below, that a digest of text chains has room for."""
+"""The largest absolute payout that the digest of a text chain can encode."""
 
 
 def commitment_of(batch: Batch, types: LeafTypes) -> Commitment:
     """Return the batch's commitment on a text chain, with leaves of those types.
 
-    Raises ValueError where the leaves cannot be committed to: none, not sorted, two of one account, or out of range.
+    Raises ValueError for invalid leaves: none, not sorted, two of one account, or out of range.
     """
     root = usage_tree(batch.leaves, types).root
     published = data_hash(batch)
@@ -38,22 +38,22 @@ def usage_tree(leaves: Sequence[Leaf], types: LeafTypes) -> Tree:
 
 
 def data_hash(batch: Batch) -> bytes:
-    """Keccak of the batch's leaf file. Raises ValueError as `leaf_file.encode` does."""
+    """Return the Keccak-256 of the batch's leaf file. Raises ValueError as `leaf_file.encode` does."""
     return keccak(leaf_file.encode(batch))
 
 
 def payouts_hash(payouts: Iterable[Payout]) -> bytes:
-    """Keccak of the hashes of all payouts, one after the other.
+    """Return the Keccak-256 of the concatenated hashes of all payouts.
 
-    A payout's hash is keccak of `abi.encode(string receiver, int256 amount)`. Raises ValueError for an amount beyond
-    256 bits.
+    A payout's hash is the Keccak-256 of `abi.encode(string receiver, int256 amount)`. Raises ValueError for an amount
+    beyond 256 bits.
     """
     types = ("string", "int256")
     return keccak(b"".join(keccak(abi_encode(types, (payout.receiver, payout.amount))) for payout in payouts))
 
 
 def digest(batch: Batch, root: bytes, published: bytes) -> bytes:
-    """Keccak of Solidity's `abi.encode` of the parts below, in that order; `published` is the batch's data hash.
+    """Return the Keccak-256 of Solidity's `abi.encode` of the parts below; `published` is the batch's data hash.
 
     Raises ValueError for a number beyond 256 bits, or a hash that is not 32 bytes.
     """
@@ -74,5 +74,5 @@ def digest(batch: Batch, root: bytes, published: bytes) -> bytes:
 
 
 def to_hex(data: bytes) -> str:
-    """Return bytes as 0x and lower-case hex, as commitments and proofs hold them."""
+    """Return bytes as 0x and lower-case hex, the form used in commitments and proofs."""
     return "0x" + data.hex()

@@ -1,6 +1,6 @@
-"""The leaf file: a whole batch as JSON that people can read, in exactly one way, so that its hash stands for it.
+"""The leaf file: a whole batch as readable JSON in one canonical encoding, so that its hash identifies the batch.
 
-One field a line, one leaf and one payout a line. Money is JSON integers of any size: a reader must not pass them
+One field per line, one leaf and one payout per line. Amounts are JSON integers of any size: a reader must not pass them
 through floating point. Anyone who has the file can check what no single proof shows: that an account has one leaf,
 and that leaves match payouts.
 """
@@ -29,10 +29,10 @@ _batch: msgspec.json.Decoder[Batch] = msgspec.json.Decoder(Batch)
 
 
 def encode(batch: Batch) -> bytes:
-    """Return the batch's leaf file: UTF-8, ended by a newline; `covers` is sorted by stream, the rest is as the batch
-    has it.
+    """Return the batch's leaf file: UTF-8, ended by a newline. `covers` is sorted by stream; everything else keeps the
+    batch's order.
 
-    Raises ValueError where leaves or payouts are not sorted, an account or a receiver occurs twice, or a text cannot
+    Raises ValueError if leaves or payouts are not sorted, an account or a receiver occurs twice, or a text cannot
     be written as UTF-8. Two spellings of one address are two texts here; `leaves.check_unique` finds them.
     """
     _check_order("leaves", "by subscriber and plan", [(leaf.subscriber, leaf.plan) for leaf in batch.leaves])
@@ -46,18 +46,18 @@ def encode(batch: Batch) -> bytes:
 
 
 def decode(data: bytes) -> Batch:
-    """Return the batch of a leaf file. Raises BadData for anything but the very bytes that `encode` writes."""
+    """Return the batch of a leaf file. Raises BadData unless the bytes are exactly those that `encode` writes."""
     try:
-        found = _format.decode(data).format
-        if found != FORMAT:
-            raise BadData(f"this is a leaf file of the format {found!r}, not {FORMAT!r}")
+        format = _format.decode(data).format
+        if format != FORMAT:
+            raise BadData(f"this is a leaf file of the format {format!r}, not {FORMAT!r}")
         batch = _batch.decode(data)
         written = encode(batch)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise BadData(f"this is not a leaf file: {error}") from error
     if written != data:
         line = _first_difference(written, data)
-        raise BadData(f"the file is not written in the one way that its hash can stand for: see line {line}", line=line)
+        raise BadData(f"the leaf file is not in its canonical encoding: see line {line}", line=line)
     return batch
 
 

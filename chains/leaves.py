@@ -1,6 +1,6 @@
-"""Leaves as a chain sees them: their ABI encoding, their hash, and which of them speak of the same account.
+"""Leaves as a chain has them: their ABI encoding, their hash, and the key of their account.
 
-The encoder knows the four kinds of types that leaves and digests need, so that the core needs no Ethereum library.
+The encoder has the four kinds of types that leaves and digests need, so that this needs no Ethereum library.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ EVM_LEAF: LeafTypes = ("address", "uint256", "uint128", "uint128")
 """Leaves of EVM chains: subscribers are addresses, plans the numbers that their contract gave them."""
 
 WORD = 32
-"""The bytes of one ABI word, and of a hash."""
+"""The length of an ABI word and of a hash, in bytes."""
 
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 _WHOLE = re.compile(r"[0-9]{1,78}|0x[0-9a-fA-F]{1,64}")
@@ -31,29 +31,28 @@ _WHOLE_TYPE = re.compile(r"u?int([0-9]{1,3})")
 
 
 def keccak(data: bytes) -> bytes:
-    """Ethereum's Keccak-256 of the data, 32 bytes. It is not SHA3-256, which pads differently."""
+    """Return Ethereum's Keccak-256 of the data, 32 bytes. It is not SHA3-256, which pads differently."""
     return _keccak(data)
 
 
 def leaf_hash(leaf: Leaf, types: LeafTypes) -> bytes:
-    """Return the leaf's hash, hashed twice so that no inner node of a tree can pass for a leaf: OpenZeppelin's standard
-    leaf.
+    """Return OpenZeppelin's standard leaf hash: hashed twice, so that no inner node of a tree can pass for a leaf.
 
-    Raises ValueError where the leaf does not fit its types.
+    Raises ValueError if the leaf does not fit its types.
     """
     return keccak(keccak(abi_encode(types, (leaf.subscriber, leaf.plan, leaf.charged, leaf.credited))))
 
 
 def account_key(subscriber: str, plan: str, types: LeafTypes) -> bytes:
-    """Return the account as the chain sees it: equal for two spellings of one address or of one number, and only then.
+    """Return the ABI encoding of an account: the same for all spellings of one address or number, different otherwise.
 
-    Raises ValueError where no leaf of those types can name the subscriber or the plan.
+    Raises ValueError if no leaf of those types can name the subscriber or the plan.
     """
     return abi_encode(types[:2], (subscriber, plan))
 
 
 def check_unique(leaves: Iterable[Leaf], types: LeafTypes) -> None:
-    """Raise ValueError where two leaves are of one account, however it is spelled, or where one names no account."""
+    """Raise ValueError if two leaves are of one account, in any spelling, or if one names no account."""
     seen: dict[bytes, Leaf] = {}
     for leaf in leaves:
         key = account_key(leaf.subscriber, leaf.plan, types)
@@ -64,7 +63,7 @@ def check_unique(leaves: Iterable[Leaf], types: LeafTypes) -> None:
 
 
 def abi_encode(types: Sequence[str], values: Sequence[str | int | bytes]) -> bytes:
-    """Solidity's `abi.encode` of values of the types string, address, bytes32, uintN and intN.
+    """Return Solidity's `abi.encode` of values of the types string, address, bytes32, uintN and intN.
 
     A string is any text, an address 0x and 40 hex digits, a number an int or its text in decimal or 0x hex. Raises
     ValueError for a value that its type cannot hold, and for another type.
@@ -83,7 +82,7 @@ def abi_encode(types: Sequence[str], values: Sequence[str | int | bytes]) -> byt
 
 
 def _string(value: str | int | bytes) -> bytes:
-    """Return the tail of a string: its length in bytes, then the bytes, filled up to whole words."""
+    """Return the tail of a string: its length in bytes, then the bytes, padded to whole words."""
     if not isinstance(value, str):
         raise ValueError(f"{value!r} is not text")
     try:
@@ -124,10 +123,10 @@ def checksummed(digits: str) -> str:
 
 def _whole(kind: str, value: str | int | bytes) -> bytes:
     """Return a whole number in one word, two's complement where the type is signed."""
-    found = _WHOLE_TYPE.fullmatch(kind)
-    bits = int(found[1]) if found else 0
+    match = _WHOLE_TYPE.fullmatch(kind)
+    bits = int(match[1]) if match else 0
     if not 8 <= bits <= 256 or bits % 8:
-        raise ValueError(f"{kind!r} is not a type that can be encoded here")
+        raise ValueError(f"{kind!r} is not a type that this encoder has: string, address, bytes32, uintN or intN")
     if isinstance(value, str):
         if not _WHOLE.fullmatch(value):
             raise ValueError(f"{value!r} is not a number that fits {kind}: decimal digits, or 0x and hex digits")

@@ -1,8 +1,8 @@
 """Merkle trees exactly as in OpenZeppelin's StandardMerkleTree (npm's `@openzeppelin/merkle-tree`), from leaf hashes.
 
 The tree is a complete binary tree in one array: the root is at 0, the children of i at 2i+1 and 2i+2, and the leaves,
-sorted by hash, fill the array's end from the back. A pair is sorted before it is hashed, so that a proof is only the
-siblings from leaf to root and does not say on which side they stand.
+sorted by hash, fill the array's end from the back. A pair is sorted before it is hashed, so a proof is only the
+siblings from leaf to root, without their sides.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ class Tree:
         return self._nodes[0]
 
     def proof(self, leaf_hash: bytes) -> list[bytes]:
-        """Return the siblings from that leaf up to the root; none where it is the only leaf.
+        """Return the siblings from that leaf up to the root; an empty list for the only leaf.
 
-        Raises LookupError where the tree has no such leaf.
+        Raises LookupError if the tree has no such leaf.
         """
         if leaf_hash not in self._indices:
             raise LookupError(f"no leaf of this tree has the hash 0x{leaf_hash.hex()}")
@@ -48,7 +48,7 @@ class Tree:
 
 
 def root_of(proof: Iterable[bytes], leaf_hash: bytes) -> bytes:
-    """Return the root to which the siblings lead from that leaf. Raises ValueError for one that is not 32 bytes."""
+    """Return the root computed from a leaf and its siblings. Raises ValueError for a hash that is not 32 bytes."""
     node = _check(leaf_hash)
     for sibling in proof:
         node = _paired(node, _check(sibling))

@@ -1,13 +1,13 @@
-"""The outbox: batches go from the log to their chain, and money moves exactly once.
+"""The outbox: it sends batches from the log to their chain, so that money moves exactly once.
 
     opened (the intent is in the log) ▸ find it on the chain ▸ simulate ▸ sign, and store the raw bytes in the log
     ▸ send ▸ committed ▸ executed and final: confirmed | failed | unknown
 
 Everything that must survive a crash is an event: the intent before anything is signed, the signed bytes before they
-are sent. An outbox keeps no state of its own, so a new one continues where the last one stopped, and several may run on
-one log. Each step reads the chain first and then does one thing: it writes one event, or it sends one transaction (and
-stores a better one, where the chain rejects it). A stored transaction that the chain does not know is sent again; that
-is safe, since a chain accepts a number once. A missing answer is never a reason to sign a new batch.
+are sent. An outbox keeps no other state, so a new one continues where the last one stopped, and several may run on one
+log. Each step reads the chain first and then does one thing: it writes one event, or it sends one transaction (and
+stores a better one if the chain rejects it). A stored transaction that the chain does not have is sent again; that is
+safe, since a chain accepts a number once. A missing answer is never a reason to sign a new batch.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ from . import leaf_file
 from .commitment import to_hex
 from .leaves import keccak
 
-_ADOPT = "if the log was restored from a backup, adopt what it lost (`tollbook settle LOG --adopt`)"
+_ADOPT = "if the log was restored from a backup, adopt the batches that it lost (`tollbook settle LOG --adopt`)"
 
 MAX_WRITTEN = 100
-"""Events between two pauses: a node whose answers alternate must not fill the log."""
+"""Maximum number of events between two pauses: a node whose answers alternate must not fill the log."""
 
 
 class Step(Enum):
@@ -62,7 +62,8 @@ class Step(Enum):
 
 
 class Outbox:
-    """Carries the batches of one contract. All methods raise ChainUnavailable where the chain cannot be asked."""
+    """Sends and confirms the batches of one contract. All methods raise ChainUnavailable if the chain cannot be
+    read."""
 
     def __init__(self, ledger: Ledger, chain: Chain) -> None:
         self._ledger, self._chain = ledger, chain
@@ -70,8 +71,8 @@ class Outbox:
         self._checked = False
 
     def check(self) -> None:
-        """Raise SettlementStopped where the chain lacks the last batch that the log calls confirmed: then it is not the
-        chain on which this log settles, or it was set back. Every outbox asks that once before it does anything."""
+        """Raise SettlementStopped if the chain lacks the log's last confirmed batch: then it is not the chain on which
+        this log settles, or it was reset. Every outbox checks this once, before it does anything."""
         if not self._checked:
             number, digest = self._settling().confirmed
             if number:
@@ -79,23 +80,24 @@ class Outbox:
                 if (found.stage, found.digest) != ("executed", digest):
                     raise SettlementStopped(
                         f"{self._chain.name} does not have batch {number} of {self._chain.contract}, which the log has "
-                        "confirmed there: it is another chain, or was set back",
+                        "confirmed there: it is another chain, or was reset",
                         "connect to the chain on which this log settles, or restore that chain; nothing was written",
                     )
             self._checked = True
 
-    # -- all of it -----------------------------------------------------------------------------------------------------
+    # -- settling ------------------------------------------------------------------------------------------------------
 
     def settle(self, assets: Iterable[str] | None = None, *, pauses: Iterable[object] = range(100)) -> list[int]:
-        """Finish what is open, open what was earned since, and carry that to its end; returns the numbers it met.
+        """Finish open batches, open new ones for earnings since then, and finish those. Return the numbers of all of
+        them.
 
-        Without `assets`, all that this contract holds. It lets the chain pause once for each of `pauses`, and gives up
-        after the last one: what is open then is finished by the next call. Raises SettlementStopped; and
-        PaymentRequired where no batch of an asset can be opened, when the others are settled.
+        Without `assets`, every asset that this contract holds. It waits for the chain once for each of `pauses`, and
+        returns after the last one: the next call finishes batches that are still open. Raises SettlementStopped; and
+        PaymentRequired if no batch of an asset can be opened, after the others are settled.
         """
-        rests = iter(pauses)
-        met = set(self._open_numbers())
-        done = self.carry(rests)
+        pauses_left = iter(pauses)
+        numbers = set(self._open_numbers())
+        done = self.carry(pauses_left)
         refused: PaymentRequired | None = None
         for asset in self._assets() if assets is None else assets:
             more = True  # payouts beyond what one batch may pay
@@ -105,17 +107,17 @@ class Outbox:
                 except PaymentRequired as error:
                     refused = refused or error
                     break
-                met |= opened
-                more = any(self._is_full(each) for each in self._batches() if each.batch.number in opened)
-                done = self.carry(rests)
+                numbers |= opened
+                more = any(self._is_full(batch) for batch in self._batches() if batch.batch.number in opened)
+                done = self.carry(pauses_left)
                 more = more and asset not in self._settling().failed
         if refused is not None:
             raise refused
-        return sorted(met)
+        return sorted(numbers)
 
     def _open(self, asset: str) -> set[int]:
-        """Return the number of the batch that is opened, if any; where another outbox was quicker, those that are
-        open."""
+        """Open a batch and return its number, if there is anything to settle. If another outbox was first, return the
+        numbers of the open batches."""
         try:
             opened = self.open(asset)
         except PaymentRequired as error:
@@ -125,37 +127,37 @@ class Outbox:
         return set() if opened is None else {opened}
 
     def _is_full(self, batch: BatchReading) -> bool:
-        """Return True if there may be payouts that it could not take."""
+        """Return True if payouts may have been left out of the batch because of the chain's limits."""
         plugin, payouts = chain_plugin(self._chain.name), batch.batch.payouts
         largest = plugin.max_payout
         return len(payouts) >= plugin.max_receivers or any(abs(payout.amount) == largest for payout in payouts)
 
     def carry(self, pauses: Iterable[object]) -> bool:
-        """Step until no batch is open, or until there are no `pauses` left. Returns whether all have ended."""
-        rests, written = iter(pauses), 0
+        """Step until no batch is open, or until there are no `pauses` left. Return True if no batch is open."""
+        pauses_left, written = iter(pauses), 0
         while (step := self.step()) is not Step.idle:
             written += step is Step.wrote
             if step is Step.wrote and written < MAX_WRITTEN:
                 continue
-            if next(rests, None) is None:
+            if next(pauses_left, None) is None:
                 return False
             self._chain.pause()
             written = 0
         return True
 
     def open(self, asset: str) -> int | None:
-        """Open the next batch of an asset; None where there is nothing to settle.
+        """Open the next batch of an asset, and return its number; None if there is nothing to settle.
 
-        Raises SettlementStopped where the chain has a batch under the next number already, and PaymentRequired
-        (`batch_open`) where too many batches are queued.
+        Raises SettlementStopped if the chain already has a batch under the next number, and PaymentRequired
+        (`batch_open`) if too many batches are queued.
 
-        No batch is queued behind one that takes anything back: were that cancelled, the next one would pay
-        subscribers or receivers out of others' escrow.
+        No batch is queued behind one that takes back refunds: if that one were cancelled, the next one would pay out of
+        escrow that belongs to others.
         """
         self.check()
-        for each in self._batches():
-            if each.batch.asset == asset and any(payout.amount < 0 for payout in each.batch.payouts):
-                detail = f"batch {each.batch.number} takes back what was refunded, and must be final before the next"
+        for batch in (reading.batch for reading in self._batches()):
+            if batch.asset == asset and any(payout.amount < 0 for payout in batch.payouts):
+                detail = f"batch {batch.number} takes back refunds, and must be final before the next one"
                 raise PaymentRequired(Refused(Reason.batch_open, {"detail": detail}))
         number = self._next_number()
         if self._chain.find(number).stage != "absent" and number == self._next_number():
@@ -167,10 +169,10 @@ class Outbox:
         event = self._ledger.execute(command).unwrap().event
         return event.number if isinstance(event, SettlementOpened) else None
 
-    # -- one step ------------------------------------------------------------------------------------------------------
+    # -- steps ---------------------------------------------------------------------------------------------------------
 
     def step(self) -> Step:
-        """Do the next thing for the first batch for which there is anything to do. Raises SettlementStopped."""
+        """Take the next step of the first batch that has one. Raises SettlementStopped."""
         self.check()
         batches = self._batches()
         follows = True
@@ -178,7 +180,7 @@ class Outbox:
             found = self._chain.find(batch.batch.number)
             if found.is_recorded and found.digest != batch.digest:
                 if not found.final:
-                    return Step.waiting  # the node may be wrong about it, or a re-organisation undo it
+                    return Step.waiting  # the node may be wrong, or a re-organisation may undo it
                 raise SettlementStopped(
                     f"{self._chain.name} has another batch {batch.batch.number}: {found.digest}, not {batch.digest}",
                     _ADOPT,
@@ -190,7 +192,8 @@ class Outbox:
         return Step.waiting if batches else Step.idle
 
     def _step(self, batch: BatchReading, found: Found, queued: Sequence[BatchReading], follows: bool) -> Step:
-        """`follows`: the chain has all batches before this one, so that what a simulation of it says is final."""
+        """Take the batch's next step. `follows`: the chain has recorded all batches before it, so a simulation is
+        conclusive."""
         if not found.is_recorded:
             if batch.state == "committed":
                 return self._mark_unknown(batch, "a re-organisation took it off the chain")
@@ -210,48 +213,48 @@ class Outbox:
         return Step.waiting
 
     def _advance(self, batch: BatchReading, found: Found, queued: Sequence[BatchReading], follows: bool) -> Step:
-        """Bring the batch's next transaction onto the chain: the last one stored, or else one more."""
+        """Bring the batch's next transaction onto the chain: the last stored one, or a new one."""
         last = batch.attempts[-1] if batch.attempts else None
         if last is not None and last.transaction != found.transaction:
             standing = self._chain.confirm(last)
             if standing == "gone":
                 return self._send_again(batch, last, queued)
             if standing == "pending":
-                return self._submit(batch, queued)  # a better one, where the chain knows of any
+                return self._submit(batch, queued)  # with higher fees, if the chain asks for that
         if follows and (refused := self._chain.simulate(batch.batch)) is not None:
             return self._refused(batch, found, refused)
         return self._submit(batch, queued)
 
     def _send_again(self, batch: BatchReading, last: Attempt, queued: Sequence[BatchReading]) -> Step:
-        """Send what is stored; where the chain will not have it (its fee, its nonce), store a better one, if any."""
+        """Send the stored transaction again; if the chain rejects its fee or its nonce, store a better one."""
         step = self._send(batch, last)
         if step is Step.sent and self._chain.confirm(last) == "gone" and self._submit(batch, queued) is Step.wrote:
             return Step.wrote
         return step
 
     def _refused(self, batch: BatchReading, found: Found, reason: str) -> Step:
-        """Return the batch fails if it can never be mined, and its number is given out again."""
+        """Fail the batch if none of its transactions can be mined any more. Its number is used again."""
         if self._chain.find(batch.batch.number) != found:
-            return Step.waiting  # it came meanwhile, by another outbox: that is why it was refused
+            return Step.waiting  # another outbox has recorded it meanwhile: that is why it was refused
         if found.stage == "committed":
             raise SettlementStopped(
                 f"{self._chain.name} has batch {batch.batch.number} and will not pay it out: {reason}",
-                "have the contract's guardian cancel it; its payouts are in the next batch then",
+                "have the contract's guardian cancel it; the next batch then has its payouts",
             )
         if found.stage == "pending":
-            return Step.waiting  # a transaction that the log has lost (a restored backup) may yet be mined
+            return Step.waiting  # a transaction that the log lacks (a restored backup) may still be mined
         for attempt in batch.attempts:
             standing = self._chain.confirm(attempt)
             if standing == "gone":
-                return self._send(batch, attempt)  # mined and reverted, it can do no harm any more
+                return self._send(batch, attempt)  # once it is mined and reverted, it cannot be executed later
             if standing == "pending":
                 return Step.waiting
         if self._chain.find(batch.batch.number) != found:
-            return Step.waiting  # a node that answered before knew less than the one that answers now
+            return Step.waiting  # an earlier answer came from a node that lags
         return self._fail(batch, reason, used=False)
 
     def _submit(self, batch: BatchReading, queued: Sequence[BatchReading]) -> Step:
-        taken = [attempt for each in queued for attempt in each.attempts]
+        taken = [attempt for reading in queued for attempt in reading.attempts]
         attempt = self._chain.prepare(batch.batch, taken)
         if attempt is None:
             return Step.waiting
@@ -279,27 +282,28 @@ class Outbox:
     def _write(self, batch: BatchReading, command: Command) -> Step:
         outcome = self._ledger.execute(command)
         if not outcome.accepted and batch in self._batches():
-            outcome.unwrap()  # it is not that another outbox was quicker
+            outcome.unwrap()  # refused for another reason than that another outbox was first
         return Step.wrote
 
     def _batch_fields(self, batch: BatchReading) -> dict[str, Any]:
         return {"chain": self._chain.name, "contract": self._chain.contract, "number": batch.batch.number}
 
-    # -- after a backup was restored -----------------------------------------------------------------------------------
+    # -- adopting batches after a backup was restored ------------------------------------------------------------------
 
     def adopt(self) -> list[int]:
-        """Take in the batches that the chain has and the log lacks, each from its published leaf file; their numbers.
+        """Adopt the batches that the chain has and the log lacks, from their published leaf files. Return their
+        numbers.
 
-        An open batch of the log under whose number the chain has another one can never be taken any more: it fails,
-        and its payouts are in the next batch. Raises SettlementStopped where a leaf file is missing or is not what the
-        chain committed to, and where a batch to adopt is not final yet.
+        An open batch of the log fails if the chain has another one under its number; the next batch has its payouts.
+        Raises SettlementStopped if a leaf file is missing or is not the one that the chain committed to, and if a batch
+        to adopt is not final yet.
         """
         self.check()
         for batch in self._batches():
             found = self._chain.find(batch.batch.number)
             if found.is_recorded and found.digest != batch.digest and self._is_final(found):
                 self._fail(batch, "the chain has another batch under its number", used=False)
-                break  # those after it have failed with it
+                break  # the batches after it have failed with it
         adopted: list[int] = []
         while True:
             number = self._next_number()
@@ -311,17 +315,21 @@ class Outbox:
 
     def _is_final(self, found: Found) -> bool:
         if not found.final:
-            raise SettlementStopped("what is to be adopted is not final on the chain yet", "wait for it, and run again")
+            raise SettlementStopped(
+                "a batch to adopt is not final on the chain yet", "wait for finality, and run again"
+            )
         return True
 
     def _adopt(self, number: int, found: Found) -> None:
         data = self._chain.published(number)
         if data is None:
-            raise SettlementStopped(f"the leaf file of batch {number} is not published", "restore a later backup")
+            raise SettlementStopped(
+                f"the leaf file of batch {number} is not published", "publish it again, or restore a later backup"
+            )
         if to_hex(keccak(data)) != found.data_hash:
             raise SettlementStopped(
                 f"the published leaf file of batch {number} is not the one that the chain committed to",
-                "find the file whose hash the chain has",
+                "publish the file whose hash the chain has",
             )
         batch = leaf_file.decode(data)
         root = chain_plugin(self._chain.name).commitment(batch).root
@@ -330,9 +338,9 @@ class Outbox:
         )
         outcome = self._ledger.execute(command)
         if not outcome.accepted and number == self._next_number():
-            outcome.unwrap()  # it is not that another outbox was quicker
+            outcome.unwrap()  # refused for another reason than that another outbox was first
 
-    # -- what the log has ----------------------------------------------------------------------------------------------
+    # -- readings of the log -------------------------------------------------------------------------------------------
 
     def _batches(self) -> list[BatchReading]:
         return self._ledger.batches(self._contract_ref)
@@ -344,7 +352,7 @@ class Outbox:
         return self._settling().number + 1
 
     def _open_numbers(self) -> list[int]:
-        return [each.batch.number for each in self._batches()]
+        return [reading.batch.number for reading in self._batches()]
 
     def _assets(self) -> list[str]:
         return [escrow.asset for escrow in self._ledger.escrows() if escrow.contract_ref == self._contract_ref]

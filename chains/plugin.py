@@ -1,4 +1,4 @@
-"""The door by which the built-in chains come in: the entry point `builtin` of the group `tollbook.chains`."""
+"""Registration of the built-in chains: the entry point `builtin` of the group `tollbook.chains`."""
 
 from ledger.plugins import ChainPlugin, Register, hookimpl
 

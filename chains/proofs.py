@@ -1,4 +1,4 @@
-"""Proofs that a batch has a leaf of an account, and their check, which needs neither ledger nor chain."""
+"""Proofs that a batch has a leaf of an account, and their verification, which needs neither ledger nor chain."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _HASH = re.compile(r"0x[0-9a-fA-F]{64}")
 
 
 class Proof(msgspec.Struct, frozen=True):
-    """An account's leaf in the batch of that number, with all that OpenZeppelin's tree needs to check it.
+    """An account's leaf in the batch of that number, with everything that OpenZeppelin's tree needs to verify it.
 
     `root`, `leaf_hash` and the `proof` (the siblings, from the leaf up) are 0x hex. See `verify` for what it proves.
     """
@@ -33,10 +33,10 @@ class Proof(msgspec.Struct, frozen=True):
 
 
 def prove(batch: Batch, types: LeafTypes, subscriber: str, plan: str) -> Proof:
-    """Return the proof of the account's leaf, in whatever spelling the account is asked for.
+    """Return the proof of the account's leaf. Any spelling of the account's names is accepted.
 
-    Raises NotFound where the batch has no leaf of the account, and ValueError where the names are of no account on
-    such a chain or the batch cannot be committed to.
+    Raises NotFound if the batch has no leaf of the account, and ValueError if no account of such a chain can have
+    these names, or if the batch's leaves are invalid.
     """
     key = account_key(subscriber, plan, types)
     leaf = next((leaf for leaf in batch.leaves if account_key(leaf.subscriber, leaf.plan, types) == key), None)
@@ -48,12 +48,12 @@ def prove(batch: Batch, types: LeafTypes, subscriber: str, plan: str) -> Proof:
 
 
 def verify(root: str, leaf: Leaf, proof: Sequence[str], types: LeafTypes = TEXT_LEAF) -> bool:
-    """Return True if the leaf is in the tree of that root. Malformed hex, or a leaf that does not fit its types, is
-    not.
+    """Return True if the leaf is in the tree of that root; False also for malformed hex, or a leaf that does not fit
+    its types.
 
-    With a root that a chain holds, True proves that the operator committed to these two counters for this account,
-    and nothing more. That the counters are right is checked by recomputing the account's statement from the log; that
-    the account has no second leaf, and that the leaves match the payouts, from the leaf file.
+    With a root that a chain has recorded, True proves that the operator committed to these two counters for this
+    account, and nothing more. That the counters are right is checked by recomputing the account's statement from the
+    log; that the account has no second leaf, and that the leaves match the payouts, from the leaf file.
     """
     try:
         return root_of([_hash(sibling) for sibling in proof], leaf_hash(leaf, types)) == _hash(root)
@@ -62,7 +62,7 @@ def verify(root: str, leaf: Leaf, proof: Sequence[str], types: LeafTypes = TEXT_
 
 
 def _hash(text: str) -> bytes:
-    """Return the 32 bytes of a hash's 0x hex. `bytes.fromhex` alone would overlook spaces and another length."""
+    """Return the 32 bytes of a hash's 0x hex. `bytes.fromhex` alone would accept spaces and other lengths."""
     if not _HASH.fullmatch(text):
         raise ValueError(f"{text!r} is not a hash: 0x and 64 hex digits")
     return bytes.fromhex(text[2:])

@@ -51,7 +51,8 @@ class Watcher:
     """
 
     def __init__(self, ledger: Ledger, chain: Chain, *, confirmations: int | None = None) -> None:
-        """With `confirmations`, purchases are granted with so many blocks on top; otherwise once they are final."""
+        """With `confirmations`, purchases are granted once they have that many blocks on top; otherwise once they are
+        final."""
         self._ledger, self._chain, self._confirmations = ledger, chain, confirmations
         self._contract_ref = contract_of(chain)
         self._after, self._checked = 0, False
@@ -64,7 +65,7 @@ class Watcher:
         """Import all new facts; return those that the ledger rejected.
 
         Later facts of the same account wait for a rejected one. Raises ChainUnavailable; and
-        SettlementStopped, before anything is written, where the chain lacks a purchase that the log has from it.
+        SettlementStopped, before anything is written, if the chain lacks a purchase that the log has from it.
         """
         self.check()
         final = self._chain.final_block()
@@ -72,10 +73,10 @@ class Watcher:
         self._early = self._early or not all(fact.final for fact in new)
         rejected = self._import([*self._waiting, *new])
         if self._reverse_changed():
-            rejected = self._import([each.fact for each in rejected])
+            rejected = self._import([entry.fact for entry in rejected])
         if self._early:
             self._early = self._reverse_lost(final)
-        self._waiting = [each.fact for each in rejected if each.fact.final]
+        self._waiting = [entry.fact for entry in rejected if entry.fact.final]
         self._after = final
         return rejected
 
@@ -102,7 +103,7 @@ class Watcher:
 
     def _import_together(self, facts: list[ChainFact], rejected: list[RejectedFact]) -> list[RejectedFact]:
         """Import facts of different accounts in one commit; return those that were rejected."""
-        behind = {(each.fact.subscriber, each.fact.plan): each.fact.id for each in rejected}
+        behind = {(entry.fact.subscriber, entry.fact.plan): entry.fact.id for entry in rejected}
         refused: list[RejectedFact] = []
         commands: list[tuple[ChainFact, Command]] = []
         for fact in facts:
@@ -122,8 +123,8 @@ class Watcher:
         return refused
 
     def check(self) -> None:
-        """Raise SettlementStopped where the chain lacks a purchase that the log has from it, unless it was granted
-        early. Every watcher asks that once before it takes anything in."""
+        """Raise SettlementStopped if the chain lacks a purchase that the log has from it, unless it was granted early.
+        Every watcher checks this once, before it imports anything."""
         if self._checked:
             return
         known = {fact.id for fact in self._chain.facts(0, 0)}
@@ -132,15 +133,15 @@ class Watcher:
         ]
         if lost:
             raise SettlementStopped(
-                f"{self._chain.name} does not know {len(lost)} of the purchases that the log has from it, such as "
-                f"{lost[0]}: it is another chain, or was set back",
+                f"{self._chain.name} lacks {len(lost)} of the purchases that the log has from it, such as "
+                f"{lost[0]}: it is another chain, or was reset",
                 "connect to the chain that sold them, or restore it; nothing was written",
             )
         self._checked = True
 
     def _reverse_changed(self) -> bool:
-        """Reverse what was granted before it was final on other terms than those that are final: a
-        re-organisation lets a plan be published anew, under the same id. Returns whether there was any."""
+        """Reverse purchases that were granted early on terms that differ from the final ones: after a re-organisation
+        a plan can be published with other terms under the same id. Return True if there was any."""
         changed, self._changed = self._changed, set()
         lots = self._lots() if changed else []
         early = [lot for lot in lots if lot.escrow.block and lot.escrow.purchase in changed]
@@ -149,8 +150,8 @@ class Watcher:
         return bool(early)
 
     def _reverse_lost(self, final: int) -> bool:
-        """Reverse what was granted before it was final and is nowhere on the chain now that its block is. Returns
-        whether anything is left that was granted early and is not known to be final."""
+        """Reverse early purchases whose block is final now and that the chain lacks. Return True if any early purchase
+        remains that is not known to be final."""
         early = [lot for lot in self._lots() if lot.escrow.block and lot.escrow.purchase not in self._final]
         settled = [lot for lot in early if lot.escrow.block <= final]
         if not settled:
@@ -159,7 +160,7 @@ class Watcher:
         self._final.update(id for id, is_final in known.items() if is_final)
         for lot in settled:
             if lot.escrow.purchase not in known:
-                # Refused where another watcher was quicker: a lot is reversed once.
+                # Refused if another watcher was first: a lot is reversed once.
                 self._ledger.execute(Reverse(subscriber=lot.subscriber, plan=lot.plan, lot=lot.id))
         return True
 

@@ -203,7 +203,7 @@ class Views:
     def _has(self, head: Head, known: int) -> bool:
         """True if the books have the log up to that head; False also for a log that lost what was known."""
         ahead = self._writer.head.seq > head.seq or self._writer.head.hash == head.hash
-        return ahead and head.seq >= known and not self._writer.stale
+        return ahead and head.seq >= known and not self._writer.stale and not self._writer.unknown
 
     def _account(self, subscriber: str, plan: str) -> tuple[Reading, Head]:
         """Return a reading that knows a copy of that account alone (or none), and its head."""

@@ -17,7 +17,7 @@ from .books import Books
 from .clock import Clock, WallClock
 from .commands import MAX_TIME, OpenSettlement
 from .decisions.context import Replay
-from .errors import BadData, Closed, Conflict, Damaged
+from .errors import BadData, Closed, Conflict, Damaged, OutcomeUnknown
 from .events import Recorded, decode_one, encode
 from .folding import fold, latest_snapshot, snapshot_of
 from .group import decide_group
@@ -59,12 +59,14 @@ class Writer:
         self._decided: _Decided | None = None
         self._contended = False  # another process wrote between the last two readings of the head
         self.stale = True  # head and books do not belong together: load them
+        self.unknown = False  # the outcome of an append, until the store says its head again: no reading may go past it
         self._last_read: list[Entry] = []
 
     # -- groups --------------------------------------------------------------------------------------------------------
 
     def run(self, commands: list[object]) -> list[Outcome | Exception]:
-        """Run a group and return one outcome per command. Raise what kept its first commit from being written."""
+        """Run a group and return one outcome per command. Raises the error that kept its first commit from being
+        written."""
         self.check_process()
         with self.lock:
             self.check_open()
@@ -152,7 +154,7 @@ class Writer:
             return outcome
         try:
             entry = self.entry(outcome.seq)
-        except Exception as error:  # noqa: BLE001 - the rest of the group is written, and must be answered
+        except Exception as error:  # noqa: BLE001 - the rest of the group is written, and its callers must be answered
             return error
         event = decode_one(encode(entry.event))  # the one that was read may be needed again
         return Answer(entry.seq, entry.at, event, repeated=True)
@@ -178,6 +180,7 @@ class Writer:
             self.load()
             return True
         head = self.store.head()
+        self.unknown = False
         self._contended = head.hash != self.head.hash
         if not self._contended:
             return False
@@ -201,7 +204,11 @@ class Writer:
         return self._last_read[seq - self._last_read[0].seq]
 
     def _append(self, commit: Commit, events: list[Recorded]) -> None:
-        self.store.append(self.head, commit)
+        try:
+            self.store.append(self.head, commit)
+        except OutcomeUnknown:
+            self.unknown = True
+            raise
         self._fold(commit, events)
 
     def _fold(self, commit: Commit, events: list[Recorded]) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
+ROOMS = ("ledger", "pricing", "chains", "replay", "gateway")
 
 pytestmark = pytest.mark.skipif(not README.exists(), reason="the README is not beside a copy of the tests")
 
@@ -64,3 +65,14 @@ def test_architecture_names_every_room_and_every_module_of_the_core():
     modules = [path.name for path in (ROOT / "ledger").glob("*.py") if path.name != "__init__.py"]
     missing = [name for name in (*(f"{room}/" for room in rooms), *modules) if name not in text]
     assert not missing
+
+
+def test_what_architecture_names_is_there():
+    """Modules by their names, folders by their paths, wherever they are."""
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    rooms = (*ROOMS, "benchmarks", "tests")
+    paths = [path.relative_to(ROOT).as_posix() for room in rooms for path in (ROOT / room).rglob("*")]
+    here = [f"/{path}{'' if '.' in path else '/'}" for path in (*rooms, *paths) if "node_modules" not in path]
+    named = set(re.findall(r"`([\w/]+(?:\.py|\.md|/))`", text))
+    assert len(named) > 100
+    assert [name for name in sorted(named) if not any(path.endswith(f"/{name}") for path in here)] == []

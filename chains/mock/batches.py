@@ -1,4 +1,4 @@
-"""Batches on a node: would it take one, what is the next step, how far is it, and what became of a transaction."""
+"""Batches on a mock node: simulation, the next step, the stage, and the standing of a transaction."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class NonceAndFee(NamedTuple):
 
 
 def simulate(node: MockNode, batch: Batch) -> str | None:
-    """Return why the contract would refuse the batch's next step in the next block; None where it would take it.
+    """Return why the contract would refuse the batch's next step in the next block; None if it would accept it.
 
-    Batches of lower numbers that wait, in the pool or in their window, are taken as paid out.
+    Batches of lower numbers in the pool or in their window count as paid out.
     """
     rules, block = node.deployment, node.height + 1
     if batch.contract_ref != ContractRef(rules.name, rules.contract):
@@ -45,10 +45,7 @@ def simulate(node: MockNode, batch: Batch) -> str | None:
 
 
 def prepare(node: MockNode, batch: Batch, attempts: Sequence[Attempt]) -> Attempt | None:
-    """Return the batch's next step, signed and unsent, or None where it is best to wait.
-
-    Raises ValueError or BadData.
-    """
+    """Return the batch's next step, signed and unsent; None if it is better to wait. Raises ValueError or BadData."""
     call = _next_call(node, batch)
     if call is None:
         return None
@@ -64,22 +61,24 @@ def prepare(node: MockNode, batch: Batch, attempts: Sequence[Attempt]) -> Attemp
 
 
 def _slot_after(node: MockNode, last: Transaction, call: Call, free: NonceAndFee) -> NonceAndFee | None:
-    """Return the nonce and fee of what follows a batch's last transaction; None where it is best to wait."""
+    """Return the nonce and fee of a batch's next transaction; None if it is better to wait."""
     if _is_behind_a_gap(node, last):
-        return NonceAndFee(node.next_nonce, free.fee)  # the same batch once more: the number is taken once, by either
-    stands, nonce = standing(node, last, node.final), last.nonce or 0
-    if stands == "pending" and _is_best_left(node, last, call):
+        return NonceAndFee(
+            node.next_nonce, free.fee
+        )  # signed once more: whichever transaction is mined first takes the number
+    state, nonce = standing(node, last, node.final), last.nonce or 0
+    if state == "pending" and _should_wait(node, last, call):
         return None
-    if stands == "pending" and node.find(last.hash):
+    if state == "pending" and node.find(last.hash):
         return NonceAndFee(nonce, max(free.fee, raised(last.fee)))
-    if stands == "gone" and nonce >= node.next_nonce:
-        fee = _fee_to_come_in(node, last)
+    if state == "gone" and nonce >= node.next_nonce:
+        fee = _least_fee(node, last)
         return None if fee <= last.fee and type(last.call) is type(call) else NonceAndFee(nonce, fee)
     return free
 
 
 def find(node: MockNode, number: int, final: int) -> Found:
-    """Return how the chain has the batch of that number; blocks up to `final` are final."""
+    """Return the batch of that number as the chain has it; blocks up to `final` are final."""
     recorded = node.state.batches.get(number)
     if recorded is None:
         waiting = node.waiting_commit(number)
@@ -102,7 +101,7 @@ def find(node: MockNode, number: int, final: int) -> Found:
 
 
 def standing(node: MockNode, sent: Transaction, final: int) -> Standing:
-    """Return what became of a transaction; blocks up to `final` are final."""
+    """Return the standing of a transaction; blocks up to `final` are final."""
     if (receipt := node.state.receipts.get(sent.hash)) is not None:
         return "final" if receipt.block <= final else "pending"
     if node.find(sent.hash) is not None:
@@ -113,7 +112,8 @@ def standing(node: MockNode, sent: Transaction, final: int) -> Standing:
 
 
 def _next_call(node: MockNode, batch: Batch) -> Call | None:
-    """Return the step that the chain waits for; None where it waits for none, or has another batch of that number."""
+    """Return the call of the batch's next step; None if there is none now, or the chain has another batch of that
+    number."""
     call = transactions.commit(batch)
     found = find(node, batch.number, node.final)
     if not found.is_recorded:
@@ -123,22 +123,22 @@ def _next_call(node: MockNode, batch: Batch) -> Call | None:
     return None
 
 
-def _fee_to_come_in(node: MockNode, lost: Transaction) -> int:
+def _least_fee(node: MockNode, lost: Transaction) -> int:
     """Return the least fee with which the pool and a block accept a transaction with the nonce of a lost
     transaction."""
-    rivals = [each.transaction.fee for each in node.pending.pool if each.transaction.nonce == lost.nonce]
+    rivals = [entry.transaction.fee for entry in node.pending.pool if entry.transaction.nonce == lost.nonce]
     return max(node.pending.base_fee, *(raised(fee) for fee in rivals), 0)
 
 
 def _is_behind_a_gap(node: MockNode, last: Transaction) -> bool:
-    """Return True if it waits for a nonce that no transaction has: a re-organisation removed the one that had it."""
-    waiting = {each.transaction.nonce for each in node.pending.pool}
+    """Return True if the transaction waits behind a nonce that no transaction has, after a re-organisation."""
+    waiting = {entry.transaction.nonce for entry in node.pending.pool}
     return node.find(last.hash) is not None and node.next_nonce not in waiting
 
 
-def _is_best_left(node: MockNode, last: Transaction, call: Call) -> bool:
-    """Return True if a transaction that is under way is best left alone."""
+def _should_wait(node: MockNode, last: Transaction, call: Call) -> bool:
+    """Return True if a pending transaction should not be replaced now."""
     if node.find(last.hash) is None:
-        return type(last.call) is type(call)  # mined: the next step may follow, the same one not before it is final
-    # Only the lowest open nonce is worth raising: the others wait for it, whatever they pay.
+        return type(last.call) is type(call)  # mined: the next step may be signed, the same one only once it is final
+    # A higher fee helps only the lowest open nonce: the others wait for it at any fee.
     return last.fee >= node.pending.base_fee or last.nonce != node.next_nonce

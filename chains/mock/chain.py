@@ -1,4 +1,4 @@
-"""The mock chain: what the ledger asks of a chain, what its users do there, and what a test makes happen to it."""
+"""The mock chain: the protocol of chains, with users' calls and with controls for tests."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ from .users import Users
 
 
 class MockChain(Users, Controls):
-    """A chain with one settlement contract, in memory or in the file `where`, spoken to with the operator's key.
+    """A chain with one settlement contract, in memory or in the file `where`, connected with the operator's key.
 
-    `finality` is the blocks on top that make one final, `window` the challenge window and `exit_delay` the wait of an
-    exit without help, all in blocks. These and the names are fixed when a chain is made; opening a file with others
-    raises BadData, and what is not given is the file's. `automine`: what is sent is mined at once. `script`: faults,
-    added to those the file still has.
+    `finality` is the number of blocks on top that make one final, `window` the challenge window, and `exit_delay` the
+    wait for an exit without the operator, all in blocks. These and the names are fixed when a chain is made; opening a
+    file with others raises BadData, and those not given are the file's. With `automine` a sent transaction is mined
+    immediately. The faults of `script` are added to those that the file still has.
     """
 
     def __init__(
@@ -65,14 +65,14 @@ class MockChain(Users, Controls):
         numbers = {"finality": finality, "window": window, "exit_delay": exit_delay}
         for key, number in numbers.items():
             if number is not None and not is_whole(number):
-                raise BadData(f"{key} is a whole number, 0 or more, not {number!r}")
-        lasting: dict[str, object] = {"name": name, "contract": contract, "finality": finality}
-        lasting |= {"window": window, "exit_delay": exit_delay}
-        given = {key: value for key, value in lasting.items() if value is not None}
+                raise BadData(f"{key} must be a whole number, 0 or more, not {number!r}")
+        fixed: dict[str, object] = {"name": name, "contract": contract, "finality": finality}
+        fixed |= {"window": window, "exit_delay": exit_delay}
+        given = {key: value for key, value in fixed.items() if value is not None}
         try:
             deployment = msgspec.convert(given, MockDeployment)
         except msgspec.ValidationError as error:
-            raise BadData(f"a chain and its contract have names: {error}") from error
+            raise BadData(f"the names of a chain and its contract must be text: {error}") from error
         if not (deployment.name.startswith("mock:") and deployment.name[5:] and deployment.contract):
             raise BadData(f"{deployment.name!r} is not the name of a mock chain", "write mock: and a name")
         storage = Storage(None if where is None else Path(where), deployment, frozenset(given))
@@ -90,16 +90,13 @@ class MockChain(Users, Controls):
 
     @property
     def name(self) -> str:
-        """The chain's CAIP-2 name."""
         return self._node.deployment.name
 
     @property
     def contract(self) -> str:
-        """The settlement contract's name there."""
         return self._node.deployment.contract
 
     def facts(self, after: int = 0, confirmations: int | None = None) -> Iterable[ChainFact]:
-        """Purchases and exits in blocks after `after`, in order: final ones, or those with that many blocks on top."""
         with self._calling("facts") as asked:
             final = self._final(asked)
             last = final if confirmations is None else self._node.height - confirmations
@@ -109,14 +106,14 @@ class MockChain(Users, Controls):
             return [fact if fact.block <= final else msgspec.structs.replace(fact, final=False) for fact in facts]
 
     def final_block(self) -> int:
-        """Return the number of the last final block; 0, the genesis, where none is known to be."""
+        """Return the number of the last final block; 0, the genesis, if none is known to be final."""
         with self._calling("final_block") as asked:
             return self._final(asked)
 
     def simulate(self, batch: Batch) -> str | None:
-        """Return why the chain would refuse the batch's next step now; None where it would take it.
+        """Return why the chain would refuse the batch's next step now; None if it would accept it.
 
-        Batches of lower numbers that are on their way are taken as having come, in the pool or in their window.
+        Batches of lower numbers in the pool or in their window count as paid out.
         """
         with self._calling("simulate") as asked:
             if isinstance(asked.fault, Refuse):
@@ -124,10 +121,9 @@ class MockChain(Users, Controls):
             return batches.simulate(self._node, batch)
 
     def prepare(self, batch: Batch, attempts: Sequence[Attempt]) -> Attempt | None:
-        """Return the batch's next step, signed and unsent, or None where it is best to wait. Its leaf file is published
-        first.
+        """Publish the batch's leaf file, and return its next step, signed and unsent; None if it is better to wait.
 
-        Raises ValueError for a batch that cannot be committed to, and BadData for attempts that are not this chain's.
+        Raises ValueError for invalid leaves, and BadData for attempts that are not this chain's.
         """
         with self._calling("prepare"):
             attempt = batches.prepare(self._node, batch, attempts)
@@ -137,8 +133,10 @@ class MockChain(Users, Controls):
             return attempt
 
     def send(self, attempt: Attempt) -> None:
-        """Broadcast it; the same one again is harmless. One that the chain rejects is dropped silently:
-        `confirm` shows it. Raises ChainUnavailable, SendUnknown, or BadData for what `prepare` cannot have made."""
+        """Broadcast a transaction. One that the chain rejects is dropped without an error: `confirm` then says so.
+
+        Raises ChainUnavailable, SendUnknown, or BadData for an attempt that `prepare` cannot have made.
+        """
         sent = transactions.read(attempt.raw)
         transactions.check_operators(sent.signed, contract_of(self), self._shared.published)
         with self._calling("send") as asked, self._shared.changing():
@@ -159,7 +157,6 @@ class MockChain(Users, Controls):
             self._automine()
 
     def find(self, number: int) -> Found:
-        """Return how the chain has the batch of that number."""
         with self._calling("find", number=number) as asked:
             sent = self._node.pending.sent
             if isinstance(asked.fault, Lie) and sent is not None:
@@ -174,7 +171,6 @@ class MockChain(Users, Controls):
             return batches.find(self._node, number, self._final(asked))
 
     def confirm(self, attempt: Attempt) -> Standing:
-        """Return what became of a transaction."""
         sent = transactions.read(attempt.raw)
         with self._calling("confirm", transaction=sent) as asked:
             if isinstance(asked.fault, Lie):
@@ -182,23 +178,19 @@ class MockChain(Users, Controls):
             return batches.standing(self._node, sent, self._final(asked))
 
     def published(self, number: int) -> bytes | None:
-        """Return the leaf file that was published with a batch; None where no block has it."""
         with self._calling("published"):
             recorded = self._node.state.batches.get(number)
             return self._shared.published(recorded.commitment.data_hash) if recorded else None
 
     def due(self, receiver: str, asset: str) -> int:
-        """Return what the contract owes a receiver, signed: below 0 later payouts fill it first."""
         with self._calling("due"):
             return self._node.state.due[asset].get(receiver, 0)
 
     def claimed(self, receiver: str, asset: str) -> int:
-        """Return what the contract has paid to a receiver of what was due to it, so far."""
         with self._calling("claimed"):
             return self._node.state.paid_out.get((receiver, asset), 0)
 
     def escrow(self, asset: str) -> int:
-        """Return the contract's money that is not due to receivers, in the asset's smallest unit."""
         with self._calling("escrow"):
             return self._node.state.escrow.get(asset, 0)
 

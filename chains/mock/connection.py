@@ -1,4 +1,4 @@
-"""A connection to a mock chain: calls of its node, in which scripted faults may strike."""
+"""A connection to a mock chain: calls of its node, to which scripted faults apply."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .transactions import Transaction
 
 
 class NodeCall:
-    """One call under way: the fault that strikes it, whether finality is missing, and what it raises at its end."""
+    """A call in progress: the fault that applies, whether finality is missing, and the error to raise at its end."""
 
     def __init__(self, fault: Fault | None, blind: bool) -> None:
         self.fault, self.blind = fault, blind
@@ -24,13 +24,13 @@ class NodeCall:
 
 
 class Connection:
-    """The node of a mock chain, which other connections may share."""
+    """A connection to a mock chain's node, which other connections may share."""
 
     def __init__(self, shared: SharedNode) -> None:
         self._shared = shared
 
     def close(self) -> None:
-        """Let go of the file. A second call does nothing."""
+        """Close the file. A second call does nothing."""
         self._shared.close()
 
     def __enter__(self) -> Self:
@@ -41,7 +41,7 @@ class Connection:
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """Write all changes made inside in one transaction at the end; an error undoes all of them."""
+        """Write all changes made inside the context in one transaction; an error undoes all of them."""
         with self._shared.changing():
             yield
 
@@ -53,7 +53,7 @@ class Connection:
     def _calling(
         self, call: faults.Call, number: int = 0, transaction: Transaction | None = None
     ) -> Iterator[NodeCall]:
-        """Run a call of the ledger, in which a scripted fault may strike."""
+        """Run a call of the chain's protocol, to which a scripted fault may apply."""
         with self._shared.lock:
             if not self._shared.now().pending.script:
                 yield NodeCall(None, False)

@@ -1,11 +1,12 @@
 """The settlement contract as a pure fold of transactions: the same rules as `UsageSettlement` on EVM chains.
 
-`refusal` says why a call would be reverted, and touches nothing; past it, `apply` cannot fail. After every transaction
+`refusal` returns why a call would be reverted, and changes nothing; an accepted call cannot fail. After every
+transaction
 
     holdings(asset) == escrow(asset) + Σ max(due(asset, receiver), 0)
 
-Holdings are what has come in less what was paid out; escrow and dues are moved by the rules. They are counted apart, so
-that money that a rule makes or loses is found at once.
+Holdings are purchases less payments; escrow and dues are changed by the rules. They are counted separately, so an error
+in a rule that creates or loses money is found with the first transaction.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ class InvariantBroken(AssertionError):
 
 
 def apply(state: State, rules: Rules, transaction: Transaction, block: int) -> None:
-    """Fold one transaction of that block: a refused one is reverted, and still spends its nonce and its fee."""
+    """Fold one transaction of that block. A refused one is reverted, and still spends its nonce and its fee."""
     state.order += 1
     if transaction.nonce is not None:
         state.nonces.append((transaction.hash, block))
@@ -36,12 +37,12 @@ def apply(state: State, rules: Rules, transaction: Transaction, block: int) -> N
 
 
 def simulate_pending(state: State, rules: Rules, number: int, waiting: Iterable[CommitCall]) -> State:
-    """Return the batches, escrow and dues as they will be once the batches before that number are paid out: those that
-    are open, and those that wait in the pool. One that cannot be is passed over."""
+    """Return the batches, escrow and dues after all open and waiting batches of lower numbers are paid out. A batch
+    that cannot be paid out is skipped."""
     ahead = State(batches=dict(state.batches))
     ahead.escrow.update(state.escrow)
     ahead.due.update({asset: dict(due) for asset, due in state.due.items()})
-    for recorded in [state.batches[one] for one in state.open if one < number]:
+    for recorded in [state.batches[open_number] for open_number in state.open if open_number < number]:
         if escrow_refusal(ahead, recorded.asset, recorded.payouts) is None:
             pay_out(ahead, recorded.asset, recorded.payouts)
     for call in waiting:

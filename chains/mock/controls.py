@@ -1,4 +1,4 @@
-"""Control over a mock chain, for tests: blocks, re-organisations, fees and faults; and what tests read of it."""
+"""Controls and readings of a mock chain for tests: blocks, re-organisations, fees and faults."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from .faults import Fault
 
 
 class Controls(Connection):
-    """Controls and readings of the chain for tests; no scripted fault strikes here."""
+    """Controls and readings of the chain for tests. No scripted fault applies to them."""
 
     def mine(self, blocks: int = 1) -> None:
-        """Mine blocks; the first has all of the pool that may be mined."""
+        """Mine blocks. The first has all transactions of the pool that can be mined."""
         with self._shared.changing():
             for _ in range(blocks):
                 self._node.mine()
@@ -27,16 +27,18 @@ class Controls(Connection):
             if not 0 < depth <= self._node.height:
                 raise ValueError(f"there are {self._node.height} blocks to re-organise, not {depth}")
             if depth > self._node.deployment.finality and not force:
-                raise ValueError(f"the last {depth} blocks cannot go: {self._node.deployment.finality} are not final")
+                raise ValueError(
+                    f"the last {depth} blocks cannot be replaced: only {self._node.deployment.finality} are not final"
+                )
             self._node.reorganise(depth, keep)
 
     def steal_nonce(self) -> None:
-        """Another holder of the operator's key mines a transaction with its next nonce, in a block of its own."""
+        """Mine a block with a transaction by another holder of the operator's key, which takes its next nonce."""
         with self._shared.changing():
             self._node.steal_nonce()
 
     def script(self, *script: Fault) -> None:
-        """Add faults to the script. Raises BadData for one that cannot strike."""
+        """Add faults to the script. Raises BadData for one that can never apply."""
         faults.check(script, self._node.deployment.finality)
         if script:
             with self._shared.changing():
@@ -44,19 +46,19 @@ class Controls(Connection):
 
     @property
     def base_fee(self) -> int:
-        """The least fee that gets mined, in the chain's own coin."""
+        """The lowest fee that is mined, in the smallest unit of the chain's coin."""
         return self._shared.now().pending.base_fee
 
     @base_fee.setter
     def base_fee(self, fee: int) -> None:
         if not is_whole(fee):
-            raise BadData(f"a fee is a whole number, 0 or more, not {fee!r}")
+            raise BadData(f"a fee must be a whole number, 0 or more, not {fee!r}")
         with self._shared.changing():
             self._node.pending.base_fee = fee
 
     @property
     def automine(self) -> bool:
-        """True if what is sent is mined at once, each transaction in a block of its own."""
+        """True if each sent transaction is mined immediately, in a separate block."""
         return self._shared.now().pending.automine
 
     @automine.setter
@@ -76,28 +78,28 @@ class Controls(Connection):
 
     @property
     def pool(self) -> tuple[str, ...]:
-        """The hashes of the transactions that wait, in the order in which they came."""
+        """The hashes of the transactions in the pool, in the order of their arrival."""
         return tuple(waiting.transaction.hash for waiting in self._shared.now().pending.pool)
 
     @property
     def fees_paid(self) -> int:
-        """The fees that the operator has paid, in the chain's own coin."""
+        """The fees that the operator has paid, in the smallest unit of the chain's coin."""
         return self._shared.now().state.fees_paid
 
     def block_hash(self, number: int) -> str:
-        """Return the hash of a block. Raises LookupError where there is none."""
+        """Return the hash of a block. Raises LookupError if there is no such block."""
         blocks = self._shared.now().blocks
         if not 0 <= number < len(blocks):
             raise LookupError(f"there is no block {number}")
         return blocks[number].hash
 
     def batches(self) -> dict[int, Found]:
-        """Return all batches that a block has, by number."""
+        """Return all mined batches by number."""
         node = self._shared.now()
         return {number: batches.find(node, number, node.final) for number in node.state.batches}
 
     def reverted(self, transaction: str) -> str | None:
-        """Return why a mined transaction was reverted; empty where it was not, None where no block has it."""
+        """Return why a mined transaction was reverted; empty if it was not, None if no block has it."""
         receipt = self._shared.now().state.receipts.get(transaction)
         return receipt.reverted if receipt else None
 
@@ -106,10 +108,11 @@ class Controls(Connection):
         return self._shared.now().state.balances.get((holder, asset), 0)
 
     def holdings(self, asset: str) -> int:
-        """Return all of the contract's money, in the asset's smallest unit."""
+        """Return the contract's balance, in the asset's smallest unit."""
         return self._shared.now().state.holdings.get(asset, 0)
 
     def final_root(self, asset: str) -> str:
-        """Return the root against which exits are proven: that of the last executed batch, 0x hex, or empty."""
+        """Return the root of the asset's last executed batch (0x hex), against which exits are proven; empty if there
+        is none."""
         root = self._shared.now().state.roots.get(asset)
         return root.root if root else ""

@@ -29,8 +29,8 @@ from .transactions import (
 
 
 def pay_out(state: State, asset: str, payouts: Iterable[Payout]) -> None:
-    """Add payouts to what is due. Dues are signed, so no receiver's balance can make this fail; what is due above zero
-    moves out of escrow, or back into it."""
+    """Add payouts to dues. Dues are signed, so no receiver's balance can make this fail. The change of the sum of
+    positive dues moves out of escrow, or back into it."""
     state.escrow[asset] -= added(state, asset, payouts)
     due = state.due[asset]
     for payout in payouts:
@@ -52,7 +52,7 @@ def purchase_fact(call: PurchaseCall, block: int) -> PurchaseMade:
 
 
 def exit_id(kind: Literal["requested", "paid"], *parts: str) -> str:
-    """Return the id of an exit's fact. An account leaves once in a contract's life, so it never changes."""
+    """Return the id of an exit's fact. An account leaves a contract only once, so the id is unique."""
     return f"exit:{kind}:" + hash_of(msgspec.json.encode(parts).decode())[2:]
 
 
@@ -94,7 +94,7 @@ def act(state: State, rules: Rules, transaction: Transaction, block: int) -> Non
 
 def _buy(state: State, call: PurchaseCall, block: int) -> None:
     if call.id in state.purchases:
-        return  # the same order again buys once
+        return  # the same order buys once
     account, money = (call.subscriber, call.plan, call.asset), sum(share.amount for share in call.shares)
     state.purchases[call.id] = call
     state.deposits[account] = state.deposits.get(account, 0) + money
@@ -149,7 +149,7 @@ def _execute(state: State, number: int, transaction: str, block: int) -> None:
 
 
 def _cancel(state: State, number: int, reason: str, transaction: str, block: int) -> None:
-    """Cancel a batch: it keeps its number, and its digest stays in the chain of digests."""
+    """Cancel a batch: it keeps its number, and the next batch builds on its digest."""
     state.open.remove(number)
     state.batches[number] = msgspec.structs.replace(
         state.batches[number], stage="cancelled", reason=reason, transaction=transaction, block=block

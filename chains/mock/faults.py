@@ -1,7 +1,7 @@
-"""The script of faults: what shall go wrong, as plain values that JSON can hold.
+"""The script of faults, as plain values that can be stored as JSON.
 
 A script is read in order: each call to the chain consumes the first fault that applies to it, and only that one. Every
-fault has `skip`, the number of calls to which it applies and that still go well before it strikes.
+fault has `skip`, the number of matching calls that succeed before it takes effect.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ Call: TypeAlias = Literal[
     "claimed",
     "escrow",
 ]
-"""The calls that a fault can apply to: those that ask the node of a chain something."""
+"""The calls that a fault can apply to."""
 
 FINALITY_CALLS: frozenset[Call] = frozenset({"facts", "final_block", "find", "confirm"})
-"""The calls that answer with what is final."""
+"""The calls whose answers depend on finality."""
 
 
 class _Scripted(msgspec.Struct, frozen=True, kw_only=True, tag_field="do"):
@@ -39,27 +39,27 @@ class _Scripted(msgspec.Struct, frozen=True, kw_only=True, tag_field="do"):
 
 
 class Drop(_Scripted, frozen=True, tag="drop"):
-    """`send` says that all is well, and the transaction is lost."""
+    """`send` succeeds, and the transaction is lost."""
 
 
 class Delay(_Scripted, frozen=True, tag="delay"):
-    """A transaction that is sent waits in the pool: none of the next `blocks` blocks has it."""
+    """A sent transaction stays in the pool for the next `blocks` blocks."""
 
     blocks: int = 1
 
 
 class SettleThenTimeOut(_Scripted, frozen=True, tag="settle_then_time_out"):
-    """`send` takes the transaction in and mines it, and then raises SendUnknown."""
+    """`send` mines the transaction, and then raises SendUnknown."""
 
 
 class TimeOut(_Scripted, frozen=True, tag="time_out"):
-    """`send` raises SendUnknown, and the transaction never reached the pool."""
+    """`send` raises SendUnknown, and the transaction never reaches the pool."""
 
 
 class Reorganise(_Scripted, frozen=True, tag="reorganise"):
-    """The last `depth` blocks are replaced by empty ones, `when` the call `on` begins or has ended.
+    """The last `depth` blocks are replaced by empty ones, before or after the call `on`.
 
-    `keep` puts their transactions back in the pool. Deeper than finality only with `force`.
+    With `keep` their transactions go back into the pool. A depth beyond finality needs `force`.
     """
 
     depth: int = 1
@@ -70,34 +70,34 @@ class Reorganise(_Scripted, frozen=True, tag="reorganise"):
 
 
 class Duplicate(_Scripted, frozen=True, tag="duplicate"):
-    """A transaction is broadcast twice: the second time it arrives `blocks` blocks later."""
+    """A transaction is broadcast twice. The second broadcast arrives `blocks` blocks later."""
 
     blocks: int = 0
 
 
 class Refuse(_Scripted, frozen=True, tag="refuse"):
-    """`simulate` refuses with the reason, or `send` raises ChainUnavailable with it and takes nothing in."""
+    """`simulate` refuses with the reason, or `send` raises ChainUnavailable with it and sends nothing."""
 
     reason: str = "refused by the script"
     on: Literal["simulate", "send"] = "simulate"
 
 
 class Lie(_Scripted, frozen=True, tag="lie"):
-    """A receipt for the transaction that was sent last, which is in no block: `find` says executed but not final,
-    `confirm` says pending. Applies only while that is untrue, and is never a lie about finality."""
+    """A false receipt for the last sent transaction, which is in no block: `find` returns executed but not final,
+    `confirm` returns pending. Applies only while that is untrue, and never claims finality."""
 
     on: Literal["find", "confirm"] = "find"
 
 
 class NodeDown(_Scripted, frozen=True, tag="node_down"):
-    """The next `calls` calls, whichever they are, raise ChainUnavailable."""
+    """The next `calls` calls of any kind raise ChainUnavailable."""
 
     calls: int = 1
 
 
 class NoFinality(_Scripted, frozen=True, tag="no_finality"):
-    """The node cannot say what is final, so nothing is: for the next `calls` calls that would say it, and while the
-    next `blocks` blocks are mined. It stands beside the script's other faults: they strike all the same."""
+    """The node knows no final block, so nothing is final: for the next `calls` calls that depend on finality, and until
+    the next `blocks` blocks are mined. The script's other faults apply as well."""
 
     calls: int = 0
     blocks: int = 0
@@ -106,33 +106,34 @@ class NoFinality(_Scripted, frozen=True, tag="no_finality"):
 Fault: TypeAlias = (
     Drop | Delay | SettleThenTimeOut | TimeOut | Reorganise | Duplicate | Refuse | Lie | NodeDown | NoFinality
 )
-"""One thing that goes wrong. As JSON its field `do` says which."""
+"""A fault. As JSON its field `do` names the kind."""
 
 Script: TypeAlias = tuple[Fault, ...]
 """The remaining faults, in order."""
 
 
 def check(script: Script, finality: int) -> None:
-    """Raise BadData for a fault that could never strike, or that no honest chain of this finality can show."""
+    """Raise BadData for a fault that could never apply, or that contradicts this chain's finality."""
     for fault in script:
         counts = [getattr(fault, name) for name in ("skip", "blocks", "calls") if hasattr(fault, name)]
         if min(counts) < 0:
-            raise BadData(f"a fault counts from 0: {fault}")
+            raise BadData(f"the counts of a fault must be 0 or more: {fault}")
         if isinstance(fault, NodeDown) and not fault.calls:
-            raise BadData("a node is down for 1 call or more")
+            raise BadData("`calls` of NodeDown must be 1 or more")
         if isinstance(fault, NoFinality) and not (fault.calls or fault.blocks):
-            raise BadData("finality is missing for 1 call or block or more")
+            raise BadData("`calls` or `blocks` of NoFinality must be 1 or more")
         if isinstance(fault, Reorganise):
             if fault.depth < 1:
-                raise BadData("a re-organisation is 1 block deep or more")
+                raise BadData("the depth of a re-organisation must be 1 or more")
             if fault.depth > finality and not fault.force:
                 raise BadData(
-                    f"a re-organisation {fault.depth} deep undoes what is final", "say force, or go less deep"
+                    f"a re-organisation {fault.depth} deep undoes what is final", "set `force`, or reduce `depth`"
                 )
 
 
 def take(script: Script, call: Call, possible: Callable[[Fault], bool]) -> tuple[Fault | None, Script]:
-    """Return the fault that strikes this call, and the script that is left. `possible` is asked for lies."""
+    """Return the fault that applies to this call, and the remaining script. `possible` decides whether a lie
+    applies."""
     for index, fault in enumerate(script):
         if not _applies(fault, call) or (isinstance(fault, Lie) and not possible(fault)):
             continue
@@ -145,7 +146,7 @@ def take(script: Script, call: Call, possible: Callable[[Fault], bool]) -> tuple
 
 
 def take_finality(script: Script) -> tuple[bool, Script]:
-    """Return whether a call that asks for finality finds none, and the script that is left."""
+    """Return whether finality is missing for this call, and the remaining script."""
     for index, fault in enumerate(script):
         if isinstance(fault, NoFinality):
             if fault.skip:
@@ -156,7 +157,7 @@ def take_finality(script: Script) -> tuple[bool, Script]:
 
 
 def after_block(script: Script) -> Script:
-    """Return the script that is left once a block was mined."""
+    """Return the remaining script after a block was mined."""
     for index, fault in enumerate(script):
         if isinstance(fault, NoFinality) and fault.blocks and not fault.skip:
             return _replaced(script, index, msgspec.structs.replace(fault, blocks=fault.blocks - 1))

@@ -1,4 +1,4 @@
-"""The node of a mock chain: blocks, the pool of what is not mined yet, mining, and re-organisations. In memory."""
+"""The node of a mock chain, in memory: blocks, mempool, mining and re-organisations."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class MockDeployment(Rules, frozen=True, kw_only=True):
 
 
 class Waiting(msgspec.Struct, frozen=True):
-    """A transaction in the pool, or on its way there: from block `block` on."""
+    """A transaction in the pool, or on its way there, which can be mined from block `block` on."""
 
     transaction: Transaction
     block: int
 
 
 class MockBlock(msgspec.Struct, frozen=True):
-    """A block: its number, its hash (0x hex, which covers the block before it), and its transactions."""
+    """A block: its number, its hash (0x hex, which covers the previous block's hash), and its transactions."""
 
     number: int
     hash: str
@@ -54,7 +54,7 @@ class LastSent(msgspec.Struct, frozen=True):
 
 
 class PendingState(msgspec.Struct, kw_only=True):
-    """Mempool, base fee, fault script and id counters. The counters only grow, so that no id is given out twice."""
+    """Mempool, base fee, fault script and id counters. The counters only grow, so that no id is used twice."""
 
     base_fee: int = 1
     automine: bool = True
@@ -68,9 +68,9 @@ class PendingState(msgspec.Struct, kw_only=True):
 
 
 class MockNode:
-    """Blocks from genesis (number 0) on, what the contract makes of them, and what waits.
+    """Blocks from genesis (number 0) on, the contract's state after them, and the pending state.
 
-    `stored` is the number up to which blocks are in the file as they are here.
+    `stored` is the number of the last block that is stored in the file.
     """
 
     def __init__(self, deployment: MockDeployment) -> None:
@@ -93,35 +93,35 @@ class MockNode:
 
     @property
     def next_nonce(self) -> int:
-        """The nonce that the operator's next mined transaction has."""
+        """The nonce of the operator's next transaction, as of mined blocks."""
         return len(self.state.nonces)
 
     def add(self, block: MockBlock) -> None:
-        """Fold one block more."""
+        """Append a block, and fold its transactions."""
         self.blocks.append(block)
         for transaction in block.transactions:
             contract.apply(self.state, self.deployment, transaction, block.number)
 
     def find(self, hash: str) -> Transaction | None:
-        """Return a transaction of the pool."""
+        """Return the transaction of that hash in the pool; None if there is none."""
         return next((waiting.transaction for waiting in self.pending.pool if waiting.transaction.hash == hash), None)
 
     def sign_for_anyone(self, call: Call) -> Transaction:
-        """Return a transaction of a user, not the operator."""
+        """Return a call as a user's transaction."""
         self.pending.serial += 1
         return sign(self._signed(call, serial=self.pending.serial))
 
     def sign_for_operator(self, call: Call, nonce: int, fee: int) -> Transaction:
-        """Return a transaction of the operator's key."""
+        """Return a call as a transaction of the operator."""
         return sign(self._signed(call, nonce=nonce, fee=fee))
 
     # -- the pool ------------------------------------------------------------------------------------------------------
 
     def offer(self, transaction: Transaction, block: int = 0) -> None:
-        """Take a transaction into the pool, to be mined in block `block` or later.
+        """Add a transaction to the pool, to be mined in block `block` or later.
 
-        One that is there or whose nonce is spent is not wanted, as is one that pays less than 12.5 % more than another
-        with its nonce: `confirm` says what became of it.
+        It is dropped without an error if the pool has it, if its nonce is spent, or if the pool has another one with
+        its nonce and it does not pay 12.5 % more.
         """
         pool, nonce = self.pending.pool, transaction.nonce
         if nonce is not None:
@@ -135,7 +135,7 @@ class MockNode:
         pool.append(Waiting(transaction, block))
 
     def waiting_commits(self, below: int) -> list[CommitCall]:
-        """Return the batches of lower numbers that wait in the pool, in order."""
+        """Return the batches of lower numbers in the pool, by number."""
         calls = [waiting.transaction.call for waiting in self.pending.pool]
         return sorted(
             (call for call in calls if isinstance(call, CommitCall) and call.number < below),
@@ -143,7 +143,7 @@ class MockNode:
         )
 
     def waiting_commit(self, number: int) -> WaitingCommit | None:
-        """Return the batch of that number in the pool."""
+        """Return the batch of that number in the pool; None if there is none."""
         for waiting in self.pending.pool:
             call = waiting.transaction.call
             if isinstance(call, CommitCall) and call.number == number:
@@ -151,8 +151,7 @@ class MockNode:
         return None
 
     def ready(self) -> list[Transaction]:
-        """Return what the next block may hold, in the order in which it goes in: arrival, and the operator's by
-        nonce."""
+        """Return the transactions that the next block can have: users' by arrival, and the operator's by nonce."""
         number, nonce, taken = self.height + 1, self.next_nonce, []
         left = [waiting.transaction for waiting in self.pending.pool if waiting.block <= number]
         while True:
@@ -171,26 +170,26 @@ class MockNode:
 
     # -- blocks --------------------------------------------------------------------------------------------------------
 
-    def mine(self, most: int | None = None) -> None:
-        """Mine one block, with all ready transactions or at most so many."""
+    def mine(self, limit: int | None = None) -> None:
+        """Mine one block, with all ready transactions or at most `limit`."""
         number = self.height + 1
         arrived = [waiting for waiting in self.pending.arriving if waiting.block <= number]
         self.pending.arriving = [waiting for waiting in self.pending.arriving if waiting.block > number]
         for waiting in arrived:
             self.offer(waiting.transaction)
-        self._seal(self.ready()[:most])
+        self._append_block(self.ready()[:limit])
 
     def mine_ready(self) -> None:
-        """Mine all ready transactions, each in a block of its own."""
+        """Mine all ready transactions, each in a separate block."""
         while self.ready():
             self.mine(1)
 
     def steal_nonce(self) -> None:
         """Mine one block with a transaction by another holder of the operator's key."""
-        self._seal([self.sign_for_operator(SpendNonceCall(), self.next_nonce, self.pending.base_fee)])
+        self._append_block([self.sign_for_operator(SpendNonceCall(), self.next_nonce, self.pending.base_fee)])
 
     def reorganise(self, depth: int, keep: bool) -> None:
-        """Replace the last blocks by as many empty ones; `keep` puts what they held back in the pool."""
+        """Replace the last blocks by as many empty ones; `keep` puts their transactions back into the pool."""
         dropped = self.blocks[-depth:]
         kept = self.blocks[1:-depth]
         self.pending.forks += 1
@@ -198,23 +197,25 @@ class MockNode:
         self.refold(kept)
         pool = self.pending.pool
         self.pending.pool = []
-        for transaction in [one for block in dropped for one in block.transactions] if keep else []:
+        for transaction in [mined for block in dropped for mined in block.transactions] if keep else []:
             self.offer(transaction)
         for waiting in pool:
             self.offer(waiting.transaction, waiting.block)
         for _ in range(depth):
-            self._seal([])
+            self._append_block([])
 
     def refold(self, blocks: Iterable[MockBlock]) -> None:
-        """Fold the chain anew from these blocks, genesis left out."""
+        """Fold the chain again from these blocks, which do not include genesis."""
         del self.blocks[1:]
         self.state = State()
         for block in blocks:
             self.add(block)
 
-    def _seal(self, transactions: list[Transaction]) -> None:
+    def _append_block(self, transactions: list[Transaction]) -> None:
         number, before = self.height + 1, self.blocks[-1].hash
-        content = " ".join([before, str(number), str(self.pending.forks), *(one.hash for one in transactions)])
+        content = " ".join(
+            [before, str(number), str(self.pending.forks), *(transaction.hash for transaction in transactions)]
+        )
         self.add(MockBlock(number, hash_of(content), tuple(transactions)))
         mined = {transaction.hash for transaction in transactions}
         self.pending.pool = [
@@ -231,5 +232,5 @@ class MockNode:
 
 
 def raised(fee: int) -> int:
-    """Return the least fee that replaces a transaction with this one: 12.5 % more, rounded up."""
+    """Return the lowest fee that replaces a transaction of this fee: 12.5 % more, rounded up."""
     return max(-(-fee * 9 // 8), fee + 1)

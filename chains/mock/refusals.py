@@ -1,4 +1,4 @@
-"""The reasons for which the contract of a mock chain reverts calls. Nothing here changes the state."""
+"""The reasons for which the contract of a mock chain reverts calls. No function here changes the state."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from .transactions import (
 
 
 def refusal(state: State, rules: Rules, call: Call, block: int) -> str | None:
-    """Return why the contract would revert the call in that block; None where it would not."""
+    """Return why the contract would revert the call in that block; None if it would accept it."""
     match call:
         case PurchaseCall():
             return _purchase_refusal(state, call)
@@ -55,7 +55,7 @@ def refusal(state: State, rules: Rules, call: Call, block: int) -> str | None:
 
 
 def execute_refusal(state: State, rules: Rules, call: ExecuteCall, block: int) -> str | None:
-    """Return why a batch could not be executed in that block; None where it could."""
+    """Return why a batch could not be executed in that block; None if it could."""
     recorded = state.batches.get(call.number)
     if recorded is None or recorded.commitment.digest != call.digest:
         return f"BatchUnknown({call.number}, {call.digest})"
@@ -69,9 +69,9 @@ def execute_refusal(state: State, rules: Rules, call: ExecuteCall, block: int) -
 
 
 def escrow_refusal(state: State, asset: str, payouts: Iterable[Payout]) -> str | None:
-    """Return why payouts could not be made: the escrow has less than they add to what is due."""
-    more = added(state, asset, payouts)
-    return f"EscrowShort({asset}, {more}, {state.escrow[asset]})" if more > state.escrow[asset] else None
+    """Return why payouts could not be made: they add more to dues than escrow has. None if they could."""
+    moved = added(state, asset, payouts)
+    return f"EscrowShort({asset}, {moved}, {state.escrow[asset]})" if moved > state.escrow[asset] else None
 
 
 def _purchase_refusal(state: State, call: PurchaseCall) -> str | None:
@@ -79,7 +79,7 @@ def _purchase_refusal(state: State, call: PurchaseCall) -> str | None:
     if earlier is not None:
         return None if earlier == call else f"PurchaseIdTaken({call.id})"
     if (call.subscriber, call.plan) in state.leaving:
-        return f"Leaving({call.subscriber}, {call.plan})"  # its account is frozen: it could not use what it buys
+        return f"Leaving({call.subscriber}, {call.plan})"  # its account is frozen, so the purchase would be useless
     return None
 
 
@@ -103,7 +103,7 @@ def _exit_refusal(state: State, rules: Rules, call: ExitCall, block: int) -> str
         if root.committed.order < requested.order:
             if block < requested.block + rules.exit_delay:
                 return f"ExitDelay({requested.block + rules.exit_delay})"
-            # A batch that nobody can execute must not keep the money here permanently.
+            # A batch that cannot be executed must not lock the money permanently.
             if state.open and block < requested.block + 2 * rules.exit_delay + rules.window:
                 return f"BatchAwaitsExecution({len(state.open)})"
     amount, escrow = exit_amount(state, call), state.escrow[call.asset]
@@ -111,7 +111,7 @@ def _exit_refusal(state: State, rules: Rules, call: ExitCall, block: int) -> str
 
 
 def commit_refusal(state: State, rules: Rules, call: CommitCall) -> str | None:
-    """Return why a batch could not be recorded; None where it could."""
+    """Return why a batch could not be recorded; None if it could."""
     if (recorded := state.batches.get(call.number)) is not None:
         return f"BatchExists({call.number}, {recorded.commitment.digest})"
     number, digest = state.tip()
@@ -119,7 +119,7 @@ def commit_refusal(state: State, rules: Rules, call: CommitCall) -> str | None:
         return f"BatchOutOfOrder({call.number}, {number + 1})"
     if call.previous != digest:
         return f"WrongPrevious({call.previous}, {digest})"
-    # With a window the payouts are checked when they are made: the escrow moves until then.
+    # With a window the payouts are checked on execution: escrow may change until then.
     return None if rules.window else escrow_refusal(state, call.asset, call.payouts)
 
 
@@ -149,7 +149,7 @@ def _refute_refusal(state: State, call: RefuteCall) -> str | None:
 
 
 def refuted(state: State, call: RefuteCall) -> list[Account]:
-    """Return the exits without a leaf that this leaf of a final root contradicts."""
+    """Return the accounts whose claims to have been charged nothing are refuted by this leaf of a final root."""
     return [
         account
         for account in state.exit_claims

@@ -1,4 +1,4 @@
-"""A node that several processes and threads may hold: it follows its storage, and every change is stored at once."""
+"""A node that several processes and threads may share: it follows its storage, and every change is stored durably."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from .storage import Storage, Version
 
 
 class SharedNode:
-    """The node of a storage. `node` is as it was when last looked at; `now` looks again."""
+    """The node of a storage. `node` is as last read; `now` reads changes of other connections first."""
 
     def __init__(self, storage: Storage) -> None:
         self.lock = threading.RLock()
         self.node = MockNode(storage.deployment)
         self._storage = storage
-        self._seen: Version | None = None  # None: what is here is not what is stored, so all is read anew
+        self._seen: Version | None = None  # None: the node may differ from the storage, so everything is read again
         self._changes = 0
         self._spoiled = False
         self._closed = False
@@ -35,7 +35,8 @@ class SharedNode:
 
     @contextmanager
     def changing(self) -> Iterator[None]:
-        """Change the node inside: stored durably at the end, or undone. One within another is part of that one."""
+        """Change the node inside the context: the change is stored durably at the end, or undone. A nested change is
+        part of the outer one."""
         with self.lock:
             if self._changes:
                 with self._inner():
@@ -48,14 +49,14 @@ class SharedNode:
                 try:
                     yield
                     if self._spoiled:
-                        raise InvariantBroken("a change failed halfway, so all that was done with it is undone")
+                        raise InvariantBroken("a change failed halfway, so the whole transaction is undone")
                     seen = self._storage.save(self.node)
                 finally:
                     self._changes = 0
             self._seen = seen
 
     def published(self, data_hash: str) -> bytes | None:
-        """Return the leaf file of that hash, if it was ever published. Raises ChainUnavailable."""
+        """Return the leaf file of that hash; None if it was never published. Raises ChainUnavailable."""
         with self.lock:
             return self._storage.published(data_hash)
 
@@ -67,7 +68,7 @@ class SharedNode:
                     self._storage.publish(data_hash, leaf_file)
 
     def close(self) -> None:
-        """Let go of the storage. A second call does nothing."""
+        """Close the storage. A second call does nothing."""
         with self.lock:
             if not self._closed:
                 self._storage.close()
@@ -75,7 +76,8 @@ class SharedNode:
 
     @contextmanager
     def _inner(self) -> Iterator[None]:
-        """Refusals come before anything is touched, so the change around may go on; not after any other error."""
+        """Run a nested change. Refusals come before any change, so the outer change may continue after them; after any
+        other error it is undone."""
         try:
             yield
         except (LedgerError, ValueError):
@@ -85,7 +87,7 @@ class SharedNode:
             raise
 
     def _read(self) -> None:
-        """Bring the node up to what is stored: fold the new blocks, or all of them after a re-organisation."""
+        """Read the storage: fold its new blocks, or all of them after a re-organisation."""
         version, pending, node = self._storage.version(), self._storage.pending(), self.node
         if self._seen is None or version.forks != node.pending.forks:
             self.node = node = MockNode(node.deployment)

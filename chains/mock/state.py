@@ -1,4 +1,4 @@
-"""The state of the settlement contract on a mock chain, and amounts that follow from it."""
+"""The state of the settlement contract on a mock chain, and amounts computed from it."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Moment(NamedTuple):
-    """A transaction's block, and its place among all transactions since the first."""
+    """A transaction's block, and its position among all transactions of the chain."""
 
     block: int
     order: int
 
 
 class Receipt(NamedTuple):
-    """The block that has a transaction, and why it was reverted there; empty where it was not."""
+    """The block that has a transaction, and why it was reverted; empty if it was not."""
 
     block: int
     reverted: str
@@ -47,7 +47,7 @@ class Root(NamedTuple):
 
 
 class Recorded(msgspec.Struct, frozen=True):
-    """A batch as the contract has it. `transaction` and `block` are those that brought it to its stage."""
+    """A batch as the contract has it. `transaction` and `block` are those of its last change of stage."""
 
     number: int
     asset: str
@@ -87,27 +87,27 @@ class State:
     order: int = 0
 
     def tip(self) -> tuple[int, str]:
-        """Return the last batch's number and digest; 0 and an empty one where there is none."""
+        """Return the last batch's number and digest; 0 and an empty digest if there is none."""
         number = len(self.batches)
         return number, self.batches[number].commitment.digest if number else ""
 
 
 def exit_amount(state: State, call: ExitCall) -> int:
-    """Return what an exit pays: what was paid in, less what was charged and not credited; never less than 0, nor more
-    than was paid in, whatever counters an operator committed to."""
+    """Return the amount that an exit pays: purchases less charges plus credits, bounded to 0 and the sum of purchases
+    for any counters that an operator committed to."""
     account = (call.subscriber, call.plan, call.asset)
     if call.leaf is None and account not in state.exit_claims:
-        return 0  # a claim only begins
+        return 0  # this call only makes the claim
     spent = call.leaf.charged - call.leaf.credited if call.leaf else 0
     return max(state.deposits[account] - max(spent, 0), 0)
 
 
 def added(state: State, asset: str, payouts: Iterable[Payout]) -> int:
-    """Return how much the payouts add to what is due above zero: what leaves escrow, or below 0 what comes back."""
+    """Return the change of the sum of positive dues: above 0 it leaves escrow, below 0 it returns to escrow."""
     before = state.due[asset]
-    more: dict[str, int] = {}
+    sums: dict[str, int] = {}
     for payout in payouts:
-        more[payout.receiver] = more.get(payout.receiver, 0) + payout.amount
+        sums[payout.receiver] = sums.get(payout.receiver, 0) + payout.amount
     return sum(
-        max(before.get(receiver, 0) + amount, 0) - max(before.get(receiver, 0), 0) for receiver, amount in more.items()
+        max(before.get(receiver, 0) + amount, 0) - max(before.get(receiver, 0), 0) for receiver, amount in sums.items()
     )

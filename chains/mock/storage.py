@@ -1,4 +1,4 @@
-"""The storage of a mock chain: an SQLite file, or SQLite's memory. Each change is one transaction, fully synced."""
+"""The storage of a mock chain: an SQLite file, or SQLite in memory. Each change is one transaction, fully synced."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ SCHEMA = (
 
 
 class Version(NamedTuple):
-    """The number of writes to the chain, and of its re-organisations."""
+    """The number of writes to the chain, and the number of its re-organisations."""
 
     writes: int
     forks: int
 
 
 class Storage:
-    """The chain in the file `where`, or in memory where there is none. Raises ChainUnavailable, or BadData."""
+    """The chain in the file `where`, or in memory without one. Raises ChainUnavailable, or BadData."""
 
     def __init__(self, where: Path | None, deployment: MockDeployment, given: frozenset[str] = frozenset()) -> None:
         self._where = "memory" if where is None else str(where)
@@ -49,7 +49,7 @@ class Storage:
             )
         try:
             with self._errors("open"):
-                # EXTRA syncs the folder too, should the journal be a file that is deleted: what is reported stays.
+                # EXTRA also syncs the folder after a journal file is deleted, so that a reported change is durable.
                 self._connection.execute("PRAGMA synchronous = EXTRA")
                 self._write_ahead()
                 self.deployment = self._deployed(deployment, given)
@@ -58,12 +58,12 @@ class Storage:
             raise
 
     def version(self) -> Version:
-        """Return how the chain stands now: something was written since exactly if it differs."""
+        """Return the current version. It changes with every write."""
         return Version(*self._execute("SELECT version, forks FROM node")[0])
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """Read a consistent state inside."""
+        """Read one consistent state inside the context."""
         self._execute("BEGIN")
         try:
             yield
@@ -72,7 +72,7 @@ class Storage:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Commit what is written inside at the end, durably, or nothing of it. Other writers wait."""
+        """Commit everything that is written inside the context durably, or nothing. Other writers wait."""
         self._execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -88,11 +88,11 @@ class Storage:
             raise SendUnknown(f"{self._where} was written, perhaps not durably: {error}") from error
 
     def _roll_back(self) -> None:
-        if self._connection.in_transaction:  # SQLite may have done it by itself
+        if self._connection.in_transaction:  # SQLite may have rolled back already
             self._connection.execute("ROLLBACK")
 
     def pending(self) -> PendingState:
-        """Return all that is beside the blocks."""
+        """Return the state beside the blocks."""
         return _decode(self._execute("SELECT loose FROM node")[0][0], PendingState)
 
     def blocks(self, after: int = 0) -> list[MockBlock]:
@@ -101,16 +101,16 @@ class Storage:
         return [MockBlock(number, hash, _decode(body, tuple[Transaction, ...])) for number, hash, body in rows]
 
     def published(self, data_hash: str) -> bytes | None:
-        """Return the leaf file of that hash."""
+        """Return the leaf file of that hash; None if it was not published."""
         rows = self._execute("SELECT leaf_file FROM files WHERE hash = ?", data_hash)
         return rows[0][0] if rows else None
 
     def publish(self, data_hash: str, leaf_file: bytes) -> None:
-        """Keep a leaf file, inside `writing`. Whoever looks for it has its hash."""
+        """Store a leaf file under its hash, inside `writing`."""
         self._execute("INSERT OR IGNORE INTO files VALUES (?, ?)", data_hash, leaf_file)
 
     def save(self, node: MockNode) -> Version:
-        """Write what has changed, inside `writing`."""
+        """Write the node's changes, inside `writing`."""
         first = max(node.stored, 0) + 1
         rows = [(block.number, block.hash, _encode(block.transactions)) for block in node.blocks[first:]]
         writes, forks = self.version()
@@ -128,14 +128,14 @@ class Storage:
         self._connection.close()
 
     def __del__(self) -> None:
-        if hasattr(self, "_connection"):  # a chain that a test let go of is closed in silence
+        if hasattr(self, "_connection"):  # a test may drop a chain without closing it
             self._connection.close()
 
     def _write_ahead(self) -> None:
         """Use the write-ahead log: one sync per change instead of several.
 
-        SQLite does not wait for the lock that this needs, as it does for a transaction's, so the loop waits for one.
-        If other connections always get it first, the slower mode is as safe.
+        SQLite does not wait for the lock that this needs, but it does for a transaction's, so the loop waits for one.
+        If other connections always get the lock first, the slower mode is used, which is as safe.
         """
         for _ in range(10):
             with suppress(sqlite3.OperationalError):
@@ -145,7 +145,8 @@ class Storage:
             self._connection.execute("ROLLBACK")
 
     def _deployed(self, deployment: MockDeployment, given: frozenset[str]) -> MockDeployment:
-        """Return the chain's own deployment; an empty file becomes a chain. What was `given` must be as it is there."""
+        """Return the deployment in the file; an empty file becomes a chain. Fields in `given` must equal those in the
+        file."""
         with self.writing():
             if not self._execute("SELECT count(*) FROM sqlite_master")[0][0]:
                 for statement in SCHEMA:
@@ -157,12 +158,12 @@ class Storage:
             marks = [self._execute(f"PRAGMA {name}")[0][0] for name in ("application_id", "user_version")]
             if marks != [APPLICATION_ID, FORMAT]:
                 raise BadData(f"{self._where} is not a mock chain of this release", "give the path of a mock chain")
-            found = _decode(self._execute("SELECT deployment FROM chain")[0][0], MockDeployment)
+            stored = _decode(self._execute("SELECT deployment FROM chain")[0][0], MockDeployment)
         for name in given:
-            there, here = getattr(found, name), getattr(deployment, name)
-            if there != here:
-                raise BadData(f"the chain in {self._where} has {name} {there!r}, not {here!r}", "correct the option")
-        return found
+            theirs, ours = getattr(stored, name), getattr(deployment, name)
+            if theirs != ours:
+                raise BadData(f"the chain in {self._where} has {name} {theirs!r}, not {ours!r}", "correct the option")
+        return stored
 
     def _execute(self, sql: str, *parameters: object) -> list[Any]:
         with self._errors("use"):

@@ -34,14 +34,14 @@ class PurchaseCall(_Call, frozen=True, kw_only=True, tag="purchase"):
 
 
 class RequestExitCall(_Call, frozen=True, kw_only=True, tag="request_exit"):
-    """Leave a plan: from now on an exit can be prepared."""
+    """Ask to leave a plan; an exit may follow."""
 
     subscriber: str
     plan: str
 
 
 class ExitCall(_Call, frozen=True, kw_only=True, tag="exit"):
-    """Take the unspent rest, by a leaf and its proof; without a leaf, claim that nothing was ever charged."""
+    """Take the unspent remainder by a leaf and its proof; without a leaf, claim that nothing was ever charged."""
 
     subscriber: str
     plan: str
@@ -51,21 +51,21 @@ class ExitCall(_Call, frozen=True, kw_only=True, tag="exit"):
 
 
 class RefuteCall(_Call, frozen=True, kw_only=True, tag="refute"):
-    """Show the leaf that an exit without a leaf kept quiet about."""
+    """Refute a claim that nothing was charged, by a leaf and its proof."""
 
     leaf: Leaf
     proof: tuple[str, ...]
 
 
 class ClaimCall(_Call, frozen=True, kw_only=True, tag="claim"):
-    """Pay a receiver what is due."""
+    """Pay a receiver its due."""
 
     receiver: str
     asset: str
 
 
 class CommitCall(_Call, frozen=True, kw_only=True, tag="commit"):
-    """Record a batch, whose leaf file is published; where there is no challenge window, pay it out as well."""
+    """Record a batch whose leaf file is published; without a challenge window, pay it out as well."""
 
     number: int
     asset: str
@@ -82,7 +82,7 @@ class ExecuteCall(_Call, frozen=True, kw_only=True, tag="execute"):
 
 
 class CancelCall(_Call, frozen=True, kw_only=True, tag="cancel"):
-    """The guardian cancels a batch that is not executed."""
+    """Cancel a batch that is not executed, as guardian."""
 
     number: int
     reason: str
@@ -112,11 +112,11 @@ Call: TypeAlias = (
     | ChallengeCall
     | SpendNonceCall
 )
-"""A call of the contract. As JSON its field `call` says which."""
+"""A call of the contract. As JSON its field `call` names the kind."""
 
 
 class Signed(OnContract, msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A call with what makes it this one transaction: the operator's have a nonce and a fee, others a serial number."""
+    """A call as a transaction: the operator's have a nonce and a fee, others a serial number."""
 
     chain: str
     contract: str
@@ -127,7 +127,7 @@ class Signed(OnContract, msgspec.Struct, frozen=True, kw_only=True, omit_default
 
 
 class Transaction:
-    """A signed call, the text that is it, and that text's hash (0x hex)."""
+    """A signed call, its JSON text, and the text's hash (0x hex)."""
 
     __slots__ = ("hash", "raw", "signed")
 
@@ -141,12 +141,12 @@ class Transaction:
 
     @property
     def nonce(self) -> int | None:
-        """Its place among the operator's transactions; None for anyone else's."""
+        """The operator's nonce; None for a user's transaction."""
         return self.signed.nonce
 
     @property
     def fee(self) -> int:
-        """The fee that the operator pays, in the chain's own coin."""
+        """The fee that the operator pays, in the smallest unit of the chain's coin."""
         return self.signed.fee
 
 
@@ -159,7 +159,7 @@ def sign(signed: Signed) -> Transaction:
 
 
 def read(raw: str) -> Transaction:
-    """Return the transaction of its text. Raises BadData where it is none."""
+    """Return the transaction of a JSON text. Raises BadData for any other text."""
     try:
         return Transaction(raw, _signed.decode(raw))
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
@@ -167,12 +167,12 @@ def read(raw: str) -> Transaction:
 
 
 def hash_of(text: str) -> str:
-    """Return the SHA-256 of a text, as 0x hex: what stands for a transaction or a block here."""
+    """Return the SHA-256 of a text as 0x hex: the hash of transactions and blocks of mock chains."""
     return "0x" + hashlib.sha256(text.encode()).hexdigest()
 
 
 def commit(batch: Batch) -> CommitCall:
-    """Return the call that records a batch. Raises ValueError for one that cannot be committed to."""
+    """Return the call that records a batch. Raises ValueError for invalid leaves."""
     return CommitCall(
         number=batch.number,
         asset=batch.asset,
@@ -185,13 +185,13 @@ def commit(batch: Batch) -> CommitCall:
 def check_operators(signed: Signed, contract_ref: ContractRef, published: Callable[[str], bytes | None]) -> None:
     """Raise BadData for a transaction that the operator of this contract cannot have prepared.
 
-    A batch is held to its leaf file (`published` by its hash) here, once: when its block is folded, what it says is
-    believed.
+    A batch is compared here with its leaf file (`published` returns it by hash); it is not checked again when its block
+    is folded.
     """
     if signed.contract_ref != contract_ref:
         raise BadData(f"this transaction is for {signed.contract!r} on {signed.chain!r}")
     if signed.nonce is None or signed.nonce < 0 or signed.fee < 0:
-        raise BadData("an operator's transaction has a nonce and a fee")
+        raise BadData("an operator's transaction needs a nonce and a fee, both 0 or more")
     match signed.call:
         case ExecuteCall():
             return
@@ -201,6 +201,6 @@ def check_operators(signed: Signed, contract_ref: ContractRef, published: Callab
                 raise BadData(f"the leaf file of batch {call.number} is not published", "prepare it on this chain")
             batch = leaf_file.decode(file)
             if batch.contract_ref != contract_ref or commit(batch) != call:
-                raise BadData(f"the batch {call.number} is not that of its leaf file")
+                raise BadData(f"batch {call.number} differs from its leaf file")
         case _:
-            raise BadData(f"the operator does not make such a call: {type(signed.call).__name__}")
+            raise BadData(f"the operator makes no such call: {type(signed.call).__name__}")

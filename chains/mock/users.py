@@ -1,4 +1,4 @@
-"""The transactions of a mock chain's users: subscribers, receivers, the guardian, and anyone who shows a proof."""
+"""The transactions of a mock chain's users: subscribers, receivers, the guardian, and challengers."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ from .transactions import Call
 
 
 class Reverted(LedgerError):
-    """The contract refuses a call of a user or the guardian; nothing was sent. The message is its custom error."""
+    """The contract refuses a call of a user or the guardian; no transaction was sent. The message is its custom
+    error."""
 
     code = "refused"
     hint = "the contract's rules are in chains/mock/contract.py"
 
 
 class Users(Connection):
-    """The calls of the contract's users. One that the contract would revert raises Reverted, and is not sent."""
+    """The calls of the contract's users. A call that the contract would revert raises Reverted, and is not sent."""
 
     def purchase(
         self,
@@ -41,19 +42,19 @@ class Users(Connection):
     ) -> PurchaseMade:
         """Buy a plan: the shares, by receiver and in the asset's smallest unit, go into escrow.
 
-        The same order under the same id buys once; another order under it is refused permanently. Without an id it gets
-        a new one. The answer's block is 0 while it waits in the pool. Raises Reverted, or BadData.
+        The same order under the same id buys once; another order under that id is always refused. Without an id it gets
+        a new one. The returned block is 0 while it is in the pool. Raises Reverted, or BadData.
         """
         for word in (subscriber, plan, asset):
             _check_name(word)
         if not (is_whole(credits) and is_whole(seconds)):
-            raise BadData("credits and seconds are whole numbers, 0 or more")
+            raise BadData("credits and seconds must be whole numbers, 0 or more")
         if id is not None and (not id or id.startswith("exit:")):
             raise BadData(f"{id!r} cannot be the id of a purchase", "give one that does not begin with exit:")
         for receiver, amount in shares.items():
             _check_name(receiver)
             if not is_whole(amount, maximum=None):
-                raise BadData(f"a share is a whole number, 0 or more, not {amount!r}")
+                raise BadData(f"a share must be a whole number, 0 or more, not {amount!r}")
         with self._shared.changing():
             order = transactions.PurchaseCall(
                 id=self._new_purchase() if id is None else id,
@@ -70,7 +71,7 @@ class Users(Connection):
             return fact if isinstance(fact, PurchaseMade) else _unmined(effects.purchase_fact(order, 0))
 
     def request_exit(self, subscriber: str, plan: str) -> ExitRequested:
-        """Return a subscriber asks to leave. The answer's block is 0 while it waits in the pool. Raises Reverted."""
+        """Ask to leave a plan, as subscriber. The returned block is 0 while it is in the pool. Raises Reverted."""
         with self._transacting(transactions.RequestExitCall(subscriber=subscriber, plan=plan)):
             id = effects.exit_id("requested", subscriber, plan)
             fact = self._fact(id)
@@ -81,9 +82,9 @@ class Users(Connection):
     def exit(
         self, subscriber: str, plan: str, asset: str, leaf: Leaf | None = None, proof: Sequence[str] = ()
     ) -> ExitPaid | None:
-        """Take the unspent rest: by a leaf and its proof against the final root of the asset, or, after the exit delay,
-        without a leaf. That claims that nothing was charged; called again one more delay later it pays, unless it was
-        refuted. None where nothing was paid yet. Raises Reverted.
+        """Take the unspent remainder: by a leaf and its proof against the asset's final root, or, after the exit delay,
+        without a leaf. The latter claims that nothing was charged; called again one more delay later it pays, unless it
+        was refuted. Return None if nothing was paid yet. Raises Reverted.
         """
         call = transactions.ExitCall(subscriber=subscriber, plan=plan, asset=asset, leaf=leaf, proof=tuple(proof))
         with self._transacting(call):
@@ -91,12 +92,12 @@ class Users(Connection):
             return fact if isinstance(fact, ExitPaid) else None
 
     def refute(self, leaf: Leaf, proof: Sequence[str]) -> None:
-        """Anyone shows the leaf, in a final root, of an account that claims an exit without one. Raises Reverted."""
+        """Refute an account's claim that nothing was charged, by its leaf in a final root. Raises Reverted."""
         with self._transacting(transactions.RefuteCall(leaf=leaf, proof=tuple(proof))):
             pass
 
     def claim(self, receiver: str, asset: str) -> int:
-        """Anyone has a receiver paid what is due to it: that amount. Raises Reverted where nothing is."""
+        """Have a receiver paid its due, and return the amount. Raises Reverted if nothing is due."""
         call = transactions.ClaimCall(receiver=receiver, asset=asset)
         _refuse(self._shared.now(), call)
         with self._shared.changing():
@@ -105,7 +106,7 @@ class Users(Connection):
             return due
 
     def cancel(self, number: int, reason: str) -> None:
-        """Cancel a batch, as guardian, that is committed and not executed. Raises Reverted."""
+        """Cancel a committed batch that is not executed, as guardian. Raises Reverted."""
         with self._transacting(transactions.CancelCall(number=number, reason=reason)):
             pass
 
@@ -121,7 +122,8 @@ class Users(Connection):
 
     @contextmanager
     def _transacting(self, call: Call) -> Iterator[None]:
-        """Send a user's transaction and read its effects inside, in one change. A refused call waits for no lock."""
+        """Send a user's transaction, and read its effects inside the context, in one change. A refused call waits for
+        no lock."""
         _refuse(self._shared.now(), call)
         with self._shared.changing():
             self._make(call)
@@ -134,7 +136,7 @@ class Users(Connection):
         self._automine()
 
     def _fact(self, id: str) -> ChainFact | None:
-        """Return the latest fact of that id, as it is now."""
+        """Return the latest fact of that id."""
         node = self._node
         for fact in reversed(node.state.facts):
             if fact.id == id:
@@ -151,7 +153,7 @@ class Users(Connection):
 
 
 def _refuse(node: MockNode, call: Call) -> None:
-    """Raise Reverted where the contract would revert the call in the next block."""
+    """Raise Reverted if the contract would revert the call in the next block."""
     reason = refusals.refusal(node.state, node.deployment, call, node.height + 1)
     if reason is not None:
         raise Reverted(reason)
@@ -159,7 +161,7 @@ def _refuse(node: MockNode, call: Call) -> None:
 
 def _check_name(word: str) -> None:
     if not isinstance(word, str) or not word:
-        raise BadData(f"a name is text that is not empty, not {word!r}")
+        raise BadData(f"a name must be non-empty text, not {word!r}")
 
 
 def _unmined(fact: PurchaseMade) -> PurchaseMade:

@@ -104,7 +104,7 @@ class MockEscrow(Escrow):
         super().__init__(ledger, chain)
         self._mock = chain
 
-    def publish(self, shop: Shop) -> Shop:  # noqa: D102
+    def publish(self, shop: Shop) -> Shop:
         return shop
 
     def pay(self, commands: Sequence[Command | Order]) -> list[Command]:

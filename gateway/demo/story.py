@@ -70,7 +70,7 @@ class TraceClock:
     def __init__(self, now: int) -> None:
         self.now = self._last = now
 
-    def __call__(self) -> int:  # noqa: D102 - a clock gives the time
+    def __call__(self) -> int:
         self._last = max(self.now, self._last + 1)
         return self._last
 

@@ -1,10 +1,10 @@
-"""What a caller may ask of a ledger: one struct a command.
+"""The commands of a ledger, one struct each.
 
-A command with a `key` is done once: the same key with the same content gets the first answer. `issued_at` (UTC
-microseconds) lets the ledger refuse a command that is older than the window in which keys are remembered.
+A command with an idempotency `key` is executed once: the same key with the same content gets the first answer.
+`issued_at` (UTC microseconds) lets the ledger refuse a command that is older than the window in which keys are kept.
 
-Commands come in by one door, `admit`, which holds every field to its type: what a struct's constructor lets pass (a
-float, a bool, a NaN, a lone surrogate) is refused there as malformed.
+`admit` validates the type and bounds of every field before a command is decided: values that a struct's constructor
+accepts (a float, a bool, a NaN, a lone surrogate) are refused there as malformed.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ from .settlements import SubmitSettlement as SubmitSettlement
 
 
 class Tick(Command, frozen=True, kw_only=True, tag="tick"):
-    """Write what time has done to all accounts."""
+    """Write the due events of all accounts: starts, expiries and lapses up to now."""
 
 
 AnyCommand: TypeAlias = (
@@ -100,14 +100,14 @@ AnyCommand: TypeAlias = (
 COMMAND_TYPES: tuple[type[Command], ...] = get_args(AnyCommand)
 _KINDS = frozenset(COMMAND_TYPES)
 _NESTING = (CreatePlan, RepricePlan, RegisterAgent, UpdateAgent)
-"""Commands with a field that holds anything."""
+"""Commands with a field of arbitrary JSON values."""
 
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[AnyCommand] = msgspec.json.Decoder(AnyCommand)
 
 
 def admit(command: object) -> AnyCommand:
-    """The command with every field held to its type and bounds. Raises Refusal(malformed)."""
+    """Return the command with every field validated against its type and bounds. Raises Refusal(malformed)."""
     if type(command) not in _KINDS:
         raise Refusal(Reason.malformed, detail=f"{type(command).__name__} is not a command")
     try:
@@ -120,10 +120,10 @@ def admit(command: object) -> AnyCommand:
 
 
 def check_kept(given: object, kept: object, deep: int) -> None:
-    """Raise ValueError where JSON does not say what was given (a NaN becomes null, bytes and decimals become text), or
-    is nested deeper than `deep`. A list may stand for a tuple."""
+    """Raise ValueError if JSON changes a given value (a NaN becomes null, bytes and decimals become text), or if it is
+    nested deeper than `deep`. A list may replace a tuple."""
     if not deep:
-        raise ValueError(f"this is nested more than {MAX_NESTED} deep")
+        raise ValueError(f"the value is nested more than {MAX_NESTED} levels deep")
     if isinstance(kept, msgspec.Struct) and type(given) is type(kept):
         for name in kept.__struct_fields__:
             check_kept(getattr(given, name), getattr(kept, name), deep - 1)
@@ -131,7 +131,7 @@ def check_kept(given: object, kept: object, deep: int) -> None:
         for name, value in kept.items():
             check_kept(given[name], value, deep - 1)
     elif isinstance(kept, list | tuple) and isinstance(given, list | tuple) and len(given) == len(kept):
-        for one, other in zip(given, kept, strict=True):
-            check_kept(one, other, deep - 1)
+        for given_item, kept_item in zip(given, kept, strict=True):
+            check_kept(given_item, kept_item, deep - 1)
     elif given != kept:
-        raise ValueError(f"{type(given).__name__} is not a value that can be kept as it is")
+        raise ValueError(f"a value of type {type(given).__name__} cannot be stored as JSON without change")

@@ -28,8 +28,8 @@ from .command import (
 class CreatePlan(Command, frozen=True, kw_only=True, tag="create_plan"):
     """Put a plan on sale. `price` is money by receiver; `policy` and `parameters` are its first tariff.
 
-    Without a policy a request costs 1 credit (`per_credit`), and nothing on a plan that sells only time (`time`).
-    With `unpriced` = `free`, units that no rate of the tariff reads cost nothing; else such a request is refused.
+    Without a policy a request costs 1 credit (`per_credit`), and nothing on a plan that sells only time (`time`). Units
+    that no rate of the tariff reads cost nothing if `unpriced` is `free`; if it is `refuse`, the request is refused.
     """
 
     plan: Name
@@ -58,7 +58,7 @@ class CreatePlan(Command, frozen=True, kw_only=True, tag="create_plan"):
 
 
 class RepricePlan(Command, frozen=True, kw_only=True, tag="reprice_plan"):
-    """Give a plan its next tariff. What was admitted before keeps the tariff of its admission."""
+    """Give a plan its next tariff. Requests admitted before keep the tariff of their admission."""
 
     plan: Name
     policy: Name
@@ -66,13 +66,13 @@ class RepricePlan(Command, frozen=True, kw_only=True, tag="reprice_plan"):
 
 
 class RetirePlan(Command, frozen=True, kw_only=True, tag="retire_plan"):
-    """Stop selling a plan. What was bought may still be used."""
+    """Stop selling a plan. Lots bought before may still be used."""
 
     plan: Name
 
 
 class RegisterAgent(Command, frozen=True, kw_only=True, tag="register_agent"):
-    """Offer a service behind plans. Without endpoints, any endpoint is allowed."""
+    """Offer an agent, a service, to subscribers of plans. Without any endpoints, all are allowed."""
 
     agent: Name
     owner: Name
@@ -83,7 +83,7 @@ class RegisterAgent(Command, frozen=True, kw_only=True, tag="register_agent"):
 
 
 class UpdateAgent(Command, frozen=True, kw_only=True, tag="update_agent"):
-    """Change what is given of an agent; None leaves it as it is."""
+    """Change an agent's fields; None keeps the present value."""
 
     agent: Name
     plans: tuple[Name, ...] | None = None

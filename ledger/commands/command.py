@@ -11,11 +11,11 @@ from ..amounts import MAX_CREDITS
 
 MAX_NAME_LENGTH = 512
 MAX_RAW = 2**20
-"""The longest signed transaction, in characters."""
+"""Maximum length of a signed transaction, in characters."""
 MAX_NESTED = 64
-"""How deep parameters and metadata may be nested: what is written must be read by anyone, however deep their stack."""
+"""Maximum nesting of parameters and metadata: a stored event must be readable by a program with a small stack."""
 MAX_TIME = 253_402_300_799_999_999
-"""The last microsecond of the year 9999: later times cannot be shown."""
+"""The last microsecond of the year 9999; `datetime` cannot represent later times."""
 
 Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=MAX_NAME_LENGTH)]
 Text: TypeAlias = Annotated[str, Meta(max_length=4096)]
@@ -31,7 +31,7 @@ Labels: TypeAlias = dict[Name, Name]
 
 
 class Command(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag_field="command"):
-    """What all commands have."""
+    """The fields of all commands: an idempotency key, and the time of issue (UTC microseconds)."""
 
     key: Name | None = None
     issued_at: Moment | None = None

@@ -24,7 +24,8 @@ from .command import (
 
 
 class Terms(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """What a chain says was bought: money by receiver, and what for it. It holds whatever the plan says by now."""
+    """The terms of a purchase on a chain: money by receiver, credits, seconds. They may differ from the plan's present
+    terms."""
 
     asset: Name
     shares: dict[Name, Annotated[int, Meta(ge=0)]]
@@ -33,9 +34,9 @@ class Terms(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 
 class Purchase(Command, frozen=True, kw_only=True, tag="purchase"):
-    """Buy a plan at its price, or try it where it is a trial. A `payment` id is used once, for ever.
+    """Buy a plan at its price, or start its trial. A `payment` id can be used once, permanently.
 
-    `terms` are those of a purchase that was seen on a chain; its `funding` names the escrow.
+    `terms` are those of a purchase that was seen on a chain; its `funding` is the escrow.
     """
 
     subscriber: Name
@@ -47,7 +48,7 @@ class Purchase(Command, frozen=True, kw_only=True, tag="purchase"):
 
 
 class Give(Command, frozen=True, kw_only=True, tag="give"):
-    """Give credits, a window of `seconds`, or both, at no cost. None of `priority` is the plan's."""
+    """Give credits, a window of `seconds`, or both, at no cost. `priority` None is the plan's priority."""
 
     subscriber: Name
     plan: Name
@@ -59,9 +60,10 @@ class Give(Command, frozen=True, kw_only=True, tag="give"):
 
 
 class Withdraw(Command, frozen=True, kw_only=True, tag="withdraw"):
-    """Take unused credits back with their unearned money: of one lot or (0) of all, that many or (None) all unheld.
+    """Withdraw unused credits with their unearned money, from one `lot` or (0) from all.
 
-    A window without credits ends now, and the money of its rest leaves; a lot that has not started leaves whole.
+    `credits` None is all that are not held. A window without credits ends now, and the money of its remaining time is
+    withdrawn; a lot that has not started is withdrawn as a whole.
     """
 
     subscriber: Name
@@ -72,8 +74,8 @@ class Withdraw(Command, frozen=True, kw_only=True, tag="withdraw"):
 
 
 class Reverse(Command, frozen=True, kw_only=True, tag="reverse"):
-    """Undo a purchase whose payment turned out void, by lot or by payment id: all that is left of its money, or
-    `amount` of it (in the asset's smallest unit), with as large a part of its credits."""
+    """Reverse a purchase whose payment was void (a chargeback), by lot or by payment id: all of its remaining money, or
+    `amount` of it (in the asset's smallest unit), with a proportional part of its credits."""
 
     subscriber: Name
     plan: Name
@@ -83,7 +85,7 @@ class Reverse(Command, frozen=True, kw_only=True, tag="reverse"):
 
 
 class Reinstate(Command, frozen=True, kw_only=True, tag="reinstate"):
-    """Undo the reversals of a purchase, by lot or by payment id: the dispute was won, the money is there again."""
+    """Undo the reversals of a purchase, by lot or by payment id: the dispute was won and the money is back."""
 
     subscriber: Name
     plan: Name
@@ -92,8 +94,8 @@ class Reinstate(Command, frozen=True, kw_only=True, tag="reinstate"):
 
 
 class Freeze(Command, frozen=True, kw_only=True, tag="freeze"):
-    """Admit no new requests of this account, and sell it nothing. `fact` is the exit request that a chain has seen, if
-    that is why."""
+    """Admit no new requests of this account, and sell it nothing. `fact` is the exit request on a chain that caused the
+    freeze, if one did."""
 
     subscriber: Name
     plan: Name
@@ -101,17 +103,17 @@ class Freeze(Command, frozen=True, kw_only=True, tag="freeze"):
 
 
 class Unfreeze(Command, frozen=True, kw_only=True, tag="unfreeze"):
-    """Undo a freeze that no chain asked for."""
+    """Undo a freeze that no exit request on a chain caused."""
 
     subscriber: Name
     plan: Name
 
 
 class Exit(Command, frozen=True, kw_only=True, tag="exit"):
-    """A chain has paid a subscriber who left: what was unused of the lots that it funded is withdrawn.
+    """Record that a chain has paid an exited subscriber, and withdraw the unused credits of the lots that it funded.
 
-    The money is what the chain paid (`amount` of the asset's smallest unit): first what had left those lots before and
-    was still in escrow, then what they have not earned, then what they had.
+    `amount` (in the asset's smallest unit) is what the chain paid. It is taken first from money that was withdrawn from
+    those lots before and was still in escrow, then from their unearned money, then from their earned money.
     """
 
     subscriber: Name

@@ -25,7 +25,7 @@ from .command import (
 
 
 class Request(Command, frozen=True, kw_only=True, tag="request"):
-    """Ask to admit a call: holds what `estimate` would cost. The URL is checked where one is given."""
+    """Request admission of a call: hold the cost of `estimate`. A URL is checked against the agent's endpoints."""
 
     subscriber: Name
     plan: Name
@@ -37,7 +37,7 @@ class Request(Command, frozen=True, kw_only=True, tag="request"):
 
 
 class RequestTerms(TypedDict, total=False):
-    """The terms of a `Request` beside its account, for those who pass them on."""
+    """The fields of a `Request` without its account, as keyword arguments."""
 
     agent: str
     method: str
@@ -56,17 +56,17 @@ class Extend(Command, frozen=True, kw_only=True, tag="extend"):
 
 
 class Release(Command, frozen=True, kw_only=True, tag="release"):
-    """End a request without a charge; what it held returns."""
+    """End a request without a charge; its held credits return."""
 
     request: Number
     reason: Literal["voided", "failed"] = "voided"
 
 
 class Charge(Command, frozen=True, kw_only=True, tag="charge"):
-    """Charge what was used: of an open `request`, in any number of parts and one final; or, without a request,
-    directly of an account (`subscriber`, `plan`), for work that was metered elsewhere.
+    """Charge usage: of an open `request`, in any number of partial charges and a final one; or, without a request,
+    directly to an account (`subscriber`, `plan`), for work that was metered elsewhere.
 
-    `occurred_at` decides only the metering period.
+    `occurred_at` (UTC microseconds) determines only the metering period.
     """
 
     request: Number = 0
@@ -82,7 +82,7 @@ class Charge(Command, frozen=True, kw_only=True, tag="charge"):
 class Adjust(Command, frozen=True, kw_only=True, tag="adjust"):
     """Correct one `charge`, or one `period` of an account, by `credits` (> 0 takes more) or by a `usage` delta.
 
-    `expiry` is the new expiry of expired lots that credits return to; without it they lapse at once.
+    `expiry` is the new expiry of expired lots that credits return to; without it those credits lapse immediately.
     """
 
     charge: Number = 0

@@ -18,23 +18,23 @@ from .command import (
 
 
 class SettlementCommand(OnContract, Command, frozen=True, kw_only=True):
-    """What all commands about a contract on a chain have (`chain` as in CAIP-2)."""
+    """The fields of all commands about a contract on a chain; `chain` is a CAIP-2 name."""
 
     chain: Name
     contract: Name
 
 
 class OpenSettlement(SettlementCommand, frozen=True, kw_only=True, tag="open_settlement"):
-    """Open a batch of what was earned in an asset; nothing is written where there is nothing to settle.
+    """Open a batch of the earnings in an asset; nothing is written if there is nothing to settle.
 
-    It covers everything before it, and so stands in a commit without other commands before it.
+    It covers all events before it, so it is always the first command of its commit.
     """
 
     asset: Name
 
 
 class BatchCommand(SettlementCommand, frozen=True, kw_only=True):
-    """What all commands about an open batch have."""
+    """The fields of all commands about an open batch."""
 
     number: Number
 
@@ -62,11 +62,11 @@ class ConfirmSettlement(BatchCommand, frozen=True, kw_only=True, tag="confirm_se
 
 
 class FailSettlement(BatchCommand, frozen=True, kw_only=True, tag="fail_settlement"):
-    """The chain refused the batch or called it off. `used`: it has the number for ever.
+    """The chain refused or cancelled the batch. `used`: its number is permanently taken on the chain.
 
-    Without `used`, no transaction of the batch may ever be mined any more: its number is given out again, and the
-    contract's batches after it, which build on it, fail with it. `attempts` is how many of its transactions were looked
-    at for that: where another sender has stored one more, the command is refused.
+    Without `used`, no transaction of the batch may ever be mined: its number is reused, and the contract's batches
+    after it, whose digests build on it, fail with it. `attempts` is the number of its transactions that were checked
+    for that: the command is refused if another sender has stored a further one.
     """
 
     reason: Text = ""
@@ -75,13 +75,13 @@ class FailSettlement(BatchCommand, frozen=True, kw_only=True, tag="fail_settleme
 
 
 class MarkSettlementUnknown(BatchCommand, frozen=True, kw_only=True, tag="doubt_settlement"):
-    """It is not known what the chain has; reading it will tell."""
+    """The outcome of the batch's last attempt is unknown until the chain is read."""
 
     reason: Text = ""
 
 
 class AdoptSettlement(SettlementCommand, frozen=True, kw_only=True, tag="adopt_settlement"):
-    """Take in a batch that the chain has and the log lacks, from its published leaf file."""
+    """Record a batch that the chain has and the log lacks, from its published leaf file."""
 
     batch: Batch
     root: Text

@@ -80,7 +80,7 @@ _DECISIONS: dict[type, Callable[[Context, Any], Decision]] = {
     CommitSettlement: settlement.commit,
     ConfirmSettlement: settlement.confirm,
     FailSettlement: settlement.fail,
-    MarkSettlementUnknown: settlement.doubt,
+    MarkSettlementUnknown: settlement.mark_unknown,
     AdoptSettlement: settlement.adopt,
     Tick: lambda context, command: Decision(settlement.all_due(context)[1], []),
 }

@@ -27,9 +27,6 @@ def fast_charge(context: Context, command: Charge) -> Charged | None:
     usage = command.usage
     if prices.credits_of is None or account is None or 0 in usage.values():
         return None
-    lot = _first_lot(account, context.at)
-    if lot is None:
-        return None
     try:
         if (
             prices.reads is not None
@@ -40,7 +37,8 @@ def fast_charge(context: Context, command: Charge) -> Charged | None:
         price = prices.credits_of({**usage}, {**command.labels})
     except Exception:  # noqa: BLE001 - `charges` reports what is wrong with the policy
         return None
-    if type(price) is not int or not 0 <= price <= lot.left or price > account.available:
+    lot = _first_lot(account, context.at)
+    if lot is None or type(price) is not int or not 0 <= price <= lot.left or price > account.available:
         return None
     return Charged(
         account=account.number,

@@ -1,15 +1,15 @@
-"""Everything that can happen, as one tagged union of immutable structs.
+"""All events, as one tagged union of immutable structs.
 
-An event is stored as a JSON object whose first key is `type`, a word that we chose; fields at their default are left
-out. Schemas only grow: a new field has a default, nothing is renamed, reordered or retyped. Invariants of a single
-event are checked in `__post_init__`, which runs when an event is made and again when it is read back.
+An event is stored as a JSON object whose first key is `type`, a fixed tag; fields at their default are left out.
+Schemas only grow: a new field has a default, nothing is renamed, reordered or retyped. Invariants of a single event are
+checked in `__post_init__`, which runs when an event is made and again when it is read back.
 
 Amounts of credits are whole numbers of 64 bits, money is a whole number of any size, times are UTC microseconds.
-Plans are named; accounts and agents go by the dense numbers that `purchased` and `agent_registered` gave them (from 1;
-agent 0 is none). Requests, charges and lots are named by the sequence of their event; lot 0 is debt.
+Plans have names; accounts and agents have the dense numbers that `purchased` and `agent_registered` gave them (from 1;
+agent 0 is none). The id of a request, a charge or a lot is the sequence of its event; lot 0 is debt.
 
-What is only ever a tree needs no garbage collector (`gc=False`), which took a third of a large commit's time to look
-for cycles.
+Structs that never form reference cycles are exempt from garbage collection (`gc=False`): looking for cycles took a
+third of a large commit's time.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ EVENT_TYPES: tuple[type[Event], ...] = get_args(Recorded)
 
 
 def tag(event: Event | type[Event]) -> str:
-    """The word under which an event is stored."""
+    """Return the `type` tag under which an event is stored."""
     return str(event.__struct_config__.tag)
 
 

@@ -24,10 +24,10 @@ class PlanCreated(Event, frozen=True, kw_only=True, tag="plan_created"):
     """A plan is on sale: its price, what it grants (credits, seconds, or both), its tariff and its limits.
 
     With `record_lines` every charge has the lines of its computation, otherwise only where they cannot be derived.
-    `price` is parted among receivers, a fee among them. `hold_seconds` is how long a request holds before it expires,
-    `longest_seconds` how long it may be made to last, `late_seconds` how long after expiring it may still be charged,
-    and how long after the end of access a direct charge may still come. `unpriced` says what becomes of a request whose
-    estimate has units that no rate of the tariff reads.
+    `price` is split among receivers; a fee is one of them. `hold_seconds` is the time from a request's admission to its
+    deadline, `longest_seconds` the maximum to which that can be extended, `late_seconds` how long after expiring a
+    request may still be charged, and how long after the end of access a direct charge is accepted. `unpriced` is the
+    rule for a request whose estimate has units that no rate of the tariff reads.
     """
 
     plan: str
@@ -62,7 +62,7 @@ class PlanCreated(Event, frozen=True, kw_only=True, tag="plan_created"):
         check(self.tariff.version == 1, "a plan begins with version 1 of its tariff")
         check(0 <= self.decimals <= 36, "decimals are from 0 to 36")
         receivers = [share.receiver for share in self.price]
-        check(len(set(receivers)) == len(receivers), "a receiver stands once in a price")
+        check(len(set(receivers)) == len(receivers), "each receiver has one share of a price")
 
     @property
     def cost(self) -> int:
@@ -71,25 +71,25 @@ class PlanCreated(Event, frozen=True, kw_only=True, tag="plan_created"):
 
     @property
     def grants_credits(self) -> bool:
-        """Whether requests hold credits; a plan of time alone only logs them."""
+        """True if requests hold credits; a plan that sells only time logs them without a hold."""
         return self.credits > 0
 
 
 class PlanRepriced(Event, frozen=True, kw_only=True, tag="plan_repriced"):
-    """The plan has a new tariff; charges under the old one keep it, open requests too."""
+    """The plan has a new tariff. Charges and open requests under an older tariff keep it."""
 
     plan: str
     tariff: Tariff
 
 
 class PlanRetired(Event, frozen=True, kw_only=True, tag="plan_retired"):
-    """The plan is no longer sold. What was bought may still be used."""
+    """The plan is no longer sold. Lots bought before may still be used."""
 
     plan: str
 
 
 class AgentRegistered(Event, frozen=True, kw_only=True, tag="agent_registered"):
-    """A service is offered behind plans. No endpoints at all means that any endpoint is allowed."""
+    """An agent, a service, is offered to subscribers of plans. Without any endpoints, all are allowed."""
 
     agent: int
     name: str
@@ -104,7 +104,7 @@ class AgentRegistered(Event, frozen=True, kw_only=True, tag="agent_registered"):
 
 
 class AgentUpdated(AgentRegistered, frozen=True, kw_only=True, tag="agent_updated"):
-    """The agent is as this event says from now on."""
+    """The agent's terms are replaced by this event's."""
 
 
 class AgentRetired(Event, frozen=True, kw_only=True, tag="agent_retired"):

@@ -19,14 +19,14 @@ from .event import Event
 
 
 class Charged(Event, frozen=True, kw_only=True, tag="charged"):
-    """What a request really cost. The price is `credits + shortfall`; the draws sum to `credits`.
+    """A charge of a request, or a direct one. The price is `credits + shortfall`; the draws sum to `credits`.
 
     `before` is the meter of the tariff's scope before this charge (of the request, or of the account in `period`);
-    `continues` tells an empty meter that was already charged from one that was not. `request` 0 is a direct charge: a
-    request and its final charge in one. A partial charge moves its request's `deadline`. `lines` say how the price came
-    about, where that does not follow from the tariff, the usage and the meter, or where the plan records them.
-    `unpriced` are the units of the usage that no rate of the tariff reads. `repaid` is what the rest of the hold, which
-    returns at the final charge, pays of the account's debt.
+    `continues` is True if the meter was charged before, which an empty meter does not show. `request` 0 is a direct
+    charge: a request and its final charge in one. A partial charge moves its request's `deadline`. `lines` are the
+    computation of the price, if it cannot be derived from the tariff, the usage and the meter, or if the plan records
+    it. `unpriced` are the units of the usage that no rate of the tariff reads. `repaid` is the part of
+    the account's debt that is paid by the rest of the hold, which returns at the final charge.
     """
 
     account: int
@@ -66,12 +66,12 @@ class Charged(Event, frozen=True, kw_only=True, tag="charged"):
 class Adjusted(Event, frozen=True, kw_only=True, tag="adjusted"):
     """A signed correction of one charge, or of one account's period: `credits` > 0 takes more, < 0 gives back.
 
-    The draws sum to |credits|: lots taken from, or given back to. What is corrected owes `credits + shortfall` more: a
-    correction downwards lowers what was never paid first, so its shortfall is negative. With a `usage` delta the meter
-    moves by it, and that sum is total(before + usage) − total(before) under `tariff`. `metered` is the period whose
+    The draws sum to |credits|: lots taken from, or given back to. The corrected charge or period owes `credits +
+    shortfall` more: a correction downwards lowers the unpaid part first, so its shortfall is negative. A `usage` delta
+    moves the meter, and that sum is total(before + usage) − total(before) under `tariff`. `metered` is the period whose
     meter and net a correction of a charge moves, `request` the open request whose meter it moves. `expiry` is a new
     expiry for expired lots that credits return to. `unpriced` are the units of the delta that no rate reads, `repaid`
-    is what the credits that return pay of the account's debt.
+    is the part of the account's debt that the returning credits pay.
     """
 
     account: int

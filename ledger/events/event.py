@@ -6,7 +6,7 @@ import msgspec
 
 
 class Event(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag_field="type"):
-    """What all events have: the first event of a keyed command carries its key and the fingerprint of its content."""
+    """The fields of all events: the first event of a keyed command has its key and the fingerprint of its content."""
 
     key: str | None = None
     fingerprint: str | None = None

@@ -19,9 +19,9 @@ from .event import Event
 class Purchased(Event, frozen=True, kw_only=True, tag="purchased"):
     """A lot is bought, tried or given: credits, a window of time, or both, with its money.
 
-    `start` None is the commit's time, `earliest` the start that was asked for, where that is later; `expiry` None is
-    never. `shares` sum to `cost`. Funding says who has the money:
-    `escrow` a chain, `direct` the receivers already, `none` nobody yet.
+    `start` None is the commit's time, `earliest` the requested start if it is later than that; `expiry` None is never.
+    `shares` sum to `cost`. `funding` is the holder of the money: `escrow` a contract on a chain, `direct` the
+    receivers, `none` if nothing was paid to the ledger's knowledge.
     """
 
     account: int
@@ -51,7 +51,7 @@ class Purchased(Event, frozen=True, kw_only=True, tag="purchased"):
 
 
 class Started(Event, frozen=True, kw_only=True, tag="started"):
-    """A lot begins to count. `draws` is how much debt it pays, `((0, credits),)`, oldest debt first."""
+    """A lot starts: its credits become available. `draws` is the debt it pays, `((0, credits),)`, oldest debt first."""
 
     account: int
     lot: int
@@ -66,8 +66,8 @@ class Started(Event, frozen=True, kw_only=True, tag="started"):
 class Withdrawn(Event, frozen=True, kw_only=True, tag="withdrawn"):
     """Unused credits leave with their unearned money, by lot; a window without credits ends here.
 
-    Where a chain has paid a subscriber who left, `fact` names that and `paid` is all that it paid of `asset`: the
-    money of this event, and what had left the lots before and was still in escrow.
+    If a chain has paid an exited subscriber, `fact` is that exit and `paid` the sum that it paid in `asset`: the money
+    of this event, and what had been withdrawn from the lots before and was still in escrow.
     """
 
     account: int
@@ -88,9 +88,9 @@ class Withdrawn(Event, frozen=True, kw_only=True, tag="withdrawn"):
 class Reversed(Event, frozen=True, kw_only=True, tag="reversed"):
     """A payment, or a part of it, was void: `money` goes back to the payer and `credits` of the lot are withdrawn.
 
-    They are taken from what is left, then from what was spent, then from what is held; what was spent or held becomes
-    debt, whatever the plan's rule. `expiry` is the new end of a window without credits that was reversed in part.
-    `repaid` is what other lots pay of that debt at once.
+    They are taken from unused credits first, then from spent ones, then from held ones; spent or held credits become
+    debt under any rule of the plan. `expiry` is the new end of a window without credits that was reversed in part.
+    `repaid` is the part of that debt that other lots pay immediately.
     """
 
     account: int
@@ -108,9 +108,9 @@ class Reversed(Event, frozen=True, kw_only=True, tag="reversed"):
 
 
 class Reinstated(Event, frozen=True, kw_only=True, tag="reinstated"):
-    """A dispute was won: the lot stands again with what its reversals had taken, `credits` and `money`.
+    """A dispute was won: the lot gets back the `credits` and the `money` that its reversals had taken.
 
-    The credits return to the lot as unused, and pay what is owed by then: `repaid`.
+    The credits return to the lot as unused, and pay the account's debt: `repaid`.
     """
 
     account: int

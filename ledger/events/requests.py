@@ -43,8 +43,8 @@ class Extended(Event, frozen=True, kw_only=True, tag="extended"):
 
 
 class Reheld(Event, frozen=True, kw_only=True, tag="reheld"):
-    """An open request holds these draws from now on, and no others: what it and its neighbours may still cost has
-    changed. What it held and does not hold any more returns to its lots."""
+    """An open request's hold is replaced by these draws, because the possible cost of the account's open requests has
+    changed. Credits that it no longer holds return to their lots."""
 
     account: int
     request: int
@@ -55,9 +55,9 @@ class Reheld(Event, frozen=True, kw_only=True, tag="reheld"):
 
 
 class Released(Event, frozen=True, kw_only=True, tag="released"):
-    """The request ends without a charge; what it held returns to its lots, which pay `repaid` of the account's debt.
+    """The request ends without a charge; its held credits return to their lots, which pay `repaid` of the debt.
 
-    `instant` is set where it expired.
+    `instant` is the time at which it expired; None if it was released.
     """
 
     request: int
@@ -71,7 +71,7 @@ class Released(Event, frozen=True, kw_only=True, tag="released"):
 
 
 class RefusedRequests(Event, frozen=True, kw_only=True, tag="refused"):
-    """`count` requests were refused for this reason since it was last written. It moves nothing."""
+    """`count` requests were refused for a reason since the last such event. No balance changes."""
 
     reason: str
     plan: str

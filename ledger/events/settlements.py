@@ -13,7 +13,7 @@ from .event import Event
 
 
 class Settlement(OnContract, Event, frozen=True, kw_only=True):
-    """What all events of a batch have: its number on its chain and contract."""
+    """The fields of all events of a batch: its number, its chain and its contract."""
 
     number: int
     chain: str
@@ -24,7 +24,7 @@ class Settlement(OnContract, Event, frozen=True, kw_only=True):
 
 
 class Payout(msgspec.Struct, frozen=True, gc=False):
-    """What a batch pays a receiver, signed, in the asset's smallest unit."""
+    """A batch's payment to a receiver in the asset's smallest unit; below 0 it is taken back from later payouts."""
 
     receiver: str
     amount: int
@@ -34,9 +34,9 @@ class Payout(msgspec.Struct, frozen=True, gc=False):
 
 
 class Leaf(msgspec.Struct, frozen=True, gc=False):
-    """What a batch says of one account: what it was charged and credited in all, in the asset's smallest unit.
+    """One account in a batch: its running totals of charges and credits, in the asset's smallest unit.
 
-    `plan` is the plan's id on the chain where it has one, else its name.
+    `plan` is the plan's id on the chain if it has one, else its name.
     """
 
     subscriber: str
@@ -49,8 +49,9 @@ class Leaf(msgspec.Struct, frozen=True, gc=False):
 
 
 class Opening(Settlement, frozen=True, kw_only=True):
-    """The begin of a batch: what was earned of an asset up to `covers` (last sequence by stream), as signed payouts and
-    a root over so many `accounts`. `head_seq` and `head_hash` are the log's head before the event's own commit."""
+    """The start of a batch: earnings in an asset up to `covers` (last sequence by stream), as signed payouts and a
+    Merkle root over the leaves of `accounts` accounts. `head_seq` and `head_hash` are the log's head before the event's
+    own commit."""
 
     asset: str
     covers: dict[str, int]
@@ -67,7 +68,7 @@ class SettlementOpened(Opening, frozen=True, kw_only=True, tag="settlement_opene
 
 
 class SettlementSubmitted(Settlement, frozen=True, kw_only=True, tag="settlement_submitted"):
-    """A signed transaction is stored, and then sent."""
+    """A signed transaction is stored; it is sent after this event is durable."""
 
     attempt: int = 0
     raw: str = ""
@@ -89,23 +90,23 @@ class SettlementConfirmed(Settlement, frozen=True, kw_only=True, tag="settlement
 
 
 class SettlementFailed(Settlement, frozen=True, kw_only=True, tag="settlement_failed"):
-    """The batch was refused, cancelled or challenged; its payouts are in the next one, and so is its number unless the
-    chain has that for ever (`used`)."""
+    """The batch was refused, cancelled or challenged. Its payouts are due again in the next batch, which also gets its
+    number, unless that is `used`: permanently taken on the chain."""
 
     reason: str = ""
     used: bool = False
 
 
 class SettlementUnknown(Settlement, frozen=True, kw_only=True, tag="settlement_unknown"):
-    """An answer did not come; reading the chain will tell."""
+    """A transaction was sent without an answer: its outcome is unknown until the chain is read."""
 
     attempt: int = 0
     reason: str = ""
 
 
 class SettlementAdopted(Opening, frozen=True, kw_only=True, tag="settlement_adopted"):
-    """A batch that the chain has and the log lacked (a restored backup), from its published leaf file. `covers` speaks
-    of the log that was lost, so the leaves and the time `at` of their counting stand here."""
+    """A batch that the chain has and the log lacked (a restored backup), from its published leaf file. `covers` is
+    of the log that was lost, so the event records the leaves and the time `at` (UTC microseconds) of their totals."""
 
     at: int = 0
     leaves: tuple[Leaf, ...] = ()

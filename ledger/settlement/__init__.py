@@ -1,2 +1,2 @@
-"""Settlement in the core: what a batch says and pays (`netting`), what passes between ledger and chain (`messages`),
-and the decisions on a batch's commands (`decide`)."""
+"""Settlement in the core: a batch's leaves and payouts (`netting`), the messages between ledger and chain (`messages`),
+the decisions on a batch's commands (`decide`), and the state of batches (`state`)."""

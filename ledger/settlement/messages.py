@@ -1,4 +1,4 @@
-"""What passes between the ledger and a chain: batches one way, what the chain has seen the other way."""
+"""Messages between the ledger and a chain: batches and their commitments, transactions, and facts seen on the chain."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ STREAM = "main"
 
 
 class Batch(OnContract, msgspec.Struct, frozen=True, kw_only=True):
-    """What a chain is asked to commit to; its seal follows from it.
+    """A settlement batch, as it is submitted to a chain; its commitment is computed from it.
 
-    `at` is the time up to which was counted (UTC microseconds), `covers` the last sequence that was (by stream).
+    `at` is the time up to which earnings are counted (UTC microseconds), `covers` the last sequence counted, by stream.
     `ledger`, `head_seq` and `head_hash` name the log and its head before the batch's own commit. `previous` is the
     digest of the contract's batch before this one, or empty. Leaves are sorted by subscriber and plan, payouts by
     receiver; money is in the asset's smallest unit.
@@ -36,7 +36,7 @@ class Batch(OnContract, msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Commitment(msgspec.Struct, frozen=True):
-    """What follows from a batch, as 0x hex: the leaves' Merkle root, the leaf file's hash, and the digest of it all."""
+    """The commitment to a batch, as 0x hex: the leaves' Merkle root, the leaf file's hash, and the batch's digest."""
 
     root: str
     data_hash: str
@@ -46,7 +46,7 @@ class Commitment(msgspec.Struct, frozen=True):
 class Attempt(msgspec.Struct, frozen=True):
     """A signed transaction for the batch `number`, as it is stored before it is sent; `attempt` counts from 1.
 
-    `raw` is all that sending it again needs, `transaction` its id on the chain, both as text.
+    `raw` is the signed transaction, sufficient to send it again; `transaction` is its id on the chain. Both are text.
     """
 
     number: int
@@ -56,20 +56,21 @@ class Attempt(msgspec.Struct, frozen=True):
 
 
 Stage: TypeAlias = Literal["absent", "pending", "committed", "executed", "cancelled"]
-"""Where a chain has a batch: not at all; on its way; recorded; recorded and paid out; recorded and called off."""
+"""The stage of a batch on a chain. `pending`: in the mempool. `committed`: recorded. `executed`: recorded and paid out.
+`cancelled`: recorded and then cancelled, so it is never paid out."""
 
 Standing: TypeAlias = Literal["pending", "final", "gone", "replaced"]
-"""What became of a sent transaction. `pending`: on its way, or in a block that is not final. `final`: in a final block,
-whether it did what it should or was reverted. `gone`: the chain does not know it, and it can still be mined if it is
-sent again. `replaced`: another transaction has finally taken its place, so it can never be mined."""
+"""The state of a sent transaction. `pending`: in the mempool, or in a block that is not final. `final`: in a final
+block, whether it succeeded or was reverted. `gone`: the chain does not know it, and it can still be mined if it is sent
+again. `replaced`: another transaction with its nonce is final, so it can never be mined."""
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
-    """What a chain says of a batch's number.
+    """The batch of a number, as a chain has it.
 
-    `final`: no re-organisation can undo the stage. `ready`: the next step can be taken now (a committed batch waits for
-    its challenge window). `data_hash` is that of the leaf file the chain was given, `root` that of the leaves, or empty
-    where the chain does not tell it.
+    `final`: no reorganisation can undo the stage. `ready`: the next step can be taken now (a committed batch waits for
+    its challenge window). `data_hash` is that of the leaf file that the chain was given, `root` that of the leaves;
+    empty if the chain does not report it.
     """
 
     stage: Stage
@@ -83,14 +84,14 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_recorded(self) -> bool:
-        """Whether a block has a batch of that number."""
+        """True if a batch of that number is in a block."""
         return self.stage not in ("absent", "pending")
 
 
 class PurchaseMade(msgspec.Struct, frozen=True, kw_only=True, tag="purchase_made", tag_field="fact"):
-    """A purchase whose money a chain holds. Amount and terms are the chain's, whatever the ledger's plan says.
+    """A purchase whose money a chain holds. Amounts and terms are those on the chain, which may differ from the plan's.
 
-    `plan` is the plan's id on the chain where it has one, else its name; `shares` says who earns which part.
+    `plan` is the plan's id on the chain if it has one, else its name; `shares` are the parts by receiver.
     """
 
     id: str
@@ -105,7 +106,7 @@ class PurchaseMade(msgspec.Struct, frozen=True, kw_only=True, tag="purchase_made
 
 
 class ExitRequested(msgspec.Struct, frozen=True, kw_only=True, tag="exit_requested", tag_field="fact"):
-    """A subscriber leaves: its account is frozen."""
+    """A subscriber has requested to exit: the ledger freezes its account."""
 
     id: str
     block: int
@@ -115,7 +116,7 @@ class ExitRequested(msgspec.Struct, frozen=True, kw_only=True, tag="exit_request
 
 
 class ExitPaid(msgspec.Struct, frozen=True, kw_only=True, tag="exit_paid", tag_field="fact"):
-    """The chain has paid a subscriber who leaves `amount` of the asset's smallest unit."""
+    """The chain has paid an exiting subscriber `amount`, in the asset's smallest unit."""
 
     id: str
     block: int
@@ -127,4 +128,4 @@ class ExitPaid(msgspec.Struct, frozen=True, kw_only=True, tag="exit_paid", tag_f
 
 
 ChainFact: TypeAlias = PurchaseMade | ExitRequested | ExitPaid
-"""What a chain tells. `id` is stable over re-organisations and never used twice on a contract."""
+"""A fact on a chain. Its `id` is stable over reorganisations, and never used twice on a contract."""

@@ -1,4 +1,4 @@
-"""Money to payouts: what a batch says of every account, what it pays every receiver, and what becomes of it.
+"""Netting: the leaves and payouts of a batch, computed from the books, and the effects of settlement events.
 
 A batch belongs to one chain, contract and asset. Its leaves are the accounts with escrow-funded lots there. At each
 opening, E is what an account's lots there have earned, and d is E less E at the opening before: d > 0 raises `charged`,
@@ -10,14 +10,15 @@ What a receiver is due is the sum of its shares of what all those lots have earn
 that were opened before and have not failed. So a failed batch's payouts are in the next one, a refund nets by itself,
 and batch boundaries change nothing. Nothing is read from the chain for any of it.
 
-A batch pays that as far as its chain can take it: so many receivers, and payouts no larger than its number holds.
-What does not fit is still due at the next opening, so that nothing blocks an asset.
+A batch pays that within its chain's bounds: a maximum number of receivers, and a maximum payout. The remainder is still
+due at the next opening, so that no amount blocks an asset.
 
-Invariant (solvency): the payouts of all standing batches up to one never sum to more than its leaves' charged −
-credited, since nobody's share of a growing total falls (`Lot.shares_earned`) and nothing is paid while something that
-was paid too much is not yet taken back whole. So a chain's escrow has what subscribers have not spent, as its last
-final leaves say, but for what receivers owe who claimed it before it was refunded. Only refunds that one batch cannot
-take back whole leave escrow short until the batch that takes back the last of them, which can follow at once.
+Invariant (solvency): the payouts of the batches up to any one, without failed ones, never sum to more than its leaves'
+charged − credited, because no receiver's share of a growing total falls (`Lot.shares_earned`), and because no positive
+payout is made until every overpayment is taken back in full. So a chain's escrow covers what subscribers have not
+spent by its last final leaves, except for refunded money that receivers have already claimed and still owe. If one
+batch cannot take back all refunds, escrow is short until the batch that takes back the last of them; that batch can be
+opened immediately afterwards.
 """
 
 from __future__ import annotations
@@ -58,33 +59,35 @@ def lots_in(account: Account, escrow: EscrowAsset) -> Iterator[Lot]:
 
 
 def leaf_plan(plan: Plan) -> str:
-    """How leaves name a plan: by its id on the chain where it has one."""
+    """Return the name of a plan in leaves: its id on the chain if it has one, else its name."""
     return plan.terms.onchain_id or plan.terms.plan
 
 
 def leaves(
     settling: Settling, asset: str, accounts: Iterable[Account], plans: Mapping[str, Plan], at: int
 ) -> tuple[Leaf, ...]:
-    """The leaves of a batch that is opened at that time, sorted by subscriber and plan. `accounts` are as due then.
+    """Return the leaves of a batch that is opened at a time (UTC microseconds), sorted by subscriber and plan.
 
-    Raises ValueError where two accounts come to one leaf.
+    `accounts` have the events applied that are due by then. Raises ValueError if two accounts have the same leaf.
     """
-    found = {(leaf.subscriber, leaf.plan): leaf for leaf in settling.leaves.get(asset, ())}
-    earned = dict.fromkeys(found, 0)
-    named: set[tuple[str, str]] = set()
+    by_key = {(leaf.subscriber, leaf.plan): leaf for leaf in settling.leaves.get(asset, ())}
+    earned = dict.fromkeys(by_key, 0)
+    funded: set[tuple[str, str]] = set()
     for account in accounts:
         lots = list(lots_in(account, EscrowAsset(settling.contract_ref, asset)))
         if lots:
-            name = account.subscriber, leaf_plan(plans[account.plan])
-            if name in named:
-                raise ValueError(f"two accounts of {name[0]} come to one leaf: two plans have the id {name[1]}")
-            named.add(name)
-            earned[name] = sum(lot.earned(at) for lot in lots)
-    for name, amount in earned.items():
-        before = found.setdefault(name, Leaf(*name, 0, 0))
+            key = account.subscriber, leaf_plan(plans[account.plan])
+            if key in funded:
+                raise ValueError(
+                    f"two accounts of {key[0]} have the same leaf: two plans have the on-chain id {key[1]}"
+                )
+            funded.add(key)
+            earned[key] = sum(lot.earned(at) for lot in lots)
+    for key, amount in earned.items():
+        before = by_key.setdefault(key, Leaf(*key, 0, 0))
         if change := amount - (before.charged - before.credited):
-            found[name] = Leaf(*name, before.charged + max(change, 0), before.credited + max(-change, 0))
-    return tuple(found[name] for name in sorted(found))
+            by_key[key] = Leaf(*key, before.charged + max(change, 0), before.credited + max(-change, 0))
+    return tuple(by_key[key] for key in sorted(by_key))
 
 
 def payouts(
@@ -95,34 +98,38 @@ def payouts(
     max_receivers: int | None = None,
     max_payout: int | None = None,
 ) -> tuple[Payout, ...]:
-    """What a batch that is opened at that time pays, sorted by receiver: what is due, as far as one batch can take it.
+    """Return the payouts of a batch that is opened at a time (UTC microseconds), sorted by receiver.
 
-    `max_receivers` is how many it can pay, `max_payout` how much it can pay to one or take back; None for no bound.
+    They are what is due, within the bounds of one batch: at most `max_receivers` payouts, each of at most `max_payout`
+    either way, in the asset's smallest unit. None is no bound.
     """
     due: Counter[str] = Counter()
     for account in accounts:
         for lot in lots_in(account, EscrowAsset(settling.contract_ref, asset)):
             due.update(lot.shares_earned(at))
     due.subtract(settling.paid.get(asset, {}))
-    return _fitting(due, max_receivers, max_payout)
+    return _within_bounds(due, max_receivers, max_payout)
 
 
-def _fitting(due: Mapping[str, int], max_receivers: int | None, max_payout: int | None) -> tuple[Payout, ...]:
-    """As much of what is due as one batch can take, by receiver: what is taken back first, so that it is in escrow
-    before anybody is paid from there. An amount beyond the chain's number is cut to it."""
+def _within_bounds(due: Mapping[str, int], max_receivers: int | None, max_payout: int | None) -> tuple[Payout, ...]:
+    """Return as much of the amounts due as one batch can pay, sorted by receiver.
 
-    def cut(amount: int) -> int:
+    Negative amounts come first: the money must be back in escrow before a receiver is paid from there. An amount beyond
+    `max_payout` is reduced to it.
+    """
+
+    def bounded(amount: int) -> int:
         return amount if max_payout is None else max(-max_payout, min(amount, max_payout))
 
-    back = [Payout(receiver, cut(amount)) for receiver, amount in sorted(due.items()) if amount < 0]
-    taken = back[:max_receivers]
-    if len(taken) == len(back) and all(payout.amount == due[payout.receiver] for payout in taken):
-        taken += [Payout(receiver, cut(amount)) for receiver, amount in sorted(due.items()) if amount > 0]
-    return tuple(sorted(taken[:max_receivers], key=lambda payout: payout.receiver))
+    negative = [Payout(receiver, bounded(amount)) for receiver, amount in sorted(due.items()) if amount < 0]
+    chosen = negative[:max_receivers]
+    if len(chosen) == len(negative) and all(payout.amount == due[payout.receiver] for payout in chosen):
+        chosen += [Payout(receiver, bounded(amount)) for receiver, amount in sorted(due.items()) if amount > 0]
+    return tuple(sorted(chosen[:max_receivers], key=lambda payout: payout.receiver))
 
 
 def batch(settling: Settling, opened: OpenBatch, ledger: str) -> Batch:
-    """An open batch as its chain is asked to commit to it."""
+    """Return an open batch as the message that is submitted to its chain."""
     return Batch(
         ledger=ledger,
         chain=settling.contract_ref.chain,
@@ -139,17 +146,17 @@ def batch(settling: Settling, opened: OpenBatch, ledger: str) -> Batch:
     )
 
 
-# -- what each event does ----------------------------------------------------------------------------------------------
+# -- effects of events -------------------------------------------------------------------------------------------------
 
 
 def reduce_settlement(books: Books, seq: int, at: int, event: Settlement) -> None:
-    """Apply a settlement's event. What stood before is not touched, so that drafts may share it."""
+    """Apply a settlement event. The previous `Settling` is replaced, not changed: drafts may share it."""
     settling = books.settling(event.contract_ref)
     match event:
         case SettlementOpened():
             accounts = [books.account(number) for number in range(1, books.opened + 1)]
-            fold = leaves(settling, event.asset, accounts, books.plans, at)
-            changed = _opened(settling, seq, at, event, fold)
+            new_leaves = leaves(settling, event.asset, accounts, books.plans, at)
+            changed = _opened(settling, seq, at, event, new_leaves)
         case SettlementAdopted():
             changed = _opened(settling, seq, at, event, event.leaves)
         case SettlementConfirmed():
@@ -157,26 +164,26 @@ def reduce_settlement(books: Books, seq: int, at: int, event: Settlement) -> Non
         case SettlementFailed():
             changed = _failed(settling, settling.open[event.number], event.used)
         case _:
-            moved = _moved(settling.open[event.number], event)
-            changed = replace(settling, open={**settling.open, moved.number: moved})
+            progressed = _progressed(settling.open[event.number], event)
+            changed = replace(settling, open={**settling.open, progressed.number: progressed})
     books.settlings[event.contract_ref] = changed
 
 
-def _moved(was: OpenBatch, event: Settlement) -> OpenBatch:
+def _progressed(batch: OpenBatch, event: Settlement) -> OpenBatch:
     match event:
         case SettlementSubmitted():
             attempt = Attempt(event.number, event.attempt, event.raw, event.transaction)
-            return replace(was, state="submitted", attempts=(*was.attempts, attempt))
+            return replace(batch, state="submitted", attempts=(*batch.attempts, attempt))
         case SettlementCommitted():
-            return replace(was, state="committed", transaction=event.transaction, block=event.block)
+            return replace(batch, state="committed", transaction=event.transaction, block=event.block)
         case SettlementUnknown():
-            return replace(was, state="unknown")
+            return replace(batch, state="unknown")
         case _:
-            raise TypeError(f"{type(event).__name__} does not move an open batch")
+            raise TypeError(f"{type(event).__name__} does not change the state of an open batch")
 
 
 def _opened(
-    settling: Settling, seq: int, at: int, event: SettlementOpened | SettlementAdopted, fold: tuple[Leaf, ...]
+    settling: Settling, seq: int, at: int, event: SettlementOpened | SettlementAdopted, new_leaves: tuple[Leaf, ...]
 ) -> Settling:
     opened = OpenBatch(
         number=event.number,
@@ -189,7 +196,7 @@ def _opened(
         previous=settling.digest,
         root=event.root,
         digest=event.digest,
-        leaves=fold,
+        leaves=new_leaves,
         payouts=event.payouts,
     )
     return replace(
@@ -197,36 +204,36 @@ def _opened(
         number=event.number,
         digest=event.digest,
         open={**settling.open, event.number: opened},
-        leaves={**settling.leaves, event.asset: fold},
+        leaves={**settling.leaves, event.asset: new_leaves},
         paid=_add(settling.paid, event.asset, event.payouts),
         failed=tuple(asset for asset in settling.failed if asset != event.asset),
     )
 
 
-def _confirmed(settling: Settling, was: OpenBatch) -> Settling:
+def _confirmed(settling: Settling, batch: OpenBatch) -> Settling:
     return replace(
         settling,
-        confirmed=(was.number, was.digest),
-        open=_without(settling.open, was.number),
-        settled=_add(settling.settled, was.asset, was.payouts),
-        covered={**settling.covered, was.asset: (was.covers.get(STREAM, 0), was.at)},
+        confirmed=(batch.number, batch.digest),
+        open=_without(settling.open, batch.number),
+        settled=_add(settling.settled, batch.asset, batch.payouts),
+        covered={**settling.covered, batch.asset: (batch.covers.get(STREAM, 0), batch.at)},
     )
 
 
-def _failed(settling: Settling, was: OpenBatch, used: bool) -> Settling:
-    """Its payouts are nobody's yet. A number that never got to the chain is the next batch's."""
+def _failed(settling: Settling, batch: OpenBatch, used: bool) -> Settling:
+    """Make its payouts due again; unless the chain has `used` its number, the next batch gets the same number."""
     return replace(
         settling,
-        number=settling.number if used else was.number - 1,
-        digest=settling.digest if used else was.previous,
-        open=_without(settling.open, was.number),
-        paid=_add(settling.paid, was.asset, was.payouts, -1),
-        failed=tuple(dict.fromkeys((*settling.failed, was.asset))),
+        number=settling.number if used else batch.number - 1,
+        digest=settling.digest if used else batch.previous,
+        open=_without(settling.open, batch.number),
+        paid=_add(settling.paid, batch.asset, batch.payouts, -1),
+        failed=tuple(dict.fromkeys((*settling.failed, batch.asset))),
     )
 
 
 def _without(opened: dict[int, OpenBatch], number: int) -> dict[int, OpenBatch]:
-    return {name: each for name, each in opened.items() if name != number}
+    return {other: batch for other, batch in opened.items() if other != number}
 
 
 def _add(

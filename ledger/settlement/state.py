@@ -1,4 +1,4 @@
-"""The state of settlement: what was settled, and is being settled, in each contract on a chain."""
+"""The state of settlement, by settlement contract: open batches, last leaves, and payouts so far."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ class OpenBatch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Settling(msgspec.Struct, frozen=True, kw_only=True):
-    """What was settled, and is being settled, in one contract on one chain. The rest is by asset.
+    """The settlement of one contract on one chain: its batches, and amounts by asset.
 
-    `number` and `digest` are the last batch's that stands, `confirmed` those of the last one confirmed. `leaves` are
-    those of the last opening, whatever became of it: counters are never rolled back. `paid` is by receiver the sum of
-    the payouts in batches that were opened and have not failed, `settled` in those that are confirmed; `covered` has
-    the last confirmed one's covered sequence and time. `failed` names the assets whose last batch failed, so that
-    nobody has their leaves yet.
+    `number` and `digest` are those of the last batch that has not failed (or has used its number), `confirmed` those of
+    the last confirmed one. `leaves` are those of the last opened batch, even if it failed: counters are never rolled
+    back. `paid` is by receiver the sum of the payouts in batches that were opened and have not failed, `settled` in
+    those that are confirmed; `covered` has the last confirmed batch's covered sequence and time. `failed` names the
+    assets whose last batch failed, so that no chain has their latest leaves yet.
     """
 
     contract_ref: ContractRef
@@ -61,7 +61,7 @@ def detached_copy(settling: Settling) -> Settling:
     """Return a deep copy, so that a caller who changes its dicts cannot change the books."""
     return replace(
         settling,
-        open={number: replace(each, covers={**each.covers}) for number, each in settling.open.items()},
+        open={number: replace(batch, covers={**batch.covers}) for number, batch in settling.open.items()},
         leaves={**settling.leaves},
         paid={asset: {**amounts} for asset, amounts in settling.paid.items()},
         settled={asset: {**amounts} for asset, amounts in settling.settled.items()},

@@ -142,7 +142,7 @@ def test_a_batch_out_of_order_or_with_an_account_twice_is_refused(fields, why):
 )
 def test_a_file_that_means_a_batch_but_is_written_otherwise_is_refused(found, instead):
     assert found in GOLDEN
-    with pytest.raises(BadData, match="not written in the one way that its hash can stand for: see line"):
+    with pytest.raises(BadData, match="the leaf file is not in its canonical encoding: see line"):
         leaf_file.decode(GOLDEN.replace(found, instead, 1).encode())
 
 

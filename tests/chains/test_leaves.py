@@ -158,7 +158,7 @@ def test_a_hash_is_32_bytes_and_nothing_else(value):
     "kind", ["uint", "uint7", "uint12", "uint0", "uint264", "bool", "bytes", "uint256[]", "String", ""]
 )
 def test_other_types_are_refused_and_not_guessed(kind):
-    with pytest.raises(ValueError, match="is not a type that can be encoded"):
+    with pytest.raises(ValueError, match="is not a type that this encoder has"):
         abi_encode((kind,), (1,))
 
 

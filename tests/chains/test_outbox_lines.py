@@ -232,6 +232,6 @@ def test_a_chain_that_does_not_know_the_logs_purchases_tells_it_nothing(shop: Sh
     before, empty = shop.store.head(), MockChain()
     empty.purchase("mallory", "other", "USD", SHARES, credits=100, id="from another shop")
     empty.mine(6)
-    with pytest.raises(SettlementStopped, match="does not know 1 of the purchases"):
+    with pytest.raises(SettlementStopped, match="lacks 1 of the purchases"):
         Watcher(shop.ledger, empty).sync()
     assert shop.store.head() == before

@@ -31,7 +31,7 @@ from ledger import (
     Tick,
     scans,
 )
-from ledger.errors import Closed
+from ledger.errors import Closed, OutcomeUnknown
 from ledger.log import Commit, Head
 from ledger.stores.memory import MemoryStore
 from ledger.stores.sqlite import SQLiteStore
@@ -160,6 +160,30 @@ def test_a_reading_answers_while_a_charge_is_being_written(kind: str, path: Path
             assert {name: reading(ledger) for name, reading in READINGS.items()} == before
             assert not charged.done()
         assert ledger.head.seq == before["head"].seq + 1  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", READINGS)
+def test_no_reading_answers_after_an_append_whose_outcome_is_unknown(name: str, path: Path, clock: Clock) -> None:
+    """The store closes itself then: what a reader of the file does not see now may be found at the next opening."""
+
+    class Doubtful(SQLiteStore):
+        armed = False
+
+        def append(self, expected: Head, commit: Commit) -> None:
+            if self.armed:
+                self.close()
+                raise OutcomeUnknown("the append failed, and so did reading the log again")
+            super().append(expected, commit)
+
+    store = Doubtful(path)
+    with Ledger(store, clock) as ledger:
+        shop(ledger)
+        READINGS[name](ledger)
+        store.armed = True
+        with pytest.raises(OutcomeUnknown):
+            ledger.execute(charge("s3"))
+        with pytest.raises(Closed):
+            READINGS[name](ledger)
 
 
 @pytest.mark.parametrize("name", LONG)

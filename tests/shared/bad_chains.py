@@ -392,7 +392,7 @@ class PublishesNothing(Bad):
 
 class PublishesItsOwnSpelling(Bad):
     breaks: ClassVar = {
-        "the leaf file is published": "the leaf file cannot be read: the file is not written in the one way"
+        "the leaf file is published": "the leaf file cannot be read: the leaf file is not in its canonical encoding"
     }
 
     def published(self, number: int) -> bytes | None:

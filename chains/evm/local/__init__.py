@@ -7,8 +7,8 @@
         operator = chain.accounts[0].key          # a published key: never use it elsewhere
         chain.mine(3)
 
-Both kinds are nodes over HTTP with the same answers. eth-tester (pure Python, from PyPI) has no mempool: it mines each
-transaction when it comes, and refuses one whose nonce is ahead.
+Both kinds are nodes over HTTP with the same answers. They mine each transaction when it arrives, with `automine=False`
+on request. eth-tester (pure Python, from PyPI) is some ten times slower than anvil.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ __all__ = ["CHAIN_ID", "DEV_ACCOUNTS", "DevAccount", "LocalChain", "local_chain"
 
 
 def local_chain(kind: Literal["anvil", "eth-tester"] | None = None, **options: Any) -> LocalChain:  # noqa: ANN401
-    """Return a new chain of that kind, or of the best that is installed; `options` are those of its class.
+    """Return a new chain of that kind; without a kind, anvil if it is installed, else eth-tester. `options` are those
+    of its class.
 
-    Raises ChainUnavailable where anvil was asked for and is not installed, MissingExtra where eth-tester is not.
+    Raises ChainUnavailable if anvil was asked for and is not installed, MissingExtra if eth-tester is not.
     """
     from .anvil import Anvil, find_anvil
 

@@ -1,4 +1,4 @@
-"""A local chain that is Foundry's anvil, as a process of its own."""
+"""A local chain that runs Foundry's anvil in a separate process."""
 
 from __future__ import annotations
 
@@ -20,41 +20,47 @@ INSTALL = "npm install --ignore-scripts @foundry-rs/anvil-linux-amd64@1.7.1 (or 
 
 HARDFORK = "osaka"
 
-# The shell waits for the end of its input, which comes when we close it or die, in whatever way, and ends anvil. The
-# signal that Linux can send at a parent's death comes already when the thread dies that started the process.
+CLOSE_SECONDS = 120
+"""The time that anvil has to end, and to write its state, before it is killed."""
+
+# The shell waits for the end of its input and then ends anvil. Its input ends when this process closes it or dies, even
+# by SIGKILL. Linux's parent-death signal would be sent as soon as the thread that started anvil ends.
 _GUARD = '"$@" </dev/null & anvil=$!; echo "$anvil"; exec >/dev/null 2>&1; read -r _; kill "$anvil"; wait'
 
 
 def find_anvil() -> Path | None:
-    """Return the program: TOLLBOOK_ANVIL, or on PATH, or in node_modules (of the current folder, or beside this file).
+    """Return anvil's path: TOLLBOOK_ANVIL, or on PATH, or in node_modules (of the current folder, or beside this file).
 
-    None where there is none, and on systems without a POSIX shell. Raises BadData where TOLLBOOK_ANVIL names none.
+    None if it is not installed, and on systems without a POSIX shell. Raises BadData if TOLLBOOK_ANVIL is no program.
     """
     if os.name != "posix":
         return None
     if named := os.environ.get("TOLLBOOK_ANVIL"):
         if not os.access(named, os.X_OK) or Path(named).is_dir():
-            raise BadData(f"TOLLBOOK_ANVIL names no program: {named}", "give the path of the anvil binary, or unset it")
+            raise BadData(
+                f"TOLLBOOK_ANVIL is not the path of a program: {named}",
+                "give the path of the anvil binary, or unset it",
+            )
         return Path(named)
     if on_path := shutil.which("anvil"):
         return Path(on_path)
     for folder in (Path.cwd(), Path(__file__).parent):
-        for found in sorted(folder.glob("node_modules/@foundry-rs/anvil-*/bin/anvil*")):
-            if os.access(found, os.X_OK):
-                return found
+        for program in sorted(folder.glob("node_modules/@foundry-rs/anvil-*/bin/anvil*")):
+            if os.access(program, os.X_OK):
+                return program
     return None
 
 
 class Anvil(LocalChain):
-    """One anvil process at a port of this machine, which ends when this object is closed or this process dies.
+    """An anvil process on a port of this machine. It ends when this object is closed or this process dies.
 
-    `block_time` mines every so many seconds, `automine=False` only on request; otherwise each transaction is mined when
-    it comes. `base_fee` (wei) is the first block's. `state` is a file that is loaded if it exists and written on close;
-    `timestamp` the first block's; `port` 0 is a free one. Raises ChainUnavailable where anvil is missing or does not
-    start.
+    With `block_time` (seconds) blocks are mined at that interval, with `automine=False` only on request; otherwise each
+    transaction is mined when it arrives. `base_fee` (wei) and `timestamp` (UTC seconds) are the first block's. `state`
+    is a file that is loaded if it exists and written on close. `port` 0 is a free one. Raises ChainUnavailable if anvil
+    is missing or does not start.
 
-    Where it differs from nodes at large: it answers before it mines (see `mined`); a re-organisation puts nothing back
-    into the pool; a transaction whose fee is below the base fee of a block that is mined is thrown out of the pool.
+    Differences from other nodes: it answers before it mines (see `mined`); a re-organisation puts no transaction back
+    into the pool; a transaction whose fee is below the base fee of a mined block is dropped from the pool.
     """
 
     kind = "anvil"
@@ -98,25 +104,25 @@ class Anvil(LocalChain):
             stderr=subprocess.STDOUT,
             encoding="utf-8",
             errors="replace",
-            start_new_session=True,  # Ctrl-C is for us; we end it in order
+            start_new_session=True,  # Ctrl-C must not reach anvil: `close` ends it in order
         )
         assert self._process.stdout is not None
         self.pid = int(self._process.stdout.readline())
-        said: deque[str] = deque(maxlen=20)
+        output: deque[str] = deque(maxlen=20)
         for line in self._process.stdout:
             if line.startswith("Listening on "):
                 self.url = f"http://{line.split()[-1]}"
                 break
-            said.append(line.strip())
+            output.append(line.strip())
         else:
             self.close()
-            raise ChainUnavailable(f"anvil did not start: {' '.join(said).strip()}", "correct the options")
-        # It writes a line for each request, and would stand still if nobody read them.
+            raise ChainUnavailable(f"anvil did not start: {' '.join(output).strip()}", "correct the options")
+        # It writes a line for each request, and would block if they were not read.
         self._reader = threading.Thread(target=_drain, args=(self._process.stdout,), name="anvil's output", daemon=True)
         self._reader.start()
 
     def close(self) -> None:
-        """End the process, and wait until it is gone."""
+        """End the process, and wait until it has ended."""
         process = self._process
         assert process.stdin is not None
         assert process.stdout is not None
@@ -124,7 +130,7 @@ class Anvil(LocalChain):
             return
         process.stdin.close()
         try:
-            process.wait(timeout=10)
+            process.wait(timeout=CLOSE_SECONDS)
         except subprocess.TimeoutExpired:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
@@ -132,16 +138,6 @@ class Anvil(LocalChain):
         if reader := getattr(self, "_reader", None):
             reader.join()
         process.stdout.close()
-
-    # -- what only anvil can -------------------------------------------------------------------------------------------
-
-    def set_automine(self, on: bool) -> None:
-        """Mine transactions as they come, or let them wait in the pool for `mine`."""
-        self.ask("evm_setAutomine", on)
-
-    def drop(self, transaction: str) -> bool:
-        """Forget a transaction of the pool, by its hash; False where it was not there."""
-        return self.ask("anvil_dropTransaction", transaction) is not None
 
 
 def _drain(lines: Iterable[str]) -> None:

@@ -14,7 +14,13 @@ from typing import Any, NamedTuple, Self, cast
 from ledger.errors import BadData, ChainUnavailable
 
 CHAIN_ID = 31337
-"""The chain id that local EVM chains have everywhere."""
+"""The usual chain id of local EVM chains."""
+
+ANSWER_SECONDS = 600
+"""The time that the chain has to answer one request: generous, since a busy machine may run nothing for minutes."""
+
+MINED_SECONDS = 300
+"""The time that a transaction has to be mined."""
 
 
 class DevAccount(NamedTuple):
@@ -79,7 +85,7 @@ class LocalChain(ABC):
     """A chain on this machine, for tests and demonstrations. A context manager: closing it ends it.
 
     `url` is its node's, `chain_id` its id; `accounts` have 10,000 coins or more each, and public keys. Every
-    transaction is mined at once unless the kind of chain says otherwise. `finalized` is the block `2 * slots` below
+    transaction is mined immediately unless the kind of chain says otherwise. `finalized` is the block `2 * slots` below
     the head, `safe` the one `slots` below. All methods raise ChainUnavailable where the chain does not answer, and
     BadData where it refuses.
     """
@@ -110,17 +116,17 @@ class LocalChain(ABC):
         request = {"jsonrpc": "2.0", "id": next(self._ids), "method": method, "params": params}
         headers = {"Content-Type": "application/json"}
         try:
-            # No proxy stands between a machine and itself, whatever the environment says.
+            # The chain is on this machine: proxies that the environment names are not used.
             opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-            asked = urllib.request.Request(self.url, json.dumps(request).encode(), headers)
-            with opener.open(asked, timeout=60) as answer:
+            message = urllib.request.Request(self.url, json.dumps(request).encode(), headers)
+            with opener.open(message, timeout=ANSWER_SECONDS) as answer:
                 decoded = json.load(answer)
         except (OSError, ValueError) as error:
             raise ChainUnavailable(
                 f"the local chain at {self.url} does not answer: {error}", "start it again"
             ) from error
         if "error" in decoded:
-            raise BadData(f"the local chain refuses {method}: {decoded['error'].get('message')}")
+            raise BadData(f"the local chain rejects {method}: {decoded['error'].get('message')}")
         return decoded.get("result")
 
     @property
@@ -136,34 +142,45 @@ class LocalChain(ABC):
     def mined(self, transaction: str) -> dict[str, Any]:
         """Return the receipt of a transaction that was sent, by its hash, as soon as it is mined.
 
-        anvil answers before it mines, so that what is read right after sending may be of the block before. Raises
-        ChainUnavailable if it is not mined in ten seconds.
+        anvil answers before it mines, so a reading right after sending may be of the previous block. Raises
+        ChainUnavailable if it is not mined within `MINED_SECONDS`.
         """
-        for _ in range(2_000):
+        end = time.monotonic() + MINED_SECONDS
+        while True:
             if receipt := self.ask("eth_getTransactionReceipt", transaction):
                 return cast(dict[str, Any], receipt)
+            if time.monotonic() >= end:
+                break
             time.sleep(0.005)
-        raise ChainUnavailable(f"the local chain does not mine {transaction}", "send it, or mine a block")
+        raise ChainUnavailable(f"the local chain did not mine {transaction}", "send it, or mine a block")
 
     def mine(self, blocks: int = 1) -> None:
-        """Mine so many blocks."""
+        """Mine that many blocks."""
         self.ask("anvil_mine", hex(blocks))
+
+    def set_automine(self, on: bool) -> None:
+        """Mine transactions as they arrive, or keep them in the pool until `mine` is called."""
+        self.ask("evm_setAutomine", on)
+
+    def drop(self, transaction: str) -> bool:
+        """Remove a transaction and its sender's later ones from the pool. Return False if it was not there."""
+        return self.ask("anvil_dropTransaction", transaction) is not None
 
     def set_next_time(self, timestamp: int) -> None:
         """Set the timestamp of the next block (seconds, later than the last block's), whenever it is mined."""
         self.ask("evm_setNextBlockTimestamp", timestamp)
 
     def advance(self, seconds: int) -> None:
-        """Mine a block that is so many seconds after the last one."""
+        """Mine a block that is that many seconds after the last one."""
         self.set_next_time(self.now + seconds)
         self.mine()
 
     def snapshot(self) -> str:
-        """Return the name of the state as it is now, for `restore`."""
+        """Return the id of a snapshot of the current state, for `restore`."""
         return str(self.ask("evm_snapshot"))
 
     def restore(self, snapshot: str) -> None:
-        """Go back to a snapshot. It is used up by that, and so are those taken after it."""
+        """Restore a snapshot. This deletes it and all later ones."""
         if self.ask("evm_revert", snapshot) is not True:
             raise BadData(f"the local chain has no snapshot {snapshot}", "take one first, and restore it once")
 

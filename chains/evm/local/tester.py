@@ -1,10 +1,12 @@
-"""A local chain that is eth-tester (py-evm), in this process, asked over HTTP as a node is."""
+"""A local chain that runs eth-tester (py-evm) in this process, and answers over HTTP as a node does."""
 
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, cast
@@ -14,12 +16,14 @@ from pydantic_core import from_json
 from ledger.errors import ChainUnavailable
 
 from ..extra import keep_depth, missing
-from .chain import CHAIN_ID, LocalChain
+from .chain import ANSWER_SECONDS, CHAIN_ID, DEV_ACCOUNTS, LocalChain
 
 try:
+    from eth_account import Account
     from eth_tester import EthereumTester
     from eth_tester.exceptions import BlockNotFound, SnapshotNotFound
     from eth_tester.exceptions import ValidationError as BadRequest
+    from eth_utils.conversions import to_bytes
     from web3 import EthereumTesterProvider, Web3
     from web3.exceptions import Web3Exception
     from web3.types import RPCEndpoint
@@ -29,24 +33,32 @@ except ModuleNotFoundError as error:
     raise missing(error) from error
 keep_depth()
 
-_NOBODY = "0x" + "00" * 20
+_ZERO_ADDRESS = "0x" + "00" * 20
 
 
 class Tester(LocalChain):
     """A chain in this process's memory, at a port of this machine (0: a free one), by Prague's rules.
 
-    Raises MissingExtra where the packages of the extra `evm` are not installed.
+    With `automine=False` transactions stay in a pool until `mine`; otherwise each is mined when it arrives.
+
+    Raises MissingExtra if the packages of the extra `evm` are not installed.
     """
 
     kind = "eth-tester"
 
     def __init__(
-        self, *, chain_id: int = CHAIN_ID, slots: int = 1, timestamp: int | None = None, port: int = 0
+        self,
+        *,
+        chain_id: int = CHAIN_ID,
+        automine: bool = True,
+        slots: int = 1,
+        timestamp: int | None = None,
+        port: int = 0,
     ) -> None:
         super().__init__()
         self.chain_id, self.slots = chain_id, slots
         try:
-            self._server = _Server(_Rpc(Backend(chain_id, timestamp), slots), port)
+            self._server = _Server(_Rpc(Backend(chain_id, timestamp), slots, automine), port)
         except OSError as error:
             message = f"eth-tester did not start at port {port}: {error.strerror}"
             raise ChainUnavailable(message, "choose another port") from error
@@ -55,7 +67,7 @@ class Tester(LocalChain):
         self._thread.start()
 
     def close(self) -> None:
-        """Stop answering. What the chain held is gone."""
+        """Stop answering, and discard the chain."""
         if self._thread.is_alive():
             self._server.shutdown()
             self._thread.join()
@@ -65,14 +77,14 @@ class Tester(LocalChain):
 class _Rpc:
     """JSON-RPC methods over eth-tester: one request at a time."""
 
-    def __init__(self, backend: Backend, slots: int) -> None:
-        self._backend, self._slots = backend, slots
+    def __init__(self, backend: Backend, slots: int, automine: bool) -> None:
+        self._backend, self._slots, self._automine = backend, slots, automine
         self._tester = EthereumTester(backend)
         provider = EthereumTesterProvider(self._tester)
         web3 = Web3(provider, middleware=[])
         self._request = provider.request_func(web3, web3.middleware_onion)
         self._lock = threading.Lock()
-        self._own: dict[str, Callable[..., object]] = {
+        self._methods: dict[str, Callable[..., object]] = {
             "eth_chainId": lambda: hex(backend.chain.chain_id),
             "net_version": lambda: str(backend.chain.chain_id),
             "eth_feeHistory": self._fee_history,
@@ -82,6 +94,15 @@ class _Rpc:
             "evm_setNextBlockTimestamp": lambda timestamp: backend.set_next_time(_integer(timestamp)),
             "evm_revert": self._revert,
             "anvil_reorg": lambda depth, _: backend.reorganise(_integer(depth)),
+            "evm_setAutomine": self._set_automine,
+            "eth_sendRawTransaction": self._send_raw,
+            "eth_sendTransaction": self._send,
+            "eth_getTransactionCount": self._count,
+            "eth_getRawTransactionByHash": lambda hash: backend.raw_transaction(to_bytes(hexstr=hash)),
+            "anvil_dropTransaction": lambda hash: hash if backend.pool.drop(to_bytes(hexstr=hash)) else None,
+            "anvil_dropAllTransactions": backend.pool.clear,
+            "anvil_setNextBlockBaseFeePerGas": lambda wei: backend.set_base_fee(_integer(wei)),
+            "anvil_setBalance": lambda address, wei: backend.set_balance(to_bytes(hexstr=address), _integer(wei)),
         }
 
     def answer(self, request: object) -> dict[str, Any]:
@@ -97,25 +118,27 @@ class _Rpc:
             return {**head, "error": {"code": error.code, "message": error.message, **data}}
 
     def _result(self, method: str, params: list[Any]) -> object:
-        params = [self._block(param) for param in params]
+        if method != "eth_getTransactionCount":
+            params = [self._block(param) for param in params]
         if method in ("eth_call", "eth_estimateGas") and params:
-            params[0] = {"from": _NOBODY, **params[0]}
+            params[0] = {"from": _ZERO_ADDRESS, **params[0]}
         try:
-            own = self._own.get(method)
-            return own(*params) if own else self._told(method, *params)
+            handler = self._methods.get(method)
+            return handler(*params) if handler else self._ask_eth_tester(method, *params)
         except BlockNotFound as error:
             raise RpcError(-32602, f"BlockOutOfRangeError: {error}") from error
         except (BadRequest, Web3Exception, TypeError, ValueError, KeyError, IndexError) as error:
             raise RpcError(-32602, f"invalid params: {error}") from error
 
-    def _told(self, method: str, *params: object) -> Any:  # noqa: ANN401 - JSON, of any shape
+    def _ask_eth_tester(self, method: str, *params: object) -> Any:  # noqa: ANN401 - JSON, of any shape
         answer = cast(dict[str, Any], self._request(cast(RPCEndpoint, method), params))
         if "error" in answer:
             raise RpcError(answer["error"]["code"], answer["error"]["message"])
-        return _as_a_node_has_it(answer["result"])
+        return _as_node_answer(answer["result"])
 
     def _block(self, param: object) -> object:
-        """Block tags that eth-tester has otherwise: nothing is pending here, and finality lags behind."""
+        """Return a parameter with its block tags replaced: `pending` is the last block, `safe` and `finalized` lag by
+        slots."""
         if isinstance(param, dict):
             return {name: self._block(value) for name, value in param.items()}
         lag = {"pending": 0, "safe": self._slots, "finalized": 2 * self._slots}
@@ -126,27 +149,57 @@ class _Rpc:
     def _height(self) -> int:
         return int(self._backend.chain.get_block().number) - 1
 
-    def _logs(self, asked: dict[str, Any]) -> list[Any]:
-        """Only the blocks that have logs are looked into: eth-tester would read every transaction of every block."""
-        asked = dict(asked)
-        if hash := asked.pop("blockHash", None):
-            block = self._told("eth_getBlockByHash", hash)
+    def _logs(self, filter: dict[str, Any]) -> list[Any]:
+        """Return logs. Only blocks with a bloom are searched: eth-tester would read every transaction of every
+        block."""
+        filter = dict(filter)
+        if hash := filter.pop("blockHash", None):
+            block = self._ask_eth_tester("eth_getBlockByHash", hash)
             if block is None:
                 raise RpcError(-32000, "unknown block")
             first = last = block["number"]
         else:
-            first, last = (self._number(asked.pop(name, "latest")) for name in ("fromBlock", "toBlock"))
+            first, last = (self._number(filter.pop(name, "latest")) for name in ("fromBlock", "toBlock"))
         headers = map(
             self._backend.chain.get_canonical_block_header_by_number, range(first, min(last, self._height()) + 1)
         )
         numbers = [header.block_number for header in headers if header.bloom]
-        ranges = ({**asked, "fromBlock": hex(number), "toBlock": hex(number)} for number in numbers)
-        return [log for range in ranges for log in self._told("eth_getLogs", range)]
+        ranges = ({**filter, "fromBlock": hex(number), "toBlock": hex(number)} for number in numbers)
+        return [log for range in ranges for log in self._ask_eth_tester("eth_getLogs", range)]
 
     def _number(self, block: object) -> int:
         if block == "latest":
             return self._height()
         return 0 if block == "earliest" else _integer(block)
+
+    def _count(self, address: str, block: object = "latest") -> object:
+        if block == "pending":
+            return self._backend.next_nonce(to_bytes(hexstr=address))
+        return self._ask_eth_tester("eth_getTransactionCount", address, self._block(block))
+
+    def _set_automine(self, on: bool) -> None:
+        self._automine = on
+
+    def _send_raw(self, raw: str) -> object:
+        if self._automine:
+            return self._ask_eth_tester("eth_sendRawTransaction", raw)
+        return self._backend.add_to_pool(to_bytes(hexstr=raw))
+
+    def _send(self, asked: dict[str, Any]) -> object:
+        """Send a transaction, signed with the key of a development account."""
+        if self._automine:
+            return self._ask_eth_tester("eth_sendTransaction", asked)
+        key = next(account.key for account in DEV_ACCOUNTS if account.address.lower() == asked["from"].lower())
+        priority = 10**9
+        fields = {
+            "chainId": self._backend.chain.chain_id,
+            "nonce": self._backend.next_nonce(to_bytes(hexstr=asked["from"])),
+            "value": 0,
+            "maxPriorityFeePerGas": priority,
+            "maxFeePerGas": 2 * self._backend.chain.header.base_fee_per_gas + priority,
+            **{name: value for name, value in asked.items() if name != "from"},
+        }
+        return self._backend.add_to_pool(Account.sign_transaction(fields, key).raw_transaction)
 
     def _mine(self, blocks: object = 1) -> None:
         self._tester.mine_blocks(_integer(blocks))
@@ -183,63 +236,78 @@ def _integer(value: object) -> int:
     return int(value, 16) if isinstance(value, str) else int(cast(int, value))
 
 
-def _as_a_node_has_it(result: object) -> object:
+def _as_node_answer(result: object) -> object:
     if isinstance(result, dict):
-        answer = {name: _as_a_node_has_it(value) for name, value in result.items() if name != "state_root"}
+        answer = {name: _as_node_answer(value) for name, value in result.items() if name != "state_root"}
         if isinstance(answer.get("logsBloom"), int):
             answer["logsBloom"] = f"0x{answer['logsBloom']:0512x}"
-        if answer.get("to") == "":  # what makes a contract goes to nobody
+        if answer.get("to") == "":  # a transaction that creates a contract
             answer["to"] = None
         if "logIndex" in answer:
             answer.pop("type", None)
             answer["removed"] = False
         return answer
-    return [_as_a_node_has_it(each) for each in result] if isinstance(result, list | tuple) else result
+    return [_as_node_answer(item) for item in result] if isinstance(result, list | tuple) else result
 
 
 def _plain(value: object) -> object:
-    """Return as JSON-RPC writes it: numbers and bytes as 0x hex."""
+    """Return a value as JSON-RPC has it: numbers and bytes as 0x hex."""
     if isinstance(value, dict):
-        return {name: _plain(each) for name, each in value.items()}
+        return {name: _plain(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
+        return [_plain(item) for item in value]
     if isinstance(value, bytes):
         return f"0x{value.hex()}"
     return hex(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """One POST a connection (HTTP/1.0), so that closing the chain leaves no connection behind."""
+    """One POST per connection (HTTP/1.0), so that closing the chain leaves no connection behind."""
 
     server: _Server
-    timeout = 10
+    timeout = ANSWER_SECONDS  # on a busy machine minutes pass between a connection and its request
 
     def do_POST(self) -> None:
         """Answer a request, or a batch of them."""
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         try:
-            asked = from_json(body)
+            decoded = from_json(body)
         except ValueError:
-            asked = None
-        if isinstance(asked, list) and asked:
-            answer: object = [self.server.rpc.answer(request) for request in asked]
+            decoded = None
+        if isinstance(decoded, list) and decoded:
+            answer: object = [self.server.rpc.answer(request) for request in decoded]
         else:
-            answer = self.server.rpc.answer(asked)
-        said = json.dumps(answer).encode()
+            answer = self.server.rpc.answer(decoded)
+        payload = json.dumps(answer).encode()
         self.send_response(HTTPStatus.OK)
         self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(said)))
+        self.send_header("Content-Length", str(len(payload)))
         self.end_headers()
-        self.wfile.write(said)
+        self.wfile.write(payload)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing: the requests are the caller's own."""
+        """Log nothing: the caller knows its requests."""
 
 
 class _Server(ThreadingHTTPServer):
-    daemon_threads = False  # closing waits for what is being answered
-    request_queue_size = 128  # many threads may ask at once; one that is not let in waits for a second
+    daemon_threads = False  # closing waits for requests that are being answered
+    request_queue_size = 128  # many threads may connect together; one that finds the queue full waits for a second
 
     def __init__(self, rpc: _Rpc, port: int) -> None:
         self.rpc = rpc
+        self._connections: set[socket.socket] = set()
         super().__init__(("127.0.0.1", port), _Handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - the library's signature
+        self._connections.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:  # noqa: ANN401
+        self._connections.discard(request)
+        super().shutdown_request(request)
+
+    def server_close(self) -> None:
+        for connection in list(self._connections):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RD)  # a client that sends nothing must not keep `close` waiting
+        super().server_close()
