@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from functools import reduce
+from itertools import takewhile
 from typing import NamedTuple
 
 import msgspec
 
+from .account_index import AccountIndex
 from .amounts import add_usage
 from .catalogue import Plan
 from .errors import LedgerError
@@ -31,10 +33,18 @@ from .events import (
 )
 from .log import Entry
 from .movements import CREDITS, Journal, Leg
+from .plugins import LogReader
 from .rating import marginal
+from .readers import LogView
 from .readings import Shown
 from .tariffs import Tariffs
 from .values import total
+
+
+def entries_of(log: LogReader, account: int, upto: int) -> Iterator[Entry]:
+    """Yield an account's events up to a sequence, in order. The log is indexed for it. Raises Damaged or LogError."""
+    indexed = AccountIndex().entries(LogView(log, log.head(), lambda: None), account)
+    return takewhile(lambda entry: entry.seq <= upto, indexed)
 
 
 class Amounts(msgspec.Struct, frozen=True, kw_only=True):

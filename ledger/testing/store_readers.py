@@ -85,7 +85,7 @@ def _readings(reader: LogReader, ended: threading.Event) -> list[tuple[Head, lis
 
 
 def _continues(subject: Subject) -> Iterator[str]:
-    """A read that has begun goes on, in order, whatever is appended meanwhile."""
+    """A read that has begun continues in order while commits are appended."""
     store = subject.open()
     if not isinstance(store, ReadableStore):
         return

@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from local_kinds import KINDS
 from shares_left import left_by_floors
 
 from chains import leaf_file
 from chains.evm import addresses
-from chains.evm.local.anvil import INSTALL, find_anvil
 from gateway.cli import render
 from gateway.cli.main import main
 from gateway.cli.settlement_tables import short
@@ -24,10 +24,6 @@ from ledger.log import entries
 from ledger.plugins import stores
 
 PHASES = ["chain", "requests", "audit"]
-KINDS = [
-    "eth-tester",
-    pytest.param("anvil", marks=pytest.mark.skipif(find_anvil() is None, reason=f"needs anvil: {INSTALL}")),
-]
 
 
 @pytest.fixture(scope="module", params=KINDS)
