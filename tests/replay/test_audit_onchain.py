@@ -118,7 +118,7 @@ def test_a_purchase_is_looked_for_once_it_is_final(shop: SettledShop) -> None:
     assert differences(shop) == []
     shop.chain.mine()
     late = on_chain(replay.audit(shop.log, chains=[shop.chain]))
-    assert [(each.kind, each.found, "`tollbook settle` takes it in" in each.message) for each in late][-1:] == [
+    assert [(each.kind, each.found, "`tollbook settle` imports it" in each.message) for each in late][-1:] == [
         (PURCHASE, id, True)
     ]
     shop.sync(2)

@@ -71,6 +71,18 @@ class Failing:
         return Price(0)
 
 
+class OnlyTotal:
+    """A pricing policy that offers no more than `total`: a unit costs 2 credits."""
+
+    version, scope, monotone = 1, "request", True
+
+    def __init__(self, parameters):
+        self.parameters = dict(parameters)
+
+    def total(self, usage, labels):
+        return Price(2 * sum(usage.values()))
+
+
 def usage(units):
     """Units of usage, or a usage as it is."""
     return {"units": units} if isinstance(units, int) else units or {}
@@ -354,6 +366,7 @@ def open_shop():
     """Opens shops, for tests that need several."""
     if "failing" not in plugins.policies.names():
         plugins.policies.register("failing", Failing)
+        plugins.policies.register("only_total", OnlyTotal)
     return Shop
 
 
