@@ -118,7 +118,7 @@ class Customers:
 
     def _request(self, books: Books, now: int) -> Command:
         subscriber, plan = self._account()
-        agent = self._random.choice(("",) * 8 + ("bot", "bot", "nobody"))
+        agent = self._random.choice(("",) * 8 + ("bot", "bot", "unknown"))
         return Request(subscriber=subscriber, plan=plan, agent=agent, estimate=self._usage(books, subscriber, plan))
 
     def _charge_request(self, books: Books, now: int) -> Command:
@@ -246,7 +246,7 @@ class Customers:
         return self._random.choice(
             (
                 Purchase(subscriber=subscriber, plan="nowhere"),
-                Request(subscriber="nobody", plan=plan),
+                Request(subscriber="unknown", plan=plan),
                 Give(subscriber=subscriber, plan=plan, credits=-1),
                 Charge(usage={"tokens": 1}),
                 Charge(subscriber=subscriber, plan=plan, usage={"tokens": True}),
