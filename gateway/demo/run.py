@@ -51,8 +51,11 @@ SIDE_FILES = ("-wal", "-shm", ".mock", ".mock-wal", ".mock-shm", ".mock-journal"
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """The options of a run. `policy` is in the notation of `pricing.notation` (None: POLICY); `subscribers` and `requests` count only
-    where the trace does not have them; `skip_bad` leaves out rows of the trace that cannot be read."""
+    """The options of a run.
+
+    `policy` is in the notation of `pricing.notation` (None: POLICY); `subscribers` and `requests` count only where the
+    trace does not have them; `skip_bad` leaves out rows of the trace that cannot be read.
+    """
 
     trace: Path | None = None
     db: Path | None = None
