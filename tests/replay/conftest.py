@@ -36,6 +36,6 @@ def log(written: SimpleNamespace, tmp_path: Path) -> SimpleNamespace:
 def settled_log(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     """A log of batches: its path, its commits, and the sequences by name."""
     story = settled.tell(tmp_path_factory.mktemp("settles") / "log.db")
-    story.ledger.close()
-    with closing(SQLiteStore(story.path, read_only=True)) as store:
-        return SimpleNamespace(path=story.path, commits=list(store.read()), seqs=story.seqs, at=story.now)
+    story.close()
+    with closing(SQLiteStore(story.location, read_only=True)) as store:
+        return SimpleNamespace(path=story.location, commits=list(store.read()), seqs=story.seqs, at=story.now)

@@ -13,7 +13,8 @@ from typing import Any
 import msgspec
 import pytest
 from every_way import audit
-from rich_log import BEGIN, SECOND, Story, books, direct, draws, forge, kinds_at, limited, open_wide, sold, window_of
+from rich_log import BEGIN, SECOND, books, direct, draws, forge, kinds_at, limited, open_wide, sold, window_of
+from shop import Shop
 
 from ledger import CreatePlan, Ledger, Purchase
 from ledger.account_index import encode_part
@@ -79,10 +80,10 @@ def test_an_empty_log_is_clean(tmp_path):
 
 def test_a_store_in_memory_is_audited_too():
     store = stores.get("memory")(None, id="memory")
-    with closing(Ledger(store, clock=lambda: BEGIN)) as ledger:
-        Story(ledger).do(CreatePlan(plan="p", owner="o", credits=9))
-        Story(ledger).do(Purchase(subscriber="s", plan="p"))
-        ledger.snapshot()
+    with Shop(store, now=BEGIN) as shop:
+        shop.do(CreatePlan(plan="p", owner="o", credits=9))
+        shop.do(Purchase(subscriber="s", plan="p"))
+        shop.ledger.snapshot()
         report = audit(store)
     assert report.verdict == "clean"
     assert {check.name: check.checked for check in report.checks}["snapshot"] == 1

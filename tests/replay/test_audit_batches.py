@@ -104,31 +104,31 @@ def test_ten_in_line_are_clean_and_an_eleventh_is_found(tmp_path, monkeypatch):
         assert audit(tmp_path / "ten.db").clean
     monkeypatch.setattr(decisions, "MAX_QUEUED", 11)
     story = in_line(tmp_path / "eleven.db", 11)
-    story.ledger.close()
+    story.close()
     assert found(audit(tmp_path / "eleven.db")) == [("batch_order", story.seqs["11"])]
 
 
 def test_one_that_is_opened_behind_one_that_was_not_submitted_is_found(tmp_path, monkeypatch):
-    monkeypatch.setattr(decisions, "_check_line", lambda settling, asset: None)
+    monkeypatch.setattr(decisions, "_check_queue", lambda settling, asset: None)
     story = in_line(tmp_path / "log.db", 1)
     seqs = []
     for _ in range(2):
         story.use(1, "alice")
         seqs.append(story.do(OpenSettlement(**HERE, asset="USD")))
-    story.ledger.close()
-    assert found(audit(story.path)) == [("batch_order", seqs[1])]
+    story.close()
+    assert found(audit(story.location)) == [("batch_order", seqs[1])]
 
 
 def test_doubt_about_a_batch_that_was_never_submitted_does_not_submit_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(decisions, "_check_line", lambda settling, asset: None)
+    monkeypatch.setattr(decisions, "_check_queue", lambda settling, asset: None)
     story = in_line(tmp_path / "log.db", 1)
     story.use(1, "alice")
     story.do(OpenSettlement(**HERE, asset="USD"))
     story.do(MarkSettlementUnknown(**HERE, number=2))
     story.use(1, "alice")
     seq = story.do(OpenSettlement(**HERE, asset="USD"))
-    story.ledger.close()
-    assert found(audit(story.path)) == [("batch_order", seq)]
+    story.close()
+    assert found(audit(story.location)) == [("batch_order", seq)]
 
 
 def test_what_one_gives_back_and_another_uses_is_a_batch_without_payouts(tmp_path):
@@ -141,8 +141,8 @@ def test_what_one_gives_back_and_another_uses_is_a_batch_without_payouts(tmp_pat
     story.opens("swapped")
     story.do(FailSettlement(**HERE, number=2))
     story.opens("swapped again")
-    story.ledger.close()
-    assert audit(story.path).clean
+    story.close()
+    assert audit(story.location).clean
 
 
 def test_a_wrong_digest_is_found_once_though_the_next_builds_on_the_right_one(log):
@@ -163,8 +163,8 @@ def test_a_batch_that_settles_nothing_is_found(tmp_path):
     """Nothing was earned since, yet one more is opened, and sealed as it should be."""
     story = in_line(tmp_path / "log.db", 1)
     opened = story.ledger.batches(ContractRef(CHAIN, CONTRACT))[-1].batch
-    story.ledger.close()
-    with closing(SQLiteStore(story.path)) as store:
+    story.close()
+    with closing(SQLiteStore(story.location)) as store:
         head = store.head()
         empty = replace(
             opened,
@@ -181,7 +181,7 @@ def test_a_batch_that_settles_nothing_is_found(tmp_path):
         said["accounts"] = len(empty.leaves)
         event = SettlementOpened(**HERE, **said, root=made.root, digest=made.digest)
         store.append(head, encode_commit(head, head.at, [event]))
-    assert found(audit(story.path)) == [("payouts", head.seq + 1)]
+    assert found(audit(story.location)) == [("payouts", head.seq + 1)]
 
 
 def test_a_batch_stands_first_in_its_commit_but_for_what_was_due(log):

@@ -3,14 +3,14 @@
 import hashlib
 import sqlite3
 from contextlib import closing
-from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 import pytest
 from every_way import audit
 from msgspec.structs import replace
-from rich_log import BEGIN, DAY, HOLDS, Story, books_of, forge, open_wide
+from rich_log import BEGIN, DAY, HOLDS, books_of, forge, open_wide
+from shop import Shop
 
 from ledger import Charge, CreatePlan, Ledger, Purchase, Request
 from ledger.events import Adjusted, Charged, Event, PlanCreated, Purchased, Reheld, Share, Started, Tariff
@@ -29,13 +29,13 @@ def test_a_tier_that_gives_back_what_was_never_paid_is_found():
     plan = {"policy": "volume", "parameters": {"dimension": "tokens", "tiers": tiers}}
     at = {"subscriber": "ann", "plan": "p"}
     store = MemoryStore(id="tiers")
-    with Ledger(store, lambda: BEGIN) as ledger:
-        do = Story(ledger).do
+    with Shop(store, now=BEGIN) as shop:
+        do = shop.do
         do(CreatePlan(plan="p", owner="o", credits=14, **plan))
         lot = do(Purchase(**at))
         do(Charge(request=do(Request(**at, estimate={"tokens": 1})), usage={"tokens": 7}))
         seq = do(Charge(**at, usage={"tokens": 1})) + 1
-        fall = next(each.event for each in ledger.events() if each.seq == seq)
+        fall = shop.event(seq)
         assert isinstance(fall, Adjusted)
         assert (fall.credits, fall.shortfall) == (-6, -7)
         assert audit(store).findings == ()
@@ -61,17 +61,17 @@ def test_the_last_charge_of_an_old_period_may_make_it_cheaper():
     tiers = [{"up_to": 7, "unit": 3}, {"up_to": None, "unit": 1}]
     plan = {"policy": "volume", "parameters": {"dimension": "tokens", "tiers": tiers}, "period": "day"}
     at = {"subscriber": "ann", "plan": "p"}
-    store, clock = MemoryStore(id="old"), SimpleNamespace(now=BEGIN)
-    with Ledger(store, lambda: clock.now) as ledger:
-        do = Story(ledger).do
+    store = MemoryStore(id="old")
+    with Shop(store, now=BEGIN) as shop:
+        do = shop.do
         last = {"hold_seconds": 9 * 86_400, "longest_seconds": 9 * 86_400}
         do(CreatePlan(plan="p", owner="o", credits=100, **plan, **last))
         do(Purchase(**at))
         do(Charge(**at, usage={"tokens": 7}))
         request = do(Request(**at, estimate={"tokens": 1}))
-        clock.now += 5 * DAY
+        shop.now += 5 * DAY
         do(Charge(request=request, usage={"tokens": 1}))
-        tier = [each.event for each in ledger.events()][-1]
+        tier = shop.events()[-1]
         assert (tier.period, tier.credits) == ("2023-11-30", -13)
         assert audit(store).findings == ()
 
@@ -87,8 +87,8 @@ class Package:
         store = MemoryStore(id="lent")
         at = {"subscriber": "ann", "plan": "p"}
         plan = {"policy": "package", "parameters": {"dimension": "tokens", "size": 4, "credits": 3}}
-        with Ledger(store, lambda: BEGIN) as ledger:
-            do = Story(ledger).do
+        with Shop(store, now=BEGIN) as shop:
+            do = shop.do
             do(CreatePlan(plan="p", owner="o", credits=6, **plan))
             do(Purchase(**at))
             self.requests = [do(Request(**at, estimate={"tokens": 2})) for _ in range(3)]

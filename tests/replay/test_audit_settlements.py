@@ -91,10 +91,10 @@ def test_what_is_given_back_whole_is_clean(tmp_path):
     story.confirms(story.opens("paid"))
     story.do(Adjust(charge=charge, credits=-10))
     taken = story.opens("taken back")
-    assert audit(story.path).clean
+    assert audit(story.location).clean
     story.confirms(taken)
-    assert audit(story.path).clean
-    story.ledger.close()
+    assert audit(story.location).clean
+    story.close()
 
 
 def test_what_cost_nothing_and_leaves_before_it_starts_is_clean(tmp_path):
@@ -104,8 +104,8 @@ def test_what_cost_nothing_and_leaves_before_it_starts_is_clean(tmp_path):
     for purchase in ("now", "next"):
         story.deposit(purchase, "alice", "day")
     story.do(Withdraw(subscriber="alice", plan="day", lot=story.seqs["next"]))
-    story.ledger.close()
-    report = audit(story.path)
+    story.close()
+    report = audit(story.location)
     assert report.clean, report.findings
 
 
@@ -388,8 +388,8 @@ def frees_numbers(monkeypatch: Any) -> None:
 
 
 def forgets_attempts(monkeypatch: Any) -> None:
-    honest = settling._moved
-    monkeypatch.setattr(settling, "_moved", lambda was, event: replace(honest(was, event), attempts=()))
+    honest = settling._progressed
+    monkeypatch.setattr(settling, "_progressed", lambda was, event: replace(honest(was, event), attempts=()))
 
 
 def forgets_unpaid(monkeypatch: Any) -> None:

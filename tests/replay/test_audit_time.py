@@ -5,9 +5,10 @@ from types import SimpleNamespace
 
 import pytest
 from every_way import audit
-from rich_log import BEGIN, DAY, SECOND, Story, books_of, forge, kinds_at, limited, request
+from rich_log import BEGIN, DAY, SECOND, books_of, forge, kinds_at, limited, request
+from shop import Shop
 
-from ledger import CreatePlan, Give, Ledger
+from ledger import CreatePlan, Give
 from ledger.events import Frozen, Purchased, Released, Started
 from ledger.stores.memory import MemoryStore
 
@@ -17,12 +18,10 @@ pytestmark = pytest.mark.smoke
 def leaps(*times: int) -> list[tuple[int, int, int]]:
     """What the audit says of a log whose commits, after the first, are so many seconds after its begin."""
     store = MemoryStore(id="clock")
-    clock = SimpleNamespace(now=BEGIN)
-    with Ledger(store, lambda: clock.now) as ledger:
-        Story(ledger).do(CreatePlan(plan="p", owner="o", credits=9))
+    with Shop(store, now=BEGIN) as shop:
+        shop.do(CreatePlan(plan="p", owner="o", credits=9))
         for seconds in times:
-            clock.now = BEGIN + seconds * SECOND
-            Story(ledger).do(Give(subscriber="s", plan="p", credits=1))
+            shop.at(seconds).do(Give(subscriber="s", plan="p", credits=1))
         report = audit(store)
     assert report.verdict == "clean"
     return [(each.seq, each.ahead_us // SECOND, each.commits) for each in report.leaps]

@@ -3,7 +3,9 @@
 Times are seconds since the house opened, at the beginning of 2026.
 """
 
-from ledger import Charge, CreatePlan, Give, Ledger, Purchase, Request
+from shop import Shop
+
+from ledger import Charge, CreatePlan, Give, Purchase, Request
 
 SECOND = 1_000_000
 DAY = 86_400
@@ -30,49 +32,28 @@ FALLING = tiers("graduated", (100, 10), (None, 1))
 VOLUME = tiers("volume", (100, 10), (None, 5))
 
 
-class House:
+class House(Shop):
     """A ledger whose clock is set by hand, and one plan: 100 credits for 1000, a unit of usage costs a credit."""
 
+    customer = "ann"
+
     def __init__(self, **terms):
-        self.clock = OPENING
-        self.ledger = Ledger.open(clock=lambda: self.clock)
+        super().__init__(now=OPENING)
         self.do(CreatePlan(plan="pro", owner="o", **({"price": {"o": 1000}, "credits": 100} | UNITS | terms)))
 
-    def at(self, seconds, microseconds=0):
-        self.clock = OPENING + int(seconds * SECOND) + microseconds
-        return self
-
-    def do(self, command):
-        """A command that is accepted: its event, with its number as `seq`."""
-        self.answer = self.ledger.execute(command).unwrap()
-        return self.answer.event
-
-    def number(self, command):
-        self.do(command)
-        return self.answer.seq
-
     def buy(self, **said):
-        return self.number(Purchase(**ANN, **said))
+        return self.do(Purchase(**ANN, **said))
 
     def give(self, credits=0, *, expiry=None, start=None, **said):
         moments = {name: OPENING + at * SECOND for name, at in (("expiry", expiry), ("start", start)) if at is not None}
-        return self.number(Give(**ANN, credits=credits, **moments, **said))
+        return self.do(Give(**ANN, credits=credits, **moments, **said))
 
     def ask(self, units):
-        return self.number(Request(**ANN, estimate={"u": units}))
+        return self.do(Request(**ANN, estimate={"u": units}))
 
     def charge(self, units, request=0, **said):
         account = {} if request else ANN
-        return self.number(Charge(request=request, **account, usage={"u": units}, **said))
-
-    def event(self, seq):
-        return next(self.ledger.events(after=seq - 1)).event
-
-    def refusal(self, command):
-        """Why a command is refused."""
-        answer = self.ledger.execute(command)
-        assert not answer, f"{command} was accepted"
-        return answer
+        return self.do(Charge(request=request, **account, usage={"u": units}, **said))
 
     def asking(self, units):
         return Request(**ANN, estimate={"u": units})
@@ -83,9 +64,6 @@ class House:
 
     def has(self, **places):
         assert {name: getattr(self.balance, name) for name in places} == places
-
-    def lot(self, number):
-        return next(lot for lot in self.ledger.lots("ann", "pro") if lot.id == number)
 
     @property
     def holds(self):

@@ -7,6 +7,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from shop import Shop
+
 from ledger import (
     Adjust,
     Charge,
@@ -14,7 +16,6 @@ from ledger import (
     Extend,
     Freeze,
     Give,
-    Ledger,
     Limits,
     Purchase,
     RegisterAgent,
@@ -46,31 +47,18 @@ TIERS = [{"up_to": 10, "unit": 2, "flat": 1}, {"up_to": None, "unit": "1/2", "fl
 CHEAPER = [{"up_to": 6, "unit": 3, "flat": 0}, {"up_to": None, "unit": "1/2", "flat": 0}]
 
 
-class Story:
-    """A ledger with a clock, and the sequences of what was done on it."""
-
-    def __init__(self, ledger: Ledger) -> None:
-        self.ledger = ledger
-
-    def do(self, command: Any) -> int:
-        answer = self.ledger.execute(command)
-        assert answer, f"{command}: {answer}"
-        return answer.seq
-
-
 def tell(path: Path) -> SimpleNamespace:
     """A log in which everything happens. Returns the sequences that the forgeries build on."""
-    clock = SimpleNamespace(now=BEGIN)
-    with Ledger.open(path, clock=lambda: clock.now, id="rich") as ledger:
-        do = Story(ledger).do
+    with Shop(path, id="rich", now=BEGIN) as shop:
+        do = shop.do
         catalogue(do)
-        names = carol(do, clock)
-        debts(do, clock)
-        periods(do, clock)
-        windows(do, clock)
-        ledger.snapshot()
-        names |= ending(do, clock)
-        assert not ledger.execute(Request(subscriber="carol", plan="plain", estimate={"calls": 10**6}))
+        names = carol(do, shop)
+        debts(do, shop)
+        periods(do, shop)
+        windows(do, shop)
+        shop.ledger.snapshot()
+        names |= ending(do, shop)
+        shop.refusal(Request(subscriber="carol", plan="plain", estimate={"calls": 10**6}))
         do(Release(request=names["open"]))
         names["open"] = do(Request(subscriber="hal", plan="plain", estimate={"calls": 2}))
         return SimpleNamespace(**names)
@@ -96,7 +84,7 @@ def catalogue(do: Callable[[Any], int]) -> None:
     do(RegisterAgent(agent="ant", owner="acme", plans=("plain", "window")))
 
 
-def carol(do: Callable[[Any], int], clock: Any) -> dict[str, int]:
+def carol(do: Callable[[Any], int], clock: Shop) -> dict[str, int]:
     """On a plain plan: two lots, requests that end in every way, corrections."""
     at = {"subscriber": "carol", "plan": "plain"}
     names = {
@@ -119,7 +107,7 @@ def carol(do: Callable[[Any], int], clock: Any) -> dict[str, int]:
     return names
 
 
-def debts(do: Callable[[Any], int], clock: Any) -> None:
+def debts(do: Callable[[Any], int], clock: Shop) -> None:
     """Debt that is made, paid by the next lot, corrected; a purchase reversed while a request is open."""
     at = {"subscriber": "dora", "plan": "owing"}
     first = do(Purchase(**at, funding="direct"))
@@ -139,7 +127,7 @@ def debts(do: Callable[[Any], int], clock: Any) -> None:
     do(Withdraw(**at, credits=4, reason="asked"))
 
 
-def periods(do: Callable[[Any], int], clock: Any) -> None:
+def periods(do: Callable[[Any], int], clock: Shop) -> None:
     """Tariffs by period, repriced in between; a total that falls."""
     at = {"subscriber": "emil", "plan": "tiers"}
     do(Purchase(**at))
@@ -163,7 +151,7 @@ def periods(do: Callable[[Any], int], clock: Any) -> None:
     do(Charge(**at, usage={"tokens": 4}, occurred_at=clock.now - 2 * DAY))
 
 
-def windows(do: Callable[[Any], int], clock: Any) -> None:
+def windows(do: Callable[[Any], int], clock: Shop) -> None:
     """Time plans and hybrids, trials, freezing, a window that is cut, one that never starts."""
     do(Purchase(subscriber="fay", plan="window"))
     do(Charge(request=do(Request(subscriber="fay", plan="window", agent="ant")), usage={"seconds": 5}))
@@ -182,7 +170,7 @@ def windows(do: Callable[[Any], int], clock: Any) -> None:
     do(RetirePlan(plan="trial"))
 
 
-def ending(do: Callable[[Any], int], clock: Any) -> dict[str, int]:
+def ending(do: Callable[[Any], int], clock: Shop) -> dict[str, int]:
     """What the forgeries build on: hal has two living lots, one closed request, one charge, one open request."""
     at = {"subscriber": "hal", "plan": "plain"}
     names = {"low": do(Purchase(**at)), "high": do(Give(**at, credits=40, priority=5))}

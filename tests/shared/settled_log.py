@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 from msgspec.structs import replace
+from shop import Shop
 
 from ledger import (
     Adjust,
@@ -39,26 +41,23 @@ HERE = {"chain": CHAIN, "contract": CONTRACT}
 ID = "settles"
 
 
-class Story:
+class Story(Shop):
     """A ledger with a clock, and the sequences of what was done on it, by name."""
 
-    def __init__(self, path: Any) -> None:
-        self.path, self.now = path, BEGIN
-        self.ledger = Ledger.open(path, clock=lambda: self.now, id=ID)
+    dimension = "calls"
+
+    def __init__(self, path: Path | None) -> None:
+        super().__init__(path, id=ID, now=BEGIN)
         self.seqs: dict[str, int] = {}
 
     def do(self, command: Any, name: str = "") -> int:
-        answer = self.ledger.execute(command)
-        assert answer, f"{command}: {answer}"
-        self.seqs[name or tag(answer.event)] = answer.seq
-        return answer.seq
+        seq = super().do(command)
+        self.seqs[name or tag(self.event(seq))] = seq
+        return seq
 
     def deposit(self, purchase: str, subscriber: str, plan: str = "pro", contract: str = CONTRACT, **said: Any) -> int:
         funding = EscrowFunding(Escrow(CHAIN, contract, purchase))
         return self.do(Purchase(subscriber=subscriber, plan=plan, funding=funding, **said), purchase)
-
-    def use(self, calls: int, subscriber: str, plan: str = "pro") -> int:
-        return self.do(Charge(subscriber=subscriber, plan=plan, usage={"calls": calls}))
 
     def opens(self, name: str, asset: str = "USD", **where: str) -> int:
         """The number of a new batch, which is submitted."""

@@ -115,7 +115,7 @@ def test_credits_give_no_access_to_a_plan_of_time():
 def test_a_plan_of_time_costs_nothing_by_default(overrun):
     house = House(credits=0, seconds=100, policy=None, parameters={}, overrun=overrun, debt_limit=5)
     house.buy()
-    event = house.do(Charge(request=house.number(Request(**ANN)), usage={"calls": 1}))
+    event = house.event(house.do(Charge(request=house.do(Request(**ANN)), usage={"calls": 1})))
     assert (event.credits, event.shortfall, event.unpriced) == (0, 0, {})
     house.do(Request(**ANN))
     house.do(Charge(**ANN, usage={"calls": 1}))
@@ -183,7 +183,7 @@ def test_what_has_no_dispute_is_not_reinstated():
 def test_a_void_payment_is_not_taken_again():
     house = House()
     buy = Purchase(**ANN, payment="card", key="k")
-    lot = house.number(buy)
+    lot = house.do(buy)
     house.do(Reverse(**ANN, lot=lot))
     assert house.refusal(buy).reason == Reason.payment_reversed
     assert house.refusal(Purchase(**ANN, payment="card")).reason == Reason.payment_reversed
@@ -196,7 +196,7 @@ def test_a_part_of_a_payment_is_void():
     house = House()
     lot = house.buy()
     house.charge(90)
-    event = house.do(Reverse(**ANN, lot=lot, amount=250))
+    event = house.event(house.do(Reverse(**ANN, lot=lot, amount=250)))
     assert (event.credits, event.money) == (25, 250)
     house.has(debt=15, available=-15, withdrawn=25)
     assert (house.lot(lot).refunded, house.lot(lot).earned) == (250, 750)
@@ -294,27 +294,28 @@ def test_a_request_whose_usage_is_read_or_nothing_is_admitted():
 def test_work_that_is_done_is_charged_for_what_is_priced_and_the_rest_is_counted():
     house = House(**BY_MODEL)
     house.buy()
-    request = house.number(Request(**ANN, estimate={"tokens": 9}, labels={"model": "small"}))
-    event = house.do(Charge(request=request, usage={"tokens": 5, "images": 2}))
+    request = house.do(Request(**ANN, estimate={"tokens": 9}, labels={"model": "small"}))
+    event = house.event(house.do(Charge(request=request, usage={"tokens": 5, "images": 2})))
     assert (event.credits, event.unpriced) == (5, {"images": 2})
-    event = house.do(Charge(**ANN, usage={"tokens": 7}, labels={"model": "large"}))
+    charge = house.do(Charge(**ANN, usage={"tokens": 7}, labels={"model": "large"}))
+    event = house.event(charge)
     assert (event.credits, event.unpriced) == (0, {"tokens": 7})
-    house.do(Adjust(charge=house.answer.seq, usage={"tokens": -3}))
+    house.do(Adjust(charge=charge, usage={"tokens": -3}))
     house.has(spent=5, unpriced={"images": 2, "tokens": 4})
 
 
 def test_a_plan_may_say_that_what_is_not_priced_is_free():
     house = House(**BY_MODEL, unpriced="free")
     house.buy()
-    request = house.number(Request(**ANN, estimate={"tokens": 9}, labels={"model": "large"}))
-    assert house.do(Charge(request=request, usage={"tokens": 9})).unpriced == {}
+    request = house.do(Request(**ANN, estimate={"tokens": 9}, labels={"model": "large"}))
+    assert house.event(house.do(Charge(request=request, usage={"tokens": 9}))).unpriced == {}
     house.has(spent=0, unpriced={})
 
 
 def test_a_price_for_the_request_alone_reads_everything():
     house = House(policy="per_credit", parameters={"credits": 3})
     house.buy()
-    assert house.do(Charge(**ANN, usage={"whatever": 9})).unpriced == {}
+    assert house.event(house.do(Charge(**ANN, usage={"whatever": 9}))).unpriced == {}
     house.do(Request(**ANN, estimate={"whatever": 9}))
 
 

@@ -74,10 +74,10 @@ def is_true(house, command, **facts):
     """The refusal says just that; it comes true, and one less does not."""
     refused = house.refusal(command)
     assert {name: refused.facts[name] for name in ("top_up", "retry_after_us") if name in refused.facts} == facts
-    now = house.clock
+    now = house.now
     if wait := facts.get("retry_after_us"):
         for short in (1, 0):
-            house.clock = now + wait - short
+            house.now = now + wait - short
             assert bool(house.ledger.execute(command)) == (not short)
     elif credits := facts.get("top_up"):
         if credits > 1:

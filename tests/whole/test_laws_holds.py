@@ -186,7 +186,7 @@ def test_within_their_estimates_requests_end_without_a_shortfall_in_any_order(da
         elif move == "reprice":
             house.do(RepricePlan(plan="pro", **draw(st.sampled_from(prices))))
         elif move == "wait":
-            house.clock += DAY // 2 * SECOND
+            house.now += DAY // 2 * SECOND
         elif request and move == "void":
             house.do(Release(request=request))
             del rest[request]

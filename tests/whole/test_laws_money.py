@@ -160,7 +160,7 @@ def test_nobody_has_debt_and_free_credits_at_once(data):
         units = data.draw(st.integers(1, 40))
         match data.draw(st.sampled_from(["give", "ask", "end", "charge", "refund", "wait"])):
             case "give":
-                house.ledger.execute(Give(**ANN, credits=units, expiry=house.clock + 40 * SECOND))
+                house.ledger.execute(Give(**ANN, credits=units, expiry=house.now + 40 * SECOND))
             case "ask":
                 requests += [answer.seq] if (answer := house.ledger.execute(house.asking(units))) else []
             case "end" if requests:
@@ -172,7 +172,7 @@ def test_nobody_has_debt_and_free_credits_at_once(data):
             case "refund" if charges:
                 house.ledger.execute(Adjust(charge=data.draw(st.sampled_from(charges)), credits=-units))
             case "wait":
-                house.clock += units * SECOND
+                house.now += units * SECOND
         for balance in house.ledger.balances():
             assert balance.debt == 0 or balance.available == -balance.debt
 
@@ -190,7 +190,7 @@ def short_charge():
 @pytest.mark.parametrize(("price", "paid"), [(99, 40), (70, 40), (40, 40), (39, 39), (30, 30), (0, 0)])
 def test_a_lower_price_gives_back_only_what_was_paid_beyond_it(price, paid):
     house, charge = short_charge()
-    event = house.do(Adjust(charge=charge, usage={"u": price - 100}))
+    event = house.event(house.do(Adjust(charge=charge, usage={"u": price - 100})))
     house.has(spent=paid, available=40 - paid)
     assert (event.credits, event.shortfall) == (paid - 40, -min(60, 100 - price))
 
@@ -206,8 +206,8 @@ def test_up_and_down_again_at_an_empty_balance_is_nothing():
     house = House(credits=40)
     house.buy()
     charge = house.charge(40)
-    assert house.do(Adjust(charge=charge, usage={"u": 30})).shortfall == 30
-    assert house.do(Adjust(charge=charge, usage={"u": -30})).credits == 0
+    assert house.event(house.do(Adjust(charge=charge, usage={"u": 30}))).shortfall == 30
+    assert house.event(house.do(Adjust(charge=charge, usage={"u": -30}))).credits == 0
     house.has(spent=40, available=0)
 
 
