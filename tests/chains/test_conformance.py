@@ -101,7 +101,7 @@ def test_a_planted_fault_is_found_and_said(kind: Any, rule: str) -> None:
     with pytest.raises(ConformanceError) as caught:
         check(bad_chains.harness_of(kind), rule)
     assert caught.value.rules == [rule]
-    assert any(kind.breaks[rule] in failure.found for failure in caught.value.failures), str(caught.value)
+    assert any(kind.breaks[rule] in failure.detail for failure in caught.value.failures), str(caught.value)
 
 
 def test_every_rule_has_a_chain_that_breaks_it() -> None:
