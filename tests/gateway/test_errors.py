@@ -27,7 +27,8 @@ def truncated(log):
 
 
 def overwritten(log):
-    log.write_bytes(log.read_bytes()[:-8192] + bytes(8192))
+    whole = log.read_bytes()
+    log.write_bytes(whole[:8192] + bytes(len(whole) - 8192))
 
 
 @pytest.mark.parametrize(
