@@ -11,7 +11,7 @@ from chains.testing import evm_harness as harnesses
 FEW = (
     "facts are exact",
     "a batch pays once",
-    "batches can stand in line",
+    "batches can be queued",
     "a batch is for one contract",
     "a cancelled batch pays nothing",
     "a batch that overspends pays nothing",
