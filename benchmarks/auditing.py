@@ -22,7 +22,7 @@ ONE, TWO = "tollbook, one process", "tollbook, two processes"
 
 
 def comparisons(workshop: Workshop) -> list[Comparison]:
-    """On one process, and on two."""
+    """Return the figures of the audit: in one process, and in two."""
     events = workshop.size.history.events_in_all
     bare = decoding(workshop, DECODE, partial(decode, TEXT))
     fifth = Aim(DECODE, 1 / 5, "a fifth of the speed of bare decode, a core")
@@ -35,7 +35,7 @@ def comparisons(workshop: Workshop) -> list[Comparison]:
 
 
 def processes(number: int) -> dict[str, Any]:
-    """The audit's own word for so many processes; nothing where it has none."""
+    """Return the argument with which this audit runs in so many processes; none where it has no such argument."""
     named = [name for name in ("processes", "workers", "jobs") if name in inspect.signature(audit).parameters]
     return {named[0]: number} if named else {}
 

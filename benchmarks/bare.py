@@ -45,7 +45,7 @@ def committing(workshop: Workshop, load: Load) -> Contender:
 
 
 def encoding(workshop: Workshop, load: Load) -> Contender:
-    """The events of the load's commits, encoded and let go."""
+    """The events of the load's commits, encoded and dropped."""
 
     @contextmanager
     def prepare(folder: Path) -> Iterator[Trial]:
@@ -73,7 +73,7 @@ def batching(workshop: Workshop, load: Load) -> Contender:
 
 
 def grouping(workshop: Workshop, load: Load, callers: int) -> Contender:
-    """The load's charges by as many tasks, which share frames."""
+    """The load's charges by as many tasks as there are callers, which share frames."""
 
     @contextmanager
     def prepare(folder: Path) -> Iterator[Trial]:
@@ -100,5 +100,5 @@ def _left(bare: floors.BareLedger) -> str:
 
 
 def shares(load: Load, callers: int) -> list[list[int]]:
-    """Which charges each caller makes, one after the other."""
+    """Return the numbers of the charges that each caller makes, one after the other."""
     return [list(range(caller, load.charges, callers)) for caller in range(callers)]

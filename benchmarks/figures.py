@@ -1,4 +1,4 @@
-"""What a figure is: a subject beside its floors and peers, and what was aimed at."""
+"""Figures: a subject beside its floors and peers, with its aim."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .rounds import Contender, Times, in_rounds, never_missing
 
 @dataclass(frozen=True)
 class Aim:
-    """What a comparison should come to: at least `least` times as fast as `other`, in the `words` of the aim."""
+    """The aim of a comparison: the subject is at least `least` times as fast as `other`; `words` is its text."""
 
     other: str
     least: float
@@ -22,7 +22,7 @@ class Aim:
 
 @dataclass(frozen=True)
 class Limit:
-    """What a quantity should stay under, in the `words` of the aim."""
+    """The upper limit of a quantity; `words` is its text."""
 
     most: float
     words: str
@@ -40,7 +40,7 @@ class Comparison:
     others: tuple[Contender, ...]
     aims: tuple[Aim, ...] = ()
     limit: Limit | None = None
-    """On the seconds of one operation."""
+    """An upper limit of the seconds of one operation."""
 
     @property
     def contenders(self) -> tuple[Contender, ...]:
@@ -48,7 +48,7 @@ class Comparison:
         return (self.subject, *self.others)
 
     def measure(self, folder: Path, rounds: int) -> list[Row]:
-        """Time all of them, and tell a row for the subject beside each of the others."""
+        """Time all contenders; return a row for the subject beside each of the others."""
         times = in_rounds(self.contenders, rounds, folder)
         if self.subject.name in times.skipped:
             return [Row(self.name, self.title, self.unit, skipped=times.skipped[self.subject.name])]
@@ -78,7 +78,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Quantity:
-    """Something that is counted, not timed: bytes. `measure_once` also checks what it counts."""
+    """A quantity that is counted, not timed: bytes. `measure_once` also checks the thing that it counts."""
 
     name: str
     title: str
@@ -118,11 +118,11 @@ class Row:
     counted: bool = False
 
     def as_json(self) -> dict[str, Any]:
-        """What the JSON has of a row: what does not apply is left out."""
-        told = {name: value for name, value in vars(self).items() if value not in ("", 0, None, (0, 0))}
-        return told if self.reached is None else told | {"reached": self.reached}
+        """Return the row as JSON; fields that do not apply are left out."""
+        fields = {name: value for name, value in vars(self).items() if value not in ("", 0, None, (0, 0))}
+        return fields if self.reached is None else fields | {"reached": self.reached}
 
 
 def _spread(seconds: Sequence[float]) -> float:
-    """How far the slowest round was from the fastest, as a part of the median."""
+    """Return the difference between the slowest and the fastest round, as a part of the median."""
     return (max(seconds) - min(seconds)) / median(seconds)

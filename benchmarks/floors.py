@@ -1,4 +1,4 @@
-"""What the machine itself asks for the same bytes: nothing here prices, keeps lots, refuses in order, or chains hashes.
+"""Floors: what the machine itself takes for the same bytes, without prices, lots, refusals in order, or hash chains.
 
 Floors are written as one would write them for speed alone: msgspec structs without invariants, a dict of balances that
 are checked before they are charged, one frame a commit, one fdatasync.
@@ -34,21 +34,21 @@ class Frames:
         self._file = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o644)
 
     def append(self, body: bytes) -> None:
-        """A length, the bytes, and an fdatasync."""
+        """Append a length and the bytes, and fdatasync the file."""
         os.write(self._file, len(body).to_bytes(4, "big") + body)
         os.fdatasync(self._file)
 
     def append_all(self, bodies: Iterable[bytes]) -> None:
-        """One frame after the other."""
+        """Append one frame after the other."""
         for body in bodies:
             self.append(body)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         os.close(self._file)
 
     def bodies(self) -> list[bytes]:
-        """What was appended, read again."""
+        """Read the appended bodies again."""
         data, place, found = self.path.read_bytes(), 0, []
         while place < len(data):
             end = place + 4 + int.from_bytes(data[place : place + 4], "big")
@@ -58,7 +58,7 @@ class Frames:
 
 
 class BareSQLite:
-    """A table of the log's shape under the log's pragmas: no triggers, no hashes, no look at the head."""
+    """A table of the log's shape under the log's pragmas: no triggers, no hashes, no check of the head."""
 
     def __init__(self, path: Path) -> None:
         self._connection = sqlite3.connect(path, isolation_level=None)
@@ -70,23 +70,23 @@ class BareSQLite:
         )
 
     def append(self, commit: Commit) -> None:
-        """One row in one transaction."""
+        """Write one row in one transaction."""
         self._connection.execute("BEGIN IMMEDIATE")
         row = (commit.first_seq, commit.count, commit.at, commit.body.decode(), commit.hash)
         self._connection.execute("INSERT INTO commits VALUES (?, ?, ?, ?, ?)", row)
         self._connection.execute("COMMIT")
 
     def append_all(self, commits: Iterable[Commit]) -> None:
-        """One transaction after the other."""
+        """Write one transaction after the other."""
         for commit in commits:
             self.append(commit)
 
     def bodies(self) -> list[bytes]:
-        """What was appended, read again."""
+        """Read the appended bodies again."""
         return [body.encode() for (body,) in self._connection.execute("SELECT body FROM commits ORDER BY first_seq")]
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._connection.close()
 
 
@@ -119,7 +119,7 @@ def plain(event: type[msgspec.Struct]) -> type[msgspec.Struct]:
 
 @cache
 def plain_decoder() -> msgspec.json.Decoder[list[Any]]:
-    """Decodes a commit's events as plain structs."""
+    """Return a decoder of a commit's events as plain structs."""
     union: Any = None
     for event in get_args(Recorded):
         union = plain(event) if union is None else union | plain(event)
@@ -127,7 +127,7 @@ def plain_decoder() -> msgspec.json.Decoder[list[Any]]:
 
 
 class Ask(NamedTuple):
-    """One event to come, as a floor gets it: whose balance it touches, by how much, and its fields."""
+    """One event to write: the account whose balance it changes, by how much, and its fields."""
 
     account: int
     credits: int
@@ -136,7 +136,7 @@ class Ask(NamedTuple):
 
 
 def asks(commits: Iterable[Commit]) -> list[list[Ask]]:
-    """What a floor is asked for, so that it writes the very bytes of those commits."""
+    """Return the events that a floor must be given to write exactly the bytes of those commits."""
     held: dict[int, int] = {}
     return [
         [_ask(seq, event, held) for seq, event in enumerate(decode_commit(commit), commit.first_seq)]
@@ -163,7 +163,7 @@ def _default(each: msgspec.structs.FieldInfo) -> object:
 
 
 def decide(balances: dict[int, int], wanted: Iterable[Ask]) -> list[msgspec.Struct]:
-    """Check and charge each balance, and make the event; what an account cannot pay is left out."""
+    """Check and charge each balance; return the events, without those that an account cannot pay."""
     events = []
     for account, credits, event, fields in wanted:
         balance = balances[account]
@@ -174,12 +174,12 @@ def decide(balances: dict[int, int], wanted: Iterable[Ask]) -> list[msgspec.Stru
 
 
 def encode(events: Sequence[object]) -> bytes:
-    """The events as one JSON array."""
+    """Return the events as one JSON array."""
     return _encoder.encode(events)
 
 
 def events_of(commits: Iterable[Commit]) -> list[list[Recorded]]:
-    """The events of the commits, as the ledger's own structs."""
+    """Return the events of the commits, as the ledger's own structs."""
     return [decode_commit(commit) for commit in commits]
 
 
@@ -195,12 +195,12 @@ class BareLedger:
         self.frames.append(encode(decide(self.balances, wanted)))
 
     def execute_all(self, batches: Iterable[Iterable[Ask]]) -> None:
-        """One batch after the other."""
+        """Execute one batch after the other."""
         for wanted in batches:
             self.execute_many(wanted)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self.frames.close()
 
 
@@ -239,12 +239,12 @@ class BareGroups:
             self._drain()
 
     def close(self) -> None:
-        """Let the executor go."""
+        """Shut down the executor."""
         self._executor.shutdown()
 
 
 async def crowd(ledger: BareLedger, shares: Sequence[Sequence[Ask]]) -> None:
-    """As many callers at once as there are shares, each with one ask after the other."""
+    """Run as many concurrent callers as there are shares, each with one ask after the other."""
     groups = BareGroups(ledger)
 
     async def caller(wanted: Sequence[Ask]) -> None:

@@ -29,7 +29,7 @@ DECODE, PLAIN = "decode of the same bytes", "decode without invariants"
 
 
 def comparisons(workshop: Workshop) -> list[Comparison]:
-    """The fold of a log in memory, and of direct charges from a file."""
+    """Return the figures of folding: a log in memory, and direct charges from a file."""
     size = workshop.size
     load = Load(size.accounts, size.batches[-1], 2)
     bare = (decoding(workshop, DECODE, partial(decode, TEXT)), decoding(workshop, PLAIN, _decode_plainly))
@@ -49,13 +49,13 @@ def _decode_plainly(body: bytes) -> list[Any]:
 
 
 def bodies_of(path: Path) -> list[bytes]:
-    """The commits' bodies, read with SQLite alone."""
+    """Read the commits' bodies with SQLite alone."""
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as log:
         return [body for (body,) in log.execute("SELECT CAST(body AS BLOB) FROM commits ORDER BY first_seq")]
 
 
 def decoding(workshop: Workshop, name: str, decoder: Callable[[bytes], list[Any]]) -> Contender:
-    """Decode the bodies of the log, and let the events go again."""
+    """Decode the bodies of the log, and drop the events."""
     history = workshop.size.history
 
     @contextmanager
@@ -67,14 +67,14 @@ def decoding(workshop: Workshop, name: str, decoder: Callable[[bytes], list[Any]
     return Contender(name, prepare, lambda: history.events_in_all)
 
 
-def books_came_to(books: Books) -> tuple[str, str]:
-    """What books say was spent, and a digest of all they say."""
+def result_of_books(books: Books) -> tuple[str, str]:
+    """Return the credits spent by the books, and a digest of the books."""
     spent = {balance.subscriber: balance.spent for balance in Reading(books, AT).balances()}
     return digest(spent), hashlib.sha256(books.dump()).hexdigest()
 
 
 def expected_books(log: Log) -> tuple[str, str]:
-    """What the books of a log are by plain arithmetic, and what the ledger that wrote it said of its own."""
+    """Return the credits spent by plain arithmetic, and the digest of the books of the ledger that wrote the log."""
     return digest(log.history.spent()), log.state
 
 
@@ -86,7 +86,7 @@ def _fold(workshop: Workshop) -> Contender:
         with Ledger.open(workshop.log(history).path, read_only=True) as ledger:
             commits = list(ledger.commits())
         books: list[Books] = []
-        yield Trial(lambda: books.append(refold(commits)), lambda: books_came_to(books[0]))
+        yield Trial(lambda: books.append(refold(commits)), lambda: result_of_books(books[0]))
 
     return Contender(SUBJECT, prepare, lambda: expected_books(workshop.log(history)))
 
@@ -103,6 +103,6 @@ def _fold_file(workshop: Workshop, load: Load) -> Contender:
                 for commit in store.read(after):
                     fold(books, commit, decode_commit(commit))
 
-            yield Trial(work, lambda: books_came_to(books)[0])
+            yield Trial(work, lambda: result_of_books(books)[0])
 
     return Contender(SUBJECT, prepare, lambda: digest(load.spent()))

@@ -1,6 +1,6 @@
-"""What the settlement contract costs in gas, on eth-tester: the same on every machine, and at every price of gas.
+"""Gas used by the settlement contract on eth-tester: the same on every machine, and at every price of gas.
 
-`python -m benchmarks gas` takes half a minute. Beside it stands what a transfer of tokens for each account would cost.
+`python -m benchmarks gas` takes half a minute. Beside each batch is the gas of one token transfer for each account.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ GAS = "gas"
 COIN = "0x" + "0" * 40
 PRICE = 50_000_000
 EARNED = 100_000
-"""What a receiver gets in a batch."""
+"""Tokens that each receiver is paid in a batch, in the smallest unit."""
 
 PERIOD_END = 2**32 - 1
-"""As long as a time of these years, and the same in every run; the contract takes the batch's own time in its place."""
+"""A time with as many bytes as a present one, and the same in every run; the contract uses the batch's own time."""
 
 SIZES = (10, 100, 1_000, 10_000)
 TRANSFERS = 10
-"""How many transfers are sent; each costs the same, but for the zeros in an address."""
+"""Number of transfers sent; each costs the same, except for the zero bytes in an address."""
 
 
 @dataclass(frozen=True)
 class Figure:
-    """Gas of one transaction, for so many accounts; `most` is what chains.md allows, `transfers` what was beside it."""
+    """Gas of one transaction for so many accounts. `most` is the aim, `transfers` the gas of a transfer for each."""
 
     title: str
     gas: int
@@ -44,11 +44,11 @@ class Figure:
 
     @property
     def reached(self) -> bool:
-        """Whether it is no more than was aimed at."""
+        """True if the gas is not more than the aim."""
         return self.most is None or self.gas <= self.most
 
     def cells(self) -> tuple[str, ...]:
-        """In the order of the headings."""
+        """Return the cells of the row, in the order of the headings."""
         each = f"{self.gas / self.accounts:,.0f}" if self.accounts > 1 else ""
         beside = f"{self.transfers:,}" if self.transfers is not None else ""
         less = f"{self.transfers / self.gas:,.0f}" if self.transfers is not None else ""
@@ -61,13 +61,13 @@ HEADINGS = ("what", "gas", "an account", "a transfer for each account", "times l
 
 
 def markdown(figures: Sequence[Figure]) -> str:
-    """The table."""
+    """Return the figures as a Markdown table."""
     rows = [HEADINGS, ("---",) * len(HEADINGS), *(figure.cells() for figure in figures)]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 def run(write_docs: bool) -> int:
-    """Measure and print all; 1 if one is more than was aimed at."""
+    """Measure and print all figures; return 1 if one is more than its aim."""
     figures = measured()
     print(table := markdown(figures))
     if write_docs:
@@ -76,7 +76,7 @@ def run(write_docs: bool) -> int:
 
 
 def measured() -> list[Figure]:
-    """All figures, from one chain."""
+    """Measure all figures on one chain."""
     shop = Shop()
     transfer = shop.transfer()
     ends = Figure("a transfer of tokens to a receiver that has some", transfer)
@@ -100,12 +100,12 @@ def _batches(shop: Shop, transfer: int) -> Iterator[Figure]:
         for receivers in sorted({1, max(1, accounts // 50)}):
             names = [shop.address() for _ in range(receivers)]
             most = {1: 128_000, 20: 315_000}.get(receivers)
-            told = f"batch of {accounts:,} accounts with {receivers:,} receiver{'s' if receivers > 1 else ''}"
+            batch_name = f"batch of {accounts:,} accounts with {receivers:,} receiver{'s' if receivers > 1 else ''}"
             first = shop.settle(names, accounts)
             again = shop.settle(names, accounts)
             beside = transfer * accounts
-            yield Figure(f"{told}, the first time", first, accounts, transfers=beside)
-            yield Figure(f"{told}, again", again, accounts, most, beside)
+            yield Figure(f"{batch_name}, the first time", first, accounts, transfers=beside)
+            yield Figure(f"{batch_name}, again", again, accounts, most, beside)
 
 
 def _ways_out(shop: Shop) -> Iterator[Figure]:
@@ -119,7 +119,7 @@ def _ways_out(shop: Shop) -> Iterator[Figure]:
 
 
 class Shop:
-    """A settlement contract and a token on eth-tester. What is done there returns its gas."""
+    """A settlement contract and a token on eth-tester. Its methods return the gas that they used."""
 
     def __init__(self) -> None:
         from eth_account import Account
@@ -159,11 +159,11 @@ class Shop:
         return keccak(self.made.to_bytes(32, "big"))
 
     def address(self) -> str:
-        """Of nobody that was here before."""
+        """Return a new address."""
         return str(self.web3.to_checksum_address(self._bytes()[:20]))
 
     def person(self) -> Any:
-        """Somebody with a key, coins for gas, and tokens that the contract may take."""
+        """Return a new subscriber: a key, coins for gas, and tokens that the contract may take."""
         person = self.accounts.from_key(self._bytes())
         self.web3.eth.send_transaction({"from": self.operator, "to": person.address, "value": 10**16})
         self.send(self.token.functions.mint(person.address, 100 * PRICE))
@@ -171,7 +171,7 @@ class Shop:
         return person
 
     def _signed(self, person: Any, call: Any, value: int = 0) -> int:
-        """Send a call that somebody signs."""
+        """Send a call that a subscriber signs."""
         nonce = self.web3.eth.get_transaction_count(person.address)
         fields = {"from": person.address, "nonce": nonce, "gas": 1_000_000, "gasPrice": 10**9, "value": value}
         raw = person.sign_transaction(call.build_transaction(fields)).raw_transaction
@@ -208,7 +208,7 @@ class Shop:
         return self.send(self.contract.functions.purchaseWithAuthorization(order, authorization))
 
     def settle(self, receivers: Sequence[str], accounts: int, root: bytes | None = None) -> int:
-        """A batch of so many accounts that pays each of the receivers a little."""
+        """Settle a batch of so many accounts that pays each receiver."""
         payouts = [(receiver, EARNED) for receiver in receivers]
         words = b"".join(abi_encode(("address", "int96"), payout) for payout in payouts)
         hashed = keccak(abi_encode(("uint256", "uint256"), (32, len(payouts))) + words)
@@ -223,7 +223,7 @@ class Shop:
         return self.send(self.contract.functions.claim(self.token.address, receiver))
 
     def leave(self, accounts: int) -> int:
-        """Let somebody leave by its proof in a batch of so many accounts."""
+        """Exit as a subscriber, by proof, from a batch of so many accounts."""
         person = self.person()
         self.approved(person)
         plan = self.plans[self.token.address]
@@ -236,7 +236,7 @@ class Shop:
         return self._signed(person, self.contract.functions.exit(plan, leaf.charged, leaf.credited, proof))
 
     def transfer(self) -> int:
-        """What one transfer costs to a receiver that has tokens already: the mean of some, rounded up."""
+        """Transfer to a receiver that has tokens already; return the mean of several transfers, rounded up."""
         receiver = self.address()
         people = [self.person() for _ in range(TRANSFERS + 1)]
         first, *rest = (self._signed(each, self.token.functions.transfer(receiver, PRICE)) for each in people)

@@ -1,7 +1,7 @@
-"""How cost grows: the same figures at ever longer logs, and at ever more accounts.
+"""Growth of cost: the same figures at ever longer logs, and at ever more accounts.
 
 A log is built once and grown from point to point with `execute_many`; each point is measured and saved before the next
-is built, so a run that was stopped goes on where it was.
+is built, so a run that was stopped continues from its last point.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ EVENTS, ACCOUNTS = "events", "accounts"
 
 @dataclass(frozen=True)
 class Scale:
-    """Where the two series begin and end, what stays the same in the other one, and how much is measured at a point."""
+    """The first and last size of the two series, the fixed sizes of each, and how much is measured at a point."""
 
     events: int = 10**6
     accounts: int = 10**5
@@ -45,7 +45,7 @@ class Scale:
     singles: int = 100
 
     def points(self) -> Iterator[tuple[str, int]]:
-        """The axis and the size of each point."""
+        """Yield the axis and the size of each point."""
         for axis, size, last in (
             (EVENTS, self.first_events, self.events),
             (ACCOUNTS, self.first_accounts, self.accounts),
@@ -66,13 +66,13 @@ FIGURES: dict[str, str] = {
     "snapshot": "taking a snapshot",
     "settle": "opening a settlement",
 }
-"""What is measured at each point, in seconds."""
+"""The figures measured at each point, in seconds."""
 
 Point = dict[str, Any]
 
 
 def run(saved: Path, scale: Scale, folder: Path | None = None) -> list[Point]:
-    """Measure the points that are not saved yet, and save each; returns all that are saved."""
+    """Measure the points that are not saved yet, and save each; return all saved points."""
     points: list[Point] = json.loads(saved.read_text()) if saved.exists() else []
     with _kept_or_temporary(folder) as place:
         for axis, size in scale.points():
@@ -117,7 +117,7 @@ def _point(folder: Path, scale: Scale, axis: str, size: int) -> Point:
 
 
 def build(ledger: Ledger, scale: Scale, accounts: int, events: int) -> None:
-    """Bring a ledger that has this shop, or is empty, to at least so many events. It goes on where it was stopped."""
+    """Bring a ledger that has this shop, or is empty, to at least so many events. It continues where it was stopped."""
     if not ledger.head.seq:
         create_plan(ledger)
     sell(ledger, range(min(accounts, (ledger.head.seq - 1) // 2), accounts), escrow=True)
@@ -131,18 +131,18 @@ def _writing(ledger: Ledger, scale: Scale, accounts: int) -> dict[str, float]:
     singles = [load.direct(number) for number in range(scale.singles)]
     batch = [load.direct(number) for number in range(scale.batch)]
     opening = OpenSettlement(chain=CHAIN, contract=CONTRACT, asset=ASSET)
-    _call_off(ledger)  # what a run that was stopped here has left open
+    _cancel(ledger)  # a batch that a run that was stopped here has left open
     found = {
         "single": median(_timed(partial(ledger.execute, each)) for each in singles),
         "batch": median(_timed(lambda: ledger.execute_many(batch)) for _ in range(5)) / scale.batch,
         "settle": _timed(lambda: ledger.execute(opening).unwrap()),
     }
-    _call_off(ledger)
+    _cancel(ledger)
     return found | {"snapshot": _timed(ledger.snapshot)}
 
 
-def _call_off(ledger: Ledger) -> None:
-    """Let the open batch fail, so that the next point opens it again."""
+def _cancel(ledger: Ledger) -> None:
+    """Fail the open batch, so that the next point opens it again."""
     for opened in ledger.batches(ContractRef(CHAIN, CONTRACT)):
         number = opened.batch.number
         ledger.execute(FailSettlement(chain=CHAIN, contract=CONTRACT, number=number, reason="it was measured")).unwrap()
@@ -188,12 +188,12 @@ def _timed(work: Callable[[], object]) -> float:
 
 
 def _line(point: Point) -> str:
-    told = ", ".join(f"{title} {tables.duration(point[name])}" for name, title in FIGURES.items())
-    return f"{point['events']:,} events, {point['accounts']:,} accounts: {told}"
+    durations = ", ".join(f"{title} {tables.duration(point[name])}" for name, title in FIGURES.items())
+    return f"{point['events']:,} events, {point['accounts']:,} accounts: {durations}"
 
 
 def markdown(points: list[Point], axis: str) -> str:
-    """The points of an axis as a table, a column each."""
+    """Return the points of an axis as a Markdown table, a column each."""
     row = sorted((point for point in points if point["axis"] == axis), key=lambda point: point["size"])
     heads = [f"{point['events']:,} events, {point['accounts']:,} accounts" for point in row]
     lines = [f"| | {' | '.join(heads)} |", f"|{'---|' * (len(row) + 1)}"]

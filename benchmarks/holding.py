@@ -1,4 +1,4 @@
-"""A process of its own: write many accounts and closed requests, go on holding the books, and say what that takes.
+"""A process that writes many accounts and closed requests, keeps the books in memory, and reports the memory used.
 
 `python -m benchmarks.holding FILE ACCOUNTS REQUESTS` prints the resident bytes before and after as JSON.
 """
@@ -17,13 +17,13 @@ from .workload import LARGEST, Load, open_shop, runs, standing_clock, write_held
 
 
 def resident() -> int:
-    """The bytes of this process that are in memory."""
+    """Return the resident bytes of this process."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def main(path: str, accounts: int, requests: int) -> None:
-    """Write, hold, and tell."""
+    """Write the log, keep its books, and print the sizes as JSON."""
     with Ledger.open(path, clock=standing_clock) as ledger:
         before = resident()
         open_shop(ledger, accounts)
@@ -33,14 +33,14 @@ def main(path: str, accounts: int, requests: int) -> None:
         gc.collect()
         after = resident()
         balances = ledger.balances()
-        told = {
+        sizes = {
             "before": before,
             "after": after,
             "accounts": len(balances),
             "closed": (ledger.head.seq - 1 - 2 * accounts) // 2,
             "held": sum(balance.held for balance in balances),
         }
-    print(json.dumps(told))
+    print(json.dumps(sizes))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Where figures were taken: they mean nothing without it."""
+"""The machine on which figures were measured."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PACKAGES = ("msgspec", "eventsourcing", "psycopg")
 
 
 def machine(folder: Path) -> dict[str, Any]:
-    """The processor's cores, the versions of what was measured, and what a sync costs in that folder."""
+    """Return the number of cores, the versions of the measured software, and the duration of a sync in that folder."""
     return {
         "cores": os.cpu_count(),
         "load": round(os.getloadavg()[0], 1),
@@ -31,7 +31,7 @@ def machine(folder: Path) -> dict[str, Any]:
 
 
 def sync_seconds(folder: Path, times: int = 100) -> float:
-    """The median of a small append and its fdatasync. Some 10 µs or less is a disk that does not sync."""
+    """Return the median seconds of a small append and its fdatasync. A disk that does not sync takes 10 µs or less."""
     path, found = folder / "sync-probe", []
     with closing(Frames(path)) as frames:
         for _ in range(times):
@@ -49,10 +49,10 @@ def _version(name: str) -> str | None:
         return None
 
 
-def sentence(told: dict[str, Any]) -> str:
-    """The machine in one sentence."""
-    packages = ", ".join(f"{name} {found}" for name, found in told["packages"].items())
+def sentence(machine: dict[str, Any]) -> str:
+    """Return the machine in one sentence."""
+    packages = ", ".join(f"{name} {version}" for name, version in machine["packages"].items())
     return (
-        f"{told['cores']} cores (load {told['load']} when it began), {told['system']}, {told['python']}, SQLite "
-        f"{told['sqlite']}, {packages}; a small fdatasync took {told['sync_microseconds']} µs."
+        f"{machine['cores']} cores (load {machine['load']} when it began), {machine['system']}, {machine['python']}, "
+        f"SQLite {machine['sqlite']}, {packages}; a small fdatasync took {machine['sync_microseconds']} µs."
     )

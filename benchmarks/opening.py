@@ -22,7 +22,7 @@ SUBJECT = "tollbook"
 
 
 def comparisons(workshop: Workshop) -> list[Comparison]:
-    """With and without a snapshot."""
+    """Return the figures of opening: with and without a snapshot."""
     size = workshop.size
     limit = Limit(0.5, "under half a second")
     long = f"opening a log of {size.long.events_in_all:,} events and {size.long.accounts:,} accounts with a snapshot"

@@ -1,4 +1,4 @@
-"""The documentation's tables are written by the command that measures, between two marks."""
+"""Tables in the documentation, written between two marks by the command that measures."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ FIGURES, AIMS, MACHINE, GROWTH = "figures", "aims", "machine", "growth"
 
 
 def fill(page: Path, name: str, content: str) -> bool:
-    """Put `content` between `<!-- name -->` and `<!-- end of name -->`; False where the page has no such marks."""
+    """Write `content` between `<!-- name -->` and `<!-- end of name -->`; False where the page has no such marks."""
     begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
     pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
     old = page.read_text()

@@ -49,6 +49,6 @@ def draw(path: Path, axis: str, points: Sequence[Mapping[str, Any]], figures: Ma
 
 
 def _decade(seconds: float) -> str:
-    """`10 µs`: a power of ten, without the digits that it has not."""
+    """Format a power of ten: `10 µs`."""
     number, unit = duration(seconds).split()
     return f"{float(number.replace(',', '')):g} {unit}"

@@ -20,7 +20,7 @@ Usage = Mapping[str, int]
 
 
 class Rule(NamedTuple):
-    """A policy's parameters, and its total as one would write it by hand."""
+    """A policy's parameters, and its total as plain Python."""
 
     parameters: dict[str, Any]
     formula: Callable[[Usage], int]
@@ -61,7 +61,7 @@ RULES: dict[str, Rule] = {
 
 
 def comparisons(workshop: Workshop) -> list[Comparison]:
-    """A figure for each built-in policy."""
+    """Return a figure for each built-in policy."""
     return [_comparison(name, rule, _usages(workshop.size.prices)) for name, rule in RULES.items()]
 
 
@@ -77,7 +77,7 @@ def _comparison(name: str, rule: Rule, usages: list[dict[str, int]]) -> Comparis
         return [rule.formula(usage) for usage in usages]
 
     def pricing(made: Any) -> Callable[[Usage], int]:
-        """What a ledger asks a policy for: the credits alone where it offers them, else all that comes with them."""
+        """Return the call that a ledger makes: for the credits where the policy offers that, else for the price."""
         credits = getattr(made, "credits_of", None)
         return (lambda usage: credits(usage, LABELS)) if credits is not None else lined(made)
 

@@ -22,9 +22,9 @@ from .workshop import Workshop
 
 SUBJECT, ALONE, WALK, BEFORE = "tollbook", "no reader", "a walk of the whole log", "an earlier build"
 CHECKOUT = "TOLLBOOK_EARLIER"
-"""Names a checkout of an earlier build, to read the same log by that."""
+"""Environment variable: the path of a checkout of an earlier build, which reads the same log."""
 READ = subscriber(1)
-"""Whose statement is read: no charge of theirs is corrected."""
+"""The subscriber whose statement is read; none of its charges is corrected."""
 
 _EARLIER = """
 import sys, time
@@ -37,7 +37,7 @@ with Ledger.open(sys.argv[1], read_only=True, clock=lambda: int(sys.argv[4])) as
 
 
 def comparisons(workshop: Workshop) -> list[Comparison]:
-    """A charge beside readings, and a statement: the first of a process, and those after it."""
+    """Return the figures of reading: a charge beside readings, and a statement, first and later ones."""
     lines, events = _lines(workshop), workshop.size.reading.events_in_all
     words = f"a statement of {lines} lines in a log of {events:,} events"
     load = Load(workshop.size.reading.accounts, 1, workshop.size.singles)
@@ -116,7 +116,7 @@ def _expected(workshop: Workshop) -> tuple[int, int]:
 def _earlier(workshop: Workshop) -> Contender:
     @contextmanager
     def prepare(folder: Path) -> Iterator[Trial]:
-        path = folder / "log.db"  # what an earlier build leaves beside a log is not ours to keep
+        path = folder / "log.db"  # files that an earlier build leaves beside a log
         shutil.copyfile(workshop.log(workshop.size.reading).path, path)
         said: list[list[str]] = []
 
@@ -146,7 +146,7 @@ def _idle(ledger: Ledger) -> Iterator[list[bool]]:
 
 @contextmanager
 def _reading(ledger: Ledger) -> Iterator[list[bool]]:
-    """A thread that reads statements until the end of the block; whether each closed with what its lines sum to."""
+    """Read statements in a thread until the end of the context; yield for each whether its lines sum to its closing."""
     ended, right = threading.Event(), []
     _indexed(ledger)
 

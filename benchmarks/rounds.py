@@ -1,7 +1,7 @@
 """Contenders that do the same work, timed in rounds: subject, floor, peer; subject, floor, peer; …
 
-A machine's speed changes from minute to minute, so a figure is a ratio of two times of the same round, and what is
-told is the median of those ratios with the lowest and the highest. Every contender gets a fresh folder on the same
+A machine's speed changes from minute to minute, so a figure is a ratio of two times of the same round: the
+median of those ratios is reported, with the lowest and the highest. Every contender gets a fresh folder on the same
 disk, and its answer is checked each time: a faster wrong answer is no figure.
 """
 
@@ -19,26 +19,26 @@ from typing import NamedTuple
 
 
 class Trial(NamedTuple):
-    """One contender, ready to go. `work` is what is timed (or says itself how many seconds it took, where its clock is
-    elsewhere); `answer` is asked afterwards."""
+    """One contender that is prepared. `work` is timed, unless it returns the seconds that it measured itself; `answer`
+    is called afterwards."""
 
     work: Callable[[], float | None]
     answer: Callable[[], object]
 
 
 class WrongAnswer(AssertionError):
-    """A contender did the work and came to something else than the work comes to."""
+    """A contender did the work, and its answer is wrong."""
 
 
 def never_missing() -> str | None:
-    """Nothing is missing: the contender runs anywhere."""
+    """Return None: the contender runs anywhere."""
     return None
 
 
 @dataclass(frozen=True)
 class Contender:
-    """Something that does the work. `prepare` makes a trial in an empty folder; `missing` says in a sentence what this
-    machine lacks for it, if anything."""
+    """An implementation of the work. `prepare` makes a trial in an empty folder; `missing` returns a sentence that
+    names what this machine lacks for it, or None."""
 
     name: str
     prepare: Callable[[Path], AbstractContextManager[Trial]]
@@ -48,27 +48,27 @@ class Contender:
 
 @dataclass
 class Times:
-    """The seconds of each contender by name, one a round, and why those that did not run did not."""
+    """The seconds of each contender by name, one a round, and the reasons why contenders were skipped."""
 
     seconds: dict[str, list[float]] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
 
     def median(self, name: str) -> float:
-        """The median seconds of a contender."""
+        """Return the median seconds of a contender."""
         return median(self.seconds[name])
 
     def ratios(self, name: str, other: str) -> list[float]:
-        """Round by round, how many times as fast as `other` the contender `name` was, lowest first."""
+        """Return, for each round, how many times as fast as `other` the contender `name` was; lowest first."""
         return sorted(theirs / ours for ours, theirs in zip(self.seconds[name], self.seconds[other], strict=True))
 
 
 def run_once(contender: Contender, folder: Path) -> float:
-    """The seconds that a contender takes, in that empty folder. Raises WrongAnswer."""
+    """Run a contender in that empty folder; return its seconds. Raises WrongAnswer."""
     with contender.prepare(folder) as trial:
         gc.collect()
         begun = time.perf_counter()
-        told = trial.work()
-        seconds = time.perf_counter() - begun if told is None else told
+        own_seconds = trial.work()
+        seconds = time.perf_counter() - begun if own_seconds is None else own_seconds
         if (answer := trial.answer()) != (expected := contender.expected()):
             raise WrongAnswer(f"{contender.name} came to {answer}, and the work comes to {expected}")
     return seconds

@@ -1,4 +1,4 @@
-"""Settlement: opening a batch of many accounts, and the whole way of a batch over the mock chain."""
+"""Settlement: opening a batch of many accounts, and settling one on the mock chain, from opening to confirmation."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SUBJECT = "tollbook"
 
 
 def comparisons(workshop: Workshop) -> list[Comparison]:
-    """A batch opened, and a batch settled; each figure is for one account of the batch."""
+    """Return the figures of opening and of settling a batch; each is for one account of the batch."""
     many = Load(workshop.size.settling, workshop.size.settling)
     some = Load(max(1, workshop.size.settling // 8), max(1, workshop.size.settling // 8))
     opened = f"opening a batch of {many.accounts:,} accounts, an account"
@@ -47,7 +47,7 @@ def comparisons(workshop: Workshop) -> list[Comparison]:
 
 
 def earned(load: Load) -> int:
-    """What the owner has earned: of each lot its cost, by the part of its credits that is used, rounded down."""
+    """Return the money that the owner has earned: of each lot its cost times the used part of its credits, floored."""
     return sum(COST * spent // CREDITS for spent in load.spent().values())
 
 
@@ -121,7 +121,7 @@ def _commits(load: Load) -> Contender:
 
 @contextmanager
 def _sold_on_chain(folder: Path, load: Load) -> Iterator[tuple[Ledger, MockChain]]:
-    """A ledger that has heard of the purchases on a mock chain, and has charged the load."""
+    """Yield a ledger that has imported the purchases of a mock chain and charged the load."""
     with (
         Ledger.open(folder / "shop.db", clock=standing_clock, id="benchmark") as ledger,
         closing(MockChain(folder / "mock", name=CHAIN, contract=CONTRACT)) as chain,

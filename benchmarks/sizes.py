@@ -1,4 +1,4 @@
-"""What is counted, not timed: bytes of a charge on disk, and the memory of books that hold many accounts."""
+"""Sizes: bytes of a charge on disk, and the memory of books that hold many accounts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MEGABYTE = 1_000_000
 
 
 def quantities(workshop: Workshop) -> list[Quantity]:
-    """Bytes on disk and in memory."""
+    """Return the sizes on disk and in memory."""
     size = workshop.size
     largest = size.batches[-1]
     limit = Limit(150, "150 bytes or less")
@@ -42,7 +42,7 @@ def quantities(workshop: Workshop) -> list[Quantity]:
 
 
 def _on_disk(workshop: Workshop, load: Load) -> Callable[[Path], float]:
-    """How much the closed file grows by a charge."""
+    """Return a function that measures the bytes by which a charge makes the closed file grow."""
 
     def measure(folder: Path) -> float:
         path = folder / "shop.db"
@@ -56,14 +56,14 @@ def _on_disk(workshop: Workshop, load: Load) -> Callable[[Path], float]:
 
 
 def _held(accounts: int, requests: int) -> Callable[[Path], float]:
-    """What a process grows by that writes them and goes on holding the books, told by a process of its own."""
+    """Return a function that measures, in a separate process, the memory of books of this size."""
 
     def measure(folder: Path) -> float:
         command = [sys.executable, "-m", "benchmarks.holding", str(folder / "held.db"), str(accounts), str(requests)]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-        told = json.loads(done.stdout)
-        assert (told["accounts"], told["closed"], told["held"]) == (accounts, requests, 0), told
-        return float(told["after"] - told["before"]) / MEGABYTE
+        sizes = json.loads(done.stdout)
+        assert (sizes["accounts"], sizes["closed"], sizes["held"]) == (accounts, requests, 0), sizes
+        return float(sizes["after"] - sizes["before"]) / MEGABYTE
 
     return measure
 

@@ -1,4 +1,4 @@
-"""All figures, in the order in which they are told."""
+"""All figures, in the order of the report."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from .workshop import Workshop
 
 
 def comparisons(workshop: Workshop) -> list[Comparison]:
-    """What is timed."""
+    """Return the figures that are timed."""
     rooms = (writing, reading, folding, opening, rating, auditing, settling)
     return [each for room in rooms for each in room.comparisons(workshop)]
 
 
 def quantities(workshop: Workshop) -> list[Quantity]:
-    """What is counted."""
+    """Return the figures that are counted."""
     return sizes.quantities(workshop)
 
 
 def figures(workshop: Workshop) -> list[Comparison | Quantity]:
-    """What is timed, and what is counted."""
+    """Return all figures: timed, then counted."""
     return [*comparisons(workshop), *quantities(workshop)]

@@ -1,4 +1,4 @@
-"""Figures as people read them: lines on a terminal, a Markdown table, JSON."""
+"""Figures as text: lines on a terminal, a Markdown table, JSON."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ _HEADINGS = ("what", "Tollbook", "beside", "its figure", "Tollbook is … times 
 
 
 def duration(seconds: float) -> str:
-    """`12.3 µs`: three digits, in the unit that fits."""
+    """Format seconds as `12.3 µs`: three digits, in the unit that fits."""
     scale, unit = next((each for each in _SECONDS if seconds >= each[0]), _SECONDS[-1])
     return f"{_three(seconds / scale)} {unit}"
 
 
 def rate(seconds: float) -> str:
-    """`81.3 k/s`: how many there are in a second."""
+    """Format the seconds of one operation as a rate: `81.3 k/s`."""
     each = 1 / seconds
     for scale, unit in ((1e6, " M/s"), (1e3, " k/s")):
         if each >= scale:
@@ -26,14 +26,14 @@ def rate(seconds: float) -> str:
 
 
 def value(row: Row) -> str:
-    """A figure with its unit."""
+    """Return a figure with its unit."""
     if row.counted:
         return f"{_three(row.value)} {row.unit}{'s' if row.unit == 'byte' else ''}"
     return duration(row.value) if row.unit == "opening" else f"{duration(row.value)}, {rate(row.value)}"
 
 
 def cells(row: Row) -> tuple[str, ...]:
-    """The cells of a row, in the order of the headings."""
+    """Return the cells of a row, in the order of the headings."""
     if missing := _missing(row):
         return (row.title, value(row) if row.value else "", row.other, "", missing, "", "")
     theirs = ratio = ""
@@ -45,7 +45,7 @@ def cells(row: Row) -> tuple[str, ...]:
 
 
 def text(row: Row) -> str:
-    """A row as a line on a terminal."""
+    """Return a row as a line of text."""
     title, ours, other, theirs, ratio, aim, reached = cells(row)
     beside = f"  beside {other}: {theirs}" if theirs else f"  beside {other}" if other else ""
     compared = f"  {ratio}" if _missing(row) else f"  × {ratio}" if ratio else ""
@@ -54,7 +54,7 @@ def text(row: Row) -> str:
 
 
 def markdown(rows: Sequence[Row]) -> str:
-    """All rows as a table; what is the same as in the row above is left out."""
+    """Return all rows as a Markdown table; cells equal to those of the row above are left out."""
     lines = [f"| {' | '.join(_HEADINGS)} |", f"|{'---|' * len(_HEADINGS)}"]
     before = ""
     for row in rows:
@@ -66,12 +66,12 @@ def markdown(rows: Sequence[Row]) -> str:
 
 
 def aimed(rows: Sequence[Row]) -> list[Row]:
-    """The rows that say whether an aim was reached."""
+    """Return the rows that have an aim."""
     return [row for row in rows if row.reached is not None]
 
 
 def _missing(row: Row) -> str:
-    """Why there is no figure, if there is none."""
+    """Return why there is no figure; empty if there is one."""
     return f"FAILED: {row.failed}" if row.failed else f"skipped: {row.skipped}" if row.skipped else ""
 
 

@@ -1,4 +1,4 @@
-"""Floors do what they are said to do: the same bytes, durable, and no balance overspent."""
+"""Floors write the same bytes, durably, and overspend no balance."""
 
 import asyncio
 from contextlib import closing
@@ -46,7 +46,7 @@ def test_every_event_has_a_plain_struct_that_writes_the_same_bytes(workshop):
 
 def test_a_plain_struct_has_no_invariants():
     line = b'[{"type":"charged","account":1,"credits":5,"draws":[[2,4]],"tariff":1,"period":"2023-11"}]'
-    with pytest.raises(msgspec.ValidationError, match="draws come to 4, not to 5"):
+    with pytest.raises(msgspec.ValidationError, match="the draws sum to 4, not to 5"):
         bodies.decode(bodies.TEXT, line)
     assert floors.plain_decoder().decode(line)[0].credits == 5
 

@@ -1,4 +1,4 @@
-"""Gas is the same everywhere, so it is held to what was aimed at; and the table says what was measured."""
+"""Gas is the same everywhere, so it is compared with its aims and with the table in the documentation."""
 
 import pytest
 
@@ -25,5 +25,5 @@ def test_a_batch_costs_the_same_however_many_accounts_it_is_of(figures):
 
 def test_the_pages_table_is_what_is_measured_here(figures):
     """Hashes differ from run to run only by their zeros: none, since all is derived."""
-    told = pages.PAGE.read_text().split("<!-- gas -->\n")[1].split("\n<!-- end of gas -->")[0]
-    assert told == gas.markdown(figures)
+    table = pages.PAGE.read_text().split("<!-- gas -->\n")[1].split("\n<!-- end of gas -->")[0]
+    assert table == gas.markdown(figures)

@@ -1,4 +1,4 @@
-"""Rounds and ratios, with contenders that say themselves how long they took."""
+"""Rounds and ratios, with contenders that return their own seconds."""
 
 from contextlib import contextmanager
 
@@ -9,7 +9,7 @@ from .rounds import Contender, Trial, WrongAnswer, in_rounds, run_once
 
 
 def taking(name, *seconds, answer=1, order=None, missing=None):
-    """A contender that says it took those seconds, round by round."""
+    """Return a contender that reports those seconds, round by round."""
     left = list(seconds)
 
     @contextmanager
@@ -56,7 +56,7 @@ def test_a_faster_wrong_answer_is_no_figure(tmp_path):
         compared(taking("subject", 0.1, answer=2), taking("floor", 1.0)).measure(tmp_path, 1)
 
 
-def test_work_that_does_not_tell_its_time_is_timed(tmp_path):
+def test_work_that_returns_no_seconds_is_timed(tmp_path):
     assert run_once(taking("subject", None), tmp_path) > 0
 
 
@@ -82,7 +82,7 @@ def test_a_row_beside_another_does_not_repeat_an_aim_that_is_not_about_it(tmp_pa
     ]
 
 
-def test_what_is_missing_is_told_in_its_row(tmp_path):
+def test_a_row_names_what_is_missing(tmp_path):
     peer = taking("peer", missing="it is not installed")
     floor, peer_row = compared(taking("subject", 1.0), taking("floor", 2.0), peer).measure(tmp_path, 1)
     assert (floor.ratio, floor.skipped) == (2.0, "")

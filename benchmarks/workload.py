@@ -1,7 +1,7 @@
-"""The canonical workload: subscribers of one plan that is priced by tokens, and what their charges come to.
+"""The canonical workload: subscribers of one plan that is priced by tokens, and the expected results.
 
-Nothing here is random and the clock stands still, so the same load writes the same bytes each time. What a load comes
-to is computed by plain arithmetic as well, apart from the ledger: that is what answers are held to.
+Nothing here is random and the clock stands still, so the same load writes the same bytes each time. The expected result
+of a load is computed by plain arithmetic, apart from the ledger, and answers are compared with it.
 """
 
 from __future__ import annotations
@@ -42,22 +42,22 @@ LARGEST = 8_192
 
 
 def standing_clock() -> int:
-    """A clock that stands still."""
+    """Return the same time on every call (UTC microseconds)."""
     return AT
 
 
 def usage(number: int) -> dict[str, int]:
-    """What charge `number` used."""
+    """Return the usage of charge `number`."""
     return {"input_tokens": 374 + number % 127, "output_tokens": 44 + number % 31}
 
 
 def price(used: Mapping[str, int]) -> int:
-    """What the plan asks for that: a hundredth of a credit an input token, three an output token, rounded up."""
+    """Return the plan's price of a usage: a hundredth of a credit an input token, three an output token, rounded up."""
     return -(-(used["input_tokens"] + 3 * used["output_tokens"]) // 100)
 
 
 def subscriber(number: int) -> str:
-    """The name of a subscriber."""
+    """Return the name of a subscriber."""
     return f"subscriber-{number}"
 
 
@@ -75,27 +75,27 @@ class Load:
 
     @property
     def charges(self) -> int:
-        """How many charges there are in all."""
+        """The number of charges in all."""
         return self.batch * self.batches
 
     def payer(self, number: int) -> str:
-        """Who pays for charge `number`."""
+        """Return the subscriber who pays for charge `number`."""
         return subscriber(0 if self.hot else number % self.accounts)
 
     def direct(self, number: int) -> Charge:
-        """Charge `number`, metered elsewhere."""
+        """Return charge `number` as a direct charge."""
         return Charge(subscriber=self.payer(number), plan=PLAN, usage=usage(number), key=self._key("charge", number))
 
     def hold(self, number: int) -> Request:
-        """The request of charge `number`."""
+        """Return the request of charge `number`."""
         return Request(subscriber=self.payer(number), plan=PLAN, estimate=ESTIMATE, key=self._key("request", number))
 
     def final(self, number: int, request: int) -> Charge:
-        """Charge `number`, of its request."""
+        """Return charge `number` as the final charge of its request."""
         return Charge(request=request, usage=usage(number), key=self._key("charge", number))
 
     def spent(self) -> dict[str, int]:
-        """What each subscriber has spent in the end, by plain arithmetic."""
+        """Return what each subscriber has spent in the end, by plain arithmetic."""
         spent: Counter[str] = Counter()
         for number in range(self.charges):
             spent[self.payer(number)] += price(usage(number))
@@ -106,17 +106,17 @@ class Load:
 
 
 def numbered(load: Load) -> Iterator[range]:
-    """The numbers of the load's charges, commit by commit."""
+    """Yield the numbers of the load's charges, commit by commit."""
     return runs(load.charges, load.batch)
 
 
 def runs(total: int, size: int) -> Iterator[range]:
-    """The numbers below `total` in runs of `size`; the last may be shorter."""
+    """Yield the numbers below `total` in runs of `size`; the last may be shorter."""
     return (range(start, min(start + size, total)) for start in range(0, total, size))
 
 
 def writer(ledger: Ledger, load: Load) -> Callable[[], None]:
-    """What writes the load. The callers' commands are made beforehand, but for those that need an earlier answer."""
+    """Return a function that writes the load. Commands that need no earlier answer are made beforehand."""
     if load.held:
         held = [(numbers, [load.hold(number) for number in numbers]) for numbers in numbered(load)]
         return lambda: write_held(ledger, load, held)
@@ -130,19 +130,19 @@ def _write_direct(ledger: Ledger, commits: Iterable[Sequence[Command]]) -> None:
 
 
 def write_held(ledger: Ledger, load: Load, held: Iterable[tuple[range, Sequence[Request]]]) -> None:
-    """Commit by commit: the requests, then the charges of those requests."""
+    """Write, commit by commit, the requests, then the charges of those requests."""
     for numbers, requests in held:
         answers = submit(ledger, requests)
         submit(ledger, [load.final(number, seq_of(answer)) for number, answer in zip(numbers, answers, strict=True)])
 
 
 def submit(ledger: Ledger, commands: Sequence[Command]) -> Sequence[Outcome]:
-    """What a caller does with one command, and with several."""
+    """Execute one command, or several in one commit, as a caller does."""
     return ledger.execute_many(commands) if len(commands) > 1 else [ledger.execute(commands[0])]
 
 
 def seq_of(outcome: Outcome) -> int:
-    """The sequence of an accepted command's event."""
+    """Return the sequence of an accepted command's event."""
     answer = outcome.unwrap()
     assert isinstance(answer, Answer)
     return answer.seq
@@ -196,12 +196,12 @@ class History:
 
     @property
     def events(self) -> int:
-        """How many events the rounds have, beside those of the shop."""
+        """The number of events in the rounds, without those of the shop."""
         return self.rounds * self.events_a_round
 
     @property
     def events_a_round(self) -> int:
-        """How many events one round has."""
+        """The number of events in one round."""
         return 3 * self.batch + (self._corrections if self.corrected else 0)
 
     @property
@@ -225,7 +225,7 @@ class History:
                 ledger.execute_many([Adjust(charge=seq, credits=-1, reason="refund") for seq in seqs])
 
     def spent(self) -> dict[str, int]:
-        """What each subscriber has spent in the end, by plain arithmetic."""
+        """Return what each subscriber has spent in the end, by plain arithmetic."""
         spent: Counter[str] = Counter()
         for number in range(self.rounds * self.batch):
             name = subscriber(number % self.accounts)
@@ -239,13 +239,13 @@ class History:
 
 
 def digest(spent: Mapping[str, int]) -> str:
-    """What a load came to, as one word: every subscriber and what was spent, who spent nothing left out."""
+    """Return the digest of what each subscriber has spent; those who spent nothing are left out."""
     rows = sorted((name, credits) for name, credits in spent.items() if credits)
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]
 
 
 def came_to(ledger: Ledger) -> str:
-    """What the ledger's own books say, as one word. Every balance must add up."""
+    """Return the digest of what was spent by the ledger's own books. Every balance must add up."""
     balances = ledger.balances()
     for balance in balances:
         assert balance.available == CREDITS - balance.spent, balance
@@ -254,8 +254,7 @@ def came_to(ledger: Ledger) -> str:
 
 
 def chain_of(path: Path) -> str:
-    """The last hash of a log file, followed from its first commit by the contract's own words: `broken` where a commit
-    does not have the hash that they give it."""
+    """Return the last hash of a log file, recomputed from its first commit; `broken` where a commit has another."""
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as log:
         ((name, form),) = log.execute("SELECT id, format FROM ledger")
         hash_ = hashlib.sha256(name.encode() + struct.pack(">I", form)).digest()

@@ -1,4 +1,4 @@
-"""Where contenders get their materials: shops and logs, made once and copied, and the bytes that a load comes to."""
+"""Inputs of the contenders: shops and logs, made once and copied, and the commits of a load."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from .workload import LARGEST, History, Load, open_shop, standing_clock, writer
 
 @dataclass(frozen=True)
 class Size:
-    """How much of everything: small inside the test run, full by hand.
+    """The sizes of all inputs: small inside the test run, full by hand.
 
-    `few` and `many` are the charges that each of 10 callers, and each of a crowd, makes one after the other.
+    `few` and `many` are the charges that each of 10 callers, and each of many callers, makes one after the other.
     """
 
     accounts: int
@@ -82,7 +82,7 @@ class Log:
 
 
 class Workshop:
-    """Makes materials when they are first asked for, below `folder` (default: a temporary one), and cleans up."""
+    """Makes inputs when they are first needed, below `folder` (default: a temporary one), and cleans up."""
 
     def __init__(self, size: Size, folder: Path | None = None) -> None:
         self.size = size
@@ -93,22 +93,22 @@ class Workshop:
 
     @cached_property
     def folder(self) -> Path:
-        """Where everything is made, on the disk that is measured."""
+        """The folder of all inputs, on the disk that is measured."""
         made = tempfile.TemporaryDirectory(prefix="tollbook-", dir=self._below, ignore_cleanup_errors=True)
         return Path(self._stack.enter_context(made))
 
     def close(self) -> None:
-        """Remove all that was made, and stop what was started."""
+        """Remove all inputs, and stop the server if it was started."""
         self._stack.close()
 
     @cached_property
     def postgres(self) -> Server:
-        """A PostgreSQL server of our own, started when it is first asked for."""
+        """The PostgreSQL server of this run, started when it is first needed."""
         return self._stack.enter_context(Server.started(self._below))
 
     @contextmanager
     def shop(self, folder: Path, accounts: int, escrow: bool = False) -> Iterator[Ledger]:
-        """A shop in a fresh file of that folder, `shop.db`; a copy, so that none begins with more than another."""
+        """Yield a shop in a new file of that folder, `shop.db`: a copy, so that all contenders begin with the same."""
         template = self.folder / f"shop-{accounts}{'-escrow' if escrow else ''}.db"
         if not template.exists():
             with Ledger.open(template, clock=standing_clock, id="benchmark") as ledger:
@@ -119,7 +119,7 @@ class Workshop:
             yield ledger
 
     def log(self, history: History) -> Log:
-        """A closed log with that history and a snapshot at its end. Not to be written to: all share it."""
+        """Return a closed log with that history and a snapshot at its end. It is shared: do not write to it."""
         if history not in self._logs:
             path = self.folder / f"log-{len(self._logs)}.db"
             with Ledger.open(path, clock=standing_clock, id="benchmark") as ledger:
@@ -131,7 +131,7 @@ class Workshop:
         return self._logs[history]
 
     def commits(self, load: Load) -> list[Commit]:
-        """The commits that the load comes to in a shop: what floors write the bytes of."""
+        """Return the commits that the load writes in a shop; floors write their bytes."""
         if load not in self._commits:
             with Ledger.open(clock=standing_clock, id="benchmark") as ledger:
                 open_shop(ledger, load.accounts)

@@ -1,4 +1,4 @@
-"""Durable charges: alone, in batches, from crowds, on one hot account, each with a request first, with keys."""
+"""Durable charges: alone, in batches, by many concurrent callers, on one hot account, with requests, with keys."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from .workshop import Workshop
 
 SUBJECT = "tollbook"
 FEW, MANY = 10, 1_000
-"""Callers at once."""
+"""Numbers of concurrent callers."""
 
 
 def comparisons(workshop: Workshop) -> list[Comparison]:
-    """All figures of writing."""
+    """Return all figures of writing."""
     return [*_alone(workshop), *_batches(workshop), *_crowds(workshop), *_hot(workshop), *_pairs(workshop)]
 
 
@@ -82,7 +82,7 @@ def _crowds(workshop: Workshop) -> list[Comparison]:
 
 
 def _crowd(workshop: Workshop, kind: str, callers: int, load: Load, aims: Sequence[Aim] = ()) -> Comparison:
-    """Single charges by as many callers at once, each waiting for its answer before it charges again."""
+    """Single charges by that many concurrent callers, each waiting for its answer before it charges again."""
     what = "hold and charge" if load.held else "charges on one hot account" if load.hot else "single charges"
     words = f"{what}{' with keys' if load.keyed else ''}, {callers:,} {'tasks' if kind == 'asyncio' else kind} at once"
     kept = [word for word, holds in (("pairs", load.held), ("keyed", load.keyed), ("hot", load.hot)) if holds]

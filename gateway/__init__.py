@@ -1,1 +1,1 @@
-"""The doors: the command line."""
+"""The gateway: how users reach the ledger. Today the command line."""

@@ -1,4 +1,4 @@
-"""Errors of the gateway: a question that makes no sense, and a refusal in words of its own."""
+"""Errors of the gateway: wrong arguments, and a refusal with its own message."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class UsageError(LedgerError):
-    """An argument that is malformed, or that does not fit the log or the other arguments."""
+    """An argument that is malformed, or that contradicts the log or the other arguments."""
 
     code = "usage"
     hint = "see `tollbook --help`"

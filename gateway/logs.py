@@ -16,14 +16,12 @@ from typing import NamedTuple
 
 import msgspec
 
-from ledger.account_index import AccountIndex
 from ledger.errors import BadData, NotFound
 from ledger.folding import as_of
 from ledger.log import Entry
 from ledger.plugins import Store, stores
-from ledger.readers import LogView
 from ledger.readings import Reading
-from ledger.statements import Statement, StatementLine, Subject, statement
+from ledger.statements import Statement, StatementLine, Subject, entries_of, statement
 from replay.reports.exports import Verified
 from replay.workload.moments import calendar_time
 
@@ -98,8 +96,7 @@ def statement_of(
     subscriber = subscriber_in(now, subscriber)
     if (account := now.number(subscriber, plan)) is None:
         raise NotFound(f"{subscriber} has no account on {plan}", "`tollbook balance LOG` lists the accounts")
-    log = LogView(store, store.head(), lambda: None)
-    known = takewhile(lambda entry: entry.seq <= now.seq, AccountIndex().entries(log, account))
+    known = entries_of(store, account, now.seq)
     instants: dict[int, int] = {}
     pending = now.pending(subscriber, plan)
     whole = statement(Subject(account, subscriber, plan, now.seq, now.at), _noting(known, instants), pending)

@@ -1,7 +1,7 @@
-"""Which events of the log are of which account: a cache, derived from the log, that answers nothing by itself.
+"""The index of accounts: the sequences of each account's events. It is a cache, derived from the log.
 
-A statement reads an account's events only, so its cost grows with the account and not with the log. The index is made
-by readers, when one is first needed, and extended by the next for what was appended since: appends cost nothing.
+A statement reads an account's events only, so its cost grows with the account and not with the log. The first reader
+builds the index and later ones extend it by the commits appended since, so it costs appends nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .plugins import LogReader
 from .readers import LogView
 
 DECODE_WHOLE = 8
-"""A commit of more events is not decoded whole where fewer of them are needed."""
+"""A commit of at most this many events is always decoded as a whole."""
 
 
 _OFFSET = struct.Struct(">I")
@@ -31,14 +31,14 @@ _part = msgspec.msgpack.Decoder(dict[int, bytes])
 def encode_part(after: int, seqs: Mapping[int, Iterable[int]]) -> bytes:
     """Return the body of a part: a MessagePack map from accounts to the offsets of their events from `after`, each as 4
     bytes, big-endian. Accounts without an event are left out."""
-    packed = {number: b"".join(_OFFSET.pack(seq - after) for seq in each) for number, each in sorted(seqs.items())}
+    packed = {number: b"".join(_OFFSET.pack(seq - after) for seq in own) for number, own in sorted(seqs.items())}
     return msgspec.msgpack.encode({number: offsets for number, offsets in packed.items() if offsets})
 
 
 class AccountIndex:
     """The sequences of each account's events, up to `upto`. Its methods may be called from any thread.
 
-    `saved` is the end of the parts that the log keeps, of which the rest goes on.
+    `saved` is the last sequence of the parts that the store has saved.
     """
 
     def __init__(self) -> None:
@@ -63,7 +63,7 @@ class AccountIndex:
             begin = end
 
     def extend(self, log: LogView) -> None:
-        """Load what the log keeps of the index, and read what was appended since."""
+        """Load the saved parts of the index, and add the commits after them, up to the view's head. Raises Damaged."""
         if self.upto < log.head().seq:
             with self._lock:
                 if not self._loaded:
@@ -72,7 +72,7 @@ class AccountIndex:
                     self._add(commit, log)
 
     def part(self, log: LogView) -> IndexPart | None:
-        """Return the part after those that the log keeps, up to the view's head; None where there is nothing new."""
+        """Return the part after the saved ones, up to the view's head; None if there is nothing new."""
         self.extend(log)
         head = log.head()
         with self._lock:
@@ -82,7 +82,7 @@ class AccountIndex:
             return IndexPart(self.saved, head.seq, head.hash, encode_part(self.saved, seqs))
 
     def _load(self, log: LogView) -> None:
-        """Take the parts that follow one another from the beginning, if the last one's hash is the log's there."""
+        """Load the saved parts without a gap from the first one, if the last one's hash is the log's at its end."""
         parts: list[tuple[int, dict[int, bytes]]] = []
         last: IndexPart | None = None
         for part in log.load_index():
@@ -106,7 +106,7 @@ class AccountIndex:
         return seqs
 
     def _add(self, commit: Commit, log: LogReader) -> None:
-        """Note a commit's events; where this is cut short, it is repeated without harm."""
+        """Add a commit's events. It may be interrupted, and is then repeated: events that were added are skipped."""
         for seq, subject in enumerate(_subjects_of(commit), commit.first_seq):
             account = subject.account
             if subject.type == "requested":
@@ -124,7 +124,7 @@ class AccountIndex:
         self.upto = commit.last_seq
 
     def _account_of(self, request: int, log: LogReader) -> int:
-        """The account of a request, from its own event."""
+        """Return the account of a request, from the request's own event."""
         subjects = _subjects_of(commit := _commit_at(log, request))
         return subjects[request - commit.first_seq].account
 
@@ -144,7 +144,7 @@ def _commit_at(log: LogReader, seq: int) -> Commit:
 
 
 def _entries_in(commit: Commit, seqs: array[int]) -> Iterator[Entry]:
-    """The entries at those sequences of a commit, of which no more is decoded than that takes."""
+    """Yield the entries at those sequences of a commit. Only they are decoded, if they are few."""
     if commit.count <= DECODE_WHOLE or 2 * len(seqs) > commit.count:
         events = decode_commit(commit)
         for seq in seqs:

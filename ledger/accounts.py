@@ -1,6 +1,6 @@
 """The state of one account: lots, open requests, meters, corrections and debts.
 
-`reducers` alone changes these structs; what several accounts have in common is held once (`EMPTY`, `share_terms`).
+Only `reducers` changes these structs; objects that accounts have in common are shared (`EMPTY`, `share_terms`).
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ class Reversal(msgspec.Struct, array_like=True, frozen=True, gc=False):
 class Lot(msgspec.Struct, array_like=True, gc=False):
     """Credits or a window of time on an account, with its money.
 
-    `exited`: a chain has paid its subscriber, who left. The lot has ended; credits that return to it lapse, earned.
-    `extended`: a refund moved its expiry, so no window queues behind it.
+    `exited`: a chain has paid out its exited subscriber. The lot has ended; credits that return to it lapse and are
+    earned. `extended`: a refund moved its expiry, so no window queues behind it.
 
     Invariant, once started: credits == left + held + spent + lapsed + withdrawn, and none of them is negative.
     """
@@ -112,9 +112,9 @@ class Lot(msgspec.Struct, array_like=True, gc=False):
     def shares_earned(self, at: int) -> dict[str, int]:
         """Return the earnings of each receiver: ⌊earned · share / cost⌋, and all of them once the lot is used up.
 
-        Invariant: nobody's part falls while what the lot has earned does not. The floors come to less than that at
-        times; what they leave stays deferred until the lot is used up, when the parts of `split`, none of which is
-        less than its floor, come to all of it.
+        Invariant: no receiver's part falls unless the lot's earnings do. The floors may sum to less than the earnings;
+        the remainder stays deferred until the lot is used up. Then the parts of `split`, none of which is less than its
+        floor, sum to all of it.
         """
         earned = self.earned(at)
         if self.is_used_up(at) and self.shares:
@@ -124,8 +124,8 @@ class Lot(msgspec.Struct, array_like=True, gc=False):
 
 
 class OpenRequest(msgspec.Struct, array_like=True, gc=False):
-    """An admitted call. `draws` is what it still holds, in the order drawn; `usage` what was charged of it so far;
-    `period` that of its admission, in which it is metered."""
+    """An admitted request. `draws` is what it still holds, in the order drawn; `usage` its charged usage so far;
+    `period` the period of its admission, in which it is metered."""
 
     id: int
     at: int
@@ -141,13 +141,13 @@ class OpenRequest(msgspec.Struct, array_like=True, gc=False):
 
     @property
     def hold(self) -> int:
-        """The credits that it still holds."""
+        """Credits that the request still holds."""
         return sum(credits for _, credits in self.draws)
 
 
 class Meter(msgspec.Struct, array_like=True, gc=False):
-    """What one account was charged in one period: usage, the net credits that were paid, what of the price was not
-    (`shortfall`), and what was paid by lot (most recently drawn last)."""
+    """The charges of one account in one period: usage, the net credits paid, the unpaid rest of the price
+    (`shortfall`), and the credits drawn by lot (most recently drawn last)."""
 
     usage: Usage = msgspec.field(default_factory=dict)
     charged: bool = False
@@ -157,13 +157,13 @@ class Meter(msgspec.Struct, array_like=True, gc=False):
 
     @property
     def before(self) -> Usage | None:
-        """The usage so far, to keep: the meter itself counts on. None where nothing was charged yet."""
+        """A copy of the usage so far; None if nothing was charged yet."""
         return {**self.usage} if self.charged else None
 
 
 class Correction(msgspec.Struct, array_like=True, gc=False):
-    """What became of a closed charge since: net credits, usage, draws added (+) or given back (−), in order, and what
-    it owes unpaid more or (−) less."""
+    """The sum of a charge's corrections: net credits, usage, draws added (+) or returned (−) in order, and the change
+    of its shortfall."""
 
     credits: int = 0
     usage: Usage = {}
@@ -202,10 +202,10 @@ class Account(msgspec.Struct, array_like=True, gc=False):
     """One subscriber's position on one plan.
 
     `unpaid` is money that left its escrow-funded lots and that the chain still holds for the subscriber, by escrow.
-    `agenda` has the events to come, sorted: (instant, family, id) of lots that start, requests that expire and credits
-    that lapse. `window` is the plan's current window of credits, `window_from` the sequence of the first charge
+    `agenda` has the scheduled events, sorted: (instant, family, id) of lots that start, requests that expire and
+    credits that lapse. `window` is the plan's current window of credits, `window_from` the sequence of the first charge
     in it. `purchases` are (start, sequence) of the last two sales or trials that started. `unpriced` are the units that
-    no rate has read, in all. `leaving`: a chain has asked for the freeze.
+    no rate has read, in all. `leaving`: an exit request on a chain caused the freeze.
 
     Invariants: `held` is the sum of the open requests' holds; `left` the sum of the started lots' left; `debt` the sum
     of `debts`; after every commit debt or left is 0; `agenda` is sorted, and has exactly what `reducers` puts there.
@@ -263,16 +263,16 @@ class Account(msgspec.Struct, array_like=True, gc=False):
     def clone(self) -> Account:
         """Return a copy that can be changed without this account changing. Nested values are never changed in place."""
         twin = replace(self)
-        twin.lots = {name: replace(lot) for name, lot in self.lots.items()}
-        twin.requests = {name: replace(request) for name, request in self.requests.items()}
+        twin.lots = {lot_id: replace(lot) for lot_id, lot in self.lots.items()}
+        twin.requests = {request_id: replace(request) for request_id, request in self.requests.items()}
         twin.late = dict(self.late)
         twin.unpaid = dict(self.unpaid)
         twin.unpriced = dict(self.unpriced)
         twin.meters = {
-            name: Meter({**meter.usage}, meter.charged, meter.net, {**meter.drawn}, meter.shortfall)
-            for name, meter in self.meters.items()
+            period: Meter({**meter.usage}, meter.charged, meter.net, {**meter.drawn}, meter.shortfall)
+            for period, meter in self.meters.items()
         }
-        twin.corrections = {name: replace(correction) for name, correction in self.corrections.items()}
+        twin.corrections = {charge: replace(correction) for charge, correction in self.corrections.items()}
         twin.debts = [replace(debt) for debt in self.debts]
         twin.burn, twin.purchases, twin.agenda = list(self.burn), list(self.purchases), list(self.agenda)
         return twin

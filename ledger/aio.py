@@ -97,7 +97,7 @@ class AsyncLedger:
         read_only: bool = False,
         accept_clock: bool = False,
     ) -> AsyncLedger:
-        """Open a ledger, as `Ledger.open` does, without blocking the event loop."""
+        """Open a ledger without blocking the event loop. Arguments and errors are those of `Ledger.open`."""
         return cls(
             await asyncio.to_thread(
                 Ledger.open, where, store=store, clock=clock, id=id, read_only=read_only, accept_clock=accept_clock
@@ -105,7 +105,7 @@ class AsyncLedger:
         )
 
     async def execute(self, command: Command) -> Outcome:
-        """Execute one command, as `Ledger.execute` does."""
+        """Execute one command and return its answer or its refusal. Raises the errors of `Ledger.execute`."""
         ticket = self.ticket([command])
         self.enqueue(ticket)
         await ticket.answered
@@ -113,7 +113,7 @@ class AsyncLedger:
         return outcomes[0]
 
     async def execute_many(self, commands: Iterable[Command]) -> list[Outcome]:
-        """Execute several commands in one commit, as `Ledger.execute_many` does."""
+        """Execute several commands in one commit. Raises the errors of `Ledger.execute_many`."""
         listed = list(commands)
         if not listed:
             return []
@@ -124,41 +124,56 @@ class AsyncLedger:
         return outcomes
 
     async def accept_clock(self) -> None:
-        """Accept the system's clock as it is now, as `Ledger.accept_clock` does."""
+        """Accept the present time of the machine's clock after a leap, as `Ledger.accept_clock` does. Raises
+        nothing."""
         self.ledger.accept_clock()
 
     def ticket(self, commands: Sequence[Command]) -> AsyncTicket:
-        """Return a ticket for commands (at least one) of the running loop's current task, for `enqueue`."""
+        """Return a ticket for commands (at least one) of the running loop, for `enqueue`. Raises RuntimeError outside
+        one."""
         return AsyncTicket(commands, self._submit_lead)
 
     def enqueue(self, ticket: AsyncTicket) -> None:
-        """Put a ticket into the queue. Then await `ticket.answered` and read `outcomes_of(ticket)`."""
+        """Put a ticket into the queue. Then await `ticket.answered` and read `outcomes_of(ticket)`.
+
+        Raises Closed after a fork.
+        """
         if ticket.loop not in self._watched:
             self._watch(ticket.loop)
         if self.ledger.queue.enqueue(ticket):
             self._submit_lead(ticket, _no_gathering)
 
     def abandon(self, ticket: AsyncTicket) -> None:
-        """Give up a ticket: it is removed from the queue, or undone as soon as its outcome is known. Does not wait."""
+        """Abandon a ticket: it is removed from the queue, or undone as soon as its outcome is known. Does not wait.
+
+        Raises Closed after a fork.
+        """
         queue = self.ledger.queue
         queue.abandoned.append(ticket)
         if not queue.has_leader:
             self._submit(queue.lead)
 
     def request(self, subscriber: str, plan: str, **terms: Unpack[RequestTerms]) -> AsyncRequestContext:
-        """Return a context that holds credits for work: `async with ledger.request(…, estimate={…}) as request`."""
+        """Return a context that holds credits for work: `async with ledger.request(…, estimate={…}) as request`.
+
+        Entering raises PaymentRequired if the request is refused, and the errors of `execute`.
+        """
         return AsyncRequestContext(self, Request(subscriber=subscriber, plan=plan, **terms))
 
     async def balance(self, subscriber: str, plan: str) -> Balance | None:
-        """Return the balance of one account now; None if there is no such account."""
+        """Return the balance of one account now; None if there is no such account. Raises the errors of
+        `Ledger.balance`."""
         return await self.read(self.ledger.balance, subscriber, plan)
 
     async def read(self, reading: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
-        """Run any reading of `ledger` in a thread: `await ledger.read(ledger.ledger.statement, "alice", "pro")`."""
+        """Run any reading of `ledger` in a thread: `await ledger.read(ledger.ledger.statement, "alice", "pro")`.
+
+        Raises the errors of that reading.
+        """
         return await asyncio.to_thread(reading, *arguments, **options)
 
     async def close(self) -> None:
-        """Close the log, after the queued commands are executed."""
+        """Close the log, after the queued commands are executed. Raises the errors of `Ledger.close`."""
         await asyncio.to_thread(self._executor.shutdown)
         await asyncio.to_thread(self.ledger.close)
 

@@ -1,7 +1,7 @@
 """The books: the state of the whole ledger, folded from the log.
 
-Books are mutable inside a fold and never leave it: `reducers.reduce` alone changes them. They stay small: of closed
-requests and charges they hold only the net of each corrected charge, the digests of recent keys, and payment ids.
+Books are mutable, and only `reducers.reduce` changes them. They stay small: of closed requests and charges they hold
+only the net of each corrected charge, the digests of recent keys, and payment ids.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from .events import ContractRef, Event
 from .settlement.state import Settling
 
 KEY_WINDOW = 86_400 * SECOND
-"""How long (of commit time, in microseconds) a key is remembered."""
+"""The time for which a key is kept, in microseconds of commit time."""
 
 VERSION = "7"
-"""The version of the reducers: a snapshot of another one is ignored."""
+"""The version of the reducers: a snapshot of another version is ignored."""
 
 
 class Books(msgspec.Struct):
@@ -47,13 +47,13 @@ class Books(msgspec.Struct):
     settlings: dict[ContractRef, Settling] = msgspec.field(default_factory=dict)
     onchain: dict[str, str] = msgspec.field(default_factory=dict)
 
-    def remember(self, name: bytes, print_: bytes, seq: int) -> None:
+    def remember(self, digest: bytes, print_: bytes, seq: int) -> None:
         """Record a key for a window of commit time."""
-        self.keys[name] = (print_, seq, self.at)
+        self.keys[digest] = (print_, seq, self.at)
 
-    def recall(self, name: bytes, at: int) -> tuple[bytes, int] | None:
+    def recall(self, digest: bytes, at: int) -> tuple[bytes, int] | None:
         """Return the fingerprint and first sequence of a key; None if the window no longer has it."""
-        known = self.keys.get(name) or self.older_keys.get(name)
+        known = self.keys.get(digest) or self.older_keys.get(digest)
         return None if known is None or at - known[2] >= KEY_WINDOW else known[:2]
 
     def advance(self, at: int) -> None:
@@ -75,11 +75,11 @@ class Books(msgspec.Struct):
         return None if number is None else self.account(number)
 
     def account(self, number: int) -> Account:
-        """Return the account of that number."""
+        """Return the account of that number. Raises KeyError if there is none."""
         return self.accounts[number]
 
     def settling(self, contract_ref: ContractRef) -> Settling:
-        """Return what is settled in a contract; empty where no batch was ever opened there."""
+        """Return the settlement state of a contract; an empty one if no batch was ever opened there."""
         return self.settlings.get(contract_ref) or Settling(contract_ref=contract_ref)
 
     def dump(self) -> bytes:
@@ -88,14 +88,16 @@ class Books(msgspec.Struct):
 
     @classmethod
     def load(cls, body: bytes) -> Books:
-        """Return the books that `dump` wrote. Raise msgspec.MsgspecError for other bytes."""
+        """Return the books that `dump` wrote. Raises msgspec.MsgspecError for invalid bytes."""
         stored = _decoder.decode(body)
         books = cls(**{name: getattr(stored, name) for name in _PLAIN})
-        for name, print_, seq, at in stored.keys:
+        for digest, print_, seq, at in stored.keys:
             recent = at // KEY_WINDOW == books.at // KEY_WINDOW
             generation = books.keys if recent else books.older_keys
-            generation[bytes.fromhex(name)] = (bytes.fromhex(print_), seq, at)
-        books.payments = {bytes.fromhex(name): (bytes.fromhex(print_), seq) for name, print_, seq in stored.payments}
+            generation[bytes.fromhex(digest)] = (bytes.fromhex(print_), seq, at)
+        books.payments = {
+            bytes.fromhex(digest): (bytes.fromhex(print_), seq) for digest, print_, seq in stored.payments
+        }
         books.settlings = {settling.contract_ref: settling for settling in stored.settlings}
         for account in books.accounts.values():
             account.share(books.plans[account.plan])
@@ -130,7 +132,7 @@ _decoder = msgspec.json.Decoder(_Stored)
 
 def _as_stored(books: Books) -> _Stored:
     known = (*books.older_keys.items(), *books.keys.items())
-    keys = [(name.hex(), print_.hex(), seq, at) for name, (print_, seq, at) in known]
-    payments = [(name.hex(), print_.hex(), seq) for name, (print_, seq) in books.payments.items()]
+    keys = [(digest.hex(), print_.hex(), seq, at) for digest, (print_, seq, at) in known]
+    payments = [(digest.hex(), print_.hex(), seq) for digest, (print_, seq) in books.payments.items()]
     settlings = list(books.settlings.values())
     return _Stored(keys=keys, payments=payments, settlings=settlings, **{name: getattr(books, name) for name in _PLAIN})

@@ -1,4 +1,4 @@
-"""The ledger: the object that callers use, with a queue in front of its writer (`writer`) and its readings (`views`).
+"""The ledger: the object that callers use, with a queue in front of its writer (`writer`), and its readings (`views`).
 
     queue a command ▸ a leader takes the whole queue ▸ the writer runs it as one group ▸ hand over to the next leader
 
@@ -26,7 +26,7 @@ from .views import Views
 from .writer import Writer
 
 SNAPSHOT_EVENTS = 50_000
-"""A ledger that is closed this many events after its last snapshot saves a new one."""
+"""Closing a ledger saves a snapshot if its last one is at least this many events old."""
 
 
 class Ledger(Views):
@@ -60,10 +60,11 @@ class Ledger(Views):
         """Open the ledger at a location (`stores.open`), or create one there; without a location, one in memory.
 
         `store` names a store plugin. `id` names a new ledger; its hash chain begins from it. A `clock` that the caller
-        gives (any callable of UTC microseconds) is trusted; the machine's clock is not after a leap while this process
-        runs, until it is right again: `accept_clock` accepts it as it is now.
+        gives (any callable that returns UTC microseconds) is trusted. If the machine's clock leaps while this process
+        runs, nothing is written until it is corrected; `accept_clock` accepts its present time.
 
-        Raises NotFound, NotALog, WrongVersion, Locked, Damaged or UnknownPlugin.
+        Raises NotFound, NotALog, WrongVersion, Locked or Damaged, another LogError if the log cannot be read, and
+        UnknownPlugin if no store has that name.
         """
         opened = stores.open(where, store=store, id=id, read_only=read_only)
         try:
@@ -78,18 +79,19 @@ class Ledger(Views):
     # -- writing -------------------------------------------------------------------------------------------------------
 
     def execute(self, command: Command) -> Outcome:
-        """Execute one command. Returns its answer, or the refusal; neither raises.
+        """Execute one command and return its answer, or its refusal, which is a value and not raised.
 
-        Raises Locked, NotWritten or OutcomeUnknown if the log could not be written, and ClockMoved if nothing was
-        written since the machine's clock leapt.
+        Raises Locked, NotWritten or OutcomeUnknown if the log could not be written, Damaged if it cannot be read,
+        ClockMoved after a leap of the machine's clock, BadData if the given clock returns no valid time, and Closed
+        after `close` or a fork.
         """
         return self.queue.run([command])[0]
 
     def execute_many(self, commands: Iterable[Command]) -> list[Outcome]:
         """Execute several commands in one commit, in order; each is accepted or refused by itself.
 
-        An `OpenSettlement` begins a commit of its own, with what follows it; if that cannot be written, a note on the
-        error says how many commands before it were done. Raises as `execute` does.
+        An `OpenSettlement` begins a new commit, with the commands after it; if that cannot be written, a note on the
+        error says how many commands before it were done. Raises the errors of `execute`.
         """
         return self.queue.run(list(commands))
 
@@ -100,19 +102,23 @@ class Ledger(Views):
         return self._queue
 
     def accept_clock(self) -> None:
-        """Accept the machine's clock as it is now, though it leapt, for all ledgers of this process that use it.
+        """Accept the present time of the machine's clock after a leap, for all ledgers of this process that use it.
 
-        A clock that the caller gave is always trusted.
+        A clock that the caller gave is always trusted. Raises nothing.
         """
         if isinstance(self._writer.clock, WallClock):
             self._writer.clock.accept()
 
     def tick(self) -> None:
-        """Write the events that are due by now on all accounts. Raises as `execute` does."""
+        """Write the due events of all accounts. Raises the errors of `execute`."""
         self.execute(Tick())
 
     def snapshot(self) -> None:
-        """Save the books as a snapshot, so that the next opening is quick. Nothing else changes."""
+        """Save the books as a snapshot, so that the next opening is quick. Nothing else changes.
+
+        Raises LogError if the snapshot could not be written, Damaged if the log cannot be read, and Closed after
+        `close` or a fork.
+        """
         with self._writer.current():
             self._writer.save_snapshot()
             self._save_index()
@@ -120,7 +126,8 @@ class Ledger(Views):
     def request(self, subscriber: str, plan: str, **terms: Unpack[RequestTerms]) -> RequestContext:
         """Hold, do the work, charge: `with ledger.request(…, estimate={…}) as request`.
 
-        `terms` are those of the command `Request`. Entering raises PaymentRequired if it is refused.
+        `terms` are the other fields of the command `Request`. Raises Closed after a fork. Entering raises
+        PaymentRequired if the request is refused, and the errors of `execute`.
         """
         return RequestContext(self, Request(subscriber=subscriber, plan=plan, **terms))
 
@@ -130,7 +137,8 @@ class Ledger(Views):
         """Close the log. A second call does nothing.
 
         Admissions whose callers were cancelled or interrupted are released first; if that cannot be written, they
-        expire at their deadlines.
+        expire at their deadlines. A snapshot that cannot be saved is left out. Raises LogError if the store cannot be
+        closed.
         """
         writer = self._writer
         if writer.closed or not writer.in_own_process:

@@ -16,8 +16,8 @@ LedgerError
 │   └── Closed             the ledger was closed, or opened before a fork
 ├── ChainUnavailable       a chain could not be reached; nothing was sent
 ├── SendUnknown            a transaction may or may not have reached the chain
-├── SettlementStopped      chain and log disagree: an operator must look before money moves
-├── ClockMoved             the machine's clock leapt; nothing is written until it is right, or accepted
+├── SettlementStopped      chain and log disagree: an operator must check before money moves
+├── ClockMoved             the machine's clock leapt; nothing is written until it is corrected or accepted
 ├── Conflict               the head of the log moved; catch up and decide again
 └── OutcomeUnknown         an append may or may not have happened
 """
@@ -38,7 +38,7 @@ class LedgerError(Exception):
 
 
 class BadData(LedgerError):
-    """Invalid input. `file` and `line` say where, as far as known."""
+    """Invalid input. `file` and `line` locate it, if they are known."""
 
     code = "bad_data"
     hint = "correct the input"
@@ -98,7 +98,7 @@ class AlreadyExists(LogError):
 
 
 class Locked(LogError):
-    """Another process has held the write lock for longer than we wait."""
+    """Another process has held the write lock for longer than the timeout."""
 
     code = "locked"
     hint = "wait for the other process, or stop it, and run again"
@@ -129,11 +129,11 @@ class ClockMoved(LedgerError):
     """The machine's clock moved against the time that passed, by more than a minute. Nothing was written."""
 
     code = "io"
-    hint = "set the clock right, or accept it as it is: `accept_clock=True` when opening, or `ledger.accept_clock()`"
+    hint = "correct the clock, or accept its present time: `accept_clock=True` when opening, or `ledger.accept_clock()`"
 
 
 class OutcomeUnknown(LedgerError):
-    """An append may or may not have happened, and reading the log again could not tell."""
+    """An append may or may not have happened, and reading the log again did not determine it."""
 
     code = "outcome_unknown"
     hint = "open the ledger again and repeat the command with the same key"
@@ -150,7 +150,7 @@ class SendUnknown(LedgerError):
     """A transaction was sent without an answer: the chain may have it or not."""
 
     code = "outcome_unknown"
-    hint = "run again: what the chain has is read before anything is sent"
+    hint = "run again: the chain is read before anything is sent"
 
 
 class SettlementStopped(LedgerError):

@@ -1,4 +1,4 @@
-"""From the log to the books: whole, or up to a moment. Time travel is a shorter fold."""
+"""Folding the log into books: all of it, or up to a sequence or a time; and snapshots of the books."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .readings import Reading
 from .reducers import reduce
 
 SNAPSHOT_VERSION = f"{VERSION}:{KEY_WINDOW}"
-"""What a snapshot is bound to beside its place: another version of the reducers is ignored."""
+"""The version of snapshots. Those of another version of the reducers are ignored."""
 
 
 def fold(books: Books, commit: Commit, events: Iterable[Recorded]) -> None:
@@ -26,7 +26,7 @@ def fold(books: Books, commit: Commit, events: Iterable[Recorded]) -> None:
 
 
 def refold(commits: Iterable[Commit]) -> Books:
-    """The books that a log comes to, from nothing."""
+    """Return the books of a whole log, folded from its first commit."""
     books = Books()
     for commit in commits:
         fold(books, commit, decode_commit(commit))
@@ -34,12 +34,13 @@ def refold(commits: Iterable[Commit]) -> Books:
 
 
 def snapshot_of(books: Books, head: Head) -> Snapshot:
-    """The books as a snapshot at that head."""
+    """Return a snapshot of the books at that head."""
     return Snapshot(head.seq, head.hash, SNAPSHOT_VERSION, books.dump())
 
 
 def latest_snapshot(log: LogReader, upto: int | None = None) -> tuple[Books, Snapshot] | None:
-    """The books of the latest snapshot, if they stand where it says in this log; a cache that does not is no cache."""
+    """Return the latest snapshot, and its books; None if there is none, or if it does not match the log or its
+    books."""
     snapshot = log.load_snapshot(SNAPSHOT_VERSION, upto)
     commit = next(log.read(snapshot.seq - 1), None) if snapshot is not None and snapshot.seq > 0 else None
     if snapshot is None or commit is None or (commit.last_seq, commit.hash) != snapshot[:2]:
@@ -52,18 +53,20 @@ def latest_snapshot(log: LogReader, upto: int | None = None) -> tuple[Books, Sna
 
 
 def as_of(log: LogReader, *, seq: int | None = None, at: int | None = None) -> Reading:
-    """What the books say after sequence `seq`, or at time `at` (UTC microseconds); without either, at the head.
+    """Return a reading of the books after sequence `seq`, or at time `at` (UTC microseconds); by default at the head.
 
-    Raises LedgerError for both at once, for anything that is not a whole number, and for a sequence beyond the head.
+    Raises LedgerError if both are given, for a value that is not a whole number, and for a sequence beyond the head.
     """
     books = books_at(log, seq=seq, at=at)
     return Reading(books, books.at if at is None else max(at, books.at))
 
 
 def books_at(log: LogReader, *, seq: int | None = None, at: int | None = None) -> Books:
-    """The books themselves, as `as_of` reads them. Raises as it does."""
+    """Return the books that `as_of` reads. Raises LedgerError as it does."""
     if (seq is not None and at is not None) or not all(value is None or type(value) is int for value in (seq, at)):
-        raise LedgerError("a moment is a sequence or a time", "give `seq`, or `at` in UTC microseconds")
+        raise LedgerError(
+            "the books are read at a sequence or at a time", "give either `seq`, or `at` in UTC microseconds"
+        )
     if seq is not None and seq > (head := log.head().seq):
         raise LedgerError(f"the log ends at sequence {head}", "give an earlier sequence")
     cached = latest_snapshot(log, seq) if at is None else None

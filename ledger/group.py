@@ -50,8 +50,8 @@ def decide_group(
 ) -> DecidedGroup:
     """Decide commands on the books at a log's head, for a commit at a time (UTC microseconds).
 
-    `ledger` is the log's id; `behind` is how far the clock is behind that time, in microseconds. Raises nothing of its
-    own: an error in deciding a command is that command's outcome.
+    `ledger` is the log's id; `behind` is how far the clock is behind that time, in microseconds. Raises nothing:
+    an error in deciding a command is that command's outcome.
     """
     group = _Group(Context(books, at, tariffs, ledger, head, NO_EVIDENCE, {}, behind), evidence)
     return DecidedGroup(group.events, [group.decide(command) for command in commands], group.refused)
@@ -80,7 +80,7 @@ class _Group:
             decision = decide(context, admitted)
         except Refusal as refusal:
             return refusal.refused
-        except Exception as error:  # noqa: BLE001 - a fault in one command is not its neighbours'
+        except Exception as error:  # noqa: BLE001 - a fault in one command must not fail the others
             return error
         if not isinstance(decision, Decision):
             if isinstance(decision, Refused) and isinstance(admitted, Request):

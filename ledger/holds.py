@@ -1,8 +1,9 @@
 """Exposure of an account (the most that its open requests may still cost) and the holds that cover it together.
 
-Invariant, property-tested: if every open request uses no more than its estimate, then none has a shortfall, in whatever
-order they end: charged in parts or whole, released, across the end of a period or a repricing. It holds because the
-holds of an account sum to at least its exposure, and a request may take over what other requests no longer need.
+Invariant, property-tested: if every open request uses no more than its estimate, then none has a shortfall, in any
+order in which they end: charged in parts or whole, released, across the end of a period or a repricing. It holds
+because the holds of an account sum to at least its exposure, and a request may take over what other requests no longer
+need.
 
 Under a tariff of scope `request`, each request's own hold covers it. Under scope `period`, the requests of a period
 share one meter: the cost of one depends on which were charged before it, but the cost of all together does not. So

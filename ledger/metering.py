@@ -5,8 +5,8 @@
         request.charge({"calls": 1})
 
 Entering raises PaymentRequired if the request is refused. Leaving without a final charge releases the hold, also after
-an exception in the body. So does entering that is cancelled or interrupted, at whatever point: a command that was not
-begun is not executed, and an admitted request is released (by this thread, or by the leader of the queue; a task does
+an exception in the body. So does entering that is cancelled or interrupted, at any point: a command that was not
+started is not executed, and an admitted request is released (by this thread, or by the leader of the queue; a task does
 not wait for it). Closing the ledger does that first; a release that cannot be written then ends at the request's
 deadline.
 """
@@ -48,7 +48,7 @@ class _Entering(ThreadTicket[Outcome]):
 class Held:
     """An admitted request: its id, its hold in credits and its deadline (UTC microseconds).
 
-    A `repeated` one was admitted before, by the same key: its work may be done already, and it may be closed.
+    It is `repeated` if it was admitted before, by the same key: its work may be done already, and it may be closed.
     """
 
     def __init__(self, answer: Answer) -> None:
@@ -85,13 +85,13 @@ class HeldRequest(Held):
     def charge(
         self, usage: Mapping[str, int], *, labels: Mapping[str, str] | None = None, final: bool = True
     ) -> Answer:
-        """Charge usage; the last charge of a request is final. Raises PaymentRequired if refused."""
+        """Charge usage; the last charge of a request is final. Raises PaymentRequired, and the errors of `execute`."""
         answer = self._ledger.execute(self._charge(usage, labels or {}, final)).unwrap()
         self.open = self.open and not final
         return answer
 
     def extend(self, seconds: int) -> Answer:
-        """Move the deadline to `seconds` from now. Raises PaymentRequired if refused."""
+        """Move the deadline to `seconds` from now. Raises PaymentRequired, and the errors of `execute`."""
         return self._ledger.execute(Extend(request=self.id, seconds=seconds)).unwrap()
 
 
@@ -144,13 +144,13 @@ class AsyncHeldRequest(Held):
     async def charge(
         self, usage: Mapping[str, int], *, labels: Mapping[str, str] | None = None, final: bool = True
     ) -> Answer:
-        """Charge usage; the last charge of a request is final. Raises PaymentRequired if refused."""
+        """Charge usage; the last charge of a request is final. Raises PaymentRequired, and the errors of `execute`."""
         answer = (await self._ledger.execute(self._charge(usage, labels or {}, final))).unwrap()
         self.open = self.open and not final
         return answer
 
     async def extend(self, seconds: int) -> Answer:
-        """Move the deadline to `seconds` from now. Raises PaymentRequired if refused."""
+        """Move the deadline to `seconds` from now. Raises PaymentRequired, and the errors of `execute`."""
         return (await self._ledger.execute(Extend(request=self.id, seconds=seconds))).unwrap()
 
 

@@ -1,7 +1,7 @@
-"""Readers of a ledger's log, each lent to one reading at a time.
+"""Readers of a ledger's log, each used by one reading at a time.
 
-A store that offers readers of its own (`plugins.ReadableStore`) is read beside its writer. Any other store is read
-itself, in parts, while nothing is written.
+A store that offers readers (`plugins.ReadableStore`) is read while it is written. Any other store is read itself, in
+parts, under the lock of its writer.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from .log import Commit, Head, IndexPart, Snapshot
 from .plugins import IndexKeeper, LogReader, ReadableStore, Store
 
 MAX_IDLE = 4
-"""Readers that are kept for the next readings."""
+"""Maximum number of idle readers that are kept open."""
 COMMITS_AT_ONCE = 53
-"""Commits that are read at once under the writer's lock: one may hold thousands of events. A store reads 1, 4, 16 and
-32 at a time."""
+"""Number of commits that are read under the writer's lock in one go; a commit may have thousands of events. (SQLite
+fetches 1, 4, 16 and 32 commits at a time: 53 in all.)"""
 
 
 class Readers:
-    """The readers of one ledger's log. `lock` is the one under which its store is used."""
+    """The readers of one ledger's log. `lock` is the lock of the store's writer."""
 
     def __init__(self, store: Store, lock: threading.RLock) -> None:
         self._store, self._writing = store, lock
@@ -34,7 +34,7 @@ class Readers:
 
     @contextmanager
     def lend(self) -> Iterator[LogReader]:
-        """Lend a reader for as long as the block runs. Raises Closed."""
+        """Lend a reader within the block. Raises Closed."""
         with self._lock:
             if self._closed:
                 raise Closed("the ledger is closed")
@@ -52,7 +52,7 @@ class Readers:
                 reader.close()
 
     def close(self) -> None:
-        """Close all readers; a reading that is under way raises Closed."""
+        """Close all readers; a reading in progress raises Closed."""
         with self._lock:
             self._closed = True
             readers = [*self._idle, *self._lent]
@@ -65,7 +65,7 @@ class Readers:
 
 
 class _SharedReader:
-    """Reads a store that offers no readers, in parts, under the lock under which it is written."""
+    """A reader of a store that offers none: it reads the store in parts, under the lock of its writer."""
 
     def __init__(self, readers: Readers) -> None:
         self.id = readers._store.id
@@ -76,7 +76,7 @@ class _SharedReader:
             return self._store.head()
 
     def read(self, after: int = 0) -> Iterator[Commit]:
-        limit = 1  # often one is all that is asked for
+        limit = 1  # most callers need one commit only
         while True:
             with self._lock:
                 part = list(islice(self._store.read(after), limit))
@@ -94,8 +94,8 @@ class _SharedReader:
 
 
 class LogView:
-    """A log as it was at one head: commits that are appended later are not read. `pause` is called before each commit,
-    so that a long reading lets writers go first."""
+    """A log up to one head: commits appended later are not read. `pause` is called before each commit, so that a long
+    reading lets writers go first."""
 
     def __init__(self, log: LogReader, head: Head, pause: Callable[[], None]) -> None:
         self.id = log.id
@@ -118,7 +118,7 @@ class LogView:
         return self._log.load_snapshot(version, self._head.seq if upto is None else min(upto, self._head.seq))
 
     def load_index(self) -> list[IndexPart]:
-        """Return the parts of the index that end at or before the view's head; none where the log keeps no index."""
+        """Return the parts of the index that end at or before the view's head; none if the log stores no index."""
         parts = self._log.load_index() if isinstance(self._log, IndexKeeper) else []
         return [part for part in parts if part.upto <= self._head.seq]
 

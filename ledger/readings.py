@@ -1,6 +1,6 @@
-"""Readings: what the books say at a moment, as plain values that show themselves well.
+"""Readings: balances, lots, requests, earnings and batches computed from the books at one time, as plain values.
 
-Readings apply what is due at their moment without writing it.
+A reading applies the events that are due at its time without writing them. Times are UTC microseconds.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .tariffs import Tariffs
 
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True):
-    """A value that shows itself as a table in a notebook."""
+    """Base of values that notebooks render as a table."""
 
     def _repr_html_(self) -> str:
         rows = "".join(
@@ -36,9 +36,9 @@ class Balance(Shown, frozen=True, kw_only=True):
     """An account's position, in credits of the plan's smallest unit.
 
     issued = available + held + spent + lapsed + withdrawn, debt counting against available. `unpriced` are the units by
-    dimension that were used and that no rate of the tariff read. `access_until` (UTC microseconds) is when the last of
-    its lots that expire ends; None where access has no such end. `admits` says whether a request that holds the least
-    (1 credit; on a plan of time, nothing) would pass, limits aside.
+    dimension that were used and that no rate of the tariff read. `access_until` (UTC microseconds) is the latest expiry
+    of its lots; None if a lot never expires, or if all have expired. `admits` is True if a request with the smallest
+    hold (1 credit; none on a plan that sells only time) would be admitted, limits aside.
     """
 
     account: int
@@ -59,7 +59,7 @@ class Balance(Shown, frozen=True, kw_only=True):
 
 
 class LotReading(Shown, frozen=True, kw_only=True):
-    """A lot at a moment: its credits by place, and its money, earned so far in all and by receiver."""
+    """A lot at one time: its credits by state, and its money, with what it has earned in total and by receiver."""
 
     id: int
     kind: str
@@ -80,7 +80,7 @@ class LotReading(Shown, frozen=True, kw_only=True):
 
 
 class RequestReading(Shown, frozen=True, kw_only=True):
-    """An open request: what it holds, and until when (UTC microseconds)."""
+    """An open request: its hold in credits, and its deadline (UTC microseconds)."""
 
     id: int
     at: int
@@ -92,11 +92,11 @@ class RequestReading(Shown, frozen=True, kw_only=True):
 
 
 class Earned(Shown, frozen=True, kw_only=True):
-    """What an asset's lots have earned so far, in its smallest unit: in all, and by receiver. The receivers' parts come
-    to less at times: what rounding down leaves is nobody's until a lot is used up.
+    """The earnings of an asset's lots so far, in its smallest unit: in total, and by receiver. The receivers' parts may
+    sum to less: the remainder of rounding down belongs to no receiver until a lot is used up.
 
-    `settled` is what receivers have: confirmed payouts, and what directly funded lots have earned. `outstanding` is
-    the rest, earned − settled; `due` is that by receiver, below 0 for one that has too much by now.
+    `settled` is the money that receivers have: confirmed payouts, and the earnings of directly funded lots.
+    `outstanding` is earned − settled; `due` is the same by receiver, below 0 for a receiver that was overpaid.
     """
 
     asset: str
@@ -109,7 +109,7 @@ class Earned(Shown, frozen=True, kw_only=True):
 
 
 class EscrowedLot(msgspec.Struct, frozen=True, kw_only=True):
-    """A lot whose money a chain holds. `id` is the sequence of its purchase, `kept` its cost less what has left it."""
+    """A lot whose money a chain holds. `id` is the sequence of its purchase, `kept` its cost less its refunds."""
 
     id: int
     subscriber: str
@@ -120,7 +120,7 @@ class EscrowedLot(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BatchReading(msgspec.Struct, frozen=True, kw_only=True):
-    """An open batch: what its chain is asked to commit to, and how far it has come. `seq` is that of its opening."""
+    """An open batch, as it is submitted to its chain, with its state. `seq` is the sequence of its opening."""
 
     seq: int
     batch: Batch
@@ -133,7 +133,7 @@ class BatchReading(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reading:
-    """The books at a moment. The books must not change while this is used."""
+    """Readings of the books at time `at` (UTC microseconds). The books must not change while this is used."""
 
     def __init__(self, books: Books, at: int, tariffs: Tariffs | None = None) -> None:
         self._books, self.at, self._tariffs = books, at, tariffs or Tariffs()
@@ -146,31 +146,31 @@ class Reading:
 
     @property
     def seq(self) -> int:
-        """The sequence of the last event that it knows."""
+        """The sequence of the last event in the books."""
         return self._books.seq
 
     def number(self, subscriber: str, plan: str) -> int | None:
-        """Return the number of an account; None where there is none."""
+        """Return the number of an account; None if there is none."""
         account = self._books.find(subscriber, plan)
         return None if account is None else account.number
 
     def balance(self, subscriber: str, plan: str) -> Balance | None:
-        """The position of one account; None where there is none."""
+        """Return the balance of one account; None if there is none."""
         account = self._books.find(subscriber, plan)
         return None if account is None else self._balance(account)
 
     def balances(self, subscriber: str | None = None, plan: str | None = None) -> list[Balance]:
-        """The positions of all accounts, or of a subscriber's, or of a plan's."""
+        """Return the balances of all accounts, or of those of a subscriber or on a plan."""
         return [self._balance(account) for account in self._accounts(subscriber, plan)]
 
     def lots(self, subscriber: str, plan: str) -> list[LotReading]:
-        """The lots of an account, oldest first."""
+        """Return the lots of an account, oldest first."""
         account = self._books.find(subscriber, plan)
         return [] if account is None else [self._lot(lot) for lot in self._due(account)[0].lots.values()]
 
     def requests(self, subscriber: str | None = None, plan: str | None = None) -> list[RequestReading]:
-        """The open requests, in the order in which they were admitted."""
-        found = [
+        """Return the open requests, in the order in which they were admitted."""
+        requests = [
             RequestReading(
                 id=request.id,
                 at=request.at,
@@ -183,10 +183,10 @@ class Reading:
             for account in self._accounts(subscriber, plan)
             for request in self._due(account)[0].requests.values()
         ]
-        return sorted(found, key=lambda request: request.id)
+        return sorted(requests, key=lambda request: request.id)
 
     def earned(self) -> list[Earned]:
-        """What was sold, earned and settled so far, by asset."""
+        """Return the money that was sold, earned and settled so far, by asset."""
         sold, earned, settled = Counter[str](), Counter[str](), Counter[str]()
         shares: dict[str, Counter[str]] = defaultdict(Counter)
         paid: dict[str, Counter[str]] = defaultdict(Counter)
@@ -218,16 +218,16 @@ class Reading:
         ]
 
     def escrows(self) -> list[EscrowAsset]:
-        """Return the contracts and assets in which there is something to settle, or was; sorted."""
-        found = {
+        """Return the escrows that have ever had something to settle, sorted."""
+        escrows = {
             EscrowAsset(lot.escrow.contract_ref, lot.asset)
             for account in self._accounts()
             for lot in account.lots.values()
             if lot.escrow is not None
         }
         for settling in self._books.settlings.values():
-            found |= {EscrowAsset(settling.contract_ref, asset) for asset in settling.leaves}
-        return sorted(found)
+            escrows |= {EscrowAsset(settling.contract_ref, asset) for asset in settling.leaves}
+        return sorted(escrows)
 
     def escrowed(self, contract_ref: ContractRef) -> list[EscrowedLot]:
         """Return the lots whose money a contract holds, except reversed ones, in the order of the accounts."""
@@ -246,7 +246,7 @@ class Reading:
         ]
 
     def settling(self, contract_ref: ContractRef) -> Settling:
-        """Return what is settled, and is being settled, in a contract."""
+        """Return the settlement state of a contract."""
         return detached_copy(self._books.settling(contract_ref))
 
     def batches(self, contract_ref: ContractRef, ledger: str) -> list[BatchReading]:
@@ -267,16 +267,16 @@ class Reading:
         ]
 
     def leaf_plan(self, name: str) -> str:
-        """What leaves call a plan: its id on the chain where it has one."""
+        """Return the name of a plan in leaves: its id on the chain if it has one, else its name."""
         plan = self._books.plans.get(name)
         return name if plan is None else leaf_plan(plan)
 
     def plan_on_chain(self, name: str) -> str | None:
-        """The plan that leaves and chains call so: by its id there, else by its name; None where there is none."""
+        """Return the name of the plan with that id on a chain, or with that name; None if there is none."""
         return self._books.onchain.get(name) or (name if name in self._books.plans else None)
 
     def pending(self, subscriber: str, plan: str) -> list[Recorded]:
-        """What is due on an account at this moment and was not written yet."""
+        """Return the events that are due on an account and not yet written."""
         account = self._books.find(subscriber, plan)
         return [] if account is None else self._due(account)[1]
 

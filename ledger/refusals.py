@@ -11,7 +11,7 @@ from .errors import LedgerError
 
 
 class Reason(StrEnum):
-    """The reasons for which a command is refused. Of several that apply, the first of this list is given."""
+    """The reasons for which a command is refused. If several apply, the first in this list is returned."""
 
     malformed = auto()
     key_reused = auto()
@@ -73,9 +73,9 @@ _STATUS = {
 class Refused(msgspec.Struct, frozen=True, gc=False):
     """A refused command: nothing changed, nothing was written.
 
-    `facts` by name: `needed` and `available` (credits, requests); `top_up`, the fewest credits whose
-    purchase now lets the same command pass; `retry_after_us`, the least wait (microseconds) after which it passes if
-    nobody else acts, counted from the clock; `clock_behind_us`, how far that clock is behind the log; `detail` (text).
+    `facts` by name: `needed` and `available` (credits, requests); `top_up`, the fewest credits whose purchase now lets
+    the same command pass; `retry_after_us`, the least wait (microseconds, counted from the clock) after which it passes
+    if the account does not change otherwise; `clock_behind_us`, how far that clock is behind the log; `detail` (text).
     """
 
     reason: Reason
@@ -92,7 +92,7 @@ class Refused(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def http_status(self) -> int:
-        """The status with which an HTTP server answers; 402 if only credits are missing."""
+        """The HTTP status for this refusal; 402 (Payment Required) if only credits are missing."""
         return _STATUS.get(self.reason, 402)
 
     def unwrap(self) -> NoReturn:
@@ -101,7 +101,8 @@ class Refused(msgspec.Struct, frozen=True, gc=False):
 
 
 class PaymentRequired(LedgerError):
-    """Raised for a refused command where raising is the natural form. `refused` has the reason and its facts."""
+    """A command was refused, in an API that raises instead of returning refusals. `refused` has the reason and
+    facts."""
 
     code = "refused"
     hint = "see the reason and its facts"

@@ -15,7 +15,7 @@ from .events import Event
 from .readings import Reading
 
 MAX_COPIED, MAX_PASSED = 64, 4_096
-"""Accounts that one part of a scan copies, and looks at, at most: all of a part is taken under the books' lock."""
+"""Maximum numbers of accounts that one part of a scan copies and examines, since it holds the books' lock."""
 
 
 class Scan:
@@ -50,23 +50,24 @@ class Scan:
 
 
 class Scans:
-    """The scans under way, which a writer tells of every commit before it is folded."""
+    """The scans in progress. The writer calls `keep` for every commit before it is folded."""
 
     def __init__(self) -> None:
         self._open: WeakSet[Scan] = WeakSet()
 
     def begin(self, books: Books) -> Scan:
-        """Begin a scan of the books as they are."""
+        """Begin and return a scan of the present books. Needs the books' lock."""
         scan = Scan(books)
         self._open.add(scan)
         return scan
 
     def end(self, scan: Scan) -> None:
-        """Keep nothing more for a scan."""
+        """End a scan: no more accounts are copied for it."""
         self._open.discard(scan)
 
     def keep(self, books: Books, events: Iterable[Event]) -> None:
-        """Copy what these events will change. A request of the same commit is of an account that one before names."""
+        """Copy the accounts that these events will change. An event about a request that was admitted in the same
+        commit needs no lookup: the request's own event names the account."""
         if self._open:
             for number in {books.account_of(event) for event in events}:
                 for scan in list(self._open):

@@ -1,6 +1,7 @@
-"""Statements: every movement of an account with running balances; and how one charge came about.
+"""Statements: every movement of an account with running balances; and explanations of charges.
 
-A statement is read from the log by `movements`, not from the books, so it is a second road to the same balance.
+A statement is computed from the log by `movements`, not from the books, so it is an independent computation of the
+balance.
 """
 
 from __future__ import annotations
@@ -8,10 +9,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from functools import reduce
+from itertools import takewhile
 from typing import NamedTuple
 
 import msgspec
 
+from .account_index import AccountIndex
 from .amounts import add_usage
 from .catalogue import Plan
 from .errors import LedgerError
@@ -31,14 +34,22 @@ from .events import (
 )
 from .log import Entry
 from .movements import CREDITS, Journal, Leg
+from .plugins import LogReader
 from .rating import marginal
+from .readers import LogView
 from .readings import Shown
 from .tariffs import Tariffs
 from .values import total
 
 
+def entries_of(log: LogReader, account: int, upto: int) -> Iterator[Entry]:
+    """Yield an account's events up to a sequence, in order. The log is indexed for it. Raises Damaged or LogError."""
+    indexed = AccountIndex().entries(LogView(log, log.head(), lambda: None), account)
+    return takewhile(lambda entry: entry.seq <= upto, indexed)
+
+
 class Amounts(msgspec.Struct, frozen=True, kw_only=True):
-    """Credits by place; of a change, or of a balance. Debt counts against available.
+    """Credits by state, of a change or of a balance. Debt is subtracted from available.
 
     issued = available + held + spent + lapsed + withdrawn
     """
@@ -52,13 +63,13 @@ class Amounts(msgspec.Struct, frozen=True, kw_only=True):
     debt: int = 0
 
     def plus(self, change: Amounts) -> Amounts:
-        """The sum, place by place."""
+        """Return the sum, state by state."""
         return Amounts(**{name: getattr(self, name) + getattr(change, name) for name in self.__struct_fields__})
 
 
 class StatementLine(msgspec.Struct, frozen=True, kw_only=True):
-    """One event of the account. `seq` is None for what time has done and nothing has written yet. `unpriced` are the
-    units by dimension that no rate of the tariff read; a correction takes some away by a minus."""
+    """One event of the account. `seq` is None for an event that is due and not yet written. `unpriced` are the units by
+    dimension that no rate of the tariff read, below 0 where a correction removes them."""
 
     seq: int | None
     at: int
@@ -97,7 +108,7 @@ class Statement(Shown, frozen=True, kw_only=True):
 
 
 class Explanation(Shown, frozen=True, kw_only=True):
-    """How a charge came about. `recomputed` is its price computed again, None where the policy is not installed."""
+    """An explanation of a charge. `recomputed` is its price computed again; None if the policy is not installed."""
 
     charge: int
     at: int
@@ -125,7 +136,7 @@ class Explanation(Shown, frozen=True, kw_only=True):
 
 
 class Subject(NamedTuple):
-    """Whose statement it is, up to which sequence and at which time (UTC microseconds)."""
+    """The account of a statement, the sequence up to which it is read, and its time (UTC microseconds)."""
 
     account: int
     subscriber: str
@@ -139,7 +150,7 @@ def statement(
 ) -> Statement:
     """Return the statement of an account from its entries in the log, or from those of all accounts.
 
-    `pending` is what is due and was not written. Lines begin after sequence `since`, where it is given.
+    `pending` are the events that are due and not yet written. Lines begin after sequence `since`, if it is given.
     """
     journal, opening, balance = Journal(), Amounts(), Amounts()
     lines: list[StatementLine] = []
@@ -192,7 +203,8 @@ def _and_pending(entries: Iterable[Entry], pending: Iterable[Recorded], at: int)
 
 
 def _amounts(legs: Iterable[Leg]) -> Amounts:
-    """The change that legs of one account make; what is issued comes in with a minus, as the other side."""
+    """Return the change of credits by the legs of one account. Issued credits are negative in legs: the sign is
+    changed."""
     states: Counter[str] = Counter()
     for leg in legs:
         if leg.unit == CREDITS:
@@ -204,7 +216,7 @@ def _amounts(legs: Iterable[Leg]) -> Amounts:
 
 
 def describe(event: Event) -> str:
-    """An event in a few words, with what it pays of the account's debt, and the units that have no price."""
+    """Return a short text of an event, with the debt that it pays and the units that no rate prices."""
     paid = total(getattr(event, "draws" if isinstance(event, Started) else "repaid", ()))
     unpriced = ", ".join(f"{units} {name}" for name, units in sorted(_unpriced(event).items()))
     more = [f"pays {paid} of the debt"] * bool(paid) + [f"no price for {unpriced}"] * bool(unpriced)
@@ -233,8 +245,8 @@ def _words(event: Event) -> str:
             parts += [f"{event.money} of the money"] * bool(event.money)
             return f"{words} {' and '.join(parts)}".rstrip() + f", lot {event.lot}"
         case Adjusted():
-            what = f"charge {event.charge}" if event.charge else f"period {event.period}"
-            return f"{event.reason.replace('_', ' ')} of {what}" + (f": {event.note}" if event.note else "")
+            target = f"charge {event.charge}" if event.charge else f"period {event.period}"
+            return f"{event.reason.replace('_', ' ')} of {target}" + (f": {event.note}" if event.note else "")
         case _:
             reason = getattr(event, "reason", "")
             lot = getattr(event, "lot", 0)
@@ -244,7 +256,7 @@ def _words(event: Event) -> str:
 def explain(
     charge: int, at: int, event: Charged, subscriber: str, plan: Plan, tariffs: Tariffs, later: Iterable[Entry]
 ) -> Explanation:
-    """Explain the charge at that sequence and time, computed again. `later` are the entries that may correct it."""
+    """Return an explanation of a charge, with its price computed again. `later` are entries that may correct it."""
     tariff = plan.tariffs[event.tariff - 1]
     adjustments = tuple(entry for entry in later if isinstance(entry.event, Adjusted) and entry.event.charge == charge)
     recomputed, lines = reprice(tariffs, plan, event) or (None, ())
@@ -270,14 +282,14 @@ def explain(
         agrees=recomputed is None or recomputed == event.credits + event.shortfall,
         draws=event.draws,
         adjustments=adjustments,
-        net=event.credits + sum(each.event.credits for each in adjustments if isinstance(each.event, Adjusted)),
+        net=event.credits + sum(entry.event.credits for entry in adjustments if isinstance(entry.event, Adjusted)),
         unpriced={**event.unpriced},
     )
 
 
 def reprice(tariffs: Tariffs, plan: Plan, event: Charged) -> tuple[int, tuple[Line, ...]] | None:
-    """The price of a charge from its usage, meter and tariff version alone, and the lines that come to it; None where
-    the policy is not installed."""
+    """Return the price of a charge, computed from its usage, meter and tariff version alone, and its lines; None if the
+    policy is not installed."""
     before = event.before if event.before or event.continues else None
     try:
         price, lines = marginal(tariffs.policy(plan, event.tariff), before, event.usage, event.labels)

@@ -1,4 +1,4 @@
-"""The values of which events and commands are made: amounts by lot, usage, terms of a plan, escrows.
+"""Values in events and commands: amounts by lot, usage, terms of a plan, escrows.
 
 Invariants of a value are checked in `__post_init__`, which runs when it is made and again when it is read back.
 """
@@ -62,7 +62,7 @@ def check_meter(usage: Usage) -> None:
 def check_signed(*amounts: int) -> None:
     """Raise ValueError for a change of more than 64 bits, either way."""
     for amount in amounts:
-        check(type(amount) is int and abs(amount) <= MAX_CREDITS, "what moves is a 64-bit whole number")
+        check(type(amount) is int and abs(amount) <= MAX_CREDITS, "a change is a 64-bit whole number")
 
 
 def check_repaid(draws: Draws) -> None:
@@ -94,7 +94,7 @@ class Tariff(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=
 
 
 class RateLimit(msgspec.Struct, frozen=True, gc=False):
-    """At most `requests` in `seconds`, all at once if need be, then evenly spaced (GCRA)."""
+    """At most `requests` in `seconds`: all in a burst at first, then evenly spaced (GCRA)."""
 
     requests: int
     seconds: int
@@ -115,7 +115,7 @@ class CreditsLimit(msgspec.Struct, frozen=True, gc=False):
 
 
 class Limits(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
-    """What a plan limits; None is no limit. Limits guard requests only: finished work cannot be throttled."""
+    """A plan's limits; None is no limit. They apply to requests only: finished work cannot be throttled."""
 
     rate: RateLimit | None = None
     credits: CreditsLimit | None = None
@@ -143,14 +143,14 @@ class ContractRef(msgspec.Struct, frozen=True, gc=False, order=True):
 
 
 class EscrowAsset(msgspec.Struct, frozen=True, gc=False, order=True):
-    """An asset of which a contract holds escrow: batches are opened, counted and paid for each of them apart."""
+    """An asset that a contract holds in escrow. Each batch is about one of them."""
 
     contract_ref: ContractRef
     asset: str
 
 
 class OnContract:
-    """Base of the values that are about a contract and name it by their fields `chain` and `contract`."""
+    """Base of values with the fields `chain` and `contract`, which name a settlement contract."""
 
     __slots__ = ()
 
@@ -159,13 +159,13 @@ class OnContract:
 
     @property
     def contract_ref(self) -> ContractRef:
-        """The contract that the value is about."""
+        """The contract named by `chain` and `contract`."""
         return ContractRef(self.chain, self.contract)
 
 
 class Escrow(OnContract, msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """Where a purchase's money is held: a chain, a contract, the purchase's id there; and its block, if it was granted
-    before that was final."""
+    """The escrow that holds a purchase's money: a chain, a contract, the purchase's id there; and its block, if the
+    purchase was recorded before that block was final."""
 
     chain: str
     contract: str
@@ -174,7 +174,7 @@ class Escrow(OnContract, msgspec.Struct, frozen=True, gc=False, omit_defaults=Tr
 
 
 class Fact(OnContract, msgspec.Struct, frozen=True, gc=False):
-    """What a contract on a chain said, by its stable id there. A ledger takes each fact in once, for ever."""
+    """A fact of a contract on a chain, by its stable id there. A ledger records each fact once, permanently."""
 
     chain: str
     contract: str
@@ -182,7 +182,7 @@ class Fact(OnContract, msgspec.Struct, frozen=True, gc=False):
 
 
 class EscrowFunding(msgspec.Struct, frozen=True, gc=False):
-    """Funding by escrow, as it stands in an event: `{"escrow": {…}}`."""
+    """Funding by escrow, as events record it: `{"escrow": {…}}`."""
 
     escrow: Escrow
 

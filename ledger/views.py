@@ -1,12 +1,12 @@
-"""The readings of a ledger: balances, statements, explanations, events, and the books at an earlier moment.
+"""The readings of a ledger: balances, statements, explanations, events, and the books at an earlier sequence or time.
 
-They are the half of `Ledger` that writes nothing, and they do their work beside its writer:
+They are the half of `Ledger` that writes nothing, and they run beside its writer:
 
-    see the log's head ▸ under the books' lock copy what is asked for, at a head that has at least that
-    ▸ compute, and read the log up to that head, with no lock held
+    read the log's head ▸ hold the books' lock and copy the accounts needed, at that head or a later one
+    ▸ compute, and read the log up to the copy's head, with no lock held
 
-The books' lock is held while a commit is folded, and not while one is decided or written. So a reading waits for a fold
-at most; only where another process wrote, it waits for the writer, to catch up with the log.
+The books' lock is held while a commit is folded, but not while one is decided or written. So a reading waits for a fold
+at most; if another process wrote, it also waits for this process's writer to catch up with the log.
 """
 
 from __future__ import annotations
@@ -40,57 +40,64 @@ from .writer import Writer
 T = TypeVar("T")
 
 STEPS = 16
-"""Commits or accounts that readings take between two pauses."""
+"""Number of commits or accounts between two pauses of readings."""
 PAUSE = timedelta(microseconds=100).total_seconds()
-"""So long a reading sleeps then while a group is being written, so that the interpreter is free for the writer when it
-needs it: else it would wait for the switch interval, 5 milliseconds, again and again."""
+"""A pause in seconds, taken only while a group is being written, so that the writer gets the interpreter immediately.
+Otherwise it would wait for the switch interval, 5 milliseconds, each time it returns from the disk."""
 
 
 class Views:
     """The readings of a ledger, for `Ledger` to inherit. All of them may be called from any thread.
 
-    Each is of one head of the log, which has every command that was answered, by this process or another, before the
-    reading began.
+    Each is of one head of the log, with every command that was answered, by this process or another, before the reading
+    began.
+
+    All raise Closed after `close` or a fork, and Damaged or another LogError if the log cannot be read. Those of the
+    present time ("now") also raise BadData if the ledger's clock returns no valid time.
     """
 
     def __init__(self, writer: Writer, queue: CommandQueue[Outcome]) -> None:
         self._writer, self._queue = writer, queue
         self._readers = Readers(writer.store, writer.lock)
         self._index = AccountIndex()
-        self._steps = 0  # threads that miscount it only sleep at another step
+        self._steps = 0  # not locked: a lost count only moves a pause to another step
         self._sleep = threading.Lock()
         self._sleep.acquire()
 
     @property
     def head(self) -> Head:
-        """The end of the log."""
+        """The end of the log: last sequence, hash and time. Raises Closed, Damaged or LogError."""
         with self._consistent():
             return self._writer.head
 
     @property
     def id(self) -> str:
-        """The ledger's id."""
+        """The ledger's id. Raises nothing."""
         return self._writer.store.id
 
     @property
     def clock_behind(self) -> int:
-        """Microseconds by which the clock is behind the head of the log; 0 where it is not. Until it has caught up,
-        what is written has the head's time."""
+        """Microseconds by which the clock is behind the head of the log; 0 if it is not. Until the clock has caught up,
+        new commits have the head's time. Raises Closed, Damaged, LogError or BadData."""
         with self._consistent():
             return self._writer.moment(writes=False)[1]
 
     # -- one account ---------------------------------------------------------------------------------------------------
 
     def balance(self, subscriber: str, plan: str) -> Balance | None:
-        """Return the position of one account now; None where there is none."""
+        """Return the balance of one account now; None if there is none. Raises Closed, Damaged, LogError or BadData."""
         return self._account(subscriber, plan)[0].balance(subscriber, plan)
 
     def lots(self, subscriber: str, plan: str) -> list[LotReading]:
-        """Return the lots of an account now, oldest first."""
+        """Return the lots of an account now, oldest first. Raises Closed, Damaged, LogError or BadData."""
         return self._account(subscriber, plan)[0].lots(subscriber, plan)
 
     def statement(self, subscriber: str, plan: str, *, since: int | None = None) -> Statement | None:
-        """Return every movement of an account with running balances, after sequence `since`; None for no account."""
+        """Return every movement of an account with running balances, after sequence `since`; None if there is no
+        account.
+
+        Raises Closed, Damaged, LogError or BadData.
+        """
         now, head = self._account(subscriber, plan)
         if (account := now.number(subscriber, plan)) is None:
             return None
@@ -100,7 +107,10 @@ class Views:
             return statement(subject, self._index.entries(log, account), pending, since)
 
     def explain(self, charge: int) -> Explanation | None:
-        """Return how a charge came about, computed again; None where that sequence is not a charge."""
+        """Return an explanation of a charge, with its price computed again; None if that sequence is not a charge.
+
+        Raises Closed, Damaged or LogError.
+        """
         with self._view(self.head) as log:
             known = entries(follow_store(log, charge - 1)) if charge > 0 else iter(())
             entry = next((entry for entry in known if entry.seq >= charge), None)
@@ -118,52 +128,58 @@ class Views:
     # -- all accounts --------------------------------------------------------------------------------------------------
 
     def balances(self, subscriber: str | None = None, plan: str | None = None) -> list[Balance]:
-        """Return the positions of all accounts now, or of a subscriber's, or of a plan's."""
+        """Return the balances of all accounts now, or of those of a subscriber or on a plan. Raises Closed, Damaged,
+        LogError or BadData."""
         return self._accounts(lambda now: now.balances(subscriber, plan), subscriber, plan)
 
     def requests(self, subscriber: str | None = None, plan: str | None = None) -> list[RequestReading]:
-        """Return the open requests now."""
+        """Return the open requests now, oldest first. Raises Closed, Damaged, LogError or BadData."""
         return self._accounts(lambda now: now.requests(subscriber, plan), subscriber, plan)
 
     def earned(self) -> list[Earned]:
-        """Return what was sold and earned up to now, by asset."""
+        """Return the money that was sold, earned and settled up to now, by asset. Raises Closed, Damaged, LogError or
+        BadData."""
         return self._accounts(lambda now: now.earned())
 
     def escrows(self) -> list[EscrowAsset]:
-        """Return the contracts and assets in which there is something to settle, or was; sorted."""
+        """Return the escrows that have ever had something to settle, sorted. Raises Closed, Damaged, LogError or
+        BadData."""
         return self._accounts(lambda now: now.escrows())
 
     def escrowed(self, contract_ref: ContractRef) -> list[EscrowedLot]:
-        """Return the lots whose money a contract holds."""
+        """Return the lots whose money a contract holds. Raises Closed, Damaged, LogError or BadData."""
         return self._accounts(lambda now: now.escrowed(contract_ref))
 
     # -- settlement ----------------------------------------------------------------------------------------------------
 
     def settling(self, contract_ref: ContractRef) -> Settling:
-        """Return what is settled, and is being settled, in a contract."""
+        """Return the settlement state of a contract, as a deep copy. Raises Closed, Damaged or LogError."""
         with self._consistent():
             settling = self._writer.books.settling(contract_ref)
         return detached_copy(settling)
 
     def batches(self, contract_ref: ContractRef) -> list[BatchReading]:
-        """Return the open batches of a contract, in the order of their numbers."""
+        """Return the open batches of a contract, in the order of their numbers. Raises Closed, Damaged or LogError."""
         with self._consistent():
             now = Reading(Books(settlings={**self._writer.books.settlings}), self._writer.head.at)
         return now.batches(contract_ref, self._writer.store.id)
 
     def plan_on_chain(self, name: str) -> str | None:
-        """Return the plan that a chain calls so: by its id there, else by its name; None where there is none."""
+        """Return the name of the plan with that id on a chain, or with that name; None if there is none. Raises Closed,
+        Damaged or LogError."""
         with self._consistent():
             return Reading(self._writer.books, self._writer.head.at).plan_on_chain(name)
 
     # -- the log -------------------------------------------------------------------------------------------------------
 
     def events(self, after: int = 0) -> Iterator[Entry]:
-        """Yield the events after a sequence, in order, up to where the log ends when the reading begins."""
+        """Yield the events after a sequence, in order, up to the head when the reading begins. Raises Closed, Damaged
+        or LogError."""
         return (entry for entry in entries(self.commits(after)) if entry.seq > after)
 
     def commits(self, after: int = 0) -> Iterator[Commit]:
-        """Yield the rows of the log with an event after a sequence, up to where the log ends now."""
+        """Yield the commits with an event after a sequence, up to the head when the reading begins. Raises Closed,
+        Damaged or LogError."""
         head = self.head
         while after < head.seq:
             with self._view(head) as log:
@@ -174,12 +190,19 @@ class Views:
             after = part[-1].last_seq
 
     def as_of(self, *, seq: int | None = None, at: int | None = None) -> Reading:
-        """Return the books as they were after sequence `seq`, or at time `at` (UTC microseconds)."""
+        """Return a reading of the books after sequence `seq`, or at time `at` (UTC microseconds); by default at the
+        head.
+
+        Raises LedgerError if both are given, or for a sequence beyond the head; and Closed, Damaged or LogError.
+        """
         with self._view(self.head) as log:
             return as_of(log, seq=seq, at=at)
 
     def state(self) -> bytes:
-        """Return the books as canonical bytes: equal books give equal bytes. No command is done meanwhile."""
+        """Return the books as canonical bytes: equal books give equal bytes. No command is executed meanwhile.
+
+        Raises Closed, Damaged or LogError.
+        """
         with self._writer.current():
             return self._writer.books.dump()
 
@@ -187,26 +210,26 @@ class Views:
 
     @contextmanager
     def _consistent(self) -> Iterator[None]:
-        """Keep the books as they are at a head that has all that was written before this was called."""
+        """Hold the books unchanged within the block, at a head that has every commit written before this call."""
         self._writer.check_process()
         self._writer.check_open()
-        known = self._writer.head.seq
+        seen = self._writer.head.seq
         with self._readers.lend() as reader:
             head = reader.head()
         with self._writer.books_lock:
-            if self._has(head, known):
+            if self._is_current(head, seen):
                 yield
                 return
         with self._writer.current(), self._writer.books_lock:
             yield
 
-    def _has(self, head: Head, known: int) -> bool:
-        """True if the books have the log up to that head; False also for a log that lost what was known."""
+    def _is_current(self, head: Head, seen: int) -> bool:
+        """True if the books have the log up to `head`; False also if the log ends before the sequence `seen`."""
         ahead = self._writer.head.seq > head.seq or self._writer.head.hash == head.hash
-        return ahead and head.seq >= known and not self._writer.stale and not self._writer.unknown
+        return ahead and head.seq >= seen and not self._writer.stale and not self._writer.unknown
 
     def _account(self, subscriber: str, plan: str) -> tuple[Reading, Head]:
-        """Return a reading that knows a copy of that account alone (or none), and its head."""
+        """Return a reading with a copy of that account alone (or of none), and its head."""
         with self._consistent():
             at, head = self._writer.moment(writes=False)[0], self._writer.head
             books = Books(seq=head.seq, at=head.at)
@@ -217,7 +240,7 @@ class Views:
         return Reading(books, at), head
 
     def _accounts(self, read: Callable[[Reading], T], subscriber: str | None = None, plan: str | None = None) -> T:
-        """Read all accounts as they are at one head, or the one of that subscriber and plan."""
+        """Read all accounts at one head, or only the one of a subscriber on a plan."""
         if subscriber is not None and plan is not None:
             return read(self._account(subscriber, plan)[0])
         while True:
@@ -226,7 +249,7 @@ class Views:
                 reading = ScannedReading(self._writer.books, at, partial(self._copies, scan))
             try:
                 return read(reading)
-            except _Reloaded:  # after an interrupt, or on another thread's damage
+            except _Reloaded:  # after an interrupted fold, or damage that another thread met
                 continue
             finally:
                 with self._writer.books_lock:
@@ -245,9 +268,11 @@ class Views:
                 yield account
 
     def _save_index(self) -> None:
-        """Keep what the index has of the log since it was kept last. The writer's lock is held."""
+        """Save the part of the index that is not saved yet. The caller holds the writer's lock."""
         store = self._writer.store
-        if isinstance(store, IndexKeeper) and isinstance(store, ReadableStore):  # else a reader may hold the index
+        if isinstance(store, IndexKeeper) and isinstance(
+            store, ReadableStore
+        ):  # otherwise a reader may wait for the writer's lock while it holds the index's
             with suppress(LogError):  # it is a cache
                 if (part := self._index.part(LogView(store, self._writer.head, self._give_way))) is not None:
                     store.save_index(part)
@@ -255,16 +280,16 @@ class Views:
 
     @contextmanager
     def _view(self, head: Head) -> Iterator[LogView]:
-        """Lend the log as it was at that head."""
+        """Lend a view of the log up to that head."""
         with self._readers.lend() as reader:
             yield LogView(reader, head, self._give_way)
 
     def _give_way(self) -> None:
-        """Let a writer go first, at every `STEPS`th step of all readings."""
+        """Pause for a writer, at every `STEPS`th step of all readings."""
         self._steps += 1
         if self._steps % STEPS == 0 and self._queue.has_leader:
             self._sleep.acquire(timeout=PAUSE)
 
 
 class _Reloaded(Exception):
-    """The books were loaded anew while they were scanned."""
+    """The books were reloaded while they were scanned."""

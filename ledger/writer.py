@@ -65,7 +65,8 @@ class Writer:
     # -- groups --------------------------------------------------------------------------------------------------------
 
     def run(self, commands: list[object]) -> list[Outcome | Exception]:
-        """Run a group and return one outcome per command. Raise what kept its first commit from being written."""
+        """Run a group and return one outcome per command. Raises the error that kept its first commit from being
+        written."""
         self.check_process()
         with self.lock:
             self.check_open()
@@ -153,7 +154,7 @@ class Writer:
             return outcome
         try:
             entry = self.entry(outcome.seq)
-        except Exception as error:  # noqa: BLE001 - the rest of the group is written, and must be answered
+        except Exception as error:  # noqa: BLE001 - the rest of the group is written, and its callers must be answered
             return error
         event = decode_one(encode(entry.event))  # the one that was read may be needed again
         return Answer(entry.seq, entry.at, event, repeated=True)

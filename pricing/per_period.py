@@ -133,7 +133,7 @@ class _Tiered(BuiltIn[TieredParameters]):
 class Graduated(_Tiered):
     """Each unit at the price of the tier it falls in, and the flat fee of every tier that is reached.
 
-    The first tier is reached by the period's first charge, whatever its units: an empty usage costs its flat fee. The
+    The first tier is reached by the period's first charge, even without units: an empty usage costs its flat fee. The
     exact sum is rounded up once.
     """
 

@@ -56,7 +56,7 @@ class PerCreditParameters(Parameters):
 
 
 class PerCredit(BuiltIn[PerCreditParameters]):
-    """A fixed number of credits for a request, whatever its usage, or for each of its `calls`."""
+    """A fixed number of credits for a request with any usage, or for each of its `calls`."""
 
     name = "per_credit"
     scope: Scope = "request"
@@ -67,7 +67,7 @@ class PerCredit(BuiltIn[PerCreditParameters]):
         self._reads = None if self.given.per == "request" else frozenset({"calls"})
 
     def reads(self, labels: Mapping[str, str]) -> frozenset[str] | None:
-        """Return `calls`; None if the price is for the request, whatever its usage."""
+        """Return `calls`; None if the price is for the request with any usage."""
         return self._reads
 
     def credits_of(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> int:

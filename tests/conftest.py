@@ -11,6 +11,7 @@ import random
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
+from local_kinds import ANVIL, INSTALL_ANVIL
 
 from chains.evm.extra import keep_depth  # imported before any test that imports what raises the limit
 
@@ -25,6 +26,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("tollbook")
     group.addoption("--sample", type=int, metavar="N", help="of the tests selected, run N drawn at random")
     group.addoption("--sample-seed", default="0", metavar="S", help="the seed of --sample (default 0)")
+
+
+def pytest_report_header() -> list[str]:
+    """Say what does not run here, in one line instead of a skip for each test."""
+    if ANVIL:
+        return []
+    return [f"anvil is not installed: tests on local chains run on eth-tester only; for both: {INSTALL_ANVIL}"]
 
 
 @pytest.hookimpl(trylast=True)

@@ -1,1 +1,1 @@
-"""Other ledgers at the same work, each as its makers recommend it; where one is not installed, it is skipped."""
+"""Other ledgers at the same work, each as its authors recommend; one that is not installed is skipped."""

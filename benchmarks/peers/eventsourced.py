@@ -20,12 +20,12 @@ NAME = "eventsourcing on SQLite"
 
 
 def missing() -> str | None:
-    """What to install, if it is not."""
-    return None if find_spec("eventsourcing") else "eventsourcing is not installed: pip install -e '.[bench]'"
+    """Return what to install if the library is missing; None if it is installed."""
+    return None if find_spec("eventsourcing") else "eventsourcing is not installed: pip install -e '.[benchmarks]'"
 
 
 def charging(load: Load) -> Contender:
-    """The load's charges, `batch` a save."""
+    """The load's charges, `batch` of them in each save."""
 
     @contextmanager
     def prepare(folder: Path) -> Iterator[Trial]:
@@ -83,7 +83,7 @@ def _opened(application: Any, accounts: int) -> dict[str, Any]:
 
 
 def _spent(application: Any, accounts: Mapping[str, Any]) -> str:
-    """What was spent, from the file: the aggregates are made anew from their events."""
+    """Return what was spent according to the file: the aggregates are rebuilt from their events."""
     stored = {name: application.repository.get(account.id) for name, account in accounts.items()}
     return digest({name: CREDITS - account.balance for name, account in stored.items()})
 

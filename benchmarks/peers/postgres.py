@@ -51,18 +51,18 @@ SELECT asked.account, asked.credits, asked.usage FROM asked JOIN paid ON paid.id
 
 
 def missing() -> str | None:
-    """What this machine lacks, if anything."""
+    """Return what this machine lacks; None if it can run."""
     if _binaries() is None:
         return "PostgreSQL is not installed here: apt install postgresql"
     if find_spec("psycopg") is None:
-        return "psycopg is not installed: pip install -e '.[bench]'"
+        return "psycopg is not installed: pip install -e '.[benchmarks]'"
     if os.getuid() == 0 and (shutil.which("setpriv") is None or not _is_user(USER)):
         return f"PostgreSQL refuses root, and there is no setpriv or no user {USER} to start it as"
     return None
 
 
 def charging(workshop: Workshop, load: Load, clients: int) -> Contender:
-    """The load's charges one by one, by that many clients at once. Whose account is random, as pgbench does it."""
+    """The load's charges one by one, by that many concurrent clients. Accounts are random, drawn by pgbench."""
 
     @contextmanager
     def prepare(folder: Path) -> Iterator[Trial]:
@@ -75,7 +75,7 @@ def charging(workshop: Workshop, load: Load, clients: int) -> Contender:
                 (left,) = connection.execute("SELECT sum(balance) FROM account").fetchone()
                 return count, spent + left == load.accounts * CREDITS
 
-            yield Trial(lambda: server.bench(folder, load, clients, each), answer)
+            yield Trial(lambda: server.run_pgbench(folder, load, clients, each), answer)
 
     words = f"{NAME}, {clients} client{'s' if clients > 1 else ''}"
     return Contender(words, prepare, lambda: (load.charges // clients * clients, True), missing)
@@ -113,7 +113,7 @@ def _spent(connection: Any) -> str:
 
 @dataclass(frozen=True)
 class Server:
-    """A running server: where its binaries and its socket are."""
+    """A running server: the folders of its binaries and of its socket."""
 
     binaries: Path
     folder: Path
@@ -121,7 +121,7 @@ class Server:
     @staticmethod
     @contextmanager
     def started(below: Path | None = None) -> Iterator[Server]:
-        """A server of our own in a new folder, stopped and removed in the end."""
+        """Run a server in a new folder; it is stopped and removed at the end of the context."""
         binaries = _binaries()
         assert binaries is not None
         folder = Path(tempfile.mkdtemp(prefix="tollbook-pg-", dir=below))
@@ -141,7 +141,7 @@ class Server:
 
     @contextmanager
     def accounts(self, number: int) -> Iterator[Any]:
-        """A connection to fresh tables with that many full accounts."""
+        """Yield a connection to new tables with that many funded accounts."""
         import psycopg
 
         with psycopg.connect(host=str(self.folder), user=USER, dbname=USER, autocommit=True) as connection:
@@ -153,8 +153,8 @@ class Server:
             connection.execute("VACUUM ANALYZE account")
             yield connection
 
-    def bench(self, folder: Path, load: Load, clients: int, each: int) -> float:
-        """Let pgbench charge; the seconds that it says, without those of connecting."""
+    def run_pgbench(self, folder: Path, load: Load, clients: int, each: int) -> float:
+        """Charge with pgbench; return the seconds that it reports, without those of connecting."""
         script = folder / "charge.sql"
         account = "0" if load.hot else f"random(0, {load.accounts - 1})"
         used = json.dumps(usage(0)).replace(":", " ")  # as long as the usage is; a colon begins a variable of pgbench
@@ -179,7 +179,7 @@ class Server:
 
 
 def _binaries() -> Path | None:
-    """Where the newest installed server has its programs."""
+    """Return the folder of the newest installed server's programs; None if there is none."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
     if found:
         return found[-1].parent

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from ..evm.local import LocalChain
 from ..evm.local.anvil import Anvil
 
 
-def set_base_fee(anvil: Anvil, wei: int) -> None:
+def set_base_fee(chain: LocalChain, wei: int) -> None:
     """Set the next block's base fee."""
-    anvil.ask("anvil_setNextBlockBaseFeePerGas", hex(wei))
+    chain.ask("anvil_setNextBlockBaseFeePerGas", hex(wei))
 
 
-def set_balance(anvil: Anvil, address: str, wei: int) -> None:
+def set_balance(chain: LocalChain, address: str, wei: int) -> None:
     """Set an address's balance of the native coin."""
-    anvil.ask("anvil_setBalance", address, hex(wei))
+    chain.ask("anvil_setBalance", address, hex(wei))
 
 
 def set_nonce(anvil: Anvil, address: str, nonce: int) -> None:

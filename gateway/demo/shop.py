@@ -1,6 +1,6 @@
 """The demo's shop: plans, agents, and customers with their habits.
 
-A plan's credits are a number of requests at their mean price, whatever the policy; limits follow the trace, so that
+A plan's credits are a number of requests at their mean price under any policy; limits follow the trace, so that
 both a busy hour and a quiet fortnight exceed them now and then.
 """
 

@@ -1,4 +1,4 @@
-"""What the demo came to, read back from its log and its books."""
+"""The demo's summary, read back from its log and its books."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from ledger.plugins import Policy, ReadingPolicy
 from replay.workload.traces import Row, Trace
 
 MAX_DURATION = 600 * SECOND
-"""No request takes longer (microseconds), whatever a trace says of it."""
+"""The longest duration of a request (microseconds); a longer one in a trace is cut to this."""
 
 _ADDED = ("calls", "seconds")
 """The dimensions that the demo adds to each request's usage."""

@@ -149,10 +149,10 @@ class SettlementRun:
         return {contract: [asset] for contract, assets in there.items() if asset in assets}
 
 
-def _rejections(untaken: Iterable[RejectedFact]) -> Iterator[tuple[str, str]]:
+def _rejections(rejected: Iterable[RejectedFact]) -> Iterator[tuple[str, str]]:
     """Yield a message and a hint about chain facts that the ledger rejected, once for each plan and reason."""
     groups: dict[tuple[str, str, str], list[str]] = {}
-    for fact, reason in untaken:
+    for fact, reason in rejected:
         kind = "purchase" if isinstance(fact, PurchaseMade) else "exit"
         why = _WAITS if reason.startswith("it waits for ") else _detail(reason)
         groups.setdefault((kind, fact.plan, why), []).append(f"{fact.id} of {fact.subscriber}")

@@ -46,7 +46,7 @@ from ..identity import earlier_answer, fingerprint, is_identified
 from ..rating import PolicyFailed, PriceTooLarge
 from ..refusals import Reason, Refusal, Refused
 from ..settlement import decide as settlement
-from . import catalogue, purchases
+from . import catalogue, exits, purchases, reversals
 from .adjustments import adjust
 from .charges import charge
 from .context import Context, Decision, Replay, refusal_of
@@ -65,11 +65,11 @@ _DECISIONS: dict[type, Callable[[Context, Any], Decision]] = {
     Purchase: purchases.purchase,
     Give: purchases.give,
     Withdraw: purchases.withdraw,
-    Reverse: purchases.reverse,
-    Reinstate: purchases.reinstate,
-    Freeze: purchases.freeze,
-    Unfreeze: purchases.unfreeze,
-    Exit: purchases.exit_escrow,
+    Reverse: reversals.reverse,
+    Reinstate: reversals.reinstate,
+    Freeze: exits.freeze,
+    Unfreeze: exits.unfreeze,
+    Exit: exits.exit_escrow,
     Request: request,
     Extend: extend,
     Release: release,

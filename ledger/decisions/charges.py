@@ -111,7 +111,7 @@ def charge_directly(context: Context, command: Charge) -> Decision:
     The charge may come after the end of access, for as long as a request may be charged late.
     """
     plan = plan_of(context, command.plan)
-    agent = agent_of(context, plan, command.agent) if command.agent else 0
+    agent = agent_of(context, plan, command.agent)
     assessment = _DirectCharge(context, command, plan)
     account, events = account_of(context, command.subscriber, plan, assessment)
     rated = assessment.accepted(account)

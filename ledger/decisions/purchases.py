@@ -1,37 +1,29 @@
-"""Decisions that add lots to an account or take them away: sales, trials, gifts, withdrawals, reversals, exits; and
-freezing."""
+"""Decisions on sales, trials, gifts and withdrawals of lots."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from ..accounts import Account, Lot
-from ..amounts import MAX_CREDITS, SECOND, split
+from ..amounts import MAX_CREDITS, SECOND
 from ..catalogue import Plan
-from ..commands import MAX_TIME, Exit, Freeze, Give, Purchase, Reinstate, Reverse, Terms, Unfreeze, Withdraw
+from ..commands import MAX_TIME, Give, Purchase, Terms, Withdraw
 from ..events import (
     Escrow,
-    EscrowAsset,
     EscrowFunding,
-    Frozen,
     Funding,
     Kind,
     Purchased,
     Recorded,
-    Reinstated,
-    Reversed,
     Share,
     Started,
-    Unfrozen,
     Withdrawn,
 )
 from ..expiry import refund
 from ..holds import shares_meters
-from ..identity import payment_id_digest
 from ..plugins import chain_plugin, chains
-from ..reducers import unpaid_name
 from ..refusals import Reason, Refusal
-from ..settlement.netting import leaf_plan, lots_in
+from ..settlement.netting import leaf_plan
 from .consequences import Projection
 from .context import Context, Decision, account_of, no_longer_sold, plan_of, take
 from .windows import OPEN_CREDITS_LIMIT, last_end, open_credits
@@ -148,7 +140,7 @@ def _add(context: Context, command: Purchase | Give, plan: Plan, new: _NewLot) -
     lot_id = context.books.seq + len(events) + 1
     # After this point, the command must succeed.
     if start == context.at:
-        own.append(_start(account, lot_id, new.credits, context.at))
+        own.append(started(account, lot_id, new.credits, context.at))
     if not (account.requests and shares_meters(plan, context.tariffs)):
         return Decision(events, own)
     projection = Projection(context, account, plan)
@@ -198,7 +190,7 @@ def _purchased(
     )
 
 
-def _start(account: Account, lot_id: int, credits: int, at: int) -> Started:
+def started(account: Account, lot_id: int, credits: int, at: int) -> Started:
     """Start a lot, which first pays the account's debt."""
     paid = min(credits, account.debt)
     return Started(account=account.number, lot=lot_id, draws=((0, paid),) if paid else (), instant=at)
@@ -211,7 +203,7 @@ def withdraw(context: Context, command: Withdraw) -> Decision:
     """
     plan = plan_of(context, command.plan)
     account, events = account_of(context, command.subscriber, plan)
-    lots = _lots(account, command.lot)
+    lots = lots_named(account, command.lot)
     left = sum(lot.left for lot in lots)
     withdrawable = min(left, max(0, account.available))
     credits = withdrawable if command.credits is None else command.credits
@@ -229,140 +221,7 @@ def withdraw(context: Context, command: Withdraw) -> Decision:
     return Decision(events, [withdrawn])
 
 
-def reverse(context: Context, command: Reverse) -> Decision:
-    """Reverse all that is left of a payment, or a part of it with the same part of the lot's credits, rounded down."""
-    plan = plan_of(context, command.plan)
-    account, events = account_of(context, command.subscriber, plan)
-    lot = _bought(context, account, command)
-    if lot is None or lot.reversed:
-        raise Refusal(Reason.malformed, detail="name a lot or a payment that has not been reversed")
-    kept = lot.cost - lot.refunded
-    amount = kept if command.amount is None else command.amount
-    if amount > kept:
-        raise Refusal(Reason.malformed, detail=f"the amount is more than the payment has left to reverse: {kept}")
-    if amount < kept and lot.escrow is not None:
-        raise Refusal(
-            Reason.malformed, detail="a payment that a chain holds can only be reversed as a whole: give no amount"
-        )
-    credits = lot.left + lot.spent + lot.held if lot.started else lot.credits - lot.withdrawn
-    expiry: int | None = None
-    if amount < kept:
-        credits = min(credits, (lot.credits - lot.withdrawn) * amount // kept)
-        expiry = _shortened(lot, kept, amount, context.at)
-    projection = Projection(context, account, plan)
-    projection.add(
-        Reversed(account=account.number, lot=lot.id, payment=lot.payment, credits=credits, money=amount, expiry=expiry)
-    )
-    return Decision(events, projection.complete())
-
-
-def _shortened(lot: Lot, kept: int, amount: int, at: int) -> int | None:
-    """Return the earlier expiry of a window without credits after a part of its money was reversed, never in the
-    past."""
-    if lot.credits or lot.expiry is None:
-        return None
-    end = lot.start + (lot.expiry - lot.start) * (kept - amount) // kept
-    return min(lot.expiry, max(at, end) if lot.started else end)
-
-
-def reinstate(context: Context, command: Reinstate) -> Decision:
-    """Give a lot back what its reversals took. A lot that would have started meanwhile starts now."""
-    plan = plan_of(context, command.plan)
-    account, events = account_of(context, command.subscriber, plan)
-    lot = _bought(context, account, command)
-    if lot is None or lot.reversal is None or lot.escrow is not None:
-        raise Refusal(Reason.malformed, detail="name a lot or a payment that was reversed and that no chain holds")
-    if open_credits(account) + lot.reversal.credits > MAX_CREDITS:
-        raise Refusal(Reason.overflow, detail=OPEN_CREDITS_LIMIT)
-    projection = Projection(context, account, plan)
-    projection.add(
-        Reinstated(
-            account=account.number,
-            lot=lot.id,
-            payment=lot.payment,
-            credits=lot.reversal.credits,
-            money=lot.reversal.money,
-        )
-    )
-    reinstated = projection.account.lots[lot.id]
-    if reinstated.waits and reinstated.start <= context.at:
-        projection.add(_start(projection.account, lot.id, reinstated.credits - reinstated.withdrawn, context.at))
-    return Decision(events, projection.complete([lot.id]))
-
-
-def _bought(context: Context, account: Account, command: Reverse | Reinstate) -> Lot | None:
-    """Return the lot that a command names, by its id or by its payment; None if it names neither."""
-    lot_id = command.lot
-    if not lot_id and command.payment:
-        lot_id = context.books.payments.get(payment_id_digest(command.payment), (b"", 0))[1]
-        if lot_id not in account.lots:
-            raise Refusal(Reason.malformed, detail=f"the account has no payment {command.payment!r}")
-    return _lots(account, lot_id)[0] if lot_id else None
-
-
-def freeze(context: Context, command: Freeze) -> Decision:
-    """Freeze an account; freezing it again is allowed and changes nothing."""
-    account, events = account_of(context, command.subscriber, plan_of(context, command.plan))
-    return Decision(events, [Frozen(account=account.number, fact=command.fact)])
-
-
-def unfreeze(context: Context, command: Unfreeze) -> Decision:
-    """Unfreeze an account, unless its subscriber has asked a chain for an exit."""
-    account, events = account_of(context, command.subscriber, plan_of(context, command.plan))
-    if account.leaving:
-        raise Refusal(Reason.frozen, detail="the subscriber has asked the chain for an exit: the account stays frozen")
-    if not account.frozen:
-        raise Refusal(Reason.malformed, detail="the account is not frozen")
-    return Decision(events, [Unfrozen(account=account.number)])
-
-
-def exit_escrow(context: Context, command: Exit) -> Decision:
-    """Withdraw all unused credits of an escrow, with the money that its chain has paid out to the subscriber.
-
-    Lots that have not started give their money first, since they leave as a whole.
-    """
-    account, events = account_of(context, command.subscriber, plan_of(context, command.plan))
-    fact = command.fact
-    escrow = EscrowAsset(fact.contract_ref, command.asset)
-    lots = list(lots_in(account, escrow))
-    money = command.amount - min(command.amount, account.unpaid.get(unpaid_name(escrow), 0))
-    if money > sum(lot.cost - lot.refunded for lot in lots):
-        raise Refusal(Reason.malformed, detail="the chain paid out more than was ever paid in for this account")
-    withdrawn = Withdrawn(
-        account=account.number,
-        draws=tuple((lot.id, lot.left) for lot in lots if lot.left),
-        money=_exit_money(lots, money, context.at),
-        reason="exit",
-        fact=fact,
-        asset=command.asset,
-        paid=command.amount,
-    )
-    return Decision(events, [withdrawn])
-
-
-def _exit_money(lots: list[Lot], money: int, at: int) -> dict[int, int]:
-    """Return the money that each lot gives: first of lots that have not started, then the unearned money of the others,
-    then the remainder.
-
-    A window that is still open ends with this, even where it gives nothing.
-    """
-    windows = [lot.id for lot in lots if not lot.credits and lot.lives(at)]
-    parts = dict.fromkeys(windows, 0)
-    rests = [
-        {lot.id: lot.cost - lot.refunded for lot in lots if not lot.started},
-        {lot.id: lot.cost - lot.refunded - lot.earned(at) for lot in lots if lot.started},
-        {lot.id: lot.earned(at) for lot in lots if lot.started},
-    ]
-    for rest in rests:
-        part = min(money, sum(rest.values()))
-        money -= part
-        if part:
-            for lot_id, amount in zip(rest, split(part, list(rest.values())), strict=True):
-                parts[lot_id] = parts.get(lot_id, 0) + amount
-    return {lot_id: amount for lot_id, amount in parts.items() if amount or lot_id in windows}
-
-
-def _lots(account: Account, lot_id: int) -> list[Lot]:
+def lots_named(account: Account, lot_id: int) -> list[Lot]:
     """Return the lot of that id, or all lots for id 0."""
     if not lot_id:
         return list(account.lots.values())

@@ -47,7 +47,7 @@ class Assessment(Generic[A]):
         raise NotImplementedError
 
     def needed(self, account: Account, at: int) -> int:
-        """Return the credits that must be available, whatever else would refuse the command."""
+        """Return the credits that must be available, apart from other reasons to refuse the command."""
         raise NotImplementedError
 
     def accepted(self, account: Account) -> A:
@@ -87,7 +87,7 @@ class Assessment(Generic[A]):
             credits = max(1, self.needed(bought, at) + bought.held - account.held - account.available)
         except (Refusal, PolicyFailed, PriceTooLarge):
             return None
-        # A command that costs nothing may need access alone, which 1 credit gives whatever is owed.
+        # A command that costs nothing may need access alone, which 1 credit gives at any debt.
         for amount in sorted({1, credits}):
             fits = open_credits(account) + amount <= MAX_CREDITS
             if fits and self.passes(self._with(account, amount), at):

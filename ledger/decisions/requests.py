@@ -30,7 +30,7 @@ from .refusal_facts import Assessment
 def request(context: Context, command: Request) -> Decision:
     """Admit a request. Checked in this order: plan, agent and endpoint; access; priced units; debt; limits; credits."""
     plan = plan_of(context, command.plan)
-    agent = agent_of(context, plan, command.agent, command.method, command.url) if command.agent else 0
+    agent = agent_of(context, plan, command.agent, command.method, command.url)
     admission = _Admission(context, command, plan)
     account, events = account_of(context, command.subscriber, plan, admission)
     hold = admission.accepted(account)

@@ -1,10 +1,9 @@
 """The protocols of pricing policies, stores and chains (`protocols`), and their registries (`registry`).
 
-Plugins are found by entry point (groups `tollbook.pricing`, `tollbook.chains`, `tollbook.stores`) when a name is
-first asked for. An entry point names a module with one hook, `register_policies(register)`,
-`register_chains(register)` or `register_stores(register)`, that calls `register(name, factory)` for each thing it
-brings. After that, plugins are called directly: a pluggy call costs about 2 µs, so it stays off the hot path. The
-built-ins are registered in the same way.
+Plugins are found by entry point (groups `tollbook.pricing`, `tollbook.chains`, `tollbook.stores`) when a name is first
+asked for. An entry point names a module with one hook, `register_policies(register)`, `register_chains(register)` or
+`register_stores(register)`, that calls `register(name, factory)` for each plugin. After that, plugins are called
+directly: a pluggy call costs about 2 µs, so it stays off the hot path. The built-ins are registered in the same way.
 
     from ledger.plugins import hookimpl
 

@@ -1,4 +1,4 @@
-"""Reducers: what each event does to the books. Total, deterministic, and never refusing.
+"""Reducers: the effect of each event on the books. They are total and deterministic, and never refuse.
 
 `reduce` calls no policy, no chain, no clock and no random generator: their results are recorded in the event. A hold
 takes its credits from lots immediately; a charge consumes its own hold's draws first, in their order, then the other
@@ -62,9 +62,9 @@ from .purchases import unpaid_name as unpaid_name
 def reduce(books: Books, seq: int, at: int, event: Recorded) -> None:
     """Apply one event to the books, in the order of the log."""
     if event.key is not None:
-        remember_key(books, seq, event)  # first, while the account of a request that it closes is still known
+        remember_key(books, seq, event)  # first: reducing may close the request, and with it its account would be lost
     match event:
-        case Charged():  # nearly all that happens
+        case Charged():  # by far the most frequent event
             account = books.accounts[event.account]
             plan = books.plans[account.plan]
             if account.late:
@@ -112,7 +112,7 @@ def _reduce_account(books: Books, seq: int, at: int, event: Recorded) -> None:
 
 def _forget_late(books: Books, account: Account, plan: Plan, at: int) -> None:
     """Close expired requests that may no longer be charged."""
-    for closed in [name for name, late in account.late.items() if late_until(plan, late) <= at]:
+    for closed in [request_id for request_id, late in account.late.items() if late_until(plan, late) <= at]:
         del account.late[closed]
         books.open.pop(closed, None)
 

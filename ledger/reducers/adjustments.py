@@ -1,4 +1,4 @@
-"""What adjustments do to an account."""
+"""Reducers of adjustments."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def reduce_adjusted(account: Account, plan: Plan, seq: int, at: int, event: Adju
         correction.credits += event.credits
         correction.shortfall += event.shortfall
         correction.usage = add_usage(correction.usage, event.usage)
-        correction.draws = (*correction.draws, *((name, sign * credits) for name, credits in event.draws))
+        correction.draws = (*correction.draws, *((lot_id, sign * credits) for lot_id, credits in event.draws))
     if (request := account.requests.get(event.request)) is not None:
         request.usage = add_usage(request.usage, event.usage)
     if period and (period in account.meters or event.usage):
@@ -46,8 +46,8 @@ def reduce_adjusted(account: Account, plan: Plan, seq: int, at: int, event: Adju
         meter.charged = meter.charged or bool(event.usage)
         meter.net += event.credits
         meter.shortfall = max(0, meter.shortfall + event.shortfall)
-        for name, credits in event.draws:
-            (draw if event.credits > 0 else undraw)(meter, name, credits)
+        for lot_id, credits in event.draws:
+            (draw if event.credits > 0 else undraw)(meter, lot_id, credits)
     if (limit := plan.terms.limits.credits) is not None:
         recount(account, limit, seq, at, event)
     if event.unpriced:
@@ -56,11 +56,11 @@ def reduce_adjusted(account: Account, plan: Plan, seq: int, at: int, event: Adju
 
 
 def _give_back(account: Account, at: int, event: Adjusted) -> None:
-    for name, credits in event.draws:
-        if name == 0:
+    for lot_id, credits in event.draws:
+        if lot_id == 0:
             forgive(account, event.charge, credits)
             continue
-        lot = account.lots[name]
+        lot = account.lots[lot_id]
         if event.expiry is not None and lot.expiry is not None and lot.expiry <= at and not lot.exited:
             move_expiry(account, lot, event.expiry)
             lot.extended = True

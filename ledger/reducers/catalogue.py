@@ -1,4 +1,4 @@
-"""What events of the catalogue do to plans and agents."""
+"""Reducers of the catalogue: plans and agents."""
 
 from __future__ import annotations
 

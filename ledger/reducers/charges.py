@@ -1,4 +1,4 @@
-"""What requests and charges do to an account: holds, meters, limits."""
+"""Reducers of requests and charges: holds, meters and limits of an account."""
 
 from __future__ import annotations
 
@@ -86,8 +86,8 @@ def reduce_charged(account: Account, plan: Plan, seq: int, at: int, event: Charg
         if units:
             usage[dimension] = usage.get(dimension, 0) + units
     drawn = meter.drawn
-    for name, credits in draws:
-        drawn[name] = drawn.pop(name, 0) + credits  # as `draw`
+    for lot_id, credits in draws:
+        drawn[lot_id] = drawn.pop(lot_id, 0) + credits  # as `draw`, without its call
     if event.unpriced:
         account.unpriced = add_usage(account.unpriced, event.unpriced)
     if event.repaid:
@@ -102,10 +102,10 @@ def _charge_request(account: Account, seq: int, event: Charged) -> Draws:
             del account.late[event.request]
         return event.draws
     taken, rest = consume(request.draws, event.credits)
-    for name, credits in taken:
+    for lot_id, credits in taken:
         account.held -= credits
-        if name:
-            lot = account.lots[name]
+        if lot_id:
+            lot = account.lots[lot_id]
             lot.held -= credits
             lot.spent += credits
         else:
@@ -141,8 +141,7 @@ def _count(account: Account, limit: CreditsLimit, seq: int, at: int, credits: in
 def recount(account: Account, limit: CreditsLimit, seq: int, at: int, event: Adjusted) -> None:
     """Count a correction in the window of its charge, or one of a period in the current window.
 
-    Invariant: a window's count is what stands of its charges, as far as they were corrected one by one, and never
-    negative.
+    Invariant: a window's count is the net of its charges after their own corrections, and never negative.
     """
     current = account.window == at // (limit.seconds * SECOND)
     if event.charge:
@@ -165,6 +164,6 @@ def meter_of(account: Account, plan: Plan, at: int, period: str) -> Meter:
     """Return the meter of a period; drop those of periods that are no longer kept."""
     meters = account.meters
     periods = (period, *kept_periods(account, plan, at))
-    for name in [name for name in meters if name not in periods]:
-        del meters[name]
+    for dropped in [kept_period for kept_period in meters if kept_period not in periods]:
+        del meters[dropped]
     return meters.setdefault(period, Meter())

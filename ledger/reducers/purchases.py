@@ -1,4 +1,4 @@
-"""What purchases, withdrawals and reversals do to an account's lots."""
+"""Reducers of purchases, withdrawals and reversals: an account's lots."""
 
 from __future__ import annotations
 
@@ -66,18 +66,18 @@ def reduce_started(account: Account, lot: Lot, event: Started) -> None:
 
 def reduce_withdrawn(account: Account, at: int, event: Withdrawn) -> None:
     """Withdraw credits and money from lots."""
-    for name, credits in event.draws:
-        lot = account.lots[name]
+    for lot_id, credits in event.draws:
+        lot = account.lots[lot_id]
         take(account, lot, credits)
         lot.withdrawn += credits
-    for name, money in event.money.items():
-        lot = account.lots[name]
+    for lot_id, money in event.money.items():
+        lot = account.lots[lot_id]
         lot.refunded += money
         if lot.escrow is not None:
             _keep_unpaid(account, unpaid_name(EscrowAsset(lot.escrow.contract_ref, lot.asset)), money)
         if not lot.started:
             if lot.refunded == lot.cost:
-                _remove(account, lot)  # it leaves whole, before it counted anywhere
+                _remove(account, lot)  # all of it is withdrawn before it started
         elif not lot.credits:
             lot.expiry = _ended(lot, at)
     if event.fact is not None:
@@ -99,7 +99,7 @@ def unpaid_name(escrow: EscrowAsset) -> str:
 def _keep_unpaid(account: Account, escrow: str, change: int) -> None:
     """Add `change` to the money that left the account's lots and that a chain still holds."""
     rest = account.unpaid.get(escrow, 0) + change
-    others = {name: money for name, money in account.unpaid.items() if name != escrow}
+    others = {key: money for key, money in account.unpaid.items() if key != escrow}
     account.unpaid = {**others, escrow: rest} if rest > 0 else others or EMPTY
 
 
@@ -115,9 +115,9 @@ def _remove(account: Account, lot: Lot) -> None:
 
 
 def reduce_reversed(account: Account, lot: Lot, at: int, event: Reversed) -> None:
-    """Withdraw what a void payment had bought."""
+    """Withdraw credits and money of a lot whose payment was void."""
     if lot.escrow is not None:
-        # the chain never had the money
+        # the chain never had the money, so none of it is owed to the subscriber
         _keep_unpaid(account, unpaid_name(EscrowAsset(lot.escrow.contract_ref, lot.asset)), -lot.refunded)
         if not lot.started:
             _remove(account, lot)
@@ -139,7 +139,7 @@ def reduce_reversed(account: Account, lot: Lot, at: int, event: Reversed) -> Non
 
 
 def reduce_reinstated(account: Account, lot: Lot, event: Reinstated) -> None:
-    """Return to a lot what its reversals had taken."""
+    """Return to a lot the credits, money and time that its reversals had taken."""
     assert lot.reversal is not None
     if lot.expiry is not None:
         lot.expiry += lot.reversal.time

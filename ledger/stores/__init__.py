@@ -18,13 +18,13 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+._-]+)://")
 def open(location: Location = None, *, store: str | None = None, **options: Any) -> Store:  # noqa: ANN401 - the plugin's
     """Open the log at a location, or create one there, and return its store.
 
-    `store` names a store plugin, whatever the location says. `options` go to the plugin: `id` (of a new ledger),
-    `read_only` and its own. Raise UnknownPlugin if no plugin has the name or scheme, else as the plugin does: NotFound,
-    NotALog, WrongVersion, Locked or Damaged.
+    `store` names a store plugin, which takes precedence over the location's scheme. `options` go to the plugin: `id`
+    (of a new ledger), `read_only` and its own. Raise UnknownPlugin if no plugin has the name or scheme, else as the
+    plugin does: NotFound, NotALog, WrongVersion, Locked or Damaged.
     """
-    name, place = _resolve(location)
+    name, target = _resolve(location)
     with opening:
-        return stores.get(store or name)(place, **options)
+        return stores.get(store or name)(target, **options)
 
 
 def _resolve(location: Location) -> tuple[str, Location]:

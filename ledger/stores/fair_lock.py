@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 try:
@@ -18,8 +19,8 @@ try:
 except ImportError:  # a system without it: SQLite's own order
     fcntl = None  # type: ignore[assignment]
 
-_MIN_PAUSE, _MAX_PAUSE = 1, 50
-"""Pauses between two tries, in units of 0.1 ms."""
+_MIN_PAUSE, _MAX_PAUSE = timedelta(microseconds=100), timedelta(milliseconds=5)
+"""Pauses between two tries; each is twice the one before."""
 
 
 class FairLock:
@@ -62,5 +63,5 @@ class FairLock:
                     return False
             except OSError:  # no side file, or a file system without locks
                 return False
-            time.sleep(pause / 10_000)
+            time.sleep(pause.total_seconds())
             pause = min(2 * pause, _MAX_PAUSE)

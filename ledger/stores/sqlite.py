@@ -13,6 +13,7 @@ import uuid
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,7 @@ from .wal_mark import (
 
 APPLICATION_ID = 0x546F6C6C  # "Toll"
 _PAGE = 4_096
+_RETRY_PAUSE = timedelta(milliseconds=5)
 
 _APPEND = """
 INSERT INTO commits (first_seq, count, at, body, hash) SELECT ?, ?, ?, ?, ?
@@ -390,6 +392,6 @@ def _set_wal_mode(connection: sqlite3.Connection) -> None:
         except sqlite3.OperationalError as error:
             if not isinstance(locked_or(error, LogError("")), Locked) or time.monotonic() > end:
                 raise
-        time.sleep(0.005)
+        time.sleep(_RETRY_PAUSE.total_seconds())
     if mode != "wal":
         raise LogError(f"the log cannot use write-ahead logging: its journal mode stays {mode}")

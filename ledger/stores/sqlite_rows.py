@@ -122,7 +122,7 @@ class SQLiteRows(ABC):
 
 
 class SQLiteReader(SQLiteRows):
-    """Reads the log in `file` beside whatever writes it, on a read-only connection that is opened when it is needed.
+    """Reads the log in `file` while any process writes it, on a read-only connection that is opened when it is needed.
 
     While a process forks the connection is closed. `close` waits for a statement that another thread runs, and raises
     Closed in its next one.

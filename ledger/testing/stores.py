@@ -49,7 +49,7 @@ def _broken(rule: Rule, subject: Subject) -> list[str]:
     try:
         details.extend(islice(rule(subject), _EXAMPLES))
         subject.close()
-    except Exception as error:  # noqa: BLE001 - foreign code: whatever it raises is the finding
+    except Exception as error:  # noqa: BLE001 - foreign code: any error that it raises is a failure
         details.append(f"it raised {type(error).__name__}: {error}")
     return details
 

@@ -1,7 +1,7 @@
 """Samples of usage and labels for a policy, guessed from its parameters; the same seed gives the same samples.
 
 Words in the parameters may be dimensions or models, and numbers may be bounds or sizes: so each word is used as both,
-and each number with its two neighbours, where a price is limit likely to step.
+and each number with its two neighbours, where a price is likely to jump.
 """
 
 from __future__ import annotations

@@ -75,5 +75,5 @@ def attempt(method: Callable[..., object], *arguments: Mapping[str, object]) -> 
     """Call a method with copies of the arguments. Return its result, or the text of the error that it raised."""
     try:
         return method(*map(dict, arguments))
-    except Exception as error:  # noqa: BLE001 - foreign code: whatever it raises is its answer
+    except Exception as error:  # noqa: BLE001 - foreign code: any error is its answer
         return f"{type(error).__name__}: {error}"

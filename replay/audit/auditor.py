@@ -236,7 +236,7 @@ class Auditor:
         """Run a check that malformed events may break."""
         try:
             check()
-        except Exception as error:  # noqa: BLE001 - an audit answers, whatever the log holds
+        except Exception as error:  # noqa: BLE001 - an audit reports, even if the log is malformed
             message = f"this cannot be judged: {type(error).__name__}: {error}"
             self._findings.add(kind, self._case.seq or None, "event", None, None, message)
 
@@ -262,8 +262,8 @@ def report_of(name: str, end: LogEnd, case: Case, kinds: tuple[str, ...], leaps:
         unverified=Unverified(
             charges=sum(case.unverified.values()),
             policies=tuple(sorted(case.unverified)),
-            batches=sum(case.unsealed.values()),
-            chains=tuple(sorted(case.unsealed)),
+            batches=sum(case.unverified_batches.values()),
+            chains=tuple(sorted(case.unverified_batches)),
         ),
         findings=listed,
         warnings=() if end.seq or listed else (_EMPTY,),

@@ -172,7 +172,7 @@ class FileRows:
         try:
             found = self._connection.execute("SELECT max(first_seq) FROM commits").fetchone()[0]
         except BROKEN:
-            return _MAX_INTEGER  # reading will tell where it breaks
+            return _MAX_INTEGER  # reading reports where the file is damaged
         if found is None:
             return 0
         return found if type(found) is int else _MAX_INTEGER

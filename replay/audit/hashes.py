@@ -111,7 +111,7 @@ class HashChain:
         if stored is None or stored not in due:
             message = f"commit {row.first_seq} is not what was written: its bytes do not have its hash"
             self._findings.add("hash", row.first_seq, "hash", due[0], row.hash, message)
-        # Either the bytes or the stored hash were changed; the next commit tells which.
+        # Either the bytes or the stored hash were changed; the next commit shows which.
         known = [each for each in dict.fromkeys((stored, *due)) if each is not None]
         self._known = tuple(known[:2]) or self._known
         self.hash = stored or b""
@@ -138,7 +138,7 @@ class HashChain:
 
 
 def _hash(previous: bytes, row: Row) -> bytes | None:
-    """The hash that the row must have after `previous`; None where its columns are not even numbers and bytes."""
+    """Return the hash that the row must have after `previous`; None if its columns have other types."""
     if type(row.count) is not int or type(row.at) is not int or row.body is None:
         return None
     try:
@@ -187,7 +187,7 @@ def _differs(mine: Row | None, theirs: Row | None, name: str, findings: Findings
 
 
 def _saved(path: Path) -> Checkpoint | None:
-    """The head of a saved audit (`tollbook audit --json`); None where the file is something else."""
+    """Return the head of a saved audit (`tollbook audit --json`); None if the file is not one."""
     try:
         with path.open("rb") as file:
             if file.read(1) != b"{":

@@ -106,7 +106,7 @@ class Partition:
         self._known: dict[EscrowAsset, dict[tuple[str, str], int]] = {}
 
     def judges(self, case: Case) -> bool:
-        """True if the event is judged here. If not, fold whatever every part must know of it."""
+        """True if the event is judged here. If not, fold what every part needs of it."""
         event = case.event
         number = getattr(event, "account", None)
         if number is None:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from ledger import Ledger
 from ledger.books import Books
 from ledger.readings import Earned, Reading
 
@@ -74,6 +75,12 @@ def money_of(read: ReadCommits, books: Books) -> list[Money]:
         )
         for each in Reading(books, books.at).earned()
     ]
+
+
+def money_now(ledger: Ledger) -> tuple[list[Money], int]:
+    """Return the money of an open ledger as `money_of` does, and the time of its last commit (UTC microseconds)."""
+    books = Books.load(ledger.state())
+    return money_of(ledger.commits, books), books.at
 
 
 def _receiver(asset: Earned, name: str) -> Receiver:

@@ -1,4 +1,4 @@
-"""Cells that no spreadsheet takes for a formula, as OWASP recommends (CSV injection), whatever names customers chose.
+"""Cells that no spreadsheet runs as a formula, for any name that a customer chose (CSV injection; OWASP).
 
 A spreadsheet runs text that begins with = + - @ (or the wide forms of these), after spaces too; and where a cell begins
 depends on the separator that it was given, or guesses: a comma, a semicolon, a tab, a bar, a line's end or a quote. An
@@ -17,11 +17,11 @@ _ESCAPED = {ord(sign): f"\\u{ord(sign):04x}" for sign in "=+-@,;|'\uff1d\uff0b\u
 
 
 def inert_text(text: str) -> str:
-    """A text of which no part can be a formula."""
+    """Return the text, changed so that no part of it can be a formula."""
     text = _FORMULA.sub(r"\1\2'", text)
     return f"'{text}" if text.startswith(("\t", "\r", "\n")) else text
 
 
 def inert_json(json: str) -> str:
-    """JSON of an object of which no part can be a formula, and that is the same value: its texts are escaped."""
+    """Return equal JSON of an object of which no part can be a formula: its texts are escaped."""
     return _JSON_TEXT.sub(lambda found: found[0].translate(_ESCAPED), json)

@@ -1,7 +1,7 @@
-"""The oracle: checks after every step, whatever faults struck, that answers, log, books and money obey the laws.
+"""The oracle: checks after every step, under any faults, that answers, log, books and money obey the laws.
 
 It does not know what commands mean. It follows the log from its first commit with its own books and journal, remembers
-the callers' answers, and asks the chain what it paid. The effect of each command is for the audit to check, at the end.
+the callers' answers, and asks the chain what it paid. The audit at the end checks the effect of each command.
 """
 
 from __future__ import annotations
@@ -168,7 +168,7 @@ class Oracle:
         """True if a commit ends with that sequence."""
         return any(commit.last_seq == seq for commit in self._followed)
 
-    # -- what callers were told ----------------------------------------------------------------------------------------
+    # -- answers to callers -------------------------------------------------------------------------------------------
 
     def answered(self, caller: Caller, written: Sequence[Commit]) -> None:
         """Check that the log has what was acknowledged, and not what was refused or failed.

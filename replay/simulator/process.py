@@ -229,59 +229,59 @@ class AskedChain:
         return self._chain.contract
 
     def facts(self, after: int = 0, confirmations: int | None = None) -> Sequence[ChainFact]:
-        """Purchases and exits."""
+        """Return purchases and exits."""
         return self._ask("facts", lambda: list(self._chain.facts(after, confirmations)))
 
     def final_block(self) -> int:
-        """The last final block."""
+        """Return the last final block."""
         return self._ask("final_block", self._chain.final_block)
 
     def simulate(self, batch: Batch) -> str | None:
-        """Why a batch would be refused."""
+        """Return why the contract would refuse a batch; None if it would not."""
         return self._ask("simulate", lambda: self._chain.simulate(batch))
 
     def prepare(self, batch: Batch, attempts: Sequence[Attempt]) -> Attempt | None:
-        """The batch's next step."""
+        """Return the batch's next attempt."""
         return self._ask("prepare", lambda: self._chain.prepare(batch, attempts))
 
     def send(self, attempt: Attempt) -> None:
-        """Broadcast it."""
+        """Broadcast an attempt."""
         self._ask("send", lambda: self._chain.send(attempt))
 
     def find(self, number: int) -> Found:
-        """How the chain has a batch."""
+        """Return what the chain has under a batch's number."""
         return self._ask("find", lambda: self._chain.find(number))
 
     def confirm(self, attempt: Attempt) -> Standing:
-        """What became of a transaction."""
+        """Return the standing of an attempt's transaction."""
         return self._ask("confirm", lambda: self._chain.confirm(attempt))
 
     def published(self, number: int) -> bytes | None:
-        """A batch's leaf file."""
+        """Return a batch's published leaf file."""
         return self._ask("published", lambda: self._chain.published(number))
 
     def due(self, receiver: str, asset: str) -> int:
-        """What is owed to a receiver."""
+        """Return the amount due to a receiver."""
         return self._ask("due", lambda: self._chain.due(receiver, asset))
 
     def claimed(self, receiver: str, asset: str) -> int:
-        """What a receiver was paid of it."""
+        """Return the amount that a receiver has claimed."""
         return self._ask("claimed", lambda: self._chain.claimed(receiver, asset))
 
     def escrow(self, asset: str) -> int:
-        """What the contract holds for who bought."""
+        """Return the money in escrow for subscribers."""
         return self._ask("escrow", lambda: self._chain.escrow(asset))
 
     def holdings(self, asset: str) -> int:
-        """What the contract has."""
+        """Return the contract's balance."""
         return self._ask("holdings", lambda: self._chain.holdings(asset))
 
     def pause(self) -> None:
-        """Let a moment pass."""
+        """Wait as the chain does."""
         self._ask("pause", self._chain.pause)
 
     def close(self) -> None:
-        """The chain is not this process's to close."""
+        """Do nothing: the chain is shared by all processes."""
 
     def _ask(self, call: str, do: Callable[[], T]) -> T:
         self._process.asks(call, self._chain)

@@ -262,7 +262,7 @@ class World(Environment):
         self._answer(process, [caller], begun)
 
     def _intrude(self, process: Process) -> None:
-        """Execute a command that is hardly ever refused, so that the overtaken process must decide again."""
+        """Execute a command that is hardly ever refused, so that another process loses the race and decides again."""
         self._drain(process)
         subscriber, plan = self.random.choice(self.market.harness.subscribers), self.customers.any_plan()
         self.note(

@@ -40,20 +40,20 @@ class TraceFormat(Protocol):
 
     @property
     def dimensions(self) -> Collection[str]:
-        """The dimensions that there are columns for."""
+        """The dimensions that have a column."""
         ...
 
     @property
     def ignored(self) -> Collection[str]:
-        """The columns that are passed over."""
+        """The ignored columns."""
         ...
 
     def rest(self, numbered: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
-        """The lines that have records."""
+        """Yield the lines that have records."""
         ...
 
     def row(self, record: str) -> Row:
-        """The row of a record. Raises BadData."""
+        """Return the row of a record. Raises BadData."""
         ...
 
 
@@ -104,11 +104,11 @@ class _Csv:
         self._time: Callable[[str], int] = time_or_elapsed if elapsed else unambiguous_time
 
     def rest(self, numbered: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
-        """All but the header."""
+        """Yield all lines but the header."""
         return numbered
 
     def row(self, record: str) -> Row:
-        """The row of a line."""
+        """Return the row of a line."""
         fields, header, found = _fields(record), self._header, self._found
         if len(fields) != len(header):
             wrong = f"the row has {len(fields)} fields and the header {len(header)}"
@@ -140,7 +140,7 @@ class _Number(str):
 
 
 class _Json:
-    """A file with a JSON object a line, each with its own names."""
+    """A file with one JSON object a line, each with its own keys."""
 
     def __init__(self, first: tuple[int, bytes], asked: list[str]) -> None:
         self._first, self._asked = first, asked
@@ -161,12 +161,12 @@ class _Json:
         return self._ignored
 
     def rest(self, numbered: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
-        """All lines."""
+        """Yield all lines."""
         yield self._first
         yield from numbered
 
     def row(self, record: str) -> Row:
-        """The row of a line."""
+        """Return the row of a line."""
         if not record.strip():
             raise BadData("there are only spaces", "give a JSON object a line")
         try:
@@ -203,7 +203,7 @@ class _Json:
         self._ignored |= dict.fromkeys(found.ignored)
         return found
 
-    def _at(self, value: Any, found: Columns) -> int:  # noqa: ANN401 - whatever JSON holds
+    def _at(self, value: Any, found: Columns) -> int:  # noqa: ANN401 - any JSON value
         if isinstance(value, str) and not isinstance(value, _Number):
             return time_or_elapsed(value) if found.clock == ELAPSED else unambiguous_time(value)
         if isinstance(value, int | _Number) and not isinstance(value, bool):

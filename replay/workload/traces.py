@@ -61,8 +61,8 @@ def read(
     `dimensions` are columns that must be there and are usage, though their names are not known; `reads` are the
     dimensions that policies read, by these names, if they are there.
 
-    Raises NotFound where there is no file, and BadData, with file and line, for whatever else is wrong: also for a
-    trace without a single good row.
+    Raises NotFound where there is no file, and BadData, with file and line, for any other fault, also
+    for a trace without a single good row.
     """
     name = str(path)
     rows: list[Row] = []

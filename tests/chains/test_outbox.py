@@ -4,7 +4,7 @@ from collections import Counter
 
 import msgspec
 import pytest
-from mock_shop import AT, Shop
+from mock_shop import MockShop
 
 from chains import Outbox, Step
 from chains.mock import MockChain
@@ -18,33 +18,33 @@ from chains.mock.faults import (
     SettleThenTimeOut,
     TimeOut,
 )
-from ledger import Adjust, ContractRef, Ledger
+from ledger import Adjust, ContractRef
 from ledger.errors import ChainUnavailable
 
 
 @pytest.fixture
-def shop() -> Shop:
-    return Shop(MockChain())
+def shop() -> MockShop:
+    return MockShop(MockChain())
 
 
 # -- the way it goes when nothing goes wrong ---------------------------------------------------------------------------
 
 
-def test_a_batch_is_opened_stored_sent_recorded_and_confirmed(shop: Shop) -> None:
+def test_a_batch_is_opened_stored_sent_recorded_and_confirmed(shop: MockShop) -> None:
     shop.use(10)
     assert shop.outbox.settle() == [1]
     assert shop.story() == ["opened", "submitted", "committed", "confirmed"]
     shop.receives(acme=95, platform=5)
 
 
-def test_with_nothing_to_settle_nothing_is_written_or_sent(shop: Shop) -> None:
+def test_with_nothing_to_settle_nothing_is_written_or_sent(shop: MockShop) -> None:
     before = shop.ledger.head
     assert shop.outbox.settle() == []
     assert shop.ledger.head == before
     assert shop.sent() == 0
 
 
-def test_each_step_writes_one_event_or_sends_one_transaction(shop: Shop) -> None:
+def test_each_step_writes_one_event_or_sends_one_transaction(shop: MockShop) -> None:
     shop.use(10)
     shop.open()
     steps = []
@@ -57,14 +57,14 @@ def test_each_step_writes_one_event_or_sends_one_transaction(shop: Shop) -> None
 
 
 def test_a_challenge_window_is_waited_for_and_then_the_batch_is_paid_out() -> None:
-    shop = Shop(MockChain(window=3))
+    shop = MockShop(MockChain(window=3))
     shop.use(10)
     shop.outbox.settle()
     assert shop.story() == ["opened", "submitted", "committed", "submitted", "committed", "confirmed"]
     shop.receives(acme=95, platform=5)
 
 
-def test_a_refund_after_settlement_lowers_what_the_chain_owes(shop: Shop) -> None:
+def test_a_refund_after_settlement_lowers_what_the_chain_owes(shop: MockShop) -> None:
     charge = shop.use(10)
     shop.outbox.settle()
     shop.ledger.execute(Adjust(charge=charge, credits=-4)).unwrap()
@@ -75,7 +75,7 @@ def test_a_refund_after_settlement_lowers_what_the_chain_owes(shop: Shop) -> Non
 # -- crashes -----------------------------------------------------------------------------------------------------------
 
 
-def test_after_a_crash_before_anything_was_signed_the_same_batch_goes_on(shop: Shop) -> None:
+def test_after_a_crash_before_anything_was_signed_the_same_batch_goes_on(shop: MockShop) -> None:
     shop.use(10)
     shop.open()
     shop.crash()
@@ -83,7 +83,7 @@ def test_after_a_crash_before_anything_was_signed_the_same_batch_goes_on(shop: S
     shop.receives(acme=95, platform=5)
 
 
-def test_after_a_crash_between_storing_and_sending_the_stored_bytes_are_sent(shop: Shop) -> None:
+def test_after_a_crash_between_storing_and_sending_the_stored_bytes_are_sent(shop: MockShop) -> None:
     shop.use(10)
     shop.open()
     shop.until("submitted")
@@ -95,7 +95,7 @@ def test_after_a_crash_between_storing_and_sending_the_stored_bytes_are_sent(sho
     shop.receives(acme=95, platform=5)
 
 
-def test_after_a_crash_between_sending_and_hearing_of_it_nothing_is_sent_again(shop: Shop) -> None:
+def test_after_a_crash_between_sending_and_hearing_of_it_nothing_is_sent_again(shop: MockShop) -> None:
     shop.use(10)
     shop.open()
     shop.until("submitted")
@@ -111,7 +111,7 @@ def test_after_a_crash_between_sending_and_hearing_of_it_nothing_is_sent_again(s
 
 
 @pytest.mark.parametrize("fault", [SettleThenTimeOut(), TimeOut()], ids=["it arrived", "it did not"])
-def test_an_answer_that_did_not_come_is_unknown_until_the_chain_is_read(shop: Shop, fault: msgspec.Struct) -> None:
+def test_an_answer_that_did_not_come_is_unknown_until_the_chain_is_read(shop: MockShop, fault: msgspec.Struct) -> None:
     shop.use(10)
     shop.chain.script(fault)
     shop.outbox.settle()
@@ -122,7 +122,7 @@ def test_an_answer_that_did_not_come_is_unknown_until_the_chain_is_read(shop: Sh
 @pytest.mark.parametrize(
     "fault", [Drop(), Delay(blocks=3), Duplicate(blocks=2), Lie(on="find"), Lie(on="confirm")], ids=repr
 )
-def test_whatever_becomes_of_a_transaction_it_pays_once(shop: Shop, fault: msgspec.Struct) -> None:
+def test_whatever_becomes_of_a_transaction_it_pays_once(shop: MockShop, fault: msgspec.Struct) -> None:
     shop.use(10)
     shop.chain.script(*([Drop(), fault] if isinstance(fault, Lie) else [fault]))
     shop.outbox.settle()
@@ -131,7 +131,7 @@ def test_whatever_becomes_of_a_transaction_it_pays_once(shop: Shop, fault: msgsp
     shop.receives(acme=95, platform=5)
 
 
-def test_a_node_that_is_down_is_said_to_be_down_and_nothing_is_lost(shop: Shop) -> None:
+def test_a_node_that_is_down_is_said_to_be_down_and_nothing_is_lost(shop: MockShop) -> None:
     shop.use(10)
     shop.chain.script(NodeDown(calls=3))
     for _ in range(3):
@@ -141,7 +141,7 @@ def test_a_node_that_is_down_is_said_to_be_down_and_nothing_is_lost(shop: Shop) 
     shop.receives(acme=95, platform=5)
 
 
-def test_while_nothing_is_final_nothing_is_confirmed(shop: Shop) -> None:
+def test_while_nothing_is_final_nothing_is_confirmed(shop: MockShop) -> None:
     shop.use(10)
     shop.chain.script(NoFinality(blocks=20))
     shop.open()
@@ -154,9 +154,9 @@ def test_while_nothing_is_final_nothing_is_confirmed(shop: Shop) -> None:
 # -- keys, nonces and fees ---------------------------------------------------------------------------------------------
 
 
-def test_two_outboxes_with_one_key_pay_once(shop: Shop) -> None:
+def test_two_outboxes_with_one_key_pay_once(shop: MockShop) -> None:
     shop.use(10)
-    other = Outbox(Ledger(shop.store, clock=lambda: AT), shop.chain)
+    other = Outbox(shop.another(), shop.chain)
     shop.open()
     for _ in range(12):
         shop.outbox.step()
@@ -166,7 +166,7 @@ def test_two_outboxes_with_one_key_pay_once(shop: Shop) -> None:
     shop.receives(acme=95, platform=5)
 
 
-def test_a_stolen_nonce_is_noticed_and_the_batch_signed_again(shop: Shop) -> None:
+def test_a_stolen_nonce_is_noticed_and_the_batch_signed_again(shop: MockShop) -> None:
     shop.use(10)
     shop.open()
     shop.until("submitted")
@@ -176,7 +176,7 @@ def test_a_stolen_nonce_is_noticed_and_the_batch_signed_again(shop: Shop) -> Non
     shop.receives(acme=95, platform=5)
 
 
-def test_a_nonce_that_a_re_organisation_gave_back_is_taken_again(shop: Shop) -> None:
+def test_a_nonce_that_a_re_organisation_gave_back_is_taken_again(shop: MockShop) -> None:
     """Another holder of the key had it; what was signed after that would wait for ever behind the gap."""
     shop.chain.automine = False
     shop.use(10)
@@ -190,7 +190,7 @@ def test_a_nonce_that_a_re_organisation_gave_back_is_taken_again(shop: Shop) -> 
     shop.receives(acme=95, platform=5)
 
 
-def test_a_transaction_that_is_stuck_by_the_base_fee_is_replaced_by_one_that_pays_more(shop: Shop) -> None:
+def test_a_transaction_that_is_stuck_by_the_base_fee_is_replaced_by_one_that_pays_more(shop: MockShop) -> None:
     shop.chain.automine = False
     shop.use(10)
     shop.open()
@@ -205,7 +205,7 @@ def test_a_transaction_that_is_stuck_by_the_base_fee_is_replaced_by_one_that_pay
 class Interrupted:
     """A chain before whose n-th question another outbox does some steps, each with some blocks after it."""
 
-    def __init__(self, shop: Shop, question: int, steps: int, blocks: int) -> None:
+    def __init__(self, shop: MockShop, question: int, steps: int, blocks: int) -> None:
         self._shop, self._left, self._steps, self._blocks = shop, question, steps, blocks
 
     def __getattr__(self, name: str) -> object:
@@ -216,7 +216,7 @@ class Interrupted:
         def ask(*arguments: object) -> object:
             self._left -= 1
             if self._left == 0:
-                other = Outbox(Ledger(self._shop.store, clock=lambda: AT), self._shop.chain)
+                other = Outbox(self._shop.another(), self._shop.chain)
                 for _ in range(self._steps):
                     other.step()
                     self._shop.chain.mine(self._blocks)
@@ -231,7 +231,7 @@ def test_between_any_two_questions_another_outbox_may_be_quicker(finality: int, 
     for steps in (1, 3, 6):
         for blocks in (0, 1, 5):
             for question in range(1, 20):
-                shop = Shop(MockChain(finality=finality, window=window))
+                shop = MockShop(MockChain(finality=finality, window=window))
                 shop.use(10)
                 Outbox(shop.ledger, Interrupted(shop, question, steps, blocks)).settle()
                 shop.outbox.settle()
@@ -250,7 +250,7 @@ def test_a_crash_at_any_instant_ends_with_the_same_money_in_the_same_places() ->
     endings: Counter[bytes] = Counter()
     crashes, instant = 0, 0
     while crashes == instant:
-        shop = Shop(MockChain(window=1))
+        shop = MockShop(MockChain(window=1))
         charge = shop.use(60)
         shop.outbox.settle()
         shop.ledger.execute(Adjust(charge=charge, credits=-7)).unwrap()
@@ -279,10 +279,10 @@ def test_a_crash_at_any_instant_ends_with_the_same_money_in_the_same_places() ->
     assert len(endings) == 1
 
 
-def _mortal(shop: Shop, burn: object) -> None:
+def _mortal(shop: MockShop, burn: object) -> None:
     """An instant before and after each append to the log and each call to the chain."""
     for thing, names in (
-        (shop.store, ("append",)),
+        (shop.location, ("append",)),
         (shop.chain, ("find", "simulate", "prepare", "send", "confirm", "pause")),
     ):
         for name in names:
@@ -297,9 +297,9 @@ def _mortal(shop: Shop, burn: object) -> None:
             setattr(thing, name, call)
 
 
-def _immortal(shop: Shop) -> None:
+def _immortal(shop: MockShop) -> None:
     for thing, names in (
-        (shop.store, ("append",)),
+        (shop.location, ("append",)),
         (shop.chain, ("find", "simulate", "prepare", "send", "confirm", "pause")),
     ):
         for name in names:

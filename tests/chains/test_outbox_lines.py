@@ -1,7 +1,7 @@
 """Settling of batches that wait behind each other, over refusals, cancellations and restored backups."""
 
 import pytest
-from mock_shop import SHARES, Shop
+from mock_shop import SHARES, MockShop
 
 from chains import Outbox, Step, Watcher, leaf_file
 from chains.mock import MockChain
@@ -16,14 +16,14 @@ from ledger.events import SettlementFailed
 
 
 @pytest.fixture
-def shop() -> Shop:
-    return Shop(MockChain())
+def shop() -> MockShop:
+    return MockShop(MockChain())
 
 
 # -- lines, refusals, cancellations ------------------------------------------------------------------------------------
 
 
-def line_of_ten(shop: Shop) -> None:
+def line_of_ten(shop: MockShop) -> None:
     shop.chain.automine = False
     for _ in range(10):
         shop.use(3)
@@ -32,7 +32,7 @@ def line_of_ten(shop: Shop) -> None:
             shop.outbox.step()
 
 
-def test_ten_batches_in_line_are_paid_in_order_and_an_eleventh_waits(shop: Shop) -> None:
+def test_ten_batches_in_line_are_paid_in_order_and_an_eleventh_waits(shop: MockShop) -> None:
     line_of_ten(shop)
     shop.use(3)
     eleventh = shop.ledger.execute(OpenSettlement(chain="mock:local", contract="tollbook", asset="USD"))
@@ -43,7 +43,7 @@ def test_ten_batches_in_line_are_paid_in_order_and_an_eleventh_waits(shop: Shop)
     shop.receives(acme=950 * 33 // 100, platform=50 * 33 // 100)
 
 
-def test_an_overspending_batch_is_refused_before_it_is_sent_and_is_in_the_next(shop: Shop) -> None:
+def test_an_overspending_batch_is_refused_before_it_is_sent_and_is_in_the_next(shop: MockShop) -> None:
     """Bob was paid by a chain that this contract does not hold the money of."""
     shop.use(100)
     shop.chain.script(Refuse(reason="EscrowTooLow"))
@@ -55,7 +55,7 @@ def test_an_overspending_batch_is_refused_before_it_is_sent_and_is_in_the_next(s
     shop.receives(acme=950, platform=50)
 
 
-def test_a_batch_whose_transaction_was_reverted_fails_and_is_in_the_next(shop: Shop) -> None:
+def test_a_batch_whose_transaction_was_reverted_fails_and_is_in_the_next(shop: MockShop) -> None:
     """The first was signed and sent, and something else had taken the escrow when it was mined."""
     shop.use(10)
     shop.open()
@@ -69,7 +69,7 @@ def test_a_batch_whose_transaction_was_reverted_fails_and_is_in_the_next(shop: S
 
 
 def test_a_batch_that_is_cancelled_while_the_next_is_open_is_paid_by_the_one_after() -> None:
-    shop = Shop(MockChain(window=4))
+    shop = MockShop(MockChain(window=4))
     shop.use(10)
     shop.open()
     shop.until("committed")
@@ -83,7 +83,7 @@ def test_a_batch_that_is_cancelled_while_the_next_is_open_is_paid_by_the_one_aft
     shop.receives(acme=285, platform=15)
 
 
-def test_when_a_batch_in_line_can_never_be_mined_those_behind_it_are_opened_anew(shop: Shop) -> None:
+def test_when_a_batch_in_line_can_never_be_mined_those_behind_it_are_opened_anew(shop: MockShop) -> None:
     shop.chain.automine = False
     shop.use(10)
     shop.open()
@@ -105,7 +105,7 @@ def test_when_a_batch_in_line_can_never_be_mined_those_behind_it_are_opened_anew
 # -- restored backups --------------------------------------------------------------------------------------------------
 
 
-def test_a_log_restored_from_before_the_send_finds_its_batch_on_the_chain(shop: Shop) -> None:
+def test_a_log_restored_from_before_the_send_finds_its_batch_on_the_chain(shop: MockShop) -> None:
     shop.use(10)
     shop.open()
     opened = shop.ledger.head.seq
@@ -117,7 +117,7 @@ def test_a_log_restored_from_before_the_send_finds_its_batch_on_the_chain(shop: 
     shop.receives(acme=95, platform=5)
 
 
-def test_a_log_that_lacks_a_batch_stops_until_it_has_adopted_it(shop: Shop) -> None:
+def test_a_log_that_lacks_a_batch_stops_until_it_has_adopted_it(shop: MockShop) -> None:
     shop.use(10)
     backup = shop.ledger.head.seq
     shop.outbox.settle()
@@ -134,7 +134,7 @@ def test_a_log_that_lacks_a_batch_stops_until_it_has_adopted_it(shop: Shop) -> N
     shop.receives(acme=190, platform=10)
 
 
-def test_usage_that_a_restored_log_has_lost_is_taken_back_with_the_next_batch(shop: Shop) -> None:
+def test_usage_that_a_restored_log_has_lost_is_taken_back_with_the_next_batch(shop: MockShop) -> None:
     backup = shop.ledger.head.seq
     shop.use(10)
     shop.outbox.settle()
@@ -146,7 +146,7 @@ def test_usage_that_a_restored_log_has_lost_is_taken_back_with_the_next_batch(sh
     assert (leaf.charged, leaf.credited) == (100, 100), "counters only grow"
 
 
-def test_another_batch_under_our_number_is_an_alarm_and_not_a_retry(shop: Shop) -> None:
+def test_another_batch_under_our_number_is_an_alarm_and_not_a_retry(shop: MockShop) -> None:
     backup = shop.ledger.head.seq
     shop.use(10)
     shop.outbox.settle()
@@ -163,7 +163,7 @@ def test_another_batch_under_our_number_is_an_alarm_and_not_a_retry(shop: Shop) 
     shop.receives(acme=237, platform=12)
 
 
-def test_a_node_that_says_that_a_failed_batch_was_paid_is_waited_for(shop: Shop) -> None:
+def test_a_node_that_says_that_a_failed_batch_was_paid_is_waited_for(shop: MockShop) -> None:
     """Only what is final is an alarm; and nothing of the line goes on meanwhile, which would follow the wrong batch."""
     shop.use(10)
     shop.open()
@@ -179,26 +179,26 @@ def test_a_node_that_says_that_a_failed_batch_was_paid_is_waited_for(shop: Shop)
     shop.until("submitted")
     shop.use(10)
     shop.open()
-    before = shop.store.head()
+    before = shop.location.head()
     shop.chain.script(Lie(on="find"))
     assert shop.outbox.step() is Step.waiting
-    assert shop.store.head() == before
+    assert shop.location.head() == before
     shop.finish()
     shop.receives(acme=285, platform=15)
 
 
-def test_a_forged_or_missing_leaf_file_is_not_adopted(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_forged_or_missing_leaf_file_is_not_adopted(shop: MockShop, monkeypatch: pytest.MonkeyPatch) -> None:
     backup = shop.ledger.head.seq
     shop.use(10)
     shop.outbox.settle()
     shop.restored(backup)
-    before = shop.store.head()
+    before = shop.location.head()
     forged = (shop.chain.published(1) or b"").replace(b"95", b"96")
     for data, words in ((forged, "not the one"), (None, "not published")):
         monkeypatch.setattr(shop.chain, "published", lambda number, data=data: data)
         with pytest.raises(SettlementStopped, match=words):
             shop.outbox.adopt()
-    assert shop.store.head() == before
+    assert shop.location.head() == before
 
 
 # -- another chain -----------------------------------------------------------------------------------------------------
@@ -206,7 +206,7 @@ def test_a_forged_or_missing_leaf_file_is_not_adopted(shop: Shop, monkeypatch: p
 
 def other_chain(batches: int) -> MockChain:
     """A chain of the same name on which somebody else has sold and settled."""
-    other = Shop(MockChain())
+    other = MockShop(MockChain())
     other.sell("zoe")
     for _ in range(batches):
         other.use(5, "zoe")
@@ -215,23 +215,23 @@ def other_chain(batches: int) -> MockChain:
 
 
 @pytest.mark.parametrize("batches", [0, 1, 2])
-def test_a_chain_that_lacks_what_the_log_has_confirmed_is_not_written_to_or_for(shop: Shop, batches: int) -> None:
+def test_a_chain_that_lacks_what_the_log_has_confirmed_is_not_written_to_or_for(shop: MockShop, batches: int) -> None:
     shop.use(10)
     shop.outbox.settle()
     shop.use(10)
-    other, before = other_chain(batches), shop.store.head()
+    other, before = other_chain(batches), shop.location.head()
     height = other.height
     for act in (Outbox(shop.ledger, other).settle, Outbox(shop.ledger, other).adopt, Outbox(shop.ledger, other).step):
         with pytest.raises(SettlementStopped, match="does not have batch 1"):
             act()
-    assert (shop.store.head(), other.height) == (before, height)
+    assert (shop.location.head(), other.height) == (before, height)
 
 
-def test_a_chain_that_does_not_know_the_logs_purchases_tells_it_nothing(shop: Shop) -> None:
+def test_a_chain_that_does_not_know_the_logs_purchases_tells_it_nothing(shop: MockShop) -> None:
     shop.ledger.execute(CreatePlan(plan="other", owner="acme", credits=1)).unwrap()
-    before, empty = shop.store.head(), MockChain()
+    before, empty = shop.location.head(), MockChain()
     empty.purchase("mallory", "other", "USD", SHARES, credits=100, id="from another shop")
     empty.mine(6)
     with pytest.raises(SettlementStopped, match="lacks 1 of the purchases"):
         Watcher(shop.ledger, empty).sync()
-    assert shop.store.head() == before
+    assert shop.location.head() == before

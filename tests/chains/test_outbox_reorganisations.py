@@ -1,7 +1,7 @@
 """Settling over re-organisations: each batch moves money exactly once, and what is final stays."""
 
 import pytest
-from mock_shop import SHARES, Shop
+from mock_shop import SHARES, MockShop
 
 from chains import Step, Watcher
 from chains.mock import MockChain
@@ -11,15 +11,15 @@ from replay.audit.run import audit
 
 
 @pytest.fixture
-def shop() -> Shop:
-    return Shop(MockChain())
+def shop() -> MockShop:
+    return MockShop(MockChain())
 
 
 # -- re-organisations --------------------------------------------------------------------------------------------------
 
 
 def test_a_re_organisation_four_deep_sends_the_same_bytes_again() -> None:
-    shop = Shop(MockChain(finality=5))
+    shop = MockShop(MockChain(finality=5))
     shop.use(10)
     shop.open()
     shop.until("committed")
@@ -32,7 +32,7 @@ def test_a_re_organisation_four_deep_sends_the_same_bytes_again() -> None:
 
 
 def test_a_cancellation_that_a_re_organisation_may_undo_ends_nothing() -> None:
-    shop = Shop(MockChain(window=9, finality=3))
+    shop = MockShop(MockChain(window=9, finality=3))
     shop.use(10)
     shop.open()
     shop.until("committed")
@@ -45,7 +45,7 @@ def test_a_cancellation_that_a_re_organisation_may_undo_ends_nothing() -> None:
 
 
 def test_a_watcher_goes_on_where_it_was_and_misses_nothing() -> None:
-    shop = Shop(MockChain(finality=2))
+    shop = MockShop(MockChain(finality=2))
     for number in range(12):
         shop.chain.purchase(f"buyer {number}", "pro", "USD", SHARES, credits=100)
         if number % 3:
@@ -56,7 +56,7 @@ def test_a_watcher_goes_on_where_it_was_and_misses_nothing() -> None:
 
 
 def test_a_scan_over_a_re_organisation_takes_each_purchase_in_once() -> None:
-    shop = Shop(MockChain(finality=4))
+    shop = MockShop(MockChain(finality=4))
     shop.chain.purchase("bob", "pro", "USD", SHARES, credits=100)
     shop.chain.mine(2)
     shop.watcher.sync()
@@ -71,7 +71,7 @@ def test_a_scan_over_a_re_organisation_takes_each_purchase_in_once() -> None:
 
 
 def test_a_purchase_granted_early_is_reversed_when_it_is_gone_for_good() -> None:
-    shop = Shop(MockChain(finality=4))
+    shop = MockShop(MockChain(finality=4))
     early = Watcher(shop.ledger, shop.chain, confirmations=0)
     shop.chain.purchase("bob", "pro", "USD", SHARES, credits=100)
     assert early.sync() == []
@@ -90,7 +90,7 @@ def test_a_purchase_granted_early_is_reversed_when_it_is_gone_for_good() -> None
 
 
 def test_a_purchase_that_was_reversed_and_is_mined_after_all_is_granted_after_all() -> None:
-    shop = Shop(MockChain(finality=4))
+    shop = MockShop(MockChain(finality=4))
     early = Watcher(shop.ledger, shop.chain, confirmations=0)
     shop.chain.purchase("bob", "pro", "USD", SHARES, credits=100, id="order 7")
     early.sync()
@@ -100,13 +100,13 @@ def test_a_purchase_that_was_reversed_and_is_mined_after_all_is_granted_after_al
     shop.chain.purchase("bob", "pro", "USD", SHARES, credits=100, id="order 7")
     early.sync()
     assert shop.ledger.balance("bob", "pro").available == 100
-    assert audit(shop.store).clean
+    assert audit(shop.location).clean
 
 
 @pytest.mark.parametrize("again", [False, True])
 def test_a_purchase_granted_early_that_comes_to_stand_on_other_terms_is_granted_on_those(again: bool) -> None:
     """Its plan was published anew in the blocks that replaced the first ones: the order's id is the same."""
-    shop = Shop(MockChain(finality=4))
+    shop = MockShop(MockChain(finality=4))
     early = Watcher(shop.ledger, shop.chain, confirmations=0)
     shop.chain.purchase("bob", "pro", "USD", {"acme": 500}, credits=100, id="order 7")
     early.sync()
@@ -121,11 +121,11 @@ def test_a_purchase_granted_early_that_comes_to_stand_on_other_terms_is_granted_
     assert shop.use(100, "bob")
     shop.outbox.settle()
     assert shop.chain.due("acme", "USD") == 1
-    assert audit(shop.store, chains=[shop.chain]).clean
+    assert audit(shop.location, chains=[shop.chain]).clean
 
 
 def test_a_purchase_granted_early_that_stays_is_not_reversed_whoever_watches() -> None:
-    shop = Shop(MockChain(finality=4))
+    shop = MockShop(MockChain(finality=4))
     shop.chain.purchase("bob", "pro", "USD", SHARES, credits=100)
     Watcher(shop.ledger, shop.chain, confirmations=0).sync()
     shop.chain.reorganise(1, keep=True)
@@ -136,7 +136,7 @@ def test_a_purchase_granted_early_that_stays_is_not_reversed_whoever_watches() -
 
 def test_more_confirmations_than_finality_needs_miss_nothing() -> None:
     """What is final is told in any case: a watcher goes on from there."""
-    shop = Shop(MockChain(finality=2))
+    shop = MockShop(MockChain(finality=2))
     early = Watcher(shop.ledger, shop.chain, confirmations=5)
     for _ in range(8):
         shop.chain.purchase("bob", "pro", "USD", SHARES, credits=100)
@@ -147,7 +147,7 @@ def test_more_confirmations_than_finality_needs_miss_nothing() -> None:
 
 
 def test_a_plain_watcher_reverses_what_another_granted_early_and_is_gone() -> None:
-    shop = Shop(MockChain(finality=4))
+    shop = MockShop(MockChain(finality=4))
     shop.chain.purchase("bob", "pro", "USD", SHARES, credits=100)
     Watcher(shop.ledger, shop.chain, confirmations=0).sync()
     shop.chain.reorganise(1)
@@ -157,7 +157,7 @@ def test_a_plain_watcher_reverses_what_another_granted_early_and_is_gone() -> No
 
 
 def test_an_exit_is_taken_in_only_when_it_is_final() -> None:
-    shop = Shop(MockChain(finality=4))
+    shop = MockShop(MockChain(finality=4))
     early = Watcher(shop.ledger, shop.chain, confirmations=0)
     shop.chain.request_exit("alice", "pro")
     early.sync()
@@ -167,7 +167,7 @@ def test_an_exit_is_taken_in_only_when_it_is_final() -> None:
     assert not shop.ledger.balance("alice", "pro").admits
 
 
-def test_what_follows_a_fact_that_cannot_be_taken_in_waits_for_it(shop: Shop) -> None:
+def test_what_follows_a_fact_that_cannot_be_taken_in_waits_for_it(shop: MockShop) -> None:
     """An exit that pays back a purchase which the log lacks would take it from what other purchases have earned."""
     shop.use(100)
     shop.outbox.settle()
@@ -182,21 +182,21 @@ def test_what_follows_a_fact_that_cannot_be_taken_in_waits_for_it(shop: Shop) ->
     assert [each.fact for each in shop.watcher.sync()] == [each.fact for each in untaken]
 
 
-def test_facts_of_a_large_commit_are_known_again_by_a_new_watcher(shop: Shop) -> None:
+def test_facts_of_a_large_commit_are_known_again_by_a_new_watcher(shop: MockShop) -> None:
     with shop.chain.together():
         for number in range(700):
             shop.chain.purchase(f"buyer {number}", "pro", "USD", SHARES, credits=100)
     shop.chain.mine(3)
-    commits = sum(1 for _ in shop.store.read())
+    commits = sum(1 for _ in shop.location.read())
     assert shop.watcher.sync() == []
-    assert sum(1 for _ in shop.store.read()) == commits + 2, "five hundred in a commit"
-    head = shop.store.head()
+    assert sum(1 for _ in shop.location.read()) == commits + 2, "five hundred in a commit"
+    head = shop.location.head()
     assert Watcher(shop.ledger, shop.chain).sync() == []
-    assert shop.store.head() == head
+    assert shop.location.head() == head
 
 
 def test_more_receivers_than_one_batch_may_pay_are_paid_by_the_next(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
+    shop: MockShop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(type(chain_plugin("mock:local")), "max_receivers", 3)
     shares = {f"receiver {number}": 10 for number in range(8)}
@@ -208,10 +208,10 @@ def test_more_receivers_than_one_batch_may_pay_are_paid_by_the_next(
     assert shop.outbox.settle() == [1, 2, 3, 4]
     assert [len(event.payouts) for event in shop.opened()] == [3, 3, 3, 1]
     assert {name: shop.chain.due(name, "USD") for name in (*shares, *SHARES)} == shares | SHARES
-    assert audit(shop.store).clean
+    assert audit(shop.location).clean
 
 
-def test_a_stored_transaction_that_the_pool_will_not_take_is_replaced_by_one_that_it_does(shop: Shop) -> None:
+def test_a_stored_transaction_that_the_pool_will_not_take_is_replaced_by_one_that_it_does(shop: MockShop) -> None:
     """The log was restored from before the last attempt, and the fee has risen since."""
     shop.chain.automine = False
     shop.use(10)

@@ -64,7 +64,7 @@ def test_a_purchase_that_was_not_taken_in_is_a_finding_that_says_what_to_do(audi
     assert [(finding["kind"], finding["field"], finding["expected"]) for finding in late] == [
         ("chain_purchase", "purchase", None)
     ]
-    said = f"purchase {id} is final in tollbook on mock:local, and the log lacks it; `tollbook settle` takes it in"
+    said = f"purchase {id} is final in tollbook on mock:local, and the log lacks it; `tollbook settle` imports it"
     assert said in tollbook("audit", sold, "--chain", "mock").out
     assert tollbook("settle", sold).code == 0
     assert audit("--chain", "mock").json["findings"] == []

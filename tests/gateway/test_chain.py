@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from evm_street import ALICE, OPERATOR, OWNER, SELLER, market
 from faulty_node import FaultyNode, says
+from local_kinds import KINDS, needs_anvil
 
 from chains.evm.artifacts import load
 from chains.evm.contract import SettlementContract
 from chains.evm.deploying import publish_plan
 from chains.evm.local import DEV_ACCOUNTS, local_chain
-from chains.evm.local.anvil import INSTALL, find_anvil
 from chains.evm.node import Node
 from chains.evm.sending import Sender
 from chains.evm.tokens import Token
@@ -25,12 +25,6 @@ from ledger import Charge, CreatePlan, Ledger
 
 CHAIN = "eip155:31337"
 POOR = "0x" + "77" * 32
-KINDS = ["anvil", "eth-tester"]
-
-
-def needs(kind):
-    if kind == "anvil" and find_anvil() is None:
-        pytest.skip(f"needs anvil: {INSTALL}")
 
 
 @pytest.fixture(autouse=True)
@@ -81,10 +75,9 @@ def has_all_that_is_told(said, kind, window):
 
 
 def test_a_local_chain_has_all_that_is_told_and_ends_on_sigterm(up, patience):
-    needs("anvil")
-    process = up("--kind", "anvil", "--window", "60", "--json")
+    process = up("--kind", KINDS[0], "--window", "60", "--json")
     said = json.loads(process.stdout.readline())
-    has_all_that_is_told(said, "anvil", 60)
+    has_all_that_is_told(said, KINDS[0], 60)
     process.send_signal(signal.SIGTERM)
     assert process.communicate(timeout=patience) == ("", "")
     assert process.returncode == 0
@@ -113,7 +106,7 @@ def test_a_port_that_is_taken_is_told_and_nothing_stays_behind(tollbook):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        for kind in KINDS if find_anvil() else KINDS[1:]:
+        for kind in KINDS:
             port = taken.getsockname()[1]
             error = tollbook("chain", "up", "--kind", kind, "--port", port, "--json").error
             assert (error["code"], "did not start" in error["message"]) == ("io", True)
@@ -354,8 +347,8 @@ def test_without_the_extra_it_says_what_to_install():
     assert done.stderr.count('pip install "tollbook[evm]"') == 3
 
 
+@needs_anvil  # a process of its own, which can be killed
 def test_a_chain_that_dies_ends_the_command_with_an_error(up, patience):
-    needs("anvil")
     if not Path("/proc/self/task").exists():
         pytest.skip("the processes of a process are found on Linux alone")
     process = up("--kind", "anvil", "--json")

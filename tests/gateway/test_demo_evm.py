@@ -8,15 +8,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from local_kinds import KINDS
 from shares_left import left_by_floors
 
 from chains import leaf_file
 from chains.evm import addresses
-from chains.evm.local.anvil import INSTALL, find_anvil
 from gateway.cli import render
 from gateway.cli.main import main
 from gateway.cli.settlement_tables import short
-from gateway.demo import Summary, run, show
+from gateway.demo import Options, Summary, run, show
 from gateway.demo.summary import OnChain
 from ledger.errors import ChainUnavailable
 from ledger.events import EscrowFunding, Frozen, Purchased, SettlementConfirmed, Withdrawn
@@ -24,10 +24,6 @@ from ledger.log import entries
 from ledger.plugins import stores
 
 PHASES = ["chain", "requests", "audit"]
-KINDS = [
-    "eth-tester",
-    pytest.param("anvil", marks=pytest.mark.skipif(find_anvil() is None, reason=f"needs anvil: {INSTALL}")),
-]
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -35,7 +31,7 @@ def told_with_progress(request, tmp_path_factory) -> tuple[Summary, list[tuple[s
     """One run for all tests of a kind of chain."""
     progress: list[tuple[str, int, int]] = []
     db = tmp_path_factory.mktemp("evm") / "demo.db"
-    summary = run(chain=request.param, requests=250, subscribers=8, db=db, progress=lambda *news: progress.append(news))
+    summary = run(Options(chain=request.param, requests=250, subscribers=8, db=db), lambda *news: progress.append(news))
     return summary, progress
 
 
@@ -165,7 +161,7 @@ def test_a_chain_that_does_not_start_leaves_no_file(tmp_path, monkeypatch):
     monkeypatch.delenv("TOLLBOOK_ANVIL", raising=False)
     monkeypatch.setattr("chains.evm.local.anvil.__file__", str(tmp_path / "anvil.py"))
     with pytest.raises(ChainUnavailable, match="anvil is not installed"):
-        run(chain="anvil", requests=1)
+        run(Options(chain="anvil", requests=1))
     assert list(tmp_path.iterdir()) == []
 
 

@@ -87,7 +87,7 @@ def test_the_error_says_by_how_much_which_way_and_what_to_do(machine: Machine, m
     assert isinstance(caught.value, LedgerError)
     assert caught.value.code == "io"
     assert "accept_clock" in caught.value.hint
-    assert "set the clock right" in caught.value.hint
+    assert "correct the clock" in caught.value.hint
 
 
 @given(st.lists(st.tuples(st.integers(0, 40 * DAY), st.integers(-MAX_MOVED, MAX_MOVED)), max_size=60))

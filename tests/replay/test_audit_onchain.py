@@ -118,10 +118,10 @@ def test_a_purchase_is_looked_for_once_it_is_final(shop: SettledShop) -> None:
     assert differences(shop) == []
     shop.chain.mine()
     late = on_chain(replay.audit(shop.log, chains=[shop.chain]))
-    assert [(each.kind, each.found, "`tollbook settle` takes it in" in each.message) for each in late][-1:] == [
+    assert [(each.kind, each.found, "`tollbook settle` imports it" in each.message) for each in late][-1:] == [
         (PURCHASE, id, True)
     ]
-    shop.sync()
+    shop.sync(2)
     assert differences(shop) == []
 
 
@@ -463,7 +463,7 @@ def claims(shop: SettledShop) -> None:
 def goes_on(shop: SettledShop) -> None:
     """Another process settles: a purchase is taken in, a batch is executed, another opened and paid out."""
     shop.buys("grace")
-    shop.sync()
+    shop.sync(2)
     shop.use(1)
     shop.settle("USD")
     shop.use(2)

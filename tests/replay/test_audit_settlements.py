@@ -12,265 +12,51 @@ from typing import Any
 import pytest
 from every_way import audit
 from msgspec.structs import replace
+from settled_log import (
+    BEGIN,
+    CHAIN,
+    CONTRACT,
+    HERE,
+    OTHER,
+    SECOND,
+    Change,
+    Story,
+    X,
+    event_at,
+    forge,
+    found,
+    plans,
+    plant,
+    saying,
+)
 
 import ledger.reducers.purchases as purchase_reducers
 import ledger.settlement.decide as decisions
 import ledger.settlement.netting as settling
-from ledger import (
-    Adjust,
-    AdoptSettlement,
-    Charge,
-    CommitSettlement,
-    ConfirmSettlement,
-    ContractRef,
-    CreatePlan,
-    Exit,
-    FailSettlement,
-    Freeze,
-    Give,
-    Ledger,
-    MarkSettlementUnknown,
-    OpenSettlement,
-    Purchase,
-    Request,
-    Reverse,
-    SubmitSettlement,
-    Withdraw,
-)
+from ledger import Adjust, ContractRef, CreatePlan, Exit, Ledger, OpenSettlement, Withdraw
 from ledger.accounts import Lot
 from ledger.events import (
     EVENT_TYPES,
     Escrow,
     EscrowFunding,
-    Event,
     Fact,
     Frozen,
     Leaf,
     Payout,
     Purchased,
     Settlement,
-    SettlementCommitted,
-    SettlementConfirmed,
-    SettlementFailed,
     SettlementOpened,
-    SettlementSubmitted,
-    SettlementUnknown,
     Withdrawn,
-    encode,
     tag,
 )
-from ledger.log import decode_commit, encode_commit
-from ledger.plugins import chain_plugin, chains, stores
-from ledger.stores.sqlite import SQLiteStore
-from replay import Report
+from ledger.log import decode_commit
+from ledger.plugins import chain_plugin, chains
 from replay.audit.checks.exits import parts
 
-SECOND = 1_000_000
-BEGIN = 1_701_388_680 * SECOND
-CHAIN, CONTRACT, OTHER = "mock:local", "tollbook", "second"
-HERE = {"chain": CHAIN, "contract": CONTRACT}
-ID = "settles"
 
-
-class Story:
-    """A ledger with a clock, and the sequences of what was done on it, by name."""
-
-    def __init__(self, path: Any) -> None:
-        self.path, self.now = path, BEGIN
-        self.ledger = Ledger.open(path, clock=lambda: self.now, id=ID)
-        self.seqs: dict[str, int] = {}
-
-    def do(self, command: Any, name: str = "") -> int:
-        answer = self.ledger.execute(command)
-        assert answer, f"{command}: {answer}"
-        self.seqs[name or tag(answer.event)] = answer.seq
-        return answer.seq
-
-    def deposit(self, purchase: str, subscriber: str, plan: str = "pro", contract: str = CONTRACT, **said: Any) -> int:
-        funding = EscrowFunding(Escrow(CHAIN, contract, purchase))
-        return self.do(Purchase(subscriber=subscriber, plan=plan, funding=funding, **said), purchase)
-
-    def use(self, calls: int, subscriber: str, plan: str = "pro") -> int:
-        return self.do(Charge(subscriber=subscriber, plan=plan, usage={"calls": calls}))
-
-    def opens(self, name: str, asset: str = "USD", **where: str) -> int:
-        """The number of a new batch, which is submitted."""
-        place = {**HERE, **where}
-        event = self.ledger.execute(OpenSettlement(**place, asset=asset)).event
-        assert isinstance(event, SettlementOpened), name
-        self.seqs[name] = self.ledger.head.seq
-        self.do(
-            SubmitSettlement(**place, number=event.number, attempt=1, raw="r", transaction="t"), f"{name} submitted"
-        )
-        return event.number
-
-    def confirms(self, number: int, **where: str) -> None:
-        place = {**HERE, **where, "number": number}
-        self.do(CommitSettlement(**place, transaction="t", block=1))
-        self.do(ConfirmSettlement(**place, transaction="t", block=1), f"confirmed {number}")
-
-
-def tell(path: Any) -> Story:
-    """Two contracts, three assets, many receivers; refunds, failures, lines, exits, a reversal, an adoption."""
-    story = Story(path)
-    plans(story)
-    first_batches(story)
-    failures(story)
-    leaving(story)
-    restored(story)
-    ending(story)
-    return story
-
-
-def plans(story: Story) -> None:
-    terms = {"owner": "acme", "policy": "per_credit", "parameters": {"credits": 1, "per": "call"}}
-    story.do(CreatePlan(plan="pro", credits=97, price={"acme": 613, "fee": 389}, onchain_id="7", **terms))
-    story.do(CreatePlan(plan="odd", credits=7, price={"zoe": 3, "acme": 7}, asset="EUR", **terms))
-    story.do(CreatePlan(plan="time", owner="ed", seconds=600, policy="time", price={"ed": 1_000, "fee": 1}))
-    story.do(CreatePlan(plan="back", credits=10, price={"acme": 100}, on_lapse="refund", **terms))
-
-
-def first_batches(story: Story) -> None:
-    """Three in line, of two assets; a refund after a batch; a direct and an escrow-funded lot on one account."""
-    story.deposit("p1", "alice")
-    story.do(Purchase(subscriber="alice", plan="pro", funding="direct"), "direct")
-    story.deposit("p2", "bob")
-    story.deposit("p3", "carol", "odd")
-    story.deposit("p4", "dave", "time")
-    story.deposit("p5", "alice", contract=OTHER)
-    story.deposit("p6", "erin")
-    story.deposit("p11", "kim")
-    charge = story.use(30, "alice")
-    story.use(3, "carol", "odd")
-    story.now += 100 * SECOND
-    story.opens("first")
-    story.use(120, "alice")  # into the lot that was paid directly
-    story.use(50, "bob")
-    story.opens("second")
-    story.opens("euros", "EUR")
-    story.confirms(1)
-    story.do(Adjust(charge=charge, credits=-17))
-    story.opens("after a refund")
-    story.do(MarkSettlementUnknown(**HERE, number=4, reason="no answer"))
-    story.do(SubmitSettlement(**HERE, number=4, attempt=2, raw="r2", transaction="t2"), "again")
-    for number in (2, 3, 4):
-        story.confirms(number)
-    story.use(80, "alice")  # into the lot that another contract holds
-    story.opens("elsewhere", contract=OTHER)
-    story.confirms(1, contract=OTHER)
-
-
-def failures(story: Story) -> None:
-    """A batch that never got there, with the one in line behind it; then one that was called off."""
-    story.use(5, "bob")
-    story.opens("lost")
-    story.use(2, "carol", "odd")
-    story.opens("lost with it", "EUR")
-    story.do(FailSettlement(**HERE, number=5, reason="refused"), "cascade")
-    story.opens("given again")
-    story.do(FailSettlement(**HERE, number=5, reason="called off", used=True), "used")
-    story.opens("taken over")
-    story.opens("euros again", "EUR")
-    for number in (6, 7):
-        story.confirms(number)
-
-
-def leaving(story: Story) -> None:
-    """Some withdraw, one leaves and is paid by the chain, one purchase turns out to be void."""
-    story.do(Withdraw(subscriber="bob", plan="pro", credits=10))
-    later = story.now + 900 * SECOND
-    story.deposit("p7", "bob", start=later)
-    story.do(Give(subscriber="bob", plan="pro", credits=5))
-    story.do(Freeze(subscriber="bob", plan="pro", fact=Fact(CHAIN, CONTRACT, "exit asked")), "freeze")
-    leaves = {"subscriber": "bob", "plan": "pro", "asset": "USD"}
-    story.do(Exit(**leaves, fact=Fact(CHAIN, CONTRACT, "exit paid"), amount=1_400), "exit")
-    story.deposit("p8", "fay", "back")
-    story.use(4, "fay", "back")
-    story.opens("with fay")
-    story.do(Reverse(subscriber="fay", plan="back", lot=story.seqs["p8"]))
-    story.do(Withdraw(subscriber="erin", plan="pro", credits=97))
-    story.do(Reverse(subscriber="erin", plan="pro", lot=story.seqs["p6"]))
-    story.deposit("p9", "gil")
-    story.do(Exit(subscriber="gil", plan="pro", asset="USD", fact=Fact(CHAIN, CONTRACT, "less"), amount=1_000))
-    story.do(Freeze(subscriber="gil", plan="pro"))
-
-
-def restored(story: Story) -> None:
-    """Batch 8 ends; batch 9 was opened by a log that is lost, and is read from its leaf file."""
-    story.confirms(8)
-    story.use(9, "kim")
-    copy = stores.get("memory")(None, id=ID)
-    for commit in story.ledger.commits():
-        copy.append(copy.head(), commit)
-    with closing(Ledger(copy, clock=lambda: story.now)) as lost:
-        lost.execute(Charge(subscriber="carol", plan="odd", usage={"calls": 1}))
-        opened = lost.execute(OpenSettlement(**HERE, asset="USD")).event
-        batch = lost.batches(ContractRef(CHAIN, CONTRACT))[-1].batch
-    story.do(AdoptSettlement(**HERE, batch=batch, root=opened.root, digest=opened.digest), "adopted")
-
-
-def ending(story: Story) -> None:
-    """What is due stands before the last batch; two are in line."""
-    story.deposit("p12", "kim")
-    story.use(90, "kim")  # all of the first lot, some of the second
-    story.confirms(9)
-    story.opens("tenth")
-    story.deposit("p10", "hal", "back")
-    story.do(Request(subscriber="hal", plan="back", estimate={"calls": 2}))
-    story.use(3, "hal", "back")
-    story.now += 3_600 * SECOND
-    story.opens("last")
-    story.ledger.snapshot()
-
-
-@pytest.fixture(scope="module")
-def log(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
-    """The story's log: its path, its commits, and the sequences by name."""
-    story = tell(tmp_path_factory.mktemp("settles") / "log.db")
-    story.ledger.close()
-    with closing(SQLiteStore(story.path, read_only=True)) as store:
-        return SimpleNamespace(path=story.path, commits=list(store.read()), seqs=story.seqs, at=story.now)
-
-
-Change = Callable[[Any], Any]
-
-
-def plant(log: Any, seq: int, change: Change) -> Any:
-    """The log up to the commit that holds the event, which is changed: into another, into several, or into none."""
-    store = stores.get("memory")(None, id=ID)
-    for commit in log.commits:
-        if commit.last_seq < seq:
-            store.append(store.head(), commit)
-            continue
-        events = decode_commit(commit)
-        place = seq - commit.first_seq
-        changed = change(events[place])
-        events[place : place + 1] = changed if isinstance(changed, list) else [changed]
-        store.append(store.head(), encode_commit(store.head(), commit.at, events))
-        return store
-    raise AssertionError(f"there is no event {seq}")
-
-
-def forge(log: Any, *events: Event) -> tuple[Any, int]:
-    """The whole log and one commit more, that nobody decided; and the sequence of its first event."""
-    store = stores.get("memory")(None, id=ID)
-    for commit in log.commits:
-        store.append(store.head(), commit)
-    commit = encode_commit(store.head(), log.at, list(events))
-    store.append(store.head(), commit)
-    return store, commit.first_seq
-
-
-def found(report: Report) -> list[tuple[str, int | None]]:
-    return [(finding.kind, finding.seq) for finding in report.findings]
-
-
-def event_at(log: Any, seq: int) -> Any:
-    return next(
-        decode_commit(commit)[seq - commit.first_seq]
-        for commit in log.commits
-        if commit.first_seq <= seq <= commit.last_seq
-    )
+@pytest.fixture
+def log(settled_log: SimpleNamespace) -> SimpleNamespace:
+    return settled_log
 
 
 # -- nothing is found where nothing is wrong ---------------------------------------------------------------------------
@@ -305,10 +91,10 @@ def test_what_is_given_back_whole_is_clean(tmp_path):
     story.confirms(story.opens("paid"))
     story.do(Adjust(charge=charge, credits=-10))
     taken = story.opens("taken back")
-    assert audit(story.path).clean
+    assert audit(story.location).clean
     story.confirms(taken)
-    assert audit(story.path).clean
-    story.ledger.close()
+    assert audit(story.location).clean
+    story.close()
 
 
 def test_what_cost_nothing_and_leaves_before_it_starts_is_clean(tmp_path):
@@ -318,8 +104,8 @@ def test_what_cost_nothing_and_leaves_before_it_starts_is_clean(tmp_path):
     for purchase in ("now", "next"):
         story.deposit(purchase, "alice", "day")
     story.do(Withdraw(subscriber="alice", plan="day", lot=story.seqs["next"]))
-    story.ledger.close()
-    report = audit(story.path)
+    story.close()
+    report = audit(story.location)
     assert report.clean, report.findings
 
 
@@ -349,10 +135,6 @@ def swapped(due: tuple[Payout, ...]) -> tuple[Payout, ...]:
     return Payout(one.receiver, two.amount), Payout(two.receiver, one.amount), *rest
 
 
-def saying(**fields: Any) -> Change:
-    return lambda event: replace(event, **fields)
-
-
 def resealed(leaves: Callable[[tuple[Leaf, ...]], tuple[Leaf, ...]], log: Any, name: str) -> Change:
     """A batch that is sealed over other leaves: what a ledger that had them would have written."""
     with closing(Ledger(plant(log, log.seqs[name], lambda event: event), clock=lambda: log.at)) as ledger:
@@ -367,7 +149,6 @@ def lowered(leaves: tuple[Leaf, ...]) -> tuple[Leaf, ...]:
     return (*leaves[:place], replace(leaves[place], charged=leaves[place].charged - 1), *leaves[place + 1 :])
 
 
-X = "0x" + "11" * 32
 PLANTED: list[tuple[str, str, str, Change]] = [
     ("payouts", "a wrong payout", "second", first_by(1)),
     ("payouts", "a payout is missing", "second", paying(lambda due: due[1:])),
@@ -423,7 +204,6 @@ PLANTED: list[tuple[str, str, str, Change]] = [
     ("batch_order", "another contract's batch", "confirmed 2", saying(contract=OTHER)),
     ("batch_order", "another chain's batch", "confirmed 2", saying(chain="mock:other")),
 ]
-
 
 TOO_MUCH = ("a receiver twice", "a directly funded lot is paid", "a cancelled batch's payout is paid twice")
 """What pays more than was earned, out of what subscribers have unspent."""
@@ -494,176 +274,6 @@ def test_two_plans_of_one_id_on_chains_are_found(log):
     assert found(audit(plant(log, seq, saying(onchain_id="7")))) == [("schema", seq)]
     assert found(audit(plant(log, seq, saying(onchain_id="pro")))) == [("schema", seq)]
     assert audit(plant(log, seq, saying(onchain_id="8"))).clean
-
-
-# -- the life of batches -----------------------------------------------------------------------------------------------
-
-
-def last_open(log: Any) -> tuple[int, int]:
-    """The numbers of the two batches that are open at the end of the log."""
-    with closing(Ledger(plant(log, log.seqs["last submitted"], lambda event: event))) as now:
-        first, second = (each.batch.number for each in now.batches(ContractRef(CHAIN, CONTRACT)))
-    return first, second
-
-
-FORGED: list[tuple[str, Callable[[int, int], Event]]] = [
-    ("confirmed twice", lambda first, second: SettlementConfirmed(**HERE, number=1)),
-    ("confirmed out of order", lambda first, second: SettlementConfirmed(**HERE, number=second)),
-    ("confirmed and never opened", lambda first, second: SettlementConfirmed(**HERE, number=99)),
-    ("confirmed after it failed", lambda first, second: SettlementConfirmed(**HERE, number=5)),
-    ("failed after it was confirmed", lambda first, second: SettlementFailed(**HERE, number=1, used=True)),
-    ("submitted after the end", lambda first, second: SettlementSubmitted(**HERE, number=1, attempt=2)),
-    ("in doubt after the end", lambda first, second: SettlementUnknown(**HERE, number=1, attempt=1)),
-    ("an attempt skipped", lambda first, second: SettlementSubmitted(**HERE, number=first, attempt=3)),
-    ("failed, with one behind it", lambda first, second: SettlementFailed(**HERE, number=first)),
-]
-
-
-@pytest.mark.parametrize(("what", "event"), FORGED, ids=[what for what, _ in FORGED])
-def test_what_cannot_become_of_a_batch_is_found(what, event, log):
-    store, seq = forge(log, event(*last_open(log)))
-    assert found(audit(store)) == [("batch_order", seq)]
-
-
-def test_what_may_become_of_them_is_not(log):
-    first, second = last_open(log)
-    store, _ = forge(log, SettlementFailed(**HERE, number=second), SettlementSubmitted(**HERE, number=first, attempt=2))
-    assert audit(store).clean
-    assert audit(forge(log, SettlementFailed(**HERE, number=first, used=True))[0]).clean
-
-
-def test_those_behind_a_failed_batch_fail_before_it_in_its_commit(log):
-    """The event that failed the later batch is left out, so the later one still stands."""
-    first = log.seqs["cascade"]
-    assert event_at(log, first).number == 6
-    assert found(audit(plant(log, first, lambda event: []))) == [("batch_order", first)]
-
-
-def test_a_used_number_holds_those_before_it(log):
-    """The chain has the later one for ever, so it has the earlier one too."""
-    first, second = last_open(log)
-    store, seq = forge(log, SettlementFailed(**HERE, number=second, used=True), SettlementFailed(**HERE, number=first))
-    assert found(audit(store)) == [("batch_order", seq + 1)]
-
-
-def test_a_batch_that_the_chain_has_does_not_fail_with_those_before_it(log):
-    first, second = last_open(log)
-    events = SettlementCommitted(**HERE, number=second), SettlementFailed(**HERE, number=second)
-    assert audit(forge(log, *events)[0]).clean, "a re-organisation took it back"
-    store, seq = forge(log, *events, SettlementFailed(**HERE, number=first))
-    assert found(audit(store)) == [("batch_order", seq + 1)]
-
-
-def in_line(path: Any, many: int) -> Story:
-    story = Story(path)
-    plans(story)
-    story.deposit("p1", "alice")
-    for number in range(1, many + 1):
-        story.use(1, "alice")
-        assert story.opens(str(number)) == number
-    return story
-
-
-def test_ten_in_line_are_clean_and_an_eleventh_is_found(tmp_path, monkeypatch):
-    with closing(in_line(tmp_path / "ten.db", 10).ledger):
-        assert audit(tmp_path / "ten.db").clean
-    monkeypatch.setattr(decisions, "MAX_QUEUED", 11)
-    story = in_line(tmp_path / "eleven.db", 11)
-    story.ledger.close()
-    assert found(audit(tmp_path / "eleven.db")) == [("batch_order", story.seqs["11"])]
-
-
-def test_one_that_is_opened_behind_one_that_was_not_submitted_is_found(tmp_path, monkeypatch):
-    monkeypatch.setattr(decisions, "_check_line", lambda settling, asset: None)
-    story = in_line(tmp_path / "log.db", 1)
-    seqs = []
-    for _ in range(2):
-        story.use(1, "alice")
-        seqs.append(story.do(OpenSettlement(**HERE, asset="USD")))
-    story.ledger.close()
-    assert found(audit(story.path)) == [("batch_order", seqs[1])]
-
-
-def test_doubt_about_a_batch_that_was_never_submitted_does_not_submit_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(decisions, "_check_line", lambda settling, asset: None)
-    story = in_line(tmp_path / "log.db", 1)
-    story.use(1, "alice")
-    story.do(OpenSettlement(**HERE, asset="USD"))
-    story.do(MarkSettlementUnknown(**HERE, number=2))
-    story.use(1, "alice")
-    seq = story.do(OpenSettlement(**HERE, asset="USD"))
-    story.ledger.close()
-    assert found(audit(story.path)) == [("batch_order", seq)]
-
-
-def test_what_one_gives_back_and_another_uses_is_a_batch_without_payouts(tmp_path):
-    """Where it fails it is opened again, though nothing has changed since."""
-    story = in_line(tmp_path / "log.db", 1)
-    story.deposit("p2", "bob")
-    charge = next(entry.seq for entry in story.ledger.events() if tag(entry.event) == "charged")
-    story.do(Adjust(charge=charge, credits=-1))
-    story.use(1, "bob")
-    story.opens("swapped")
-    story.do(FailSettlement(**HERE, number=2))
-    story.opens("swapped again")
-    story.ledger.close()
-    assert audit(story.path).clean
-
-
-def test_a_wrong_digest_is_found_once_though_the_next_builds_on_the_right_one(log):
-    """It was changed in place, so its commit does not have its hash, and what follows is as it was."""
-    store = stores.get("memory")(None, id=ID)
-    seq = log.seqs["second"]
-    for commit in log.commits:
-        if commit.first_seq <= seq <= commit.last_seq:
-            events = [
-                saying(digest=X)(each) if isinstance(each, SettlementOpened) else each for each in decode_commit(commit)
-            ]
-            commit = replace(commit, body=encode(events))
-        store.append(store.head(), commit)
-    assert found(audit(store)) == [("hash", seq), ("root", seq)]
-
-
-def test_a_batch_that_settles_nothing_is_found(tmp_path):
-    """Nothing was earned since, yet one more is opened, and sealed as it should be."""
-    story = in_line(tmp_path / "log.db", 1)
-    opened = story.ledger.batches(ContractRef(CHAIN, CONTRACT))[-1].batch
-    story.ledger.close()
-    with closing(SQLiteStore(story.path)) as store:
-        head = store.head()
-        empty = replace(
-            opened,
-            number=2,
-            at=head.at,
-            covers={"main": head.seq},
-            head_seq=head.seq,
-            head_hash=head.hash.hex(),
-            previous=chain_plugin(CHAIN).commitment(opened).digest,
-            payouts=(),
-        )
-        made = chain_plugin(CHAIN).commitment(empty)
-        said = {name: getattr(empty, name) for name in ("number", "asset", "covers", "head_seq", "head_hash")}
-        said["accounts"] = len(empty.leaves)
-        event = SettlementOpened(**HERE, **said, root=made.root, digest=made.digest)
-        store.append(head, encode_commit(head, head.at, [event]))
-    assert found(audit(story.path)) == [("payouts", head.seq + 1)]
-
-
-def test_a_batch_stands_first_in_its_commit_but_for_what_was_due(log):
-    seq = log.seqs["last"]
-    commit = next(commit for commit in log.commits if commit.first_seq <= seq <= commit.last_seq)
-    assert commit.first_seq < seq
-    assert {tag(event) for event in decode_commit(commit)[: seq - commit.first_seq]} == {"released"}
-    report = audit(plant(log, seq, lambda event: [Frozen(account=1), replace(event, covers={"main": seq})]))
-    assert [each for each in found(report) if each[0] != "root"] == [("batch_order", seq + 1)]  # the digest is stale
-
-
-def test_what_is_due_anywhere_stands_before_a_batch(log):
-    """The expiry of a request of an account with nothing in escrow is as due as any."""
-    seq = log.seqs["last"] - 1
-    assert tag(event_at(log, seq)) == "released"
-    report = audit(plant(log, seq, lambda event: []))
-    assert ("time", seq) in found(report)
 
 
 # -- purchases, exits, reversals ---------------------------------------------------------------------------------------
@@ -778,8 +388,8 @@ def frees_numbers(monkeypatch: Any) -> None:
 
 
 def forgets_attempts(monkeypatch: Any) -> None:
-    honest = settling._moved
-    monkeypatch.setattr(settling, "_moved", lambda was, event: replace(honest(was, event), attempts=()))
+    honest = settling._progressed
+    monkeypatch.setattr(settling, "_progressed", lambda was, event: replace(honest(was, event), attempts=()))
 
 
 def forgets_unpaid(monkeypatch: Any) -> None:

@@ -58,7 +58,7 @@ class SealsAnything(BadPlugin):
 
 
 class ChecksNothing(BadPlugin):
-    breaks: ClassVar = {"check refuses what no leaf can name": "check accepts '\\ud800' on 'small' pass"}
+    breaks: ClassVar = {"check refuses what no leaf can name": "check accepts '\\ud800' on 'small', and no leaf can"}
 
     def check(self, subscriber: str, plan: str) -> None:
         pass

@@ -1,4 +1,4 @@
-"""A shop on anvil: a contract, a ledger in a file, and what carries one to the other, through a node that may fail.
+"""A shop on a local chain: a contract, a ledger in a file, an outbox and a watcher, through a node that may fail.
 
 Alice has bought 100 credits for 1,000 of the chain's coin; 950 of them are for acme, 50 for a fee. Blocks come when the
 shop mines them, or once for each pause of the outbox.
@@ -19,8 +19,7 @@ from chains.evm import addresses
 from chains.evm.artifacts import load
 from chains.evm.chain import EvmChain
 from chains.evm.contract import SettlementContract
-from chains.evm.local import DEV_ACCOUNTS
-from chains.evm.local.anvil import Anvil
+from chains.evm.local import DEV_ACCOUNTS, local_chain
 from chains.evm.node import Node
 from chains.evm.publishing import LeafFiles
 from chains.evm.transactions import Sent, read
@@ -43,8 +42,8 @@ class Shop:
 
     def __init__(self, folder: Path, *, window: int = 0, finality: int = 2, confirmations: int | None = None) -> None:
         self.folder, self.log = folder, folder / "log.db"
-        self.anvil = Anvil(automine=False, slots=finality // 2)
-        self.faulty = FaultyNode(self.anvil.url)
+        self.local = local_chain(automine=False, slots=finality // 2)
+        self.faulty = FaultyNode(self.local.url)
         self._confirmations, self._salts = confirmations, iter(range(1, 1_000_000))
         self._open: list[Ledger] = []
         self._chains: list[EvmChain] = []
@@ -72,7 +71,7 @@ class Shop:
         """End all that was begun."""
         for each in (*self._open, *self._chains, self.faulty):
             each.down() if isinstance(each, FaultyNode) else each.close()
-        self.anvil.close()
+        self.local.close()
 
     # -- processes -----------------------------------------------------------------------------------------------------
 
@@ -89,7 +88,7 @@ class Shop:
         contract = SettlementContract(asked, self.contract)
         account = Account.from_key(key)
         chain = EvmChain(
-            asked, contract, files, chain_id=self.anvil.chain_id, account=account, pause_seconds=0, **options
+            asked, contract, files, chain_id=self.local.chain_id, account=account, pause_seconds=0, **options
         )
         self._chains.append(chain)
         return chain
@@ -122,25 +121,25 @@ class Shop:
 
     def mine(self, blocks: int = 1) -> None:
         """Blocks come."""
-        self.anvil.mine(blocks)
+        self.local.mine(blocks)
 
     def send(self, sender: str, data: bytes | str, *, to: str | None = None, value: int = 0, **fields: Any) -> str:
         """A transaction of anybody's into the pool; its hash."""
         data = data if isinstance(data, str) else "0x" + data.hex()
         call = {"from": sender, "data": data, "value": hex(value), "gas": hex(8_000_000), **fields}
-        return self.anvil.ask("eth_sendTransaction", call | ({} if to is None else {"to": to}))
+        return self.local.ask("eth_sendTransaction", call | ({} if to is None else {"to": to}))
 
     def transact(self, sender: str, name: str, *arguments: Any, value: int = 0) -> str:
         """Call the contract, in a block of its own; the transaction."""
         done = self.send(sender, self.functions.encode(name, *arguments), to=self.contract, value=value)
         self.mine()
-        assert self.anvil.mined(done)["status"] == "0x1"
+        assert self.local.mined(done)["status"] == "0x1"
         return done
 
     @cached_property
     def functions(self) -> SettlementContract:
         """The contract's functions as bytes; it is not asked this way."""
-        node = Node(self.anvil.url)
+        node = Node(self.local.url)
         node.close()
         return SettlementContract(node, self.contract)
 
@@ -149,7 +148,7 @@ class Shop:
         given = encode(kinds, [OWNER.address, OPERATOR.address, OWNER.address, window, 0, 10**9])
         done = self.send(OWNER.address, load("UsageSettlement").bytecode + given.hex())
         self.mine()
-        return addresses.address(self.anvil.mined(done)["contractAddress"])
+        return addresses.address(self.local.mined(done)["contractAddress"])
 
     def _publish(self) -> str:
         salt = bytes(32)
@@ -164,12 +163,12 @@ class Shop:
         )
         if mine:
             self.mine()
-            assert self.anvil.mined(done)["status"] == "0x1"
+            assert self.local.mined(done)["status"] == "0x1"
         return done
 
     def steal_nonce(self, *, mine: bool = True) -> str:
         """Another program with the operator's key sends a transaction of no use with its next nonce."""
-        nonce = self.anvil.ask("eth_getTransactionCount", OPERATOR.address, "latest")
+        nonce = self.local.ask("eth_getTransactionCount", OPERATOR.address, "latest")
         fees = {"maxFeePerGas": hex(10**12), "maxPriorityFeePerGas": hex(10**11)}
         done = self.send(OPERATOR.address, b"", to=OTHER.address, value=next(self._salts), nonce=nonce, **fees)
         if mine:
@@ -179,7 +178,7 @@ class Shop:
     def again(self, transactions: list[str]) -> None:
         """Put transactions that a re-organisation lost into the pool again."""
         for raw in transactions:
-            self.anvil.ask("eth_sendRawTransaction", raw)
+            self.local.ask("eth_sendRawTransaction", raw)
 
     # -- the ledger and the outbox -------------------------------------------------------------------------------------
 
@@ -194,7 +193,7 @@ class Shop:
     def blocks(self, most: int = 40) -> Iterator[int]:
         """As many pauses, with a block and a second in each."""
         for number in range(most):
-            self.anvil.advance(1)
+            self.local.advance(1)
             yield number
 
     def finish(self, most: int = 40) -> None:
@@ -244,13 +243,13 @@ class Shop:
         """What the contract says now, asked past the plugin."""
         contract = self.functions
         data = "0x" + contract.encode(name, *arguments).hex()
-        told = self.anvil.ask("eth_call", {"to": self.contract, "data": data}, "latest")
+        told = self.local.ask("eth_call", {"to": self.contract, "data": data}, "latest")
         function = next(each for each in contract.artifact.abi if each.get("name") == name)
         return decode(get_abi_output_types(function), bytes.fromhex(told[2:]))[0]
 
     def has(self, address: str) -> int:
         """What an address has of the chain's coin."""
-        return int(self.anvil.ask("eth_getBalance", address, "latest"), 16)
+        return int(self.local.ask("eth_getBalance", address, "latest"), 16)
 
     def receives(self, acme: int, fee: int) -> None:
         """What receivers have on the chain and in the log, claimed or due; and nothing is lost or made up anywhere."""

@@ -5,24 +5,22 @@ Alice has bought 100 credits for 1,000 USD, which the chain holds; 950 of them a
 
 from __future__ import annotations
 
-from chains import Outbox, Step, Watcher
+from shop import ChainShop, copy_commits
+
 from chains.mock import MockChain
-from ledger import Charge, CreatePlan, Ledger
-from ledger.events import SettlementOpened, tag
+from ledger import CreatePlan
 from ledger.plugins import contract_of
 from ledger.stores.memory import MemoryStore
 from replay.audit.run import audit
 
-AT = 1_700_000_000_000_000
 SHARES = {"acme": 950, "platform": 50}
 
 
-class Shop:
-    """A log, a chain, and what carries one to the other. `crash` forgets everything but log and chain."""
+class MockShop(ChainShop):
+    """A log in memory, a mock chain, and what carries one to the other."""
 
     def __init__(self, chain: MockChain) -> None:
-        self.store, self.chain = MemoryStore(id="toll"), chain
-        self.crash()
+        super().__init__(chain, MemoryStore(id="toll"))
         plan = CreatePlan(
             plan="pro",
             owner="acme",
@@ -31,42 +29,16 @@ class Shop:
             policy="complexity",
             parameters={"weights": {"units": 1}},
         )
-        self.ledger.execute(plan).unwrap()
+        self.do(plan)
         self.sell("alice")
-
-    def crash(self) -> None:
-        self.ledger = Ledger(self.store, clock=lambda: AT)
-        self.outbox, self.watcher = Outbox(self.ledger, self.chain), Watcher(self.ledger, self.chain)
 
     def sell(self, subscriber: str) -> None:
         self.chain.purchase(subscriber, "pro", "USD", SHARES, credits=100)
-        self.chain.mine(6)
-        assert self.watcher.sync() == []
-
-    def use(self, units: int, subscriber: str = "alice") -> int:
-        return self.ledger.execute(Charge(subscriber=subscriber, plan="pro", usage={"units": units})).unwrap().seq
-
-    def open(self) -> int | None:
-        return self.outbox.open("USD")
+        self.mine(6)
+        self.sync()
 
     def finish(self, pauses: int = 40) -> None:
         assert self.outbox.carry(range(pauses))
-
-    def until(self, *tags: str) -> None:
-        """Step until the log's last event is one of these."""
-        for _ in range(30):
-            if self.story()[-1] in tags:
-                return
-            if self.outbox.step() is not Step.wrote:
-                self.chain.mine()
-        raise AssertionError(f"never {tags}: {self.story()}")
-
-    def story(self) -> list[str]:
-        words = [tag(entry.event) for entry in self.ledger.events()]
-        return [word.removeprefix("settlement_") for word in words if word.startswith("settlement_")]
-
-    def opened(self) -> list[SettlementOpened]:
-        return [entry.event for entry in self.ledger.events() if isinstance(entry.event, SettlementOpened)]
 
     def receives(self, **amounts: int) -> None:
         """What receivers have on the chain, and what the log says they have; and the books are in order."""
@@ -77,7 +49,7 @@ class Shop:
         assert self.chain.holdings("USD") == self.chain.escrow("USD") + sum(
             max(0, self.chain.due(name, "USD")) for name in SHARES
         )
-        report = audit(self.store)
+        report = audit(self.location)
         assert report.clean, report.findings
 
     def sent(self) -> int:
@@ -86,9 +58,5 @@ class Shop:
 
     def restored(self, upto: int) -> None:
         """The log as it was in a backup that ends with the event of that sequence."""
-        backup = MemoryStore(id="toll")
-        for commit in self.store.read():
-            if commit.last_seq <= upto:
-                backup.append(backup.head(), commit)
-        self.store = backup
+        self.location = copy_commits(self.location, MemoryStore(id="toll"), upto)
         self.crash()

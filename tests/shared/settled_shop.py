@@ -7,13 +7,16 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from chains import Outbox, Watcher, prove
+from shop import ChainShop
+
+from chains import Watcher, prove
 from chains.leaves import TEXT_LEAF
 from chains.mock import MockChain, Refuse
-from ledger import Adjust, Charge, CreatePlan, Ledger
-from ledger.events import Event, Payout
+from ledger import Adjust, CreatePlan
+from ledger.events import Event, Leaf, Payout
 from ledger.log import decode_commit, encode_commit
 from ledger.plugins import Store, contract_of, stores
+from ledger.settlement.messages import Batch
 from ledger.stores.sqlite import SQLiteStore
 
 SECOND = 1_000_000
@@ -22,41 +25,28 @@ ID = "shop"
 PRO = {"acme": 900, "fee": 100}
 
 
-class SettledShop:
+class SettledShop(ChainShop):
     """A ledger with a clock, and its chain, in files of one folder. The chain has a challenge window of a block."""
+
+    dimension = "calls"
 
     def __init__(self, folder: Path) -> None:
         self.log, self.mock = folder / "shop.db", folder / "shop.db.mock"
-        self.now = BEGIN
-        self.ledger = Ledger.open(self.log, clock=lambda: self.now, id=ID)
-        self.chain = MockChain(self.mock, window=1, finality=2)
-        self.outbox, self.watcher = Outbox(self.ledger, self.chain), Watcher(self.ledger, self.chain)
+        super().__init__(MockChain(self.mock, window=1, finality=2), self.log, id=ID, now=BEGIN)
 
-    def __enter__(self) -> SettledShop:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.ledger.close()
+    def close(self) -> None:
+        super().close()
         self.chain.close()
 
     def do(self, command: Any) -> int:
+        """Execute a command a second after the one before."""
         self.now += SECOND
-        return self.ledger.execute(command).unwrap().seq
-
-    def use(self, calls: int, subscriber: str = "alice") -> int:
-        return self.do(Charge(subscriber=subscriber, plan="pro", usage={"calls": calls}))
+        return super().do(command)
 
     def buys(self, *subscribers: str, plan: str = "7", asset: str = "USD", **terms: Any) -> list[str]:
         shares = {"acme": 500} if asset == "EUR" else PRO
         terms = terms or {"credits": 100}
         return [self.chain.purchase(each, plan, asset, shares, **terms).id for each in subscribers]
-
-    def sync(self, blocks: int = 2) -> None:
-        self.chain.mine(blocks)
-        assert self.watcher.sync() == []
-
-    def settle(self, *assets: str) -> list[int]:
-        return self.outbox.settle(assets or None)
 
     def payout(self, number: int, *payouts: Payout) -> None:
         """A batch on the chain that no log has, which pays these receivers, executed and final."""
@@ -68,11 +58,8 @@ class SettledShop:
             self.chain.mine(3)
         assert self.chain.find(number).stage == "executed"
 
-    def unknown_batch(self, number: int, *payouts: Payout) -> Any:
+    def unknown_batch(self, number: int, *payouts: Payout) -> Batch:
         """A batch for the chain that no log has."""
-        from ledger.events import Leaf
-        from ledger.settlement.messages import Batch
-
         return Batch(
             ledger="another",
             chain=self.chain.name,
@@ -107,7 +94,7 @@ def _settled_twice(shop: SettledShop) -> None:
     shop.do(CreatePlan(plan="hours", owner="acme", price={"acme": 500}, seconds=3600, asset="EUR", policy="time"))
     shop.buys("alice", "bob", "dave")
     shop.buys("carol", plan="hours", asset="EUR", seconds=3600)
-    shop.sync()
+    shop.sync(2)
     charge = shop.use(30)
     shop.use(10, "bob")
     shop.now += 600 * SECOND
@@ -126,14 +113,14 @@ def _leaves(shop: SettledShop) -> None:
     shop.chain.mine(2)
     assert shop.settle("USD") == [4, 5]
     shop.chain.request_exit("dave", "7")
-    shop.sync()
+    shop.sync(2)
     shop.use(5)
     shop.outbox.open("USD")
     batch = shop.ledger.batches(contract_of(shop.chain))[-1].batch
     assert shop.settle("USD") == [6]
     proof = prove(batch, TEXT_LEAF, "dave", "7")
     shop.chain.exit("dave", "7", "USD", proof.leaf, proof.proof)
-    shop.sync()
+    shop.sync(2)
 
 
 def _taken_back(shop: SettledShop) -> None:

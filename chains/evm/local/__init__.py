@@ -7,8 +7,8 @@
         operator = chain.accounts[0].key          # a published key: never use it elsewhere
         chain.mine(3)
 
-Both kinds are nodes over HTTP with the same answers. eth-tester (pure Python, from PyPI) has no mempool: it mines each
-transaction when it arrives, and rejects one whose nonce is too high.
+Both kinds are nodes over HTTP with the same answers. They mine each transaction when it arrives, with `automine=False`
+on request. eth-tester (pure Python, from PyPI) is some ten times slower than anvil.
 """
 
 from __future__ import annotations

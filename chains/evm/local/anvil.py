@@ -139,16 +139,6 @@ class Anvil(LocalChain):
             reader.join()
         process.stdout.close()
 
-    # -- anvil only ----------------------------------------------------------------------------------------------------
-
-    def set_automine(self, on: bool) -> None:
-        """Mine transactions as they arrive, or keep them in the pool until `mine` is called."""
-        self.ask("evm_setAutomine", on)
-
-    def drop(self, transaction: str) -> bool:
-        """Remove a transaction from the pool, by its hash. Return False if it was not there."""
-        return self.ask("anvil_dropTransaction", transaction) is not None
-
 
 def _drain(lines: Iterable[str]) -> None:
     for _ in lines:

@@ -7,7 +7,9 @@ transaction.
 
 from __future__ import annotations
 
+import contextlib
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import eth_tester.backends.pyevm.main as pyevm
@@ -22,6 +24,7 @@ from eth_utils.exceptions import ValidationError
 from rlp.exceptions import DecodingError as NotATransaction
 
 from .chain import DERIVATION, MNEMONIC
+from .pool import Pool
 
 _ERROR = bytes.fromhex("08c379a0")  # Error(string), what `require` and `revert("...")` give
 
@@ -55,6 +58,14 @@ def reverted(data: bytes) -> RpcError:
     return RpcError(3, f"execution reverted{why}", f"0x{data.hex()}")
 
 
+class _AnyBaseFee(pyevm.PragueVM):  # type: ignore[misc]
+    """Prague's rules without the check of the base fee, which tests set."""
+
+    @classmethod
+    def validate_gas(cls, header: Any, parent_header: Any) -> None:  # noqa: ANN401 - py-evm has no types
+        pass
+
+
 class Backend(pyevm.PyEVMBackend):  # type: ignore[misc]  # eth-tester has no types
     """A chain in memory: the accounts of the development mnemonic, Prague's rules, any chain id."""
 
@@ -64,11 +75,15 @@ class Backend(pyevm.PyEVMBackend):  # type: ignore[misc]  # eth-tester has no ty
         genesis = self.generate_genesis_params(parameters)
         super().__init__(genesis, state, mnemonic=MNEMONIC, hd_path=DERIVATION)
         type(self.chain).chain_id = chain_id  # the class is made anew for each chain
+        type(self.chain).vm_configuration = ((0, _AnyBaseFee),)
         self.chain.gas_estimator = _gas_needed
+        self.pool = Pool()
 
     def call(self, transaction: dict[str, Any], block_number: int | str = "latest") -> bytes:
         """Return the output of a call on the state after that block, and discard the changes."""
         header = pyevm._get_block_by_number(self.chain, block_number).header
+        if block_number == "latest":  # with the balances that `set_balance` has set
+            header = header.copy(state_root=self.chain.header.state_root)
         state = self.chain.get_vm(header.copy(base_fee_per_gas=0)).state
         try:
             computation = state.apply_transaction(
@@ -100,24 +115,37 @@ class Backend(pyevm.PyEVMBackend):  # type: ignore[misc]  # eth-tester has no ty
 
     def send_raw_transaction(self, raw_transaction: bytes) -> bytes:
         """Apply a signed transaction to the block in the making."""
-        builder = self.chain.get_vm().get_transaction_builder()
-        try:
-            transaction = builder.decode(raw_transaction)
-            transaction.check_signature_validity()
-        except (NotATransaction, ValidationError, IndexError, TypeError, ValueError) as error:
-            raise RpcError(-32602, "Failed to decode transaction") from error
-        if transaction.chain_id is not None and transaction.chain_id != self.chain.chain_id:
-            raise RpcError(-32000, "invalid chain id for signer")
+        transaction = self._decoded(raw_transaction)
         try:
             self.chain.apply_transaction(transaction)
         except ValidationError as error:
             raise refusal(error) from error
         return bytes(transaction.hash)
 
+    def _decoded(self, raw: bytes) -> Any:  # noqa: ANN401 - py-evm has no types
+        builder = self.chain.get_vm().get_transaction_builder()
+        try:
+            transaction = builder.decode(raw)
+            transaction.check_signature_validity()
+        except (NotATransaction, ValidationError, IndexError, TypeError, ValueError) as error:
+            raise RpcError(-32602, "Failed to decode transaction") from error
+        if transaction.chain_id is not None and transaction.chain_id != self.chain.chain_id:
+            raise RpcError(-32000, "invalid chain id for signer")
+        return transaction
+
     def get_transaction_by_hash(self, transaction_hash: bytes) -> Any:  # noqa: ANN401 - eth-tester's own shape
-        """Return a mined transaction, by the chain's index."""
+        """Return a transaction of the pool, or a mined one by the chain's index."""
+        if pending := self.pool.find(transaction_hash):
+            return pyevm.serialize_transaction(None, pending, None, is_pending=True)
         block, transaction, index = self._mined(transaction_hash)
         return pyevm.serialize_transaction(block, transaction, index, is_pending=False)
+
+    def raw_transaction(self, hash: bytes) -> bytes | None:
+        """Return the signed bytes of a pending or mined transaction; None if it is neither."""
+        try:
+            return bytes((self.pool.find(hash) or self._mined(hash)[1]).encode())
+        except TransactionNotFound:
+            return None
 
     def get_transaction_receipt(self, transaction_hash: bytes) -> Any:  # noqa: ANN401
         """Return a mined transaction's receipt, by the chain's index."""
@@ -137,6 +165,69 @@ class Backend(pyevm.PyEVMBackend):  # type: ignore[misc]  # eth-tester has no ty
                 return block, block.transactions[index], index
         raise TransactionNotFound(f"no transaction {hash.hex()}")
 
+    # -- blocks on request, from the pool ------------------------------------------------------------------------------
+
+    def add_to_pool(self, raw: bytes) -> bytes:
+        """Add a signed transaction to the pool, until a block is mined. Return its hash."""
+        transaction = self._decoded(raw)
+        state = self.chain.get_vm().state
+        if transaction.nonce < state.get_nonce(transaction.sender):
+            raise RpcError(-32000, "nonce too low")
+        if transaction.max_fee_per_gas < self.chain.header.base_fee_per_gas:
+            raise RpcError(-32000, "max fee per gas less than block base fee")
+        if transaction.gas < transaction.intrinsic_gas:
+            raise RpcError(-32000, "intrinsic gas too low")
+        if transaction.gas > self.chain.header.gas_limit:
+            raise RpcError(-32000, "exceeds block gas limit")
+        max_cost = transaction.gas * transaction.max_fee_per_gas + transaction.value
+        if max_cost > state.get_balance(transaction.sender):
+            raise RpcError(-32000, "insufficient funds for gas * price + value")
+        if refused := self.pool.add(transaction):
+            raise RpcError(-32000, refused)
+        return bytes(transaction.hash)
+
+    def mine_blocks(self, num_blocks: int = 1, coinbase: bytes = pyevm.ZERO_ADDRESS) -> Iterable[bytes]:
+        """Mine blocks, each with the transactions of the pool that fit into it."""
+        hashes: list[bytes] = []
+        for _ in range(num_blocks):
+            self._fill()
+            hashes += super().mine_blocks(1, coinbase)
+        return tuple(hashes)
+
+    def _fill(self) -> None:
+        """Apply the pool to the next block. Transactions that are invalid there leave the pool, as anvil's do."""
+        base_fee = self.chain.header.base_fee_per_gas
+        while best := self.pool.best(self._nonce, base_fee):
+            if self.chain.header.gas_used + best.gas > self.chain.header.gas_limit:
+                return
+            self.pool.remove(best)
+            with contextlib.suppress(ValidationError):
+                self.chain.apply_transaction(best)
+
+    def _nonce(self, address: bytes) -> int:
+        return int(self.chain.get_vm().state.get_nonce(address))
+
+    def next_nonce(self, address: bytes) -> int:
+        """Return the nonce after a sender's mined and pending transactions."""
+        return self.pool.following(address, self._nonce(address))
+
+    # -- state that tests set ------------------------------------------------------------------------------------------
+
+    def set_base_fee(self, wei: int) -> None:
+        """Set the base fee of the next block."""
+        self.chain.header = self.chain.header.copy(base_fee_per_gas=wei)
+
+    def set_balance(self, address: bytes, wei: int) -> None:
+        """Set an address's balance, in wei."""
+        state = self.chain.get_vm().state
+        state.set_balance(address, wei)
+        state.persist()
+        self.chain.header = self.chain.header.copy(state_root=state.state_root)
+
+    def get_balance(self, account: bytes, block_number: int | str = "latest") -> int:
+        """Return an address's balance, in wei; the latest is that of the next block, which `set_balance` changes."""
+        return int(super().get_balance(account, "pending" if block_number == "latest" else block_number))
+
     # -- time and re-organisations -------------------------------------------------------------------------------------
 
     def set_next_time(self, timestamp: int) -> None:
@@ -152,7 +243,7 @@ class Backend(pyevm.PyEVMBackend):  # type: ignore[misc]  # eth-tester has no ty
         if not 0 < depth <= height:
             raise RpcError(-32602, f"Reorg depth must be from 1 to the height, {height}")
         self.revert_to_snapshot(self.chain.get_canonical_block_by_number(height - depth).hash)
-        for _ in self.mine_blocks(depth):  # their prevrandao is new, and so are their hashes
+        for _ in super().mine_blocks(depth):  # their prevrandao is new, and so are their hashes
             pass
 
 

@@ -158,6 +158,14 @@ class LocalChain(ABC):
         """Mine that many blocks."""
         self.ask("anvil_mine", hex(blocks))
 
+    def set_automine(self, on: bool) -> None:
+        """Mine transactions as they arrive, or keep them in the pool until `mine` is called."""
+        self.ask("evm_setAutomine", on)
+
+    def drop(self, transaction: str) -> bool:
+        """Remove a transaction and its sender's later ones from the pool. Return False if it was not there."""
+        return self.ask("anvil_dropTransaction", transaction) is not None
+
     def set_next_time(self, timestamp: int) -> None:
         """Set the timestamp of the next block (seconds, later than the last block's), whenever it is mined."""
         self.ask("evm_setNextBlockTimestamp", timestamp)

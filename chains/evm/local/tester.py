@@ -16,12 +16,14 @@ from pydantic_core import from_json
 from ledger.errors import ChainUnavailable
 
 from ..extra import keep_depth, missing
-from .chain import ANSWER_SECONDS, CHAIN_ID, LocalChain
+from .chain import ANSWER_SECONDS, CHAIN_ID, DEV_ACCOUNTS, LocalChain
 
 try:
+    from eth_account import Account
     from eth_tester import EthereumTester
     from eth_tester.exceptions import BlockNotFound, SnapshotNotFound
     from eth_tester.exceptions import ValidationError as BadRequest
+    from eth_utils.conversions import to_bytes
     from web3 import EthereumTesterProvider, Web3
     from web3.exceptions import Web3Exception
     from web3.types import RPCEndpoint
@@ -37,18 +39,26 @@ _ZERO_ADDRESS = "0x" + "00" * 20
 class Tester(LocalChain):
     """A chain in this process's memory, at a port of this machine (0: a free one), by Prague's rules.
 
+    With `automine=False` transactions stay in a pool until `mine`; otherwise each is mined when it arrives.
+
     Raises MissingExtra if the packages of the extra `evm` are not installed.
     """
 
     kind = "eth-tester"
 
     def __init__(
-        self, *, chain_id: int = CHAIN_ID, slots: int = 1, timestamp: int | None = None, port: int = 0
+        self,
+        *,
+        chain_id: int = CHAIN_ID,
+        automine: bool = True,
+        slots: int = 1,
+        timestamp: int | None = None,
+        port: int = 0,
     ) -> None:
         super().__init__()
         self.chain_id, self.slots = chain_id, slots
         try:
-            self._server = _Server(_Rpc(Backend(chain_id, timestamp), slots), port)
+            self._server = _Server(_Rpc(Backend(chain_id, timestamp), slots, automine), port)
         except OSError as error:
             message = f"eth-tester did not start at port {port}: {error.strerror}"
             raise ChainUnavailable(message, "choose another port") from error
@@ -67,8 +77,8 @@ class Tester(LocalChain):
 class _Rpc:
     """JSON-RPC methods over eth-tester: one request at a time."""
 
-    def __init__(self, backend: Backend, slots: int) -> None:
-        self._backend, self._slots = backend, slots
+    def __init__(self, backend: Backend, slots: int, automine: bool) -> None:
+        self._backend, self._slots, self._automine = backend, slots, automine
         self._tester = EthereumTester(backend)
         provider = EthereumTesterProvider(self._tester)
         web3 = Web3(provider, middleware=[])
@@ -84,6 +94,15 @@ class _Rpc:
             "evm_setNextBlockTimestamp": lambda timestamp: backend.set_next_time(_integer(timestamp)),
             "evm_revert": self._revert,
             "anvil_reorg": lambda depth, _: backend.reorganise(_integer(depth)),
+            "evm_setAutomine": self._set_automine,
+            "eth_sendRawTransaction": self._send_raw,
+            "eth_sendTransaction": self._send,
+            "eth_getTransactionCount": self._count,
+            "eth_getRawTransactionByHash": lambda hash: backend.raw_transaction(to_bytes(hexstr=hash)),
+            "anvil_dropTransaction": lambda hash: hash if backend.pool.drop(to_bytes(hexstr=hash)) else None,
+            "anvil_dropAllTransactions": backend.pool.clear,
+            "anvil_setNextBlockBaseFeePerGas": lambda wei: backend.set_base_fee(_integer(wei)),
+            "anvil_setBalance": lambda address, wei: backend.set_balance(to_bytes(hexstr=address), _integer(wei)),
         }
 
     def answer(self, request: object) -> dict[str, Any]:
@@ -99,7 +118,8 @@ class _Rpc:
             return {**head, "error": {"code": error.code, "message": error.message, **data}}
 
     def _result(self, method: str, params: list[Any]) -> object:
-        params = [self._block(param) for param in params]
+        if method != "eth_getTransactionCount":
+            params = [self._block(param) for param in params]
         if method in ("eth_call", "eth_estimateGas") and params:
             params[0] = {"from": _ZERO_ADDRESS, **params[0]}
         try:
@@ -151,6 +171,35 @@ class _Rpc:
         if block == "latest":
             return self._height()
         return 0 if block == "earliest" else _integer(block)
+
+    def _count(self, address: str, block: object = "latest") -> object:
+        if block == "pending":
+            return self._backend.next_nonce(to_bytes(hexstr=address))
+        return self._ask_eth_tester("eth_getTransactionCount", address, self._block(block))
+
+    def _set_automine(self, on: bool) -> None:
+        self._automine = on
+
+    def _send_raw(self, raw: str) -> object:
+        if self._automine:
+            return self._ask_eth_tester("eth_sendRawTransaction", raw)
+        return self._backend.add_to_pool(to_bytes(hexstr=raw))
+
+    def _send(self, asked: dict[str, Any]) -> object:
+        """Send a transaction, signed with the key of a development account."""
+        if self._automine:
+            return self._ask_eth_tester("eth_sendTransaction", asked)
+        key = next(account.key for account in DEV_ACCOUNTS if account.address.lower() == asked["from"].lower())
+        priority = 10**9
+        fields = {
+            "chainId": self._backend.chain.chain_id,
+            "nonce": self._backend.next_nonce(to_bytes(hexstr=asked["from"])),
+            "value": 0,
+            "maxPriorityFeePerGas": priority,
+            "maxFeePerGas": 2 * self._backend.chain.header.base_fee_per_gas + priority,
+            **{name: value for name, value in asked.items() if name != "from"},
+        }
+        return self._backend.add_to_pool(Account.sign_transaction(fields, key).raw_transaction)
 
     def _mine(self, blocks: object = 1) -> None:
         self._tester.mine_blocks(_integer(blocks))

@@ -8,10 +8,9 @@ from typing import Annotated
 import typer
 
 from ledger import Ledger
-from ledger.books import Books
 from ledger.readings import Earned
 from replay.batch_history import BatchRecord
-from replay.reports.money import Money, money_of
+from replay.reports.money import Money, money_now
 
 from ... import answers, answers_settlement
 from ...logs import opened
@@ -87,8 +86,7 @@ def settle(
         run.settle(asset, adopt, pauses(wait, report))
         met = run.batches
         ran_out = _earned_by_time(ledger.as_of(seq=begun.seq).earned(), before) if met and not json else []
-        books = Books.load(ledger.state())
-        money, end = money_of(ledger.commits, books), books.at
+        money, end = money_now(ledger)
     if json:
         render.json(answers_settlement.settle_answer(log, name, met, money))
         return _exit_code(met)

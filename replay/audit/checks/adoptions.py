@@ -61,7 +61,7 @@ def root_of_leaves(case: Case) -> None:
         leaf = now.get(name)
         if leaf is None or leaf.charged < before.charged or leaf.credited < before.credited:
             expected, found = (None if each is None else (each.charged, each.credited) for each in (before, leaf))
-            message = f"the counters of {name[0]} on {name[1]} go back, and counters only grow"
+            message = f"the counters of {name[0]} on {name[1]} are lower than before; counters only grow"
             case.find(ROOT, "leaves", expected, found, message)
     if event.accounts != len(event.leaves):
         case.find(ROOT, "accounts", len(event.leaves), event.accounts, "the batch has another number of leaves")
@@ -75,6 +75,6 @@ def root_of_leaves(case: Case) -> None:
 
 
 def _standing(case: Case, event: SettlementAdopted) -> tuple[Leaf, ...]:
-    """The leaves of the last batch that has not failed: those of one that failed, no chain has."""
-    line = case.settled.contract(event).line(event.asset)
-    return line[-1][1].leaves if line else case.settled.asset(EscrowAsset(event.contract_ref, event.asset)).final
+    """Return the leaves of the last batch that has not failed: no chain has those of a failed one."""
+    queue = case.settled.contract(event).queue(event.asset)
+    return queue[-1][1].leaves if queue else case.settled.asset(EscrowAsset(event.contract_ref, event.asset)).final

@@ -43,19 +43,19 @@ def opened(case: Case) -> None:
             message = f"event {seq} comes before the batch in its commit, and was not due"
             case.find(ORDER, "covers", "due events alone", seq, message)
             break
-    line = case.settled.contract(event).line(event.asset)
-    if waiting := [number for number, batch in line if not batch.attempts and batch.state != "committed"]:
-        case.find(ORDER, "number", "a line that is submitted", waiting, f"batch {waiting[0]} is not submitted yet")
-    if len(line) >= MAX_QUEUED:
-        message = f"{len(line)} batches are in line before it"
-        case.find(ORDER, "number", f"at most {MAX_QUEUED}", len(line) + 1, message)
+    queue = case.settled.contract(event).queue(event.asset)
+    if waiting := [number for number, batch in queue if not batch.attempts and batch.state != "committed"]:
+        case.find(ORDER, "number", "all submitted", waiting, f"batch {waiting[0]} is not submitted yet")
+    if len(queue) >= MAX_QUEUED:
+        message = f"{len(queue)} batches are queued before it"
+        case.find(ORDER, "number", f"at most {MAX_QUEUED}", len(queue) + 1, message)
 
 
 def numbered(case: Case, event: SettlementOpened | SettlementAdopted) -> None:
     """Check that the numbers of a contract have no gap."""
     due = case.settled.contract(event).number + 1
     if event.number != due:
-        message = "batches of a contract are numbered one by one, and only a number that never got there is given again"
+        message = "batch numbers of a contract have no gap; only a number that the chain never used is given again"
         case.find(ORDER, "number", due, event.number, message)
 
 
@@ -85,7 +85,7 @@ def confirmed(case: Case) -> None:
     assert isinstance(event, SettlementConfirmed)
     first = min(case.settled.contract(event).open)
     if event.number != first:
-        message = f"batch {first} before it is still open"
+        message = f"the earlier batch {first} is still open"
         case.find(ORDER, "number", first, event.number, message)
 
 

@@ -37,11 +37,11 @@ _MAX_CACHED = 20_000
 
 
 ELSEWHERE = Account(0, "", "")
-"""What stands in the books for every account that is judged in another part of the audit."""
+"""The placeholder in the books for each account that is judged in another part of the audit."""
 
 
 def _calendar(at: int) -> dict[str, str]:
-    """The periods of a day by metering, for what no purchase begins; none where no calendar has that day."""
+    """Return the periods of a day by metering, except those that a purchase begins; none beyond the calendar."""
     try:
         return {metering: period(metering, (), at, None) for metering in ("month", "day", "forever")}
     except OverflowError:
@@ -123,8 +123,8 @@ class Case:
         "taken",
         "tariffs",
         "touched",
-        "unsealed",
         "unverified",
+        "unverified_batches",
     )  # fmt: skip
 
     event: Recorded
@@ -154,7 +154,7 @@ class Case:
         self.folded = self.touched = self.compared = 0
         self.accepted: Counter[type[Event]] = Counter()
         self.unverified: dict[str, int] = {}
-        self.unsealed: dict[str, int] = {}
+        self.unverified_batches: dict[str, int] = {}
         self._policies: dict[tuple[str, int], Policy | None] = {}
         self._ratings: dict[tuple[str, int], Policy | None] = {}
 
@@ -176,7 +176,7 @@ class Case:
         self.findings.add(kind, self.seq, field, expected, found, message)
 
     def report(self, kind: str, account: int, field: str, expected: object, found: object, message: str) -> None:
-        """Report a finding about an account once: until the fault is gone, later events show the same one."""
+        """Report a finding about an account once: until the fault is gone, later events would report the same one."""
         if (kind, account, 0) not in self.reported:
             self.reported.add((kind, account, 0))
             self.find(kind, field, expected, found, message)
@@ -226,9 +226,9 @@ class Case:
         name = self.plan.tariffs[version - 1].policy
         self.unverified[name] = self.unverified.get(name, 0) + charges
 
-    def cannot_seal(self, chain: str) -> None:
+    def cannot_recompute_root(self, chain: str) -> None:
         """Count a batch as unverified: no plugin of that kind of chain is installed."""
-        self.unsealed[chain] = self.unsealed.get(chain, 0) + 1
+        self.unverified_batches[chain] = self.unverified_batches.get(chain, 0) + 1
 
     def fold(self) -> None:
         """Fold the event into the books, the journal, and the sums."""

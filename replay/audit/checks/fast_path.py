@@ -31,7 +31,7 @@ def accepts(case: Case) -> bool:
     try:
         if not judge(case, event):
             return False
-    except Exception:  # noqa: BLE001 - whatever is so wrong that it cannot be judged is for the checks to say
+    except Exception:  # noqa: BLE001 - the checks report an event that cannot be judged
         return False
     assert case.account is not None
     case.acted.add(case.account.number)
@@ -40,7 +40,7 @@ def accepts(case: Case) -> bool:
 
 
 def _quiet(case: Case, account: Account, event: Event) -> Plan:
-    """The account acts: nothing is due on it, and a key has its fingerprint. Raises ValueError where that is not so."""
+    """Return the plan. Raises ValueError if something is due on the account, or a key has no fingerprint."""
     due = account.next_due
     if due is not None and due <= case.at and account.number not in case.acted and overdue(account, case.at):
         raise ValueError("something is due")
@@ -52,7 +52,7 @@ def _quiet(case: Case, account: Account, event: Event) -> Plan:
 
 
 def requested(case: Case, event: Requested) -> bool:
-    """Under the latest tariff, held for the plan's time, at the price of the estimate, from the first lot."""
+    """True for a request under the latest tariff, for the plan's time, holding its price from the first lot."""
     account = case.books.accounts[event.account]
     plan = _quiet(case, account, event)
     terms = plan.terms
@@ -78,7 +78,7 @@ def requested(case: Case, event: Requested) -> bool:
 
 
 def charged(case: Case, event: Charged) -> bool:
-    """At the price that its tariff, meter and usage give, from its own hold, and beyond that from the first lot."""
+    """True for a charge at the price by its tariff, meter and usage, from its own hold, then from the first lot."""
     account = case.books.accounts[event.account]
     if event.shortfall or event.late or event.unpriced or event.repaid or account.debt:
         return False
@@ -146,7 +146,7 @@ def _drawn(account: Account, draws: Draws, hold: Draws, at: int) -> bool:
 
 
 def released(case: Case, event: Released) -> bool:
-    """An open request that ends before its time."""
+    """True for the release of an open request before its deadline."""
     if event.instant is not None:
         return False
     account = case.books.accounts[case.books.open[event.request]]

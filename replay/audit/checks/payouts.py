@@ -28,7 +28,7 @@ PAYOUTS, SOLVENCY = "payouts", "solvency"
 
 
 MIN_RECEIVERS = 100
-"""No chain has batches that must be shorter."""
+"""Receivers that every chain takes in one batch."""
 
 
 def expect(case: Case, event: SettlementOpened) -> bool:
@@ -96,7 +96,7 @@ def _limits(event: SettlementOpened) -> tuple[int, int | None]:
     try:
         plugin = chain_plugin(event.chain)
         return plugin.max_receivers, plugin.max_payout
-    except Exception:  # noqa: BLE001 - a plugin is foreign code; one that fails is as good as none
+    except Exception:  # noqa: BLE001 - a plugin is foreign code; one that fails counts as missing
         return max(len(event.payouts), MIN_RECEIVERS), None
 
 
@@ -127,7 +127,7 @@ def paid(case: Case) -> None:
     own = case.settled.asset(EscrowAsset(event.contract_ref, event.asset))
     unchanged = own.leaves == expected.leaves and not own.failed
     if not event.payouts and (unchanged or not any(leaf.charged or leaf.credited for leaf in expected.leaves)):
-        case.find(PAYOUTS, "payouts", "something to settle", [], "there is nothing to settle, and a batch is opened")
+        case.find(PAYOUTS, "payouts", "something to settle", [], "a batch is opened with nothing to settle")
 
 
 def solvent(case: Case) -> None:
@@ -147,12 +147,12 @@ def solvent(case: Case) -> None:
         case.find(SOLVENCY, "payouts", f"at most {expected.earned + owed} in all", after, message)
     for payout in event.payouts:
         if payout.amount < 0 and payout.receiver not in own.fell | expected.fell:
-            message = f"{payout.receiver} gives back what it has earned, though nothing was refunded of it"
+            message = f"{payout.receiver} pays back earned money, though nothing was refunded of it"
             case.find(SOLVENCY, "payouts", "0 or more", payout.amount, message)
 
 
 def misordered(payouts: tuple[Payout, ...]) -> str:
-    """Describe what is wrong with the form of payouts, whatever their amounts; empty if nothing is."""
+    """Describe what is wrong with the form of payouts, apart from their amounts; empty if nothing is."""
     receivers = [payout.receiver for payout in payouts]
     if unpaid := [payout.receiver for payout in payouts if not payout.amount]:
         return f"the payout of {unpaid[0]} is 0"

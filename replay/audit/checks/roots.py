@@ -50,7 +50,7 @@ def root_of_leaves(case: Case) -> None:
     if event.root != commitment.root:
         case.find(ROOT, "root", commitment.root, event.root, "the root is not that of the leaves computed from the log")
     elif event.digest != commitment.digest and event.digest != _stated(case, batch_of(case, event, previous=stated)):
-        # A batch that says something wrong may be committed to as it says it: that is found where it is wrong.
+        # The digest may be that of a batch with a wrong field: the check of that field reports it.
         case.find(ROOT, "digest", commitment.digest, event.digest, "the digest is not that of the batch")
 
 
@@ -73,14 +73,14 @@ def commitment_of(case: Case, batch: Batch) -> Commitment | None:
     try:
         plugin = chain_plugin(batch.chain)
     except LedgerError:
-        case.cannot_seal(batch.chain)
+        case.cannot_recompute_root(batch.chain)
         return None
     try:
         return plugin.commitment(batch)
     except ValueError as error:
         case.find(ROOT, "root", "leaves that can be committed to", None, f"the batch cannot be committed to: {error}")
-    except Exception:  # noqa: BLE001 - a plugin is foreign code; one that fails is as good as none
-        case.cannot_seal(batch.chain)
+    except Exception:  # noqa: BLE001 - a plugin is foreign code; one that fails counts as missing
+        case.cannot_recompute_root(batch.chain)
     return None
 
 
@@ -88,5 +88,5 @@ def _stated(case: Case, batch: Batch) -> str:
     """Return the digest of a batch as stated; empty where the plugin refuses it."""
     try:
         return chain_plugin(batch.chain).commitment(batch).digest
-    except Exception:  # noqa: BLE001 - what is stated may be anything
+    except Exception:  # noqa: BLE001 - the stated fields may be anything
         return ""

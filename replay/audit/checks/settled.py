@@ -56,8 +56,8 @@ class OwnContract:
     digest: tuple[str, str] = ("", "")
     open: dict[int, OwnBatch] = field(default_factory=dict)
 
-    def line(self, asset: str) -> list[tuple[int, OwnBatch]]:
-        """The open batches of an asset, in their order."""
+    def queue(self, asset: str) -> list[tuple[int, OwnBatch]]:
+        """Return the open batches of an asset, in their order."""
         return [(number, batch) for number, batch in sorted(self.open.items()) if batch.asset == asset]
 
 

@@ -1,6 +1,6 @@
 """Two roads to one number: the books that the reducers folded against the journal of legs, lot by lot.
 
-With them: legs that sum to zero, nothing issued twice, nothing below 0, holds that are those of open requests.
+Also: legs that sum to zero, nothing issued twice, nothing below 0, holds equal to those of open requests.
 """
 
 from __future__ import annotations
@@ -17,23 +17,25 @@ from .sums import Meter as OwnMeter
 
 
 def after(case: Case) -> None:
-    """After an event: what it moved, and the lots that it touched."""
+    """Check what an event moved, and the lots that it touched."""
     case.folded += 1
     journal = case.journal
     if journal.paid:
         _balanced(case)
     last = -1
-    for number, name, *_ in journal.moved:
-        if name != last:
-            last = name
-            _touched(case, case.books.accounts[number], name, journal.lots[number][name])
+    for number, lot_id, *_ in journal.moved:
+        if lot_id != last:
+            last = lot_id
+            _touched(case, case.books.accounts[number], lot_id, journal.lots[number][lot_id])
     account = case.account
     if account is None:
         return
     case.touched += 1
     held = case.sums.accounts[account.number].held if account.number in case.sums.accounts else 0
     if account.held != held:
-        _tell(case, "hold", account.number, 0, "held", held, account.held, "holds are not those of open requests")
+        _report_once(
+            case, "hold", account.number, 0, "held", held, account.held, "holds are not those of open requests"
+        )
     if isinstance(case.event, Withdrawn):
         _money_out(case, account, case.event)
 
@@ -46,69 +48,75 @@ def _balanced(case: Case) -> None:
         case.find("conservation", "legs", 0, dict(sums), "the legs of the event do not sum to zero")
 
 
-def _touched(case: Case, account: Account, name: int, places: list[int]) -> None:
-    """A lot that an event touched; 0 is the account's debt. What was not wrong before, the event made wrong."""
-    lot = account.lots.get(name)
+def _touched(case: Case, account: Account, lot_id: int, states: list[int]) -> None:
+    """Check a lot that an event touched (0: the account's debt). It was right before, so the event made it wrong."""
+    lot = account.lots.get(lot_id)
     if lot is not None and lot.started:
         left, held, spent = lot.left, lot.held, lot.spent
         whole = [-lot.credits, left, held, spent, lot.lapsed, lot.withdrawn]
-        if places == whole and left >= 0 and held >= 0 and spent >= 0 and not sum(whole) and min(whole[SPENT:]) >= 0:
+        if states == whole and left >= 0 and held >= 0 and spent >= 0 and not sum(whole) and min(whole[SPENT:]) >= 0:
             case.compared += 1
             return
-    if sum(places):
-        case.find("conservation", "legs", 0, {CREDITS: sum(places)}, "the legs of the event do not sum to zero")
-    if name:
-        _lot(case, account, name)
+    if sum(states):
+        case.find("conservation", "legs", 0, {CREDITS: sum(states)}, "the legs of the event do not sum to zero")
+    if lot_id:
+        _lot(case, account, lot_id)
     else:
         _debt(case, account)
 
 
-def _lot(case: Case, account: Account, name: int) -> None:
+def _lot(case: Case, account: Account, lot_id: int) -> None:
     case.compared += 1
-    number, lot = account.number, account.lots.get(name)
-    issued, *found = case.journal.states(number, name)
+    number, lot = account.number, account.lots.get(lot_id)
+    issued, *found = case.journal.states(number, lot_id)
     due, expected = 0, [0, 0, 0, 0, 0]
-    if lot is not None and lot.started:  # what leaves a lot before its start is issued with it, and is gone at once
+    if (
+        lot is not None and lot.started
+    ):  # what leaves a lot before its start is issued with it, and leaves in the same event
         due, expected = -lot.credits, [lot.left, lot.held, lot.spent, lot.lapsed, lot.withdrawn]
     if found != expected:
-        message = f"lot {name} of account {number} differs from the sum of its movements"
-        _tell(case, "books", number, name, "lots", _places(expected), _places(found), message)
+        message = f"lot {lot_id} of account {number} differs from the sum of its movements"
+        _report_once(case, "books", number, lot_id, "lots", _by_state(expected), _by_state(found), message)
     if min(expected) < 0:
-        _tell(case, "overspend", number, name, "lots", "0 or more", _places(expected), f"lot {name} is below 0")
+        _report_once(
+            case, "overspend", number, lot_id, "lots", "0 or more", _by_state(expected), f"lot {lot_id} is below 0"
+        )
     if issued != due:
-        _tell(case, "conservation", number, name, "issued", -due, -issued, f"lot {name} was issued otherwise than sold")
+        _report_once(
+            case, "conservation", number, lot_id, "issued", -due, -issued, f"lot {lot_id} was not issued as it was sold"
+        )
 
 
 def _debt(case: Case, account: Account) -> None:
     found = -case.journal.credits(account.number, 0, "available")
     if found != account.debt:
         message = f"the debt of account {account.number} differs from the sum of its movements"
-        _tell(case, "books", account.number, 0, "debt", account.debt, found, message)
+        _report_once(case, "books", account.number, 0, "debt", account.debt, found, message)
     if account.debt < 0:
-        _tell(
-            case, "overspend", account.number, 0, "debt", "0 or more", account.debt, "more debt is paid than there was"
+        _report_once(
+            case, "overspend", account.number, 0, "debt", "0 or more", account.debt, "more debt is repaid than was owed"
         )
 
 
 def _money_out(case: Case, account: Account, event: Withdrawn) -> None:
-    """No more money leaves a lot than came with it."""
-    for name in event.money:
-        lot = account.lots.get(name)
+    """Check that no more money leaves a lot than came with it."""
+    for lot_id in event.money:
+        lot = account.lots.get(lot_id)
         if lot is not None and lot.refunded > lot.cost:
-            message = f"more money leaves lot {name} than came with it"
+            message = f"more money leaves lot {lot_id} than came with it"
             case.find("conservation", "money", f"at most {lot.cost}", lot.refunded, message)
 
 
-def _tell(
-    case: Case, kind: str, account: int, lot: int, field: str, expected: object, found: object, what: str
+def _report_once(
+    case: Case, kind: str, account: int, lot: int, field: str, expected: object, found: object, message: str
 ) -> None:
-    """A finding about a lot, once: what comes after is the same fault."""
+    """Report a finding about a lot once: later events would report the same fault."""
     if (kind, account, lot) not in case.reported:
         case.reported.add((kind, account, lot))
-        case.find(kind, field, expected, found, what)
+        case.find(kind, field, expected, found, message)
 
 
-def _places(values: Sequence[int]) -> dict[str, int]:
+def _by_state(values: Sequence[int]) -> dict[str, int]:
     return dict(zip(STATES[AVAILABLE:], values, strict=True))
 
 
@@ -116,11 +124,11 @@ def _places(values: Sequence[int]) -> dict[str, int]:
 
 
 def end(case: Case) -> None:
-    """Each account is the same by both roads, lot by lot."""
+    """Check that books and journal agree on each account, lot by lot."""
     case.seq = case.books.seq
     for account in case.accounts():
-        for name in account.lots:
-            _lot(case, account, name)
+        for lot_id in account.lots:
+            _lot(case, account, lot_id)
         _account(case, account)
 
 
@@ -146,7 +154,7 @@ def _account(case: Case, account: Account) -> None:
     for field, (kept, summed) in sums.items():
         if kept != summed:
             message = f"account {number} has a {field} that is not the sum of its parts"
-            _tell(case, "books", number, 0, field, summed, kept, message)
+            _report_once(case, "books", number, 0, field, summed, kept, message)
     _debt(case, account)
 
 

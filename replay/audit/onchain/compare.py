@@ -6,8 +6,8 @@ Invariants, each of a contract; what is not final on the chain is on its way, an
   the log's digest and root. The log has every final batch of the chain under its number.
 - chain_purchase: the purchases, requests to leave and paid exits that are final on the chain, of plans that the log
   has, are those that the log has, one for one and field for field. One that was granted early is on the chain, or its
-  block is not final yet. Of plans that the log lacks they are not the log's: on some chains anybody may publish plans
-  on a contract, and must not be able to spoil an audit. They are counted as unverified.
+  block is not final yet. Of plans that the log lacks they are not the log's: on some chains any account may publish
+  plans on a contract, which must not make an audit fail. They are counted as unverified.
 - chain_payout: due + claimed of a receiver == Σ its payouts in the log's batches that the chain has executed.
 - chain_escrow: the contract's money is what came in less what went out,
   escrow + Σ max(due, 0) == Σ purchases − Σ exits − Σ claimed, by the purchases and exits that the log has. Where
@@ -39,7 +39,7 @@ EarnedByBatch: TypeAlias = Mapping[ContractRef, Mapping[str, int]]
 KINDS = (BATCH, PURCHASE, PAYOUT, ESCROW)
 """The kinds of findings that join the others where a log is compared with its chain, in the order of the report."""
 
-_TAKEN_IN = "`tollbook settle` takes it in, or says why not"
+_IMPORT_HINT = "`tollbook settle` imports it, or reports why not"
 _END = {"confirmed": ("confirmed", "executed"), "failed": ("cancelled", "cancelled")}
 """By the state of a batch that has ended: how messages call it, and the stage that the chain must have it in."""
 
@@ -109,7 +109,7 @@ class Comparison:
             message = f"{self._where} has batch {number} {found.stage}, and the log gave its number back"
             yield Difference(BATCH, given_up.seq, "stage", str(number), "absent", found.stage, message)
         else:
-            message = f"{self._where} has a batch {number}, and the log has none; `tollbook settle --adopt` takes it in"
+            message = f"{self._where} has a batch {number}, and the log has none; `tollbook settle --adopt` imports it"
             yield Difference(BATCH, None, "number", str(number), None, number, message)
 
     def _batch(self, number: int, batch: BatchRecord, found: Found | None) -> Iterator[Difference]:
@@ -134,7 +134,7 @@ class Comparison:
                 continue
             self.compared[PURCHASE] += 1
             if (lot := self._own.purchases.get(id)) is None:
-                message = f"purchase {id} is final in {self._where}, and the log lacks it; {_TAKEN_IN}"
+                message = f"purchase {id} is final in {self._where}, and the log lacks it; {_IMPORT_HINT}"
                 yield Difference(PURCHASE, None, "purchase", id, None, id, message)
             else:
                 yield from self._purchase(id, lot, fact)
@@ -171,7 +171,7 @@ class Comparison:
             self.compared[PURCHASE] += 1
             if (logged := own.get(id)) is None:
                 where = f"of {fact.subscriber} is final in {self._where}"
-                message = f"{fact_name} {id} {where}, and the log lacks it; {_TAKEN_IN}"
+                message = f"{fact_name} {id} {where}, and the log lacks it; {_IMPORT_HINT}"
                 yield Difference(PURCHASE, None, name, id, None, id, message)
                 continue
             pairs: dict[str, tuple[object, object]] = {

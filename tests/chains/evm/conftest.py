@@ -1,36 +1,28 @@
-"""Local chains to test on. Those that need anvil are skipped, and say what to install, where it is missing."""
+"""Local chains to test on."""
 
 import pytest
+from local_kinds import KINDS
 
-from chains.evm.local import LocalChain, local_chain
-from chains.evm.local.anvil import INSTALL, find_anvil
-
-
-def started(kind: str, **options) -> LocalChain:
-    if kind == "anvil" and find_anvil() is None:
-        pytest.skip(f"needs anvil: {INSTALL}")
-    return local_chain(kind, **options)
+from chains.evm.local import local_chain
 
 
-@pytest.fixture(params=["anvil", "eth-tester"])
+@pytest.fixture(params=KINDS)
 def chain(request):
-    """A new chain of each kind."""
-    with started(request.param) as chain:
+    """A new chain of each kind that is installed."""
+    with local_chain(request.param) as chain:
         yield chain
 
 
 @pytest.fixture
-def anvil():
-    """A new anvil, for what only it can do."""
-    with started("anvil") as chain:
+def quickest():
+    """A new chain of the quickest kind that is installed."""
+    with local_chain(KINDS[0]) as chain:
         yield chain
 
 
 @pytest.fixture
 def shops(tmp_path):
-    """Makes shops on anvils of their own."""
-    if find_anvil() is None:
-        pytest.skip(f"needs anvil: {INSTALL}")
+    """Makes shops on chains of their own: anvil where it is installed, else eth-tester."""
     from evm_shop import Shop
 
     made = []

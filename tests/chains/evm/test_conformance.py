@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from local_kinds import KINDS
 
-from chains.evm.local.anvil import INSTALL, find_anvil
 from chains.testing import RULES, ConformanceError, check
 from chains.testing import evm_harness as harnesses
 
+HARNESSES = {"anvil": harnesses.AnvilHarness, "eth-tester": harnesses.TesterHarness}
 FEW = (
     "facts are exact",
     "a batch pays once",
@@ -25,27 +26,19 @@ FEW = (
 """Rules that are tried in every run; all of them are in the sweep, since they take a minute or more each."""
 
 
-def harness(kind: type[harnesses.LocalHarness], window: bool) -> harnesses.LocalHarness:
-    if kind is harnesses.AnvilHarness and find_anvil() is None:
-        pytest.skip(f"needs anvil: {INSTALL}")
-    return kind(window=window)
+def contracts():
+    """A contract without a window and one with it on each kind of chain; one of them is tried in every run."""
+    for kind in KINDS:
+        for window, word in ((False, "at once"), (True, "with a window")):
+            quick = window is (kind == "eth-tester")
+            marks = () if quick else pytest.mark.sweep
+            yield pytest.param((HARNESSES[kind], window), marks=marks, id=f"{kind}, {word}")
 
 
-def contracts(quick: bool):
-    """A contract without a window and one with it; the `quick` one is tried in every run."""
-    return [pytest.param(window, marks=() if window is quick else pytest.mark.sweep) for window in (False, True)]
-
-
-@pytest.fixture(scope="module", params=contracts(True), ids=["at once", "with a window"])
-def tester(request):
-    made = harness(harnesses.TesterHarness, request.param)
-    yield made
-    made.close()
-
-
-@pytest.fixture(scope="module", params=contracts(False), ids=["at once", "with a window"])
-def anvil_harness(request):
-    made = harness(harnesses.AnvilHarness, request.param)
+@pytest.fixture(scope="module", params=contracts())
+def harness(request):
+    kind, window = request.param
+    made = kind(window=window)
     yield made
     made.close()
 
@@ -64,21 +57,16 @@ def test_the_few_are_rules():
 
 
 @pytest.mark.parametrize("rule", rules())
-def test_a_chain_on_eth_tester_conforms(tester, rule):
-    conforms(tester, rule)
+def test_a_chain_on_a_node_conforms(harness, rule):
+    conforms(harness, rule)
 
 
-@pytest.mark.parametrize("rule", rules())
-def test_a_chain_on_anvil_conforms(anvil_harness, rule):
-    conforms(anvil_harness, rule)
-
-
-@pytest.mark.parametrize("kind", [harnesses.TesterHarness, harnesses.AnvilHarness])
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_fault_in_the_chain_is_found(kind, monkeypatch):
     """The harness shows what the contract has, and not what the plugin says of it."""
     from chains.evm.chain import EvmChain
 
-    made = harness(kind, window=False)
+    made = HARNESSES[kind](window=False)
     truth = EvmChain.due
     monkeypatch.setattr(EvmChain, "due", lambda chain, receiver, asset: truth(chain, receiver, asset) + 1)
     try:

@@ -4,12 +4,12 @@ something is sent, are exempt unless it is asked for."""
 from types import SimpleNamespace
 
 import pytest
+from local_kinds import KINDS
 
 from chains.evm import addresses
 from chains.evm.connecting import connect
 from chains.evm.deploying import Roles, deploy_settlement
 from chains.evm.local import local_chain
-from chains.evm.local.anvil import INSTALL, find_anvil
 from chains.evm.node import Node
 from chains.evm.sending import Sender
 from ledger import ContractRef
@@ -21,11 +21,9 @@ START = 1_700_000_000
 BASE, LOCAL = 8453, 31337
 
 
-@pytest.fixture(params=["anvil", "eth-tester"])
+@pytest.fixture(params=KINDS)
 def contract(request):
     """Starts a chain of that id whose last block is old by now, with a contract on it."""
-    if request.param == "anvil" and find_anvil() is None:
-        pytest.skip(f"needs anvil: {INSTALL}")
     opened = []
 
     def start(chain_id):

@@ -1,9 +1,9 @@
 """The contract does what the mock's does, step for step, in everybody's hands: see chains/testing/differential.py."""
 
 import pytest
+from local_kinds import KINDS
 from world_chain import WorldHarness
 
-from chains.evm.local.anvil import INSTALL, find_anvil
 from chains.testing import evm_harness as harnesses
 from chains.testing.differential import compare
 
@@ -22,9 +22,9 @@ def test_the_contract_does_what_the_mock_does_over_many_walks(window):
 
 
 def on_a_node(kind, **options):
-    if kind is harnesses.AnvilHarness and find_anvil() is None:
-        pytest.skip(f"needs anvil: {INSTALL}")
-    harness = kind(window=True, window_seconds=10**5)
+    harness = {"anvil": harnesses.AnvilHarness, "eth-tester": harnesses.TesterHarness}[kind](
+        window=True, window_seconds=10**5
+    )
     try:
         assert compare(harness, **options).lacking == ()
     finally:
@@ -32,10 +32,10 @@ def on_a_node(kind, **options):
 
 
 def test_the_harness_of_eth_tester_is_compared_as_well():
-    on_a_node(harnesses.TesterHarness, walks=1, steps=12)
+    on_a_node("eth-tester", walks=1, steps=12)
 
 
-@pytest.mark.parametrize("kind", [harnesses.TesterHarness, harnesses.AnvilHarness])
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.sweep
 def test_the_harnesses_of_local_chains_are_compared_over_many_walks(kind):
     on_a_node(kind, seed=2000, walks=5)

@@ -194,7 +194,7 @@ def dies_everywhere(shops, step: int, **options) -> int:
             shop.faulty.always("*", None)
             shop.crash()
             if options.get("window"):
-                shop.anvil.advance(options["window"])
+                shop.local.advance(options["window"])
             shop.settle()
             shop.receives(acme=950 * 86 // 100, fee=50 * 86 // 100)
             assert set(shop.batches().values()) == {"executed"}

@@ -58,7 +58,7 @@ def test_as_many_receivers_as_may_be_have_gas_enough_while_their_batch_stands_in
         addresses.address(to_hex(keccak(bytes([1, *number.to_bytes(2)]))[:20])): 2**86 - 1 for number in range(600)
     }
     held = sum(price.values())
-    shop.anvil.ask("anvil_setBalance", BOB.address, hex(2 * held))
+    shop.local.ask("anvil_setBalance", BOB.address, hex(2 * held))
     shop.transact(OWNER.address, "setPlan", salt, (addresses.COIN, 1, 0, [(ACME, held)]))
     shop.transact(BOB.address, "purchase", (plan, BOB.address, salt), value=held)
     words = {"credits": 1, "policy": "complexity", "parameters": {"weights": {"units": 1}}}
@@ -70,9 +70,9 @@ def test_as_many_receivers_as_may_be_have_gas_enough_while_their_batch_stands_in
     shop.ledger.execute(Charge(subscriber=BOB.address, plan="many", usage={"units": 1})).unwrap()
     line(shop, 1)
     shop.finish()
-    used = [int(shop.anvil.mined(each.hash)["gasUsed"], 16) for each in shop.attempts()]
+    used = [int(shop.local.mined(each.hash)["gasUsed"], 16) for each in shop.attempts()]
     assert max(used) > 14_000_000
-    assert {shop.anvil.mined(each.hash)["status"] for each in shop.attempts()} == {"0x1"}
+    assert {shop.local.mined(each.hash)["status"] for each in shop.attempts()} == {"0x1"}
 
 
 # -- lines -------------------------------------------------------------------------------------------------------------
@@ -96,7 +96,7 @@ def test_batches_in_line_over_a_re_organisation_are_paid_once_each(shops, batche
     line(shop, batches)
     shop.mine(2)
     shop.outbox.step()
-    shop.anvil.reorganise(2)
+    shop.local.reorganise(2)
     shop.finish(80)
     assert set(shop.batches().values()) == {"executed"}
     assert len(shop.attempts()) == batches, "the same bytes were sent again"
@@ -119,7 +119,7 @@ def test_batches_in_line_wait_for_their_windows_and_are_paid_in_order(shops, bat
     shop.mine()
     shop.outbox.carry(range(5))
     assert list(shop.batches().values()) == ["committed"] * batches
-    shop.anvil.advance(601)
+    shop.local.advance(601)
     shop.finish(120)
     assert set(shop.batches().values()) == {"executed"}
     shop.receives(**shop.parts(3 * batches))
@@ -131,9 +131,9 @@ def test_batches_in_line_wait_for_their_windows_and_are_paid_in_order(shops, bat
 def leave_with_everything(shop) -> None:
     """Alice takes her whole money out, as she may when the operator is gone for so long: the log does not know yet."""
     shop.transact(ALICE.address, "requestExit", addresses.plan_id(shop.plan))
-    shop.anvil.advance(10**9 + 1)
+    shop.local.advance(10**9 + 1)
     shop.transact(ALICE.address, "claimUncharged", addresses.plan_id(shop.plan))
-    shop.anvil.advance(10**9 + 1)
+    shop.local.advance(10**9 + 1)
     shop.transact(ALICE.address, "exitUncharged", addresses.plan_id(shop.plan))
 
 
@@ -152,7 +152,7 @@ def test_an_overspending_batch_is_refused_before_it_is_sent_and_is_in_the_next(s
     shop.outbox.open(COIN)
     if window:
         shop.until("committed")
-        shop.anvil.advance(window)
+        shop.local.advance(window)
     shop.finish()
     assert shop.batches() == {1: "executed"}, "the number was given out again"
     shop.receives(acme=950, fee=50)
@@ -166,7 +166,7 @@ def test_a_batch_whose_transaction_reverts_fails_when_that_is_final_and_is_in_th
     leave_with_everything(shop)
     shop.outbox.step()
     shop.mine()
-    assert shop.anvil.mined(stored.hash)["status"] == "0x0"
+    assert shop.local.mined(stored.hash)["status"] == "0x0"
     for _ in range(3):
         shop.outbox.step()
     assert "failed" not in shop.story(), "the revert may yet be undone"
@@ -187,7 +187,7 @@ def test_when_a_batch_in_line_can_never_be_mined_those_behind_it_are_opened_anew
         shop.submit()
         shop.outbox.step()
     first, _ = shop.attempts()
-    assert shop.anvil.drop(first.hash)
+    assert shop.local.drop(first.hash)
     leave_with_everything(shop)
     shop.until("failed")
     assert sorted(failed(shop)) == [(1, False), (2, False)]
@@ -210,13 +210,13 @@ def test_a_batch_that_is_cancelled_while_the_next_is_open_is_paid_by_the_one_aft
     shop.open()
     shop.transact(OWNER.address, "cancelBatch", 1, "the guardian says so")
     shop.outbox.carry(shop.blocks(8))
-    shop.anvil.advance(601)
+    shop.local.advance(601)
     shop.finish()
     assert failed(shop) == [(1, True)]
     assert shop.batches() == {1: "cancelled", 2: "executed"}
     assert shop.outbox.open(COIN) == 3
     shop.until("committed")
-    shop.anvil.advance(601)
+    shop.local.advance(601)
     shop.finish()
     shop.receives(acme=285, fee=15)
 
@@ -233,13 +233,13 @@ def test_a_batch_that_is_cancelled_when_the_next_is_committed_is_paid_by_the_one
     shop.transact(OWNER.address, "cancelBatch", 1, "the guardian says so")
     shop.mine(2)
     shop.outbox.carry(range(5))
-    shop.anvil.advance(601)
+    shop.local.advance(601)
     shop.finish()
     assert shop.batches() == {1: "cancelled", 2: "executed"}
     shop.use(5)
     shop.open()
     shop.until("committed")
-    shop.anvil.advance(601)
+    shop.local.advance(601)
     shop.finish()
     shop.receives(acme=332, fee=17)
 
@@ -254,7 +254,7 @@ def test_a_challenged_batch_fails_and_what_was_right_in_it_is_in_the_next(shops)
     shop.use(10)
     shop.open()
     shop.until("committed")
-    shop.anvil.reorganise(2)
+    shop.local.reorganise(2)
     shop.outbox.carry(shop.blocks(3))
     assert shop.batches() == {1: "committed"}
 
@@ -269,7 +269,7 @@ def test_a_challenged_batch_fails_and_what_was_right_in_it_is_in_the_next(shops)
     shop.watcher.sync()
     shop.open()
     shop.until("committed")
-    shop.anvil.advance(601)
+    shop.local.advance(601)
     shop.finish()
     assert shop.batches() == {1: "cancelled", 2: "executed"}
     shop.receives(acme=95, fee=5)
@@ -385,12 +385,12 @@ def test_a_chain_that_lacks_what_the_log_has_confirmed_is_not_written_to_or_for(
     shop.faulty.target = other.faulty.target
     shop.chain = shop.connect()
     shop.carriers()
-    before, height = shop.ledger.head, other.anvil.height
+    before, height = shop.ledger.head, other.local.height
     assert other.contract == shop.contract
     for act in (shop.outbox.settle, shop.outbox.adopt, shop.outbox.step):
         with pytest.raises(SettlementStopped, match="does not have batch 1"):
             act()
-    assert (shop.ledger.head, other.anvil.height, shop.faulty.sent[1:]) == (before, height, [])
+    assert (shop.ledger.head, other.local.height, shop.faulty.sent[1:]) == (before, height, [])
 
 
 def test_charges_go_on_while_settling_stands_still(shop):
@@ -414,6 +414,6 @@ def test_money_that_the_contract_no_longer_has_is_found(shop):
     assert shop.has(shop.contract) == shop.chain.holdings(COIN) == 1000 - 95
     assert audit(shop.log, chains=[shop.chain]).clean
     for has, found in ((1000, []), (904, [("chain_escrow", "holdings", 904)])):
-        shop.anvil.ask("anvil_setBalance", shop.contract, hex(has))
+        shop.local.ask("anvil_setBalance", shop.contract, hex(has))
         findings = audit(shop.log, chains=[shop.chain]).findings
         assert [(each.kind, each.field, each.found["amount"]) for each in findings] == found

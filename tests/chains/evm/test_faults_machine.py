@@ -1,4 +1,4 @@
-"""Ledger, outbox and contract together on anvil, with faults of the node and a death of the process at any request.
+"""Ledger, outbox and contract on a local chain, with faults of the node and a death of the process at any request.
 
 The rules are those of tests/whole/test_settling_machine.py, and what must hold after each step is, too: what receivers
 have is what the log's batches pay, each once, of those that the chain has executed; what the log calls confirmed, the
@@ -21,7 +21,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from chains.evm import addresses
-from chains.evm.local.anvil import INSTALL, find_anvil
 from chains.testing.anvil_control import set_base_fee
 from ledger import Adjust, Charge, PaymentRequired, Reason
 from ledger.errors import BadData, ChainUnavailable, SendUnknown, SettlementStopped
@@ -153,24 +152,24 @@ class Machine(RuleBasedStateMachine):
 
     @rule()
     def wait(self) -> None:
-        self.shop.anvil.advance(WINDOW)
+        self.shop.local.advance(WINDOW)
 
     @rule(depth=st.integers(1, FINALITY - 1), keep=st.booleans())
     def reorganise(self, depth: int, keep: bool) -> None:
-        height = self.shop.anvil.height
+        height = self.shop.local.height
         blocks = [
-            self.shop.anvil.ask("eth_getBlockByNumber", hex(number), False)
+            self.shop.local.ask("eth_getBlockByNumber", hex(number), False)
             for number in range(height - depth + 1, height + 1)
         ]
         taken = [
-            self.shop.anvil.ask("eth_getRawTransactionByHash", hash)
+            self.shop.local.ask("eth_getRawTransactionByHash", hash)
             for block in blocks
             for hash in block["transactions"]
         ]
-        self.shop.anvil.reorganise(depth)
+        self.shop.local.reorganise(depth)
         for raw in taken if keep else ():
             with suppress(BadData):
-                self.shop.anvil.ask("eth_sendRawTransaction", raw)
+                self.shop.local.ask("eth_sendRawTransaction", raw)
 
     @rule(
         fault=st.sampled_from([(method, name) for method, names in ON.items() for name in names]),
@@ -192,12 +191,12 @@ class Machine(RuleBasedStateMachine):
 
     @rule(gwei=st.sampled_from([1, 2, 5, 20]))
     def base_fee(self, gwei: int) -> None:
-        set_base_fee(self.shop.anvil, gwei * 10**9)
+        set_base_fee(self.shop.local, gwei * 10**9)
         self.shop.mine()
 
     @rule()
     def drop_the_pool(self) -> None:
-        self.shop.anvil.ask("anvil_dropAllTransactions")
+        self.shop.local.ask("anvil_dropAllTransactions")
 
     @rule()
     def cancel(self) -> None:
@@ -219,7 +218,7 @@ class Machine(RuleBasedStateMachine):
             "address": self.shop.contract,
             "topics": [self.shop.functions.topic("BatchExecuted")],
         }
-        return {int(log["topics"][1], 16): log["data"] for log in self.shop.anvil.ask("eth_getLogs", asked)}
+        return {int(log["topics"][1], 16): log["data"] for log in self.shop.local.ask("eth_getLogs", asked)}
 
     @invariant()
     def each_executed_batch_of_the_log_has_paid_once_and_nothing_else_has(self) -> None:
@@ -263,11 +262,11 @@ class Machine(RuleBasedStateMachine):
     def ends_well(self) -> None:
         shop = self.shop
         shop.faulty.calm()
-        set_base_fee(shop.anvil, 10**9)
+        set_base_fee(shop.local, 10**9)
         shop.crash()
         for _ in range(30):
             shop.mine(FINALITY)
-            shop.anvil.advance(WINDOW)
+            shop.local.advance(WINDOW)
             assert shop.watcher.sync() == []
             try:
                 if not shop.settle(40):
@@ -290,8 +289,6 @@ class Machine(RuleBasedStateMachine):
 
 
 def run(examples: int, steps: int) -> None:
-    if find_anvil() is None:
-        pytest.skip(f"needs anvil: {INSTALL}")
     settings_ = settings(
         max_examples=examples,
         stateful_step_count=steps,

@@ -16,6 +16,7 @@ from faulty_node import (
     to_and_fro,
     unanswered,
 )
+from local_kinds import needs_anvil
 
 from chains import Outbox, Step, Watcher
 from chains.evm import addresses
@@ -40,6 +41,7 @@ def test_a_node_that_is_down_is_said_to_be_down_and_nothing_is_lost(shop):
     shop.receives(acme=95, fee=5)
 
 
+@needs_anvil  # it can write its state down
 @pytest.mark.parametrize("word", ["opened", "submitted", "committed"])
 def test_a_node_that_is_killed_and_started_again_with_its_state_goes_on(shop, word, tmp_path):
     """By the process of the chain's own node: a new one is at another port, which the URL leads to by then."""
@@ -48,13 +50,13 @@ def test_a_node_that_is_killed_and_started_again_with_its_state_goes_on(shop, wo
     shop.until(word)
     if word == "submitted":
         shop.outbox.step()  # it is in the pool, which dies with the node
-    state = shop.anvil.ask("anvil_dumpState")
-    shop.anvil.close()
+    state = shop.local.ask("anvil_dumpState")
+    shop.local.close()
     with pytest.raises(ChainUnavailable):
         shop.settle()
-    shop.anvil = Anvil(automine=False)
-    assert shop.anvil.ask("anvil_loadState", state)
-    shop.faulty.target = shop.anvil.url.removeprefix("http://")
+    shop.local = Anvil(automine=False)
+    assert shop.local.ask("anvil_loadState", state)
+    shop.faulty.target = shop.local.url.removeprefix("http://")
     shop.mine(2)
     shop.settle()
     assert shop.batches() == {1: "executed"}
@@ -229,7 +231,7 @@ def test_without_the_finality_tag_a_number_of_blocks_serves(shop):
 
 def test_while_finality_does_not_come_nothing_is_confirmed(shop):
     shop.use(10)
-    standing = shop.anvil.ask("eth_getBlockByNumber", "finalized", False)
+    standing = shop.local.ask("eth_getBlockByNumber", "finalized", False)
     shop.faulty.always("eth_getBlockByNumber", finality(says(standing)))
     shop.open()
     assert not shop.outbox.carry(shop.blocks(8))
@@ -246,7 +248,7 @@ def test_a_block_that_is_called_final_and_is_beyond_the_head_confirms_nothing(sh
     shop.use(10)
     shop.open()
     shop.until("committed")
-    told = shop.anvil.ask("eth_getBlockByNumber", "latest", False)
+    told = shop.local.ask("eth_getBlockByNumber", "latest", False)
     ahead = told | {"number": hex(int(told["number"], 16) + 1_000)}
     shop.faulty.always("eth_getBlockByNumber", finality(says(ahead)))
     with pytest.raises(ChainUnavailable, match="contradicts itself"):
@@ -334,7 +336,7 @@ def test_a_window_that_is_over_for_one_of_two_nodes_alone_is_no_alarm(shops, tur
     shop.until("committed")
     shop.mine(3)
     shop.faulty.always("*", to_and_fro(*(straight if turn == "a" else behind(1) for turn in turns)))
-    shop.anvil.advance(601)
+    shop.local.advance(601)
     for _ in range(12):
         with suppress(ChainUnavailable):
             shop.outbox.step()
@@ -439,7 +441,7 @@ def test_the_state_of_old_blocks_is_not_needed_where_all_goes_well(shop):
     shop.faulty.always("eth_getTransactionCount", pruned)
     shop.faulty.always("eth_call", pruned)
     shop.settle()
-    assert shop.anvil.ask("eth_getTransactionCount", OPERATOR.address, "latest") == "0x1"
+    assert shop.local.ask("eth_getTransactionCount", OPERATOR.address, "latest") == "0x1"
     shop.receives(acme=95, fee=5)
 
 
@@ -475,7 +477,7 @@ def test_a_commitment_whose_uri_is_no_text_is_read_as_any_other(shop):
     data = shop.functions.encode("settleBatch", batch, [], "uri").replace(b"uri", b"\xff\xfe\xfd")
     sent = shop.send(OPERATOR.address, data, to=shop.contract)
     shop.mine(3)
-    assert shop.anvil.mined(sent)["status"] == "0x1"
+    assert shop.local.mined(sent)["status"] == "0x1"
     assert shop.chain.find(1).root == "0x" + "01" * 32
     assert shop.chain.published(1) is None
     with pytest.raises(SettlementStopped, match="the log lacks"):

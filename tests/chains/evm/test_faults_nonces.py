@@ -29,7 +29,7 @@ def test_a_transaction_that_the_base_fee_has_thrown_out_is_replaced_by_one_that_
     shop.open()
     stuck = shop.submit()
     assert shop.outbox.step() is Step.sent
-    set_base_fee(shop.anvil, stuck.fees.max_fee + GWEI)
+    set_base_fee(shop.local, stuck.fees.max_fee + GWEI)
     shop.mine()
     shop.finish()
     first, second = shop.attempts()
@@ -117,11 +117,11 @@ def test_no_more_is_offered_than_the_most_that_gas_may_cost(shop):
     stored = shop.submit()
     assert stored.fees.max_fee == most
     assert stored.fees.priority <= most
-    set_base_fee(shop.anvil, 3 * GWEI)
+    set_base_fee(shop.local, 3 * GWEI)
     shop.mine()
     for _ in range(4):
         assert shop.outbox.step() is not Step.wrote
-    set_base_fee(shop.anvil, GWEI)
+    set_base_fee(shop.local, GWEI)
     shop.mine()
     shop.finish()
     assert len(shop.attempts()) == 1
@@ -147,12 +147,12 @@ def test_receivers_who_are_paid_in_between_do_not_starve_a_batch_of_gas(shop):
 
 def test_with_too_little_money_for_gas_nothing_is_signed_until_it_comes(shop):
     shop.use(10)
-    set_balance(shop.anvil, OPERATOR.address, 10**12)
+    set_balance(shop.local, OPERATOR.address, 10**12)
     with pytest.raises(ChainUnavailable, match="the gas may cost") as refused:
         shop.settle()
     assert "run again" in refused.value.hint
     assert (shop.story(), shop.faulty.sent) == (["opened"], [])
-    set_balance(shop.anvil, OPERATOR.address, 10**18)
+    set_balance(shop.local, OPERATOR.address, 10**18)
     shop.settle()
     shop.receives(acme=95, fee=5)
 
@@ -161,10 +161,10 @@ def test_money_that_has_gone_between_signing_and_sending_is_asked_for_and_the_sa
     shop.use(10)
     shop.open()
     stored = shop.submit()
-    set_balance(shop.anvil, OPERATOR.address, 10**12)
+    set_balance(shop.local, OPERATOR.address, 10**12)
     with pytest.raises(ChainUnavailable, match="rejects a transaction"):
         shop.finish()
-    set_balance(shop.anvil, OPERATOR.address, 10**18)
+    set_balance(shop.local, OPERATOR.address, 10**18)
     shop.finish()
     assert shop.attempts() == [stored]
     shop.receives(acme=95, fee=5)
@@ -214,7 +214,7 @@ def test_a_nonce_that_a_re_organisation_gave_back_is_taken_again(shops):
     shop.steal_nonce()
     shop.open()
     assert shop.submit().nonce == 1
-    shop.anvil.reorganise(1)
+    shop.local.reorganise(1)
     shop.finish()
     assert [each.nonce for each in shop.attempts()] == [1, 0]
     assert shop.batches() == {1: "executed"}
@@ -232,7 +232,7 @@ def test_a_theft_that_is_re_organised_away_after_the_batch_was_signed_again_pays
     while len(shop.attempts()) < 2:
         shop.outbox.step()
     shop.outbox.step()
-    shop.anvil.reorganise(1)
+    shop.local.reorganise(1)
     shop.finish()
     assert shop.batches() == {1: "executed"}
     shop.receives(acme=95, fee=5)
@@ -247,7 +247,7 @@ def test_a_line_behind_a_gap_is_signed_anew_from_its_first_on(shops):
         shop.open()
         shop.until("submitted", mine=False)
         shop.outbox.step()
-    shop.anvil.reorganise(1)
+    shop.local.reorganise(1)
     shop.finish()
     assert set(shop.batches().values()) == {"executed"}
     shop.receives(acme=85, fee=4)
@@ -270,7 +270,7 @@ def test_a_transaction_that_the_pool_dropped_is_sent_again_as_it_is(shop):
     shop.open()
     stored = shop.submit()
     shop.outbox.step()
-    assert shop.anvil.drop(stored.hash)
+    assert shop.local.drop(stored.hash)
     shop.finish()
     assert [read(raw) for raw in shop.faulty.sent] == [stored, stored]
     assert shop.attempts() == [stored]
@@ -330,7 +330,7 @@ def test_an_operator_who_is_replaced_in_the_middle_of_a_batch_stops_and_the_new_
     if sent:
         shop.outbox.step()
         dropped = shop.attempts()[0].hash
-        shop.anvil.drop(dropped)  # else it would be mined before the operator is replaced
+        shop.local.drop(dropped)  # else it would be mined before the operator is replaced
     shop.transact(OWNER.address, "setOperator", OTHER.address)
     with pytest.raises(SettlementStopped, match=f"the operator of {shop.contract} is {OTHER.address}"):
         shop.settle()
@@ -346,7 +346,7 @@ def test_what_an_operator_left_in_the_pool_is_refused_and_the_next_one_pays(shop
     shop.open()
     stored = shop.submit()
     shop.transact(OWNER.address, "setOperator", OTHER.address)
-    set_balance(shop.anvil, OPERATOR.address, 0)
+    set_balance(shop.local, OPERATOR.address, 0)
     shop.crash(key=OTHER.key)
     shop.settle()
     assert shop.attempts()[0] == stored

@@ -27,7 +27,7 @@ def on_chain(shop) -> set[str]:
 
 def raw(shop, transaction: str) -> str:
     """A mined transaction as its sender signed it."""
-    return shop.anvil.ask("eth_getRawTransactionByHash", transaction)
+    return shop.local.ask("eth_getRawTransactionByHash", transaction)
 
 
 # -- of the batch ------------------------------------------------------------------------------------------------------
@@ -39,7 +39,7 @@ def test_a_re_organisation_four_deep_after_the_commitment_sends_the_same_bytes_a
     shop.open()
     shop.until("committed")
     shop.mine(2)
-    shop.anvil.reorganise(4)
+    shop.local.reorganise(4)
     assert shop.chain.find(1).stage == "absent"
     shop.finish()
     assert shop.story() == ["opened", "submitted", "committed", "unknown", "committed", "confirmed"]
@@ -54,7 +54,7 @@ def test_a_re_organisation_four_deep_before_the_commitment_is_heard_of_changes_n
     shop.submit()
     shop.outbox.step()
     shop.mine(3)
-    shop.anvil.reorganise(4)
+    shop.local.reorganise(4)
     shop.finish()
     assert shop.story() == ["opened", "submitted", "committed", "confirmed"]
     assert len({read(raw) for raw in shop.faulty.sent}) == 1
@@ -67,7 +67,7 @@ def test_a_batch_that_comes_back_in_another_block_is_written_down_there(shops):
     shop.open()
     shop.until("committed")
     before = shop.chain.find(1)
-    shop.anvil.reorganise(2)
+    shop.local.reorganise(2)
     shop.again([shop.faulty.sent[0]])
     shop.finish()
     assert shop.chain.find(1).block > before.block
@@ -114,8 +114,8 @@ def test_a_receipt_of_a_block_that_is_gone_is_not_believed(shops):
     shop.open()
     shop.until("committed")
     (stored,) = shop.ledger.batches(contract_of(shop.chain))[0].attempts
-    told = shop.anvil.mined(stored.transaction)
-    shop.anvil.reorganise(3)
+    told = shop.local.mined(stored.transaction)
+    shop.local.reorganise(3)
     shop.faulty.always("eth_getTransactionReceipt", lambda request, ask: {"result": told})
     assert shop.chain.confirm(stored) == "gone"
     assert shop.chain.find(1).stage == "absent"
@@ -133,8 +133,8 @@ def test_a_cancellation_that_a_re_organisation_undoes_ends_nothing(shops):
     shop.transact(OWNER.address, "cancelBatch", 1, "the guardian says so")
     shop.outbox.step()
     assert "failed" not in shop.story()
-    shop.anvil.reorganise(1)
-    shop.anvil.advance(601)
+    shop.local.reorganise(1)
+    shop.local.advance(601)
     shop.finish()
     assert shop.batches() == {1: "executed"}
     shop.receives(acme=95, fee=5)
@@ -148,7 +148,7 @@ def test_a_purchase_that_a_re_organisation_moves_is_taken_in_once(shops):
     bought = raw(shop, shop.buy(BOB.address))
     shop.mine(2)
     assert shop.watcher.sync() == []
-    shop.anvil.reorganise(4)
+    shop.local.reorganise(4)
     shop.again([bought])
     shop.mine(8)
     for _ in range(2):
@@ -163,7 +163,7 @@ def test_a_purchase_that_a_re_organisation_takes_away_before_it_is_final_was_nev
     shop.buy(BOB.address)
     shop.mine(3)
     assert shop.watcher.sync() == []
-    shop.anvil.reorganise(4)
+    shop.local.reorganise(4)
     shop.mine(8)
     assert shop.watcher.sync() == []
     assert shop.ledger.balance(BOB.address, "pro") is None
@@ -204,7 +204,7 @@ def test_a_purchase_granted_early_is_reversed_when_it_is_gone_for_good_and_once(
     shop.buy(BOB.address)
     assert shop.watcher.sync() == []
     shop.use(30, BOB.address)
-    shop.anvil.reorganise(1)
+    shop.local.reorganise(1)
     shop.mine(3)
     shop.watcher.sync()
     assert shop.ledger.balance(BOB.address, "pro").debt == 0, "its block may still come back"
@@ -220,7 +220,7 @@ def test_a_purchase_that_was_reversed_and_is_mined_after_all_is_granted_after_al
     shop = shops(finality=4, confirmations=0)
     bought = raw(shop, shop.buy(BOB.address))
     shop.watcher.sync()
-    shop.anvil.reorganise(1)
+    shop.local.reorganise(1)
     shop.mine(5)
     shop.watcher.sync()
     assert shop.ledger.balance(BOB.address, "pro").available == 0
@@ -238,7 +238,7 @@ def test_early_grants_over_re_organisations_are_each_purchase_once(shops, confir
     for depth in (1, 2, 3, 4, 2):
         bought = [raw(shop, shop.buy(buyer)) for buyer in (BOB.address, ALICE.address, OTHER.address)]
         shop.watcher.sync()
-        shop.anvil.reorganise(depth)
+        shop.local.reorganise(depth)
         shop.again(bought[-depth:][: depth - 1])
         shop.mine(2)
         shop.watcher.sync()
@@ -277,7 +277,7 @@ def test_a_plan_that_is_published_anew_on_other_terms_sells_on_those(shops):
 
     sell(500)
     assert shop.watcher.sync() == []
-    shop.anvil.reorganise(2)
+    shop.local.reorganise(2)
     sell(1)
     shop.mine(4)
     assert shop.watcher.sync() == []
@@ -305,7 +305,7 @@ def test_usage_of_a_purchase_that_a_re_organisation_takes_away_is_not_paid_out_o
     shop.watcher.sync()
     shop.use(40, BOB.address)
     shop.use(10)
-    shop.anvil.reorganise(1)
+    shop.local.reorganise(1)
     shop.mine(8)
     shop.watcher.sync()
     Outbox(shop.ledger, shop.chain).settle([COIN], pauses=shop.blocks())
@@ -320,7 +320,7 @@ def test_a_batch_that_pays_for_a_purchase_that_is_gone_is_made_good_by_the_next(
     shop.use(100, BOB.address)
     shop.use(50)
     shop.open()
-    shop.anvil.reorganise(1)
+    shop.local.reorganise(1)
     shop.mine(8)
     shop.watcher.sync()
     shop.settle()

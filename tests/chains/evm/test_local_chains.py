@@ -16,6 +16,7 @@ from web3 import Web3
 from web3.exceptions import BlockNotFound, ContractCustomError, ContractLogicError, TransactionNotFound, Web3RPCError
 
 from chains.evm.local import DEV_ACCOUNTS, local_chain
+from chains.evm.local.anvil import find_anvil
 from ledger.errors import BadData, ChainUnavailable
 
 NOBODY = "0x" + "22" * 20
@@ -310,3 +311,34 @@ def test_python_recurses_no_deeper_for_a_chain_in_its_process(module):
         "assert sys.getrecursionlimit() == before",
     ]
     assert subprocess.run([sys.executable, "-c", "\n".join(lines)]).returncode == 0
+
+
+def test_anvil_is_found_by_its_variable_by_path_and_in_node_modules(monkeypatch, tmp_path):
+    def program(*path: str):
+        file = tmp_path.joinpath(*path)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("#!/bin/sh\n")
+        file.chmod(0o755)
+        return file
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("chains.evm.local.anvil.__file__", str(tmp_path / "elsewhere" / "anvil.py"))
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.delenv("TOLLBOOK_ANVIL", raising=False)
+    assert find_anvil() is None
+    beside = program("elsewhere", "node_modules", "@foundry-rs", "anvil-linux-amd64", "bin", "anvil")
+    assert find_anvil() == beside
+    here = program("node_modules", "@foundry-rs", "anvil-linux-amd64", "bin", "anvil")
+    assert find_anvil() == here
+    on_path = program("bin", "anvil")
+    assert find_anvil() == on_path
+    named = program("mine")
+    monkeypatch.setenv("TOLLBOOK_ANVIL", str(named))
+    assert find_anvil() == named
+
+
+@pytest.mark.parametrize("named", ["nowhere", "."])
+def test_a_variable_that_names_no_program_is_an_error(monkeypatch, tmp_path, named):
+    monkeypatch.setenv("TOLLBOOK_ANVIL", str(tmp_path / named))
+    with pytest.raises(BadData, match="TOLLBOOK_ANVIL"):
+        find_anvil()

@@ -152,12 +152,12 @@ def test_sending_again_what_the_chain_has_does_no_harm(chain, node):
     assert node.balance(NOBODY) == 1
 
 
-def test_sending_again_what_waits_in_the_pool_does_no_harm(anvil):
-    anvil.set_automine(False)
-    with Node(anvil.url) as node:
+def test_sending_again_what_waits_in_the_pool_does_no_harm(quickest):
+    quickest.set_automine(False)
+    with Node(quickest.url) as node:
         assert node.send(RAW) == node.send(RAW) == HASH
         assert node.transaction(HASH).get("blockNumber") is None
-        anvil.mine()
+        quickest.mine()
         assert node.send(RAW) == HASH
         assert node.balance(NOBODY) == 1
 
@@ -181,9 +181,9 @@ def test_a_transaction_that_is_refused_for_good_says_why(chain, node, fields, re
     assert node.nonce(ALICE.address) == 1
 
 
-def test_a_replacement_that_gives_no_more_is_refused(anvil):
-    anvil.set_automine(False)
-    with Node(anvil.url) as node:
+def test_a_replacement_that_gives_no_more_is_refused(quickest):
+    quickest.set_automine(False)
+    with Node(quickest.url) as node:
         node.send(RAW)
         error = failing(node.send, signed(value=2).raw_transaction)
         assert isinstance(error, TransactionRejected)

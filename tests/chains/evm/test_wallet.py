@@ -2,11 +2,11 @@
 
 import pytest
 from evm_street import ALICE, BOB, OWNER, PLATFORM, PRICE, PURSE, SELLER, market
+from local_kinds import KINDS
 from scripted_node import ScriptedNode, block
 
 from chains.evm.deploying import plan_id
 from chains.evm.local import local_chain
-from chains.evm.local.anvil import INSTALL, find_anvil
 from chains.evm.node import Node
 from chains.evm.node_errors import CallReverted
 from chains.evm.sending import Done, Sender
@@ -15,11 +15,9 @@ from ledger.errors import BadData, ChainUnavailable, SendUnknown
 from ledger.events import Leaf
 
 
-@pytest.fixture(scope="module", params=["anvil", "eth-tester"])
+@pytest.fixture(scope="module", params=KINDS)
 def markets(request):
     """A market with a window and one without, on one chain of each kind."""
-    if request.param == "anvil" and find_anvil() is None:
-        pytest.skip(f"needs anvil: {INSTALL}")
     with local_chain(request.param) as chain, market(chain) as shop, market(chain, window=600) as windowed:
         yield chain, shop, windowed
 
@@ -289,28 +287,28 @@ def test_a_wallet_by_url_closes_its_own_node(shop):
     assert shop.alice.balance(shop.asset) == PURSE
 
 
-def test_what_is_not_waited_for_is_found_later(anvil):
-    with market(anvil) as shop:
-        anvil.set_automine(False)
+def test_what_is_not_waited_for_is_found_later(quickest):
+    with market(quickest) as shop:
+        quickest.set_automine(False)
         sent = [shop.alice.approve(shop.asset, amount, wait=False) for amount in (5, 6, 7)]
         assert [done.block for done in sent] == [0, 0, 0]
         quick = Wallet(shop.node, ALICE.key, shop.address, timeout=0)
         with pytest.raises(SendUnknown, match="is not mined yet"):
             quick.wait(sent[0].transaction)
-        anvil.mine()
+        quickest.mine()
         found = [shop.alice.wait(done.transaction) for done in sent]
-        assert [done.block for done in found] == [anvil.height] * 3
+        assert [done.block for done in found] == [quickest.height] * 3
 
 
-def test_what_is_reverted_when_it_is_mined_says_why(anvil):
+def test_what_is_reverted_when_it_is_mined_says_why(quickest):
     """Two want the last that is due: both are tried when it is there, and only one has it."""
-    with market(anvil) as shop:
+    with market(quickest) as shop:
         shop.buys(shop.alice)
         shop.commits(shop.batch([(shop.alice, 300, 0)], {SELLER.address: 300}))
-        anvil.set_automine(False)
+        quickest.set_automine(False)
         first = shop.bob.claim(shop.asset, SELLER.address, wait=False)
         late = shop.carol.claim(shop.asset, SELLER.address, wait=False)
-        anvil.mine()
+        quickest.mine()
         ends = [shop.bob.wait(each.transaction) for each in (first, late)]
         assert sorted(end is None for end in ends) == [False, True]
         assert shop.token.balance(SELLER.address) == 300
@@ -335,10 +333,10 @@ def test_a_receipt_of_a_block_that_the_chain_has_no_more_is_not_believed():
         assert sender.wait(transaction) == Done(transaction, 5, 21_000, 147_000)
 
 
-def test_what_a_reorganisation_took_is_sent_anew(anvil):
-    with market(anvil) as shop:
+def test_what_a_reorganisation_took_is_sent_anew(quickest):
+    with market(quickest) as shop:
         done = shop.alice.approve(shop.asset, 1000)
-        anvil.reorganise(1)
+        quickest.reorganise(1)
         with pytest.raises(SendUnknown):
             Wallet(shop.node, ALICE.key, shop.address, timeout=0).wait(done.transaction)
         shop.alice.approve(shop.asset, 1000)

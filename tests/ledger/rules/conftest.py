@@ -13,6 +13,8 @@ import json
 from collections import Counter
 
 import pytest
+import shop as shops
+from shop import OPENING, SECOND
 
 from ledger import (
     Adjust,
@@ -29,7 +31,6 @@ from ledger import (
     FailSettlement,
     Freeze,
     Give,
-    Ledger,
     MarkSettlementUnknown,
     OpenSettlement,
     Purchase,
@@ -49,10 +50,6 @@ from ledger.events import encode, tag
 from ledger.movements import CREDITS, Journal
 from ledger.plugins import Price
 from ledger.reducers import reduce
-
-SECOND = 1_000_000
-OPENING = 1_700_006_400 * SECOND
-"""2023-11-15T00:00:00Z."""
 
 PRO = {"subscriber": "alice", "plan": "pro"}
 UNIT = {"weights": {"units": 1}}
@@ -74,6 +71,18 @@ class Failing:
         return Price(0)
 
 
+class OnlyTotal:
+    """A pricing policy that offers no more than `total`: a unit costs 2 credits."""
+
+    version, scope, monotone = 1, "request", True
+
+    def __init__(self, parameters):
+        self.parameters = dict(parameters)
+
+    def total(self, usage, labels):
+        return Price(2 * sum(usage.values()))
+
+
 def usage(units):
     """Units of usage, or a usage as it is."""
     return {"units": units} if isinstance(units, int) else units or {}
@@ -90,14 +99,14 @@ def moment(seconds):
     return None if seconds is None else OPENING + int(seconds * SECOND)
 
 
-class Shop:
-    """A ledger, its clock, and what it wrote last."""
+class Shop(shops.Shop):
+    """A shop that keeps what it wrote last."""
 
     moment = staticmethod(moment)
 
     def __init__(self):
-        self.clock, self.wrote = OPENING, []
-        self.ledger = Ledger.open(clock=lambda: self.clock, id="shop")
+        super().__init__()
+        self.wrote = []
 
     # -- what may be said ----------------------------------------------------------------------------------------------
 
@@ -233,11 +242,6 @@ class Shop:
 
     # -- given, when ---------------------------------------------------------------------------------------------------
 
-    def at(self, seconds, microseconds=0):
-        """Set the clock."""
-        self.clock = OPENING + int(seconds * SECOND) + microseconds
-        return self
-
     def given(self, *commands):
         """Commands that are accepted, one after the other."""
         return [self.when(command) for command in commands][-1]
@@ -245,10 +249,9 @@ class Shop:
     def when(self, command):
         """A command that is accepted."""
         before = self.ledger.head.seq
-        answer = self.ledger.execute(command)
-        assert answer, f"{command} was refused: {answer}"
+        seq = self.do(command)
         self.wrote = list(self.ledger.events(after=before))
-        return answer.seq
+        return seq
 
     def tick(self):
         """Write what time has done."""
@@ -260,8 +263,7 @@ class Shop:
     def refuses(self, command, reason, **facts):
         """A command that is refused for this reason with (at least) these facts; log and books stay as they were."""
         head, state = self.ledger.head, self.ledger.state()
-        answer = self.ledger.execute(command)
-        assert not answer, f"{command} was accepted: {answer.event}"
+        answer = self.refusal(command)
         assert answer.reason == reason, f"{command} was refused, but for another reason: {answer}"
         assert {name: answer.facts.get(name) for name in facts} == facts
         assert (self.ledger.head, self.ledger.state()) == (head, state), "a refusal left its mark"
@@ -275,12 +277,8 @@ class Shop:
 
     def lot_has(self, lot, subscriber="alice", plan="pro", **places):
         """A lot of the account stands so."""
-        reading = next(each for each in self.ledger.lots(subscriber, plan) if each.id == lot)
+        reading = super().lot(lot, subscriber, plan)
         assert {name: getattr(reading, name) for name in places} == places
-
-    def event(self, seq):
-        """The event of that sequence."""
-        return next(self.ledger.events(after=seq - 1)).event
 
     def stored(self, seq):
         """The event of that sequence, as it is stored."""
@@ -339,7 +337,7 @@ class Shop:
             assert -total(journal, CREDITS, "issued", balance.account) == balance.issued
             for lot in self.ledger.lots(balance.subscriber, balance.plan):
                 self._close_lot(journal, balance.account, lot)
-        self.ledger.close()
+        super().close()
 
     def _close_lot(self, journal, account, lot):
         posted = [journal.credits(account, lot.id, place) for place in PLACES]
@@ -350,7 +348,7 @@ class Shop:
         assert 0 <= lot.earned <= paid, lot
         deferred = lot.earned - sum(lot.shares_earned.values())
         assert 0 <= deferred <= max(0, len(lot.shares_earned) - 1), "each receiver is short of less than a unit"
-        if lot.started and (not lot.left and not lot.held if lot.credits else self.clock >= lot.expiry):
+        if lot.started and (not lot.left and not lot.held if lot.credits else self.now >= lot.expiry):
             assert deferred == 0, "what is used up is deferred no more"
 
 
@@ -368,6 +366,7 @@ def open_shop():
     """Opens shops, for tests that need several."""
     if "failing" not in plugins.policies.names():
         plugins.policies.register("failing", Failing)
+        plugins.policies.register("only_total", OnlyTotal)
     return Shop
 
 

@@ -27,6 +27,16 @@ def test_more_than_the_hold_is_taken_from_available(shop):
     shop.leaves(available=55, held=0, spent=45)
 
 
+def test_a_policy_need_not_offer_more_than_its_total(shop):
+    """A unit costs 2: 20 are held for 10 units, and 14 are charged for 3 and 4 of them."""
+    shop.given(shop.plan(policy="only_total", parameters={}), shop.buy())
+    request = shop.given(shop.ask(10))
+    assert shop.event(request).hold == 20
+    charges = shop.given(shop.part(request, 3)), shop.given(shop.charge(request, 4))
+    assert credits(shop, *charges, shop.given(shop.charge_directly(5))) == [6, 8, 10]
+    assert shop.event(shop.given(shop.correct(charges[1], usage={"units": -1}))).credits == -2
+
+
 def test_any_number_of_parts_and_one_final_charge(shop):
     shop.given(shop.plan(), shop.buy())
     request = shop.given(shop.ask(30))

@@ -179,7 +179,7 @@ def test_assets_are_never_added(shop):
 
 
 def starts(shop, lot, at):
-    shop.lot_has(lot, start=shop.moment(at), started=at <= (shop.clock - shop.moment(0)) // 1_000_000)
+    shop.lot_has(lot, start=shop.moment(at), started=at <= (shop.now - shop.moment(0)) // 1_000_000)
 
 
 def test_a_window_does_not_queue_behind_one_that_was_reversed(shop):

@@ -3,6 +3,7 @@
 import pytest
 
 from ledger import Reason
+from ledger.books import Books
 
 DAY = 86_400
 DECEMBER = 16 * DAY
@@ -54,6 +55,30 @@ def test_a_purchase_begins_a_period(shop):
     assert charged(shop, 11) == (str(first), 1)
     second = shop.given(shop.buy())
     assert charged(shop, 11) == (str(second), 1)
+
+
+@pytest.mark.parametrize(
+    ("period", "opens", "ends"),
+    [
+        ("day", 0, DAY),
+        ("day", DECEMBER - 1, DECEMBER),
+        ("month", 0, DECEMBER),
+        ("month", DECEMBER, DECEMBER + 31 * DAY),
+        ("month", DECEMBER + 30 * DAY, DECEMBER + 31 * DAY),
+    ],
+)
+def test_a_request_that_the_next_period_makes_free_is_retried_when_it_begins(shop, period, opens, ends):
+    """The free units of this period are used up, and so are the credits."""
+    shop.at(opens).given(free_ten(shop, period=period), shop.gift(5), shop.charge_directly(15))
+    shop.refuses(shop.ask(5), Reason.insufficient_credits, retry_after_us=(ends - opens) * 1_000_000)
+    shop.at(ends, microseconds=-1).refuses(shop.ask(5), Reason.insufficient_credits, retry_after_us=1)
+    assert shop.event(shop.at(ends).when(shop.ask(5))).hold == 0
+
+
+@pytest.mark.parametrize("period", ["forever", "purchase"])
+def test_a_period_that_no_calendar_ends_is_not_waited_for(shop, period):
+    shop.given(free_ten(shop, period=period), shop.gift(5), shop.charge_directly(15))
+    shop.refuses(shop.ask(5), Reason.insufficient_credits, retry_after_us=None)
 
 
 def test_a_charge_is_metered_in_the_period_of_its_occurrence_while_that_is_kept(shop):
@@ -153,6 +178,11 @@ def kept(shop, period):
     return answer.accepted
 
 
+def meters(shop):
+    """The periods whose meters the books have, of the first account."""
+    return set(Books.load(shop.ledger.state()).accounts[1].meters)
+
+
 def test_the_meter_of_an_open_request_is_kept(shop):
     """In January a request of November is open still, and is charged on November's meter; after that it is gone."""
     shop.given(free_ten(shop, **LONG), shop.buy(), shop.charge_directly(8))
@@ -187,6 +217,16 @@ def test_a_meter_that_nobody_keeps_is_gone(shop):
     shop.given(free_ten(shop), shop.buy(), shop.charge_directly(8))
     assert kept(shop.at(DECEMBER), "2023-11")
     shop.at(JANUARY).refuses(shop.correct_period("2023-11", usage={"units": 1}), Reason.charge_unknown)
+
+
+def test_the_next_charge_drops_a_meter_that_is_no_longer_kept(shop):
+    """A request of November kept its meter beside January's. It is closed, so a charge in January drops it."""
+    shop.given(free_ten(shop, **LONG), shop.buy())
+    request = shop.given(shop.charge_directly(8), shop.ask(5))
+    shop.at(JANUARY).given(shop.charge_directly(1), shop.release(request))
+    assert meters(shop) == {"2023-11", "2024-01"}
+    shop.given(shop.charge_directly(1))
+    assert meters(shop) == {"2024-01"}
 
 
 def test_parts_before_and_after_the_months_end_are_of_one_period(shop):

@@ -92,6 +92,14 @@ def test_old_charges_keep_their_tariff(shop):
     shop.leaves(spent=60)
 
 
+def test_a_name_or_an_on_chain_id_belongs_to_one_plan(shop):
+    """Leaves name a plan by its on-chain id, or by its name if it has none. So no two plans share either."""
+    shop.given(shop.plan("pro", onchain_id="0x7"), shop.plan("other"), shop.plan("third"))
+    for taken in (shop.plan("new", onchain_id="0x7"), shop.plan("0x7"), shop.plan("new", onchain_id="pro")):
+        shop.refuses(taken, Reason.key_reused)
+    shop.when(shop.plan("new", onchain_id="0x8"))
+
+
 def test_a_retired_plan_is_not_sold_given_or_repriced(shop):
     shop.given(shop.plan(), shop.buy(), RetirePlan(plan="pro"))
     for command in (shop.buy(), shop.gift(10), shop.reprice(weights={"units": 2}), RetirePlan(plan="pro")):

@@ -310,12 +310,12 @@ def test_the_books_at_every_sequence_are_those_that_were_there(shop):
 
 def reopening(shop, where, every):
     """The shop on a log on disk, which is closed and opened again after every so many steps."""
-    shop.ledger = Ledger.open(where, clock=lambda: shop.clock, id="shop")
+    shop.ledger = Ledger.open(where, clock=lambda: shop.now, id="shop")
     for place, (_, command) in enumerate(story(shop)):
         shop.given(command)
         if place % every == 0:
             shop.ledger.close()
-            shop.ledger = Ledger.open(where, clock=lambda: shop.clock)
+            shop.ledger = Ledger.open(where, clock=lambda: shop.now)
         yield shop
 
 
@@ -338,7 +338,7 @@ def test_two_ledgers_on_one_log_take_turns(open_shop, tmp_path):
     """Two processes: whichever takes the next step, it knows of all before it."""
     plain, turns = open_shop(), open_shop()
     pair = [
-        Ledger.open(tmp_path / "toll.db", clock=lambda: turns.clock, **({"id": "shop"} if first else {}))
+        Ledger.open(tmp_path / "toll.db", clock=lambda: turns.now, **({"id": "shop"} if first else {}))
         for first in (True, False)
     ]
     for place, ((_, command), (_, same)) in enumerate(zip(story(plain), story(turns), strict=True)):
@@ -373,7 +373,7 @@ def say(shop, word, charges):
         for each in batches:
             shop.given(shop.submit(each.batch.number, len(each.attempts) + 1))
     elif word == "wait":
-        shop.clock += 1_000_000
+        shop.now += 1_000_000
     else:
         used = {"used": True} if word == "fail used" else {}
         shop.ledger.execute(getattr(shop, word.split()[0])(number, **used))

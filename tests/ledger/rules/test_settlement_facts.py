@@ -312,6 +312,25 @@ def test_what_an_exit_paid_is_not_paid_again_at_the_next(shop):
     assert shop.earned == 500 + 600
 
 
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_each_contract_pays_what_was_withdrawn_of_its_own_money(shop, order):
+    """Half of each deposit was withdrawn. Each exit pays its contract's 1000: 500 of them had left the lot already."""
+    lots = shop.given(shop.plan(), shop.deposit("1")), shop.given(shop.deposit("1", contract="other"))
+    shop.given(*(shop.withdraw(lot=lots[position], credits=50) for position in order))
+    for lot, where in zip(lots, ({}, {"contract": "other"}), strict=True):
+        seq = shop.when(shop.exit(1000, where=where))
+        assert (shop.draws(seq), shop.event(seq).money) == ([(lot, 50)], {lot: 500})
+    assert (shop.earned, shop.money("payer")) == (0, 0)
+
+
+def test_what_was_withdrawn_of_a_deposit_that_the_chain_never_had_is_not_paid(shop):
+    """Half of the first deposit was withdrawn, then its block was reorganised away. The second is paid whole."""
+    first = shop.given(shop.plan(), shop.deposit("1"))
+    second = shop.given(shop.withdraw(credits=50), shop.reverse(first), shop.deposit("2"))
+    seq = shop.when(shop.exit(1000))
+    assert (shop.draws(seq), shop.event(seq).money) == ([(second, 100)], {second: 1000})
+
+
 def test_an_exit_takes_from_all_lots_that_the_contract_funded(shop):
     """The first is used up, of the second 80 are left, the third is whole: 180 credits, 1800."""
     first = shop.given(shop.plan(), shop.deposit("1"))

@@ -1,6 +1,7 @@
 """What statements say of what happened: events in plain words, what they pay of a debt, units without a price."""
 
 import pytest
+import shop as shops
 
 from ledger import (
     Adjust,
@@ -8,7 +9,6 @@ from ledger import (
     CreatePlan,
     Freeze,
     Give,
-    Ledger,
     Purchase,
     Reinstate,
     Release,
@@ -22,17 +22,14 @@ SECOND = 1_000_000
 PRO = {"subscriber": "ann", "plan": "pro"}
 
 
-class Shop:
+class Shop(shops.Shop):
     """A ledger in memory, with one plan: 10 credits for 100 USD; one call costs one; 5 may be owed."""
 
     def __init__(self, **terms):
-        self.ledger = Ledger.open(clock=lambda: 1_700_000_000 * SECOND)
+        super().__init__()
         plan = {"credits": 10, "price": {"acme": 100}, "policy": "per_credit", "parameters": {"per": "call"}}
         plan |= {"overrun": "debt", "debt_limit": 5}
         self.do(CreatePlan(plan="pro", owner="acme", **{**plan, **terms}))
-
-    def do(self, command):
-        return self.ledger.execute(command).unwrap().seq
 
     def told(self):
         return self.ledger.statement("ann", "pro")

@@ -116,4 +116,15 @@ def test_a_gift_of_nothing_is_malformed(shop, nothing):
 def test_a_gift_that_has_expired_before_it_starts_is_malformed(shop):
     shop.given(shop.plan())
     shop.at(100).refuses(shop.gift(10, expiry=100), Reason.malformed)
+    shop.refuses(shop.gift(10, expiry=50), Reason.malformed)
     shop.refuses(shop.gift(10, start=300, expiry=200), Reason.malformed)
+    shop.refuses(shop.gift(10, start=300, expiry=300), Reason.malformed)
+    shop.when(shop.gift(10, start=300, expiry=301))
+
+
+@pytest.mark.parametrize("expiry", [60, 100])
+def test_a_window_that_would_expire_while_it_queues_is_malformed(shop, expiry):
+    """A window was bought until 100: the gift's would begin then."""
+    shop.given(shop.window(), shop.buy())
+    shop.refuses(shop.gift(seconds=50, expiry=expiry), Reason.malformed)
+    shop.when(shop.gift(seconds=50, expiry=101))

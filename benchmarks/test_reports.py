@@ -1,4 +1,4 @@
-"""How figures are told: on a terminal, in Markdown, in the documentation's pages, in pictures."""
+"""Reports of figures: on a terminal, in Markdown, in the documentation's pages, in pictures."""
 
 import json
 from dataclasses import replace
@@ -13,23 +13,23 @@ from .rounds import WrongAnswer
 
 
 @pytest.mark.parametrize(
-    ("seconds", "told"),
+    ("seconds", "text"),
     [(1.5, "1.50 s"), (0.0123, "12.3 ms"), (0.000456, "456 µs"), (7.89e-7, "789 ns"), (1234.0, "1,234 s")],
 )
-def test_a_duration_has_three_digits_and_its_unit(seconds, told):
-    assert tables.duration(seconds) == told
+def test_a_duration_has_three_digits_and_its_unit(seconds, text):
+    assert tables.duration(seconds) == text
 
 
-@pytest.mark.parametrize(("seconds", "told"), [(1e-5, "100 k/s"), (5e-7, "2.00 M/s"), (0.5, "2.00/s")])
-def test_a_rate_is_how_many_there_are_in_a_second(seconds, told):
-    assert tables.rate(seconds) == told
+@pytest.mark.parametrize(("seconds", "text"), [(1e-5, "100 k/s"), (5e-7, "2.00 M/s"), (0.5, "2.00/s")])
+def test_a_rate_is_how_many_there_are_in_a_second(seconds, text):
+    assert tables.rate(seconds) == text
 
 
 FLOOR = Row("a", "a charge", "charge", 1e-5, 0.1, "floor", 5e-6, 0.5, (0.4, 0.6), "a third", True)
 PEER = Row("a", "a charge", "charge", 1e-5, 0.1, "peer", skipped="not installed")
 
 
-def test_a_table_tells_a_figure_once_and_each_other_beside_it():
+def test_a_table_names_a_figure_once_and_each_other_beside_it():
     assert tables.markdown([FLOOR, PEER]).splitlines()[2:] == [
         "| a charge | 10.0 µs, 100 k/s | floor | 5.00 µs, 200 k/s | 0.50 (0.40 to 0.60) | a third | yes |",
         "|  |  | peer |  | skipped: not installed |  |  |",
@@ -66,13 +66,13 @@ def test_one_command_measures_and_writes_json(tmp_path, capsys):
     saved = tmp_path / "figures.json"
     arguments = ["--size", "small", "--rounds", "1", "--only", "price.time", "--only", "size.pair", "--markdown"]
     assert main([*arguments, "--json", str(saved)]) == 0
-    told = json.loads(saved.read_text())
-    assert [(row["name"], row.get("other", "")) for row in told["figures"]] == [
+    report = json.loads(saved.read_text())
+    assert [(row["name"], row.get("other", "")) for row in report["figures"]] == [
         ("price.time", "tollbook, with its lines"),
         ("price.time", "the formula alone"),
         ("size.pair", ""),
     ]
-    assert told["machine"]["sync_microseconds"] > 0
+    assert report["machine"]["sync_microseconds"] > 0
     assert "| what | Tollbook | beside |" in capsys.readouterr().out
 
 
@@ -88,7 +88,7 @@ def test_a_figure_that_fails_takes_no_other_with_it(tmp_path, capsys):
 
 @pytest.fixture
 def copied_pages(tmp_path, monkeypatch):
-    """The documentation's page and a README with a short table's marks, where they may be written to."""
+    """The documentation's page and a README with a short table's marks, in a folder of this test."""
     page, readme = tmp_path / "performance.md", tmp_path / "README.md"
     page.write_text(pages.PAGE.read_text())
     readme.write_text("<!-- aims -->\n<!-- end of aims -->\n")
@@ -112,8 +112,8 @@ TINY = Scale(
 )
 
 
-def test_growth_goes_on_where_it_was_stopped(tmp_path, capsys):
-    """The first run comes to 100 events; the second measures only what is new, on the same log, grown."""
+def test_growth_continues_where_it_was_stopped(tmp_path, capsys):
+    """The first run ends at 100 events; the second measures only what is new, on the same log, grown."""
     saved, folder = tmp_path / "growth.json", tmp_path / "logs"
     (first,) = growth.run(saved, TINY, folder)
     both = growth.run(saved, replace(TINY, events=1_000, accounts=10), folder)
@@ -137,7 +137,7 @@ def points(axis, *sizes):
 
 
 def test_growth_is_drawn_with_a_panel_for_each_figure_and_put_into_its_page(copied_pages):
-    pytest.importorskip("matplotlib", reason="matplotlib is not installed: pip install -e '.[bench]'")
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed: pip install -e '.[benchmarks]'")
     page, _ = copied_pages
     growth.write_docs([*points("accounts", 100, 1_000), *points("events", 10**4, 10**5, 10**6)])
     for axis in ("events", "accounts"):
