@@ -199,7 +199,7 @@ class RaisesItsOwnErrors(Bad):
 
 class TakesOthersBatches(Bad):
     breaks: ClassVar = {
-        "a batch is for one contract": "simulate accepts a batch whose chain is 'mock:elsewhere', on 'tollbook' of 'mock:"
+        "a batch is for one contract": "accepts a batch whose chain is 'mock:elsewhere', on 'tollbook' of 'mock:"
     }
 
     def simulate(self, batch: Batch) -> str | None:
