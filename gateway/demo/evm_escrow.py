@@ -34,8 +34,8 @@ from ledger.settlement.messages import PurchaseMade
 
 from .escrow import Escrow, Order
 from .shop import DAY, Shop
-from .story import TraceClock
 from .summary import Gas, OnChain
+from .trace_clock import TraceClock
 
 FREEZE_DELAY, EXIT_DELAY = 60, DAY
 """The contract's delays in seconds: a batch a minute after an exit's request has all that was charged before it."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from functools import partial
 from importlib.metadata import version
 from itertools import count
 from pathlib import Path
 from random import Random
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
@@ -28,8 +29,9 @@ from ..errors import UsageError
 from ..settle.target import CONTRACT, MOCK, leaves_folder, mock_file
 from .escrow import Escrow, MockEscrow
 from .shop import Tariff, open_shop
-from .story import Progress, Story, TraceClock, slice_length
+from .story import Progress, Story
 from .summary import PolicyShown, Summary, figures
+from .trace_clock import TraceClock, slice_length
 from .usage import check_priced, dimensions_read, models
 
 POLICY = "complexity:weights.input_tokens=1/100,weights.output_tokens=3/100"
@@ -48,23 +50,29 @@ SIDE_FILES = ("-wal", "-shm", ".mock", ".mock-wal", ".mock-shm", ".mock-journal"
 """Endings of the files beside a log: SQLite's, the mock chain with SQLite's own for it, and published leaf files."""
 
 
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """The options of a run.
+
+    `policy` is in the notation of `pricing.notation` (None: POLICY); `subscribers` and `requests` count only where the
+    trace does not have them; `skip_bad` leaves out rows of the trace that cannot be read.
+    """
+
+    trace: Path | None = None
+    db: Path | None = None
+    policy: str | None = None
+    subscribers: int = 50
+    requests: int = 20_000
+    seed: int = 0
+    chain: str = "mock"
+    skip_bad: bool = False
+    dimensions: Sequence[str] = ()
+
+
 def _quietly(phase: str, done: int, total: int) -> None:
     pass
 
 
-def run(
-    *,
-    trace: Path | None = None,
-    db: Path | None = None,
-    policy: str | None = None,
-    subscribers: int = 50,
-    requests: int = 20_000,
-    seed: int = 0,
-    chain: str = "mock",
-    skip_bad: bool = False,
-    dimensions: Sequence[str] = (),
-    progress: Progress = _quietly,
-) -> Summary:
+def run(options: Options, progress: Progress = _quietly) -> Summary:
     """Sell, admit, charge, correct, settle and audit the requests of a trace, or generated ones.
 
     Create a log, and a chain: a mock chain beside it, or a local EVM chain that ends with the run. On a mock chain the
@@ -73,20 +81,19 @@ def run(
     cannot be read or the chain does not start; an interrupt leaves the log and the chain with all acknowledged commits,
     and names them in a note. Raises BadData, NotFound, UnknownPlugin, AlreadyExists, MissingExtra or ChainUnavailable.
     """
+    chain, seed = options.chain, options.seed
     if chain not in CHAINS:
         hint = "give mock, a chain in a file beside the log, or evm, a local EVM chain"
         raise UnknownPlugin(f"the demo does not settle on {chain!r}", hint)
-    if db is not None:
-        _check_free(db)
-    tariff = _tariff(policy or POLICY)
-    demanded = _demand(
-        tariff, trace, requests=requests, subscribers=subscribers, seed=seed, skip_bad=skip_bad, dimensions=dimensions
-    )
+    if options.db is not None:
+        _check_free(options.db)
+    tariff = _tariff(options.policy or POLICY)
+    demanded = _demand(tariff, options)
     _check_names(demanded)
     check_priced(demanded, tariff.name, tariff.policy)
     shop = open_shop(demanded, tariff, slice_length(demanded))
     id = f"demo-{_digest(demanded, tariff, seed, CHAINS[chain])}"
-    path, begun = _claim(db), False
+    path, begun = _claim(options.db), False
     try:
         clock = TraceClock(demanded.rows[0].at)
         with Ledger.open(path, clock=clock, id=id) as ledger, _escrow(chain, ledger, clock, path, progress) as escrow:
@@ -116,16 +123,25 @@ def run(
     )
 
 
-def _demand(tariff: Tariff, trace: Path | None, *, dimensions: Sequence[str], **options: Any) -> Trace:  # noqa: ANN401 - those of `demand`
+def _demand(tariff: Tariff, options: Options) -> Trace:
     """Return the requests, with the columns that the policy reads: also those that it reads for the trace's models."""
-    if trace is None and dimensions:
+    if options.trace is None and options.dimensions:
         raise UsageError("--dimension names a column, and there is no trace", "give --trace, or leave --dimension out")
     first = dimensions_read(tariff.policy, [None]) or frozenset()
-    demanded = demand(trace, dimensions=dimensions, reads=sorted(first), **options)
+    load = partial(
+        demand,
+        options.trace,
+        requests=options.requests,
+        subscribers=options.subscribers,
+        seed=options.seed,
+        skip_bad=options.skip_bad,
+        dimensions=options.dimensions,
+    )
+    demanded = load(reads=sorted(first))
     more = dimensions_read(tariff.policy, models(demanded)) or frozenset()
     if not demanded.source.ignored or more <= first:
         return demanded
-    return demand(trace, dimensions=dimensions, reads=sorted(first | more), **options)
+    return load(reads=sorted(first | more))
 
 
 @contextmanager

@@ -33,11 +33,11 @@ from ledger import (
 )
 from ledger.amounts import SECOND
 from ledger.events import Charged, Requested
-from replay.workload.moments import HOUR
 from replay.workload.traces import Row, Trace
 
 from .escrow import Escrow, Order
 from .shop import DAY, STARTER, TRIAL, Customer, Habit, Shop, agent_for
+from .trace_clock import TraceClock, slice_length
 from .usage import Estimator, Work, first_half, known_after, labels, work_of
 
 VOIDED, LOST, LATE = 0.005, 0.003, 0.002
@@ -45,10 +45,6 @@ VOIDED, LOST, LATE = 0.005, 0.003, 0.002
 
 LONG = 12 * SECOND
 """A longer request is charged in two parts (microseconds)."""
-
-MAX_SLICES = 400
-"""Each slice is a commit, and each commit waits for the disk's sync, a few milliseconds on most: with more of them, the
-demo would mostly wait."""
 
 CHARGES_PER_CORRECTION = 100
 """One charge of so many is corrected."""
@@ -61,23 +57,6 @@ BATCHES = 10
 
 Then: TypeAlias = Callable[[Outcome], None]
 Progress: TypeAlias = Callable[[str, int, int], None]
-
-
-class TraceClock:
-    """The ledger's clock: gives the story's time (UTC microseconds), but none twice, as no machine's clock does between
-    two commits."""
-
-    def __init__(self, now: int) -> None:
-        self.now = self._last = now
-
-    def __call__(self) -> int:
-        self._last = max(self.now, self._last + 1)
-        return self._last
-
-
-def slice_length(trace: Trace) -> int:
-    """Return a slice's microseconds: a part of the trace's span, from a second to an hour."""
-    return min(max(SECOND, (trace.rows[-1].at - trace.rows[0].at) // MAX_SLICES), HOUR)
 
 
 class _Account(msgspec.Struct):

@@ -43,7 +43,7 @@ class Registry(Generic[F]):
 
     def __init__(self, kind: str, group: str, hook: str) -> None:
         self.kind, self.group, self._hook = kind, group, hook
-        self._found: dict[str, F] | None = None
+        self._installed: dict[str, F] | None = None
 
     def register(self, name: str, factory: F) -> None:
         """Register a plugin in code, beside those that are installed. Raise LedgerError for a name that is taken."""
@@ -51,53 +51,53 @@ class Registry(Generic[F]):
 
     def get(self, name: str) -> F:
         """Return the factory of that name. Raise UnknownPlugin if none is installed."""
-        found = self._load()
-        if name not in found:
-            raise UnknownPlugin(f"there is no {self.kind} {name!r}", f"installed are: {', '.join(sorted(found))}")
-        return found[name]
+        installed = self._load()
+        if name not in installed:
+            raise UnknownPlugin(f"there is no {self.kind} {name!r}", f"installed are: {', '.join(sorted(installed))}")
+        return installed[name]
 
     def names(self) -> list[str]:
         """Return all names, sorted."""
         return sorted(self._load())
 
     def _load(self) -> dict[str, F]:
-        if self._found is None:
+        if self._installed is None:
             with forking.loading:
-                self._found = self._find()
-        return self._found
+                self._installed = self._find()
+        return self._installed
 
     def _find(self) -> dict[str, F]:
-        if self._found is None:
+        if self._installed is None:
             # pluggy takes only the first of two entry points of one name, and says nothing: look for that ourselves.
             points = Counter(point.name for point in entry_points(group=self.group))
             if twice := [name for name, times in points.items() if times > 1]:
                 raise LedgerError(f"two plugins in {self.group} are called {twice[0]!r}", "uninstall one of them")
-            found: dict[str, F] = {}
+            installed: dict[str, F] = {}
             for point in entry_points(group=self.group):
                 try:
-                    self._collect(point.name, point.load(), found)
+                    self._collect(point.name, point.load(), installed)
                 except LedgerError:
                     raise
                 except Exception as error:
                     message = f"the plugin {point.name!r} of {self.group} cannot be loaded: {error!r}"
                     raise LedgerError(message, f"repair or uninstall the package that has {point.value}") from error
-            return found
-        return self._found
+            return installed
+        return self._installed
 
-    def _collect(self, name: str, plugin: object, found: dict[str, F]) -> None:
+    def _collect(self, name: str, plugin: object, installed: dict[str, F]) -> None:
         manager = pluggy.PluginManager("tollbook")
         manager.add_hookspecs(Hooks)
         manager.register(plugin, name)
         manager.check_pending()
-        getattr(manager.hook, self._hook)(register=lambda name, factory: _register(found, self.kind, name, factory))
+        getattr(manager.hook, self._hook)(register=lambda name, factory: _register(installed, self.kind, name, factory))
 
 
-def _register(found: dict[str, F], kind: str, name: str, factory: F) -> None:
+def _register(installed: dict[str, F], kind: str, name: str, factory: F) -> None:
     if not re.fullmatch("[A-Za-z0-9_][A-Za-z0-9_.-]*", name):
         raise LedgerError(f"{name!r} cannot name a {kind}", "use letters, digits, `_`, `.` and `-`")
-    if name in found:
+    if name in installed:
         raise LedgerError(f"a {kind} {name!r} is registered twice", "uninstall one of the two packages")
-    found[name] = factory
+    installed[name] = factory
 
 
 policies: Registry[PolicyFactory] = Registry("pricing policy", "tollbook.pricing", "register_policies")

@@ -48,7 +48,7 @@ from .messages import STREAM, Attempt, Batch
 from .state import OpenBatch, Settling
 
 MAX_QUEUED = 10
-"""Batches of one chain, contract and asset that may be open at once, each but the last one submitted."""
+"""Maximum number of open batches of one chain, contract and asset; all but the last must be submitted."""
 
 
 def lots_in(account: Account, escrow: EscrowAsset) -> Iterator[Lot]:

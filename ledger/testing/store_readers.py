@@ -141,9 +141,9 @@ def _keeps_the_index(subject: Subject) -> Iterator[str]:
     for part in (*reversed(parts), again):
         store.save_index(part)
         yield from differ("the log after a part of the index was kept", list(store.read()), commits)
-    found = store.load_index()
-    if [part for part in (parts[0], again) if part in found] != found:
-        yield f"the index that was kept comes back as {found}"
+    loaded = store.load_index()
+    if [part for part in (parts[0], again) if part in loaded] != loaded:
+        yield f"the saved index comes back as {loaded}"
 
 
 READER_RULES: dict[str, Rule] = {

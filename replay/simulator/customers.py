@@ -37,9 +37,9 @@ from ledger.commands import (
     Withdraw,
 )
 from ledger.periods import period
-from pricing.testing.samples import usages_for
 
 from .plans import BUILT_IN
+from .usages import Usages
 
 WEIGHTS: dict[str, int] = {
     "request": 26,
@@ -74,8 +74,7 @@ class Customers:
     ) -> None:
         self._random = random
         self._subscribers, self._plans = subscribers, plans
-        self._samples: dict[tuple[str, int], tuple[list[dict[str, int]], list[str]]] = {}
-        self._wild = random.randrange(3) == 0
+        self._usages = Usages(random)
         self.repeatable: list[Command] = []
         self._charges = charges
         self._keys = 0
@@ -119,18 +118,22 @@ class Customers:
     def _request(self, books: Books, now: int) -> Command:
         subscriber, plan = self._account()
         agent = self._random.choice(("",) * 8 + ("bot", "bot", "unknown"))
-        return Request(subscriber=subscriber, plan=plan, agent=agent, estimate=self._usage(books, subscriber, plan))
+        return Request(
+            subscriber=subscriber, plan=plan, agent=agent, estimate=self._usages.draw(books, subscriber, plan)
+        )
 
     def _charge_request(self, books: Books, now: int) -> Command:
         request = self._open(books)
         account = books.accounts.get(books.open.get(request, 0))
         names = (account.subscriber, account.plan) if account else self._account()
         final = self._random.randrange(3) > 0
-        return Charge(request=request, usage=self._usage(books, *names), final=final, occurred_at=self._occurred(now))
+        return Charge(
+            request=request, usage=self._usages.draw(books, *names), final=final, occurred_at=self._occurred(now)
+        )
 
     def _charge_directly(self, books: Books, now: int) -> Command:
         subscriber, plan = self._account()
-        usage = self._usage(books, subscriber, plan)
+        usage = self._usages.draw(books, subscriber, plan)
         return Charge(subscriber=subscriber, plan=plan, usage=usage, occurred_at=self._occurred(now))
 
     def _release(self, books: Books, now: int) -> Command:
@@ -274,36 +277,6 @@ class Customers:
     def _lot(self, books: Books, subscriber: str, plan: str) -> int:
         account = books.find(subscriber, plan)
         return self._latest(list(account.lots)) if account and account.lots and self._random.randrange(4) else 0
-
-    def _usage(self, books: Books, subscriber: str, plan: str) -> dict[str, int]:
-        account, random = books.find(subscriber, plan), self._random
-        samples, dimensions = self._sampled(books, plan)
-        match random.randrange(16):
-            case 0:
-                return {}
-            case 1:
-                return random.choice(samples)
-            case 2 if self._wild:
-                return {random.choice(dimensions): MAX_CREDITS - random.randrange(2)}
-            case 3 | 4 | 5 if account is not None:
-                return {random.choice(dimensions): max(0, min(account.available, 10**6) + random.randint(-1, 1))}
-            case 6:
-                return {random.choice(dimensions): random.randint(1, 9), "calls": random.randint(1, 9)}
-            case _:
-                return {random.choice(dimensions): random.randint(1, 9)}
-
-    def _sampled(self, books: Books, plan: str) -> tuple[list[dict[str, int]], list[str]]:
-        """Return usages to test the plan's tariff with, and the dimensions in it; the usual ones where it has none."""
-        if plan not in books.plans:
-            return [{}], ["tokens"]
-        tariff = books.plans[plan].tariff
-        key = plan, tariff.version
-        if key not in self._samples:
-            usual = {name for usage in usages_for({}) for name in usage}
-            samples = usages_for(tariff.parameters)
-            tried = {name for usage in samples for name in usage}
-            self._samples[key] = samples, sorted(tried - usual) or sorted(usual)
-        return self._samples[key]
 
     def _delta(self) -> dict[str, int]:
         return {self._random.choice(("tokens", "calls")): self._random.choice((-6, -2, -1, 1, 5))}

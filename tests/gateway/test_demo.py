@@ -15,10 +15,10 @@ from shares_left import left_by_floors
 
 from chains import Outbox
 from chains.mock import MockChain
-from gateway.demo import Summary, run
+from gateway.demo import Options, Summary, run
 from gateway.demo.run import SIDE_FILES
 from gateway.demo.shop import FIRST_PLANS, SCALE
-from gateway.demo.story import MAX_SLICES
+from gateway.demo.trace_clock import MAX_SLICES
 from gateway.errors import UsageError
 from ledger import Ledger
 from ledger.errors import AlreadyExists, BadData, NotFound, UnknownPlugin
@@ -42,7 +42,7 @@ POLICIES = {
 
 
 def small(path: Path, **options: object) -> Summary:
-    return run(**{"requests": 300, "subscribers": 12, "db": path / "demo.db", **options})  # type: ignore[arg-type]
+    return run(Options(**{"requests": 300, "subscribers": 12, "db": path / "demo.db", **options}))  # type: ignore[arg-type]
 
 
 def query(summary: Summary, sql: str) -> list[tuple]:
@@ -64,7 +64,7 @@ def csv_file(path: Path, *lines: str) -> Path:
 
 @pytest.fixture(scope="module")
 def at_defaults(tmp_path_factory) -> Summary:
-    return run(db=tmp_path_factory.mktemp("demo") / "demo.db")
+    return run(Options(db=tmp_path_factory.mktemp("demo") / "demo.db"))
 
 
 # At default settings
@@ -388,7 +388,7 @@ def test_what_cannot_run_leaves_no_file(tmp_path, monkeypatch, options, error):
     csv_file(Path("long.csv"), "timestamp,subscriber", f"2026-01-01,{'x' * 513}")
     before = sorted(tmp_path.iterdir())
     with pytest.raises(error) as raised:
-        run(**{name: Path(value) if name == "trace" else value for name, value in options.items()})
+        run(Options(**{name: Path(value) if name == "trace" else value for name, value in options.items()}))
     assert raised.value.hint
     assert sorted(tmp_path.iterdir()) == before
 

@@ -16,7 +16,7 @@ from chains.evm import addresses
 from gateway.cli import render
 from gateway.cli.main import main
 from gateway.cli.settlement_tables import short
-from gateway.demo import Summary, run, show
+from gateway.demo import Options, Summary, run, show
 from gateway.demo.summary import OnChain
 from ledger.errors import ChainUnavailable
 from ledger.events import EscrowFunding, Frozen, Purchased, SettlementConfirmed, Withdrawn
@@ -31,7 +31,7 @@ def told_with_progress(request, tmp_path_factory) -> tuple[Summary, list[tuple[s
     """One run for all tests of a kind of chain."""
     progress: list[tuple[str, int, int]] = []
     db = tmp_path_factory.mktemp("evm") / "demo.db"
-    summary = run(chain=request.param, requests=250, subscribers=8, db=db, progress=lambda *news: progress.append(news))
+    summary = run(Options(chain=request.param, requests=250, subscribers=8, db=db), lambda *news: progress.append(news))
     return summary, progress
 
 
@@ -161,7 +161,7 @@ def test_a_chain_that_does_not_start_leaves_no_file(tmp_path, monkeypatch):
     monkeypatch.delenv("TOLLBOOK_ANVIL", raising=False)
     monkeypatch.setattr("chains.evm.local.anvil.__file__", str(tmp_path / "anvil.py"))
     with pytest.raises(ChainUnavailable, match="anvil is not installed"):
-        run(chain="anvil", requests=1)
+        run(Options(chain="anvil", requests=1))
     assert list(tmp_path.iterdir()) == []
 
 

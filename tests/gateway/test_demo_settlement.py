@@ -14,7 +14,7 @@ from shares_left import left_by_floors
 from chains import Outbox, Watcher, leaf_file
 from chains.mock import MockChain
 from gateway.cli.main import main
-from gateway.demo import Summary, run
+from gateway.demo import Options, Summary, run
 from gateway.demo.shop import ASSET, DAY
 from gateway.demo.story import BATCHES
 from gateway.settle.target import CONTRACT, mock_file
@@ -36,7 +36,7 @@ from replay.audit.run import audit
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory) -> Summary:
-    return run(requests=1_500, subscribers=30, db=tmp_path_factory.mktemp("settled") / "demo.db")
+    return run(Options(requests=1_500, subscribers=30, db=tmp_path_factory.mktemp("settled") / "demo.db"))
 
 
 @contextmanager
@@ -174,7 +174,7 @@ def test_a_customer_leaves_and_takes_the_rest_by_proof(books):
 
 def test_mock_is_short_for_mock_local(tmp_path):
     once, again = (
-        run(requests=50, subscribers=3, chain=name, db=tmp_path / f"{number}.db")
+        run(Options(requests=50, subscribers=3, chain=name, db=tmp_path / f"{number}.db"))
         for number, name in enumerate(("mock", "mock:local"))
     )
     assert once.head == again.head
@@ -182,7 +182,7 @@ def test_mock_is_short_for_mock_local(tmp_path):
 
 
 def test_the_chain_is_the_same_for_the_same_run(told, tmp_path):
-    again = run(requests=1_500, subscribers=30, db=tmp_path / "again.db")
+    again = run(Options(requests=1_500, subscribers=30, db=tmp_path / "again.db"))
     assert again.head == told.head
     with opened(again.log) as (_, ours), opened(told.log) as (_, theirs):
         assert (ours.height, ours.block_hash(ours.height)) == (theirs.height, theirs.block_hash(theirs.height))
@@ -191,7 +191,7 @@ def test_the_chain_is_the_same_for_the_same_run(told, tmp_path):
 def test_a_trace_of_one_moment_is_settled_twice(tmp_path):
     trace = tmp_path / "trace.csv"
     trace.write_text("timestamp,subscriber,plan,input_tokens\n" + "2026-01-01,ann,pro,700\n" * 5)
-    summary = run(trace=trace, db=tmp_path / "demo.db")
+    summary = run(Options(trace=trace, db=tmp_path / "demo.db"))
     assert summary.audit.clean
     assert summary.batches in (1, 2)
     assert summary.outstanding == left_by_floors(summary.log)
@@ -203,7 +203,7 @@ def test_a_shop_that_sells_nothing_for_money_settles_nothing(tmp_path):
     trace.write_text(
         "timestamp,subscriber,plan,input_tokens\n2026-01-01,ann,trial,700\n2026-01-01T00:01:00Z,ann,trial,7\n"
     )
-    summary = run(trace=trace, db=tmp_path / "demo.db")
+    summary = run(Options(trace=trace, db=tmp_path / "demo.db"))
     assert (summary.batches, summary.open_batches, summary.earned, summary.receivers) == (0, 0, {}, {})
     assert summary.audit.clean
 

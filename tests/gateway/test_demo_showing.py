@@ -13,14 +13,14 @@ import pytest
 from rich.console import Console
 
 from gateway.cli.main import main
-from gateway.demo import Summary, run, show
+from gateway.demo import Options, Summary, run, show
 from gateway.demo.steps import next_steps
 from gateway.demo.summary import Receiver
 
 
 @pytest.fixture(scope="module")
 def summary(tmp_path_factory) -> Summary:
-    return run(requests=2_000, db=tmp_path_factory.mktemp("a folder; 'quoted'") / "demo.db")
+    return run(Options(requests=2_000, db=tmp_path_factory.mktemp("a folder; 'quoted'") / "demo.db"))
 
 
 def shown(summary: Summary) -> str:
@@ -119,7 +119,7 @@ def test_the_charge_to_explain_was_corrected(summary, capsys):
 def test_a_log_without_charges_still_has_steps(tmp_path):
     trace = tmp_path / "trace.csv"
     trace.write_text("timestamp,input_tokens\n2026-01-01,9223372036854775807\n")
-    summary = run(trace=trace, db=tmp_path / "demo.db")
+    summary = run(Options(trace=trace, db=tmp_path / "demo.db"))
     assert summary.charged.charges == 0
     assert all(
         command.startswith(("tollbook batches", "tollbook balance", "tollbook audit", "tollbook settle", "sqlite3"))

@@ -5,6 +5,7 @@ shop mines them, or once for each pause of the outbox.
 """
 
 from collections.abc import Iterator
+from contextlib import closing
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ from eth_abi.abi import decode, encode
 from eth_account import Account
 from eth_utils.abi import get_abi_output_types
 from faulty_node import FaultyNode
+from shop import ChainShop, copy_commits
 
-from chains import Outbox, Step, Watcher, leaf_file
+from chains import leaf_file
 from chains.evm import addresses
 from chains.evm.artifacts import load
 from chains.evm.chain import EvmChain
@@ -24,8 +26,8 @@ from chains.evm.node import Node
 from chains.evm.publishing import LeafFiles
 from chains.evm.transactions import Sent, read
 from chains.leaves import abi_encode, keccak
-from ledger import Charge, CreatePlan, Ledger
-from ledger.events import SettlementOpened, SettlementSubmitted, tag
+from ledger import CreatePlan, Ledger
+from ledger.events import SettlementSubmitted
 from ledger.plugins import contract_of
 from ledger.stores.sqlite import SQLiteStore
 from replay.audit.run import audit
@@ -37,21 +39,21 @@ SHARES = {ACME: 950, FEE: 50}
 COIN = "eip155:31337/slip44:60"
 
 
-class Shop:
+class Shop(ChainShop):
     """A log and a chain. `crash` forgets everything else, as a process does that dies."""
 
+    asset, customer = COIN, ALICE.address
+
     def __init__(self, folder: Path, *, window: int = 0, finality: int = 2, confirmations: int | None = None) -> None:
-        self.folder, self.log = folder, folder / "log.db"
+        self.folder = folder
         self.local = local_chain(automine=False, slots=finality // 2)
         self.faulty = FaultyNode(self.local.url)
-        self._confirmations, self._salts = confirmations, iter(range(1, 1_000_000))
+        self.confirmations, self._salts = confirmations, iter(range(1, 1_000_000))
         self._open: list[Ledger] = []
         self._chains: list[EvmChain] = []
         self.contract = self._deploy(window)
         self.plan = self._publish()
-        self.chain = self.connect()
-        self.ledger = self.open_log()
-        self.carriers()
+        super().__init__(self.connect(), folder / "log.db", id="toll", now=AT)
         plan = CreatePlan(
             plan="pro",
             owner="acme",
@@ -62,10 +64,9 @@ class Shop:
             policy="complexity",
             parameters={"weights": {"units": 1}},
         )
-        self.ledger.execute(plan).unwrap()
+        self.do(plan)
         self.buy()
-        self.mine(finality)
-        assert self.watcher.sync() == []
+        self.sync(finality)
 
     def close(self) -> None:
         """End all that was begun."""
@@ -75,9 +76,9 @@ class Shop:
 
     # -- processes -----------------------------------------------------------------------------------------------------
 
-    def open_log(self) -> Ledger:
+    def another(self) -> Ledger:
         """One more process's ledger over the same file."""
-        ledger = Ledger.open(self.log, clock=lambda: AT, id="toll")
+        ledger = super().another()
         self._open.append(ledger)
         return ledger
 
@@ -93,28 +94,20 @@ class Shop:
         self._chains.append(chain)
         return chain
 
-    def carriers(self) -> None:
-        """An outbox and a watcher over the ledger and the chain as they are now."""
-        self.outbox = Outbox(self.ledger, self.chain)
-        self.watcher = Watcher(self.ledger, self.chain, confirmations=self._confirmations)
-
     def crash(self, **options: Any) -> None:
         """The process is gone, and another begins."""
         self.ledger.close()
-        self.ledger, self.chain = self.open_log(), self.connect(**options)
+        self.ledger, self.chain = self.another(), self.connect(**options)
         self.carriers()
 
     def restored(self, upto: int) -> None:
         """The log as it was in a backup that ends with the event of that sequence."""
         self.ledger.close()
-        old, new = SQLiteStore(self.log), SQLiteStore(self.folder / f"restored {upto}.db", id="toll")
-        for commit in old.read():
-            if commit.last_seq <= upto:
-                new.append(new.head(), commit)
-        old.close()
-        new.close()
-        self.log = self.folder / f"restored {upto}.db"
-        self.ledger, self.chain = self.open_log(), self.connect()
+        backup = self.folder / f"restored {upto}.db"
+        with closing(SQLiteStore(self.location)) as old, closing(SQLiteStore(backup, id="toll")) as new:
+            copy_commits(old, new, upto)
+        self.location = backup
+        self.ledger, self.chain = self.another(), self.connect()
         self.carriers()
 
     # -- the chain, past the plugin ------------------------------------------------------------------------------------
@@ -182,55 +175,24 @@ class Shop:
 
     # -- the ledger and the outbox -------------------------------------------------------------------------------------
 
-    def use(self, units: int, subscriber: str = ALICE.address) -> int:
-        """A subscriber uses some of its credits; the charge."""
-        return self.ledger.execute(Charge(subscriber=subscriber, plan="pro", usage={"units": units})).unwrap().seq
-
-    def open(self) -> int | None:
-        """The next batch is opened."""
-        return self.outbox.open(COIN)
-
     def blocks(self, most: int = 40) -> Iterator[int]:
         """As many pauses, with a block and a second in each."""
         for number in range(most):
             self.local.advance(1)
             yield number
 
-    def finish(self, most: int = 40) -> None:
-        """Carry all that is open to its end."""
-        assert self.outbox.carry(self.blocks(most)), self.story()
-
     def settle(self, most: int = 40) -> list[int]:
         """Carry all that is open, and all that was earned, to its end."""
         return self.outbox.settle(pauses=self.blocks(most))
-
-    def until(self, *words: str, mine: bool = True) -> None:
-        """Step until the log's last event is one of these."""
-        for _ in range(60):
-            if self.story()[-1] in words:
-                return
-            if self.outbox.step() is not Step.wrote and mine:
-                self.mine()
-        raise AssertionError(f"never {words}: {self.story()}")
 
     def submit(self) -> Sent:
         """Step until the next transaction is stored, unsent."""
         self.until("submitted", mine=False)
         return self.attempts()[-1]
 
-    def story(self) -> list[str]:
-        """What has become of batches, in order."""
-        words = [tag(entry.event) for entry in self.ledger.events()]
-        return [word.removeprefix("settlement_") for word in words if word.startswith("settlement_")]
-
-    def opened(self) -> list[SettlementOpened]:
-        """All batches that the log has opened."""
-        return [entry.event for entry in self.ledger.events() if isinstance(entry.event, SettlementOpened)]
-
     def attempts(self) -> list[Sent]:
         """All transactions that the log has stored."""
-        events = [entry.event for entry in self.ledger.events()]
-        return [read(event.raw) for event in events if isinstance(event, SettlementSubmitted)]
+        return [read(event.raw) for event in self.events() if isinstance(event, SettlementSubmitted)]
 
     def batches(self) -> dict[int, str]:
         """The stage of each batch that the chain has."""
@@ -261,7 +223,7 @@ class Shop:
         owed = sum(max(amount, 0) for amount in due.values())
         assert self.has(self.contract) == self.functions_now("escrow", addresses.COIN) + owed
         assert not self.ledger.settling(contract_of(self.chain)).open
-        report = audit(self.log)
+        report = audit(self.location)
         assert report.clean, report.findings
 
     @staticmethod

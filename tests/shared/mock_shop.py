@@ -37,9 +37,6 @@ class MockShop(ChainShop):
         self.mine(6)
         self.sync()
 
-    def finish(self, pauses: int = 40) -> None:
-        assert self.outbox.carry(range(pauses))
-
     def receives(self, **amounts: int) -> None:
         """What receivers have on the chain, and what the log says they have; and the books are in order."""
         on_chain = {name: self.chain.due(name, "USD") + self.chain.balance(name, "USD") for name in SHARES}

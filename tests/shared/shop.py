@@ -5,13 +5,14 @@ A test's subject extends them with the verbs that it needs.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Self
 
 from chains import Outbox, Step, Watcher
 from ledger import Charge, Command, Ledger
 from ledger.events import Event, SettlementOpened, tag
-from ledger.plugins import Chain, Store
+from ledger.plugins import Store
 
 SECOND = 1_000_000
 OPENING = 1_700_006_400 * SECOND
@@ -87,20 +88,23 @@ class ChainShop(Shop):
     """A shop beside a settlement contract. Blocks come when the shop mines them."""
 
     asset = "USD"
+    confirmations: int | None = None
+    """The watcher's; None for the chain's finality."""
 
     def __init__(self, chain: Any, location: Path | Store | None = None, **options: Any) -> None:
         super().__init__(location, **options)
-        self.connect(chain)
-
-    def connect(self, chain: Chain | Any, **options: Any) -> None:
-        """Carry money with a new outbox and a new watcher; `options` are the watcher's."""
         self.chain = chain
-        self.outbox, self.watcher = Outbox(self.ledger, chain), Watcher(self.ledger, chain, **options)
+        self.carriers()
+
+    def carriers(self) -> None:
+        """Carry money with a new outbox and a new watcher."""
+        self.outbox = Outbox(self.ledger, self.chain)
+        self.watcher = Watcher(self.ledger, self.chain, confirmations=self.confirmations)
 
     def crash(self) -> None:
         """Forget everything except log and chain, as a process that dies."""
         self.ledger = self.another()
-        self.connect(self.chain)
+        self.carriers()
 
     def mine(self, blocks: int = 1) -> None:
         self.chain.mine(blocks)
@@ -114,6 +118,14 @@ class ChainShop(Shop):
     def open(self) -> int | None:
         """Open a batch of the shop's asset; return its number."""
         return self.outbox.open(self.asset)
+
+    def blocks(self, pauses: int = 40) -> Iterable[object]:
+        """Return so many pauses; where blocks do not come by themselves, one comes with each."""
+        return range(pauses)
+
+    def finish(self, pauses: int = 40) -> None:
+        """Carry all open batches to their end."""
+        assert self.outbox.carry(self.blocks(pauses)), self.story()
 
     def settle(self, *assets: str) -> list[int]:
         """Settle what was earned; return the numbers of the batches."""

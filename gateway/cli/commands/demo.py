@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ...demo import Summary, run, show
+from ...demo import Options, Summary, run, show
 from .. import render
 from ..errors import BAD_ANSWER, DONE, UNKNOWN, write_warning
 from ..options import Json
@@ -90,22 +90,26 @@ def demo(
 
     Exit codes: 0 done; 1 findings, or an admitted request was never charged; 2 could not run; 3 a batch is unknown.
     """
+    options = Options(
+        trace=trace,
+        db=db,
+        policy=policy,
+        subscribers=subscribers,
+        requests=requests,
+        seed=seed,
+        chain=chain,
+        skip_bad=skip_bad,
+        dimensions=dimension or (),
+    )
+    return _run(options, json)
+
+
+def _run(options: Options, json: bool) -> int:
     with progress(quiet=json) as report:
-        summary = run(
-            trace=trace,
-            db=db,
-            policy=policy,
-            subscribers=subscribers,
-            requests=requests,
-            seed=seed,
-            chain=chain,
-            skip_bad=skip_bad,
-            dimensions=dimension or (),
-            progress=report,
-        )
+        summary = run(options, report)
     if summary.source.ignored:
         names = ", ".join(map(repr, summary.source.ignored))
-        write_warning(f"ignored columns of {trace}: {names}", "name one with --dimension if it is usage", json)
+        write_warning(f"ignored columns of {options.trace}: {names}", "name one with --dimension if it is usage", json)
     if json:
         render.json(summary)
     else:

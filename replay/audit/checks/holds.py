@@ -184,9 +184,8 @@ def reheld(case: Case) -> None:
         return
     together = shared(case)
     if together and event.request != min(account.requests):
-        case.find(
-            COVERAGE, "request", min(account.requests), event.request, "the oldest request takes on what is missing"
-        )
+        message = "the oldest request takes what is missing"
+        case.find(COVERAGE, "request", min(account.requests), event.request, message)
     try:
         if together:
             missing = exposure(case, account) - case.sums.account(account.number).held
@@ -281,9 +280,8 @@ def end(case: Case, account: Account) -> None:
     """After a commit holds cover what open requests may cost, as far as there are credits."""
     if account.number in case.lent:
         del case.lent[account.number]
-        case.report(
-            COVERAGE, account.number, "draws", "held by another request", None, "what a request gave up is held by none"
-        )
+        message = "no request holds the credits that a request gave up"
+        case.report(COVERAGE, account.number, "draws", "held by another request", None, message)
     if account.left <= 0 or not account.requests:
         return
     case.plan = case.books.plans[account.plan]

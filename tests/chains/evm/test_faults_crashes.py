@@ -45,7 +45,7 @@ def test_signed_bytes_are_in_the_log_before_they_are_sent(shop):
 
     def look(request):
         if request["method"] == "eth_sendRawTransaction":
-            with sqlite3.connect(f"file:{shop.log}?mode=ro", uri=True) as log:
+            with sqlite3.connect(f"file:{shop.location}?mode=ro", uri=True) as log:
                 rows = log.execute(
                     "SELECT json_extract(event, '$.raw') FROM events WHERE type = 'settlement_submitted'"
                 )
@@ -110,13 +110,9 @@ def test_a_crash_after_the_chain_has_paid_is_only_read_and_written_down(shop):
 SETTLES = """
 import sys
 sys.path[:0] = {path!r}
+from chains import Outbox
 from evm_shop import *
 
-class Elsewhere(Shop):
-    def __init__(self):
-        pass
-
-shop = Elsewhere()
 ledger = Ledger.open({log!r}, clock=lambda: AT)
 node = Node({url!r}, timeout=60, tries=1)
 chain = EvmChain(
@@ -133,7 +129,7 @@ def test_a_process_that_is_killed_while_it_sends_is_followed_by_one_that_pays_on
     shop.use(10)
     text = SETTLES.format(
         path=[path for path in sys.path if path],
-        log=str(shop.log),
+        log=str(shop.location),
         url=shop.faulty.url,
         contract=shop.contract,
         folder=str(shop.folder),
@@ -220,7 +216,7 @@ def test_a_death_at_every_single_request_ends_with_the_same_money_in_the_same_pl
 
 def test_two_outboxes_with_one_key_over_one_log_pay_once(shop):
     shop.use(10)
-    other = Outbox(shop.open_log(), shop.connect())
+    other = Outbox(shop.another(), shop.connect())
     shop.open()
     for _ in range(12):
         shop.outbox.step()
@@ -241,7 +237,7 @@ def test_two_processes_that_settle_at_the_same_time_pay_once(shop):
         except BaseException as error:  # noqa: BLE001 - whatever it is, the test tells it
             raised.append(error)
 
-    ledgers = [shop.open_log() for _ in range(3)]
+    ledgers = [shop.another() for _ in range(3)]
     chains = [shop.connect() for _ in ledgers]
     outboxes = [Outbox(ledger, chain) for ledger, chain in zip(ledgers, chains, strict=True)]
     threads = [threading.Thread(target=settle, args=pair) for pair in zip(outboxes, chains, strict=True)]

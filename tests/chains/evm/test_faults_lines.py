@@ -412,8 +412,8 @@ def test_money_that_the_contract_no_longer_has_is_found(shop):
     shop.settle()
     shop.transact(OTHER.address, "claim", addresses.COIN, ACME)
     assert shop.has(shop.contract) == shop.chain.holdings(COIN) == 1000 - 95
-    assert audit(shop.log, chains=[shop.chain]).clean
+    assert audit(shop.location, chains=[shop.chain]).clean
     for has, found in ((1000, []), (904, [("chain_escrow", "holdings", 904)])):
         shop.local.ask("anvil_setBalance", shop.contract, hex(has))
-        findings = audit(shop.log, chains=[shop.chain]).findings
+        findings = audit(shop.location, chains=[shop.chain]).findings
         assert [(each.kind, each.field, each.found["amount"]) for each in findings] == found

@@ -278,7 +278,7 @@ class Machine(RuleBasedStateMachine):
         if not owing:
             assert not any(earned.due.values()), (earned, shop.story())
             shop.receives(**{"acme": 0, "fee": 0} | self.settled())
-        report = audit(shop.log)
+        report = audit(shop.location)
         assert report.clean, report.findings
         self.seen.update(shop.story())
 

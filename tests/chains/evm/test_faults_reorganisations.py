@@ -284,7 +284,7 @@ def test_a_plan_that_is_published_anew_on_other_terms_sells_on_those(shops):
     shop.ledger.execute(Charge(subscriber=OTHER.address, plan="other", usage={"units": 100})).unwrap()
     assert shop.settle() == [1]
     shop.receives(acme=1, fee=0)
-    assert audit(shop.log, chains=[shop.chain]).clean
+    assert audit(shop.location, chains=[shop.chain]).clean
 
 
 def test_more_confirmations_than_finality_needs_miss_nothing(shops):
