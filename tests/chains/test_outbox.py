@@ -18,7 +18,8 @@ from chains.mock.faults import (
     SettleThenTimeOut,
     TimeOut,
 )
-from ledger import Adjust, ContractRef
+from chains.outbox import MAX_WRITTEN
+from ledger import Adjust, ContractRef, Found
 from ledger.errors import ChainUnavailable
 
 
@@ -54,6 +55,31 @@ def test_each_step_writes_one_event_or_sends_one_transaction(shop: MockShop) -> 
         assert shop.ledger.head.seq - head + shop.chain.height - height <= 1
     assert steps[:3] == [Step.wrote, Step.sent, Step.wrote]
     assert steps[3:] == [Step.waiting] * 3
+
+
+def test_only_the_chain_is_paused_for_and_not_the_log(shop: MockShop) -> None:
+    """Without a pause, a batch is stored and sent; then the chain must move."""
+    shop.use(10)
+    shop.open()
+    assert not shop.outbox.carry([])
+    assert (shop.story(), shop.sent()) == (["opened", "submitted"], 1)
+
+
+def test_a_node_whose_answers_alternate_does_not_fill_the_log(shop: MockShop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has the batch, and has it not: each answer is an event, and after 100 of them the outbox pauses."""
+    shop.use(10)
+    shop.open()
+    shop.until("committed")
+    find, calls = shop.chain.find, iter(range(3 * MAX_WRITTEN))
+
+    def alternating(number: int) -> Found:
+        return find(number) if next(calls) % 2 else Found(stage="absent")
+
+    monkeypatch.setattr(shop.chain, "find", alternating)
+    before = shop.ledger.head.seq
+    assert not shop.outbox.carry([])
+    assert shop.ledger.head.seq == before + MAX_WRITTEN
+    assert shop.story()[-4:] == ["unknown", "committed"] * 2
 
 
 def test_a_challenge_window_is_waited_for_and_then_the_batch_is_paid_out() -> None:

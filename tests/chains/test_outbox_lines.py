@@ -5,14 +5,10 @@ from mock_shop import SHARES, MockShop
 
 from chains import Outbox, Step, Watcher, leaf_file
 from chains.mock import MockChain
-from chains.mock.faults import (
-    Drop,
-    Lie,
-    Refuse,
-)
+from chains.mock.faults import Delay, Drop, Lie, Refuse
 from ledger import CreatePlan, OpenSettlement, Reason
 from ledger.errors import SettlementStopped
-from ledger.events import SettlementFailed
+from ledger.events import SettlementFailed, SettlementSubmitted
 
 
 @pytest.fixture
@@ -66,6 +62,32 @@ def test_a_batch_whose_transaction_was_reverted_fails_and_is_in_the_next(shop: M
     shop.until("failed")
     assert shop.outbox.settle() == [1]
     shop.receives(acme=95, platform=5)
+
+
+def test_a_batch_whose_transaction_is_final_and_reverted_fails_and_is_not_signed_again() -> None:
+    """Between its signature and its block, the subscriber's exit took the escrow."""
+    shop = MockShop(MockChain(exit_delay=1))
+    shop.use(10)
+    shop.open()
+    shop.chain.request_exit("alice", "pro")
+    shop.mine(2)
+    assert shop.chain.exit("alice", "pro", "USD") is None, "an exit without a leaf is announced first"
+    shop.mine(2)
+    shop.until("submitted")
+    shop.chain.script(Delay(blocks=2))
+    assert shop.outbox.step() is Step.sent
+    paid = shop.chain.exit("alice", "pro", "USD")
+    assert paid is not None
+    assert paid.amount == 1000
+    shop.mine(4)
+    (attempt,) = (event for event in shop.events() if isinstance(event, SettlementSubmitted))
+    assert shop.chain.reverted(attempt.transaction).startswith("EscrowShort")
+    shop.finish()
+    assert shop.story() == ["opened", "submitted", "failed"]
+    shop.sync(6)
+    assert shop.settle() == [1]
+    assert shop.opened()[-1].payouts == (), "the next batch has the counters, and pays nothing"
+    shop.receives(acme=0, platform=0)
 
 
 def test_a_batch_that_is_cancelled_while_the_next_is_open_is_paid_by_the_one_after() -> None:
@@ -132,6 +154,18 @@ def test_a_log_that_lacks_a_batch_stops_until_it_has_adopted_it(shop: MockShop) 
     shop.outbox.settle()
     assert shop.story() == ["adopted", "confirmed", "opened", "submitted", "committed", "confirmed"]
     shop.receives(acme=190, platform=10)
+
+
+def test_adopting_leaves_an_open_batch_that_the_chain_has_as_it_is(shop: MockShop) -> None:
+    shop.use(10)
+    shop.open()
+    opened = shop.ledger.head.seq
+    shop.finish()
+    shop.restored(opened)
+    assert shop.outbox.adopt() == []
+    assert shop.outbox.settle() == [1]
+    assert shop.story() == ["opened", "confirmed"]
+    assert shop.sent() == 1
 
 
 def test_usage_that_a_restored_log_has_lost_is_taken_back_with_the_next_batch(shop: MockShop) -> None:

@@ -124,7 +124,8 @@ def test_attempts_are_numbered_without_gaps(selling):
         refused(selling, selling.submit(number, wrong))
     selling.given(selling.submit(number, 1))
     for wrong in (0, 1, 3):
-        refused(selling, selling.submit(number, wrong, raw="another"))
+        answer = refused(selling, selling.submit(number, wrong, raw="another"))
+        assert (answer.reason, answer.facts["detail"]) == (Reason.malformed, "the next attempt is 2")
     selling.given(selling.submit(number, 2))
     refused(selling, selling.submit(number, 2, raw="another"))
 
