@@ -6,6 +6,7 @@ import json
 import re
 import sqlite3
 from collections import Counter
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -41,8 +42,9 @@ POLICIES = {
 }
 
 
-def small(path: Path, **options: object) -> Summary:
-    return run(Options(**{"requests": 300, "subscribers": 12, "db": path / "demo.db", **options}))  # type: ignore[arg-type]
+def small(path: Path, progress: Callable[..., None] = lambda *news: None, **options: object) -> Summary:
+    wanted = Options(**{"requests": 300, "subscribers": 12, "db": path / "demo.db", **options})  # type: ignore[arg-type]
+    return run(wanted, progress)
 
 
 def query(summary: Summary, sql: str) -> list[tuple]:
