@@ -1,4 +1,4 @@
-"""The compiled contracts, as they are checked in: running them needs no compiler."""
+"""The compiled contracts, which are checked in: running them needs no compiler."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Immutable(msgspec.Struct, frozen=True):
 
 
 class Artifact(msgspec.Struct, frozen=True):
-    """A contract's interface (ABI), its creation and runtime code (0x hex), and what it was compiled with."""
+    """A contract's interface (ABI), its creation and runtime code (0x hex), its compiler and settings."""
 
     name: str
     compiler: str
@@ -28,13 +28,13 @@ class Artifact(msgspec.Struct, frozen=True):
     immutables: tuple[Immutable, ...]
 
     def is_code(self, code: bytes) -> bool:
-        """Return True if code that stands on a chain is this contract's, whatever was set at its deployment."""
+        """Return True if deployed code is this contract's, with any values of its immutables."""
         return self._masked(code) == self._masked(bytes.fromhex(self.runtime[2:]))
 
     def _masked(self, code: bytes) -> bytes:
         masked = bytearray(code)
-        for each in self.immutables:
-            masked[each.start : each.start + each.length] = bytes(each.length)
+        for immutable in self.immutables:
+            masked[immutable.start : immutable.start + immutable.length] = bytes(immutable.length)
         return bytes(masked)
 
 

@@ -1,4 +1,4 @@
-"""A connection to the contract with the operator's key: what the outbox simulates, signs, sends and confirms.
+"""A connection to the contract with the operator's key, by which the outbox simulates, signs, sends and confirms.
 
 Nothing here is asynchronous: in an event loop, use a thread (`asyncio.to_thread(outbox.settle)`).
 """
@@ -31,26 +31,25 @@ from .view import ContractView
 T = TypeVar("T")
 
 GAS_MARGIN = 8
-"""An eighth more gas than was estimated: what is not used is not paid."""
+"""The gas limit is an eighth above the estimate; unused gas costs nothing."""
 
 FIXED_GAS = 300_000
-"""Gas of a queued batch besides that of its receivers and its bytes: the node cannot estimate it yet."""
+"""Fixed gas of a queued batch, which the node cannot estimate yet. Receivers and bytes are added."""
 
 RECEIVER_GAS = 23_500
-"""Gas of one receiver besides that of its bytes: its due is stored, often for the first time."""
+"""Gas of one receiver without its bytes: its due is stored, often for the first time."""
 
 ZERO_GAS, BYTE_GAS = 4, 16
-"""Gas of a byte of a call's data: of one that is 0, and of any other. A payout has 64 bytes, of which most are 0."""
+"""Gas of a zero byte and of any other byte of a call's data. A payout has 64 bytes, most of them zero."""
 
 CLAIMED_GAS = 17_100
-"""Additional gas of one receiver that is paid between the estimate and the block: anyone may do that, and then its due
-is stored anew."""
+"""Additional gas of a receiver whose due is claimed between the estimate and the block: then the due is stored anew."""
 
 MAX_GAS = 1 << 24
-"""Osaka's limit for one transaction."""
+"""The gas limit of one transaction since Osaka."""
 
 PAUSE_SECONDS = 2.0
-"""Seconds of a pause, unless the settings say otherwise."""
+"""Default duration of a pause."""
 
 
 class Slot(NamedTuple):
@@ -61,10 +60,9 @@ class Slot(NamedTuple):
 
 
 class EvmChain(ContractView):
-    """A connection to one `UsageSettlement`. `account` is the operator's: without one nothing can be simulated, signed
-    or sent.
+    """A connection to one `UsageSettlement`. `account` is the operator's: without it the connection is read-only.
 
-    `max_fee` is the most that a unit of gas may cost, in the coin's smallest unit. All methods raise ChainUnavailable.
+    `max_fee` is the maximum price of a unit of gas, in the coin's smallest unit. All methods raise ChainUnavailable.
     """
 
     def __init__(
@@ -80,15 +78,15 @@ class EvmChain(ContractView):
     ) -> None:
         super().__init__(node, contract, files, chain_id)
         self._key, self._max_fee, self._pause_seconds = account, max_fee, pause_seconds
-        self._unwanted: set[str] = set()  # transactions that the node found too cheap to take in
+        self._underpriced: set[str] = set()  # transactions that the node rejected for their fee
 
     # -- simulating ----------------------------------------------------------------------------------------------------
 
     def simulate(self, batch: Batch) -> str | None:
-        """Return why the contract would refuse the batch's next step now; None where it would take it.
+        """Return why the contract would refuse the batch's next step now; None if it would accept it.
 
-        Where batches wait in a challenge window, they are taken as having been paid out. Raises SettlementStopped where
-        the key is not the operator's.
+        Batches of lower numbers in a challenge window count as paid out. Raises SettlementStopped if the key is not the
+        operator's.
         """
         try:
             digest = self._digest(batch)
@@ -96,7 +94,7 @@ class EvmChain(ContractView):
             return f"BatchMalformed({error})"
         refused = self._as_of_one_block(lambda _, head: self._refused(batch, digest, head))
         if refused is not None and refused.startswith("NotOperator("):
-            self.check_operator()  # the batch is right, and stays open for who may send it
+            self.check_operator()  # the key is at fault, so the batch must not fail
         return refused
 
     def _refused(self, batch: Batch, digest: str, head: Header) -> str | None:
@@ -106,9 +104,8 @@ class EvmChain(ContractView):
         return self._refusal(self._contract.settle_data(batch, ""), head) or self._overspends(batch, head)
 
     def _digest(self, batch: Batch) -> str:
-        """Return a batch's digest.
-
-        Raises ValueError for one that is not for this contract: its calls would be taken here.
+        """Return a batch's digest. Raises ValueError for a batch of another contract, whose calls this one would
+        accept.
         """
         if batch.contract_ref != ContractRef(self.name, self.contract):
             raise ValueError(f"it is for {batch.contract} on {batch.chain}, not for {self.contract} on {self.name}")
@@ -124,7 +121,8 @@ class EvmChain(ContractView):
         return None
 
     def _overspends(self, batch: Batch, head: Header) -> str | None:
-        """Return why a windowed batch could not be paid out: a contract without a window finds that out by itself."""
+        """Return why a batch could not be paid out after its window. Without a window the contract's own check is
+        enough."""
         if not self._contract.challenge_window:
             return None
         token = addresses.token(batch.asset)
@@ -137,17 +135,16 @@ class EvmChain(ContractView):
         return f"EscrowShort({batch.asset}, {moved}, {held})" if moved > held else None
 
     def _waiting(self, number: int, asset: str, head: Header) -> Batch | None:
-        """Return a batch of that asset that waits to be paid out; None where there is none, or its leaf file is not
-        found."""
+        """Return the committed batch of that number and asset; None if there is none, or its leaf file is not found."""
         record = self._record(number, head)
         data = self._published(number, record, head) if record.stage is Stage.committed else None
         batch = None if data is None else leaf_file.decode(data)
         return batch if batch is not None and batch.asset == asset else None
 
     def _moved(self, batch: Batch | None, token: str, owed: dict[str, int], head: Header) -> int:
-        """Return what a batch takes out of escrow: the change of what is due above 0.
+        """Return the amount that a batch takes out of escrow: the change of the sum of positive dues.
 
-        `owed` goes on from batch to batch.
+        `owed` has the dues after the previous batches, and is updated.
         """
         moved = 0
         for payout in batch.payouts if batch is not None else ():
@@ -161,16 +158,15 @@ class EvmChain(ContractView):
     # -- signing and sending -------------------------------------------------------------------------------------------
 
     def prepare(self, batch: Batch, attempts: Sequence[Attempt]) -> Attempt | None:
-        """Return the batch's next step, signed and unsent, or None where it is best to wait. Its leaf file is published
-        first.
+        """Publish the batch's leaf file, and return its next step, signed and unsent; None if it is better to wait.
 
-        Raises ValueError for a batch that cannot be committed to, BadData for attempts that are not this contract's,
-        and ChainUnavailable where the operator's account could not pay for it.
+        Raises ValueError for invalid leaves, BadData for attempts that are not this contract's, and ChainUnavailable if
+        the operator's account cannot pay for the gas.
         """
         data = self._next_call(batch)
         if data is None:
             return None
-        sent = [transactions.check_is_for(each, self._chain_id, self.contract) for each in attempts]
+        sent = [transactions.check_is_for(attempt, self._chain_id, self.contract) for attempt in attempts]
         mine = [one for one in sent if one.sender == self._account.address]
         latest, gas_price = self._node.nonce(self._account.address), self._node.fees()
         free = Slot(max(latest, transactions.first_free(mine)), self._fees(*gas_price))
@@ -179,11 +175,11 @@ class EvmChain(ContractView):
         slot = self._after(own[-1], mine, data, latest, gas_price.base, free) if follows else free
         if slot is None:
             return None
-        count = 1 + max((each.attempt for each in attempts if each.number == batch.number), default=0)
+        count = 1 + max((attempt.attempt for attempt in attempts if attempt.number == batch.number), default=0)
         return self._sign(batch, data, slot, count)
 
     def _next_call(self, batch: Batch) -> bytes | None:
-        """Return the step that the chain waits for; None where it waits for none, or has another batch of that
+        """Return the call of the batch's next step; None if there is none now, or the chain has another batch of that
         number."""
         digest, found = self._digest(batch), self.find(batch.number)
         if found.stage == "absent":
@@ -193,22 +189,22 @@ class EvmChain(ContractView):
         return None
 
     def _after(self, last: Sent, mine: Sequence[Sent], data: bytes, latest: int, base: int, free: Slot) -> Slot | None:
-        """Return the nonce and the fees of what follows a batch's last transaction; None where that is best left
-        alone."""
+        """Return the nonce and the fees of a batch's next transaction; None if its last one should not be replaced
+        now."""
         same_step = self._contract.is_execution(last.data) == self._contract.is_execution(data)
         standing = self._standing(last)
         if standing == "pending":
             if self._mined(last) is not None:
-                return None if same_step else free  # the same step not before that is final
+                return None if same_step else free  # the same step is signed again only once this one is final
             if self._is_behind_a_gap(last, mine, latest):
-                return Slot(latest, free.fees)  # the same batch once more: the number is taken once, by whichever comes
-            # Only the lowest open nonce is worth raising: the others wait for it, whatever they pay.
+                return Slot(latest, free.fees)  # signed once more: whichever is mined first takes the number
+            # A higher fee helps only the lowest open nonce: the others wait for it at any fee.
             stuck = last.nonce == latest and last.fees.are_low(base, free.fees.priority)
             return self._replacing(last, free.fees) if stuck else None
         if standing == "gone" and last.nonce >= latest:
-            wanted = last.hash not in self._unwanted and last.fees.max_fee >= base
-            # As it is, it is sent again by who has it.
-            return None if same_step and wanted else self._replacing(last, free.fees)
+            acceptable = last.hash not in self._underpriced and last.fees.max_fee >= base
+            # An acceptable one is not replaced: the outbox sends it again.
+            return None if same_step and acceptable else self._replacing(last, free.fees)
         return free
 
     def _replacing(self, last: Sent, fees: Fees) -> Slot | None:
@@ -216,19 +212,19 @@ class EvmChain(ContractView):
         return None if self._max_fee is not None and raised.max_fee > self._max_fee else Slot(last.nonce, raised)
 
     def _is_behind_a_gap(self, last: Sent, mine: Sequence[Sent], latest: int) -> bool:
-        """Return True if it waits for a nonce that nothing of ours has that the node knows: a re-organisation took
-        that."""
+        """Return True if a transaction waits behind a nonce for which the node has no transaction, after a
+        re-organisation."""
         return last.nonce > latest and not any(
             one.nonce == latest and self._node.transaction(one.hash) is not None for one in mine
         )
 
     def _sign(self, batch: Batch, data: bytes, slot: Slot, count: int) -> Attempt:
         gas = self._gas(batch, data)
-        has, needs = self._node.balance(self._account.address), gas * slot.fees.max_fee
-        if has < needs:
+        balance, cost = self._node.balance(self._account.address), gas * slot.fees.max_fee
+        if balance < cost:
             raise ChainUnavailable(
-                f"the operator {self._account.address} has {has} of the coin's smallest unit, and the batch's gas may "
-                f"cost {needs}",
+                f"the operator {self._account.address} has {balance} of the coin's smallest unit, and the gas may cost "
+                f"{cost}",
                 "send it more, and run again",
             )
         raw, made = transactions.sign(
@@ -237,14 +233,14 @@ class EvmChain(ContractView):
         return Attempt(batch.number, count, raw, made)
 
     def _gas(self, batch: Batch, data: bytes) -> int:
-        """Return the gas limit: the node's estimate with a margin. A queued batch cannot be estimated yet, and gets an
-        upper bound."""
+        """Return the gas limit: the node's estimate with a margin, or an upper bound for a queued batch, which cannot
+        be estimated yet."""
         try:
             estimate = self._node.estimate_gas(self._transaction_of(data))
         except CallReverted:
             zeros = data.count(0)
-            given = ZERO_GAS * zeros + BYTE_GAS * (len(data) - zeros)
-            return min(FIXED_GAS + given + RECEIVER_GAS * len(batch.payouts), MAX_GAS)
+            data_gas = ZERO_GAS * zeros + BYTE_GAS * (len(data) - zeros)
+            return min(FIXED_GAS + data_gas + RECEIVER_GAS * len(batch.payouts), MAX_GAS)
         margin = -(-estimate // GAS_MARGIN) + CLAIMED_GAS * len(batch.payouts)
         return min(estimate + margin, MAX_GAS)
 
@@ -256,72 +252,77 @@ class EvmChain(ContractView):
         }
 
     def _fees(self, base: int, priority: int) -> Fees:
-        """Return the suggested fees: room for the base fee to double."""
+        """Return the suggested fees, with which the base fee may double."""
         max_fee = 2 * base + priority
         if self._max_fee is not None:
             max_fee = min(max_fee, self._max_fee)
         return Fees(max_fee, min(priority, max_fee))
 
     def send(self, attempt: Attempt) -> None:
-        """Broadcast it; the same one again is harmless. One that the node rejects is dropped silently:
-        `confirm` shows it. Raises ChainUnavailable, SendUnknown, or BadData for what `prepare` cannot have made."""
+        """Broadcast a transaction. One whose nonce or fee the node rejects is dropped without an error: `confirm` says
+        so.
+
+        Raises ChainUnavailable, SendUnknown, or BadData for an attempt that `prepare` cannot have made.
+        """
         sent = transactions.check_is_for(attempt, self._chain_id, self.contract)
         try:
             self._node.send(attempt.raw)
         except TransactionRejected as refused:
             if refused.reason == "fee":
-                self._unwanted.add(sent.hash)
+                self._underpriced.add(sent.hash)
             elif refused.reason != "nonce" and self._is_own(sent):
                 raise
 
     def confirm(self, attempt: Attempt) -> Standing:
-        """Return what became of a transaction."""
         return self._standing(transactions.check_is_for(attempt, self._chain_id, self.contract))
 
     def _is_own(self, sent: Sent) -> bool:
-        """Return True if this key can repair it: that of an earlier operator may be out of money permanently."""
+        """Return True if the transaction is of this key. An earlier operator's account may have no money,
+        permanently."""
         return self._key is None or sent.sender == self._key.address
 
     def _standing(self, sent: Sent) -> Standing:
-        # What is final is asked for first: were it later, one that is mined in between might pass for replaced.
+        # The final block is read first: otherwise a transaction that is mined in between could count as replaced.
         final = self.final_block()
         block = self._mined(sent)
         if block is not None:
             return "final" if block <= final else "pending"
         if self._node.transaction(sent.hash) is not None:
             return "pending"
-        # The state of an old block is asked for only where it matters: not every node keeps it for long.
+        # The state of an old block is read only if necessary: not every node keeps it for long.
         spent = self._node.nonce(sent.sender) > sent.nonce and self._node.nonce(sent.sender, final) > sent.nonce
         return "replaced" if spent else "gone"
 
     def _mined(self, sent: Sent) -> int | None:
-        """Return the block that has a transaction; None where the chain has none.
+        """Return the number of the block that has a transaction; None if no block has it.
 
-        A receipt alone may be of a block that a re-organisation has replaced.
+        A receipt may be of a block that a re-organisation has replaced, so its block's hash is compared.
         """
         receipt = self._node.receipt(sent.hash)
         if receipt is None:
             return None
         block = self._node.block(receipt["blockNumber"])
-        stands = block is not None and block.hash == HexBytes(receipt["blockHash"]).to_0x_hex()
-        return receipt["blockNumber"] if stands else None
+        is_canonical = block is not None and block.hash == HexBytes(receipt["blockHash"]).to_0x_hex()
+        return receipt["blockNumber"] if is_canonical else None
 
     def pause(self) -> None:
-        """Sleep for about as long as there may be no news."""
+        """Sleep for `pause_seconds`."""
         time.sleep(self._pause_seconds)
 
     def close(self) -> None:
-        """Let go of the node. A second call does nothing."""
+        """Close the connection to the node. A second call does nothing."""
         self._node.close()
 
     @property
     def _account(self) -> LocalAccount:
         if self._key is None:
-            raise BadData("this connection only reads: it has no operator's key", "set TOLLBOOK_EVM_KEY, and run again")
+            raise BadData(
+                "this connection is read-only: it has no operator's key", "set TOLLBOOK_EVM_KEY, and run again"
+            )
         return self._key
 
     def check_operator(self) -> None:
-        """Raise SettlementStopped where the key is not the operator's."""
+        """Raise SettlementStopped if the key is not the operator's."""
         if (operator := self._contract.operator()) != self._account.address:
             raise SettlementStopped(
                 f"the key is that of {self._account.address}, and the operator of {self.contract} is {operator}",

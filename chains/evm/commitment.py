@@ -1,4 +1,4 @@
-"""A batch as the contract has it, and its digest: what `UsageSettlement.digestOf` computes, without a chain."""
+"""A batch as the contract's struct, and its digest as `UsageSettlement.digestOf` computes it, without a chain."""
 
 from __future__ import annotations
 
@@ -34,9 +34,8 @@ class ContractBatch(NamedTuple):
 
 
 def contract_batch(batch: Batch) -> ContractBatch:
-    """Return the batch as the contract is asked to commit to it.
-
-    Raises ValueError for leaves that cannot be committed to, and for what the contract has no room for.
+    """Return the batch as the contract's struct. Raises ValueError for invalid leaves, and for numbers beyond its
+    types.
     """
     root = usage_tree(batch.leaves, EVM_LEAF).root
     return ContractBatch(
@@ -52,18 +51,18 @@ def contract_batch(batch: Batch) -> ContractBatch:
 
 
 def payouts_hash(payouts: tuple[Payout, ...]) -> bytes:
-    """Keccak of Solidity's `abi.encode(Payout[])`. Raises ValueError for what is no address, or no int96."""
+    """Return the Keccak-256 of Solidity's `abi.encode(Payout[])`. Raises ValueError for an invalid address or int96."""
     rows = b"".join(abi_encode(_PAYOUT, (payout.receiver, payout.amount)) for payout in payouts)
     return keccak(abi_encode(("uint256", "uint256"), (WORD, len(payouts))) + rows)
 
 
 def digest(chain: str, contract: str, batch: ContractBatch) -> bytes:
-    """Keccak of Solidity's `abi.encode(block.chainid, address(this), batch)`."""
+    """Return the Keccak-256 of Solidity's `abi.encode(block.chainid, address(this), batch)`."""
     return keccak(abi_encode(("uint256", "address", *BATCH_TYPES), (addresses.chain_id(chain), contract, *batch)))
 
 
 def commitment_of(batch: Batch) -> Commitment:
     """Return the batch's commitment on an EVM chain. Raises ValueError as `contract_batch` does."""
-    made = contract_batch(batch)
-    batch_digest = digest(batch.chain, batch.contract, made)
-    return Commitment(root=to_hex(made.usage_root), data_hash=to_hex(made.data_hash), digest=to_hex(batch_digest))
+    struct = contract_batch(batch)
+    batch_digest = digest(batch.chain, batch.contract, struct)
+    return Commitment(root=to_hex(struct.usage_root), data_hash=to_hex(struct.data_hash), digest=to_hex(batch_digest))

@@ -1,4 +1,4 @@
-"""A connection to the contract, checked before any money moves: the chain, its node, the contract, the key."""
+"""Connecting to the contract. Chain, node, contract and key are checked before any money moves."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ def connect(
     clock: Clock = system_clock,
     **options: Any,  # noqa: ANN401
 ) -> EvmChain:
-    """Connect to a contract, checked before any money moves.
+    """Connect to a contract, and check chain, node, contract and key.
 
-    `options` are fields of `Settings`, and come before what the environment says. Leaf files are published in
-    `default_leaves` where the settings name no folder. A connection that is `read_only` needs no key, and cannot send.
-    The age of the node's last block is measured by `clock`.
+    `options` are fields of `Settings`, and override the environment. Leaf files are published in
+    `default_leaves` if the settings name no folder. A connection that is `read_only` needs no key, and cannot send.
+    `clock` measures the age of the node's last block.
 
     Raises BadData for a wrong name, address or setting, and for a node of another chain; ChainUnavailable for a node
-    that does not answer or is not to be trusted now; SettlementStopped where the address has no code, or another
-    contract's, or where the key is not its operator's.
+    that does not answer or does not pass `Node.check`; SettlementStopped if the address has no code, or another
+    contract's, or if the key is not its operator's.
     """
     chain = contract_ref.chain
     try:
@@ -47,11 +47,11 @@ def connect(
     node = node_of(settings)
     try:
         node.check(chain_id, now=clock() // SECOND)
-        found = SettlementContract(node, address)
-        _check_code(found, node.code(address), chain)
-        made = EvmChain(
+        contract = SettlementContract(node, address)
+        _check_code(contract, node.code(address), chain)
+        connection = EvmChain(
             node,
-            found,
+            contract,
             LeafFiles(settings.leaves or default_leaves, settings.leaves_uri, timeout=settings.timeout),
             chain_id=chain_id,
             account=key,
@@ -59,15 +59,15 @@ def connect(
             pause_seconds=settings.pause,
         )
         if not read_only:
-            made.check_operator()
+            connection.check_operator()
     except BaseException:
         node.close()
         raise
-    return made
+    return connection
 
 
 def node_of(settings: Settings) -> Node:
-    """Return the node that the settings name. Raises BadData where they name none."""
+    """Return the node that the settings name. Raises BadData if they name none."""
     return Node(
         settings.node_url,
         tries=settings.tries,

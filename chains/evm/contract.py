@@ -1,4 +1,4 @@
-"""The settlement contract as it stands on a chain: its functions as typed reads, its calls as bytes, its logs."""
+"""The settlement contract on a chain: typed reads of its functions, encoded calls, and decoded logs."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ class Stage(IntEnum):
 
 
 class Record(NamedTuple):
-    """A batch as the contract has it: `committed_at` in Unix seconds; the blocks in which it was committed, and in
-    which it came to its stage."""
+    """A batch as the contract has it: `committed_at` in Unix seconds; the blocks of its commitment and of its last
+    change of stage."""
 
     digest: str
     committed_at: int
@@ -49,7 +49,7 @@ class Record(NamedTuple):
 
 
 class PlanTerms(NamedTuple):
-    """The terms of a plan, which never change once they are set."""
+    """The terms of a plan. They never change."""
 
     token: str
     credits: int
@@ -58,7 +58,7 @@ class PlanTerms(NamedTuple):
 
 
 class Committed(NamedTuple):
-    """A batch's commitment by its log: the transaction, the batch, and the URI of its leaf file."""
+    """A batch's commitment, read from its log: the transaction, the batch, and the URI of its leaf file."""
 
     transaction: str
     batch: ContractBatch
@@ -66,9 +66,9 @@ class Committed(NamedTuple):
 
 
 class SettlementContract:
-    """The contract at one address, spoken to over a node. `block` is the one as of which is read; None is the head.
+    """The contract at one address, over a node. Reads are as of the block `block`; None is the head.
 
-    Reads raise ChainUnavailable. What never changes is asked for once.
+    Reads raise ChainUnavailable. Values that never change are read once.
     """
 
     def __init__(self, node: Node, address: str) -> None:
@@ -77,11 +77,11 @@ class SettlementContract:
         self._functions: Contract = Web3().eth.contract(address=to_checksum_address(address), abi=self.artifact.abi)
         self._plans: dict[int, PlanTerms] = {}
 
-    # -- what never changes --------------------------------------------------------------------------------------------
+    # -- immutable values ----------------------------------------------------------------------------------------------
 
     @cached_property
     def deployed_block(self) -> int:
-        """The block that made it: nothing of it is in an earlier one."""
+        """The block of the contract's deployment."""
         return int(self._one("deployedBlock"))
 
     @cached_property
@@ -91,19 +91,19 @@ class SettlementContract:
 
     @cached_property
     def freeze_delay(self) -> int:
-        """Seconds after a request to leave until a batch that ends then serves it."""
+        """Seconds after an exit request until the end of the first period whose batch serves the exit."""
         return int(self._one("freezeDelay"))
 
     @cached_property
     def exit_delay(self) -> int:
-        """Seconds after a request to leave until a subscriber may leave without a new batch."""
+        """Seconds after an exit request until the subscriber may leave without a new batch."""
         return int(self._one("exitDelay"))
 
     def plan(self, plan_id: int, final: int | None = None, block: int | None = None) -> PlanTerms | None:
-        """Return a plan's terms; None for one that is not published.
+        """Return a plan's terms; None for a plan that is not published.
 
-        With `final`, the last final block, what was published up to there is asked for once: no re-organisation can put
-        other terms in its place.
+        `final` is the last final block: terms that were published up to there are read once, since no re-organisation
+        can replace them.
         """
         if plan_id not in self._plans:
             settled = None if final is None else self._terms(plan_id, max(final, self.deployed_block))
@@ -117,24 +117,24 @@ class SettlementContract:
         parts = tuple(Share(addresses.address(receiver), amount) for receiver, amount in shares)
         return PlanTerms(addresses.address(token), credits, seconds, parts) if price else None
 
-    # -- what is there now ---------------------------------------------------------------------------------------------
+    # -- state ---------------------------------------------------------------------------------------------------------
 
     def operator(self, block: int | None = None) -> str:
-        """The address that may commit batches."""
+        """Return the address that may commit batches."""
         return addresses.address(self._one("operator", block=block))
 
     def owner(self, block: int | None = None) -> str:
-        """The address that names operator and guardian."""
+        """Return the address that names operator and guardian."""
         return addresses.address(self._one("owner", block=block))
 
     def guardian(self, block: int | None = None) -> str:
-        """The address that, besides the owner's, may cancel batches; the address 0 if there is none."""
+        """Return the address that, besides the owner, may cancel batches; the address 0 if there is none."""
         return addresses.address(self._one("guardian", block=block))
 
     def record(self, number: int, block: int | None = None) -> Record:
-        """Return the batch of that number; absent where it is not taken."""
-        (found,) = self._call("getBatch", number, block=block)
-        digest, committed_at, committed_block, moved_block, stage = found
+        """Return the batch of that number; its stage is `absent` if there is none."""
+        (record,) = self._call("getBatch", number, block=block)
+        digest, committed_at, committed_block, moved_block, stage = record
         return Record("0x" + digest.hex(), committed_at, committed_block, moved_block, Stage(stage))
 
     def last_number(self, block: int | None = None) -> int:
@@ -142,15 +142,15 @@ class SettlementContract:
         return int(self._one("lastSeq", block=block))
 
     def settled_number(self, block: int | None = None) -> int:
-        """Return the number up to which all batches are executed, or cancelled before one that is executed."""
+        """Return the number up to which all batches are executed or cancelled."""
         return int(self._one("settledSeq", block=block))
 
     def escrow(self, token: str, block: int | None = None) -> int:
-        """Return what is held for those who bought, in the token's smallest unit."""
+        """Return the money held for subscribers, in the token's smallest unit."""
         return int(self._one("escrow", token, block=block))
 
     def due(self, token: str, receiver: str, block: int | None = None) -> int:
-        """Return what is owed to a receiver, signed."""
+        """Return the contract's debt to a receiver, signed, in the token's smallest unit."""
         return int(self._one("due", token, receiver, block=block))
 
     def has_access(self, subscriber: str, plan_id: int, block: int | None = None) -> bool:
@@ -158,9 +158,9 @@ class SettlementContract:
         return bool(self._one("hasAccess", subscriber, plan_id, block=block))
 
     def spendable(self, leaf: tuple[str, int, int, int], proof: Sequence[bytes], block: int | None = None) -> int:
-        """Return what an account has left as of the last final root, by its leaf there.
+        """Return an account's unspent money as of the last final root, in the token's smallest unit, by its leaf there.
 
-        Raises CallReverted for a proof that does not hold.
+        Raises CallReverted for an invalid proof.
         """
         return int(self._one("spendable", *leaf, list(proof), block=block))
 
@@ -170,12 +170,12 @@ class SettlementContract:
     def _call(self, name: str, *arguments: object, block: int | None = None) -> tuple[Any, ...]:
         function = self._functions.get_function_by_name(name)
         data = self.encode(name, *arguments)
-        asked: TxParams = {"to": to_checksum_address(self.address), "data": HexBytes(data)}
-        answer = self.node.call(asked, "latest" if block is None else block)
+        transaction: TxParams = {"to": to_checksum_address(self.address), "data": HexBytes(data)}
+        answer = self.node.call(transaction, "latest" if block is None else block)
         try:
             return decode(get_abi_output_types(function.abi), answer)
         except DecodingError:
-            message = f"what is at {self.address} does not answer {name} as the contract does"
+            message = f"the code at {self.address} does not answer {name} as the contract does"
             raise ChainUnavailable(message, "check the contract's address and the chain") from None
 
     # -- calls ---------------------------------------------------------------------------------------------------------
@@ -185,18 +185,18 @@ class SettlementContract:
         return bytes(HexBytes(self._functions.encode_abi(name, args=list(arguments))))
 
     def settle_data(self, batch: Batch, uri: str) -> bytes:
-        """Return the call that records a batch, and where there is no window executes it as well. Raises ValueError."""
-        made = tuple(contract_batch(batch))
+        """Return the call that records a batch; without a challenge window, it also executes it. Raises ValueError."""
+        struct = tuple(contract_batch(batch))
         if self.challenge_window:
-            return self.encode("commitBatch", made, uri)
-        return self.encode("settleBatch", made, _payouts(batch), uri)
+            return self.encode("commitBatch", struct, uri)
+        return self.encode("settleBatch", struct, _payouts(batch), uri)
 
     def execute_data(self, batch: Batch) -> bytes:
-        """Return the call that executes a batch that is recorded. Raises ValueError."""
+        """Return the call that executes a committed batch. Raises ValueError."""
         return self.encode("executeBatch", tuple(contract_batch(batch)), _payouts(batch))
 
     def is_execution(self, data: bytes) -> bool:
-        """Return True if a call is that of `execute_data`."""
+        """Return True if the call executes a batch."""
         return data[:4] == function_abi_to_4byte_selector(self._functions.get_function_by_name("executeBatch").abi)
 
     # -- logs ----------------------------------------------------------------------------------------------------------
@@ -206,7 +206,7 @@ class SettlementContract:
         return self._functions.events[event]().topic
 
     def read(self, log: LogReceipt) -> EventData | None:
-        """Return a log as its event; None for one of which nothing is known."""
+        """Return the event of a log; None for an event that the contract does not have."""
         name = self._names.get(HexBytes(log["topics"][0]).to_0x_hex()) if log["topics"] else None
         if name is None:
             return None
@@ -217,23 +217,23 @@ class SettlementContract:
         return event
 
     def committed(self, log: LogReceipt) -> tuple[str, Committed]:
-        """Return the log of a batch's commitment: its digest, and what else it says.
+        """Return the digest of a batch's commitment and its other fields, from its log.
 
-        An operator may have given any bytes for the uri, which leads nowhere then.
+        An operator may pass any bytes as the uri; invalid ones are replaced.
         """
         try:
-            digest, made, uri = decode(_COMMITTED, bytes(log["data"]))
+            digest, fields, uri = decode(_COMMITTED, bytes(log["data"]))
         except DecodingError:
             raise self._no_log("BatchCommitted") from None
-        batch = ContractBatch(*made)._replace(token=addresses.address(made[3]))
+        batch = ContractBatch(*fields)._replace(token=addresses.address(fields[3]))
         return "0x" + digest.hex(), Committed(hash_of(log), batch, uri.decode(errors="replace"))
 
     def _no_log(self, event: str) -> ChainUnavailable:
-        return ChainUnavailable(f"the node's log {event} is not as {self.address} writes it", "ask another node")
+        return ChainUnavailable(f"the node's log {event} of {self.address} cannot be decoded", "ask another node")
 
     @cached_property
     def _names(self) -> dict[str, str]:
-        names = [each["name"] for each in self.artifact.abi if each["type"] == "event"]
+        names = [entry["name"] for entry in self.artifact.abi if entry["type"] == "event"]
         return {self.topic(name): name for name in names}
 
 

@@ -1,4 +1,4 @@
-"""The imports of the extra `evm`: an error that says what to install, and Python's recursion limit put back."""
+"""Importing the packages of the extra `evm`: the error if one is missing, and Python's recursion limit."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DEPTH = sys.getrecursionlimit()  # this module is imported before any of those 
 def keep_depth() -> None:
     """Restore Python's recursion limit.
 
-    While they are imported, two of the packages (py-evm, py_ecc) raise it up to a hundredfold for the whole process.
-    Deeply nested input then crashes the standard library's json.
+    Two of the packages (py-evm, py_ecc) raise it up to a hundredfold when they are imported, for the whole process.
+    Deeply nested input would then crash the standard library's json.
     """
     sys.setrecursionlimit(_DEPTH)

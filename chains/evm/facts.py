@@ -1,7 +1,7 @@
 """Purchases and exits from a contract's logs, each once, in the chain's order.
 
-What is final is kept while the connection lasts, with the hash of the block up to which it goes; where the chain has
-another block there, as much is forgotten as it takes.
+Final facts are cached while the connection lasts, with hashes of the blocks up to which they were read. If the chain
+has another block there, the cache is cut back to the last block that still matches.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from .logs import Logs
 from .node import Header
 
 MAX_TRIES = 8
-"""The number of times that a scan begins again because the chain changed under it."""
+"""Maximum number of attempts at a reading while the chain changes."""
 
 MAX_MARKS = 100
-"""The number of marks that are kept: a chain that goes back before the first of them is read from its beginning."""
+"""Maximum number of marks: a chain that is reset to before the first one is read from its beginning."""
 
 EVENTS = ("Purchased", "ExitRequested", "Exited")
 
@@ -50,30 +50,29 @@ class FactScan:
         self._marks: list[_Mark] = []
 
     def facts(self, after: int, last: int, final: int) -> list[ChainFact]:
-        """Those in the blocks after `after`, up to `last`; `final` is the last final block.
+        """Return the facts in the blocks after `after`, up to `last`; `final` is the last final block.
 
-        Raises ChainUnavailable, also for a node whose blocks do not stay the same for as long as it takes to read them.
+        Raises ChainUnavailable, also if the chain changes during every attempt.
         """
         if last < self._contract.deployed_block:
             return []
         with self._lock:
             for _ in range(MAX_TRIES):
                 end = self._node.block(last)
-                if end is None:  # a node that lags: it would tell of no logs in blocks that it does not have
+                if end is None:  # a node that lags: it has no logs of blocks that it lacks
                     continue
                 facts = self._read(after, last, final)
                 if self._has(end):
                     return [fact for fact in facts if after < fact.block <= last]
-                self._forget()
+                self._drop_replaced()
         raise ChainUnavailable(
-            f"the chain changes faster than its logs can be read: block {last} is another each time, or none",
+            f"the chain changes faster than its logs can be read: block {last} is missing or differs each time",
             "run again, or ask another node",
         )
 
     def _read(self, after: int, last: int, final: int) -> list[ChainFact]:
-        """Return the facts up to a block: those that are kept of what comes after `after`, and those that are read
-        now."""
-        self._forget()
+        """Return the cached facts after the block `after`, and those up to `last` that are read now."""
+        self._drop_replaced()
         start = self._marks[-1].block + 1 if self._marks else self._contract.deployed_block
         upto = min(final, last)
         if start <= upto:
@@ -89,19 +88,19 @@ class FactScan:
     def _kept_after(self, block: int) -> list[ChainFact]:
         return self._kept[bisect_right(self._kept, block, key=lambda fact: fact.block) :]
 
-    def _forget(self) -> None:
-        """Go back to the last mark that the chain still has."""
+    def _drop_replaced(self) -> None:
+        """Cut the cache back to the last mark that the chain still has."""
         while self._marks:
             mark = self._marks[-1]
-            found = self._node.block(mark.block)
-            if found is not None and found.hash == mark.hash:
+            block = self._node.block(mark.block)
+            if block is not None and block.hash == mark.hash:
                 break
             self._marks.pop()
         del self._kept[self._marks[-1].facts if self._marks else 0 :]
 
     def _has(self, block: Header) -> bool:
-        found = self._node.block(block.number)
-        return found is not None and found.hash == block.hash
+        current = self._node.block(block.number)
+        return current is not None and current.hash == block.hash
 
     def _between(self, first: int, last: int, final: int) -> Iterator[ChainFact]:
         topics = [[self._contract.topic(name) for name in EVENTS]]
@@ -117,8 +116,8 @@ class FactScan:
         if event["event"] == "Purchased":
             terms = self._contract.plan(plan_id, final, block)
             if terms is None:
-                message = f"the contract sold the plan {plan} and does not know it"
-                raise ChainUnavailable(message, "ask another node: this one tells of blocks that it does not have")
+                message = f"the node has a purchase of the plan {plan}, and no terms of that plan"
+                raise ChainUnavailable(message, "ask another node: this one lacks the state of its own blocks")
             return PurchaseMade(
                 id=to_hex(bytes(args["purchaseId"])),
                 block=block,
@@ -145,5 +144,6 @@ class FactScan:
 
 
 def exit_id(event: str, subscriber: str, plan_id: int) -> str:
-    """Return the id of an exit's fact. An account asks and leaves once in a contract's life, so it never changes."""
+    """Return the id of an exit's fact. An account requests and leaves a contract's plan only once, so the id is
+    unique."""
     return to_hex(keccak(abi_encode(("string", "address", "uint256"), (event, subscriber, plan_id))))

@@ -1,4 +1,4 @@
-"""The operator's key: from the environment, or from a keystore file. It is shown nowhere, in no message and no repr."""
+"""The operator's key: from the environment, or from a keystore file. It is never shown, in no message and no repr."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ except ModuleNotFoundError as error:
     raise missing(error) from error
 
 _ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
-"""Of the curve secp256k1: keys are below it."""
+"""The order of the curve secp256k1: keys are below it."""
 
-_LARGEST = 1 << 20  # a keystore has some 500 bytes, and a wrong path may lead to anything
+_MAX_BYTES = 1 << 20  # a keystore has some 500 bytes, but a wrong path may be of any file
 
 
 def operator(settings: Settings) -> LocalAccount:
-    """Return the account that signs. Raises BadData where no key is set, or it cannot be used."""
+    """Return the account that signs. Raises BadData if no key is set, or it cannot be used."""
     if settings.key is not None:
         return from_key(settings.key.get_secret_value(), f"{PREFIX}KEY")
     if settings.keystore is not None:
@@ -47,7 +47,7 @@ def from_key(key: str, called: str = "the key") -> LocalAccount:
 def from_keystore(file: Path, password: str) -> LocalAccount:
     """Return the account in a keystore file (version 3, as geth, foundry and eth-account write them). Raises BadData.
 
-    A file that other users of the machine may read is refused, as ssh does: a password can be guessed.
+    A file that other users of the machine can read is refused, as by ssh: its password could be guessed.
     """
     text = _read(file, "the keystore")
     try:
@@ -66,7 +66,7 @@ def from_keystore(file: Path, password: str) -> LocalAccount:
         wrong = False
     if wrong:
         raise BadData(f"the password does not open the keystore {file}", "correct the password")
-    raise BadData(f"the keystore {file} is damaged, or of a kind that is not known", "restore it from a copy")
+    raise BadData(f"the keystore {file} is damaged, or of an unknown kind", "restore it from a copy")
 
 
 def _password(settings: Settings) -> str:
@@ -79,19 +79,19 @@ def _password(settings: Settings) -> str:
 
 
 def _read(file: Path, called: str) -> str:
-    """Return the content of a small file that other users cannot read."""
+    """Return the text of a small file. Raises BadData if it cannot be read, or other users can read it."""
     try:
         with file.open("rb") as opened:
             mode = os.fstat(opened.fileno()).st_mode
             if os.name == "posix" and mode & stat.S_IRWXO:
                 raise BadData(f"{called} {file} can be read by every user of this machine", f"run: chmod o= {file}")
-            text = opened.read(_LARGEST + 1)
-        if len(text) <= _LARGEST:
-            return text.decode()
+            content = opened.read(_MAX_BYTES + 1)
+        if len(content) <= _MAX_BYTES:
+            return content.decode()
     except OSError as error:
         raise BadData(
             f"{called} {file} cannot be read: {error.strerror}", "correct the path or its permissions"
         ) from error
     except UnicodeDecodeError:
         pass
-    raise BadData(f"{called} {file} is not one", "correct the path")
+    raise BadData(f"{called} {file} is too large or not text", "correct the path")

@@ -1,4 +1,4 @@
-"""Logs of a contract, read in ranges of blocks as wide as the node will bear."""
+"""Logs of a contract, read in the widest ranges of blocks that the node accepts."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ from .node import Node
 from .node_errors import RangeTooWide
 
 FIRST_RANGE = 2_000
-"""Blocks in the first request of a scan: most providers accept so many."""
+"""Number of blocks in a scan's first request: most providers accept it."""
 
-WIDEST_RANGE = 50_000
+MAX_RANGE = 50_000
 
 
 class Logs:
-    """The logs of the contract at one address. The width that went well last is kept while the connection lasts."""
+    """The logs of the contract at one address. The last accepted range is kept while the connection lasts."""
 
     def __init__(self, node: Node, address: str) -> None:
         self._node, self._address = node, address
         self._width = FIRST_RANGE
 
     def between(self, topics: Sequence[str | Sequence[str]], first: int, last: int) -> Iterator[LogReceipt]:
-        """Yield the logs of those blocks that fit the topics, in order.
+        """Yield the logs of those blocks that match the topics, in the chain's order.
 
-        A range that is refused is halved; one that went well grows slowly. Raises ChainUnavailable.
+        A refused range is halved; an accepted one grows slowly. Raises ChainUnavailable.
         """
         while first <= last:
             end = min(first + self._width - 1, last)
             try:
-                found = self._node.logs(first, end, self._address, topics)
+                logs = self._node.logs(first, end, self._address, topics)
             except RangeTooWide:
                 if end == first:
                     raise
                 self._width = (end - first + 1) >> 1
                 continue
-            # What a node calls removed was taken off the chain by a re-organisation.
-            standing = [log for log in found if not log.get("removed", False)]
-            yield from sorted(standing, key=lambda log: (log["blockNumber"], log["logIndex"]))
-            self._width = min(WIDEST_RANGE, self._width + (self._width >> 3) + 1)
+            # `removed`: a re-organisation has taken the log's block off the chain.
+            canonical = [log for log in logs if not log.get("removed", False)]
+            yield from sorted(canonical, key=lambda log: (log["blockNumber"], log["logIndex"]))
+            self._width = min(MAX_RANGE, self._width + (self._width >> 3) + 1)
             first = end + 1
 
 

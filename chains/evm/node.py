@@ -1,4 +1,4 @@
-"""One node of an EVM chain, over JSON-RPC. All that this room asks of a chain goes through here.
+"""One node of an EVM chain, over JSON-RPC. All reads and sends of this room go through here.
 
 A `Node` is synchronous and may be used by many threads; callers in an event loop use `asyncio.to_thread`. Reads are
 retried where that is safe: a connection that breaks, a node that is busy. Sending is not retried: a broken connection
@@ -7,11 +7,11 @@ does not show whether the node has the transaction, so the sender has to read th
 What is raised is from `ledger.errors`, with the node's address but never the secret parts of its URL:
 
 ChainUnavailable      it could not be asked, or gave no usable answer; nothing was sent
-├── Contradiction         its answers contradict each other: it lies, or several nodes answer by turns
-├── RangeTooWide          it will not search so many blocks for logs in one request
-└── TransactionRejected   it refuses a transaction: `reason` says why
+├── Contradiction         its answers contradict each other: it lies, or several nodes answer in turn
+├── RangeTooWide          it refuses to search that many blocks for logs in one request
+└── TransactionRejected   it rejects a transaction: `reason` says why
 SendUnknown           a transaction was sent, and no usable answer came
-CallReverted          a contract refused a call; `data` has the bytes it gave
+CallReverted          a contract refused a call; `data` has the bytes that it reverted with
 BadData               an argument is wrong, or the node is on another chain
 """
 
@@ -51,7 +51,7 @@ class Header(NamedTuple):
 
 
 class GasPrice(NamedTuple):
-    """The last block's base fee, and what the node suggests to give on top, both in wei a gas."""
+    """The last block's base fee and the node's suggested priority fee, both in wei per unit of gas."""
 
     base: int
     priority: int
@@ -60,11 +60,11 @@ class GasPrice(NamedTuple):
 class Node(Rpc):
     """A connection to one node.
 
-    `finality` is the chain's rule: the tag `finalized`, or how many blocks must be on top. `fallback` is that number
-    for a node that has no such tag. `max_head_age` (seconds; 0 for any) is how old the last block may be when the node
-    is checked. `timeout` (seconds) is for each try, `tries` for reads alone, `backoff` (seconds)
-    the first pause between them, which doubles. Raises BadData for a URL that is none. `web3` is for contracts'
-    encodings; what is asked through it raises web3's own errors where the node answers by one.
+    `finality` is the chain's rule: the tag `finalized`, or the number of blocks on top. `fallback` is that number for a
+    node without the tag. `max_head_age` (seconds; 0 for any) is the maximum age of the last block when the node is
+    checked. `timeout` (seconds) is for each try. `tries` is for reads only, `backoff` (seconds) the first pause between
+    them, which doubles. Raises BadData for an invalid URL. `web3` is for contracts' encodings; requests through it
+    raise web3's errors.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class Node(Rpc):
     ) -> None:
         self.close()
 
-    # -- is this the node that we want ---------------------------------------------------------------------------------
+    # -- checking the node ---------------------------------------------------------------------------------------------
 
     def check(self, chain_id: int, now: int) -> None:
         """Check, before money moves, that the node is on that chain and up to date at the time `now` (UTC seconds).
@@ -127,17 +127,17 @@ class Node(Rpc):
     def _syncing(self) -> str:
         try:
             answer = self._result("eth_syncing")
-        except ErrorAnswer:  # it does not know the question
+        except ErrorAnswer:  # the node lacks the method
             return ""
         if isinstance(answer, dict):
             current, highest = (integer(answer.get(name)) for name in ("currentBlock", "highestBlock"))
-            return f"at block {current} of {highest}" if current is not None and highest else "it does not say how far"
-        return "it does not say how far" if answer else ""
+            return f"at block {current} of {highest}" if current is not None and highest else "progress unknown"
+        return "progress unknown" if answer else ""
 
     # -- blocks --------------------------------------------------------------------------------------------------------
 
     def head(self) -> Header:
-        """Return the last block. Raises ChainUnavailable for one before a block that this node has called final."""
+        """Return the last block. Raises ChainUnavailable if it is before a block that this node has called final."""
         head = self.block("latest")
         if head is None:
             raise self._unusable("eth_getBlockByNumber")
@@ -146,7 +146,7 @@ class Node(Rpc):
         return head
 
     def block(self, block: BlockId) -> Header | None:
-        """Return a block; None where there is none yet."""
+        """Return a block; None if the chain has none there yet."""
         with self._answering("eth_getBlockByNumber"):
             answer = self._result("eth_getBlockByNumber", _block(block), False)
             header = None if answer is None else self._header(answer)
@@ -155,7 +155,7 @@ class Node(Rpc):
         return header
 
     def final_block(self) -> int:
-        """Return the number of the last block that nothing can undo. It never goes back."""
+        """Return the number of the last final block. It never goes back."""
         if self._finality == "finalized":
             number = self._finalized()
         else:
@@ -188,37 +188,37 @@ class Node(Rpc):
                 return Header(number, hash.lower(), timestamp, base_fee)
         raise self._unusable("eth_getBlockByNumber")
 
-    # -- state, at a block ---------------------------------------------------------------------------------------------
+    # -- state as of a block -------------------------------------------------------------------------------------------
 
     def balance(self, address: str, block: BlockId = "latest") -> int:
-        """Return what an address has of the native coin, in wei."""
+        """Return an address's balance of the native coin, in wei."""
         return self._quantity("eth_getBalance", address, _block(block))
 
     def nonce(self, address: str, block: BlockId = "latest") -> int:
-        """Return the nonce of an address's next transaction: as of mined blocks, or with `pending` of the pool as
-        well."""
+        """Return the nonce of an address's next transaction: as of mined blocks, or with `pending` including the
+        mempool."""
         return self._quantity("eth_getTransactionCount", address, _block(block))
 
     def code(self, address: str, block: BlockId = "latest") -> bytes:
-        """Return the code at an address; empty where no contract is."""
+        """Return the code at an address; empty if there is no contract."""
         with self._answering("eth_getCode"):
             return bytes.fromhex(hex_digits(self._result("eth_getCode", address, _block(block))))
 
     def call(self, transaction: TxParams, block: BlockId = "latest") -> bytes:
-        """Return what a contract answers. Raises CallReverted."""
+        """Return the output of a call of a contract. Raises CallReverted."""
         with self._answering("eth_call"):
             return bytes(self.web3.eth.call(transaction, block))
 
     def estimate_gas(self, transaction: TxParams) -> int:
         """Return the gas that a transaction would use now.
 
-        Raises CallReverted, and TransactionRejected where the sender has too little money for it.
+        Raises CallReverted, and TransactionRejected if the sender has too little money.
         """
         with self._answering("eth_estimateGas"):
             return int(self.web3.eth.estimate_gas(transaction))
 
     def fees(self) -> GasPrice:
-        """Return what gas costs now. Raises BadData on a chain that has no base fee."""
+        """Return the current gas price. Raises BadData on a chain that has no base fee."""
         head = self.head()
         if head.base_fee is None:
             raise BadData(f"the chain of the node at {self.shown} has no base fee", "use a chain that has EIP-1559")
@@ -235,36 +235,40 @@ class Node(Rpc):
                 raise
         answer = self._result("eth_feeHistory", hex(5), "latest", [50])
         rewards = answer.get("reward") if isinstance(answer, dict) else None
-        if not isinstance(rewards, list) or not rewards or not all(isinstance(each, list) and each for each in rewards):
+        if (
+            not isinstance(rewards, list)
+            or not rewards
+            or not all(isinstance(reward, list) and reward for reward in rewards)
+        ):
             raise self._unusable("eth_feeHistory")
-        given = sorted(self._natural(each[0], "eth_feeHistory") for each in rewards)
-        return given[len(given) // 2]
+        fees = sorted(self._natural(reward[0], "eth_feeHistory") for reward in rewards)
+        return fees[len(fees) // 2]
 
     # -- transactions and logs -----------------------------------------------------------------------------------------
 
     def receipt(self, transaction: str) -> TxReceipt | None:
-        """Return the receipt of a mined transaction, by its hash; None where it is not in the chain.
+        """Return the receipt of a mined transaction, by its hash; None if the node has none.
 
-        Blocks come and go: compare its block's hash before money rests on it.
+        A re-organisation may have replaced its block: compare the block's hash before relying on it.
         """
         with self._answering("eth_getTransactionReceipt"):
             try:
                 answer = self.web3.eth.get_transaction_receipt(cast(Any, transaction))
             except TransactionNotFound:
                 return None
-            _whole(answer, "blockHash", "blockNumber", "logs", "status", "transactionHash")
+            _check_fields(answer, "blockHash", "blockNumber", "logs", "status", "transactionHash")
             self._same(transaction, answer["transactionHash"])
             return answer
 
     def transaction(self, transaction: str) -> TxData | None:
-        """Return a transaction that is mined, or in the node's pool (then without a blockNumber); None where it is
+        """Return a transaction that is mined, or in the node's pool (then without a blockNumber); None if it is
         neither."""
         with self._answering("eth_getTransactionByHash"):
             try:
                 answer = self.web3.eth.get_transaction(cast(Any, transaction))
             except TransactionNotFound:
                 return None
-            _whole(answer, "hash")
+            _check_fields(answer, "hash")
             self._same(transaction, answer["hash"])
             return answer
 
@@ -281,62 +285,64 @@ class Node(Rpc):
     ) -> list[LogReceipt]:
         """Return the logs in blocks `first` to `last`, both included, in the chain's order.
 
-        Raises RangeTooWide where the node refuses, and fewer blocks can be asked for.
+        Raises RangeTooWide if the node refuses a range of several blocks.
         """
-        asked: dict[str, Any] = {"fromBlock": hex(first), "toBlock": hex(last), "topics": list(topics)}
+        filter: dict[str, Any] = {"fromBlock": hex(first), "toBlock": hex(last), "topics": list(topics)}
         if address is not None:
-            asked["address"] = address if isinstance(address, str) else list(address)
+            filter["address"] = address if isinstance(address, str) else list(address)
         with self._answering("eth_getLogs", RangeTooWide if last > first else ChainUnavailable):
-            found = self.web3.eth.get_logs(cast(FilterParams, asked))
-            if not isinstance(found, list):
+            logs = self.web3.eth.get_logs(cast(FilterParams, filter))
+            if not isinstance(logs, list):
                 raise self._unusable("eth_getLogs")
-            for log in found:
-                _whole(log, "address", "blockHash", "blockNumber", "data", "logIndex", "topics", "transactionHash")
-                self._asked_for(log, first, last, address)
-            return found
+            for log in logs:
+                _check_fields(
+                    log, "address", "blockHash", "blockNumber", "data", "logIndex", "topics", "transactionHash"
+                )
+                self._check_matches(log, first, last, address)
+            return logs
 
-    def _asked_for(self, log: LogReceipt, first: int, last: int, address: str | Sequence[str] | None) -> None:
-        """Raise Contradiction for a log outside the filter: a node must not pass off another contract's logs."""
+    def _check_matches(self, log: LogReceipt, first: int, last: int, address: str | Sequence[str] | None) -> None:
+        """Raise Contradiction for a log outside the filter, such as another contract's."""
         wanted = [address] if isinstance(address, str) else address
-        if wanted is not None and log["address"].lower() not in {each.lower() for each in wanted}:
+        if wanted is not None and log["address"].lower() not in {item.lower() for item in wanted}:
             raise self._contradiction(f"asked for the logs of {wanted}, it answers with one of {log['address']}")
         if not first <= log["blockNumber"] <= last:
             raise self._contradiction(f"asked for the logs of blocks {first} to {last}, it answers with one of another")
 
     def send(self, raw: str | bytes) -> str:
-        """Broadcast a signed transaction, and give its hash. One that the chain has already is done.
+        """Broadcast a signed transaction, and return its hash. Sending one that the chain already has is no error.
 
-        Raises TransactionRejected where the node refuses it, ChainUnavailable where it cannot have got there, and
-        SendUnknown where the node may have it.
+        Raises TransactionRejected if the node rejects it, ChainUnavailable if the node cannot have received it, and
+        SendUnknown if the node may have it.
         """
         signed = raw if isinstance(raw, bytes) else bytes.fromhex(raw.removeprefix("0x"))
         hash = f"0x{keccak(signed).hex()}"
         try:
             answer = self._result("eth_sendRawTransaction", f"0x{signed.hex()}")
         except ErrorAnswer as error:
-            self._not_sent(hash, error)
+            self._check_rejection(hash, error)
             return hash
         if not isinstance(answer, str) or answer.lower() != hash:
-            raise SendUnknown(f"the node at {self.shown} took {hash}, and answers with another hash")
+            raise SendUnknown(f"the node at {self.shown} received {hash}, and answers with another hash")
         return hash
 
-    def _not_sent(self, hash: str, error: ErrorAnswer) -> None:
-        """Raise what the node's refusal of a transaction means; nothing if it has it already."""
-        said = error.message.lower()
-        words = f"the node at {self.shown} does not take a transaction: {self._clean(error.message)}"
-        if ALREADY_KNOWN.search(said):
+    def _check_rejection(self, hash: str, error: ErrorAnswer) -> None:
+        """Raise the error that the node's rejection of a transaction means; nothing if the node has it already."""
+        lowered = error.message.lower()
+        message = f"the node at {self.shown} rejects a transaction: {self._clean(error.message)}"
+        if ALREADY_KNOWN.search(lowered):
             return
         if error.rate_limited:
             raise self._refused("eth_sendRawTransaction", error)
-        if NONCE_SPENT.search(said):
+        if NONCE_SPENT.search(lowered):
             if not self._has(hash):
-                raise TransactionRejected(words, "nonce")
+                raise TransactionRejected(message, "nonce")
             return
         for reason, pattern in REJECTED:
-            if pattern.search(said):
-                raise TransactionRejected(words, reason)
+            if pattern.search(lowered):
+                raise TransactionRejected(message, reason)
         if error.code in NOT_BEGUN:
-            raise TransactionRejected(words, "other")
+            raise TransactionRejected(message, "other")
         raise SendUnknown(f"the node at {self.shown} may have {hash} or not: {self._clean(error.message)}")
 
     def _has(self, hash: str) -> bool:
@@ -344,7 +350,9 @@ class Node(Rpc):
             return self.transaction(hash) is not None
         except ChainUnavailable:
             pass
-        raise SendUnknown(f"the nonce of {hash} is spent, and the node at {self.shown} does not say whether by it")
+        raise SendUnknown(
+            f"the nonce of {hash} is spent, and the node at {self.shown} does not say by which transaction"
+        )
 
 
 _HASH = re.compile("0x[0-9a-fA-F]{64}")
@@ -354,6 +362,6 @@ def _block(block: BlockId) -> str:
     return hex(block) if isinstance(block, int) else block
 
 
-def _whole(answer: object, *fields: str) -> None:
+def _check_fields(answer: object, *fields: str) -> None:
     if not isinstance(answer, Mapping) or any(answer.get(field) is None for field in fields):
-        raise ValueError("not whole")
+        raise ValueError("fields are missing")

@@ -1,4 +1,4 @@
-"""Errors of a node of an EVM chain. Nodes word their refusals differently; patterns tell them apart."""
+"""Errors of a node of an EVM chain. Nodes word their rejections differently, so patterns classify them."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ NOT_BEGUN = (-32700, -32600, -32601, -32602)
 
 
 class RangeTooWide(ChainUnavailable):
-    """The node will not look for logs in so many blocks at once: ask for half."""
+    """The node refuses to search that many blocks for logs in one request."""
 
     hint = "ask for fewer blocks at once"
 
 
 class Contradiction(ChainUnavailable):
-    """Two answers of the node cannot both be right."""
+    """Two answers of the node contradict each other."""
 
 
 class TransactionRejected(ChainUnavailable):
-    """The node refuses a transaction, so that it is not on its way. `reason` says why, the message in whose words."""
+    """The node rejects a transaction and does not have it. `reason` classifies the node's message."""
 
     def __init__(self, message: str, reason: Reason, hint: str | None = None) -> None:
         super().__init__(message, hint or _HINTS[reason])
@@ -52,16 +52,16 @@ class TransactionRejected(ChainUnavailable):
 _HINTS: dict[Reason, str] = {
     "funds": "give the account more of the chain's native coin",
     "fee": "send it with higher fees",
-    "nonce": "look who else sends with this key",
+    "nonce": "stop other programs from sending with this key",
     "other": "correct the transaction",
 }
 
 
 class CallReverted(LedgerError):
-    """A contract refused a call. `data` has the bytes it gave: an ABI-encoded error, or none."""
+    """A contract refused a call. `data` has the bytes that it reverted with: an ABI-encoded error, or none."""
 
     code = "refused"
-    hint = "see what the contract says"
+    hint = "see the contract's error"
 
     def __init__(self, message: str, data: bytes) -> None:
         super().__init__(message)
@@ -78,5 +78,5 @@ class ErrorAnswer(Exception):
 
     @property
     def rate_limited(self) -> bool:
-        """True if the same question may be answered later."""
+        """True if the node limits the rate of requests, so that the same one may succeed later."""
         return self.code == 429 or bool(RATE_LIMITED.search(self.message.lower()))

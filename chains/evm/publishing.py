@@ -1,8 +1,8 @@
 """Publishing leaf files, and finding them again by a batch's `uri`.
 
-A file is kept in a folder of the operator under the name of its hash. The batch's `uri` is that name after the public
-URL (`leaves_uri`) under which the operator serves the folder, or the name alone, which reveals nothing of the
-operator's machine. Any reader can check a file against the hash that the contract has.
+A file is stored in a folder of the operator, named by its hash. The batch's `uri` is the public URL (`leaves_uri`)
+under which the operator serves the folder, followed by that name; without a URL it is the name alone, which reveals
+nothing about the operator's machine. Any reader can check a file against the hash that the contract has.
 """
 
 from __future__ import annotations
@@ -23,34 +23,34 @@ from ..commitment import to_hex
 from ..leaves import keccak
 
 MAX_BYTES = 1 << 30
-"""A file that is longer is not read: a wrong or hostile URL must not fill the memory."""
+"""Maximum length of a leaf file: a wrong or hostile URL must not fill the memory."""
 
 MAX_SECONDS = 600
-"""Seconds in which a leaf file must have come: a slow server must not block the caller."""
+"""Maximum duration of a download: a slow server must not block the caller."""
 
 _CHUNK = 1 << 16
 
 
 class LeafFiles:
-    """The leaf files of one operator: in `folder`, and served under `uri` where there is one."""
+    """The leaf files of one operator, in `folder`, and served under `uri` if there is one."""
 
     def __init__(self, folder: Path | None, uri: str | None = None, *, timeout: float = 30) -> None:
         self._folder, self._uri, self._timeout = folder, uri, timeout
 
     def publish(self, data: bytes) -> str:
-        """Keep a leaf file, durably; returns the uri that leads to it. Raises ChainUnavailable where it cannot be."""
+        """Store a leaf file durably, and return its uri. Raises ChainUnavailable if it cannot be written."""
         name = _name(to_hex(keccak(data)))
         if self._folder is not None:
             try:
                 self._keep(self._folder, name, data)
             except OSError as error:
-                message = f"the leaf file cannot be kept in {self._folder}: {error.strerror or error}"
+                message = f"the leaf file cannot be stored in {self._folder}: {error.strerror or error}"
                 raise ChainUnavailable(message, "make that folder writable, and run again") from error
         return name if self._uri is None else f"{self._uri.rstrip('/')}/{name}"
 
     def find(self, data_hash: str, uri: str) -> bytes | None:
-        """Return the leaf file of that hash: from the folder, else from where the batch's uri leads; None where neither
-        has it. Raises ChainUnavailable for a URL that cannot be asked now."""
+        """Return the leaf file of that hash from the folder, or else from the batch's uri; None if neither has it.
+        Raises ChainUnavailable for a URL that cannot be read now."""
         for read in (self._kept, self._served):
             data = read(data_hash, uri)
             if data is not None and to_hex(keccak(data)) == data_hash:
@@ -86,30 +86,30 @@ class LeafFiles:
 
     @staticmethod
     def _keep(folder: Path, name: str, data: bytes) -> None:
-        """Write a file whole under its name, or not at all: it is written beside it and renamed.
+        """Write a file atomically: a temporary file in the same folder is renamed.
 
-        Other users may read it, as far as this process's umask lets them: it is meant to be served.
+        Other users may read it as far as this process's umask allows: it is meant to be served.
         """
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / name
         if path.exists() and path.read_bytes() == data:
             return
-        beside = folder / f".{name}.{secrets.token_hex(8)}"
+        temporary = folder / f".{name}.{secrets.token_hex(8)}"
         try:
-            with beside.open("xb") as file:
+            with temporary.open("xb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(beside, path)
+            os.replace(temporary, path)
         except BaseException:
             with suppress(OSError):
-                beside.unlink(missing_ok=True)
+                temporary.unlink(missing_ok=True)
             raise
         _sync_names(folder)
 
 
 def _sync_names(folder: Path) -> None:
-    """Sync the folder itself: only then is a renamed file still there after a power cut."""
+    """Sync the folder, so that a renamed file survives a power cut."""
     if os.name == "posix":
         opened = os.open(folder, os.O_RDONLY)
         try:
@@ -123,11 +123,12 @@ def _name(data_hash: str) -> str:
 
 
 def _read(answer: requests.Response) -> bytes | None:
-    """Return what a place answers. Raises requests' Timeout for one that drips, and urllib3's errors."""
+    """Return the body of an answer; None if it is too long. Raises requests' Timeout for a slow server, and urllib3's
+    errors."""
     data, end = bytearray(), monotonic() + MAX_SECONDS
     while chunk := answer.raw.read1(
         _CHUNK, decode_content=True
-    ):  # the bytes that have come: a whole chunk may never come
+    ):  # read1 returns the bytes that have arrived; a whole chunk may never arrive
         data += chunk
         if len(data) > MAX_BYTES:
             return None

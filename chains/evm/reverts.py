@@ -1,7 +1,7 @@
 """The reason for which a contract refused a call, decoded from the node's answer: `BatchExists(seq=3, digest=0x…)`.
 
-Nodes hand over the bytes that the contract reverted with: its own error or a token's (EIP-6093), a text (`require`
-with a sentence), a panic of the compiler's. How they hand them over, each has a way of its own.
+Nodes return the bytes that the contract reverted with: its own error or a token's (EIP-6093), a text (`require` with a
+message), or a compiler's panic. Each kind of node has its own format for them.
 """
 
 from __future__ import annotations
@@ -23,56 +23,56 @@ _SELECTOR = 4
 _BARE = "reverted without a reason"
 _HEX = re.compile(r"0x((?:[0-9a-fA-F]{2})*)")
 _PYTHON_BYTES = re.compile(r"""execution reverted: (b'.*'|b".*")\Z""", re.DOTALL)
-_SAYS_NOTHING = re.compile(r"""[^:]*revert[^:]*(: *(b''|b""|0x))?|0x|b''|""")
+_NO_REASON = re.compile(r"""[^:]*revert[^:]*(: *(b''|b""|0x))?|0x|b''|""")
 _PANICS = {
     0x01: "an assertion failed",
     0x11: "a number is too large, or below zero",
     0x12: "a division by zero",
-    0x21: "a value that its enum does not have",
-    0x32: "a place beyond the end of a list",
-    0x41: "too much memory is asked for",
+    0x21: "a value outside its enum",
+    0x32: "an index beyond the end of an array",
+    0x41: "too much memory is allocated",
 }
 """The meaning of Solidity's panic codes."""
 
 
 class Revert(NamedTuple):
-    """An error of a contract's, by its name, with its arguments by theirs."""
+    """A contract's error: its name, and its arguments by name."""
 
     name: str
     arguments: dict[str, Any]
 
     def __str__(self) -> str:
-        said = ", ".join(f"{name}={_shown(value)}" for name, value in self.arguments.items())
-        return f"{self.name}({said})"
+        arguments = ", ".join(f"{name}={_shown(value)}" for name, value in self.arguments.items())
+        return f"{self.name}({arguments})"
 
 
 def reason(error: object, abi: Iterable[Mapping[str, Any]] | None = None) -> str:
     """Return why a call was refused, on one line.
 
     `error` is the exception of a web3 provider, the `error` of a JSON-RPC answer, or the bytes that a contract reverted
-    with. `abi` says which errors are known: those of the contract and its test token unless it is given. What is no
-    revert says what it says by itself.
+    with. `abi` has the known errors; the default is those of the contract and its test token. For an error that is not
+    a revert, its own message is returned.
     """
     data = revert_data(error)
     if data is None:
         return " ".join(_message(error).split()) or type(error).__name__
     if not data:
         return _unexplained(error)
-    found = read(data, abi)
-    if found is None:
-        return f"reverted with {_shown(data)}, an error of another contract's"
-    if found.name == "Error":
-        return " ".join(str(found.arguments["message"]).split())
-    if found.name == "Panic":
-        code = found.arguments["code"]
+    revert = read(data, abi)
+    if revert is None:
+        return f"reverted with {_shown(data)}, an error of another contract"
+    if revert.name == "Error":
+        return " ".join(str(revert.arguments["message"]).split())
+    if revert.name == "Panic":
+        code = revert.arguments["code"]
         return f"Panic({code:#04x}): {_PANICS.get(code, 'see the panics of Solidity')}"
-    return str(found)
+    return str(revert)
 
 
 def read(data: bytes, abi: Iterable[Mapping[str, Any]] | None = None) -> Revert | None:
-    """Return the bytes that a contract reverted with as one of its errors; None for what is none of them.
+    """Return the error that a contract reverted with, decoded; None if it is not a known one.
 
-    `require` with a sentence is `Error(message)`, a panic of the compiler's `Panic(code)`.
+    `require` with a message is `Error(message)`, a compiler's panic `Panic(code)`.
     """
     known = _known() if abi is None else _errors(abi)
     shape = known.get(data[:_SELECTOR])
@@ -87,25 +87,25 @@ def read(data: bytes, abi: Iterable[Mapping[str, Any]] | None = None) -> Revert 
 
 
 def _spelled(name: str, kind: str, value: Any) -> Any:  # noqa: ANN401 - of that kind
-    """Return as the room spells it, see `addresses`."""
+    """Return a value in its canonical spelling, see `addresses`."""
     if kind == "address":
         return address(value)
     return plan_name(value) if name == "planId" else value
 
 
 def revert_data(error: object) -> bytes | None:
-    """Return the bytes that a contract reverted with; empty where it gave none, None where nothing says that one
-    did."""
+    """Return the bytes that a contract reverted with; empty if it gave none, None if the error is not a revert."""
     for part in _parts(error):
         if isinstance(part, bytes | bytearray):
             return bytes(part)
-        if isinstance(part, str) and (found := _HEX.fullmatch(part)):
-            return bytes.fromhex(found[1])
+        if isinstance(part, str) and (match := _HEX.fullmatch(part)):
+            return bytes.fromhex(match[1])
     return b"" if "revert" in _message(error).lower() else None
 
 
 def _parts(error: object) -> Iterator[object]:
-    """Yield where the bytes may be, the surest place first. Some nodes put them one object deeper."""
+    """Yield the parts of an error that may hold the bytes, the most reliable first. Some nodes nest them one object
+    deeper."""
     if isinstance(error, bytes | bytearray | str):
         yield error
     elif isinstance(error, Mapping):
@@ -120,15 +120,15 @@ def _parts(error: object) -> Iterator[object]:
 
 
 def _in_text(text: object) -> Iterator[object]:
-    """eth-tester writes the bytes into its message, as Python does."""
-    if isinstance(text, str) and (found := _PYTHON_BYTES.search(text)):
-        yield ast.literal_eval(found[1])
+    """Yield bytes in a message: eth-tester writes them as a Python literal."""
+    if isinstance(text, str) and (match := _PYTHON_BYTES.search(text)):
+        yield ast.literal_eval(match[1])
 
 
 def _unexplained(error: object) -> str:
-    """Return a node may say more than the contract did, such as that the gas ran out."""
-    said = " ".join(_message(error).split())
-    return _BARE if _SAYS_NOTHING.fullmatch(said) else said
+    """Return the node's message if it says more than that the call reverted, such as that the gas ran out."""
+    message = " ".join(_message(error).split())
+    return _BARE if _NO_REASON.fullmatch(message) else message
 
 
 def _message(error: object) -> str:
@@ -141,7 +141,7 @@ def _message(error: object) -> str:
     return str(error)
 
 
-# -- the errors that contracts have ------------------------------------------------------------------------------------
+# -- known errors ------------------------------------------------------------------------------------------------------
 
 
 class _Shape(NamedTuple):
@@ -149,7 +149,7 @@ class _Shape(NamedTuple):
     inputs: tuple[tuple[str, str], ...]
 
 
-_SOLIDITYS = (_Shape("Error", (("message", "string"),)), _Shape("Panic", (("code", "uint256"),)))
+_SOLIDITY_ERRORS = (_Shape("Error", (("message", "string"),)), _Shape("Panic", (("code", "uint256"),)))
 
 
 @cache
@@ -159,11 +159,11 @@ def _known() -> dict[bytes, _Shape]:
 
 def _errors(abi: Iterable[Mapping[str, Any]]) -> dict[bytes, _Shape]:
     shapes = [
-        _Shape(entry["name"], tuple((each["name"], each["type"]) for each in entry["inputs"]))
+        _Shape(entry["name"], tuple((argument["name"], argument["type"]) for argument in entry["inputs"]))
         for entry in abi
         if entry["type"] == "error"
     ]
-    return {_selector(shape): shape for shape in (*_SOLIDITYS, *shapes)}
+    return {_selector(shape): shape for shape in (*_SOLIDITY_ERRORS, *shapes)}
 
 
 def _selector(shape: _Shape) -> bytes:

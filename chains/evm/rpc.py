@@ -1,4 +1,4 @@
-"""JSON-RPC to one node: requests, their answers, and answers that are errors or no answers at all.
+"""JSON-RPC to one node: requests, answers, and the errors for error answers and unusable ones.
 
 What is raised is from `ledger.errors`, with the node's address but never the secret parts of its URL.
 """
@@ -29,16 +29,15 @@ keep_depth()
 
 
 class Rpc:
-    """Requests to the node at a URL, of which `shown` is the part without secrets. Raises BadData for a URL that is
-    none.
+    """Requests to the node at a URL. `shown` is the part of the URL without secrets. Raises BadData for an invalid URL.
 
-    `web3` is for contracts' encodings; what is asked through it raises web3's own errors where the node answers by one.
+    `web3` is for contracts' encodings; requests through it raise web3's errors.
     """
 
     def __init__(self, url: str, *, timeout: float, tries: int, backoff: float) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise BadData("the node's URL is not one of http or https", "give it as https://host or https://host/path")
+            raise BadData("the node's URL is not an http or https URL", "give it as https://host or https://host/path")
         self.shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
         self._secrets = [
             secret
@@ -56,7 +55,7 @@ class Rpc:
         self._transport.close()
 
     def _result(self, method: str, *params: object) -> object:
-        """Return the result of one request. Raises ErrorAnswer where the node answers by an error."""
+        """Return the result of one request. Raises ErrorAnswer if the node answers with an error."""
         answer = self._transport.make_request(cast(Any, method), params)
         if "error" in answer:
             raise ErrorAnswer(answer)
@@ -74,7 +73,8 @@ class Rpc:
 
     @contextmanager
     def _answering(self, method: str, refusal: type[ChainUnavailable] = ChainUnavailable) -> Iterator[None]:
-        """Turn the errors of web3 and unusable answers into errors of ours; an error answer becomes a `refusal`."""
+        """Turn web3's errors and unusable answers into errors of `ledger.errors`; an error answer becomes a
+        `refusal`."""
         try:
             yield
             return
@@ -95,25 +95,27 @@ class Rpc:
     def _refused(
         self, method: str, error: ErrorAnswer, refusal: type[ChainUnavailable] = ChainUnavailable
     ) -> ChainUnavailable:
-        said = self._clean(error.message)
+        reason = self._clean(error.message)
         if error.rate_limited:
-            return ChainUnavailable(f"the node at {self.shown} is asked too much: {said}", "wait, or use another node")
-        message = f"the node at {self.shown} refuses {method}: {said}"
-        if method == "eth_estimateGas" and REJECTED[0][1].search(said.lower()):
+            return ChainUnavailable(
+                f"the node at {self.shown} limits the rate of requests: {reason}", "wait, or use another node"
+            )
+        message = f"the node at {self.shown} refuses {method}: {reason}"
+        if method == "eth_estimateGas" and REJECTED[0][1].search(reason.lower()):
             return TransactionRejected(message, "funds")
         if refusal is RangeTooWide and error.code != -32601:
             return RangeTooWide(message)
-        return ChainUnavailable(message, "use a node that answers this")
+        return ChainUnavailable(message, "use a node that supports this")
 
     def _unusable(self, method: str) -> ChainUnavailable:
         message = f"the node at {self.shown} gives no usable answer to {method}"
         return ChainUnavailable(message, "check the node's URL, or use another node")
 
-    def _clean(self, words: str) -> str:
+    def _clean(self, message: str) -> str:
         """Return a node's message on one line, without secrets."""
         for secret in self._secrets:
-            words = words.replace(secret, "…")
-        return " ".join("".join(each if each.isprintable() else " " for each in words).split())[:200].rstrip(".")
+            message = message.replace(secret, "…")
+        return " ".join("".join(char if char.isprintable() else " " for char in message).split())[:200].rstrip(".")
 
     def _contradiction(self, what: str) -> Contradiction:
         return Contradiction(f"the node at {self.shown} contradicts itself: {what}", "use another node")

@@ -1,7 +1,7 @@
-"""One account's transactions, sent and waited for: for every role but the operator, who has the outbox.
+"""Sending one account's transactions and waiting for them, for every role but the operator, who has the outbox.
 
-What would be refused is refused before it is sent, and costs nothing. What was mined is looked at once more when its
-block is known: a re-organisation may have taken it.
+A call that would be refused is refused before it is sent, and costs nothing. A receipt's block is compared with the
+chain's, since a re-organisation may have replaced it.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from .reverts import reason
 from .transactions import Fees
 
 GAS_MARGIN = 4
-"""A quarter more gas than was estimated: the state may have changed by then. What is not used is not paid."""
+"""The gas limit is a quarter above the estimate, since the state may change. Unused gas costs nothing."""
 
 _FIRST_PAUSE, _MAX_PAUSE = 0.02, 2.0
-_LOOK_FIRST = "see what became of it before you send another"
+_CHECK_FIRST = "check the transaction's outcome before sending another one"
 
 
 class Done(NamedTuple):
-    """A transaction that did what it should: in which block it is, the gas that it used, and what that has cost in the
-    coin's smallest unit. `contract` is the address of the contract that it made, if it made one.
+    """A successful transaction: its block, the gas that it used, and the cost of that in the coin's smallest unit.
+    `contract` is the address of the contract that it created, if any.
 
-    For one that was not waited for, all but `transaction` is empty.
+    For a transaction that was not waited for, all fields but `transaction` are empty.
     """
 
     transaction: str
@@ -47,7 +47,7 @@ class Done(NamedTuple):
 
 
 class Quote(NamedTuple):
-    """The gas and the fees of a transaction that is not sent yet, without the money it sends."""
+    """The gas and the fees of a transaction that is not sent yet, without its value."""
 
     gas: int
     fees: Fees
@@ -61,8 +61,8 @@ class Quote(NamedTuple):
 class Sender:
     """An account with its key, and a node. It may be used by several threads; no other sender may have the same key.
 
-    `max_fee` is the most that a unit of gas may cost, in the coin's smallest unit; `timeout` the seconds for which a
-    transaction is waited for.
+    `max_fee` is the maximum price of a unit of gas, in the coin's smallest unit; `timeout` is how long to wait for a
+    transaction, in seconds.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class Sender:
         return self._chain_id
 
     def quote(self, to: str | None, data: bytes, value: int = 0) -> Quote:
-        """Return what a transaction would cost now. Raises CallReverted where it would be refused."""
+        """Return the current cost of a transaction. Raises CallReverted if it would be refused."""
         try:
             estimate = self.node.estimate_gas(self._transaction(to, data, value))
         except CallReverted as refused:
@@ -106,25 +106,25 @@ class Sender:
             max_fee = self._max_fee
             if max_fee < base:
                 raise ChainUnavailable(
-                    f"a unit of gas costs {base} now, and may cost {max_fee} at most",
-                    "wait until it is cheaper, or allow more",
+                    f"a unit of gas costs {base} now, more than the maximum of {max_fee}",
+                    "wait until it is cheaper, or raise max_fee",
                 )
         return Quote(estimate + estimate // GAS_MARGIN, Fees(max_fee, min(priority, max_fee)))
 
     def _transaction(self, to: str | None, data: bytes, value: int) -> TxParams:
-        asked: TxParams = {"from": to_checksum_address(self.address), "data": data, "value": Wei(value)}
-        return asked if to is None else {**asked, "to": to_checksum_address(to)}
+        transaction: TxParams = {"from": to_checksum_address(self.address), "data": data, "value": Wei(value)}
+        return transaction if to is None else {**transaction, "to": to_checksum_address(to)}
 
     def send(self, to: str | None, data: bytes, value: int = 0, *, wait: bool = True) -> Done:
-        """Call a contract, or make one (`to` None). Unless it is to `wait`, only what was sent is told.
+        """Call a contract, or create one (`to` None). Without `wait`, only the transaction's hash is returned.
 
-        Raises CallReverted where the contract refuses, ChainUnavailable where the account cannot pay for it (nothing
-        was sent then), and SendUnknown where it cannot be told what became of it.
+        Raises CallReverted if the contract refuses, ChainUnavailable if the account cannot pay for it (nothing was sent
+        then), and SendUnknown if the outcome is unknown.
         """
         with self._sending:
             quote = self.quote(to, data, value)
             self.check_can_pay(quote.max_cost + value)
-            raw, made = transactions.sign(
+            raw, hash = transactions.sign(
                 self._account,
                 chain_id=self._chain_id,
                 to=to,
@@ -137,49 +137,46 @@ class Sender:
             try:
                 self.node.send(raw)
             except SendUnknown as error:
-                raise SendUnknown(f"{error} (it is {made})", _LOOK_FIRST) from error
+                raise SendUnknown(f"{error} (the transaction is {hash})", _CHECK_FIRST) from error
         if not wait:
-            return Done(made)
-        done = self.wait(made)
-        return done or self._refuse(to, data, value, made)
+            return Done(hash)
+        done = self.wait(hash)
+        return done or self._raise_revert(to, data, value, hash)
 
     def check_can_pay(self, max_cost: int) -> None:
-        """Raise ChainUnavailable where the account has less than so much of the coin's smallest unit."""
-        if (has := self.node.balance(self.address)) < max_cost:
-            message = f"{self.address} has {has} of the coin's smallest unit, and this may take {max_cost}"
+        """Raise ChainUnavailable if the account has less than that amount of the coin's smallest unit."""
+        if (balance := self.node.balance(self.address)) < max_cost:
+            message = f"{self.address} has {balance} of the coin's smallest unit, and this may cost {max_cost}"
             raise ChainUnavailable(message, "send it more, and try again")
 
     def wait(self, transaction: str) -> Done | None:
-        """Return what became of a transaction; None where it was reverted.
-
-        Raises SendUnknown where no block has it yet.
-        """
+        """Return a mined transaction; None if it was reverted. Raises SendUnknown if it is not mined in time."""
         end, pause = time.monotonic() + self._timeout, _FIRST_PAUSE
         while True:
             receipt = self.node.receipt(transaction)
-            if receipt is not None and self._stands(receipt):
+            if receipt is not None and self._is_canonical(receipt):
                 return _done(transaction, receipt) if receipt["status"] else None
             if time.monotonic() >= end:
                 raise SendUnknown(
-                    f"the transaction {transaction} was sent, and is in no block yet",
-                    _LOOK_FIRST,
+                    f"the transaction {transaction} was sent, and is not mined yet",
+                    _CHECK_FIRST,
                 )
             time.sleep(pause)
             pause = min(2 * pause, _MAX_PAUSE)
 
-    def _stands(self, receipt: TxReceipt) -> bool:
+    def _is_canonical(self, receipt: TxReceipt) -> bool:
         """Return True if the block of a receipt is still the chain's."""
         block = self.node.block(receipt["blockNumber"])
         return block is not None and block.hash == to_hex(bytes(receipt["blockHash"]))
 
-    def _refuse(self, to: str | None, data: bytes, value: int, transaction: str) -> NoReturn:
-        """Return why a mined transaction was reverted: the contract is asked once more."""
-        why, given = "the reason is not known any more", b""
+    def _raise_revert(self, to: str | None, data: bytes, value: int, transaction: str) -> NoReturn:
+        """Raise CallReverted for a mined transaction, with the reason of a new estimate."""
+        why, revert_data = "the reason is no longer known", b""
         try:
             self.node.estimate_gas(self._transaction(to, data, value))
         except CallReverted as refused:
-            why, given = reason(refused), refused.data
-        raise CallReverted(f"{why} (the transaction {transaction} was reverted, and its gas is spent)", given)
+            why, revert_data = reason(refused), refused.data
+        raise CallReverted(f"{why} (the transaction {transaction} was reverted, and its gas is spent)", revert_data)
 
 
 def _done(transaction: str, receipt: TxReceipt) -> Done:

@@ -1,21 +1,21 @@
-"""Settings for EVM chains, from environment variables: unlike a command line, no log and no process list shows them.
+"""Settings for EVM chains, from environment variables, which no process list shows, unlike a command line.
 
-    TOLLBOOK_EVM_URL                    the node's URL; TOLLBOOK_EVM_URL_8453 is for that chain alone, and comes first
+    TOLLBOOK_EVM_URL                    the node's URL; TOLLBOOK_EVM_URL_8453 is for that chain only, and overrides it
     TOLLBOOK_EVM_KEY                    the operator's private key, 64 hex digits; or
     TOLLBOOK_EVM_KEYSTORE               a keystore file, with
     TOLLBOOK_EVM_KEYSTORE_PASSWORD      its password, or
-    TOLLBOOK_EVM_KEYSTORE_PASSWORD_FILE   a file that has it
-    TOLLBOOK_EVM_FINALITY               `finalized` (the node's word), or how many blocks make one final
-    TOLLBOOK_EVM_FINALITY_FALLBACK      how many blocks do where the node does not know the word `finalized`
-    TOLLBOOK_EVM_MAX_HEAD_AGE           seconds: a node whose last block is older is not used; 0 switches that off
-    TOLLBOOK_EVM_MAX_FEE                the most that a unit of gas may cost, in wei
-    TOLLBOOK_EVM_TIMEOUT                seconds that a node may take to answer
-    TOLLBOOK_EVM_TRIES                  how often a node is asked that is busy, or cannot be reached
-    TOLLBOOK_EVM_PAUSE                  seconds between two looks at the chain
+    TOLLBOOK_EVM_KEYSTORE_PASSWORD_FILE   a file with it
+    TOLLBOOK_EVM_FINALITY               `finalized` (the node's tag), or the number of blocks on top that make one final
+    TOLLBOOK_EVM_FINALITY_FALLBACK      that number for a node without the tag `finalized`
+    TOLLBOOK_EVM_MAX_HEAD_AGE           seconds: a node whose last block is older is not used; 0 disables the check
+    TOLLBOOK_EVM_MAX_FEE                the maximum price of a unit of gas, in wei
+    TOLLBOOK_EVM_TIMEOUT                timeout of a request to the node, in seconds
+    TOLLBOOK_EVM_TRIES                  maximum number of tries if a node is busy or cannot be reached
+    TOLLBOOK_EVM_PAUSE                  seconds between two readings of the chain
     TOLLBOOK_EVM_LEAVES                 the folder where leaf files are published
-    TOLLBOOK_EVM_LEAVES_URI             where others find that folder
+    TOLLBOOK_EVM_LEAVES_URI             the public URL of that folder
 
-A variable that is empty is not set.
+An empty variable counts as not set.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from ledger.errors import BadData
 PREFIX = "TOLLBOOK_EVM_"
 
 DEVELOPMENT_CHAINS = frozenset({1337, 31337})
-"""Chain ids that only local chains have. Those mine when something is sent, and tests move their time, so the age of
-their last block says nothing."""
+"""Chain ids of local development chains. They mine only when a transaction is sent, and tests move their time, so the
+age of their last block has no meaning."""
 
 _KEYS = {"key", "keystore", "keystore_password", "keystore_password_file"}
 
@@ -70,24 +70,24 @@ class Settings(BaseModel):
     def read(cls, chain_id: int, environment: Mapping[str, str] | None = None, **options: Any) -> Self:  # noqa: ANN401
         """Return the settings for one chain: `options`, then the environment, then defaults.
 
-        Raises BadData, which names the variable or the option that is wrong, and never shows its value.
+        Raises BadData, which names the invalid variable or option, and never shows its value.
         """
         given = os.environ if environment is None else environment
         names = {field: PREFIX + field.upper() for field in cls.model_fields}
         if given.get(own := f"{PREFIX}URL_{chain_id}"):
             names["url"] = own
-        if _KEYS & options.keys():  # one way to the key must not be mixed with another
+        if _KEYS & options.keys():  # an option for the key overrides all variables for it
             names = {field: name for field, name in names.items() if field not in _KEYS}
-        found: dict[str, Any] = {field: given[name] for field, name in names.items() if given.get(name)}
+        values: dict[str, Any] = {field: given[name] for field, name in names.items() if given.get(name)}
         if chain_id in DEVELOPMENT_CHAINS:
-            found = {"max_head_age": 0} | found
+            values = {"max_head_age": 0} | values
         try:
-            settings = cls(**found | options)
+            settings = cls(**values | options)
         except ValidationError as error:
             first = error.errors(include_input=False, include_url=False)[0]
             field = str(first["loc"][0])
             called = f"the option {field}" if field in options else names[field]
-            message = f"{called} is wrong: {_say(field, first['msg'])}"
+            message = f"{called} is invalid: {_describe(field, first['msg'])}"
         else:
             return settings._consistent()
         raise BadData(message, "correct it") from None
@@ -102,13 +102,13 @@ class Settings(BaseModel):
 
     @property
     def node_url(self) -> str:
-        """The node's URL, secrets and all. Raises BadData where none is set."""
+        """The node's URL, with its secrets. Raises BadData if none is set."""
         if self.url is None:
             raise BadData("no node is set", f"set {PREFIX}URL to the URL of a node of the chain")
         return self.url.get_secret_value()
 
 
-def _say(field: str, message: str) -> str:
+def _describe(field: str, message: str) -> str:
     if field == "finality":
         return "it is neither `finalized` nor a number of blocks"
     return message[:1].lower() + message[1:]

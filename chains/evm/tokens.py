@@ -1,4 +1,4 @@
-"""A token that things are sold for, or the chain's own coin: balances, approvals, EIP-3009 authorizations."""
+"""A token, or the chain's own coin: balances, approvals, EIP-3009 authorizations."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _DOMAIN_FIELDS = 0x0F
 class Token:
     """The token at an address, `COIN` for the chain's own coin. Amounts are in its smallest unit.
 
-    Reads raise ChainUnavailable, and BadData where there is no token.
+    Reads raise ChainUnavailable, and BadData if the address is not a token.
     """
 
     def __init__(self, node: Node, address: str) -> None:
@@ -50,23 +50,23 @@ class Token:
         return int(self._read("uint256", "balanceOf(address)", holder))
 
     def decimals(self) -> int:
-        """Return how many decimals it is shown with; 18 for a coin."""
+        """Return the number of decimals of a displayed amount; 18 for a coin."""
         return 18 if self.address == COIN else int(self._read("uint8", "decimals()"))
 
     def symbol(self) -> str:
-        """Return what it is called for short; empty where it does not say."""
+        """Return the token's symbol; empty if it has none."""
         try:
             return "" if self.address == COIN else str(self._read("string", "symbol()"))
         except BadData:
             return ""
 
     def approve(self, spender: str, amount: int) -> tuple[str, bytes]:
-        """Return the call that allows a spender an amount: the address that it goes to, and its data.
+        """Return the call that approves an amount for a spender: the address to call, and the data.
 
         Raises BadData for the coin.
         """
         if self.address == COIN:
-            raise BadData("the chain's own coin needs no approval", "send it along with the purchase")
+            raise BadData("the chain's own coin needs no approval", "send it with the purchase, as its value")
         return self.address, _call("approve(address,uint256)", spender, amount)
 
     def mint(self, holder: str, amount: int) -> tuple[str, bytes]:
@@ -76,7 +76,9 @@ class Token:
     def transfer(self, receiver: str, amount: int) -> tuple[str, bytes]:
         """Return the call that transfers an amount. Raises BadData for the coin."""
         if self.address == COIN:
-            raise BadData("the chain's own coin is sent along with a transaction", "send it as that")
+            raise BadData(
+                "the chain's own coin has no transfer call", "send a transaction with the amount as its value"
+            )
         return self.address, _call("transfer(address,uint256)", receiver, amount)
 
     # -- EIP-3009 ------------------------------------------------------------------------------------------------------
@@ -92,10 +94,10 @@ class Token:
         valid_before: int,
         nonce: str,
     ) -> tuple[int, str, str]:
-        """Return a signature (v, r, s) by which `to` may take the amount from the account, once, between two Unix
+        """Return a signature (v, r, s) with which `to` can take the amount from the account, once, between two Unix
         times.
 
-        Raises BadData for a token that says no EIP-712 domain, or another than it checks signatures by.
+        Raises BadData for a token whose EIP-712 domain is unknown.
         """
         message = {
             "from": account.address,
@@ -109,14 +111,15 @@ class Token:
         return signed.v, f"0x{signed.r:064x}", f"0x{signed.s:064x}"
 
     def domain(self, chain_id: int) -> dict[str, Any]:
-        """Return the EIP-712 domain that signatures are bound to: as EIP-5267 gives it, else by name and version."""
+        """Return the EIP-712 domain that signatures are bound to: as EIP-5267 returns it, or else from name and
+        version."""
         name, version = self._name_and_version()
         domain = {"name": name, "version": version, "chainId": chain_id, "verifyingContract": self.address}
         parts = keccak(_DOMAIN.encode()), keccak(name.encode()), keccak(version.encode()), chain_id, self.address
         separator = keccak(abi_encode(("bytes32", "bytes32", "bytes32", "uint256", "address"), parts))
         if self._read("bytes32", "DOMAIN_SEPARATOR()") != separator:
             raise BadData(
-                f"the token {self.address} checks signatures by another domain than that of {name!r} {version!r}",
+                f"the token {self.address} has another EIP-712 domain than that of {name!r} {version!r}",
                 "approve the price and call `purchase` instead",
             )
         return domain
@@ -130,7 +133,7 @@ class Token:
             return str(self._read("string", "name()")), str(self._read("string", "version()"))
         if fields[0] != _DOMAIN_FIELDS:
             raise BadData(
-                f"the token {self.address} has an EIP-712 domain of other fields", "approve the price instead"
+                f"the token {self.address} has an EIP-712 domain with other fields", "approve the price instead"
             )
         return name, version
 
@@ -139,11 +142,11 @@ class Token:
 
     def _read_all(self, kinds: tuple[str, ...], signature: str, *arguments: str) -> tuple[Any, ...]:
         try:
-            asked: TxParams = {"to": to_checksum_address(self.address), "data": _call(signature, *arguments)}
-            return decode(kinds, self._node.call(asked))
+            transaction: TxParams = {"to": to_checksum_address(self.address), "data": _call(signature, *arguments)}
+            return decode(kinds, self._node.call(transaction))
         except (CallReverted, DecodingError) as error:
             raise BadData(
-                f"what is at {self.address} does not answer {signature}", "check that it is the token's address"
+                f"the code at {self.address} does not answer {signature}", "check that it is the token's address"
             ) from error
 
 

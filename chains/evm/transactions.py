@@ -1,7 +1,7 @@
-"""The operator's transactions: their nonces, fees and bytes. Every one is an attempt at a batch's next step.
+"""The operator's transactions: their nonces, fees and bytes. Each is an attempt at a batch's next step.
 
-One sender has a key: nonces are counted in the log, the chain's latest is the floor, and what a node says of its pool
-is never trusted for one.
+Only one sender may have a key: its nonces are counted in the log, with the chain's latest as the lower bound. A node's
+mempool is never trusted for a nonce.
 """
 
 from __future__ import annotations
@@ -25,28 +25,28 @@ from . import addresses
 
 
 class Fees(NamedTuple):
-    """The fees of a unit of gas (EIP-1559), in the coin's smallest unit: the maximum, and the block maker's part."""
+    """The fees of a unit of gas (EIP-1559), in the coin's smallest unit: the maximum, and the priority fee."""
 
     max_fee: int
     priority: int
 
     def raised(self) -> Fees:
-        """Return an eighth more of both, rounded up: nodes take a replacement from a tenth more on."""
+        """Return both fees raised by an eighth, rounded up: nodes accept a replacement from a tenth more on."""
         return Fees(*(fee + -(-fee // 8) for fee in self))
 
     def are_low(self, base: int, priority: int) -> bool:
-        """Return True if a block with that base fee leaves its maker so little that an eighth more would be below what
-        others give, if it can be in that block at all."""
-        left = min(self.priority, self.max_fee - base)
-        return left < 0 or 9 * left < 8 * priority
+        """Return True if a block with that base fee cannot have the transaction, or if its effective priority fee,
+        raised by an eighth, is below `priority`."""
+        effective = min(self.priority, self.max_fee - base)
+        return effective < 0 or 9 * effective < 8 * priority
 
     def at_least(self, other: Fees) -> Fees:
-        """Return the higher of both, one by one."""
+        """Return the maximum of each fee."""
         return Fees(max(self.max_fee, other.max_fee), max(self.priority, other.priority))
 
 
 class Sent(NamedTuple):
-    """A signed transaction as its bytes say it."""
+    """A signed transaction, decoded from its bytes."""
 
     hash: str
     chain_id: int
@@ -59,10 +59,7 @@ class Sent(NamedTuple):
 
 @lru_cache(maxsize=256)
 def read(raw: str) -> Sent:
-    """Return what a signed transaction (0x hex) says.
-
-    Raises BadData for anything but an EIP-1559 call of a contract.
-    """
+    """Return a signed transaction, decoded from 0x hex. Raises BadData unless it is an EIP-1559 call."""
     try:
         data = HexBytes(raw)
         fields: Mapping[str, Any] = TypedTransaction.from_bytes(data).as_dict()
@@ -75,8 +72,8 @@ def read(raw: str) -> Sent:
             nonce=int(fields["nonce"]),
             fees=Fees(int(fields["maxFeePerGas"]), int(fields["maxPriorityFeePerGas"])),
         )
-    except Exception as error:  # the decoder raises whatever its parsers do
-        raise BadData(f"this is no signed transaction: {raw[:80]!r}", "give what `prepare` made") from error
+    except Exception as error:  # the decoder passes on any error of its parsers
+        raise BadData(f"not a signed transaction: {raw[:80]!r}", "pass an attempt that `prepare` returned") from error
 
 
 def sign(
@@ -90,7 +87,7 @@ def sign(
     fees: Fees,
     value: int = 0,
 ) -> tuple[str, str]:
-    """Return a signed transaction that calls a contract, or makes one (`to` None): its bytes and its hash, both as 0x
+    """Return a signed transaction that calls a contract, or creates one (`to` None): its bytes and its hash, as 0x
     hex."""
     signed = account.sign_transaction(
         {
@@ -109,19 +106,16 @@ def sign(
 
 
 def first_free(sent: Iterable[Sent]) -> int:
-    """Return the first nonce above all of theirs."""
+    """Return the first nonce above those of the transactions."""
     return max((one.nonce + 1 for one in sent), default=0)
 
 
 def check_is_for(attempt: Attempt, chain_id: int, contract: str) -> Sent:
-    """Return the attempt as its bytes say it.
-
-    Raises BadData for one that calls another contract, or on another chain.
-    """
+    """Return an attempt, decoded. Raises BadData if it calls another contract or is for another chain."""
     sent = read(attempt.raw)
     if (sent.chain_id, sent.to, sent.hash) != (chain_id, contract, attempt.transaction):
         raise BadData(
             f"the transaction {attempt.transaction} does not call {contract} on {addresses.chain_name(chain_id)}",
-            "give what `prepare` made for this contract",
+            "pass an attempt that `prepare` returned for this contract",
         )
     return sent

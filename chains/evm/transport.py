@@ -1,4 +1,4 @@
-"""HTTP to a node: web3's provider, with our rules on what is retried and on what a missing answer means."""
+"""HTTP to a node: web3's provider, with our rules for retries and for the meaning of a missing answer."""
 
 from __future__ import annotations
 
@@ -21,65 +21,65 @@ from ledger.errors import ChainUnavailable, LedgerError, SendUnknown
 _SEND = "eth_sendRawTransaction"
 _BUSY = (408, 425, 429, 500, 502, 503, 504)
 _DENIED = (401, 403, 404, 405, 407, 410)
-_TALKERS = ("urllib3.connectionpool", "urllib3.util.retry")
+_LOGGERS = ("urllib3.connectionpool", "urllib3.util.retry")
 _MAX_PAUSE = 10
-"""Seconds: a node may ask for hours, but a caller is waiting."""
+"""Maximum seconds to honour of a Retry-After header: a caller is waiting."""
 
 
-class Patience(Retry):
-    """urllib3's retries, which honour Retry-After, but not for longer than a caller would wait."""
+class BoundedRetry(Retry):
+    """urllib3's retries, with an upper bound for Retry-After."""
 
     def get_retry_after(self, response: BaseHTTPResponse) -> float | None:
-        """Seconds to wait, or None where the node does not say."""
-        asked = super().get_retry_after(response)
-        return None if asked is None else min(asked, _MAX_PAUSE)
+        """Return the seconds to wait; None if the node does not say."""
+        seconds = super().get_retry_after(response)
+        return None if seconds is None else min(seconds, _MAX_PAUSE)
 
 
 class SecretRedactingFilter(logging.Filter):
-    """Redacts a URL's secrets in the log records of the HTTP library, which have its whole path and query."""
+    """Redacts a URL's secrets in the log records of the HTTP library, which contain its whole path and query."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
         super().__init__()
         self._secrets = tuple(secrets)
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Redact secrets; drop nothing."""
-        said = record.getMessage()
-        if any(secret in said for secret in self._secrets):
+        """Redact secrets in a record, and keep it."""
+        message = record.getMessage()
+        if any(secret in message for secret in self._secrets):
             for secret in self._secrets:
-                said = said.replace(secret, "…")
-            record.msg, record.args = said, ()
+                message = message.replace(secret, "…")
+            record.msg, record.args = message, ()
         return True
 
 
 class Transport(HTTPProvider):
-    """JSON-RPC over HTTP, for one node. `shown` is the part of the URL that may be seen, `secrets` are other parts.
+    """JSON-RPC over HTTP, for one node. `shown` is the part of the URL without secrets, `secrets` are other parts.
 
-    Reads are tried up to `tries` times; `eth_sendRawTransaction` is tried once, and raises SendUnknown where the node
-    may have got it.
+    Reads are tried up to `tries` times; `eth_sendRawTransaction` is tried once, and raises SendUnknown if the node
+    may have received it.
     """
 
     def __init__(
         self, url: str, shown: str, *, secrets: Iterable[str] = (), timeout: float, tries: int, backoff: float
     ) -> None:
         self._reads, self._sends = requests.Session(), requests.Session()
-        again = Patience(
+        retries = BoundedRetry(
             total=tries - 1,
-            read=min(tries - 1, 2),  # each costs a whole timeout
+            read=min(tries - 1, 2),  # each takes a whole timeout
             backoff_factor=backoff,
             status_forcelist=_BUSY,
             allowed_methods=None,
             raise_on_status=False,
         )
         for prefix in ("http://", "https://"):
-            self._reads.mount(prefix, HTTPAdapter(max_retries=again, pool_maxsize=16))
-        # web3's own retries name an error that requests does not raise, and would repeat what must not be repeated.
-        # Nor has it to know the URL: its log would tell it.
+            self._reads.mount(prefix, HTTPAdapter(max_retries=retries, pool_maxsize=16))
+        # web3's own retries are off: they handle an error that requests does not raise, and would send twice. It also
+        # gets only the URL without secrets, since it logs it.
         super().__init__(shown, session=self._reads, exception_retry_configuration=None)
-        self.global_ccip_read_enabled = False  # a contract's answer sends us to no other server
+        self.global_ccip_read_enabled = False  # a contract's answer must not direct us to another server
         self._url, self._shown, self._timeout, self._closed = url, shown, timeout, False
         self._filter = SecretRedactingFilter(secrets)
-        for name in _TALKERS:
+        for name in _LOGGERS:
             logging.getLogger(name).addFilter(self._filter)
 
     def __str__(self) -> str:
@@ -90,11 +90,11 @@ class Transport(HTTPProvider):
         self._closed = True
         for session in (self._reads, self._sends):
             session.close()
-        for name in _TALKERS:
+        for name in _LOGGERS:
             logging.getLogger(name).removeFilter(self._filter)
 
     def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:  # noqa: ANN401 - web3's signature
-        """Return one request and its answer: a JSON object with a result or an error."""
+        """Send one request, and return its answer: a JSON object with a result or an error."""
         if self._closed:
             raise ChainUnavailable(f"the connection to the node at {self._shown} was closed", "connect again")
         body = self.encode_rpc_request(method, params)
@@ -113,7 +113,7 @@ class Transport(HTTPProvider):
         status = answer.status_code
         if status == 429:
             raise ChainUnavailable(
-                f"the node at {self._shown} is asked too much (HTTP 429)", "wait, or use another node"
+                f"the node at {self._shown} limits the rate of requests (HTTP 429)", "wait, or use another node"
             )
         if status in _DENIED:
             raise ChainUnavailable(f"the node at {self._shown} denies access (HTTP {status})", "check the node's URL")
@@ -140,10 +140,10 @@ class Transport(HTTPProvider):
         return self._lost(method, what, undone=False)
 
     def _lost(self, method: str, what: str, undone: bool) -> LedgerError:
-        """Return what it means that no answer came. `undone`: the node cannot have got the request."""
+        """Return the error for a missing answer. `undone`: the node cannot have received the request."""
         message = f"the node at {self._shown} {what}"
         if method == _SEND and not undone:
-            return SendUnknown(f"{message}; it may have got a transaction, or not")
+            return SendUnknown(f"{message}; it may have received a transaction, or not")
         return ChainUnavailable(message)
 
 

@@ -1,7 +1,7 @@
 """Readings of the contract on an EVM chain: facts, batches and money, each as of one block.
 
-A node's answers are as of different moments, and a re-organisation may come between them. So what is put together from
-several answers is read as of one block, and read again if the chain has another block there at the end.
+A node's answers are of different moments, and a re-organisation may happen between them. A reading that combines
+several answers is therefore made as of one block, and repeated if the chain has another block there at the end.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ T = TypeVar("T")
 
 
 class Claims(NamedTuple):
-    """The amounts that receivers have claimed of a token as of a block (the token and the block's hash)."""
+    """The amounts that receivers have claimed, as of a token and the hash of a block."""
 
     block: tuple[str, str]
     amounts: Counter[str]
 
 
 class ContractView:
-    """The readings of one `UsageSettlement`. All methods raise ChainUnavailable where the node cannot be asked."""
+    """The readings of one `UsageSettlement`. All methods raise ChainUnavailable if the node cannot be read."""
 
     def __init__(self, node: Node, contract: SettlementContract, files: LeafFiles, chain_id: int) -> None:
         self._node, self._contract, self._files, self._chain_id = node, contract, files, chain_id
@@ -48,27 +48,22 @@ class ContractView:
 
     @property
     def name(self) -> str:
-        """The chain's CAIP-2 name."""
         return addresses.chain_name(self._chain_id)
 
     @property
     def contract(self) -> str:
-        """The contract's address, in its one spelling."""
         return self._contract.address
 
     def facts(self, after: int = 0, confirmations: int | None = None) -> Iterable[ChainFact]:
-        """Purchases and exits in blocks after `after`, in order: final ones, or those with that many blocks on top."""
         final = self.final_block()
         last = final if confirmations is None else self._head().number - confirmations
         return self._scan.facts(after, last, final)
 
     def final_block(self) -> int:
-        """Return the number of the last final block. It never goes back while the connection lasts."""
         self._final = max(self._final, self._node.final_block())
         return self._final
 
     def find(self, number: int) -> Found:
-        """Return how the chain has the batch of that number."""
         return self._as_of_one_block(lambda final, head: self._find(number, final, head))
 
     def _find(self, number: int, final: int, head: Header) -> Found:
@@ -92,9 +87,6 @@ class ContractView:
         )
 
     def published(self, number: int) -> bytes | None:
-        """Return the leaf file that was published with a batch: from the operator's folder, or from where its uri
-        leads."""
-
         return self._as_of_one_block(lambda _, head: self._published(number, self._record(number, head), head))
 
     def _published(self, number: int, record: Record, head: Header) -> bytes | None:
@@ -104,12 +96,10 @@ class ContractView:
         return self._files.find(to_hex(committed.batch.data_hash), committed.uri)
 
     def due(self, receiver: str, asset: str) -> int:
-        """Return what the contract owes a receiver, signed: below 0 later payouts fill it first."""
         token = self._token(asset)
         return 0 if token is None else self._contract.due(token, addresses.address(receiver))
 
     def claimed(self, receiver: str, asset: str) -> int:
-        """Return what the contract has paid to a receiver of what was due to it, so far."""
         if (token := self._token(asset)) is None:
             return 0
 
@@ -121,7 +111,7 @@ class ContractView:
         return self._as_of_one_block(read)
 
     def _claimed_by_all(self, token: str, head: Header) -> Counter[str]:
-        """Return what every receiver has claimed of a token: who asks for one mostly asks for all."""
+        """Return the amounts that all receivers have claimed of a token: callers mostly read all of them."""
         amounts: Counter[str] = Counter()
         topics = [self._contract.topic("Claimed"), _word(token)]
         for log in self._logs.between(topics, self._contract.deployed_block, head.number):
@@ -130,17 +120,15 @@ class ContractView:
         return amounts
 
     def escrow(self, asset: str) -> int:
-        """Return what the contract holds for who bought: what was paid in, less exits and what has moved to dues."""
         token = self._token(asset)
         return 0 if token is None else self._contract.escrow(token)
 
     def holdings(self, asset: str) -> int:
-        """Return what the contract has of a token, as the token says, or of the chain's own coin."""
         token = self._token(asset)
         return 0 if token is None else Token(self._node, token).balance(self.contract)
 
     def _token(self, asset: str) -> str | None:
-        """Return the asset's token; None for an asset of another chain, of which nothing can be here."""
+        """Return the address of the asset's token; None for an asset of another chain."""
         token = addresses.token(asset)
         return token if asset.startswith(f"{self.name}/") else None
 
@@ -148,7 +136,7 @@ class ContractView:
         return self._contract.record(number, head.number)
 
     def _is_ready(self, number: int, record: Record, head: Header) -> bool:
-        """Return True if a batch's window is over, and it is the first that waits."""
+        """Return True if a batch's window is over, and it is the next one to execute."""
         first = self._contract.settled_number(head.number) + 1
         while first < number and self._record(first, head).stage is Stage.cancelled:
             first += 1
@@ -157,14 +145,14 @@ class ContractView:
     def _committed(self, number: int, record: Record, head: Header) -> Committed:
         digest, committed = self._contract.committed(self._log("BatchCommitted", number, record.committed_block))
         if digest != record.digest:
-            raise ChainUnavailable(f"the node's log of batch {number} is not what it has recorded", "ask another node")
+            raise ChainUnavailable(f"the node's log of batch {number} differs from its record", "ask another node")
         return committed
 
     def _transaction(self, event: str, number: int, block: int) -> str:
         return hash_of(self._log(event, number, block))
 
     def _log(self, event: str, number: int, block: int) -> LogReceipt:
-        """Return the one log of that event of a batch, which the contract says is in that block."""
+        """Return the log of a batch's event, in the block that the contract has recorded for it."""
         topics = [self._contract.topic(event), f"0x{number:064x}"]
         logs = self._node.logs(block, block, self.contract, topics)
         if len(logs) != 1:
@@ -175,11 +163,11 @@ class ContractView:
         return logs[0]
 
     def _as_of_one_block(self, read: Callable[[int, Header], T]) -> T:
-        """Return what `read` makes of the last final block's number and of a block that is the chain's before and
-        after.
+        """Return the result of `read`, called with the last final block's number and a head that is still the chain's
+        afterwards.
 
-        The node may contradict itself, or lack a block: one node behind a load balancer knows less than another. So the
-        reading is retried.
+        The reading is retried: the node may contradict itself or lack a block, since nodes behind one load balancer
+        differ.
         """
         trouble = ChainUnavailable("the chain changes faster than it can be read", "run again, or ask another node")
         for _ in range(MAX_TRIES):
@@ -190,16 +178,15 @@ class ContractView:
             except ChainUnavailable as error:
                 trouble = error
                 continue
-            found = self._node.block(head.number)
-            if found is not None and found.hash == head.hash:
+            current = self._node.block(head.number)
+            if current is not None and current.hash == head.hash:
                 return answer
         raise trouble
 
     def _head(self) -> Header:
         """Return the last block.
 
-        One that is below the last one seen is believed when the node has said so again and again: behind a load
-        balancer there are nodes that lag.
+        A head below the last one seen is accepted only after several readings: nodes behind a load balancer may lag.
         """
         for left in reversed(range(MAX_TRIES)):
             try:

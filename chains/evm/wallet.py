@@ -2,7 +2,7 @@
 
 with Wallet("http://127.0.0.1:8545", key, contract) as alice:
     alice.approve(asset, 1_000_000)
-    bought = alice.purchase(plan)                     # plan: the id that `publish_plan` gave it
+    bought = alice.purchase(plan)                     # plan: the id that `publish_plan` returned
     signed = alice.sign_purchase(alice.order(plan))   # or without gas: another account relays it
 
 with Wallet(url, other_key, contract) as relayer:
@@ -37,7 +37,7 @@ _HOUR = 3600
 
 
 class PurchaseOrder(NamedTuple):
-    """A purchase before it is made: a plan's id, for whom, and a salt that makes it unique (0x hex)."""
+    """An order: the plan's id, the subscriber, and a salt that makes it unique (0x hex)."""
 
     plan: str
     subscriber: str
@@ -45,8 +45,8 @@ class PurchaseOrder(NamedTuple):
 
 
 class SignedOrder(NamedTuple):
-    """An order with an EIP-3009 authorization of `payer` for exactly its price, which buys this order and nothing else.
-    It is valid between two Unix times, which do not belong to it."""
+    """An order with an EIP-3009 authorization of `payer` for exactly its price, which buys only this order. It is valid
+    strictly between two Unix times."""
 
     order: PurchaseOrder
     payer: str
@@ -58,7 +58,7 @@ class SignedOrder(NamedTuple):
 
 
 class Bought(NamedTuple):
-    """A purchase: its id, which is that of the fact that the ledger hears of, and its transaction."""
+    """A purchase: its id, which is also the id of the chain fact, and its transaction."""
 
     id: str
     done: Done
@@ -69,8 +69,8 @@ class Wallet:
 
     `node` is its URL or a `Node`, `account` its private key (0x hex) or an eth-account's; `options` are `Sender`'s.
     Every call is simulated before it is sent, and waits for its block unless `wait` is False. It raises `CallReverted`
-    with the contract's own error where that refuses, ChainUnavailable where nothing was sent, SendUnknown where the
-    outcome is unknown, and BadData or ValueError for arguments that no contract takes.
+    with the contract's error if it refuses, ChainUnavailable if nothing was sent, SendUnknown if the outcome is
+    unknown, and BadData or ValueError for invalid arguments.
     """
 
     def __init__(self, node: Node | str, account: LocalAccount | str, contract: str, **options: Any) -> None:  # noqa: ANN401
@@ -88,7 +88,7 @@ class Wallet:
         self.close()
 
     def close(self) -> None:
-        """Let go of the node, if it was opened here. A second call does nothing."""
+        """Close the node, if it was opened here. A second call does nothing."""
         if self._is_own:
             self._node.close()
 
@@ -99,21 +99,21 @@ class Wallet:
 
     @property
     def contract(self) -> SettlementContract:
-        """The contract, to read it."""
+        """The contract, for reading."""
         return self._contract
 
     def wait(self, transaction: str) -> Done | None:
-        """Return what became of a transaction that was not waited for; None where it was reverted."""
+        """Wait for a transaction that was sent without waiting, and return it; None if it was reverted."""
         return self._sender.wait(transaction)
 
     # -- money ---------------------------------------------------------------------------------------------------------
 
     def balance(self, asset: str) -> int:
-        """Return what the account has of an asset, in its smallest unit."""
+        """Return the account's balance of an asset, in its smallest unit."""
         return self._token(asset).balance(self.address)
 
     def approve(self, asset: str, amount: int, *, wait: bool = True) -> Done:
-        """Let the contract take so much of a token for purchases from now on."""
+        """Approve an amount of a token for purchases, in its smallest unit."""
         return self._sender.send(*self._token(asset).approve(self._contract.address, amount), wait=wait)
 
     def _token(self, asset: str) -> Token:
@@ -127,18 +127,18 @@ class Wallet:
     # -- purchases -----------------------------------------------------------------------------------------------------
 
     def order(self, plan: str, subscriber: str | None = None, salt: str | None = None) -> PurchaseOrder:
-        """Return an order of a plan, for this account or another, of which there is no other."""
+        """Return a new order of a plan, for this account or another subscriber."""
         addresses.plan_id(plan)
         return PurchaseOrder(plan, addresses.address(subscriber or self.address), salt or "0x" + secrets.token_hex(32))
 
     def purchase_id(self, order: PurchaseOrder) -> str:
-        """Return what the contract calls an order: each is bought once."""
+        """Return the contract's id of an order. Each order is bought once."""
         words = (self._sender.chain_id, self._contract.address, *_order(order))
         return to_hex(keccak(abi_encode(("uint256", "address", "uint256", "address", "bytes32"), words)))
 
     def purchase(self, order: PurchaseOrder | str, *, wait: bool = True) -> Bought:
-        """Buy an order, or a plan once more, for this account's money: the coin, or a token of which it has approved
-        enough."""
+        """Buy an order, or a new order of a plan, with this account's money: the coin, or a token that it has
+        approved."""
         order = order if isinstance(order, PurchaseOrder) else self.order(order)
         terms = self._terms(order.plan)
         value = _price(terms) if terms.token == addresses.COIN else 0
@@ -147,13 +147,13 @@ class Wallet:
     def sign_purchase(
         self, order: PurchaseOrder, *, valid_after: int = 0, valid_before: int | None = None
     ) -> SignedOrder:
-        """Authorize an order's price (EIP-3009), so that anyone may relay it, within an hour unless times are given.
+        """Authorize an order's price (EIP-3009), so that anyone may relay it, by default within an hour.
 
-        Nothing is sent. Raises BadData for a plan that is sold for the coin, and for a token that is no EIP-3009 one.
+        Nothing is sent. Raises BadData for a plan that is sold for the coin, and for a token without EIP-3009.
         """
         terms = self._terms(order.plan)
         if terms.token == addresses.COIN:
-            raise BadData("the chain's own coin cannot be authorized", "call `purchase`, which sends it along")
+            raise BadData("the chain's own coin cannot be authorized", "call `purchase`, which sends it as the value")
         before = self._node.head().timestamp + _HOUR if valid_before is None else valid_before
         signed = Token(self._node, terms.token).authorize(
             self._sender.account,
@@ -187,18 +187,15 @@ class Wallet:
             )
         return terms
 
-    # -- what was bought -----------------------------------------------------------------------------------------------
+    # -- readings of an account ----------------------------------------------------------------------------------------
 
     def has_access(self, plan: str) -> bool:
-        """Return True if this account has bought a plan and not asked to leave.
-
-        What is left of it, the ledger knows.
-        """
+        """Return True if this account has bought a plan and not asked to leave. Its balance is in the ledger."""
         return self._contract.has_access(self.address, addresses.plan_id(plan))
 
     def spendable(self, leaf: Leaf, proof: Sequence[str]) -> int:
-        """Return what an account has left of its money as of the last final root, in the asset's smallest unit, by its
-        leaf there. Raises CallReverted where the proof does not hold."""
+        """Return an account's unspent money as of the last final root, in the asset's smallest unit, by its leaf there.
+        Raises CallReverted for an invalid proof."""
         try:
             return self._contract.spendable(_leaf(leaf), _proof(proof))
         except CallReverted as refused:
@@ -211,45 +208,47 @@ class Wallet:
         return self._call("requestExit", addresses.plan_id(plan), wait=wait)
 
     def exit(self, leaf: Leaf, proof: Sequence[str], *, wait: bool = True) -> Done:
-        """Leave with the unspent rest, by this account's leaf in the last final root. See `chains.prove`."""
+        """Leave with the unspent remainder, by this account's leaf in the last final root. See `chains.prove`."""
         if leaf.subscriber != self.address:
             raise BadData(
-                f"the leaf is of {leaf.subscriber}, and the wallet of {self.address}", "prove the own account"
+                f"the leaf is of {leaf.subscriber}, and the wallet of {self.address}", "prove the wallet's own account"
             )
         counters = addresses.plan_id(leaf.plan), leaf.charged, leaf.credited
         return self._call("exit", *counters, _proof(proof), wait=wait)
 
     def claim_uncharged(self, plan: str, *, wait: bool = True) -> Done:
-        """Claim to have been charged nothing, the exit delay after the request, where there is no leaf to prove by."""
+        """Claim to have been charged nothing, once the exit delay after the request is over. For an account without a
+        leaf."""
         return self._call("claimUncharged", addresses.plan_id(plan), wait=wait)
 
     def refute(self, leaf: Leaf, proof: Sequence[str], *, wait: bool = True) -> Done:
-        """Show a leaf of the last final root that refutes a claim to have been charged nothing."""
+        """Refute a claim to have been charged nothing, by a leaf of the last final root."""
         return self._call("refuteUncharged", _leaf(leaf), _proof(proof), wait=wait)
 
     def exit_uncharged(self, plan: str, *, wait: bool = True) -> Done:
-        """Leave with all that was paid in, the exit delay after a claim that was not refuted."""
+        """Leave with the full price of all purchases, once the exit delay after a claim that was not refuted is
+        over."""
         return self._call("exitUncharged", addresses.plan_id(plan), wait=wait)
 
     # -- payouts and batches -------------------------------------------------------------------------------------------
 
     def claim(self, asset: str, receiver: str | None = None, *, wait: bool = True) -> Done:
-        """Have a receiver (this account, unless another is named) paid all that is due to it."""
+        """Have a receiver (by default this account) paid its whole due."""
         self._token(asset)
         return self._call("claim", addresses.token(asset), addresses.address(receiver or self.address), wait=wait)
 
     def challenge(self, batch: Batch, leaf: Leaf, proof: Sequence[str], *, wait: bool = True) -> Done:
-        """Call off a batch in its window, by a leaf of it that charges an account more than it ever paid in."""
+        """Cancel a batch in its window, by a leaf of it that charges an account more than it ever paid in."""
         return self._call(
             "challengeOverdraw", tuple(commitment.contract_batch(batch)), _leaf(leaf), _proof(proof), wait=wait
         )
 
     def cancel(self, number: int, reason: str, *, wait: bool = True) -> Done:
-        """Call off a batch in its window, as guardian or owner."""
+        """Cancel a batch in its window, as guardian or owner."""
         return self._call("cancelBatch", number, reason, wait=wait)
 
     def execute(self, batch: Batch, *, wait: bool = True) -> Done:
-        """Pay a batch out after its window: anyone may, also where the operator is gone."""
+        """Pay a batch out after its window. Anyone may do this."""
         payouts = [(payout.receiver, payout.amount) for payout in batch.payouts]
         return self._call("executeBatch", tuple(commitment.contract_batch(batch)), payouts, wait=wait)
 
@@ -261,7 +260,7 @@ class Wallet:
 
 @contextmanager
 def _encodable(name: str) -> Iterator[None]:
-    """Turn a value that the ABI has no room for (such as a counter beyond 128 bits) into an error of the caller."""
+    """Raise BadData for a value that the ABI cannot encode, such as a counter beyond 128 bits."""
     from eth_abi.exceptions import EncodingError
     from web3.exceptions import MismatchedABI
 
@@ -269,7 +268,7 @@ def _encodable(name: str) -> Iterator[None]:
         yield
     except (EncodingError, MismatchedABI, TypeError, OverflowError) as error:
         raise BadData(
-            f"{name} cannot be called with that: {str(error).splitlines()[0]}", "see the contract's types"
+            f"{name} cannot be called with these arguments: {str(error).splitlines()[0]}", "see the contract's types"
         ) from error
 
 

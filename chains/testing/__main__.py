@@ -1,4 +1,4 @@
-"""Check a chain: 0 if it conforms, 1 if not, 2 if that could not be tried.
+"""Check a chain. Exit code 0 if it conforms, 1 if not, 2 if it could not be tried.
 
 python -m chains.testing MODULE:HARNESS [RULE]…                                    # the conformance rules
 python -m chains.testing MODULE:HARNESS --differential [--seed N --walks N --steps N]   # beside the mock chain
@@ -19,7 +19,7 @@ from .run import no_rule
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Try the harness that is named: a class without arguments, or any function that gives one."""
+    """Try the named harness, and return the exit code. The name is of a class or function without arguments."""
     try:
         options = _parser().parse_args(arguments)
     except SystemExit as end:
@@ -27,13 +27,13 @@ def main(arguments: Sequence[str]) -> int:
     if unknown := [name for name in options.rules if name not in RULES]:
         for name in unknown:
             sys.stderr.write(f"{no_rule(name)}\n")
-        sys.stderr.write("--help lists them all\n")
+        sys.stderr.write("--help lists all rules\n")
         return 2
     try:
         harness = _harness(options.harness)
         if options.differential:
             return _differential(harness, options)
-        ends = [_tell(end, options.traceback) for end in outcomes(harness, *options.rules)]
+        ends = [_report(end, options.traceback) for end in outcomes(harness, *options.rules)]
     except UnusableHarness as error:
         _trace(error.__cause__, options.traceback)
         sys.stderr.write(f"{options.harness}: {error}\n")
@@ -49,13 +49,13 @@ def _parser() -> ArgumentParser:
         formatter_class=RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("harness", metavar="MODULE:HARNESS", help="a harness's class, or a function that gives one")
+    parser.add_argument("harness", metavar="MODULE:HARNESS", help="a harness's class, or a function that returns one")
     parser.add_argument("rules", metavar="RULE", nargs="*", help="only these rules, each by its whole name in quotes")
     parser.add_argument("--differential", action="store_true", help="compare random steps with the mock chain's")
     for name, default, help in (
         ("seed", 0, "the first walk's seed"),
-        ("walks", 5, "how many"),
-        ("steps", 40, "of each"),
+        ("walks", 5, "number of walks"),
+        ("steps", 40, "steps of each walk"),
     ):
         parser.add_argument(f"--{name}", type=int, default=default, metavar="N", help=f"{help} ({default})")
     parser.add_argument("-v", "--traceback", action="store_true", help="show where the chain or the harness raised")
@@ -63,7 +63,7 @@ def _parser() -> ArgumentParser:
 
 
 def _differential(harness: Harness, options: Namespace) -> int:
-    """Raises UnusableHarness for one that cannot be compared."""
+    """Run the differential test, and return the exit code. Raises UnusableHarness."""
     require_usable(harness, installed=False)
     try:
         done = compare(harness, seed=options.seed, walks=options.walks, steps=options.steps)
@@ -78,9 +78,9 @@ def _differential(harness: Harness, options: Namespace) -> int:
     return 0
 
 
-def _harness(place: str) -> Harness:
-    """The harness of that name. Raises UnusableHarness where there is none."""
-    module, _, attribute = place.partition(":")
+def _harness(path: str) -> Harness:
+    """Return the harness of that name. Raises UnusableHarness if there is none."""
+    module, _, attribute = path.partition(":")
     if not module or not attribute:
         raise UnusableHarness("this names no harness; write MODULE:HARNESS, such as my_package.harness:MyHarness")
     try:
@@ -90,7 +90,7 @@ def _harness(place: str) -> Harness:
     except Exception as error:
         raise UnusableHarness(f"{module} cannot be imported: {type(error).__name__}: {error}; see -v") from error
     if not callable(make):
-        raise UnusableHarness(f"{attribute} is no class or function; name one that gives a harness without arguments")
+        raise UnusableHarness(f"{attribute} is no class or function; name one that returns a harness without arguments")
     try:
         harness: Harness = make()
     except Exception as error:
@@ -99,7 +99,7 @@ def _harness(place: str) -> Harness:
     return harness
 
 
-def _tell(end: Outcome, traceback: bool) -> Outcome:
+def _report(end: Outcome, traceback: bool) -> Outcome:
     for found in end.found:
         sys.stderr.write(f"broken: {end.rule}: {found}\n")
     _trace(end.error, traceback)
@@ -111,14 +111,14 @@ def _trace(error: BaseException | None, wanted: bool) -> None:
         sys.stderr.writelines(format_exception(error))
 
 
-def _sum_up(place: str, ends: Sequence[Outcome]) -> int:
+def _sum_up(harness: str, ends: Sequence[Outcome]) -> int:
     broken, untried = [end for end in ends if end.found], [end for end in ends if end.lacking]
     for end in untried:
         sys.stdout.write(f"not tried: {end.rule}: {end.lacking}\n")
     parts = [f"{len(ends) - len(broken) - len(untried)} of {len(ends)} rules kept"]
-    parts += [f"{len(each)} {what}" for each, what in ((broken, "broken"), (untried, "not tried")) if each]
+    parts += [f"{len(some)} {kind}" for some, kind in ((broken, "broken"), (untried, "not tried")) if some]
     verdict = "does not conform" if broken else "conforms in what was tried" if untried else "conforms"
-    sys.stdout.write(f"{place} {verdict}: {', '.join(parts)}\n")
+    sys.stdout.write(f"{harness} {verdict}: {', '.join(parts)}\n")
     return 1 if broken else 0
 
 

@@ -1,4 +1,4 @@
-"""Checks of a harness before any rule is tried. What is missing is said in one line."""
+"""Checks of a harness before any rule is tried. Each finding is one line."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _PLUGIN = tuple(name for name in vars(ChainPlugin) if not name.startswith("_"))
 
 
 class UnusableHarness(ValueError):
-    """The harness or its chain is not ready, so that no rule would say anything of it. The message says what to do."""
+    """The harness or its chain is not ready, so that no rule can be tried. The message says what to do."""
 
 
 def require_usable(harness: Harness, *, installed: bool) -> None:
-    """Raise UnusableHarness for what can be checked without a chain. `installed`: its plugin must be installed."""
-    for look in (_kind, _lacking, _parts, _names, *([_not_installed] if installed else [])):
-        for wrong in look(harness):  # what one finds, the next need not be ready for
-            raise UnusableHarness(f"the harness cannot be used: {wrong}")
+    """Raise UnusableHarness for defects that are visible without a chain. `installed`: its plugin must be installed."""
+    for find_defects in (_kind, _lacking, _parts, _names, *([_not_installed] if installed else [])):
+        for defect in find_defects(harness):  # a check may rely on the ones before it
+            raise UnusableHarness(f"the harness cannot be used: {defect}")
 
 
 def _kind(harness: Harness) -> Iterator[str]:
@@ -35,7 +35,7 @@ def _kind(harness: Harness) -> Iterator[str]:
 def _lacking(harness: Harness) -> Iterator[str]:
     name = type(harness).__name__
     if lacking := [each for each in _ATTRIBUTES if not hasattr(harness, each)]:
-        yield f"{name} lacks {_listed(lacking)}; set what chains/README.md says of the harness"
+        yield f"{name} lacks {_listed(lacking)}; set it as chains/README.md describes"
     if lacking := [each for each in _METHODS if getattr(type(harness), each) is getattr(Harness, each)]:
         yield f"{name} lacks {_listed(f'{each}()' for each in lacking)}; write them as chains/README.md says"
 

@@ -1,4 +1,4 @@
-"""Rules of the order of batches: numbers follow each other, are taken once and by one contract, and stay used."""
+"""Rules of the order of batches: numbers are consecutive, are accepted once and by one contract, and stay used."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from .steps import DONE, PATIENCE, Broken, Rules, Subject, differ, ids
 
 
 def _in_order(subject: Subject) -> Iterator[str]:
-    """The second batch is refused, or has no effect, while the first is not there; afterwards it goes through."""
+    """The second batch is refused, or has no effect, while the first one is absent; afterwards it is executed."""
     chain = subject.funded(2)
     first = subject.batch(chain, 300, 30)
     second = subject.batch(chain, 50, 5, after=first)
     with subject.paying(chain, 0, 0) as wrong:
         if chain.simulate(second) is None:
-            yield "simulate takes batch 2, and batch 1 is absent"
+            yield "simulate accepts batch 2, and batch 1 is absent"
         attempt = subject.force(chain, second)
         if chain.find(2).stage in ("committed", *DONE):
             yield f"batch 2 is {chain.find(2).stage}, and batch 1 is {chain.find(1).stage}"
@@ -31,22 +31,22 @@ def _in_order(subject: Subject) -> Iterator[str]:
     yield from wrong
 
 
-def _in_line(subject: Subject) -> Iterator[str]:
+def _queued(subject: Subject) -> Iterator[str]:
     """Three batches are signed and sent before the first of them is final."""
     chain = subject.funded(2)
-    line: list[Batch] = []
+    queue: list[Batch] = []
     taken: list[Attempt] = []
     with subject.paying(chain, 111, 222) as wrong:
         for amounts in ((1, 2), (10, 20), (100, 200)):
-            line.append(subject.batch(chain, *amounts, after=line[-1] if line else None))
-            taken.append(subject.prepare(chain, line[-1], taken))
+            queue.append(subject.batch(chain, *amounts, after=queue[-1] if queue else None))
+            taken.append(subject.prepare(chain, queue[-1], taken))
         for attempt in taken:
             chain.send(attempt)
         subject.harness.mine(chain)
         for attempt in taken:
             if (standing := chain.confirm(attempt)) not in ("pending", "final"):
                 yield f"the transaction of batch {attempt.number}, which was sent behind those before it, is {standing}"
-        for batch, attempt in zip(line, list(taken), strict=True):
+        for batch, attempt in zip(queue, list(taken), strict=True):
             found = subject.carry(chain, batch, own := [attempt], taken)
             yield from differ(f"batch {batch.number}", found.stage, "executed")
             taken += own[1:]
@@ -63,7 +63,7 @@ def _builds_on(subject: Subject) -> Iterator[str]:
         bad = msgspec.structs.replace(right, previous=previous)
         with subject.paying(chain, 0, 0) as wrong:
             if chain.simulate(bad) is None:
-                yield f"simulate takes a batch 2 that builds on {name}"
+                yield f"simulate accepts a batch 2 that builds on {name}"
             subject.force(chain, bad)
             if chain.find(2).stage in ("committed", *DONE):
                 yield f"a batch 2 that builds on {name} is {chain.find(2).stage}"
@@ -78,7 +78,7 @@ def _for_one_contract(subject: Subject) -> Iterator[str]:
         bad = msgspec.structs.replace(subject.batch(chain, 300, 30), **{field: other})
         with subject.paying(chain, 0, 0) as wrong:
             if chain.simulate(bad) is None:
-                yield f"simulate takes a batch whose {field} is {other!r}, on {chain.contract!r} of {chain.name!r}"
+                yield f"simulate accepts a batch whose {field} is {other!r}, on {chain.contract!r} of {chain.name!r}"
             subject.force(chain, bad)
             if chain.find(1).stage in ("committed", *DONE):
                 yield f"a batch whose {field} is {other!r} is {chain.find(1).stage}"
@@ -86,7 +86,7 @@ def _for_one_contract(subject: Subject) -> Iterator[str]:
 
 
 def _namesakes(subject: Subject) -> Iterator[str]:
-    """A contract of the same name on a chain of another name has nothing of this one."""
+    """A contract of the same name on another chain has no state of this one."""
     chain = subject.funded()
     subject.carry(chain, subject.batch(chain, 300, 30))
     receiver, asset = subject.harness.receivers[0], subject.harness.asset
@@ -101,7 +101,7 @@ def _namesakes(subject: Subject) -> Iterator[str]:
 
 
 def _taken_once(subject: Subject) -> Iterator[str]:
-    """Two senders with one key and another idea of batch 1: one is executed, and the chain goes on saying which."""
+    """Two senders with one key send different batches 1: one is executed, and the chain keeps reporting that one."""
     chain = subject.funded(2)
     batch, rival = subject.batch(chain, 300, 30), subject.batch(chain, 400, 40)
     commitment = subject.harness.plugin.commitment(batch)
@@ -113,7 +113,7 @@ def _taken_once(subject: Subject) -> Iterator[str]:
     yield from wrong
     with subject.paying(chain, 0, 0) as wrong:
         if chain.simulate(rival) is None:
-            yield "simulate takes another batch under a number that is taken"
+            yield "simulate accepts another batch under a number that is taken"
         subject.force(chain, rival, own)
         subject.force(subject.again(chain), rival)
         for connection in (chain, subject.again(chain)):
@@ -137,15 +137,11 @@ def _cancelled(subject: Subject) -> Iterator[str]:
         subject.able(harness.cancel, chain, 1)
         harness.pass_time(chain)
         found = chain.find(1)
-        yield from differ(
-            "a batch that was called off", (found.stage, found.digest, found.final), ("cancelled", digest, True)
-        )
+        yield from differ("a cancelled batch", (found.stage, found.digest, found.final), ("cancelled", digest, True))
         if chain.simulate(batch) is None:
-            yield "simulate takes a batch that was called off"
+            yield "simulate accepts a cancelled batch"
         subject.force(chain, batch, own)
-        yield from differ(
-            "a batch that was called off, and sent again", subject.again(chain).find(1).stage, "cancelled"
-        )
+        yield from differ("a cancelled batch that was sent again", subject.again(chain).find(1).stage, "cancelled")
     yield from wrong
     with subject.paying(chain, 50, 5) as wrong:
         yield from differ(
@@ -164,7 +160,7 @@ def _await_stage(subject: Subject, chain: Chain, number: int, stage: str) -> Non
 
 RULES: Rules = {
     "batches go in order": _in_order,
-    "batches can stand in line": _in_line,
+    "batches can be queued": _queued,
     "a batch builds on the one before": _builds_on,
     "a batch is for one contract": _for_one_contract,
     "chains of other names are others": _namesakes,

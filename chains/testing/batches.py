@@ -1,4 +1,4 @@
-"""Rules of a batch on its way: what is signed, sent and recorded is that batch, and money moves exactly once."""
+"""Rules of sending a batch: it is signed, sent and recorded unchanged, and money moves exactly once."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _absent(subject: Subject) -> Iterator[str]:
 
 
 def _sends_nothing(subject: Subject) -> Iterator[str]:
-    """Asking whether a batch would be taken, and signing it, leave no trace on the chain."""
+    """Simulating and signing a batch do not change the chain."""
     chain = subject.funded()
     with subject.paying(chain, 0, 0) as wrong:
         batch = subject.batch(chain, 300, 30)
@@ -41,15 +41,15 @@ def _sends_nothing(subject: Subject) -> Iterator[str]:
 
 
 def _stored(subject: Subject) -> Iterator[str]:
-    """The stored part of an attempt is enough for another connection, after a restart."""
+    """A stored attempt is enough for another connection to send it, after a restart."""
     chain = subject.funded()
     batch = subject.batch(chain, 300, 30)
     attempt = subject.prepare(chain, batch)
     yield from differ("number and attempt of the first one", (attempt.number, attempt.attempt), (1, 1))
-    for name, most in (("raw", MAX_RAW), ("transaction", 4096)):
-        text = getattr(attempt, name)
-        if not isinstance(text, str) or not 0 < len(text) <= most:
-            yield f"`{name}` is a {type(text).__name__} of length {len(text)}, not text that the log takes"
+    for field, max_length in (("raw", MAX_RAW), ("transaction", 4096)):
+        text = getattr(attempt, field)
+        if not isinstance(text, str) or not 0 < len(text) <= max_length:
+            yield f"`{field}` is a {type(text).__name__} of length {len(text)}, not text that the log accepts"
             return
     stored = msgspec.json.decode(msgspec.json.encode(attempt), type=Attempt)
     yield from differ("an attempt that was stored as JSON", stored, attempt)
@@ -67,7 +67,7 @@ def _stored(subject: Subject) -> Iterator[str]:
 
 
 def _pays_once(subject: Subject) -> Iterator[str]:
-    """The same bytes are sent again at every stage and by every connection."""
+    """The same bytes, sent again at every stage and by every connection, pay once."""
     chain = subject.funded(2)
     batch = subject.batch(chain, 300, 30)
     with subject.paying(chain, 300, 30) as wrong:
@@ -95,7 +95,7 @@ def _two_attempts(subject: Subject) -> Iterator[str]:
     batch = subject.batch(chain, 300, 30)
     with subject.paying(chain, 300, 30) as wrong:
         first = subject.prepare(chain, batch)
-        # Another batch's attempt takes the first place in line, so this one stands in the second.
+        # Another batch's attempt takes the first free nonce, so this one has the second.
         behind = subject.prepare(chain, batch, [subject.prepare(chain, subject.batch(chain, 5, 5, after=batch))])
         chain.send(first)
         for attempt in (behind, first, behind):
@@ -107,9 +107,9 @@ def _two_attempts(subject: Subject) -> Iterator[str]:
         batch = subject.batch(chain, 50, 5, after=batch)
         first = subject.prepare(chain, batch)
         better = chain.prepare(batch, [first])
-        for each in (better, first, better):
-            if each is not None:
-                subject.send_anyway(chain, each)
+        for again in (better, first, better):
+            if again is not None:
+                subject.send_anyway(chain, again)
         subject.carry(chain, batch, [first] if better is None else [first, better])
     yield from wrong
 
@@ -118,7 +118,8 @@ _STAGES = ("absent", "pending", "committed", "executed")
 
 
 def _moves_on(subject: Subject) -> Iterator[str]:
-    """From absent over pending and committed to executed, and then final; what became of the transaction agrees."""
+    """A batch moves from absent over pending and committed to executed, and then final; its transaction's standing
+    agrees."""
     chain = subject.funded(2)
     batch = subject.batch(chain, 300, 30)
     own = [subject.prepare(chain, batch)]
@@ -127,10 +128,10 @@ def _moves_on(subject: Subject) -> Iterator[str]:
     for _ in range(BLOCKS):
         earlier, found, later = chain.confirm(own[-1]), chain.find(1), chain.confirm(own[-1])
         if found.stage == "cancelled":
-            raise Broken("a batch is cancelled that nobody called off")
+            raise Broken("a batch is cancelled, and the guardian did not cancel it")
         now = (_STAGES.index(found.stage), found.final)
         if now < before:
-            yield f"a batch that was {_said(before)} is {_said(now)} later"
+            yield f"a batch that was {_stage_text(before)} is {_stage_text(now)} later"
         before = now
         yield from _agree(found, own[-1], earlier, later)
         if found.stage == "executed" and found.final:
@@ -139,15 +140,16 @@ def _moves_on(subject: Subject) -> Iterator[str]:
             own += [attempt for attempt in [chain.prepare(batch, own)] if attempt is not None]
             chain.send(own[-1])
         subject.harness.mine(chain)
-    yield f"after {BLOCKS} blocks a batch is {_said(before)}"
+    yield f"after {BLOCKS} blocks a batch is {_stage_text(before)}"
 
 
-def _said(stage: tuple[int, bool]) -> str:
+def _stage_text(stage: tuple[int, bool]) -> str:
     return f"{_STAGES[stage[0]]} and {'final' if stage[1] else 'not final'}"
 
 
 def _agree(found: Found, attempt: Attempt, earlier: str, later: str) -> Iterator[str]:
-    """A block may be mined between two questions, so what was said before and after holds `found` between them."""
+    """Yield contradictions between `found` and the standings before and after it: a block may be mined between two
+    calls."""
     if found.stage in ("absent", "pending"):
         if found.final:
             yield f"a batch that is {found.stage} is called final"
@@ -183,7 +185,7 @@ def _final_block(subject: Subject) -> Iterator[str]:
 
 
 def _what_was_committed(subject: Subject) -> Iterator[str]:
-    """At every stage from the pool on, permanentlyy connection."""
+    """Digest and data hash are the committed ones at every stage from the pool on, for every connection."""
     chain = subject.funded()
     batch = subject.batch(chain, 300, 30)
     commitment = subject.harness.plugin.commitment(batch)
@@ -206,23 +208,23 @@ def _what_was_committed(subject: Subject) -> Iterator[str]:
 
 
 def _root(subject: Subject) -> Iterator[str]:
-    """At every stage from the pool on; a chain that does not tell the root says nothing in its place."""
+    """A reported root is the committed one at every stage from the pool on; a chain may leave it empty."""
     chain = subject.funded()
     batch = subject.batch(chain, 300, 30)
-    may_be = ("", subject.harness.plugin.commitment(batch).root)
+    accepted = ("", subject.harness.plugin.commitment(batch).root)
     own = [subject.prepare(chain, batch)]
     chain.send(own[0])
     for step in (lambda: subject.harness.mine(chain), lambda: subject.carry(chain, batch, own), lambda: None):
         for connection in (chain, subject.again(chain)):
             found = connection.find(1)
-            if found.root not in may_be:
-                yield f"the root of the {found.stage} batch is {found.root!r}, and {may_be[1]!r} was committed to"
+            if found.root not in accepted:
+                yield f"the root of the {found.stage} batch is {found.root!r}, and {accepted[1]!r} was committed to"
         step()
 
 
 def _published(subject: Subject) -> Iterator[str]:
-    """Also where one connection prepares the batch, and another sends it after a restart."""
-    subject.needs(subject.harness.publishes, "the chain leads to no leaf files (`publishes`)")
+    """The leaf file is found, also if one connection prepares the batch and another sends it after a restart."""
+    subject.needs(subject.harness.publishes, "the chain publishes no leaf files (`publishes`)")
     chain = subject.funded()
     batch = subject.batch(chain, 300, -30)
     own, other = [subject.prepare(chain, batch)], subject.again(chain)

@@ -1,4 +1,4 @@
-"""Rules of a plugin's pure half, which is asked with no chain at hand."""
+"""Rules of a plugin's pure functions, which are called without a connection."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from .steps import Rules, Subject, differ
 _HASH = re.compile(r"0x[0-9a-f]{64}")
 
 _NAMES = ("", " ", "0", "-1", "1.5", "alice", "0x", "0x12", "0x" + "1" * 40, "0x" + "g" * 40, "\ud800", "é", "1" * 90)
-"""Names of which some kinds of chains can have no leaf."""
+"""Names that some kinds of chains cannot have in a leaf."""
 
 
 def _leaves(subject: Subject, count: int) -> tuple[Leaf, ...]:
-    """So many leaves of different accounts, up to four."""
+    """Return `count` leaves of different accounts, up to four."""
     harness = subject.harness
     accounts = sorted((subscriber, plan) for subscriber in harness.subscribers[:2] for plan in harness.plans[:2])
-    return tuple(Leaf(*account, 2**70 + place, place) for place, account in enumerate(accounts[:count]))
+    return tuple(Leaf(*account, 2**70 + position, position) for position, account in enumerate(accounts[:count]))
 
 
 def _sample(subject: Subject, leaves: int = 3) -> Batch:
@@ -49,7 +49,7 @@ def _sample(subject: Subject, leaves: int = 3) -> Batch:
 
 
 def _follows(subject: Subject) -> Iterator[str]:
-    """The same batch has the same commitment, also when it comes out of its leaf file."""
+    """The same batch has the same commitment, also if it was decoded from its leaf file."""
     batch, plugin = _sample(subject), subject.harness.plugin
     committed = plugin.commitment(batch)
     for part in ("root", "data_hash", "digest"):
@@ -71,7 +71,7 @@ def _root(subject: Subject) -> Iterator[str]:
 
 
 def _digest(subject: Subject) -> Iterator[str]:
-    """Change one field, whichever: the digest is another."""
+    """A change of any single field changes the digest."""
     harness, batch = subject.harness, _sample(subject)
     own = subject.fresh()
     first, other = batch.payouts[0], batch.leaves[0]
@@ -106,8 +106,8 @@ def _digest(subject: Subject) -> Iterator[str]:
 
 
 def _boundaries(subject: Subject) -> Iterator[str]:
-    """Two batches that read the same once their fields, or their payouts', stand side by side without anything between
-    them. Of names that this kind of chain cannot have, nothing is asked."""
+    """Batches whose fields differ but concatenate to the same text have different digests. Names that this kind of
+    chain cannot have are skipped."""
     batch, plugin = _sample(subject), subject.harness.plugin
     receiver, last = batch.payouts[0].receiver, batch.payouts[-1]
     more = f"{last.receiver}1"
@@ -128,23 +128,23 @@ def _boundaries(subject: Subject) -> Iterator[str]:
         "number and asset": ({"number": 21}, {"asset": f"1{batch.asset}"}),
         "asset and time": ({"asset": f"{batch.asset}1", "at": 700}, {"at": 1700}),
     }
-    for name, (one, other) in pairs.items():
+    for fields, (first, second) in pairs.items():
         digests = []
-        for changes in (one, other):
+        for changes in (first, second):
             payouts = changes.get("payouts", batch.payouts)
             assert isinstance(payouts, tuple)
             changed = replace(batch, **{**changes, "payouts": tuple(sorted(payouts, key=lambda one: one.receiver))})
             with suppress(ValueError):
                 digests.append(plugin.commitment(changed).digest)
         if len(digests) == 2 and digests[0] == digests[1]:
-            yield f"batches that differ in where {name} meet ({one} and {other}) have the same digest"
+            yield f"batches that differ in the boundary of {fields} ({first} and {second}) have the same digest"
 
 
 def _data_hash(subject: Subject) -> Iterator[str]:
     batch = _sample(subject)
-    for each in (batch, replace(batch, payouts=()), replace(batch, at=batch.at + 1)):
-        published = keccak(leaf_file.encode(each))
-        yield from differ("the data hash", subject.harness.plugin.commitment(each).data_hash, f"0x{published.hex()}")
+    for changed in (batch, replace(batch, payouts=()), replace(batch, at=batch.at + 1)):
+        published = keccak(leaf_file.encode(changed))
+        yield from differ("the data hash", subject.harness.plugin.commitment(changed).data_hash, f"0x{published.hex()}")
 
 
 def _refuses(subject: Subject) -> Iterator[str]:
@@ -165,7 +165,7 @@ def _refuses(subject: Subject) -> Iterator[str]:
 
 
 def _check(subject: Subject) -> Iterator[str]:
-    """What `check` lets pass can be in a leaf; what the harness names passes."""
+    """Names that `check` accepts can be in a leaf, and it accepts the harness's names."""
     harness, plugin = subject.harness, subject.harness.plugin
     for subscriber in harness.subscribers:
         for plan in harness.plans:
@@ -180,16 +180,17 @@ def _check(subject: Subject) -> Iterator[str]:
             account_key(subscriber, plan, plugin.leaf_types)
             plugin.commitment(replace(_sample(subject), leaves=(Leaf(subscriber, plan, 1, 0),)))
         except ValueError as error:
-            yield f"check lets {subscriber!r} on {plan!r} pass, and no leaf can name it: {error}"
+            yield f"check accepts {subscriber!r} on {plan!r}, and no leaf can name it: {error}"
 
 
 def _check_money(subject: Subject) -> Iterator[str]:
-    """What `check_money` lets pass can be charged, and paid by one batch or several; what the harness names passes."""
+    """Money that `check_money` accepts can be charged, and paid by one batch or several; it accepts the harness's
+    names."""
     harness, plugin, chain = subject.harness, subject.harness.plugin, subject.fresh()
     contract, receiver = contract_of(chain), harness.receivers[0]
     plugin.check_money(contract, harness.asset, dict.fromkeys(harness.receivers, 1))
-    cases = [(harness.asset, each, 1) for each in _NAMES]
-    cases += [(each, receiver, 1) for each in _NAMES]
+    cases = [(harness.asset, name, 1) for name in _NAMES]
+    cases += [(name, receiver, 1) for name in _NAMES]
     cases += [(harness.asset, receiver, 2**bits + less) for bits in (95, 96, 128, 192, 255, 256) for less in (-1, 0)]
     batch = replace(_sample(subject), chain=chain.name, contract=chain.contract)
     for asset, paid, amount in cases:
@@ -202,21 +203,21 @@ def _check_money(subject: Subject) -> Iterator[str]:
             fits = amount if plugin.max_payout is None else min(amount, plugin.max_payout)
             plugin.commitment(replace(batch, asset=asset, leaves=(leaf,), payouts=(Payout(paid, fits),)))
         except ValueError as error:
-            yield f"check_money lets {amount} {asset!r} for {paid!r} pass, and no batch can pay it: {error}"
+            yield f"check_money accepts {amount} {asset!r} for {paid!r}, and no batch can pay it: {error}"
 
 
 def _max_payout(subject: Subject) -> Iterator[str]:
-    """A batch that pays a receiver so much, or takes it back, can be committed to."""
+    """A batch that pays a receiver `max_payout`, or takes it back, can be committed to."""
     plugin = subject.harness.plugin
-    most = plugin.max_payout
-    if most is not None and (type(most) is not int or most < 1):
-        yield f"`max_payout` is {most!r}, neither None nor a whole number of 1 or more"
+    limit = plugin.max_payout
+    if limit is not None and (type(limit) is not int or limit < 1):
+        yield f"`max_payout` is {limit!r}, neither None nor a whole number of 1 or more"
         return
-    for amount in (10**100, -(10**100)) if most is None else (most, -most):
+    for amount in (10**100, -(10**100)) if limit is None else (limit, -limit):
         try:
             plugin.commitment(replace(_sample(subject), payouts=subject.payouts(amount)))
         except ValueError as error:
-            yield f"a payout of {amount} cannot be committed to, though `max_payout` is {most}: {error}"
+            yield f"a payout of {amount} cannot be committed to, though `max_payout` is {limit}: {error}"
 
 
 RULES: Rules = {

@@ -23,8 +23,8 @@ from .mock_harness import MockHarness
 from .sides import Difference, Pair
 from .walk import Step, Walk, draw, possible
 
-_SHORTEST_TRIES = 200
-"""The number of shorter lists of steps that are tried before a difference is reported."""
+_MAX_SHORTENINGS = 200
+"""Maximum number of shorter lists of steps that are tried before a difference is reported."""
 
 
 class DifferenceFound(AssertionError):
@@ -37,15 +37,15 @@ class DifferenceFound(AssertionError):
 
 
 class Compared(NamedTuple):
-    """The number of steps that were compared, and the actions for which the harness lacks methods."""
+    """The number of compared steps, and the actions for which the harness lacks methods."""
 
     steps: int
     lacking: tuple[str, ...]
 
 
 def reference(window: bool, steps: int = 40) -> MockHarness:
-    """Return the harness of a mock chain with the same kind of contract, on which time passes only where walks of so
-    many steps let it."""
+    """Return the harness of a mock chain with the same kind of contract. Its delays are longer than a walk of that many
+    steps, so that they end only where the walk lets time pass."""
     blocks = 3 * steps + 20 if window else 0
     delay = (blocks + 10) * steps
     model = MockHarness(
@@ -56,7 +56,7 @@ def reference(window: bool, steps: int = 40) -> MockHarness:
 
 
 def compare(subject: Harness, *, seed: int = 0, walks: int = 5, steps: int = 40) -> Compared:
-    """Take walks of so many steps on the subject and on the reference, each on new contracts.
+    """Take `walks` walks of `steps` steps on the subject and on the reference, each on new contracts.
 
     Raises DifferenceFound, and ValueError for a harness that lacks the methods of every action.
     """
@@ -76,7 +76,7 @@ def compare(subject: Harness, *, seed: int = 0, walks: int = 5, steps: int = 40)
 
 
 class Found(NamedTuple):
-    """A walk that ended in a difference: how many steps were taken, what was done, and what differs."""
+    """A walk that ended in a difference: the number of steps taken, their narrative, and the difference."""
 
     taken: int
     narrative: list[str]
@@ -102,9 +102,9 @@ def run(model: Harness, subject: Harness, steps: Sequence[Step]) -> Found | None
 def shorten(model: Harness, subject: Harness, steps: list[Step], found: Found) -> tuple[list[Step], list[str], str]:
     """Leave out steps as long as any difference remains: halves, then quarters, then single ones."""
     tries, size = 0, max(len(steps) // 2, 1)
-    while size and tries < _SHORTEST_TRIES:
+    while size and tries < _MAX_SHORTENINGS:
         start = 0
-        while start < len(steps) and tries < _SHORTEST_TRIES:
+        while start < len(steps) and tries < _MAX_SHORTENINGS:
             shorter = steps[:start] + steps[start + size :]
             tries += 1
             if (still := run(model, subject, shorter)) is not None:

@@ -1,4 +1,4 @@
-"""Rules of the whole way: a real ledger, outbox and watcher over the chain. Receivers have what was earned, exactly."""
+"""End-to-end rules: a real ledger, outbox and watcher over the chain. Receivers get exactly what was earned."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PLAN = "conformance"
 
 
 class Shop:
-    """A ledger in memory that sells one plan on a chain: 100 credits for 1000, of which 900 and 100 are shares; or
+    """A ledger in memory that sells one plan on a chain: 100 credits for 1000, with shares of 900 and 100; or
     `credits` for these `shares`."""
 
     def __init__(
@@ -44,13 +44,13 @@ class Shop:
         self.pass_time()
 
     def pass_time(self) -> None:
-        """Let time pass, and take in what the chain says: always by a new watcher, which reads it all again."""
+        """Let time pass, and import the chain's facts by a new watcher, which reads all of them again."""
         self.subject.harness.pass_time(self.chain)
-        if untaken := Watcher(self.ledger, self.subject.again(self.chain)).sync():
-            raise Broken(f"the ledger refuses what the chain tells: {untaken[0].reason}")
+        if rejected := Watcher(self.ledger, self.subject.again(self.chain)).sync():
+            raise Broken(f"the ledger rejects a fact of the chain: {rejected[0].reason}")
 
     def charge(self, credits: int, subscriber: int = 0) -> int:
-        """Charge an account directly; the charge's sequence."""
+        """Charge an account directly, and return the charge's sequence."""
         name = self.subject.harness.subscribers[subscriber]
         return self._do(Charge(subscriber=name, plan=_PLAN, usage={"calls": credits})).seq
 
@@ -59,15 +59,15 @@ class Shop:
         self._do(Adjust(charge=charge, credits=-credits, reason="refund"))
 
     def outbox(self, chain: Chain | None = None) -> Outbox:
-        """An outbox that knows nothing of those before it."""
+        """Return a new outbox, by default with a new connection."""
         return Outbox(self.ledger, self.subject.again(self.chain) if chain is None else chain)
 
     def open(self) -> int | None:
-        """Open a batch; its number, or None where there is nothing to settle."""
+        """Open a batch, and return its number; None if there is nothing to settle."""
         return self.outbox().open(self.subject.harness.asset)
 
     def finish(self, outbox: Callable[[], Outbox], after: Callable[[Step], None] = lambda step: None) -> None:
-        """Step until no batch is open, each time with the outbox that is given."""
+        """Step until no batch is open, each time with the outbox that the callable returns."""
         waits = 0
         while (step := outbox().step()) is not Step.idle:
             after(step)
@@ -77,18 +77,18 @@ class Shop:
             if waits > PATIENCE * 2:
                 open_batches = self.ledger.batches(contract_of(self.chain))
                 states = [(one.batch.number, one.state) for one in open_batches]
-                raise Broken(f"the outbox comes to no end: {states}, step {step.name}")
+                raise Broken(f"the outbox does not finish: {states}, step {step.name}")
 
     def settle(self) -> Batch | None:
-        """Open what was earned and carry it to its end, with one outbox; what was opened."""
+        """Open a batch of all earnings and finish it, with one outbox. Return the batch, if any."""
         number = self.open()
         opened = self.ledger.batches(contract_of(self.chain))
         outbox = self.outbox(self.chain)
         self.finish(lambda: outbox)
-        return next((each.batch for each in opened if each.batch.number == number), None)
+        return next((reading.batch for reading in opened if reading.batch.number == number), None)
 
     def agrees(self, when: str) -> Iterator[str]:
-        """Receivers have their shares of what was earned, and the ledger knows it."""
+        """Yield messages where receivers do not have their shares of the earnings, or the ledger has other sums."""
         earned = {one.asset: one for one in self.ledger.earned()}.get(self.subject.harness.asset)
         expected = dict.fromkeys(self.subject.paid(self.chain), 0) | (earned.receivers if earned else {})
         yield from differ(f"what receivers have {when}", self.subject.paid(self.chain), expected)
@@ -97,12 +97,12 @@ class Shop:
             yield from differ(f"what is settled {when}, as the ledger has it", earned.settled, parts)
 
     def available(self) -> int:
-        """The credits that the first subscriber can spend."""
+        """Return the credits that the first subscriber can spend."""
         balance = self.ledger.balance(self.subject.harness.subscribers[0], _PLAN)
         return balance.available if balance else 0
 
     def close(self) -> None:
-        """Let go of the ledger."""
+        """Close the ledger."""
         self.ledger.close()
 
     def _do(self, command: CreatePlan | Charge | Adjust) -> Answer:
@@ -113,7 +113,7 @@ class Shop:
 
 
 def _earned(subject: Subject) -> Iterator[str]:
-    """33 credits of one and 1 of another earn 340: three batches, and then nothing is left to settle."""
+    """Three charges of two subscribers are settled by three batches; then there is nothing to settle."""
     shop = Shop(subject, buyers=2)
     for credits, subscriber in ((33, 0), (1, 1), (67, 0)):
         shop.charge(credits, subscriber)
@@ -139,11 +139,11 @@ def _refunded(subject: Subject) -> Iterator[str]:
 
 
 class _Crash(Exception):
-    """The process dies."""
+    """The simulated death of the process."""
 
 
 class _Crashing:
-    """A chain whose caller dies right after the call of that number; the call itself has done its work."""
+    """A chain whose caller dies right after the call of that number, which takes effect."""
 
     def __init__(self, chain: Chain, last: int) -> None:
         self._chain, self._left = chain, last
@@ -170,7 +170,7 @@ class _Crashing:
 
 
 def _crashed(subject: Subject) -> Iterator[str]:
-    """One batch after the other, and in the n-th the process dies after its n-th call; a new one goes on."""
+    """In the n-th batch the process dies after its n-th call to the chain, and a new process continues."""
     shop = Shop(subject)
     for last in range(1, 60):
         shop.charge(1)
@@ -193,7 +193,7 @@ def _crashed(subject: Subject) -> Iterator[str]:
 
 
 def _both(subject: Subject) -> Iterator[str]:
-    """Two outboxes on one log, each with a connection of its own, take turns."""
+    """Two outboxes on one log, each with its own connection, take turns."""
     shop = Shop(subject)
     two = [shop.outbox(), shop.outbox()]
 
@@ -210,7 +210,7 @@ def _both(subject: Subject) -> Iterator[str]:
 
 
 class _Rivals:
-    """A chain on which another sender is quicker: whatever is sent here was sent by the other just before."""
+    """A chain on which another sender is faster: it sends each transaction just before this one."""
 
     def __init__(self, chain: Chain, other: Chain) -> None:
         self._chain, self._other = chain, other
@@ -224,7 +224,7 @@ class _Rivals:
 
 
 def _raced(subject: Subject) -> Iterator[str]:
-    """Whatever this process sends, another one has sent just before."""
+    """Another process sends each transaction just before this one."""
     shop = Shop(subject)
     rivals = Outbox(shop.ledger, _Rivals(subject.again(shop.chain), subject.again(shop.chain)))  # type: ignore[arg-type]
     for credits in (10, 7):
@@ -236,7 +236,7 @@ def _raced(subject: Subject) -> Iterator[str]:
 
 
 def _reorganised(subject: Subject) -> Iterator[str]:
-    """After each of the first transactions, the deepest re-organisation comes, with and without what it took."""
+    """After each of the first transactions comes the deepest re-organisation, with and without keeping transactions."""
     shop = Shop(subject)
     left = [True, False, False]
 
@@ -254,7 +254,7 @@ def _reorganised(subject: Subject) -> Iterator[str]:
 
 
 def _left(subject: Subject) -> Iterator[str]:
-    """One of two subscribers leaves with what it did not use: what was paid in is what receivers and it have."""
+    """One of two subscribers leaves with its unused money: payouts and the exit sum to the purchases."""
     shop = Shop(subject, buyers=2)
     harness = subject.harness
     shop.charge(20)
@@ -278,8 +278,8 @@ def _left(subject: Subject) -> Iterator[str]:
 
 
 def _all_left(subject: Subject) -> Iterator[str]:
-    """7 credits for 53, of which 37 and 16 are shares, settled and claimed after every credit. Then both subscribers
-    leave: escrow has what they have not spent, and the last of them is paid as the first."""
+    """7 credits for 53, with shares of 37 and 16, are settled and claimed after every credit. Then both subscribers
+    leave: escrow holds their unspent money, and the last one is paid like the first."""
     price, credits, harness = 53, 7, subject.harness
     shop, both, plan = Shop(subject, 2, (37, 16), credits), harness.subscribers[:2], harness.plans[0]
     batch = None
@@ -311,7 +311,7 @@ def _all_left(subject: Subject) -> Iterator[str]:
 
 
 def _granted_early(subject: Subject) -> Iterator[str]:
-    """A watcher that does not wait for finality reverses a purchase that a re-organisation has taken away."""
+    """A watcher that does not wait for finality reverses a purchase that a re-organisation has removed."""
     shop = Shop(subject)
     watcher = Watcher(shop.ledger, shop.chain, confirmations=0)
     watcher.sync()

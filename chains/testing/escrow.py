@@ -1,4 +1,4 @@
-"""Rules of money: escrow is spent once and goes nowhere else, dues are signed, and every amount is exact."""
+"""Rules of money: escrow is spent once, dues are signed, and every amount is exact."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from ledger.settlement.messages import Batch, PurchaseMade
 from .steps import CREDITS, Rules, Subject, differ
 
 _BEYOND = 2**130 + 1
-"""More than 128 bits hold, signed or not."""
+"""An amount beyond 128 bits, signed or unsigned."""
 
 
 def has_left(subject: Subject, chain: Chain, before: Batch, left: int, when: str) -> Iterator[str]:
-    """So much is left in escrow, and no more: the batch after `before` that pays it is taken, not one that pays 1 more.
-    After this the contract may have a batch that is never paid out."""
+    """Yield messages unless escrow has exactly `left`: the batch after `before` that pays it is accepted, and not one
+    that pays 1 more. Afterwards the contract may have a batch that is never paid out."""
     if (refused := chain.simulate(subject.batch(chain, 0, left, after=before))) is not None:
         yield f"simulate refuses a batch that pays the {left} which are left in escrow {when}: {refused}"
     more = subject.batch(chain, 0, left + 1, after=before)
     with subject.paying(chain, 0, 0) as wrong:
         if chain.simulate(more) is None:
-            yield f"simulate takes a batch that pays {left + 1}, and {left} are left in escrow {when}"
+            yield f"simulate accepts a batch that pays {left + 1}, and {left} are left in escrow {when}"
         subject.force(chain, more)
         if chain.find(more.number).stage == "executed":
             yield f"a batch that pays {left + 1} is executed, and {left} are left in escrow {when}"
@@ -32,13 +32,13 @@ def has_left(subject: Subject, chain: Chain, before: Batch, left: int, when: str
 
 
 def _spent_once(subject: Subject) -> Iterator[str]:
-    """Of 1000 in escrow the first batch pays 900. A batch that is on its way counts as paid out."""
+    """The first batch pays 900 of 1000 in escrow. A pending batch counts as paid out."""
     chain = subject.funded()
     first = subject.batch(chain, 900)
     own = [subject.submit(chain, first)]
     if chain.find(1).stage == "committed":
         if chain.simulate(subject.batch(chain, 0, 101, after=first)) is None:
-            yield "simulate takes a batch of 101 out of 1000, while one of 900 waits in its window"
+            yield "simulate accepts a batch of 101 out of 1000, while one of 900 waits in its window"
         if (refused := chain.simulate(subject.batch(chain, 0, 100, after=first))) is not None:
             yield f"simulate refuses a batch of 100 out of 1000, while one of 900 waits in its window: {refused}"
     subject.carry(chain, first, own)
@@ -46,7 +46,7 @@ def _spent_once(subject: Subject) -> Iterator[str]:
 
 
 def _claimed_and_spent(subject: Subject) -> Iterator[str]:
-    """A claim pays out of what is due, and gives escrow nothing back."""
+    """A claim is paid out of dues, and returns nothing to escrow."""
     chain = subject.funded()
     first = subject.batch(chain, 900)
     subject.carry(chain, first)
@@ -56,7 +56,7 @@ def _claimed_and_spent(subject: Subject) -> Iterator[str]:
 
 
 def _returned(subject: Subject) -> Iterator[str]:
-    """A refund brings back to escrow what was due, down to 0, and nothing that was not."""
+    """A refund returns dues to escrow, down to a due of 0, and nothing more."""
     chain = subject.funded()
     first = subject.batch(chain, 900, 100)
     subject.carry(chain, first)
@@ -78,17 +78,17 @@ def _own_escrow(subject: Subject) -> Iterator[str]:
     batch = replace(subject.batch(chain, 300, 30), asset=other)
     with subject.paying(chain, 0, 0) as wrong:
         if chain.simulate(batch) is None:
-            yield f"simulate takes a batch that pays 330 {other}, and the escrow has none, but {subject.harness.asset}"
+            yield f"simulate accepts a batch that pays 330 {other}, and escrow has only {subject.harness.asset}"
         subject.force(chain, batch)
         if chain.find(1).stage == "executed":
-            yield f"a batch that pays 330 {other} is executed, and the escrow has none, but {subject.harness.asset}"
+            yield f"a batch that pays 330 {other} is executed, and escrow has only {subject.harness.asset}"
     yield from wrong
     found = [subject.harness.paid(chain, receiver, other) for receiver in subject.harness.receivers[:2]]
-    yield from differ(f"what receivers have in {other}, which nobody has paid in", found, [0, 0])
+    yield from differ(f"what receivers have in {other}, in which no purchase was made", found, [0, 0])
 
 
 def _own_dues(subject: Subject) -> Iterator[str]:
-    """A contract with money of two assets: what moves in one leaves the other as it is."""
+    """On a contract with money of two assets, a payout or a claim in one does not change the other."""
     chain, harness = subject.fresh(), subject.harness
     assets, other = (harness.asset, harness.elsewhere.asset), harness.elsewhere.asset
     subject.buy(chain)
@@ -110,16 +110,16 @@ def _own_dues(subject: Subject) -> Iterator[str]:
     yield from differ("what is due in two assets once one was claimed", due, [0, 200])
     have = [harness.paid(chain, one, asset) for asset in assets]
     yield from differ("what a receiver has in two assets once one was claimed", have, [300, 200])
-    yield from has_left(subject, chain, second, 670, "of one asset, whatever there is of the other")
+    yield from has_left(subject, chain, second, 670, "of one asset, beside money of another")
 
 
 def _overspends(subject: Subject) -> Iterator[str]:
-    """The escrow has 1000. A batch of 1400 is refused, and if it is sent all the same, nobody is paid from it."""
+    """The escrow has 1000. A batch of 1400 is refused, and pays no receiver if it is sent regardless."""
     chain = subject.funded()
     batch = subject.batch(chain, 900, 500)
     with subject.paying(chain, 0, 0) as wrong:
         if chain.simulate(batch) is None:
-            yield "simulate takes a batch that pays 1400 out of an escrow of 1000"
+            yield "simulate accepts a batch that pays 1400 out of an escrow of 1000"
         subject.force(chain, batch)
         if chain.find(1).stage == "executed":
             yield "a batch that pays 1400 out of an escrow of 1000 is executed"
@@ -127,7 +127,7 @@ def _overspends(subject: Subject) -> Iterator[str]:
 
 
 def _nets(subject: Subject) -> Iterator[str]:
-    """A payout below zero never fails; what is due goes below zero, and later payouts fill that first."""
+    """A payout below zero never fails: the due may go below zero, and later payouts fill it first."""
     chain = subject.funded(2)
     one, other = subject.harness.receivers[:2]
     before: Batch | None = None
@@ -142,12 +142,14 @@ def _nets(subject: Subject) -> Iterator[str]:
         due[one] += amounts[0]
         due[other] += amounts[1]
         yield from differ(
-            f"what is due after payouts {amounts}", {each: chain.due(each, before.asset) for each in due}, due
+            f"what is due after payouts {amounts}",
+            {receiver: chain.due(receiver, before.asset) for receiver in due},
+            due,
         )
 
 
 def _claims(subject: Subject) -> Iterator[str]:
-    """A claim takes what is due, once; money that was claimed is taken back out of later payouts."""
+    """A claim pays the due once; a refund of claimed money is deducted from later payouts."""
     chain = subject.funded(2)
     one, asset = subject.harness.receivers[0], subject.harness.asset
     first = subject.batch(chain, 300, 30)
@@ -168,8 +170,7 @@ def _claims(subject: Subject) -> Iterator[str]:
 
 
 def _reported(subject: Subject) -> Iterator[str]:
-    """Purchases bring it up, dues bring it down, and what a refund takes back of them up again: never by what is below
-    zero."""
+    """The reported escrow rises with purchases, falls with positive dues, and rises when a refund reduces them."""
     chain, harness = subject.funded(2), subject.harness
     yield from differ("the escrow after purchases for 2000", chain.escrow(harness.asset), 2000)
     before: Batch | None = None
@@ -180,11 +181,11 @@ def _reported(subject: Subject) -> Iterator[str]:
             found = connection.escrow(harness.asset)
             yield from differ(f"the escrow after a payout of {amount}", found, left)
             yield from differ(f"what it has after a payout of {amount}", connection.holdings(harness.asset), 2000)
-    yield from differ("the escrow of an asset that nobody has paid in", chain.escrow(harness.elsewhere.asset), 0)
+    yield from differ("the escrow of an asset without purchases", chain.escrow(harness.elsewhere.asset), 0)
 
 
 def _reported_claims(subject: Subject) -> Iterator[str]:
-    """All claims of a receiver in an asset, and nothing else: not what is due, and not less after a refund."""
+    """The reported claims are all claims of a receiver in an asset: without dues, and not reduced by a refund."""
     chain, harness = subject.funded(2), subject.harness
     one, other = harness.receivers[:2]
     before: Batch | None = None
@@ -196,7 +197,7 @@ def _reported_claims(subject: Subject) -> Iterator[str]:
             subject.able(harness.claim, chain, one)
             harness.pass_time(chain)
         for connection in (chain, subject.again(chain)):
-            found = {each: connection.claimed(each, harness.asset) for each in (one, other)}
+            found = {receiver: connection.claimed(receiver, harness.asset) for receiver in (one, other)}
             yield from differ(f"what was claimed after payouts of {amounts}", found, {one: claimed, other: 0})
         yield from differ("the escrow after a claim", chain.escrow(harness.asset), left)
         yield from differ("what it has after a claim", chain.holdings(harness.asset), 2000 - claimed)
@@ -204,7 +205,7 @@ def _reported_claims(subject: Subject) -> Iterator[str]:
 
 
 def _large(subject: Subject) -> Iterator[str]:
-    """Amounts beyond 2^64; and what 128 bits cannot hold is paid exactly, or refused."""
+    """Amounts beyond 2^64 are paid exactly; amounts beyond 128 bits are paid exactly or refused."""
     chain = subject.funded(2, plan=1)
     amounts = list(subject.terms(1).values())
     first = subject.batch(chain, *amounts)
@@ -218,7 +219,7 @@ def _large(subject: Subject) -> Iterator[str]:
         subject.carry(chain, last)
     yield from wrong
     leaves = [Leaf(*subject.account, 5, 0)]
-    for amount in (-_BEYOND, _BEYOND):  # what is due may be as far below zero as it likes, without any money
+    for amount in (-_BEYOND, _BEYOND):  # a due may be far below zero without any money
         batch = subject.batch(chain, amount, after=last, leaves=leaves)
         try:
             subject.harness.plugin.commitment(batch)

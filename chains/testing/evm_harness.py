@@ -1,7 +1,7 @@
-"""The conformance harnesses of EVM chains: one contract after the other, on a chain of this machine.
+"""The conformance harnesses of EVM chains: contracts on one local chain.
 
 python -m chains.testing chains.testing.evm_harness:TesterHarness        # eth-tester: from PyPI alone
-python -m chains.testing chains.testing.evm_harness:AnvilHarness         # anvil, which mines when it is asked to
+python -m chains.testing chains.testing.evm_harness:AnvilHarness         # anvil, which mines on request
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ..evm import extra  # first: it knows the recursion limit, which the packages of Ethereum raise
+from ..evm import extra  # first: it reads the recursion limit before Ethereum packages raise it
 
 # isort: split
 from eth_account import Account
@@ -52,21 +52,21 @@ extra.keep_depth()
 OPERATOR, GUARDIAN, PUBLISHER, FUNDER, ALICE, BOB, SELLER, PLATFORM, *_ = DEV_ACCOUNTS
 
 BLOCK_TIME, WINDOW, FREEZE_DELAY, EXIT_DELAY = 5, 60, 30, 10**9
-"""Seconds. The exit delay is one that only `wait_for_exit` waits for."""
+"""In seconds. Only `wait_for_exit` waits for the exit delay."""
 
 _NAMES = {plan_id(PUBLISHER.address, name): name for name in ("small", "large")}
 _ELSEWHERE = CHAIN_ID + 1
 _FINALITY = 2
 _CONTRACTS = 1 << 20
-"""For so many contracts subscribers have a purse."""
+"""The number of contracts for which subscribers have money."""
 
 _DEAR = Fees(max_fee=10**11, priority=10**10)
 _TRANSFER = to_hex(keccak(b"Transfer(address,address,uint256)"))
 
 
 class LocalHarness(Harness):
-    """Contracts on one local chain, each made by an account of its own, so that another chain can have the same. The
-    plugin asks the chain's node by a `Gate`, the harness itself does not. Close it: the chain ends with it."""
+    """Contracts on one local chain, each deployed by a new account, so that another chain can have one of the same
+    address. The plugin reads the node through a `Gate`, the harness directly. Closing the harness ends the chain."""
 
     plugin = EvmPlugin()
     subscribers: Sequence[str] = (ALICE.address, BOB.address)
@@ -81,24 +81,24 @@ class LocalHarness(Harness):
     def __init__(self, *, window: bool = False, window_seconds: int = WINDOW) -> None:
         self.window, self._window_seconds = window, window_seconds if window else 0
         self._stack = ExitStack()
-        self._makers: dict[str, str] = {}
+        self._deployers: dict[str, str] = {}
         self._wallets: dict[tuple[str, str], Wallet] = {}
         self._orders: dict[str, PurchaseOrder] = {}
         self._time = 0
-        self._keys = {each.address: each.key for each in DEV_ACCOUNTS}
+        self._keys = {account.address: account.key for account in DEV_ACCOUNTS}
 
     def close(self) -> None:
         """End the chain. A second call does nothing."""
         self._stack.close()
 
-    # -- what a kind of local chain says -------------------------------------------------------------------------------
+    # -- the kind of local chain ---------------------------------------------------------------------------------------
 
     @abstractmethod
     def start(self, chain_id: int) -> LocalChain:
-        """A new local chain."""
+        """Start a new local chain."""
 
-    def at_once(self) -> AbstractContextManager[object]:
-        """While the context lasts, what is sent is mined at once."""
+    def automining(self) -> AbstractContextManager[object]:
+        """Mine transactions immediately while the context lasts."""
         return nullcontext()
 
     # -- the chain and its contracts -----------------------------------------------------------------------------------
@@ -127,7 +127,7 @@ class LocalHarness(Harness):
     @cached_property
     def _token(self) -> str:
         sender = self._sender(FUNDER)
-        with self.at_once():
+        with self.automining():
             token = Token(self._node, deploy_token(sender).contract)
             for subscriber in self.subscribers:
                 sender.send(*token.mint(subscriber, _CONTRACTS * self.purse))
@@ -135,7 +135,6 @@ class LocalHarness(Harness):
 
     @cached_property
     def asset(self) -> str:  # type: ignore[override]  # the token is made when the chain is
-        """The test token."""
         return addresses.asset_name(addresses.chain_name(CHAIN_ID), self._token)
 
     def _sender(self, account: DevAccount | str, node: Node | None = None, chain_id: int = CHAIN_ID) -> Sender:
@@ -144,29 +143,28 @@ class LocalHarness(Harness):
 
     def _wallet(self, contract: str, address: str) -> Wallet:
         if (contract, address) not in self._wallets:
-            made = Wallet(self._node, self._keys[address], contract, chain_id=CHAIN_ID)
-            self._wallets[contract, address] = made
+            wallet = Wallet(self._node, self._keys[address], contract, chain_id=CHAIN_ID)
+            self._wallets[contract, address] = wallet
         return self._wallets[contract, address]
 
-    def _deploy(self, maker: str, node: Node, chain_id: int) -> str:
-        """A contract by an account that has never sent anything: its address follows from the account."""
-        self._sender(FUNDER, node, chain_id).send(Account.from_key(maker).address, b"", 10**18)
+    def _deploy(self, deployer: str, node: Node, chain_id: int) -> str:
+        """Deploy a contract by an unused account, so that its address follows from the account."""
+        self._sender(FUNDER, node, chain_id).send(Account.from_key(deployer).address, b"", 10**18)
         roles = Roles(FUNDER.address, OPERATOR.address, GUARDIAN.address)
         delays = Delays(self._window_seconds, FREEZE_DELAY, EXIT_DELAY)
-        return deploy_settlement(self._sender(maker, node, chain_id), roles, delays).contract
+        return deploy_settlement(self._sender(deployer, node, chain_id), roles, delays).contract
 
     def fresh(self) -> Chain:
-        """A new contract, for which subscribers have approved all that they have."""
-        maker, asset = to_hex(bytes(Account.create().key)), self.asset
-        with self.at_once():
-            contract = self._deploy(maker, self._node, CHAIN_ID)
+        """Return a connection to a new contract, for which subscribers have approved their money."""
+        deployer, asset = to_hex(bytes(Account.create().key)), self.asset
+        with self.automining():
+            contract = self._deploy(deployer, self._node, CHAIN_ID)
             for subscriber in self.subscribers:
                 self._wallet(contract, subscriber).approve(asset, self.purse)
-        self._makers[contract] = maker
+        self._deployers[contract] = deployer
         return self._connect(ContractRef(addresses.chain_name(CHAIN_ID), contract), self._gate.url)
 
     def again(self, chain: Chain) -> Chain:
-        """Another connection."""
         return self._connect(contract_of(chain), self._gate.url)
 
     def _connect(self, contract_ref: ContractRef, url: str) -> Chain:
@@ -176,41 +174,38 @@ class LocalHarness(Harness):
     # -- blocks and time -----------------------------------------------------------------------------------------------
 
     def now(self, chain: Chain) -> int:
-        """The last block's time; a re-organisation does not turn it back."""
+        """Return the last block's time, or a later one from before a re-organisation."""
         self._time = max(self._time, self._local.now)
         return self._time * SECOND
 
     def mine(self, chain: Chain) -> None:
-        """One block, some seconds after the last: a window does not last permanently."""
+        """Mine one block; with a window, some seconds after the last one, so that the window ends."""
         if self.window:
             self._local.advance(BLOCK_TIME)
         else:
             self._local.mine()
 
     def pass_time(self, chain: Chain) -> None:
-        """A block, the waits, and so many blocks that all of it is final."""
+        """Mine a block, let the delays pass, and mine until both are final."""
         self._local.mine()
         self._local.advance(max(self._window_seconds, FREEZE_DELAY) + 1)
         self._local.mine(_FINALITY)
 
-    # -- who buys, leaves and is paid ----------------------------------------------------------------------------------
+    # -- purchases, exits and claims -----------------------------------------------------------------------------------
 
     def purchase(self, chain: Chain, subscriber: str, plan: str, shares: Mapping[str, int], credits: int) -> str:
-        """The subscriber buys for itself, with the tokens that it has approved."""
         return self._buy(chain, subscriber, plan, asset=self.asset, price=shares, credits=credits)
 
     def purchase_window(self, chain: Chain, subscriber: str, plan: str, shares: Mapping[str, int], seconds: int) -> str:
-        """The same, of a plan that sells a time."""
         return self._buy(chain, subscriber, plan, asset=self.asset, price=shares, seconds=seconds)
 
     def purchase_elsewhere(
         self, chain: Chain, subscriber: str, plan: str, shares: Mapping[str, int], credits: int
     ) -> str:
-        """For the chain's own coin."""
         return self._buy(chain, subscriber, plan, asset=self.elsewhere.asset, price=shares, credits=credits)
 
     def _buy(self, chain: Chain, subscriber: str, plan: str, **terms: Any) -> str:  # noqa: ANN401
-        with self.at_once():  # a re-organisation may have taken the plan away, so it is looked for each time
+        with self.automining():  # a re-organisation may have removed the plan, so it is checked each time
             contract = self._wallet(chain.contract, subscriber).contract
             publish_plan(self._sender(PUBLISHER), contract, _NAMES[plan], **terms)
         wallet = self._wallet(chain.contract, subscriber)
@@ -220,8 +215,8 @@ class LocalHarness(Harness):
         return bought.id
 
     def paid(self, chain: Chain, receiver: str, asset: str) -> int:
-        """What the token moved from the contract to the receiver (for the coin: what the contract says), and what is
-        due."""
+        """Return the sum of the token's transfers from the contract to the receiver (for the coin: of the contract's
+        logs), and the due."""
         contract, token = self._wallet(chain.contract, FUNDER.address).contract, addresses.token(asset)
         return self._moved(contract, token, receiver) + contract.due(token, receiver)
 
@@ -234,41 +229,34 @@ class LocalHarness(Harness):
         return sum(int.from_bytes(log["data"]) for log in logs)
 
     def claim(self, chain: Chain, receiver: str) -> None:
-        """Anyone may claim for anyone."""
         self._wallet(chain.contract, FUNDER.address).claim(self.asset, receiver, wait=False)
 
     def request_exit(self, chain: Chain, subscriber: str, plan: str) -> None:
-        """The subscriber asks."""
         self._wallet(chain.contract, subscriber).request_exit(plan, wait=False)
 
     def leave(self, chain: Chain, subscriber: str, plan: str, leaf: Leaf, proof: Sequence[str]) -> None:
-        """The contract takes the leaf's names from who calls and from the plan."""
+        """Leave by a leaf's counters: the contract takes its names from the caller and the plan."""
         own = Leaf(subscriber, plan, leaf.charged, leaf.credited)
         self._wallet(chain.contract, subscriber).exit(own, proof, wait=False)
 
     def cancel(self, chain: Chain, number: int) -> None:
-        """The guardian calls a batch off."""
         self._wallet(chain.contract, GUARDIAN.address).cancel(number, "for a test", wait=False)
 
     # -- calls of the contract that no plugin makes --------------------------------------------------------------------
 
     def reason(self, error: Exception) -> str:
-        """The name of the contract's own error."""
         found = reverts.read(error.data) if isinstance(error, CallReverted) else None
         return found.name if found else ""
 
     def purchase_again(self, chain: Chain, id: str) -> None:
-        """The same plan, subscriber and salt."""
         order = self._orders[id]
         self._wallet(chain.contract, order.subscriber).purchase(order, wait=False)
 
     def record(self, chain: Chain, batch: Batch, *, stranger: bool = False) -> None:
-        """As the plugin would, but unchecked."""
         contract = self._wallet(chain.contract, FUNDER.address).contract
         self._call(chain, GUARDIAN if stranger else OPERATOR, contract.settle_data(batch, ""))
 
     def execute(self, chain: Chain, batch: Batch, payouts: Sequence[Payout]) -> None:
-        """The payouts are handed over beside the batch."""
         contract = self._wallet(chain.contract, FUNDER.address).contract
         paid = [(payout.receiver, payout.amount) for payout in payouts]
         self._call(chain, FUNDER, contract.encode("executeBatch", tuple(contract_batch(batch)), paid))
@@ -277,15 +265,13 @@ class LocalHarness(Harness):
         self._sender(account).send(chain.contract, data, wait=False)
 
     def cancel_as_stranger(self, chain: Chain, number: int) -> None:
-        """The operator is no guardian."""
         self._wallet(chain.contract, OPERATOR.address).cancel(number, "for a test", wait=False)
 
     def challenge(self, chain: Chain, batch: Batch, leaf: Leaf, proof: Sequence[str]) -> None:
-        """Anyone may."""
         self._wallet(chain.contract, FUNDER.address).challenge(batch, leaf, proof, wait=False)
 
     def leave_without_leaf(self, chain: Chain, subscriber: str, plan: str) -> None:
-        """Two calls of the contract: the second one is refused until the first has been made."""
+        """Ask for payment, or make the claim if there is none: the contract has two calls for this."""
         wallet = self._wallet(chain.contract, subscriber)
         try:
             wallet.exit_uncharged(plan, wait=False)
@@ -295,18 +281,16 @@ class LocalHarness(Harness):
             wallet.claim_uncharged(plan, wait=False)
 
     def refute(self, chain: Chain, leaf: Leaf, proof: Sequence[str]) -> None:
-        """Anyone may."""
         self._wallet(chain.contract, FUNDER.address).refute(leaf, proof, wait=False)
 
     def wait_for_exit(self, chain: Chain) -> None:
-        """Years."""
         self._local.advance(EXIT_DELAY + 1)
 
-    # -- trouble -------------------------------------------------------------------------------------------------------
+    # -- outages -------------------------------------------------------------------------------------------------------
 
     def namesake(self, chain: Chain) -> Chain:
-        """The same account makes its first contract on another chain, too."""
-        contract = self._deploy(self._makers[chain.contract], self._asking(self._far), _ELSEWHERE)
+        """Deploy the contract by the same account on another chain, where it gets the same address."""
+        contract = self._deploy(self._deployers[chain.contract], self._asking(self._far), _ELSEWHERE)
         assert contract == chain.contract
         return self._connect(ContractRef(self.elsewhere.chain, contract), self._far.url)
 
@@ -315,11 +299,11 @@ class LocalHarness(Harness):
         return self._stack.enter_context(self.start(_ELSEWHERE))
 
     def cut_off(self, chain: Chain) -> AbstractContextManager[object]:
-        """The gate is shut: who asks by it is refused, as if the node were down."""
+        """Shut the gate, so that the plugin's connections are refused."""
         return self._gate.shut()
 
     def reorganise(self, chain: Chain, depth: int, keep: bool) -> None:
-        """Empty blocks in place of the last ones; with `keep` their transactions are sent again."""
+        """Replace the last blocks by empty ones; with `keep` their transactions are sent again."""
         taken = list(self._raw(depth)) if keep else []
         self._local.reorganise(depth)
         for raw in taken:
@@ -327,47 +311,46 @@ class LocalHarness(Harness):
         self._local.mine()
 
     def _raw(self, depth: int) -> Iterator[str]:
-        """The signed transactions of the last blocks, in order."""
+        """Yield the signed transactions of the last blocks, in order."""
         height = self._local.height
         for number in range(height - depth + 1, height + 1):
             for hash in self._local.ask("eth_getBlockByNumber", hex(number), False)["transactions"]:
                 yield _signed(self._local.ask("eth_getTransactionByHash", hash))
 
     def lose(self, chain: Chain, attempt: Attempt) -> None:
-        """The chain goes back to what it was before it was sent."""
+        """Send an attempt, and restore the chain's state from before."""
         before = self._local.snapshot()
         chain.send(attempt)
         self._local.restore(before)
 
     def steal_nonce(self, chain: Chain) -> None:
-        """The operator's key pays its own account nothing."""
+        """Mine a transfer of 0 by the operator's key."""
         operator = Account.from_key(OPERATOR.key)
         nonce = self._node.nonce(operator.address)
         raw, _ = transactions.sign(
             operator, chain_id=CHAIN_ID, to=operator.address, data=b"", nonce=nonce, gas=30_000, fees=_DEAR
         )
-        with self.at_once():
+        with self.automining():
             self._node.send(raw)
 
 
 class TesterHarness(LocalHarness):
-    """eth-tester: every transaction is mined as it comes."""
+    """eth-tester: every transaction is mined when it arrives."""
 
     def start(self, chain_id: int) -> LocalChain:
-        """In this process."""
         return Tester(chain_id=chain_id)
 
 
 class AnvilHarness(LocalHarness):
-    """anvil, which mines when it is asked to: what was sent waits in the pool."""
+    """anvil, which mines on request: sent transactions stay in the pool."""
 
     def start(self, chain_id: int) -> LocalChain:
-        """A process of its own. Raises ChainUnavailable where anvil is not installed."""
+        """Start a process. Raises ChainUnavailable if anvil is not installed."""
         return Anvil(chain_id=chain_id, automine=chain_id != CHAIN_ID)
 
     @contextmanager
-    def at_once(self) -> Iterator[None]:
-        """What waits in the pool is mined along."""
+    def automining(self) -> Iterator[None]:
+        """Mine immediately while the context lasts; transactions in the pool are mined as well."""
         local = self._anvil
         local.set_automine(True)
         try:
@@ -381,7 +364,7 @@ class AnvilHarness(LocalHarness):
         return self._local
 
     def lose(self, chain: Chain, attempt: Attempt) -> None:
-        """It is taken out of the pool."""
+        """Send an attempt, and drop it from the pool."""
         chain.send(attempt)
         self._anvil.drop(attempt.transaction)
 
@@ -391,7 +374,7 @@ def _topic(address: str) -> str:
 
 
 def _signed(reported: Mapping[str, Any]) -> str:
-    """A mined transaction (EIP-1559) as its sender signed it, from what a node tells of it."""
+    """Return the signed bytes (0x hex) of a mined EIP-1559 transaction, from a node's description of it."""
     numbers = ("nonce", "maxPriorityFeePerGas", "maxFeePerGas", "gas", "value", "v", "r", "s")
     fields: dict[str, Any] = {name: int(reported[name], 16) for name in numbers}
     to = to_checksum_address(reported["to"]) if reported["to"] else b""

@@ -1,4 +1,4 @@
-"""Rules of leaving: who asks is reported once, and has the rest of its money once, by the root that serves."""
+"""Rules of exits: a request is reported once, and the unspent money is paid once, by the root that serves."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .steps import CREDITS, Rules, Subject, differ, ids
 
 
 def _two_buyers(subject: Subject) -> Chain:
-    """A contract on which two subscribers have bought one plan each for 1000."""
+    """Return a contract on which two subscribers have each bought a plan for 1000."""
     chain = subject.fresh()
     subject.buy(chain)
     subject.buy(chain, 1)
@@ -30,10 +30,10 @@ def _ask(subject: Subject, chain: Chain) -> None:
 def _charged(
     subject: Subject, chain: Chain, charged: int, credited: int = 0, other: int = 100, after: Batch | None = None
 ) -> Batch:
-    """A batch with counters of both subscribers, which pays what they rose by since `after`; carried to its end."""
+    """Carry and return a batch with counters of both subscribers, which pays their increase since `after`."""
     harness = subject.harness
     leaves = [Leaf(*subject.account, charged, credited), Leaf(harness.subscribers[1], harness.plans[0], other, 0)]
-    rise = [sum(leaf.charged - leaf.credited for leaf in each) for each in (leaves, after.leaves if after else ())]
+    rise = [sum(leaf.charged - leaf.credited for leaf in rows) for rows in (leaves, after.leaves if after else ())]
     batch = subject.batch(chain, rise[0] - rise[1], after=after, leaves=leaves)
     subject.carry(chain, batch)
     return batch
@@ -45,7 +45,7 @@ def _proof(subject: Subject, batch: Batch, subscriber: int = 0) -> Proof:
 
 
 def _paid_to_leave(subject: Subject, chain: Chain, proof: Proof, leaf: Leaf | None = None, subscriber: int = 0) -> bool:
-    """Report a subscriber who leaves by this leaf, which the contract must refuse."""
+    """Try an exit by this leaf. Return True if it was paid."""
     before = len(_exits_paid(chain))
     name, plan = subject.harness.subscribers[subscriber], subject.harness.plans[0]
     subject.try_to(subject.harness.leave, chain, name, plan, leaf or proof.leaf, proof.proof)
@@ -62,7 +62,7 @@ def _requests(chain: Chain) -> list[ExitRequested]:
 
 
 def _asked(subject: Subject) -> Iterator[str]:
-    """Who has bought asks, and asks again; who has not asks in vain."""
+    """A subscriber's request to leave is reported once; one of an account without purchases is not."""
     chain, harness = subject.fresh(), subject.harness
     subject.buy(chain)
     harness.pass_time(chain)
@@ -80,7 +80,7 @@ def _asked(subject: Subject) -> Iterator[str]:
         if ids(reported) != ids(_requests(chain)):
             yield "a request to leave has another id for another connection"
         if _exits_paid(connection):
-            yield "an exit is reported as paid, and nobody has left"
+            yield "an exit is reported as paid, and no subscriber has left"
 
 
 def _leaves(subject: Subject) -> Iterator[str]:
@@ -111,8 +111,8 @@ def _leaves(subject: Subject) -> Iterator[str]:
     yield from wrong
 
 
-def _unasked(subject: Subject) -> Iterator[str]:
-    """A proof is not enough: also where another subscriber has asked."""
+def _unrequested(subject: Subject) -> Iterator[str]:
+    """A proof without a request is not enough, also if another subscriber has made one."""
     chain = _two_buyers(subject)
     batch = _charged(subject, chain, 100)
     if _paid_to_leave(subject, chain, _proof(subject, batch)):
@@ -123,11 +123,12 @@ def _unasked(subject: Subject) -> Iterator[str]:
     if _paid_to_leave(subject, chain, _proof(subject, batch, 1), subscriber=1):
         yield "a subscriber leaves without having asked to, when another has"
         return
-    yield from has_left(subject, chain, batch, 1600, "when nobody has left")
+    yield from has_left(subject, chain, batch, 1600, "when no subscriber has left")
 
 
 def _which_root(subject: Subject) -> Iterator[str]:
-    """Not one from before the request, which lacks what was charged until then; and not one that another followed."""
+    """The last root after the request serves: not one from before it, which lacks later charges, and not an outdated
+    one."""
     chain, harness = _two_buyers(subject), subject.harness
     early = _charged(subject, chain, 50)
     subject.able(harness.request_exit, chain, *subject.account)
@@ -148,7 +149,7 @@ def _which_root(subject: Subject) -> Iterator[str]:
 
 
 def _debited(subject: Subject) -> Iterator[str]:
-    """Of 2000 receivers have 300 and a leaver 800: 900 are left."""
+    """Of 2000, receivers have 300 and a leaving subscriber 800: escrow has 900."""
     chain, harness = _two_buyers(subject), subject.harness
     _ask(subject, chain)
     batch = _charged(subject, chain, 250, 50)
@@ -162,7 +163,7 @@ def _debited(subject: Subject) -> Iterator[str]:
 
 
 def _buys_no_more(subject: Subject) -> Iterator[str]:
-    """Its account is frozen for good, so that it could neither use what it buys nor leave with it."""
+    """A purchase after a request to leave is refused: the account is frozen permanently."""
     chain, harness = _two_buyers(subject), subject.harness
     _ask(subject, chain)
     subject.try_to(harness.purchase, chain, *subject.account, subject.terms(), CREDITS[0])
@@ -174,8 +175,8 @@ def _buys_no_more(subject: Subject) -> Iterator[str]:
 RULES: Rules = {
     "a request to leave is reported once": _asked,
     "a subscriber leaves by proof": _leaves,
-    "nobody leaves unasked": _unasked,
+    "an exit needs a request": _unrequested,
     "the last root after a request serves": _which_root,
     "what a leaver took is spent": _debited,
-    "who asked to leave buys no more": _buys_no_more,
+    "a leaving subscriber buys no more": _buys_no_more,
 }

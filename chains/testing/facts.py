@@ -1,4 +1,4 @@
-"""Rules of what a chain tells: each purchase once, with the same id permanently, and what it is asked."""
+"""Rules of a chain's facts and readings: each purchase is reported once, with a permanent id."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from ledger.settlement.messages import ChainFact, PurchaseMade
 from .steps import BLOCKS, CREDITS, Rules, Subject, differ, ids
 
 _ACCOUNTS = ((0, 0), (1, 0), (0, 1), (0, 0))
-"""Who buys which plan, in this order; the last of them buys a second time."""
+"""Subscribers and plans of the purchases, in order; the first account buys twice."""
 
 
 def _bought(subject: Subject, chain: Chain) -> list[str]:
-    """Some purchases, one after the other; their ids."""
+    """Make some purchases, one after the other, and return their ids."""
     return [subject.buy(chain, *account) for account in _ACCOUNTS]
 
 
 def _reported_once(subject: Subject) -> Iterator[str]:
     chain = subject.fresh()
-    yield from differ("what a new contract tells", list(chain.facts()), [])
+    yield from differ("the facts of a new contract", list(chain.facts()), [])
     bought = _bought(subject, chain)
     if len(set(bought)) < len(bought):
         yield f"two purchases have one id: {bought}"
@@ -34,11 +34,11 @@ def _reported_once(subject: Subject) -> Iterator[str]:
         if forgotten := [id for id in bought if id not in reported]:
             yield f"{forgotten} never reported; what is reported is {list(reported)}"
         if invented := [id for id in reported if id not in bought]:
-            yield f"{invented} reported, and nobody bought that: {bought} were bought"
+            yield f"{invented} reported without a purchase: {bought} were bought"
 
 
 def _in_order(subject: Subject) -> Iterator[str]:
-    """By block, and each as it came: the purchases were made one after the other."""
+    """Facts are ordered by block, and by transaction within a block."""
     chain = subject.fresh()
     bought = _bought(subject, chain)
     subject.harness.pass_time(chain)
@@ -52,7 +52,7 @@ def _in_order(subject: Subject) -> Iterator[str]:
 
 
 def _exact(subject: Subject) -> Iterator[str]:
-    """Who bought what, for how much, with which shares: also beyond 2^64."""
+    """Subscriber, plan, asset, credits and shares of purchases are exact, also beyond 2^64."""
     chain = subject.fresh()
     harness = subject.harness
     bought = _bought(subject, chain)
@@ -71,7 +71,7 @@ def _exact(subject: Subject) -> Iterator[str]:
 
 
 def _windows(subject: Subject) -> Iterator[str]:
-    """Who bought a window of time, how long it is."""
+    """The duration of a purchased window of time is exact."""
     chain, harness = subject.fresh(), subject.harness
     arguments = harness.subscribers[0], harness.plans[1], subject.terms(), 86_400
     bought = subject.able(harness.purchase_window, chain, *arguments)
@@ -87,7 +87,7 @@ def _windows(subject: Subject) -> Iterator[str]:
 
 
 def _waits(subject: Subject) -> Iterator[str]:
-    """Without `confirmations` what is final; with n, what has n blocks on top."""
+    """Without `confirmations`, final facts are reported; with 0, all mined ones."""
     chain = subject.fresh()
     subject.buy(chain)
     bought = subject.buy(chain)
@@ -113,7 +113,7 @@ def _waits(subject: Subject) -> Iterator[str]:
 
 
 def _confirmed(subject: Subject) -> Iterator[str]:
-    """With n, what has n blocks on top: at least up to the last purchase's block, and at most up to the next one's."""
+    """With n confirmations, exactly the facts with n blocks on top are reported."""
     harness, chain = subject.harness, subject.fresh()
     asked: list[tuple[int, list[str]]] = []
     head = 0
@@ -137,7 +137,7 @@ def _confirmed(subject: Subject) -> Iterator[str]:
 
 
 def _after(subject: Subject) -> Iterator[str]:
-    """`after` leaves out that block and those before it, and nothing else; so windows give the same as one scan."""
+    """`after` excludes that block and earlier ones, so consecutive scans return the same as one scan."""
     chain = subject.fresh()
     bought: list[str] = []
     scanned: list[str] = []
@@ -149,8 +149,8 @@ def _after(subject: Subject) -> Iterator[str]:
         cursor = final
     subject.harness.pass_time(chain)
     scanned += ids(chain.facts(cursor))
-    once = list(dict.fromkeys(scanned))  # a block may have become final between the two questions
-    yield from differ("what scans in windows tell", once, bought)
+    once = list(dict.fromkeys(scanned))  # a block may have become final between the two calls
+    yield from differ("the facts of consecutive scans", once, bought)
     whole = list(chain.facts())
     last = chain.final_block()
     for block in sorted({0, last, last + 1, *(fact.block + step for fact in whole for step in (-1, 0, 1))}):
@@ -162,53 +162,55 @@ def _after(subject: Subject) -> Iterator[str]:
 
 
 def _same(subject: Subject) -> Iterator[str]:
-    """The same facts whoever asks, however often, from whichever block."""
+    """Every connection and every scan returns the same facts."""
     chain = subject.fresh()
     _bought(subject, chain)
     subject.harness.pass_time(chain)
     first = list(chain.facts())
     for connection in (chain, subject.again(chain)):
-        yield from differ("what a second scan tells", list(connection.facts()), first)
-        yield from differ("what a scan with 0 confirmations tells", list(connection.facts(0, 0)), first)
-        for place, fact in enumerate(first):
+        yield from differ("the facts of a second scan", list(connection.facts()), first)
+        yield from differ("the facts of a scan with 0 confirmations", list(connection.facts(0, 0)), first)
+        for fact in first:
             reported = [one for one in connection.facts(fact.block - 1) if one.block == fact.block]
             if fact not in reported:
-                yield f"a scan from block {fact.block} tells {reported} there, not {first[place]}"
+                yield f"a scan from block {fact.block} returns {reported} there, not {fact}"
 
 
 def _keeps_ids(subject: Subject) -> Iterator[str]:
-    """A purchase that a re-organisation moves to another block stays the same one; one that is lost is not reported,
-    and its id is not used again."""
+    """A purchase that a re-organisation moves to another block keeps its id; one that is lost is not reported, and its
+    id is not used again."""
     for keep in (False, True):
         chain = subject.fresh()
         early = [subject.buy(chain)]
         subject.harness.pass_time(chain)
         late = [subject.buy(chain, 1), subject.buy(chain, 0, 1)]
-        before = {fact.id: _what(fact) for fact in chain.facts(0, 0)}
+        before = {fact.id: _purchase_terms(fact) for fact in chain.facts(0, 0)}
         yield from differ("purchases that are mined", list(before), early + late)
         subject.reorganise(chain, keep)
         new = [subject.buy(chain, 1)]
         subject.harness.pass_time(chain)
         for connection in (chain, subject.again(chain)):
-            reported = {fact.id: _what(fact) for fact in connection.facts()}
+            reported = {fact.id: _purchase_terms(fact) for fact in connection.facts()}
             if not {*early, *new} <= set(reported) <= {*early, *late, *new}:
                 yield f"after a re-organisation {list(reported)} are reported; bought: {early}, {late} and then {new}"
             for id in early + late:
                 if id in reported:
                     yield from differ(f"the purchase {id} after a re-organisation", reported[id], before[id])
         anew = ids(subject.again(chain).facts())
-        yield from differ("what is reported after a re-organisation to who was there", ids(chain.facts()), anew)
+        yield from differ(
+            "the facts after a re-organisation, on the connection from before it", ids(chain.facts()), anew
+        )
 
 
-def _what(fact: ChainFact) -> object:
+def _purchase_terms(fact: ChainFact) -> object:
     return (fact.subscriber, fact.plan, fact.shares) if isinstance(fact, PurchaseMade) else fact
 
 
-# -- what it is asked --------------------------------------------------------------------------------------------------
+# -- readings ----------------------------------------------------------------------------------------------------------
 
 
 def _due(subject: Subject) -> Iterator[str]:
-    """What is due is signed, and by asset; nobody has claimed anything here, so it is all that was paid out."""
+    """Dues are signed, and by asset. Without claims they are the sum of all payouts."""
     chain = subject.funded()
     harness = subject.harness
     yield from differ(
@@ -219,7 +221,7 @@ def _due(subject: Subject) -> Iterator[str]:
         due = [connection.due(receiver, harness.asset) for receiver in harness.receivers[:2]]
         yield from differ("what is due after payouts of 300 and -30", due, [300, -30])
         other = connection.due(harness.receivers[0], harness.elsewhere.asset)
-        yield from differ("what is due in an asset that nobody has paid", other, 0)
+        yield from differ("what is due in an asset without purchases", other, 0)
 
 
 def _pauses(subject: Subject) -> Iterator[str]:
@@ -266,7 +268,7 @@ def _is_closed(subject: Subject) -> Iterator[str]:
             yield f"`{name}` still works"
         except ChainUnavailable:
             pass
-        except Exception as error:  # noqa: BLE001 - foreign code: whatever it raises is the finding
+        except Exception as error:  # noqa: BLE001 - foreign code: any error is a finding
             yield f"`{name}` raises {type(error).__name__}, not ChainUnavailable: {error}"
 
 

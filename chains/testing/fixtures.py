@@ -11,7 +11,7 @@ from ..mock import MockChain
 
 @pytest.fixture
 def mock_chain() -> Iterator[MockChain]:
-    """A mock chain in memory, new for each test: two blocks to finality, no challenge window, mining at once."""
+    """A mock chain in memory, new for each test: two blocks to finality, no challenge window, automatic mining."""
     chain = MockChain()
     yield chain
     chain.close()

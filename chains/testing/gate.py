@@ -1,4 +1,4 @@
-"""A door between a chain's node and who asks it, which can be shut: then the node is down for who comes this way."""
+"""A TCP proxy in front of a chain's node that can be shut, so that the node is down for its clients."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _PIECE = 1 << 16
 
 
 class Gate:
-    """A port of this machine that leads to a node's, until it is closed.
+    """A port of this machine that forwards to a node's port until it is closed.
 
-    While it is `shut`, connections are refused, and those that stood are broken off.
+    While it is `shut`, new connections are refused, and existing ones are broken.
     """
 
     def __init__(self, url: str) -> None:
@@ -22,77 +22,79 @@ class Gate:
         assert node.hostname is not None
         assert node.port is not None
         self._node = (node.hostname, node.port)
-        self._door = _bound(0)
-        self._port = self._door.getsockname()[1]
-        self._through: dict[threading.Thread, tuple[socket.socket, ...]] = {}
+        self._socket = _bound(0)
+        self._port = self._socket.getsockname()[1]
+        self._open_connections: dict[threading.Thread, tuple[socket.socket, ...]] = {}
         self._open()
 
     @property
     def url(self) -> str:
-        """The URL by which the node is asked through here."""
+        """The URL of the node through this proxy."""
         return f"http://127.0.0.1:{self._port}"
 
     @contextmanager
     def shut(self) -> Iterator[None]:
-        """Nobody comes through while the context lasts."""
+        """Refuse all connections while the context lasts."""
         self._shut()
-        self._door = _bound(self._port)  # a port that nobody listens at refuses, and nobody else takes it
+        self._socket = _bound(self._port)  # bound without listening: the port refuses, and stays reserved
         try:
             yield
         finally:
             self._open()
 
     def close(self) -> None:
-        """Shut it for good. A second call does nothing."""
+        """Shut the proxy permanently. A second call does nothing."""
         self._shut()
 
     def _open(self) -> None:
-        self._door.listen()
-        self._keeper = threading.Thread(target=self._keep, args=(self._door,), name="gate", daemon=True)
-        self._keeper.start()
+        self._socket.listen()
+        self._acceptor = threading.Thread(target=self._accept, args=(self._socket,), name="gate", daemon=True)
+        self._acceptor.start()
 
     def _shut(self) -> None:
         with suppress(OSError):
-            self._door.shutdown(socket.SHUT_RDWR)  # which wakes who waits in `accept`
-        self._door.close()
-        self._keeper.join()
-        for leading, ends in self._through.items():
+            self._socket.shutdown(socket.SHUT_RDWR)  # wakes the thread that waits in `accept`
+        self._socket.close()
+        self._acceptor.join()
+        for forwarder, ends in self._open_connections.items():
             for end in ends:
                 with suppress(OSError):
                     end.shutdown(socket.SHUT_RDWR)
-            leading.join()
-        self._through.clear()
+            forwarder.join()
+        self._open_connections.clear()
 
-    def _keep(self, door: socket.socket) -> None:
+    def _accept(self, listener: socket.socket) -> None:
         while True:
             try:
-                asker, _ = door.accept()
+                client, _ = listener.accept()
             except OSError:
                 return
             try:
                 node = socket.create_connection(self._node)
             except OSError:
-                asker.close()
+                client.close()
                 continue
-            for end in (asker, node):
-                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # an answer in two pieces does not wait
-            leading = threading.Thread(target=_lead, args=(asker, node), name="gate", daemon=True)
-            self._through = {each: ends for each, ends in self._through.items() if each.is_alive()}
-            self._through[leading] = (asker, node)
-            leading.start()
+            for end in (client, node):
+                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # an answer in two packets is not delayed
+            forwarder = threading.Thread(target=_forward, args=(client, node), name="gate", daemon=True)
+            self._open_connections = {
+                thread: ends for thread, ends in self._open_connections.items() if thread.is_alive()
+            }
+            self._open_connections[forwarder] = (client, node)
+            forwarder.start()
 
 
-def _lead(asker: socket.socket, node: socket.socket) -> None:
-    """Both ways at once, until both are over."""
-    back = threading.Thread(target=_carry, args=(node, asker), name="gate", daemon=True)
+def _forward(client: socket.socket, node: socket.socket) -> None:
+    """Copy in both directions until both ends are closed."""
+    back = threading.Thread(target=_copy, args=(node, client), name="gate", daemon=True)
     back.start()
-    _carry(asker, node)
+    _copy(client, node)
     back.join()
-    asker.close()
+    client.close()
     node.close()
 
 
-def _carry(source: socket.socket, target: socket.socket) -> None:
+def _copy(source: socket.socket, target: socket.socket) -> None:
     with suppress(OSError):
         while piece := source.recv(_PIECE):
             target.sendall(piece)
@@ -101,7 +103,7 @@ def _carry(source: socket.socket, target: socket.socket) -> None:
 
 
 def _bound(port: int) -> socket.socket:
-    door = socket.socket()
-    door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    door.bind(("127.0.0.1", port))
-    return door
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("127.0.0.1", port))
+    return listener

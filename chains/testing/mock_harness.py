@@ -1,4 +1,4 @@
-"""The harness of the mock chain: an example of one, and its proof."""
+"""The harness of the mock chain, also an example for other plugins."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ BLOCK = 12_000_000
 
 
 class MockHarness(Harness):
-    """Mock chains, as `connect` makes them: a new one at each call. `again` connects to one anew, if it is in a file;
-    a chain in memory is all that there is of it, so its connection is used again. `finality`, `window` and `exit_delay`
-    are those of the chains, in blocks."""
+    """Mock chains; `connect` returns a new one at each call. `again` connects anew to a chain in a file; a chain in
+    memory has only one connection, which is used again. `finality`, `window` and `exit_delay` are those of the chains,
+    in blocks."""
 
     plugin = MockPlugin()
     subscribers: Sequence[str] = ("alice", "bob")
@@ -46,79 +46,65 @@ class MockHarness(Harness):
         self.pauses = self._blocks
 
     def fresh(self) -> Chain:
-        """A new mock chain has one contract, and everybody has any money."""
+        """Return a new mock chain: it has one contract, and its accounts have unlimited money."""
         return self._connect()
 
     def again(self, chain: Chain) -> Chain:
-        """Another connection to it."""
         return self._again(mock(chain))
 
     def now(self, chain: Chain) -> int:
-        """Mock chains have no clock: a block is 12 seconds here."""
+        """Return the time of the last block: mock chains have no clock, so a block is 12 seconds here."""
         return START + BLOCK * mock(chain).height
 
     def purchase(self, chain: Chain, subscriber: str, plan: str, shares: Mapping[str, int], credits: int) -> str:
-        """A purchase gets a new id by itself."""
         return mock(chain).purchase(subscriber, plan, self.asset, shares, credits=credits).id
 
     def purchase_window(self, chain: Chain, subscriber: str, plan: str, shares: Mapping[str, int], seconds: int) -> str:
-        """A purchase has its own terms."""
         return mock(chain).purchase(subscriber, plan, self.asset, shares, seconds=seconds).id
 
     def purchase_elsewhere(
         self, chain: Chain, subscriber: str, plan: str, shares: Mapping[str, int], credits: int
     ) -> str:
-        """A contract takes any asset."""
         return mock(chain).purchase(subscriber, plan, self.elsewhere.asset, shares, credits=credits).id
 
     def mine(self, chain: Chain) -> None:
-        """One block."""
         mock(chain).mine()
 
     def pass_time(self, chain: Chain) -> None:
-        """As many blocks as finality and the window take together."""
         mock(chain).mine(self._blocks)
 
     def paid(self, chain: Chain, receiver: str, asset: str) -> int:
-        """The sum of claims and dues."""
         return mock(chain).balance(receiver, asset) + mock(chain).due(receiver, asset)
 
     def claim(self, chain: Chain, receiver: str) -> None:
-        """Anyone may claim for anyone."""
         mock(chain).claim(receiver, self.asset)
 
     def request_exit(self, chain: Chain, subscriber: str, plan: str) -> None:
-        """The subscriber asks."""
         mock(chain).request_exit(subscriber, plan)
 
     def leave(self, chain: Chain, subscriber: str, plan: str, leaf: Leaf, proof: Sequence[str]) -> None:
-        """Raise Reverted where the contract refuses."""
         mock(chain).exit(subscriber, plan, self.asset, leaf, proof)
 
     def cancel(self, chain: Chain, number: int) -> None:
-        """The guardian calls a batch off."""
         mock(chain).cancel(number, "for a test")
 
     def reorganise(self, chain: Chain, depth: int, keep: bool) -> None:
-        """With `keep` the transactions go back to the pool."""
         mock(chain).reorganise(depth, keep=keep)
 
     def lose(self, chain: Chain, attempt: Attempt) -> None:
-        """A fault of the script."""
         mock(chain).script(Drop())
         chain.send(attempt)
 
     def steal_nonce(self, chain: Chain) -> None:
-        """The mock does it."""
         mock(chain).steal_nonce()
 
     def namesake(self, chain: Chain) -> Chain:
-        """A connection without a file is to another chain."""
+        """Return a chain in memory under the other name, which is a different chain."""
         return self.plugin.connect(ContractRef(self.elsewhere.chain, chain.contract))
 
     @contextmanager
     def cut_off(self, chain: Chain) -> Iterator[None]:
-        """A fault of the script, for more calls than will come; what is left of it is used up."""
+        """Script a fault for more calls than will be made, and consume the remainder at the end."""
         mock(chain).script(NodeDown(calls=100))
         try:
             yield
@@ -130,11 +116,10 @@ class MockHarness(Harness):
     # -- calls of the contract that no plugin makes --------------------------------------------------------------------
 
     def reason(self, error: Exception) -> str:
-        """The name before the arguments."""
         return str(error).partition("(")[0] if isinstance(error, Reverted) else ""
 
     def purchase_again(self, chain: Chain, id: str) -> None:
-        """The mock takes the same order again, and does nothing."""
+        """Submit the order again: the mock accepts it without effect, so Reverted is raised here."""
         facts = mock(chain).facts(confirmations=0)
         fact = next(fact for fact in facts if isinstance(fact, PurchaseMade) and fact.id == id)
         shares = {share.receiver: share.amount for share in fact.shares}
@@ -142,42 +127,40 @@ class MockHarness(Harness):
         raise Reverted(f"PurchaseExists({id})")
 
     def record(self, chain: Chain, batch: Batch, *, stranger: bool = False) -> None:
-        """Only the operator's key can sign a batch on a mock chain."""
+        """Record a batch. Raises Reverted for a stranger: only the operator's key can sign a batch on a mock chain."""
         if stranger:
             raise Reverted("NotOperator()")
         mock(chain).call(transactions.commit(batch))
 
     def execute(self, chain: Chain, batch: Batch, payouts: Sequence[Payout]) -> None:
-        """The mock knows the payouts from the batch, and is not given them again."""
+        """Execute a batch. The mock has its payouts and is not given them again, so others raise Reverted here."""
         digest = self.plugin.commitment(batch).digest
         if tuple(payouts) != batch.payouts:
             raise Reverted("")
         mock(chain).call(transactions.ExecuteCall(number=batch.number, digest=digest))
 
     def cancel_as_stranger(self, chain: Chain, number: int) -> None:
-        """Only the guardian can sign this on a mock chain."""
+        """Raise Reverted: only the guardian can sign this on a mock chain."""
         raise Reverted("NotGuardian()")
 
     def challenge(self, chain: Chain, batch: Batch, leaf: Leaf, proof: Sequence[str]) -> None:
-        """The mock is given the number, and takes the batch that it has under it."""
+        """Challenge a batch. The mock is given only the number, so another digest raises Reverted here."""
         if mock(chain).find(batch.number).digest != self.plugin.commitment(batch).digest:
             raise Reverted("BatchUnknown()")
         mock(chain).challenge(batch.number, leaf, proof)
 
     def leave_without_leaf(self, chain: Chain, subscriber: str, plan: str) -> None:
-        """The mock has one call for both."""
+        """Claim, or ask for payment: the mock has one call for both."""
         mock(chain).exit(subscriber, plan, self.asset)
 
     def refute(self, chain: Chain, leaf: Leaf, proof: Sequence[str]) -> None:
-        """Anyone may."""
         mock(chain).refute(leaf, proof)
 
     def wait_for_exit(self, chain: Chain) -> None:
-        """The exit delay, in blocks."""
         mock(chain).mine(self._exit_delay + 1)
 
 
 def mock(chain: Chain) -> MockChain:
-    """The chain as what it is, with all that a test may do to it."""
+    """Return the chain as a MockChain, with its controls."""
     assert isinstance(chain, MockChain)
     return chain

@@ -1,5 +1,4 @@
-"""Rules of what goes wrong on a chain: re-organisations, lost transactions, stolen nonces, nodes
-that are down. Money moves exactly once."""
+"""Rules of outages: re-organisations, lost transactions, stolen nonces, unreachable nodes. Money moves exactly once."""
 
 from __future__ import annotations
 
@@ -15,7 +14,7 @@ T = TypeVar("T")
 
 
 def _survives(subject: Subject) -> Iterator[str]:
-    """As soon as anything is called final, the deepest re-organisation comes, and it must still be there."""
+    """A final batch survives the deepest re-organisation."""
     depth = subject.depth
     chain = subject.funded()
     own = [subject.submit(chain, subject.batch(chain, 300, 30))]
@@ -38,7 +37,7 @@ def _survives(subject: Subject) -> Iterator[str]:
 
 
 def _reorganised(subject: Subject, keep: bool) -> Iterator[str]:
-    """What is not final is taken off the chain at once, or comes back by itself; the same bytes finish it."""
+    """A batch that a re-organisation removed, or that is mined again by itself, is finished by the same bytes."""
     depth = subject.depth
     chain = subject.funded(2)
     batch = subject.batch(chain, 300, 30)
@@ -84,7 +83,8 @@ def _lost(subject: Subject) -> Iterator[str]:
 
 
 def _stolen(subject: Subject) -> Iterator[str]:
-    """Only when the other one is final it can never be mined; then a new attempt takes the next nonce, and pays."""
+    """Once another transaction with its nonce is final, an attempt is `replaced`, and a new one with the next nonce
+    pays."""
     chain = subject.funded()
     batch = subject.batch(chain, 300, 30)
     with subject.paying(chain, 300, 30) as wrong:
@@ -110,19 +110,19 @@ def _stolen(subject: Subject) -> Iterator[str]:
 
 
 def _reorganised_purchase(subject: Subject) -> Iterator[str]:
-    """Money that a re-organisation took out of the escrow cannot be paid out of it."""
+    """Money of a purchase that a re-organisation removed cannot be paid out."""
     chain = subject.funded()
     subject.buy(chain)
     subject.reorganise(chain)
     if len(list(chain.facts(0, 0))) > 1:
-        return  # it was too deep in, or has come back by itself
+        return  # the purchase was too deep, or was mined again by itself
     if chain.simulate(subject.batch(chain, 900, 500)) is None:
-        yield "simulate takes a batch that pays out of a purchase which a re-organisation took away"
+        yield "simulate accepts a batch that pays out of a purchase which a re-organisation took away"
 
 
 def _cut_off(subject: Subject) -> Iterator[str]:
-    """What cannot be asked raises ChainUnavailable, or is answered from a cache, as it is; nothing is sent unsaid. A
-    batch that was to be sent meanwhile is paid once all the same."""
+    """Calls to an unreachable chain raise ChainUnavailable, or return a cached true answer; `send` always raises. A
+    batch that was sent meanwhile is paid once."""
     chain, receiver = subject.funded(), subject.harness.receivers[0]
     first = subject.batch(chain, 300, 30)
     own: list[Attempt] = []
@@ -144,29 +144,33 @@ def _cut_off(subject: Subject) -> Iterator[str]:
     final = chain.final_block()
     with subject.able(subject.harness.cut_off, chain):
         for name, ask in asks.items():
-            yield from _unsaid(name, ask, (ChainUnavailable,), lambda answer, name=name: answer == true[name])  # type: ignore[misc]
-        yield from _unsaid("final_block", chain.final_block, (ChainUnavailable,), lambda answer: answer <= final)
-        yield from _unsaid("prepare", lambda: chain.prepare(second, []), (ChainUnavailable,), lambda answer: True)
-        yield from _unsaid("send", lambda: chain.send(attempt), (ChainUnavailable, SendUnknown), lambda answer: False)
-        yield from _unsaid("connecting again", lambda: subject.again(chain), (ChainUnavailable,), lambda answer: True)
+            yield from _wrong_answer(name, ask, (ChainUnavailable,), lambda answer, name=name: answer == true[name])  # type: ignore[misc]
+        yield from _wrong_answer("final_block", chain.final_block, (ChainUnavailable,), lambda answer: answer <= final)
+        yield from _wrong_answer("prepare", lambda: chain.prepare(second, []), (ChainUnavailable,), lambda answer: True)
+        yield from _wrong_answer(
+            "send", lambda: chain.send(attempt), (ChainUnavailable, SendUnknown), lambda answer: False
+        )
+        yield from _wrong_answer(
+            "connecting again", lambda: subject.again(chain), (ChainUnavailable,), lambda answer: True
+        )
     with subject.paying(chain, 50, 5) as wrong:
         subject.carry(chain, second, [attempt])
     yield from wrong
 
 
-def _unsaid(
-    name: str, ask: Callable[[], T], right: tuple[type[Exception], ...], may_be: Callable[[T], bool]
+def _wrong_answer(
+    name: str, ask: Callable[[], T], expected_errors: tuple[type[Exception], ...], is_accepted: Callable[[T], bool]
 ) -> Iterator[str]:
-    """What is wrong with how a question ends that cannot be asked."""
-    expected = " or ".join(kind.__name__ for kind in right)
+    """Yield a message unless a call to an unreachable chain raises an expected error or returns an accepted answer."""
+    expected = " or ".join(kind.__name__ for kind in expected_errors)
     try:
         answer = ask()
-    except right:
+    except expected_errors:
         return
-    except Exception as error:  # noqa: BLE001 - foreign code: whatever it raises is the finding
+    except Exception as error:  # noqa: BLE001 - foreign code: any error is a finding
         yield f"`{name}` raises {type(error).__name__}, not {expected}, while the chain cannot be reached: {error}"
         return
-    if not may_be(answer):
+    if not is_accepted(answer):
         yield f"`{name}` says {short(answer)} while the chain cannot be reached, and does not raise {expected}"
 
 

@@ -1,4 +1,4 @@
-"""Trying a harness against rules, one after the other, and what comes of it."""
+"""Trying a harness against rules, one after the other, and the outcomes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ledger.testing.conformance import ConformanceError, Failure
 from . import batch_order, batches, determinism, end_to_end, escrow, exits, facts, outages
 from .availability import UnusableHarness, require_usable
 from .harness import Harness
-from .steps import Broken, CannotTry, NoContract, Rules, Subject, said
+from .steps import Broken, CannotTry, NoContract, Rules, Subject, describe
 
 _EXAMPLES = 3
 
@@ -38,10 +38,10 @@ class NotTried(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """The outcome of one rule. It is kept if nothing was found and nothing was lacking.
+    """The outcome of one rule. The rule is kept if `found` and `lacking` are empty.
 
-    `found` are up to three cases in which it is broken, `lacking` is why it could not be tried (to its end), `error`
-    what the chain or the harness raised.
+    `found` has up to three cases in which it is broken, `lacking` the reason why it could not be tried completely,
+    `error` the exception of the chain or the harness.
     """
 
     rule: str
@@ -51,9 +51,9 @@ class Outcome(NamedTuple):
 
 
 def outcomes(harness: Harness, *names: str) -> Iterator[Outcome]:
-    """Try the rules of these names, or else all `RULES`, one at each turn.
+    """Try the rules of these names, or else all `RULES`, and yield an outcome for each.
 
-    Raises ValueError for a name that is no rule's, and UnusableHarness where no rule would say anything.
+    Raises ValueError for an unknown rule, and UnusableHarness if no rule can be tried.
     """
     for name in names:
         if name not in RULES:
@@ -75,8 +75,8 @@ def outcomes(harness: Harness, *names: str) -> Iterator[Outcome]:
 def check(harness: Harness, *names: str) -> list[NotTried]:
     """Try a chain against the rules of these names, or else against all `RULES`. Raises ConformanceError.
 
-    Returns the rules that the harness lacks something for. Raises ValueError for a name that is no rule's, or
-    UnusableHarness (which is one) for a harness with which no rule can be tried.
+    Return the rules that could not be tried. Raises ValueError for an unknown rule, or UnusableHarness (a ValueError)
+    for a harness with which no rule can be tried.
     """
     ends = list(outcomes(harness, *names))
     failures = [Failure(end.rule, found) for end in ends for found in end.found]
@@ -86,13 +86,13 @@ def check(harness: Harness, *names: str) -> list[NotTried]:
 
 
 def no_rule(name: str) -> str:
-    """The message about a name that is no rule's."""
+    """Return the message for an unknown rule's name, with the closest known one."""
     near = get_close_matches(name, RULES, n=1)
     return f"there is no rule {name!r}" + (f"; did you mean {near[0]!r}?" if near else "; see chains.testing.RULES")
 
 
 def _try(subject: Subject, name: str) -> Outcome:
-    """Try one rule. Raises NoContract where it gets no contract."""
+    """Try one rule. Raises NoContract if it gets no contract."""
     found: list[str] = []
     lacking = ""
     raised: Exception | None = None
@@ -106,9 +106,9 @@ def _try(subject: Subject, name: str) -> Outcome:
         with suppress(Exception):
             subject.close()
         raise
-    except Exception as error:  # noqa: BLE001 - foreign code: whatever it raises is the finding
+    except Exception as error:  # noqa: BLE001 - foreign code: any error is a finding
         raised = error
-        found.append(f"it raised {said(error)}")
+        found.append(f"it raised {describe(error)}")
     try:
         subject.close()
     except Exception as error:  # noqa: BLE001 - as above

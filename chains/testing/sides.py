@@ -1,4 +1,4 @@
-"""Two contracts side by side: the same call on both, and whether they answered it alike."""
+"""Two contracts side by side: the same calls on both, and a comparison of the results."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SAME_REASON = {
     "BatchNotOpen": "no such open batch",
     "BatchUnknown": "no such open batch",
 }
-"""Reasons that differ only in which of two rules a contract checks first."""
+"""Reasons that count as equal, since contracts may check these rules in another order."""
 
 _NO_BATCH = "0x" + "11" * 32
 _REFUSED = "refused"
@@ -33,12 +33,12 @@ _LAST_BATCHES = 4
 
 
 class Difference(Exception):
-    """The two contracts differ; the message says in what."""
+    """The two contracts differ, as the message says."""
 
 
 class Draft(NamedTuple):
-    """A batch in terms that are the same on every chain: accounts and receivers by their positions, `ahead` in
-    microseconds after the chain's time, and how it names its predecessor."""
+    """A batch in terms that are the same on every chain: accounts and receivers by their positions, and
+    `ahead` in microseconds after the chain's time."""
 
     number: int
     elsewhere: bool
@@ -46,7 +46,7 @@ class Draft(NamedTuple):
     payouts: tuple[tuple[int, int], ...]
     ahead: int
     previous: int | None
-    """The number of the batch whose digest it names; None for a digest of no batch."""
+    """The number of the batch whose digest it names as the previous one; None for a digest of no batch."""
 
 
 class Side:
@@ -58,25 +58,25 @@ class Side:
         self.recorded: dict[int, str] = {}
 
     def account(self, account: Account) -> tuple[str, str]:
-        """The names of a subscriber and a plan."""
+        """Return the names of a subscriber and a plan."""
         return self.harness.subscribers[account[0]], self.harness.plans[account[1]]
 
     def asset(self, elsewhere: bool) -> str:
-        """The asset of the first plan, or that of the second."""
+        """Return the asset of the first plan, or of the second with `elsewhere`."""
         return self.harness.elsewhere.asset if elsewhere else self.harness.asset
 
     def attempt(self, act: Callable[[Side], object]) -> str:
-        """Make a call. Return why it was refused, or an empty string where nothing was raised."""
+        """Make a call. Return why it was refused, or an empty string if nothing was raised."""
         try:
             act(self)
         except NotImplementedError:
             raise
-        except Exception as error:  # noqa: BLE001 - a harness refuses by any error
+        except Exception as error:  # noqa: BLE001 - a harness may raise any error
             return self.harness.reason(error) or _REFUSED
         return ""
 
     def batch(self, draft: Draft) -> Batch:
-        """The draft in this side's names."""
+        """Return the draft as a batch with this side's names."""
         leaves = [Leaf(*self.account(account), *counters) for account, *counters in draft.leaves]
         payouts = [Payout(self.harness.receivers[number], amount) for number, amount in draft.payouts if amount]
         return Batch(
@@ -95,11 +95,11 @@ class Side:
         )
 
     def digest(self, batch: Batch) -> str:
-        """The digest that the contract computes of a batch."""
+        """Return the digest of a batch on this contract."""
         return self.harness.plugin.commitment(batch).digest
 
     def proof(self, batch: Batch, account: Account) -> tuple[Leaf, tuple[str, ...]]:
-        """An account's leaf in a batch, and its proof."""
+        """Return an account's leaf in a batch, and its proof."""
         proof = prove(batch, self.harness.plugin.leaf_types, *self.account(account))
         return proof.leaf, proof.proof
 
@@ -141,7 +141,7 @@ class Pair:
 
     @property
     def sides(self) -> tuple[Side, Side]:
-        """Both."""
+        """Reference and subject."""
         return self.reference, self.subject
 
     def close(self) -> None:
@@ -150,20 +150,19 @@ class Pair:
             side.chain.close()
 
     def pass_time(self) -> None:
-        """Let windows end on both sides, and what was mined become final."""
+        """Let windows end on both sides, and mined blocks become final."""
         for side in self.sides:
             side.harness.pass_time(side.chain)
 
     def wait_for_exit(self) -> None:
-        """Let the longer wait of an exit pass on both sides."""
+        """Let the exit delay pass on both sides."""
         for side in self.sides:
             side.harness.wait_for_exit(side.chain)
 
     def call(self, act: Callable[[Side], object]) -> bool:
-        """Make a call on both sides, each in a block. Return whether it was accepted.
+        """Make a call on both sides, each in a block. Return True if it was accepted.
 
-        Raises Difference where one accepted it and the other did not, where the reasons differ, or where the contracts
-        do afterwards.
+        Raises Difference if only one side accepted it, if the reasons differ, or if the contracts differ afterwards.
         """
         reference, subject = (side.attempt(act) for side in self.sides)
         for side in self.sides:
@@ -178,7 +177,7 @@ class Pair:
         return not reference
 
     def compare(self) -> None:
-        """Raise Difference where anything that can be read differs."""
+        """Raise Difference if any reading differs."""
         for (name, expected), (_, found) in zip(self.reference.observe(), self.subject.observe(), strict=True):
             if found != expected:
                 raise Difference(f"{name}: {short(found)}, not {short(expected)}")

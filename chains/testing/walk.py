@@ -1,6 +1,6 @@
-"""The random steps of the differential test: what everybody may call on a settlement contract, hostile calls included.
+"""The random steps of the differential test: the calls of a settlement contract by all roles, hostile calls included.
 
-A step is an action and a seed. What it does follows from both and from what the reference contract has; so any list of
+A step is an action and a seed. Its choices follow from both and from the reference contract's state, so any list of
 steps can be taken, and a list that shows a difference can be shortened by leaving steps out.
 """
 
@@ -17,7 +17,7 @@ from .harness import Harness
 from .sides import Account, Draft, Pair, Side
 
 _TERMS = ((900, 100, 100), (70, 7, 7))
-"""What each of the two plans costs, by receiver, and the credits that it sells. Another asset pays for the second."""
+"""The price of each plan by receiver, and its credits. The second one is sold in another asset."""
 
 _MICROSECONDS_AHEAD = 10**6 * 10**9
 _MAX_SUBSCRIBERS = 4
@@ -29,14 +29,14 @@ Made: TypeAlias = tuple[Draft, Batch, Batch]
 
 
 class Step(NamedTuple):
-    """An action of `Walk`, and what its choices are drawn from."""
+    """An action of `Walk`, and the seed of its choices."""
 
     action: str
     seed: int
 
 
 class Walk:
-    """Takes steps on a pair of contracts. `narrative` has what was done, in words."""
+    """Takes steps on a pair of contracts. `narrative` describes them."""
 
     def __init__(self, pair: Pair) -> None:
         self.pair = pair
@@ -49,7 +49,7 @@ class Walk:
         self.recorded: dict[int, Made] = {}
 
     def begin(self) -> None:
-        """Everybody but the last subscriber buys both plans."""
+        """Buy both plans for all but the last subscriber."""
         for subscriber in self.subscribers[:-1]:
             for plan in _PAIR:
                 self._buy((subscriber, plan))
@@ -60,13 +60,13 @@ class Walk:
         action: Callable[[Random], None] = getattr(self, step.action)
         action(Random(step.seed))
 
-    def _tell(self, words: str) -> None:
-        self.narrative.append(words)
+    def _narrate(self, step: str) -> None:
+        self.narrative.append(step)
 
     # -- purchases -----------------------------------------------------------------------------------------------------
 
     def buy(self, random: Random) -> None:
-        """A subscriber buys a plan once more, mostly the first one."""
+        """Buy a plan for a subscriber, mostly the first plan."""
         self._buy((random.choice(self.subscribers), int(random.random() < 0.25)))
 
     def _buy(self, account: Account) -> None:
@@ -78,22 +78,23 @@ class Walk:
             purchase = side.harness.purchase_elsewhere if account[1] else side.harness.purchase
             ids.append(purchase(side.chain, *side.account(account), shares, credits))
 
-        self._tell(f"subscriber {account[0]} buys plan {account[1]}")
+        self._narrate(f"subscriber {account[0]} buys plan {account[1]}")
         if self.pair.call(act):
             self.paid[account] = self.paid.get(account, 0) + first + second
             self.purchases.append((ids[0], ids[1]))
 
     def buy_again(self, random: Random) -> None:
-        """An order that was bought is submitted once more."""
+        """Submit the order of an earlier purchase again."""
         number = random.randrange(len(self.purchases))
         ids = dict(zip(self.pair.sides, self.purchases[number], strict=True))
-        self._tell(f"the order of purchase {number} is submitted again")
+        self._narrate(f"the order of purchase {number} is submitted again")
         self.pair.call(lambda side: side.harness.purchase_again(side.chain, ids[side]))
 
     # -- batches -------------------------------------------------------------------------------------------------------
 
     def record(self, random: Random) -> None:
-        """A batch with any counters and payouts; sometimes by a stranger, out of order, or after another's digest."""
+        """Record a batch with any counters and payouts; sometimes by a stranger, out of order, or with a wrong
+        digest."""
         slip = random.choices(
             ("", "by a stranger", "with the next number", "with a number that is taken", "after no batch", "ahead"),
             (10, 1, 1, 1, 1, 5),
@@ -116,17 +117,18 @@ class Walk:
         made: Made = (draft, self.pair.reference.batch(draft), self.pair.subject.batch(draft))
         stranger = slip == "by a stranger"
         self.made.append(made)
-        self._tell(f"batch {number} is recorded {slip}: {draft}")
+        self._narrate(f"batch {number} is recorded {slip}: {draft}")
         if self.pair.call(lambda side: side.harness.record(side.chain, self._of(side, made), stranger=stranger)):
             self.recorded[number] = made
             for side in self.pair.sides:
                 side.recorded[number] = side.digest(self._of(side, made))
 
     def _leaves(self, random: Random, plan: int) -> tuple[tuple[Account, int, int], ...]:
-        """Counters of some accounts, in percent of what they paid; of another plan, too, where the operator errs."""
+        """Draw counters of some accounts, in percent of their purchases; sometimes also of the other plan, by
+        mistake."""
         plans = (plan, 1 - plan) if random.random() < 0.15 else (plan,)
         leaves = []
-        for account in [(subscriber, one) for subscriber in self.subscribers for one in plans]:
+        for account in [(subscriber, number) for subscriber in self.subscribers for number in plans]:
             paid = max(self.paid.get(account, 0), 10)
             charged = paid * random.choice((0, 10, 50, 100, 100, 130)) // 100 + random.choice((0, 0, 1))
             credited = paid * random.choice((0, 0, 0, 10, 150)) // 100
@@ -135,7 +137,7 @@ class Walk:
         return tuple(leaf for number, leaf in enumerate(leaves) if number != dropped)
 
     def _payouts(self, random: Random, elsewhere: bool) -> tuple[tuple[int, int], ...]:
-        """Payouts in percent of what is in escrow: below zero, nothing, or more than there is."""
+        """Draw payouts in percent of the escrow: below zero, none, or more than there is."""
         reference = self.pair.reference
         escrow = reference.chain.escrow(reference.asset(elsewhere))
         return tuple(
@@ -152,7 +154,7 @@ class Walk:
         return [made for number, made in sorted(self.recorded.items()) if self._stage(number) == "committed"]
 
     def execute(self, random: Random) -> None:
-        """A batch that waits in its window is paid out, mostly the next one and in time; else any batch, once more."""
+        """Execute a committed batch, mostly the next one after its window; sometimes any other batch again."""
         waiting = self._open()
         if not waiting or random.random() < 0.15:
             waiting = self.made
@@ -160,10 +162,10 @@ class Walk:
             return
         made = waiting[0] if random.random() < 0.7 else random.choice(waiting)
         if random.random() < 0.75:
-            self._tell("time passes")
+            self._narrate("time passes")
             self.pair.pass_time()
         other = (0, 50) if random.random() < 0.1 else None
-        self._tell(f"batch {made[0].number} is executed" + (" with another payout" if other else ""))
+        self._narrate(f"batch {made[0].number} is executed" + (" with another payout" if other else ""))
         self.pair.call(lambda side: self._execute(side, self._of(side, made), other))
 
     @staticmethod
@@ -172,25 +174,25 @@ class Walk:
         side.harness.execute(side.chain, batch, (*batch.payouts, *more))
 
     def cancel(self, random: Random) -> None:
-        """A batch that waits is cancelled, or any other number; by the guardian or a stranger."""
+        """Cancel a committed batch, or any other number, by the guardian or a stranger."""
         numbers = [made[0].number for made in self._open()]
         if not numbers or random.random() < 0.2:
             numbers = [random.randint(1, len(self.recorded) + 1)]
         number, stranger = random.choice(numbers), random.random() < 0.2
-        self._tell(f"batch {number} is cancelled by " + ("a stranger" if stranger else "the guardian"))
+        self._narrate(f"batch {number} is cancelled by " + ("a stranger" if stranger else "the guardian"))
         if stranger:
             self.pair.call(lambda side: side.harness.cancel_as_stranger(side.chain, number))
         else:
             self.pair.call(lambda side: side.harness.cancel(side.chain, number))
 
     def challenge(self, random: Random) -> None:
-        """A batch that waits is challenged by one of its leaves, which may be forged; or any other batch."""
+        """Challenge a committed batch, or any other, by one of its leaves, which may be forged."""
         batches = self._open() if random.random() < 0.85 else self.made
         if batches:
             made = random.choice(batches)
             account = random.choice(made[0].leaves)[0]
             forged = random.random() < 0.25
-            self._tell(f"batch {made[0].number} is challenged by a leaf of {account}, forged: {forged}")
+            self._narrate(f"batch {made[0].number} is challenged by a leaf of {account}, forged: {forged}")
 
             def act(side: Side) -> None:
                 batch = self._of(side, made)
@@ -206,13 +208,13 @@ class Walk:
     # -- money out -----------------------------------------------------------------------------------------------------
 
     def claim(self, random: Random) -> None:
-        """A receiver is paid what is due to it, if anything is."""
+        """Claim a receiver's due, if there is any."""
         receiver = random.choice(_PAIR)
-        self._tell(f"receiver {receiver} claims")
+        self._narrate(f"receiver {receiver} claims")
         self.pair.call(lambda side: side.harness.claim(side.chain, side.harness.receivers[receiver]))
 
     def request_exit(self, random: Random) -> None:
-        """A subscriber asks to leave the first plan, and may try to leave before the ledger can have seen it."""
+        """Ask to leave the first plan, and sometimes try to leave before the freeze delay is over."""
         subscriber = random.choice(self.subscribers)
         self._request(subscriber)
         if random.random() < 0.5:
@@ -220,13 +222,13 @@ class Walk:
         self.pair.pass_time()
 
     def _request(self, subscriber: int) -> None:
-        self._tell(f"subscriber {subscriber} asks to leave")
+        self._narrate(f"subscriber {subscriber} asks to leave")
         if self.pair.call(lambda side: side.harness.request_exit(side.chain, *side.account((subscriber, 0)))):
             self.leaving.append(subscriber)
 
     def leave(self, random: Random) -> None:
-        """A subscriber leaves by a leaf: mostly its own in the last final root, after waiting long enough or not. A
-        batch may be on its way meanwhile."""
+        """Leave by a leaf, mostly the subscriber's own in the last final root, after the delays or before. A batch may
+        be recorded meanwhile."""
         subscriber = random.choice(self.subscribers)
         if subscriber not in self.leaving and random.random() < 0.7:
             self._request(subscriber)
@@ -234,15 +236,15 @@ class Walk:
         if random.random() < 0.4:
             self.record(random)
         for _ in range(random.choice((0, 0, 1, 1, 2))):
-            self._tell("the exit delay passes")
+            self._narrate("the exit delay passes")
             self.pair.wait_for_exit()
         if random.random() < 0.3:
-            self._tell("time passes")
+            self._narrate("time passes")
             self.pair.pass_time()
         self._leave(random, subscriber)
 
     def _final(self) -> list[Made]:
-        """The batches whose roots were final in the first asset, the last one first."""
+        """Return the executed batches of the first asset, the last one first."""
         numbers = sorted(self.recorded, reverse=True)
         return [
             self.recorded[number]
@@ -258,7 +260,7 @@ class Walk:
         made, forged = random.choice(batches), random.random() < 0.15
         accounts = [account for account, *_ in made[0].leaves]
         account = (subscriber, 0) if (subscriber, 0) in accounts and random.random() < 0.9 else random.choice(accounts)
-        self._tell(
+        self._narrate(
             f"subscriber {subscriber} leaves by the leaf of {account} in batch {made[0].number}, forged: {forged}"
         )
 
@@ -269,22 +271,22 @@ class Walk:
         self.pair.call(act)
 
     def leave_without_leaf(self, random: Random) -> None:
-        """A subscriber claims to have been charged nothing, or wants to be paid for having claimed that."""
+        """Claim to have been charged nothing, or ask for the payment of an earlier claim."""
         subscriber = random.choice(self.leaving if self.leaving and random.random() < 0.9 else self.subscribers)
         if random.random() < 0.7:
-            self._tell("the exit delay passes")
+            self._narrate("the exit delay passes")
             self.pair.wait_for_exit()
-        self._tell(f"subscriber {subscriber} leaves without a leaf")
+        self._narrate(f"subscriber {subscriber} leaves without a leaf")
         self.pair.call(lambda side: side.harness.leave_without_leaf(side.chain, *side.account((subscriber, 0))))
 
     def refute(self, random: Random) -> None:
-        """A claim to have been charged nothing is refuted by a leaf, which may be forged or of an old root."""
+        """Refute a claim to have been charged nothing, by a leaf that may be forged or of an old root."""
         batches = self._final()[:1] if random.random() < 0.8 else self.made
         if batches:
             made, forged = random.choice(batches), random.random() < 0.2
             mine = [account for account, *_ in made[0].leaves if account[0] in self.leaving and account[1] == 0]
             account = random.choice(mine or [account for account, *_ in made[0].leaves])
-            self._tell(f"the leaf of {account} in batch {made[0].number} refutes, forged: {forged}")
+            self._narrate(f"the leaf of {account} in batch {made[0].number} refutes, forged: {forged}")
 
             def act(side: Side) -> None:
                 side.harness.refute(side.chain, *self._leaf(side, self._of(side, made), account, int(forged)))
@@ -305,7 +307,7 @@ _WEIGHTS = {
     "leave_without_leaf": 2,
     "refute": 2,
 }
-"""How often each action is drawn."""
+"""The relative frequency of each action."""
 
 _NEEDS = {
     "buy": ("purchase_elsewhere",),
@@ -316,11 +318,11 @@ _NEEDS = {
     "leave_without_leaf": ("request_exit", "leave_without_leaf", "wait_for_exit"),
     "refute": ("request_exit", "leave_without_leaf", "refute"),
 }
-"""The methods that a harness may lack and an action calls, where that is not the one of its own name."""
+"""The optional methods that an action calls, if they are not only the one of its own name."""
 
 
 def possible(*harnesses: Harness) -> list[str]:
-    """Return the actions for which every harness has all methods. Without a challenge window nothing waits in it."""
+    """Return the actions for which every harness has all methods, and a challenge window if the action needs one."""
     windows = all(harness.window for harness in harnesses)
     return [
         action
@@ -335,6 +337,6 @@ def _has(harness: Harness, method: str) -> bool:
 
 
 def draw(random: Random, actions: Sequence[str], steps: int) -> list[Step]:
-    """Draw steps."""
+    """Return a list of random steps."""
     weights = [_WEIGHTS[action] if "cancel" in actions or action != "execute" else 1 for action in actions]
     return [Step(action, random.getrandbits(32)) for action in random.choices(actions, weights, k=steps)]

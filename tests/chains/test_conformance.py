@@ -101,7 +101,7 @@ def test_a_planted_fault_is_found_and_said(kind: Any, rule: str) -> None:
     with pytest.raises(ConformanceError) as caught:
         check(bad_chains.harness_of(kind), rule)
     assert caught.value.rules == [rule]
-    assert any(kind.breaks[rule] in failure.found for failure in caught.value.failures), str(caught.value)
+    assert any(kind.breaks[rule] in failure.detail for failure in caught.value.failures), str(caught.value)
 
 
 def test_every_rule_has_a_chain_that_breaks_it() -> None:
@@ -134,12 +134,12 @@ def test_what_a_harness_lacks_is_reported_as_not_tried() -> None:
         "windows of time are exact": "the harness has no `purchase_window`",
         "a request to leave is reported once": "the harness has no `request_exit`",
         "a subscriber leaves by proof": "the harness has no `request_exit`",
-        "nobody leaves unasked": "the harness has no `leave`",
+        "an exit needs a request": "the harness has no `leave`",
         "the last root after a request serves": "the harness has no `request_exit`",
         "what a leaver took is spent": "the harness has no `request_exit`",
-        "who asked to leave buys no more": "the harness has no `request_exit`",
+        "a leaving subscriber buys no more": "the harness has no `request_exit`",
         "a pause makes progress": "blocks do not come by themselves (`pauses` is 0)",
-        "the leaf file is published": "the chain leads to no leaf files (`publishes`)",
+        "the leaf file is published": "the chain publishes no leaf files (`publishes`)",
         "chains of other names are others": "the harness has no `namesake`",
         "what was claimed is spent": "the harness has no `claim`",
         "each asset has its own dues": "the harness has no `purchase_elsewhere`",
@@ -225,7 +225,7 @@ def changed(**changes: Any) -> MockHarness:
     [
         (MockHarness, "MockHarness is a class; make one of it: MockHarness()"),
         (SimpleNamespace(), "a SimpleNamespace is no Harness; subclass chains.testing.Harness"),
-        (NoAsset(), "NoAsset lacks `asset`; set what"),
+        (NoAsset(), "NoAsset lacks `asset`; set it as"),
         (
             type("NoBlocks", (NoAsset,), {"asset": "USD"})(),
             "NoBlocks lacks `fresh()`, `again()`, `now()`, `purchase()`, ",
@@ -241,7 +241,7 @@ def changed(**changes: Any) -> MockHarness:
             "there is no chain 'ours', for a ledger to find; inst",
         ),
         (MockHarness(nowhere), "`fresh` raised ChainUnavailable: no route to host (check the connection"),
-        (changed(fresh=lambda: None), "`fresh` gives None, which is no connection to a contract; fix that first"),
+        (changed(fresh=lambda: None), "`fresh` gives None, which is not a connection to a contract; fix that first"),
     ],
     ids=lambda part: part[:30] if isinstance(part, str) else "",
 )

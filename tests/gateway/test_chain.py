@@ -214,7 +214,7 @@ def test_a_token_to_test_with_comes_along_where_it_is_asked_for(place, with_key,
     [
         (POOR, (), "io", "0 of the coin"),
         (ALICE.key, ("--owner", "0x12"), "bad_data", "the owner cannot be that"),
-        (ALICE.key, ("--operator", "0x" + "0" * 40), "bad_data", "nobody has the address 0"),
+        (ALICE.key, ("--operator", "0x" + "0" * 40), "bad_data", "the owner or the operator is the address 0"),
         (ALICE.key, ("--exit-delay", "5"), "bad_data", "shorter than the freeze delay"),
         (ALICE.key, ("--window", str(1 << 48)), "bad_data", "challenge window"),
         ("words", (), "bad_data", "TOLLBOOK_EVM_KEY is not a private key"),

@@ -159,8 +159,8 @@ class LeaksWhatWasCancelled(Bad):
 
 class TakesWhatOverspends(Bad):
     breaks: ClassVar = {
-        "a batch that overspends pays nothing": "simulate takes a batch that pays 1400 out of an escrow of 1000",
-        "money that is gone is not paid out": "simulate takes a batch that pays out of a purchase",
+        "a batch that overspends pays nothing": "simulate accepts a batch that pays 1400 out of an escrow of 1000",
+        "money that is gone is not paid out": "simulate accepts a batch that pays out of a purchase",
     }
 
     def simulate(self, batch: Batch) -> str | None:
@@ -329,7 +329,7 @@ class SendsOnlyOnce(Bad):
     breaks: ClassVar = {
         "a lost transaction is sent again": "it stays absent, not final, and its last transaction is gone",
         "a re-organised batch pays once": "it stays absent, not final, and its last transaction is gone",
-        "a re-organisation on the way pays once": "the outbox comes to no end: [(1, 'submitted')], step sent",
+        "a re-organisation on the way pays once": "the outbox does not finish: [(1, 'submitted')], step sent",
     }
 
     def send(self, attempt: Attempt) -> None:
@@ -351,7 +351,7 @@ class PaysAgainWhatComesBack(Bad):
 
 class ForgetsWhatIsInLine(Bad):
     breaks: ClassVar = {
-        "batches can stand in line": "the transaction of batch 2, which was sent behind those before it, is gone"
+        "batches can be queued": "the transaction of batch 2, which was sent behind those before it, is gone"
     }
 
     def prepare(self, batch: Batch, attempts: Sequence[Attempt]) -> Attempt | None:
@@ -376,7 +376,7 @@ class ExecutesOutOfOrder(Bad):
 
 
 class TakesAnyPrevious(Bad):
-    breaks: ClassVar = {"a batch builds on the one before": "simulate takes a batch 2 that builds on another batch"}
+    breaks: ClassVar = {"a batch builds on the one before": "simulate accepts a batch 2 that builds on another batch"}
 
     def simulate(self, batch: Batch) -> str | None:
         reason = super().simulate(batch)

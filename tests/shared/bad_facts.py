@@ -50,7 +50,7 @@ class TellsAFactTwice(Tells):
 class GivesNewIds(Tells):
     breaks: ClassVar = {
         "each fact is reported once": "purchase-1 of scan 2",
-        "facts are the same for all": "what a second scan tells: [PurchaseMade(id='purchase-1 of scan 2'",
+        "facts are the same for all": "the facts of a second scan: [PurchaseMade(id='purchase-1 of scan 2'",
     }
 
     def reported(self, facts: list[ChainFact]) -> list[ChainFact]:
@@ -76,7 +76,7 @@ class RemembersWhatIsGone(Tells):
 
     breaks: ClassVar = {
         "what was granted early can be taken back": "taken one of the two purchases away: 200, not 100",
-        "ids survive a re-organisation": "what is reported after a re-organisation to who was there: [",
+        "ids survive a re-organisation": "the facts after a re-organisation, on the connection from before it: [",
     }
 
     def twin(self) -> MockChain:
@@ -199,7 +199,7 @@ class RaisesItsOwnErrors(Bad):
 
 class TakesOthersBatches(Bad):
     breaks: ClassVar = {
-        "a batch is for one contract": "simulate takes a batch whose chain is 'mock:elsewhere', on 'tollbook' of 'mock:"
+        "a batch is for one contract": "accepts a batch whose chain is 'mock:elsewhere', on 'tollbook' of 'mock:"
     }
 
     def simulate(self, batch: Batch) -> str | None:

@@ -58,7 +58,7 @@ class SealsAnything(BadPlugin):
 
 
 class ChecksNothing(BadPlugin):
-    breaks: ClassVar = {"check refuses what no leaf can name": "check lets '\\ud800' on 'small' pass"}
+    breaks: ClassVar = {"check refuses what no leaf can name": "check accepts '\\ud800' on 'small', and no leaf can"}
 
     def check(self, subscriber: str, plan: str) -> None:
         pass
@@ -66,7 +66,7 @@ class ChecksNothing(BadPlugin):
 
 class ChecksNoMoney(BadPlugin):
     breaks: ClassVar = {
-        "check_money refuses what no batch can pay": "check_money lets 1 'USD' for '\\ud800' pass, and no batch can"
+        "check_money refuses what no batch can pay": "check_money accepts 1 'USD' for '\\ud800', and no batch can"
     }
 
     def check_money(self, contract_ref: ContractRef, asset: str, shares: Mapping[str, int]) -> None:
@@ -88,7 +88,7 @@ class SaysTooLargePayouts(BadPlugin):
 
 
 class JoinsFields(BadPlugin):
-    breaks: ClassVar = {"a digest keeps fields apart": "batches that differ in where receiver and amount meet ("}
+    breaks: ClassVar = {"a digest keeps fields apart": "batches that differ in the boundary of receiver and amount ("}
 
     def commitment(self, batch: Batch) -> Commitment:
         values = [getattr(batch, name) for name in Batch.__struct_fields__ if name != "payouts"]
@@ -97,7 +97,7 @@ class JoinsFields(BadPlugin):
 
 
 class JoinsNames(BadPlugin):
-    breaks: ClassVar = {"a digest keeps fields apart": "batches that differ in where chain and contract meet ("}
+    breaks: ClassVar = {"a digest keeps fields apart": "batches that differ in the boundary of chain and contract ("}
 
     def commitment(self, batch: Batch) -> Commitment:
         joined = f"{batch.chain}{batch.contract}{batch.number}{batch.asset}{batch.at}{batch.payouts}"

@@ -12,16 +12,16 @@ import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/Reentrancy
 
 /// @title Settlement of usage that is metered off-chain
 /// @notice Purchases put money in escrow. Each period the operator posts one batch: the Merkle root of what every
-/// account was charged and credited so far, and the netted payouts. Receivers claim what is due to them; subscribers
-/// leave with the unspent rest by proof, also when the operator is gone.
+/// account was charged and credited so far, and the netted payouts. Receivers claim their dues; subscribers leave
+/// with their unspent money by proof, also without the operator.
 /// @dev At every step, for each token (address 0 is the chain's own coin):
 ///
 ///     balance(token) == escrow(token) + Σ max(due(token, receiver), 0)
 ///
-/// (money that is sent here by force, outside of a purchase, comes on top and belongs to nobody). Money comes in by
-/// purchases only, and leaves by claims and exits only. Batches move it from escrow to dues and back, never out.
-/// Tokens that take a fee on transfer are refused at the purchase; tokens whose balances change by themselves
-/// (rebasing) must not be sold for.
+/// (money that is forced here without a purchase is extra, and cannot be withdrawn). Money enters by purchases only,
+/// and leaves by claims and exits only. Batches move it from escrow to dues and back, never out.
+/// Tokens that take a fee on transfer are refused at the purchase; rebasing tokens, whose balances change without
+/// transfers, must not be used.
 contract UsageSettlement is Ownable2Step, ReentrancyGuardTransient {
     using SafeCast for uint256;
     using SafeERC20 for IERC20;
@@ -32,7 +32,7 @@ contract UsageSettlement is Ownable2Step, ReentrancyGuardTransient {
         uint96 amount;
     }
 
-    /// @notice What a plan sells and for what: the money terms, which never change once they are set.
+    /// @notice A plan's terms: what it sells, and its price. They never change.
     /// @dev `token` 0 is the chain's own coin; `duration` is in seconds. The price is the sum of the shares.
     struct Plan {
         address token;
@@ -41,7 +41,7 @@ contract UsageSettlement is Ownable2Step, ReentrancyGuardTransient {
         Share[] shares;
     }
 
-    /// @notice A purchase. Its id, `purchaseId(order)`, is bought once; `salt` tells purchases of one plan apart.
+    /// @notice A purchase. Its id, `purchaseId(order)`, is bought once; `salt` distinguishes purchases of one plan.
     struct Order {
         uint256 planId;
         address subscriber;
@@ -58,9 +58,9 @@ contract UsageSettlement is Ownable2Step, ReentrancyGuardTransient {
         bytes32 s;
     }
 
-    /// @notice What the operator commits to. Numbers run from 1, and each batch names the digest of the one before it.
+    /// @notice A batch, to which the operator commits. Numbers start at 1, and each batch has the previous one's digest.
     /// @dev `periodEnd` is the time (Unix seconds) up to which usage is counted, `leaves` the number of leaves under
-    /// `usageRoot`, `dataHash` keccak of the published leaf file, `payoutsHash` keccak of the ABI encoded payouts.
+    /// `usageRoot`, `dataHash` keccak of the published leaf file, `payoutsHash` keccak of the ABI-encoded payouts.
     struct Batch {
         uint64 seq;
         uint64 periodEnd;
@@ -72,13 +72,13 @@ contract UsageSettlement is Ownable2Step, ReentrancyGuardTransient {
         bytes32 payoutsHash;
     }
 
-    /// @notice What a batch adds to what is due to a receiver; below 0 where more was given back than earned.
+    /// @notice The amount that a batch adds to a receiver's due; below 0 if refunds exceed earnings.
     struct Payout {
         address receiver;
         int96 amount;
     }
 
-    /// @notice An account's counters: all that it was ever charged and credited, in the token's smallest unit.
+    /// @notice An account's total charges and credits so far, in the token's smallest unit.
     struct Leaf {
         address subscriber;
         uint256 planId;
@@ -86,7 +86,7 @@ contract UsageSettlement is Ownable2Step, ReentrancyGuardTransient {
         uint128 credited;
     }
 
-    /// @notice Where a batch is.
+    /// @notice The stage of a batch.
     enum Stage {
         Absent,
         Committed,
@@ -94,8 +94,8 @@ contract UsageSettlement is Ownable2Step, ReentrancyGuardTransient {
         Cancelled
     }
 
-    /// @notice A batch as it is recorded: its digest, when and in which block it was committed, the block that brought
-    /// it to its stage, and the stage.
+    /// @notice A recorded batch: its digest, the time and block of its commitment, the block of its last change of
+    /// stage, and the stage.
     struct Record {
         bytes32 digest;
         uint64 committedAt;
@@ -104,16 +104,16 @@ contract UsageSettlement is Ownable2Step, ReentrancyGuardTransient {
         Stage stage;
     }
 
-    /// @notice The root of the last executed batch of a token, the time up to which it counts, and the batch's number.
-    /// @dev `periodEnd` is the batch's own, but no later than its commitment: what is not yet used cannot be counted.
+    /// @notice The root of a token's last executed batch, the time up to which it counts usage, and the batch's number.
+    /// @dev `periodEnd` is the batch's, but no later than its commitment: future usage cannot be counted.
     struct FinalRoot {
         bytes32 root;
         uint64 periodEnd;
         uint64 seq;
     }
 
-    /// @notice What a subscriber paid in for a plan, when it asked to leave, when it claimed that it was never charged
-    /// (both in Unix seconds, 0 for never), and whether it has left.
+    /// @notice A subscriber's account on a plan: the sum of its purchases, the time of its request to leave, the time of
+    /// its claim that it was never charged (both in Unix seconds, 0 for never), and whether it has left.
     struct Account {
         uint128 paid;
         uint48 exitRequestedAt;
@@ -121,7 +121,7 @@ contract UsageSettlement is Ownable2Step, ReentrancyGuardTransient {
         bool left;
     }
 
-    /// @notice A plan without its shares, as it is kept; `price` is the sum of the shares, and 0 for no plan.
+    /// @notice A plan's stored terms, without its shares; `price` is the sum of the shares, and 0 for no plan.
     struct Terms {
         address token;
         uint64 credits;
@@ -132,51 +132,51 @@ contract UsageSettlement is Ownable2Step, ReentrancyGuardTransient {
 
     /// @notice The caller has published a plan under that salt.
     error PlanExists(uint256 planId);
-    /// @notice Nobody has published that plan.
+    /// @notice No plan of that id is published.
     error PlanUnknown(uint256 planId);
     /// @notice The plan is no longer sold.
     error PlanIsRetired(uint256 planId);
     /// @notice The shares of a plan's price sum to 0.
     error NoPrice();
-    /// @notice A plan grants credits, a time, or both.
+    /// @notice A plan must grant credits, a time, or both.
     error GrantsNothing();
-    /// @notice A plan's price is parted among more receivers than one purchase can be told of.
+    /// @notice A plan's price has more shares than the maximum.
     error TooManyShares(uint256 shares, uint256 most);
     /// @notice An address is missing.
     error ZeroAddress();
-    /// @notice That order has bought already.
+    /// @notice The order was already bought.
     error PurchaseExists(bytes32 purchaseId);
-    /// @notice The coin that was sent along is not what the purchase takes.
+    /// @notice The value of the call is not the amount that the purchase needs.
     error WrongValue(uint256 sent, uint256 price);
-    /// @notice The token did not bring exactly the price: it takes a fee, or its balances change by themselves.
+    /// @notice The transfer did not increase the balance by exactly the price: the token takes a fee, or rebases.
     error NotExact(address token, uint256 received, uint256 price);
     /// @notice Only tokens have EIP-3009: a plan in the chain's own coin is bought by `purchase`.
     error CoinCannotBeAuthorized();
-    /// @notice The subscriber has asked to leave the plan; an account that leaves cannot be filled again.
+    /// @notice The subscriber has asked to leave the plan; a leaving account cannot buy more.
     error Leaving(address subscriber, uint256 planId);
-    /// @notice Only the operator may do that.
+    /// @notice The caller is not the operator.
     error NotOperator(address caller);
-    /// @notice Only the guardian and the owner may do that.
+    /// @notice The caller is neither the guardian nor the owner.
     error NotGuardian(address caller);
-    /// @notice That number is taken, by a batch of that digest: the caller's own means that it is done already.
+    /// @notice The number is taken by the batch of that digest. If that is the caller's batch, it was already recorded.
     error BatchExists(uint64 seq, bytes32 digest);
-    /// @notice Batches are recorded, and executed, in the order of their numbers.
+    /// @notice Batches are recorded and executed in the order of their numbers.
     error BatchOutOfOrder(uint64 seq, uint64 expected);
-    /// @notice The batch names another digest than that of the batch before it.
+    /// @notice The batch's `prevDigest` is not the digest of the previous batch.
     error WrongPrevious(bytes32 previous, bytes32 expected);
-    /// @notice A batch has leaves, and a root over them.
+    /// @notice A batch must have leaves, and a root over them.
     error EmptyRoot();
     /// @notice No batch of that number and digest is recorded.
     error BatchUnknown(uint64 seq, bytes32 digest);
-    /// @notice The batch is executed or cancelled already.
+    /// @notice The batch was already executed or cancelled.
     error BatchNotOpen(uint64 seq);
     /// @notice The batch may still be challenged.
     error WindowOpen(uint256 until);
-    /// @notice This contract has a challenge window: commit the batch, and execute it when that is over.
+    /// @notice The contract has a challenge window: commit the batch, and execute it after the window.
     error WindowRequired(uint256 window);
     /// @notice These are not the payouts that the batch committed to.
     error WrongPayouts(bytes32 payoutsHash);
-    /// @notice Escrow holds less than what should leave it.
+    /// @notice Escrow holds less than the amount that should leave it.
     error EscrowShort(address token, uint256 needed, uint256 escrow);
     /// @notice The proof does not lead from that leaf to the root.
     error ProofInvalid();
@@ -184,27 +184,27 @@ contract UsageSettlement is Ownable2Step, ReentrancyGuardTransient {
     error NotOverdrawn(uint256 net, uint256 paid);
     /// @notice The caller has bought nothing on that plan.
     error NothingBought(address subscriber, uint256 planId);
-    /// @notice The caller has asked to leave the plan already.
+    /// @notice The caller has already asked to leave the plan.
     error ExitAlreadyRequested(uint256 since);
     /// @notice The caller has not asked to leave the plan.
     error ExitNotRequested();
     /// @notice The caller has left the plan.
     error ExitAlreadyPaid();
-    /// @notice It is too early.
+    /// @notice The exit delay is not over.
     error ExitDelay(uint256 until);
-    /// @notice Batches wait to be executed; the last final root may not be the last word.
+    /// @notice Committed batches await execution, so the last final root may be outdated.
     error BatchAwaitsExecution(uint256 waiting);
-    /// @notice The caller claims already to have been charged nothing.
+    /// @notice The caller has already claimed to have been charged nothing.
     error UnchargedAlreadyClaimed(uint256 since);
-    /// @notice Nobody claims, or nobody claims any longer, that this account was charged nothing.
+    /// @notice There is no open claim that the account was charged nothing.
     error UnchargedNotClaimed();
-    /// @notice The leaf has no charge and no credit, as was claimed.
+    /// @notice The leaf has no charge and no credit, so it does not refute the claim.
     error NothingRefuted();
-    /// @notice What is due is not above 0; below 0, the receiver owes.
+    /// @notice The due is not above 0; below 0, the receiver owes.
     error NothingDue(int256 due);
-    /// @notice Money cannot be paid to nobody, nor to this contract, where nobody could take it out again.
+    /// @notice The receiver is the address 0 or this contract, from which money could not be withdrawn.
     error CannotReceive(address receiver);
-    /// @notice The receiver did not take the coin.
+    /// @notice The receiver did not accept the coin.
     error CoinNotSent(address to, uint256 amount);
 
     /// @notice A plan is published; its terms never change.
@@ -218,7 +218,7 @@ contract UsageSettlement is Ownable2Step, ReentrancyGuardTransient {
     );
     /// @notice A plan is no longer sold.
     event PlanRetired(uint256 indexed planId);
-    /// @notice A subscriber has bought a plan, at the price of the plan; the money is in escrow.
+    /// @notice A subscriber has bought a plan at its price; the money is in escrow.
     event Purchased(
         bytes32 indexed purchaseId,
         address indexed subscriber,
@@ -226,69 +226,68 @@ contract UsageSettlement is Ownable2Step, ReentrancyGuardTransient {
         address token,
         uint96 amount
     );
-    /// @notice A batch is recorded; `uri` is where its leaf file is published.
+    /// @notice A batch is recorded; `uri` is the location of its leaf file.
     event BatchCommitted(uint64 indexed seq, bytes32 digest, Batch batch, string uri);
-    /// @notice What a batch pays is due, and its root is final.
+    /// @notice A batch's payouts are due, and its root is final.
     event BatchExecuted(uint64 indexed seq, bytes32 digest);
     /// @notice A batch will never be executed.
     event BatchCancelled(uint64 indexed seq, bytes32 digest, string reason);
-    /// @notice A receiver was paid all that was due to it.
+    /// @notice A receiver was paid its due.
     event Claimed(address indexed token, address indexed receiver, uint256 amount);
     /// @notice A subscriber has asked to leave a plan; the ledger freezes the account.
     event ExitRequested(address indexed subscriber, uint256 indexed planId);
-    /// @notice A subscriber that leaves claims to have been charged nothing.
+    /// @notice A leaving subscriber claims to have been charged nothing.
     event UnchargedClaimed(address indexed subscriber, uint256 indexed planId);
-    /// @notice A leaf has shown the claim to have been charged nothing to be wrong.
+    /// @notice A claim to have been charged nothing was refuted by a leaf.
     event UnchargedRefuted(address indexed subscriber, uint256 indexed planId, address by);
-    /// @notice A subscriber has left a plan, with so much of what it paid in.
+    /// @notice A subscriber has left a plan, and was paid that amount.
     event Exited(address indexed subscriber, uint256 indexed planId, address token, uint256 amount);
-    /// @notice Another operator is named.
+    /// @notice A new operator was set.
     event OperatorSet(address operator);
-    /// @notice Another guardian is named, or nobody.
+    /// @notice A new guardian was set; the address 0 for none.
     event GuardianSet(address guardian);
 
-    /// @notice Which contract this is. Another interface or another meaning has another version.
+    /// @notice The contract's version. It changes with its interface or its behaviour.
     string public constant VERSION = "tollbook-usage-settlement-1";
 
-    /// @notice The most receivers among whom a plan's price may be parted.
+    /// @notice The maximum number of shares of a plan's price.
     uint256 public constant MAX_SHARES = 32;
 
     /// @notice Seconds between a batch's commitment and its execution in which it may be challenged or cancelled.
     uint48 public immutable challengeWindow;
 
-    /// @notice Seconds after an exit's request until the ledger is sure to have seen it: a batch whose period ends
-    /// after that has all that the account was charged.
+    /// @notice Seconds after an exit request until the ledger has certainly seen it: a batch whose period ends after
+    /// that has all of the account's charges.
     uint48 public immutable freezeDelay;
 
-    /// @notice Seconds after an exit's request until a subscriber may leave without a new batch.
+    /// @notice Seconds after an exit request until the subscriber may leave without a new batch.
     uint48 public immutable exitDelay;
 
-    /// @notice The block in which this contract was made: nothing of it is in an earlier one.
+    /// @notice The block of the contract's deployment: earlier blocks have no logs of it.
     uint256 public immutable deployedBlock;
 
-    /// @notice Who may commit batches.
+    /// @notice The account that may commit batches.
     address public operator;
 
-    /// @notice Who, besides the owner, may cancel a batch before it is executed.
+    /// @notice The account that, besides the owner, may cancel a batch before it is executed.
     address public guardian;
 
-    /// @notice The number of the last batch; 0 where there is none.
+    /// @notice The number of the last batch; 0 if there is none.
     uint64 public lastSeq;
 
-    /// @notice The number of the last batch up to which all are executed or cancelled: the one after it is the next
-    /// to be executed.
+    /// @notice The number up to which all batches are executed or cancelled: the batch after it is the next to execute.
     uint64 public settledSeq;
 
-    /// @notice How many batches are committed, and neither executed nor cancelled.
+    /// @notice The number of batches that are committed, and neither executed nor cancelled.
     uint64 public waiting;
 
-    /// @notice What is held for those who bought, by token, in its smallest unit.
+    /// @notice The money held for subscribers, by token, in its smallest unit.
     mapping(address token => uint256) public escrow;
 
-    /// @notice What is owed to a receiver, signed: below 0 it is a receivable, which later payouts fill first.
+    /// @notice The due of a receiver, signed: below 0 it is a receivable, which later payouts fill first.
     mapping(address token => mapping(address receiver => int256)) public due;
 
-    /// @notice Purchases that were made, by id.
+    /// @notice True for each purchase that was made, by id.
     mapping(bytes32 purchaseId => bool) public purchased;
 
     /// @notice The last final root by token.
@@ -297,20 +296,20 @@ contract UsageSettlement is Ownable2Step, ReentrancyGuardTransient {
     /// @dev Plans, without their shares.
     mapping(uint256 planId => Terms) private _terms;
 
-    /// @dev How the prices of plans are parted.
+    /// @dev The shares of plans' prices.
     mapping(uint256 planId => Share[]) private _shares;
 
-    /// @dev Who bought what.
+    /// @dev Accounts of subscribers, by plan.
     mapping(uint256 planId => mapping(address subscriber => Account)) private _accounts;
 
-    /// @dev All batches, by number. There is none with number 0, so the first one follows a digest of 0.
+    /// @dev All batches, by number. There is no batch 0, so the first one has the previous digest 0.
     mapping(uint64 seq => Record) private _batches;
 
-    /// @notice Make a contract. Its delays are fixed for ever.
-    /// @param owner_ who names operator and guardian, and may cancel batches
-    /// @param operator_ who commits batches
-    /// @param guardian_ who may cancel batches as well; may be 0 for nobody
-    /// @param challengeWindow_ seconds; 0 settles each batch at once
+    /// @notice Deploy the contract. Its delays never change.
+    /// @param owner_ sets operator and guardian, and may cancel batches
+    /// @param operator_ commits batches
+    /// @param guardian_ may cancel batches as well; 0 for none
+    /// @param challengeWindow_ seconds; with 0 a batch is executed when it is recorded
     /// @param freezeDelay_ seconds
     /// @param exitDelay_ seconds
     constructor(
@@ -332,7 +331,7 @@ contract UsageSettlement is Ownable2Step, ReentrancyGuardTransient {
         emit GuardianSet(guardian_);
     }
 
-    /// @dev Refuses all but the operator.
+    /// @dev Allow only the operator.
     modifier onlyOperator() {
         require(msg.sender == operator, NotOperator(msg.sender));
         _;
@@ -340,8 +339,8 @@ contract UsageSettlement is Ownable2Step, ReentrancyGuardTransient {
 
     // -- plans --------------------------------------------------------------------------------------------------------
 
-    /// @notice Publish a plan under the caller's name. Its terms never change; a new price is a new plan.
-    /// @param salt tells the caller's plans apart
+    /// @notice Publish a plan of the caller. Its terms never change; a new price is a new plan.
+    /// @param salt distinguishes the caller's plans
     /// @param plan token, credits, duration, and the shares of the price by receiver
     /// @return planId the plan's id, keccak(owner, salt)
     function setPlan(bytes32 salt, Plan calldata plan) external returns (uint256 planId) {
@@ -366,8 +365,8 @@ contract UsageSettlement is Ownable2Step, ReentrancyGuardTransient {
         emit PlanSet(planId, msg.sender, plan.token, plan.credits, plan.duration, plan.shares);
     }
 
-    /// @notice Stop selling a plan, for good. What was bought stays.
-    /// @param salt that under which the caller published it
+    /// @notice Stop selling a plan, permanently. Purchases stay valid.
+    /// @param salt the salt with which the caller published it
     function retirePlan(bytes32 salt) external {
         uint256 planId = planIdOf(msg.sender, salt);
         require(_terms[planId].price > 0, PlanUnknown(planId));
@@ -376,19 +375,19 @@ contract UsageSettlement is Ownable2Step, ReentrancyGuardTransient {
         emit PlanRetired(planId);
     }
 
-    /// @notice The id of a plan, whether it is published or not.
-    /// @param owner who publishes it
-    /// @param salt what tells that owner's plans apart
+    /// @notice The id of a plan, published or not.
+    /// @param owner the publisher
+    /// @param salt distinguishes that owner's plans
     /// @return the plan's id
     function planIdOf(address owner, bytes32 salt) public pure returns (uint256) {
         return uint256(keccak256(abi.encode(owner, salt)));
     }
 
-    /// @notice A plan's terms and whether it is retired; all empty for one that is not published.
+    /// @notice A plan's terms and whether it is retired; empty for a plan that is not published.
     /// @param planId the plan's id
-    /// @return plan the terms, as they were published
-    /// @return price the sum of the shares; 0 where the plan is not published
-    /// @return retired whether it is no longer sold
+    /// @return plan the terms
+    /// @return price the sum of the shares; 0 if the plan is not published
+    /// @return retired true if it is no longer sold
     function getPlan(uint256 planId) external view returns (Plan memory plan, uint96 price, bool retired) {
         Terms memory terms = _terms[planId];
         plan = Plan(terms.token, terms.credits, terms.duration, _shares[planId]);
@@ -404,7 +403,7 @@ contract UsageSettlement is Ownable2Step, ReentrancyGuardTransient {
         return keccak256(abi.encode(block.chainid, address(this), order));
     }
 
-    /// @notice Buy a plan for a subscriber, for the caller's money: the coin sent along, or tokens it has approved.
+    /// @notice Buy a plan for a subscriber with the caller's money: the value of the call, or approved tokens.
     /// @param order plan, subscriber and salt; each order buys once
     /// @return id the purchase's id
     function purchase(Order calldata order) external payable nonReentrant returns (bytes32 id) {
@@ -420,10 +419,10 @@ contract UsageSettlement is Ownable2Step, ReentrancyGuardTransient {
         }
     }
 
-    /// @notice Buy a plan with an EIP-3009 authorization, which anyone may relay: its nonce is the purchase's id, so
-    /// that the money buys this order and nothing else, and once.
+    /// @notice Buy a plan with an EIP-3009 authorization, which anyone may relay. Its nonce is the purchase's id, so
+    /// that the money buys only this order, and only once.
     /// @param order plan, subscriber and salt
-    /// @param authorization of who pays, for exactly the price, to this contract
+    /// @param authorization the payer's, for exactly the price, to this contract
     /// @return id the purchase's id
     function purchaseWithAuthorization(
         Order calldata order,
@@ -447,7 +446,7 @@ contract UsageSettlement is Ownable2Step, ReentrancyGuardTransient {
         _checkExact(terms, before);
     }
 
-    /// @dev All of a purchase but its money, which must come in before the call ends.
+    /// @dev Record a purchase without its money, which must be received before the call ends.
     /// @param order plan, subscriber and salt
     /// @return id the purchase's id
     /// @return terms of the plan
@@ -459,7 +458,7 @@ contract UsageSettlement is Ownable2Step, ReentrancyGuardTransient {
         id = purchaseId(order);
         require(!purchased[id], PurchaseExists(id));
         Account storage account = _accounts[order.planId][order.subscriber];
-        // The ledger freezes the account of who leaves for good: it could not use what it buys.
+        // The ledger freezes a leaving account permanently, so it could not use the purchase.
         require(account.exitRequestedAt == 0, Leaving(order.subscriber, order.planId));
         purchased[id] = true;
         account.paid += terms.price;
@@ -467,34 +466,34 @@ contract UsageSettlement is Ownable2Step, ReentrancyGuardTransient {
         emit Purchased(id, order.subscriber, order.planId, terms.token, terms.price);
     }
 
-    /// @dev A token that keeps a part of each transfer would leave escrow with less than it says.
-    /// @param terms of the plan that is bought
-    /// @param before what this contract had of the token before the transfer
+    /// @dev Check that the transfer brought exactly the price: a token with a transfer fee would leave escrow short.
+    /// @param terms of the plan
+    /// @param before this contract's balance before the transfer
     function _checkExact(Terms memory terms, uint256 before) private view {
         uint256 held = IERC20(terms.token).balanceOf(address(this));
         uint256 received = held > before ? held - before : 0;
         require(received == terms.price, NotExact(terms.token, received, terms.price));
     }
 
-    // -- what was bought ----------------------------------------------------------------------------------------------
+    // -- accounts -----------------------------------------------------------------------------------------------------
 
-    /// @notice Whether a subscriber has bought a plan and not asked to leave. Whether credits or time are left, the
-    /// ledger knows.
-    /// @param subscriber who bought
-    /// @param planId what was bought
-    /// @return whether it bought, and has not asked to leave
+    /// @notice True if a subscriber has bought a plan and not asked to leave. Its remaining credits and time are in the
+    /// ledger.
+    /// @param subscriber the buyer
+    /// @param planId the plan's id
+    /// @return true if it has bought the plan, and not asked to leave
     function hasAccess(address subscriber, uint256 planId) external view returns (bool) {
         Account storage account = _accounts[planId][subscriber];
         return account.paid > 0 && account.exitRequestedAt == 0;
     }
 
-    /// @notice What a subscriber has left on a plan as of the last final root, in the token's smallest unit.
-    /// @param subscriber who bought
-    /// @param planId what was bought
-    /// @param charged as its leaf says
-    /// @param credited as its leaf says
+    /// @notice A subscriber's unspent money on a plan as of the last final root, in the token's smallest unit.
+    /// @param subscriber the buyer
+    /// @param planId the plan's id
+    /// @param charged of its leaf
+    /// @param credited of its leaf
     /// @param proof the leaf's siblings, up to the last final root of the plan's token
-    /// @return what it paid in and was not charged; 0 once it has left
+    /// @return the sum of its purchases less net charges; 0 once it has left
     function spendable(
         address subscriber,
         uint256 planId,
@@ -508,42 +507,42 @@ contract UsageSettlement is Ownable2Step, ReentrancyGuardTransient {
         return account.left ? 0 : _rest(account.paid, leaf);
     }
 
-    /// @notice What is known of a subscriber on a plan.
-    /// @param subscriber who bought
-    /// @param planId what was bought
-    /// @return what it paid in, and how far it is on its way out; all empty where it bought nothing
+    /// @notice A subscriber's account on a plan.
+    /// @param subscriber the buyer
+    /// @param planId the plan's id
+    /// @return its purchases and the state of its exit; empty if it bought nothing
     function getAccount(address subscriber, uint256 planId) external view returns (Account memory) {
         return _accounts[planId][subscriber];
     }
 
     // -- batches ------------------------------------------------------------------------------------------------------
 
-    /// @notice A batch as it is recorded; all empty for a number that is not taken.
+    /// @notice A recorded batch; empty for a number that is not taken.
     /// @param seq the batch's number
     /// @return digest, times and stage
     function getBatch(uint64 seq) external view returns (Record memory) {
         return _batches[seq];
     }
 
-    /// @notice The digest of a batch on this contract: what the next batch names, and what is recorded.
+    /// @notice The digest of a batch on this contract, which is recorded, and is the next batch's `prevDigest`.
     /// @param batch the batch
-    /// @return the digest, which covers chain and contract as well
+    /// @return the digest, which also covers chain and contract
     function digestOf(Batch calldata batch) public view returns (bytes32) {
         return keccak256(abi.encode(block.chainid, address(this), batch));
     }
 
-    /// @notice Record a batch. It can be executed once the challenge window is over.
-    /// @param batch the next one in order, naming the digest of the last
-    /// @param uri where its leaf file is published
+    /// @notice Record a batch. It can be executed after the challenge window.
+    /// @param batch the next one in order, with the digest of the last one
+    /// @param uri the location of its leaf file
     function commitBatch(Batch calldata batch, string calldata uri) external onlyOperator {
         _commit(batch, uri, Stage.Committed);
         waiting += 1;
     }
 
-    /// @notice Record a batch and execute it at once, where there is no challenge window and nothing waits.
-    /// @param batch the next one in order, naming the digest of the last
-    /// @param payouts what it adds to what is due
-    /// @param uri where its leaf file is published
+    /// @notice Record a batch and execute it, if there is no challenge window and no batch awaits execution.
+    /// @param batch the next one in order, with the digest of the last one
+    /// @param payouts the amounts that it adds to dues
+    /// @param uri the location of its leaf file
     function settleBatch(Batch calldata batch, Payout[] calldata payouts, string calldata uri) external onlyOperator {
         require(challengeWindow == 0, WindowRequired(challengeWindow));
         bytes32 digest = _commit(batch, uri, Stage.Executed);
@@ -551,8 +550,9 @@ contract UsageSettlement is Ownable2Step, ReentrancyGuardTransient {
         _execute(batch, payouts, digest);
     }
 
-    /// @notice Execute a batch: what is due moves, and its root is the token's final one. Anyone may.
-    /// @param batch the first one that is neither executed nor cancelled, its challenge window over
+    /// @notice Execute a batch: its payouts change dues, and its root becomes the token's final one. Anyone may call
+    /// this.
+    /// @param batch the first one that is neither executed nor cancelled, after its challenge window
     /// @param payouts those that it committed to
     function executeBatch(Batch calldata batch, Payout[] calldata payouts) external {
         bytes32 digest = digestOf(batch);
@@ -567,23 +567,23 @@ contract UsageSettlement is Ownable2Step, ReentrancyGuardTransient {
         _execute(batch, payouts, digest);
     }
 
-    /// @notice Call off a batch that is not executed. It keeps its number, and its place among the digests.
+    /// @notice Cancel a batch that is not executed. It keeps its number, and the next batch builds on its digest.
     /// @param seq the batch's number
-    /// @param reason for the record
+    /// @param reason recorded in the log
     function cancelBatch(uint64 seq, string calldata reason) external {
         require(msg.sender == guardian || msg.sender == owner(), NotGuardian(msg.sender));
         _cancel(seq, _batches[seq].digest, reason);
     }
 
-    /// @notice Call off a batch by a leaf of it that charges an account more than it ever paid in. Anyone may.
-    /// @param batch one that is committed, and not executed
+    /// @notice Cancel a batch by a leaf of it that charges an account more than it ever paid in. Anyone may call this.
+    /// @param batch one that is committed and not executed
     /// @param leaf the account's leaf
     /// @param proof the leaf's siblings, up to the batch's root
     function challengeOverdraw(Batch calldata batch, Leaf calldata leaf, bytes32[] calldata proof) external {
         bytes32 digest = digestOf(batch);
         _open(batch.seq, digest);
         require(_proves(batch.usageRoot, leaf, proof), ProofInvalid());
-        // What was paid in another token is not there for this one.
+        // Purchases in another token do not count.
         bool sameToken = _terms[leaf.planId].token == batch.token;
         uint256 paid = sameToken ? _accounts[leaf.planId][leaf.subscriber].paid : 0;
         uint256 net = _net(leaf);
@@ -591,10 +591,10 @@ contract UsageSettlement is Ownable2Step, ReentrancyGuardTransient {
         _cancel(batch.seq, digest, "challenged: a leaf is overdrawn");
     }
 
-    /// @dev Records a batch: the next number, the digest of the one before it, and a root.
+    /// @dev Record a batch with the next number, the previous digest, and a root.
     /// @param batch the batch
-    /// @param uri where its leaf file is published
-    /// @param stage committed, or executed where that follows at once
+    /// @param uri the location of its leaf file
+    /// @param stage committed, or executed if it is executed in the same call
     /// @return digest the batch's
     function _commit(Batch calldata batch, string calldata uri, Stage stage) private returns (bytes32 digest) {
         uint64 last = lastSeq;
@@ -610,8 +610,8 @@ contract UsageSettlement is Ownable2Step, ReentrancyGuardTransient {
         emit BatchCommitted(batch.seq, digest, batch, uri);
     }
 
-    /// @dev Makes the root final, and moves what the payouts say from escrow to what is due, or back. No receiver's
-    /// own state can make it fail.
+    /// @dev Make the root final, and move the payouts from escrow to dues, or back. No receiver's state can make this
+    /// fail.
     /// @param batch the next one in order
     /// @param payouts those that it committed to
     /// @param digest the batch's
@@ -622,7 +622,7 @@ contract UsageSettlement is Ownable2Step, ReentrancyGuardTransient {
         uint64 periodEnd = batch.periodEnd < committedAt ? batch.periodEnd : committedAt;
         finalRoot[batch.token] = FinalRoot(batch.usageRoot, periodEnd, batch.seq);
         mapping(address => int256) storage owed = due[batch.token];
-        int256 moved; // what leaves escrow: the change of the sum of what is due above 0
+        int256 moved; // the amount that leaves escrow: the change of the sum of positive dues
         for (uint256 i = 0; i < payouts.length; i++) {
             int256 before = owed[payouts[i].receiver];
             int256 afterwards = before + payouts[i].amount;
@@ -639,10 +639,10 @@ contract UsageSettlement is Ownable2Step, ReentrancyGuardTransient {
         emit BatchExecuted(batch.seq, digest);
     }
 
-    /// @dev Calls a batch off that is committed, and neither executed nor cancelled.
+    /// @dev Cancel a batch that is committed, and neither executed nor cancelled.
     /// @param seq the batch's number
     /// @param digest the batch's
-    /// @param reason for the record
+    /// @param reason recorded in the log
     function _cancel(uint64 seq, bytes32 digest, string memory reason) private {
         Record storage record = _open(seq, digest);
         record.stage = Stage.Cancelled;
@@ -652,7 +652,7 @@ contract UsageSettlement is Ownable2Step, ReentrancyGuardTransient {
         emit BatchCancelled(seq, digest, reason);
     }
 
-    /// @dev Takes note that all is executed or cancelled up to that batch, and to the cancelled ones right after it.
+    /// @dev Set `settledSeq` to that batch, or to the last of the cancelled batches right after it.
     /// @param seq the batch's number
     function _settledUpTo(uint64 seq) private {
         uint64 last = lastSeq;
@@ -663,7 +663,7 @@ contract UsageSettlement is Ownable2Step, ReentrancyGuardTransient {
     /// @dev The record of a batch that is committed, and neither executed nor cancelled.
     /// @param seq the batch's number
     /// @param digest the batch's
-    /// @return record as it is stored
+    /// @return record in storage
     function _open(uint64 seq, bytes32 digest) private view returns (Record storage record) {
         record = _batches[seq];
         require(record.stage != Stage.Absent && record.digest == digest, BatchUnknown(seq, digest));
@@ -672,10 +672,9 @@ contract UsageSettlement is Ownable2Step, ReentrancyGuardTransient {
 
     // -- payouts ------------------------------------------------------------------------------------------------------
 
-    /// @notice Pay a receiver all that is due to it. Anyone may ask for it; a receiver that cannot take it blocks
-    /// nobody else.
-    /// @param token what is due; 0 for the chain's own coin
-    /// @param receiver who is paid
+    /// @notice Pay a receiver its due. Anyone may call this; a receiver that cannot accept it blocks no other receiver.
+    /// @param token the token; 0 for the chain's own coin
+    /// @param receiver the receiver
     function claim(address token, address receiver) external nonReentrant {
         _checkReceiver(receiver);
         int256 owed = due[token][receiver];
@@ -687,8 +686,8 @@ contract UsageSettlement is Ownable2Step, ReentrancyGuardTransient {
 
     // -- exits --------------------------------------------------------------------------------------------------------
 
-    /// @notice Ask to leave a plan. The ledger freezes the account, and its unspent rest can be taken by proof.
-    /// @param planId what the caller bought
+    /// @notice Ask to leave a plan. The ledger freezes the account, and its unspent money can be taken by proof.
+    /// @param planId the plan that the caller bought
     function requestExit(uint256 planId) external {
         Account storage account = _accounts[planId][msg.sender];
         require(account.paid > 0, NothingBought(msg.sender, planId));
@@ -697,16 +696,16 @@ contract UsageSettlement is Ownable2Step, ReentrancyGuardTransient {
         emit ExitRequested(msg.sender, planId);
     }
 
-    /// @notice Leave with the unspent rest, by proof against the last final root: at once where its period ends
-    /// `freezeDelay` or more after the request; else `exitDelay` after it, while no batch awaits execution.
-    /// @dev A batch that nobody can execute (its payouts are not published, or escrow is short) must not keep money
-    /// here for ever, nor may ever new ones: two `exitDelay` and a `challengeWindow` after the request, none is waited
-    /// for.
-    /// @param planId what the caller bought
-    /// @param charged as its leaf says
-    /// @param credited as its leaf says
+    /// @notice Leave with the unspent money, by proof against the last final root: immediately if its period ends
+    /// `freezeDelay` or more after the request; otherwise `exitDelay` after it, while no batch awaits execution.
+    /// @dev A batch that cannot be executed (its payouts are not published, or escrow is short), or a series of new
+    /// batches, must not lock money permanently: two `exitDelay` and a `challengeWindow` after the request, batches that
+    /// await execution no longer prevent the exit.
+    /// @param planId the plan that the caller bought
+    /// @param charged of its leaf
+    /// @param credited of its leaf
     /// @param proof the leaf's siblings, up to the last final root of the plan's token
-    /// @return amount what is paid, in the token's smallest unit
+    /// @return amount the amount that is paid, in the token's smallest unit
     function exit(
         uint256 planId,
         uint128 charged,
@@ -727,9 +726,9 @@ contract UsageSettlement is Ownable2Step, ReentrancyGuardTransient {
         amount = _leave(account, planId, terms.token, _rest(account.paid, leaf));
     }
 
-    /// @notice Claim to have been charged nothing, `exitDelay` after the request, where there is no leaf to prove
-    /// anything with. Anyone may refute it with a leaf.
-    /// @param planId what the caller bought
+    /// @notice Claim to have been charged nothing, `exitDelay` after the request, for an account without a leaf. Anyone
+    /// may refute the claim by a leaf.
+    /// @param planId the plan that the caller bought
     function claimUncharged(uint256 planId) external {
         Account storage account = _leaving(planId);
         require(account.unchargedClaimedAt == 0, UnchargedAlreadyClaimed(account.unchargedClaimedAt));
@@ -739,7 +738,7 @@ contract UsageSettlement is Ownable2Step, ReentrancyGuardTransient {
         emit UnchargedClaimed(msg.sender, planId);
     }
 
-    /// @notice Show a leaf of the last final root that gives a claim to have been charged nothing the lie.
+    /// @notice Refute a claim to have been charged nothing, by a leaf of the last final root.
     /// @param leaf the account's leaf
     /// @param proof the leaf's siblings, up to the last final root of the plan's token
     function refuteUncharged(Leaf calldata leaf, bytes32[] calldata proof) external {
@@ -751,10 +750,10 @@ contract UsageSettlement is Ownable2Step, ReentrancyGuardTransient {
         emit UnchargedRefuted(leaf.subscriber, leaf.planId, msg.sender);
     }
 
-    /// @notice Leave with all that was paid in, `exitDelay` after a claim to have been charged nothing that nobody
-    /// refuted.
-    /// @param planId what the caller bought
-    /// @return amount what is paid, in the token's smallest unit
+    /// @notice Leave with the full price of all purchases, `exitDelay` after an unrefuted claim to have been charged
+    /// nothing.
+    /// @param planId the plan that the caller bought
+    /// @return amount the amount that is paid, in the token's smallest unit
     function exitUncharged(uint256 planId) external nonReentrant returns (uint256 amount) {
         Account storage account = _leaving(planId);
         require(account.unchargedClaimedAt != 0, UnchargedNotClaimed());
@@ -764,20 +763,20 @@ contract UsageSettlement is Ownable2Step, ReentrancyGuardTransient {
     }
 
     /// @dev The caller's account, which has asked to leave and has not left.
-    /// @param planId what the caller bought
-    /// @return account as it is stored
+    /// @param planId the plan that the caller bought
+    /// @return account in storage
     function _leaving(uint256 planId) private view returns (Account storage account) {
         account = _accounts[planId][msg.sender];
         require(account.exitRequestedAt != 0, ExitNotRequested());
         require(!account.left, ExitAlreadyPaid());
     }
 
-    /// @dev Closes the caller's account for good, and pays it.
-    /// @param account the caller's, as it is stored
-    /// @param planId what the caller bought
+    /// @dev Close the caller's account permanently, and pay it.
+    /// @param account the caller's, in storage
+    /// @param planId the plan that the caller bought
     /// @param token the plan's
-    /// @param rest what is paid
-    /// @return the same
+    /// @param rest the amount to pay
+    /// @return the amount
     function _leave(Account storage account, uint256 planId, address token, uint256 rest) private returns (uint256) {
         uint256 held = escrow[token];
         require(rest <= held, EscrowShort(token, rest, held));
@@ -790,16 +789,16 @@ contract UsageSettlement is Ownable2Step, ReentrancyGuardTransient {
 
     // -- roles --------------------------------------------------------------------------------------------------------
 
-    /// @notice Name another operator. Batches of the last one stay.
-    /// @param operator_ who may commit batches from now on
+    /// @notice Set a new operator. Batches of the previous one stay valid.
+    /// @param operator_ the account that may commit batches from now on
     function setOperator(address operator_) external onlyOwner {
         require(operator_ != address(0), ZeroAddress());
         operator = operator_;
         emit OperatorSet(operator_);
     }
 
-    /// @notice Name another guardian, or nobody (0).
-    /// @param guardian_ who, besides the owner, may cancel batches from now on
+    /// @notice Set a new guardian, or none (0).
+    /// @param guardian_ the account that, besides the owner, may cancel batches from now on
     function setGuardian(address guardian_) external onlyOwner {
         guardian = guardian_;
         emit GuardianSet(guardian_);
@@ -808,41 +807,41 @@ contract UsageSettlement is Ownable2Step, ReentrancyGuardTransient {
     // -- leaves and money ---------------------------------------------------------------------------------------------
 
     /// @dev OpenZeppelin's standard leaf: hashed twice, so that no inner node of a tree can pass for one.
-    /// @param root of the tree; 0 where there is none, which has no leaves
+    /// @param root of the tree; 0 if there is none: it has no leaves
     /// @param leaf an account's counters
     /// @param proof the leaf's siblings
-    /// @return whether the tree has the leaf
+    /// @return true if the tree has the leaf
     function _proves(bytes32 root, Leaf memory leaf, bytes32[] calldata proof) private pure returns (bool) {
         bytes32 hashed = keccak256(bytes.concat(keccak256(abi.encode(leaf))));
         return root != bytes32(0) && MerkleProof.verifyCalldata(proof, root, hashed);
     }
 
-    /// @dev What an account was charged and not given back.
+    /// @dev An account's net charges.
     /// @param leaf the account's counters
-    /// @return charged less credited, and never below 0
+    /// @return charged less credited, at least 0
     function _net(Leaf memory leaf) private pure returns (uint256) {
         return leaf.charged > leaf.credited ? leaf.charged - leaf.credited : 0;
     }
 
-    /// @dev What is left of what was paid in: never below 0, nor more, whatever counters an operator committed to.
-    /// @param paid what was paid in
+    /// @dev An account's unspent money: from 0 to `paid`, for any counters that an operator committed to.
+    /// @param paid the sum of its purchases
     /// @param leaf the account's counters
-    /// @return paid less what was charged and not given back
+    /// @return paid less net charges, at least 0
     function _rest(uint256 paid, Leaf memory leaf) private pure returns (uint256) {
         uint256 net = _net(leaf);
         return net < paid ? paid - net : 0;
     }
 
-    /// @dev Refuses who cannot be paid.
-    /// @param receiver of a share, or of what is due
+    /// @dev Refuse an address that cannot be paid.
+    /// @param receiver of a share, or of a due
     function _checkReceiver(address receiver) private view {
         require(receiver != address(0) && receiver != address(this), CannotReceive(receiver));
     }
 
-    /// @dev Pays out. It comes last in each call, when all is written.
-    /// @param token what is paid; 0 for the chain's own coin
-    /// @param to who is paid
-    /// @param amount in the token's smallest unit; 0 does nothing
+    /// @dev Pay out. Each call does this last, after all changes of state.
+    /// @param token the token; 0 for the chain's own coin
+    /// @param to the receiver
+    /// @param amount in the token's smallest unit; for 0 nothing is called
     function _pay(address token, address to, uint256 amount) private {
         if (amount == 0) return;
         if (token != address(0)) {

@@ -12,7 +12,7 @@ HARNESSES = {"anvil": harnesses.AnvilHarness, "eth-tester": harnesses.TesterHarn
 FEW = (
     "facts are exact",
     "a batch pays once",
-    "batches can stand in line",
+    "batches can be queued",
     "a batch is for one contract",
     "a cancelled batch pays nothing",
     "a batch that overspends pays nothing",

@@ -62,8 +62,8 @@ def test_the_usual_delays_are_a_day_and_a_month(shop):
     [
         (("0x12", OPERATOR.address), (), "the owner cannot be that"),
         ((OWNER.address, OPERATOR.address.swapcase().replace("0X", "0x")), (), "the operator cannot be that"),
-        ((COIN, OPERATOR.address), (), "nobody has the address 0"),
-        ((OWNER.address, COIN), (), "nobody has the address 0"),
+        ((COIN, OPERATOR.address), (), "the owner or the operator is the address 0"),
+        ((OWNER.address, COIN), (), "the owner or the operator is the address 0"),
         ((OWNER.address, OPERATOR.address), (-1,), "the challenge window in seconds"),
         ((OWNER.address, OPERATOR.address), (1 << 48,), "the challenge window in seconds"),
         ((OWNER.address, OPERATOR.address), (0, 10, 9), "shorter than the freeze delay"),
@@ -90,7 +90,7 @@ def test_who_cannot_pay_for_both_contracts_deploys_neither(shop):
 def test_code_that_is_not_what_was_sent_is_an_alarm(shop, monkeypatch):
     """The chain takes a token where the settlement contract is meant."""
     monkeypatch.setattr(deploying, "settlement_code", lambda roles, delays: deploying.token_code())
-    with pytest.raises(ChainUnavailable, match="is not the UsageSettlement that was sent there"):
+    with pytest.raises(ChainUnavailable, match="is not the UsageSettlement that was deployed there"):
         deploy_settlement(shop.sender(OWNER), Roles(OWNER.address, OPERATOR.address))
 
 
@@ -144,15 +144,15 @@ def test_a_name_is_each_publishers_own(shop):
     [
         ({"price": {}}, "1 to 32 receivers, not 0"),
         ({"price": {f"0x{number:040x}": 1 for number in range(1, 34)}}, "1 to 32 receivers, not 33"),
-        ({"price": {SELLER.address: 0}}, "gets 1 or more"),
-        ({"price": {SELLER.address: -5}}, "gets 1 or more"),
-        ({"price": {SELLER.address: 1 << 96}}, "the price is from 0 to"),
-        ({"price": {SELLER.address: 1 << 95, PLATFORM.address: 1 << 95}}, "the price is from 0 to"),
+        ({"price": {SELLER.address: 0}}, "must be 1 or more"),
+        ({"price": {SELLER.address: -5}}, "must be 1 or more"),
+        ({"price": {SELLER.address: 1 << 96}}, "the price must be from 0 to"),
+        ({"price": {SELLER.address: 1 << 95, PLATFORM.address: 1 << 95}}, "the price must be from 0 to"),
         ({"price": {"alice": 5}}, "the receiver cannot be that"),
         ({"credits": 1 << 64}, "the number of credits"),
         ({"credits": -1}, "the number of credits"),
         ({"seconds": 1 << 32}, "the number of seconds"),
-        ({"credits": 0}, "credits, a time, or both"),
+        ({"credits": 0}, "sell credits, a time, or both"),
         ({"asset": "USD"}, "not the name of an EVM chain"),
         ({"asset": "eip155:1/slip44:60"}, "is not on eip155:31337"),
     ],

@@ -120,7 +120,7 @@ def test_a_keystore_that_is_not_there_or_too_large_is_refused(keystore):
     assert "cannot be read: No such file" in str(refused(from_keystore, keystore.with_name("no"), PASSWORD))
     assert "cannot be read: Is a directory" in str(refused(from_keystore, keystore.parent, PASSWORD))
     keystore.write_text(" " * (1 << 20) + "{}")
-    assert "is not one" in str(refused(from_keystore, keystore, PASSWORD))
+    assert "is too large or not text" in str(refused(from_keystore, keystore, PASSWORD))
 
 
 @pytest.mark.parametrize(

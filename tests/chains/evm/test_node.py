@@ -12,7 +12,7 @@ from urllib3 import HTTPResponse
 from chains.evm.local import DEV_ACCOUNTS
 from chains.evm.node import GasPrice, Node
 from chains.evm.node_errors import CallReverted, RangeTooWide, TransactionRejected
-from chains.evm.transport import Patience
+from chains.evm.transport import BoundedRetry
 from ledger.errors import BadData, ChainUnavailable, LedgerError, SendUnknown
 
 ALICE = DEV_ACCOUNTS[0]
@@ -223,7 +223,7 @@ def test_a_read_that_got_no_answer_is_tried_again(script, failure):
     ("failure", "words"),
     [
         (Http(500), "HTTP 500"),
-        (Http(429, headers={"Retry-After": "0"}), "asked too much"),
+        (Http(429, headers={"Retry-After": "0"}), "limits the rate of requests"),
         (Http(401), "denies access"),
         (Http(404), "denies access"),
         (Http(302, headers={"Location": "https://example.org/"}), "HTTP 302"),
@@ -239,7 +239,7 @@ def test_a_read_that_got_no_answer_is_tried_again(script, failure):
         (None, "no usable answer"),
         (7, "no usable answer"),
         (Error(-32000, "no"), "refuses eth_chainId: no"),
-        (Error(-32005, "project path-secret: rate limit exceeded"), "asked too much: project …"),
+        (Error(-32005, "project path-secret: rate limit exceeded"), "limits the rate of requests: project …"),
         (Error(-32000, "see http://h/path-secret?key=query-secret\n" + "x" * 900), "see http://h/…?key=… xxx"),
     ],
 )
@@ -271,7 +271,7 @@ def test_no_secret_of_the_url_gets_into_the_log_of_whoever_logs(script, caplog, 
 def test_a_node_that_asks_for_an_hour_is_given_seconds():
     for asked, given in (("3600", 10), ("3", 3), (None, None)):
         headers = {} if asked is None else {"Retry-After": asked}
-        assert Patience().get_retry_after(HTTPResponse(headers=headers)) == given
+        assert BoundedRetry().get_retry_after(HTTPResponse(headers=headers)) == given
 
 
 def test_a_node_that_is_down_is_unavailable_and_nothing_was_sent(script):
@@ -396,7 +396,7 @@ def test_without_the_tag_finality_is_the_number_that_was_set_or_an_error(script,
 def test_a_node_that_is_asked_too_much_does_not_lack_the_tag(script):
     scripted = script(eth_getBlockByNumber=[Error(-32005, "rate limit"), block(100)])
     with Node(scripted.url, fallback=64, backoff=0) as client:
-        assert "asked too much" in str(failing(client.final_block))
+        assert "limits the rate of requests" in str(failing(client.final_block))
 
 
 def test_an_answer_about_something_else_is_a_contradiction(script):

@@ -136,5 +136,5 @@ def test_other_schemes_are_not_followed(tmp_path):
 
 def test_a_folder_that_cannot_be_written_is_told_before_anything_is_signed(tmp_path):
     (tmp_path / "leaves").write_text("a file")
-    with pytest.raises(ChainUnavailable, match="cannot be kept"):
+    with pytest.raises(ChainUnavailable, match="cannot be stored"):
         publishing.LeafFiles(tmp_path / "leaves").publish(DATA)

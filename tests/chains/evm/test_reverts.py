@@ -124,8 +124,8 @@ def test_a_panic_is_said_with_what_it_means():
 
 
 def test_an_error_of_another_contract_is_said_in_hex():
-    assert reason(b"\1\2\3\4\5") == "reverted with 0x0102030405, an error of another contract's"
-    assert reason(SHORT, abi=[]) == f"reverted with 0x{SHORT.hex()}, an error of another contract's"
+    assert reason(b"\1\2\3\4\5") == "reverted with 0x0102030405, an error of another contract"
+    assert reason(SHORT, abi=[]) == f"reverted with 0x{SHORT.hex()}, an error of another contract"
     cut = SHORT[:40]
     assert read(cut) is None
     assert reason(cut).startswith("reverted with 0x")

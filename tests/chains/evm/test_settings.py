@@ -1,4 +1,4 @@
-"""Settings come from the environment, options before it, and what is wrong is named without being shown."""
+"""Settings come from the environment, options before it, and what is invalid is named without being shown."""
 
 from pathlib import Path
 
@@ -91,7 +91,7 @@ def test_an_empty_variable_is_not_set():
     ],
 )
 def test_a_wrong_value_is_named_and_not_shown(name, value):
-    with pytest.raises(BadData, match=f"TOLLBOOK_EVM_{name} is wrong") as caught:
+    with pytest.raises(BadData, match=f"TOLLBOOK_EVM_{name} is invalid") as caught:
         Settings.read(1, {f"TOLLBOOK_EVM_{name}": value})
     assert "secret" not in str(caught.value)
     assert caught.value.__cause__ is None
@@ -105,9 +105,9 @@ def test_pydantics_own_error_does_not_show_the_value_either():
 
 
 def test_a_wrong_option_is_named():
-    with pytest.raises(BadData, match="the option finality is wrong"):
+    with pytest.raises(BadData, match="the option finality is invalid"):
         Settings.read(1, {}, finality="soon")
-    with pytest.raises(BadData, match="the option colour is wrong"):
+    with pytest.raises(BadData, match="the option colour is invalid"):
         Settings.read(1, {}, colour="red")
 
 
