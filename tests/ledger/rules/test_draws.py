@@ -2,6 +2,8 @@
 
 import pytest
 
+from ledger.events import Reheld
+
 
 def test_a_hold_takes_its_credits_from_lots_at_once(shop):
     """Of 100, 30 are held: 70 are available, and the lot itself says so."""
@@ -165,3 +167,14 @@ def test_a_withdrawal_and_an_adjustment_carry_their_draws(shop):
     assert shop.draws(shop.when(shop.withdraw(credits=4))) == [(first, 4)]
     charge = shop.given(shop.charge_directly(1))
     assert shop.draws(shop.when(shop.correct(charge, 8))) == [(first, 5), (second, 3)]
+
+
+def test_what_a_hold_takes_on_of_its_last_lot_is_one_draw_with_what_it_has_there(shop):
+    """12 units hold 10 + 2 × 3. 5 others are charged first, so 7 of the 12 will cost 3 each: 10 more are held."""
+    first, second = shop.given(shop.tiers((10, 1), (None, 3)), shop.gift(10)), shop.given(shop.gift(40))
+    request = shop.given(shop.ask(12))
+    assert shop.draws(request) == [(first, 10), (second, 6)]
+    shop.given(shop.charge_directly(5))
+    (reheld,) = (entry.event for entry in shop.wrote if isinstance(entry.event, Reheld))
+    assert reheld.draws == ((first, 10), (second, 16))
+    shop.leaves(available=19, held=26, spent=5)
