@@ -83,6 +83,10 @@ class OnlyTotal:
         return Price(2 * sum(usage.values()))
 
 
+class OnlyTotalOfPeriods(OnlyTotal):
+    scope = "period"
+
+
 def usage(units):
     """Units of usage, or a usage as it is."""
     return {"units": units} if isinstance(units, int) else units or {}
@@ -367,6 +371,7 @@ def open_shop():
     if "failing" not in plugins.policies.names():
         plugins.policies.register("failing", Failing)
         plugins.policies.register("only_total", OnlyTotal)
+        plugins.policies.register("only_total_of_periods", OnlyTotalOfPeriods)
     return Shop
 
 

@@ -98,11 +98,12 @@ def test_where_lapsed_credits_are_refunded_what_returns_to_an_expired_lot_leaves
     shop.lot_has(lot, spent=15, withdrawn=85, lapsed=0, earned=150)
 
 
-def test_the_command_may_give_the_expired_lot_a_new_expiry(shop):
-    """10 return to live until 300. What had lapsed stays so."""
+@pytest.mark.parametrize("second", [100, 150])
+def test_the_command_may_give_the_expired_lot_a_new_expiry(shop, second):
+    """10 return to live until 300, from the very instant of the expiry. What had lapsed stays so."""
     lot = shop.given(shop.plan(), shop.gift(100, expiry=100))
     charge = shop.given(shop.charge_directly(25))
-    shop.at(150).when(shop.correct(charge, -10, expiry=300))
+    shop.at(second).when(shop.correct(charge, -10, expiry=300))
     shop.leaves(available=10, spent=15, lapsed=75)
     shop.lot_has(lot, expiry=shop.moment(300))
     shop.at(299).when(shop.ask(4))

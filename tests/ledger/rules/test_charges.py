@@ -37,6 +37,13 @@ def test_a_policy_need_not_offer_more_than_its_total(shop):
     assert shop.event(shop.given(shop.correct(charges[1], usage={"units": -1}))).credits == -2
 
 
+def test_a_request_under_such_a_policy_holds_the_most_that_it_can_cost_beside_others(shop):
+    """5 units are metered. Of two requests for 3 and 4 units with other labels, each may cost all of the 7: 14."""
+    shop.given(shop.plan(policy="only_total_of_periods", parameters={}), shop.buy(), shop.charge_directly(5))
+    requests = shop.given(shop.ask(3)), shop.given(shop.ask(4, labels={"model": "large"}))
+    assert [shop.event(request).hold for request in requests] == [6, 28 - 6]
+
+
 def test_any_number_of_parts_and_one_final_charge(shop):
     shop.given(shop.plan(), shop.buy())
     request = shop.given(shop.ask(30))
