@@ -54,6 +54,7 @@ OPERATOR, GUARDIAN, PUBLISHER, FUNDER, ALICE, BOB, SELLER, PLATFORM, *_ = DEV_AC
 BLOCK_TIME, WINDOW, FREEZE_DELAY, EXIT_DELAY = 5, 60, 30, 10**9
 """In seconds. Only `wait_for_exit` waits for the exit delay."""
 
+_CONNECTION = {"tries": 1, "timeout": 600, "max_head_age": 0}
 _NAMES = {plan_id(PUBLISHER.address, name): name for name in ("small", "large")}
 _ELSEWHERE = CHAIN_ID + 1
 _FINALITY = 2
@@ -118,7 +119,7 @@ class LocalHarness(Harness):
         return self._asking(self._local)
 
     def _asking(self, local: LocalChain) -> Node:
-        return self._stack.enter_context(closing(Node(local.url)))
+        return self._stack.enter_context(closing(Node(local.url, timeout=600)))
 
     @cached_property
     def _leaves(self) -> Path:
@@ -168,8 +169,7 @@ class LocalHarness(Harness):
         return self._connect(contract_of(chain), self._gate.url)
 
     def _connect(self, contract_ref: ContractRef, url: str) -> Chain:
-        options = {"url": url, "key": OPERATOR.key, "leaves": self._leaves, "tries": 1, "max_head_age": 0}
-        return self.plugin.connect(contract_ref, **options)
+        return self.plugin.connect(contract_ref, url=url, key=OPERATOR.key, leaves=self._leaves, **_CONNECTION)
 
     # -- blocks and time -----------------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from eth_abi.abi import decode, encode
 from eth_account import Account
 from eth_utils.abi import get_abi_output_types
 from faulty_node import FaultyNode
+from patience import PATIENCE
 from shop import ChainShop, copy_commits
 
 from chains import leaf_file
@@ -47,7 +48,7 @@ class Shop(ChainShop):
     def __init__(self, folder: Path, *, window: int = 0, finality: int = 2, confirmations: int | None = None) -> None:
         self.folder = folder
         self.local = local_chain(automine=False, slots=finality // 2)
-        self.faulty = FaultyNode(self.local.url)
+        self.faulty = FaultyNode(self.local.url, timeout=PATIENCE)
         self.confirmations, self._salts = confirmations, iter(range(1, 1_000_000))
         self._open: list[Ledger] = []
         self._chains: list[EvmChain] = []
@@ -84,7 +85,7 @@ class Shop(ChainShop):
 
     def connect(self, key: str = OPERATOR.key, node: dict[str, Any] | None = None, **options: Any) -> EvmChain:
         """One more process's connection, through the node that may fail; `node` are options of `Node`."""
-        asked = Node(self.faulty.url, timeout=60, tries=1, **(node or {}))
+        asked = Node(self.faulty.url, timeout=PATIENCE, tries=1, **(node or {}))
         files = LeafFiles(self.folder / "leaves")
         contract = SettlementContract(asked, self.contract)
         account = Account.from_key(key)
@@ -132,7 +133,7 @@ class Shop(ChainShop):
     @cached_property
     def functions(self) -> SettlementContract:
         """The contract's functions as bytes; it is not asked this way."""
-        node = Node(self.local.url)
+        node = Node(self.local.url, timeout=PATIENCE)
         node.close()
         return SettlementContract(node, self.contract)
 

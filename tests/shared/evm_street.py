@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
 
+from patience import PATIENCE
+
 from chains import prove
 from chains.evm.addresses import asset_name, chain_name
 from chains.evm.commitment import commitment_of
@@ -31,7 +33,7 @@ class Market:
 
     def __init__(self, chain, stack, *, window=0, freeze=60, exit=3600):
         self.chain, self.window, self.freeze, self.exit = chain, window, freeze, exit
-        self.node = stack.enter_context(Node(chain.url))
+        self.node = stack.enter_context(Node(chain.url, timeout=PATIENCE))
         self.name = chain_name(chain.chain_id)
         owner, publisher = self.sender(OWNER), self.sender(PUBLISHER)
         self.token = Token(self.node, deploy_token(owner).contract)

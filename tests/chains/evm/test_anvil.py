@@ -29,8 +29,8 @@ def anvil():
 
 
 def gone(pid: int) -> bool:
-    """Whether a process ends, within ten seconds."""
-    for _ in range(1_000):
+    """Whether a process ends, within five minutes."""
+    for _ in range(30_000):
         try:
             os.kill(pid, 0)
         except ProcessLookupError:

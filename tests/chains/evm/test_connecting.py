@@ -29,7 +29,7 @@ def contract(request):
     def start(chain_id):
         chain = local_chain(request.param, chain_id=chain_id, timestamp=START)
         opened.append(chain)
-        with Node(chain.url, finality=0) as node:
+        with Node(chain.url, finality=0, timeout=600) as node:
             owner, operator = chain.accounts[:2]
             sender = Sender(node, owner.key)
             address = deploy_settlement(sender, Roles(owner.address, operator.address)).contract

@@ -69,7 +69,7 @@ def script():
 
 @pytest.fixture
 def node(chain):
-    with Node(chain.url) as node:
+    with Node(chain.url, timeout=600) as node:
         yield node
 
 
@@ -131,7 +131,7 @@ def test_too_little_money_is_told_before_anything_is_sent(chain, node):
 def test_final_is_what_the_chain_says_or_so_many_blocks_below_the_head(chain, node):
     chain.mine(10)
     assert node.final_block() == 8
-    with Node(chain.url, finality=3) as deeper:
+    with Node(chain.url, finality=3, timeout=600) as deeper:
         assert deeper.final_block() == 7
 
 
@@ -154,7 +154,7 @@ def test_sending_again_what_the_chain_has_does_no_harm(chain, node):
 
 def test_sending_again_what_waits_in_the_pool_does_no_harm(quickest):
     quickest.set_automine(False)
-    with Node(quickest.url) as node:
+    with Node(quickest.url, timeout=600) as node:
         assert node.send(RAW) == node.send(RAW) == HASH
         assert node.transaction(HASH).get("blockNumber") is None
         quickest.mine()
@@ -183,7 +183,7 @@ def test_a_transaction_that_is_refused_for_good_says_why(chain, node, fields, re
 
 def test_a_replacement_that_gives_no_more_is_refused(quickest):
     quickest.set_automine(False)
-    with Node(quickest.url) as node:
+    with Node(quickest.url, timeout=600) as node:
         node.send(RAW)
         error = failing(node.send, signed(value=2).raw_transaction)
         assert isinstance(error, TransactionRejected)

@@ -81,7 +81,7 @@ class Shop:
 
 @pytest.fixture
 def shop(chain, tmp_path) -> Iterator[Shop]:
-    with Node(chain.url, finality=0) as node:
+    with Node(chain.url, finality=0, timeout=600) as node:
         made = Shop(chain, node, tmp_path)
         made.buy()
         yield made
