@@ -180,7 +180,7 @@ class Outbox:
             found = self._chain.find(batch.batch.number)
             if found.is_recorded and found.digest != batch.digest:
                 if not found.final:
-                    return Step.waiting  # the node may be wrong, or a re-organisation may undo it
+                    return Step.waiting  # the node may be wrong, or a reorganisation may undo it
                 raise SettlementStopped(
                     f"{self._chain.name} has another batch {batch.batch.number}: {found.digest}, not {batch.digest}",
                     _ADOPT,
@@ -196,7 +196,7 @@ class Outbox:
         conclusive."""
         if not found.is_recorded:
             if batch.state == "committed":
-                return self._mark_unknown(batch, "a re-organisation took it off the chain")
+                return self._mark_unknown(batch, "a reorganisation took it off the chain")
             return self._advance(batch, found, queued, follows)
         if found.stage == "cancelled" and found.final:
             return self._fail(batch, "it was cancelled on the chain", used=True)

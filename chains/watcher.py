@@ -2,7 +2,7 @@
 
 A purchase becomes credits on the chain's terms, an exit request freezes the account, a paid exit withdraws the unused
 credits. Facts are imported when they are final. With `confirmations`, purchases (and only they, since a freeze and a
-withdrawal cannot be undone) are granted earlier; one that a re-organisation removes permanently is reversed.
+withdrawal cannot be undone) are granted earlier; one that a reorganisation removes permanently is reversed.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ class Watcher:
         self._checked = True
 
     def _reverse_changed(self) -> bool:
-        """Reverse purchases that were granted early on terms that differ from the final ones: after a re-organisation
+        """Reverse purchases that were granted early on terms that differ from the final ones: after a reorganisation
         a plan can be published with other terms under the same id. Return True if there was any."""
         changed, self._changed = self._changed, set()
         lots = self._lots() if changed else []

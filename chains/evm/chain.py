@@ -213,7 +213,7 @@ class EvmChain(ContractView):
 
     def _is_behind_a_gap(self, last: Sent, mine: Sequence[Sent], latest: int) -> bool:
         """Return True if a transaction waits behind a nonce for which the node has no transaction, after a
-        re-organisation."""
+        reorganisation."""
         return last.nonce > latest and not any(
             one.nonce == latest and self._node.transaction(one.hash) is not None for one in mine
         )
@@ -296,7 +296,7 @@ class EvmChain(ContractView):
     def _mined(self, sent: Sent) -> int | None:
         """Return the number of the block that has a transaction; None if no block has it.
 
-        A receipt may be of a block that a re-organisation has replaced, so its block's hash is compared.
+        A receipt may be of a block that a reorganisation has replaced, so its block's hash is compared.
         """
         receipt = self._node.receipt(sent.hash)
         if receipt is None:

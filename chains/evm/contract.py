@@ -102,7 +102,7 @@ class SettlementContract:
     def plan(self, plan_id: int, final: int | None = None, block: int | None = None) -> PlanTerms | None:
         """Return a plan's terms; None for a plan that is not published.
 
-        `final` is the last final block: terms that were published up to there are read once, since no re-organisation
+        `final` is the last final block: terms that were published up to there are read once, since no reorganisation
         can replace them.
         """
         if plan_id not in self._plans:

@@ -37,7 +37,7 @@ class Logs:
                     raise
                 self._width = (end - first + 1) >> 1
                 continue
-            # `removed`: a re-organisation has taken the log's block off the chain.
+            # `removed`: a reorganisation has taken the log's block off the chain.
             canonical = [log for log in logs if not log.get("removed", False)]
             yield from sorted(canonical, key=lambda log: (log["blockNumber"], log["logIndex"]))
             self._width = min(MAX_RANGE, self._width + (self._width >> 3) + 1)

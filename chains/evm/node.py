@@ -249,7 +249,7 @@ class Node(Rpc):
     def receipt(self, transaction: str) -> TxReceipt | None:
         """Return the receipt of a mined transaction, by its hash; None if the node has none.
 
-        A re-organisation may have replaced its block: compare the block's hash before relying on it.
+        A reorganisation may have replaced its block: compare the block's hash before relying on it.
         """
         with self._answering("eth_getTransactionReceipt"):
             try:

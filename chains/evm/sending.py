@@ -1,7 +1,7 @@
 """Sending one account's transactions and waiting for them, for every role but the operator, who has the outbox.
 
 A call that would be refused is refused before it is sent, and costs nothing. A receipt's block is compared with the
-chain's, since a re-organisation may have replaced it.
+chain's, since a reorganisation may have replaced it.
 """
 
 from __future__ import annotations

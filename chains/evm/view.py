@@ -1,6 +1,6 @@
 """Readings of the contract on an EVM chain: facts, batches and money, each as of one block.
 
-A node's answers are of different moments, and a re-organisation may happen between them. A reading that combines
+A node's answers are of different moments, and a reorganisation may happen between them. A reading that combines
 several answers is therefore made as of one block, and repeated if the chain has another block there at the end.
 """
 

@@ -131,7 +131,7 @@ def _least_fee(node: MockNode, lost: Transaction) -> int:
 
 
 def _is_behind_a_gap(node: MockNode, last: Transaction) -> bool:
-    """Return True if the transaction waits behind a nonce that no transaction has, after a re-organisation."""
+    """Return True if the transaction waits behind a nonce that no transaction has, after a reorganisation."""
     waiting = {entry.transaction.nonce for entry in node.pending.pool}
     return node.find(last.hash) is not None and node.next_nonce not in waiting
 

@@ -1,4 +1,4 @@
-"""Controls and readings of a mock chain for tests: blocks, re-organisations, fees and faults."""
+"""Controls and readings of a mock chain for tests: blocks, reorganisations, fees and faults."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Controls(Connection):
         back in the pool. Raises ValueError for more blocks than there are, or, without `force`, for final ones."""
         with self._shared.changing():
             if not 0 < depth <= self._node.height:
-                raise ValueError(f"there are {self._node.height} blocks to re-organise, not {depth}")
+                raise ValueError(f"there are {self._node.height} blocks to reorganise, not {depth}")
             if depth > self._node.deployment.finality and not force:
                 raise ValueError(
                     f"the last {depth} blocks cannot be replaced: only {self._node.deployment.finality} are not final"

@@ -124,10 +124,10 @@ def check(script: Script, finality: int) -> None:
             raise BadData("`calls` or `blocks` of NoFinality must be 1 or more")
         if isinstance(fault, Reorganise):
             if fault.depth < 1:
-                raise BadData("the depth of a re-organisation must be 1 or more")
+                raise BadData("the depth of a reorganisation must be 1 or more")
             if fault.depth > finality and not fault.force:
                 raise BadData(
-                    f"a re-organisation {fault.depth} deep undoes what is final", "set `force`, or reduce `depth`"
+                    f"a reorganisation {fault.depth} deep undoes what is final", "set `force`, or reduce `depth`"
                 )
 
 

@@ -1,4 +1,4 @@
-"""The node of a mock chain, in memory: blocks, mempool, mining and re-organisations."""
+"""The node of a mock chain, in memory: blocks, mempool, mining and reorganisations."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ class SharedNode:
             raise
 
     def _read(self) -> None:
-        """Read the storage: fold its new blocks, or all of them after a re-organisation."""
+        """Read the storage: fold its new blocks, or all of them after a reorganisation."""
         version, pending, node = self._storage.version(), self._storage.pending(), self.node
         if self._seen is None or version.forks != node.pending.forks:
             self.node = node = MockNode(node.deployment)

@@ -31,7 +31,7 @@ SCHEMA = (
 
 
 class Version(NamedTuple):
-    """The number of writes to the chain, and the number of its re-organisations."""
+    """The number of writes to the chain, and the number of its reorganisations."""
 
     writes: int
     forks: int

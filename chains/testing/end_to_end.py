@@ -236,7 +236,7 @@ def _raced(subject: Subject) -> Iterator[str]:
 
 
 def _reorganised(subject: Subject) -> Iterator[str]:
-    """After each of the first transactions comes the deepest re-organisation, with and without keeping transactions."""
+    """After each of the first transactions comes the deepest reorganisation, with and without keeping transactions."""
     shop = Shop(subject)
     left = [True, False, False]
 
@@ -249,7 +249,7 @@ def _reorganised(subject: Subject) -> Iterator[str]:
         shop.charge(credits)
         shop.open()
         shop.finish(shop.outbox, shake)
-        yield from shop.agrees(f"after {credits} credits, with a re-organisation on the way")
+        yield from shop.agrees(f"after {credits} credits, with a reorganisation on the way")
     shop.close()
 
 
@@ -311,7 +311,7 @@ def _all_left(subject: Subject) -> Iterator[str]:
 
 
 def _granted_early(subject: Subject) -> Iterator[str]:
-    """A watcher that does not wait for finality reverses a purchase that a re-organisation has removed."""
+    """A watcher that does not wait for finality reverses a purchase that a reorganisation has removed."""
     shop = Shop(subject)
     watcher = Watcher(shop.ledger, shop.chain, confirmations=0)
     watcher.sync()
@@ -323,7 +323,7 @@ def _granted_early(subject: Subject) -> Iterator[str]:
         subject.harness.pass_time(shop.chain)
         watcher.sync()
         there = late in ids(subject.again(shop.chain).facts())
-        when = f"once a re-organisation has {'not ' if there else ''}taken one of the two purchases away"
+        when = f"once a reorganisation has {'not ' if there else ''}taken one of the two purchases away"
         yield from differ(f"the credits {when}", shop.available(), 200 if there else 100)
     shop.close()
 
@@ -334,7 +334,7 @@ RULES: Rules = {
     "a crash anywhere pays once": _crashed,
     "two outboxes pay once": _both,
     "what another has sent pays once": _raced,
-    "a re-organisation on the way pays once": _reorganised,
+    "a reorganisation on the way pays once": _reorganised,
     "what was granted early can be taken back": _granted_early,
     "who leaves has the rest": _left,
     "the last one leaves with the rest": _all_left,

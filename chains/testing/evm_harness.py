@@ -174,7 +174,7 @@ class LocalHarness(Harness):
     # -- blocks and time -----------------------------------------------------------------------------------------------
 
     def now(self, chain: Chain) -> int:
-        """Return the last block's time, or a later one from before a re-organisation."""
+        """Return the last block's time, or a later one from before a reorganisation."""
         self._time = max(self._time, self._local.now)
         return self._time * SECOND
 
@@ -205,7 +205,7 @@ class LocalHarness(Harness):
         return self._buy(chain, subscriber, plan, asset=self.elsewhere.asset, price=shares, credits=credits)
 
     def _buy(self, chain: Chain, subscriber: str, plan: str, **terms: Any) -> str:  # noqa: ANN401
-        with self.automining():  # a re-organisation may have removed the plan, so it is checked each time
+        with self.automining():  # a reorganisation may have removed the plan, so it is checked each time
             contract = self._wallet(chain.contract, subscriber).contract
             publish_plan(self._sender(PUBLISHER), contract, _NAMES[plan], **terms)
         wallet = self._wallet(chain.contract, subscriber)

@@ -177,7 +177,7 @@ def _same(subject: Subject) -> Iterator[str]:
 
 
 def _keeps_ids(subject: Subject) -> Iterator[str]:
-    """A purchase that a re-organisation moves to another block keeps its id; one that is lost is not reported, and its
+    """A purchase that a reorganisation moves to another block keeps its id; one that is lost is not reported, and its
     id is not used again."""
     for keep in (False, True):
         chain = subject.fresh()
@@ -192,13 +192,13 @@ def _keeps_ids(subject: Subject) -> Iterator[str]:
         for connection in (chain, subject.again(chain)):
             reported = {fact.id: _purchase_terms(fact) for fact in connection.facts()}
             if not {*early, *new} <= set(reported) <= {*early, *late, *new}:
-                yield f"after a re-organisation {list(reported)} are reported; bought: {early}, {late} and then {new}"
+                yield f"after a reorganisation {list(reported)} are reported; bought: {early}, {late} and then {new}"
             for id in early + late:
                 if id in reported:
-                    yield from differ(f"the purchase {id} after a re-organisation", reported[id], before[id])
+                    yield from differ(f"the purchase {id} after a reorganisation", reported[id], before[id])
         anew = ids(subject.again(chain).facts())
         yield from differ(
-            "the facts after a re-organisation, on the connection from before it", ids(chain.facts()), anew
+            "the facts after a reorganisation, on the connection from before it", ids(chain.facts()), anew
         )
 
 
@@ -281,7 +281,7 @@ RULES: Rules = {
     "confirmations are counted": _confirmed,
     "facts begin after any block": _after,
     "facts are the same for all": _same,
-    "ids survive a re-organisation": _keeps_ids,
+    "ids survive a reorganisation": _keeps_ids,
     "what is due is signed": _due,
     "a pause makes progress": _pauses,
     "a chain closes twice": _closes_twice,

@@ -1,4 +1,4 @@
-"""Rules of outages: re-organisations, lost transactions, stolen nonces, unreachable nodes. Money moves exactly once."""
+"""Rules of outages: reorganisations, lost transactions, stolen nonces, unreachable nodes. Money moves exactly once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 def _survives(subject: Subject) -> Iterator[str]:
-    """A final batch survives the deepest re-organisation."""
+    """A final batch survives the deepest reorganisation."""
     depth = subject.depth
     chain = subject.funded()
     own = [subject.submit(chain, subject.batch(chain, 300, 30))]
@@ -30,14 +30,14 @@ def _survives(subject: Subject) -> Iterator[str]:
     after = chain.find(1)
     if after.stage != found.stage or not after.final:
         yield (
-            f"a batch was {found.stage} and final in block {found.block}; a re-organisation of {depth} blocks, which "
+            f"a batch was {found.stage} and final in block {found.block}; a reorganisation of {depth} blocks, which "
             f"undoes nothing final, leaves it {after.stage}, {'final' if after.final else 'not final'}"
         )
-    yield from differ("its transaction after that re-organisation", chain.confirm(own[0]), "final")
+    yield from differ("its transaction after that reorganisation", chain.confirm(own[0]), "final")
 
 
 def _reorganised(subject: Subject, keep: bool) -> Iterator[str]:
-    """A batch that a re-organisation removed, or that is mined again by itself, is finished by the same bytes."""
+    """A batch that a reorganisation removed, or that is mined again by itself, is finished by the same bytes."""
     depth = subject.depth
     chain = subject.funded(2)
     batch = subject.batch(chain, 300, 30)
@@ -49,12 +49,12 @@ def _reorganised(subject: Subject, keep: bool) -> Iterator[str]:
         for connection in (chain, subject.again(chain)):
             found, standing = connection.find(1), connection.confirm(own[0])
             if found.stage == "absent" and standing not in ("gone", "pending"):
-                yield f"a batch that a re-organisation of {depth} took away is absent, and its transaction {standing}"
+                yield f"a batch that a reorganisation of {depth} took away is absent, and its transaction {standing}"
             if found.stage != "absent" and found.digest != commitment.digest:
-                yield f"after a re-organisation of {depth}, find has the digest {found.digest}, not {commitment.digest}"
+                yield f"after a reorganisation of {depth}, find has the digest {found.digest}, not {commitment.digest}"
         if found.stage == "absent":
             yield from differ(
-                "what receivers have once a re-organisation took the batch away", subject.paid(chain), before
+                "what receivers have once a reorganisation took the batch away", subject.paid(chain), before
             )
         for _ in range(2):
             chain.send(own[0])
@@ -110,14 +110,14 @@ def _stolen(subject: Subject) -> Iterator[str]:
 
 
 def _reorganised_purchase(subject: Subject) -> Iterator[str]:
-    """Money of a purchase that a re-organisation removed cannot be paid out."""
+    """Money of a purchase that a reorganisation removed cannot be paid out."""
     chain = subject.funded()
     subject.buy(chain)
     subject.reorganise(chain)
     if len(list(chain.facts(0, 0))) > 1:
         return  # the purchase was too deep, or was mined again by itself
     if chain.simulate(subject.batch(chain, 900, 500)) is None:
-        yield "simulate accepts a batch that pays out of a purchase which a re-organisation took away"
+        yield "simulate accepts a batch that pays out of a purchase which a reorganisation took away"
 
 
 def _cut_off(subject: Subject) -> Iterator[str]:
@@ -176,7 +176,7 @@ def _wrong_answer(
 
 RULES: Rules = {
     "what is final stays": _survives,
-    "a re-organised batch pays once": lambda subject: _reorganised(subject, keep=False),
+    "a reorganised batch pays once": lambda subject: _reorganised(subject, keep=False),
     "a batch that comes back pays once": lambda subject: _reorganised(subject, keep=True),
     "money that is gone is not paid out": _reorganised_purchase,
     "a lost transaction is sent again": _lost,

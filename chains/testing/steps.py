@@ -104,12 +104,12 @@ class Subject:
 
     @property
     def depth(self) -> int:
-        """The depth of the deepest possible re-organisation. Raises CannotTry if the harness cannot re-organise."""
-        self.needs(self.harness.depth, "the harness cannot re-organise (`depth` is 0)")
+        """The depth of the deepest possible reorganisation. Raises CannotTry if the harness cannot reorganise."""
+        self.needs(self.harness.depth, "the harness cannot reorganise (`depth` is 0)")
         return self.harness.depth
 
     def reorganise(self, chain: Chain, keep: bool = False) -> None:
-        """Make the deepest re-organisation that undoes nothing final."""
+        """Make the deepest reorganisation that undoes nothing final."""
         self.able(self.harness.reorganise, chain, self.depth, keep)
 
     # -- purchases -----------------------------------------------------------------------------------------------------

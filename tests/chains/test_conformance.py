@@ -130,7 +130,7 @@ class Least(MockHarness):
 
 def test_what_a_harness_lacks_is_reported_as_not_tried() -> None:
     assert dict(check(Least(), *RULES)) == {
-        "ids survive a re-organisation": "the harness cannot re-organise (`depth` is 0)",
+        "ids survive a reorganisation": "the harness cannot reorganise (`depth` is 0)",
         "windows of time are exact": "the harness has no `purchase_window`",
         "a request to leave is reported once": "the harness has no `request_exit`",
         "a subscriber leaves by proof": "the harness has no `request_exit`",
@@ -146,15 +146,15 @@ def test_what_a_harness_lacks_is_reported_as_not_tried() -> None:
         "a claim takes what is due": "the harness has no `claim`",
         "what was claimed is reported": "the harness has no `claim`",
         "a cancelled batch pays nothing": "the harness has no `cancel`",
-        "what is final stays": "the harness cannot re-organise (`depth` is 0)",
-        "a re-organised batch pays once": "the harness cannot re-organise (`depth` is 0)",
-        "a batch that comes back pays once": "the harness cannot re-organise (`depth` is 0)",
-        "money that is gone is not paid out": "the harness cannot re-organise (`depth` is 0)",
+        "what is final stays": "the harness cannot reorganise (`depth` is 0)",
+        "a reorganised batch pays once": "the harness cannot reorganise (`depth` is 0)",
+        "a batch that comes back pays once": "the harness cannot reorganise (`depth` is 0)",
+        "money that is gone is not paid out": "the harness cannot reorganise (`depth` is 0)",
         "a lost transaction is sent again": "the harness has no `lose`",
         "a stolen nonce is given up for good": "the harness has no `steal_nonce`",
         "a chain that is cut off says so": "the harness has no `cut_off`",
-        "a re-organisation on the way pays once": "the harness cannot re-organise (`depth` is 0)",
-        "what was granted early can be taken back": "the harness cannot re-organise (`depth` is 0)",
+        "a reorganisation on the way pays once": "the harness cannot reorganise (`depth` is 0)",
+        "what was granted early can be taken back": "the harness cannot reorganise (`depth` is 0)",
         "who leaves has the rest": "the harness has no `request_exit`",
         "the last one leaves with the rest": "the harness has no `claim`",
     }

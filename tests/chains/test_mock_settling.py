@@ -79,7 +79,7 @@ def test_there_is_no_hash_of_a_block_that_is_not(chain):
             chain.block_hash(number)
 
 
-# -- re-organisations
+# -- reorganisations
 
 
 def test_a_reorganisation_loses_the_last_blocks_and_keeps_the_height(chain):
@@ -125,7 +125,7 @@ def test_what_is_final_is_re_organised_only_by_force(chain):
 
 @pytest.mark.parametrize("depth", [0, -1, 2])
 def test_there_must_be_so_many_blocks_to_re_organise(chain, depth):
-    with pytest.raises(ValueError, match="blocks to re-organise"):
+    with pytest.raises(ValueError, match="blocks to reorganise"):
         chain.reorganise(depth)
 
 

@@ -1,4 +1,4 @@
-"""Settling over re-organisations: each batch moves money exactly once, and what is final stays."""
+"""Settling over reorganisations: each batch moves money exactly once, and what is final stays."""
 
 import pytest
 from mock_shop import SHARES, MockShop
@@ -15,7 +15,7 @@ def shop() -> MockShop:
     return MockShop(MockChain())
 
 
-# -- re-organisations --------------------------------------------------------------------------------------------------
+# -- reorganisations --------------------------------------------------------------------------------------------------
 
 
 def test_a_re_organisation_four_deep_sends_the_same_bytes_again() -> None:

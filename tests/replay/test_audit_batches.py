@@ -84,7 +84,7 @@ def test_a_used_number_holds_those_before_it(log):
 def test_a_batch_that_the_chain_has_does_not_fail_with_those_before_it(log):
     first, second = last_open(log)
     events = SettlementCommitted(**HERE, number=second), SettlementFailed(**HERE, number=second)
-    assert audit(forge(log, *events)[0]).clean, "a re-organisation took it back"
+    assert audit(forge(log, *events)[0]).clean, "a reorganisation took it back"
     store, seq = forge(log, *events, SettlementFailed(**HERE, number=first))
     assert found(audit(store)) == [("batch_order", seq + 1)]
 

@@ -325,7 +325,7 @@ def test_another_batch_under_our_number_is_found(shop: SettledShop) -> None:
     attempt = shop.chain.prepare(shop.unknown_batch(10), [])
     assert attempt is not None
     shop.chain.send(attempt)
-    assert (shop.chain.find(10).stage, differences(shop)) == ("committed", [])  # a re-organisation may undo it
+    assert (shop.chain.find(10).stage, differences(shop)) == ("committed", [])  # a reorganisation may undo it
     shop.chain.mine(2)
     digest, root = on_chain(audit(shop.log, chains=[shop.chain]))[:2]
     assert (digest.field, root.field) == ("digest", "root")

@@ -196,7 +196,7 @@ class FinalAtOnce(Bad):
 
 
 class CallsEveryBlockFinal(Bad):
-    """Nothing contradicts it, until a re-organisation does."""
+    """Nothing contradicts it, until a reorganisation does."""
 
     breaks: ClassVar = {"what is final stays": "a batch was executed and final in block"}
 
@@ -246,7 +246,7 @@ class IsBehindAtTimes(Bad):
 class ReportsGone(Bad):
     breaks: ClassVar = {
         "a batch only moves on": "find has the transaction in block 8, and confirm says gone, then gone",
-        "a re-organised batch pays once": "the transaction that was sent again: 'gone', not 'final'",
+        "a reorganised batch pays once": "the transaction that was sent again: 'gone', not 'final'",
     }
 
     def confirm(self, attempt: Attempt) -> Standing:
@@ -328,8 +328,8 @@ class SendsOnlyOnce(Bad):
 
     breaks: ClassVar = {
         "a lost transaction is sent again": "it stays absent, not final, and its last transaction is gone",
-        "a re-organised batch pays once": "it stays absent, not final, and its last transaction is gone",
-        "a re-organisation on the way pays once": "the outbox does not finish: [(1, 'submitted')], step sent",
+        "a reorganised batch pays once": "it stays absent, not final, and its last transaction is gone",
+        "a reorganisation on the way pays once": "the outbox does not finish: [(1, 'submitted')], step sent",
     }
 
     def send(self, attempt: Attempt) -> None:

@@ -59,9 +59,9 @@ class GivesNewIds(Tells):
 
 
 class NamesFactsByBlock(Tells):
-    """A re-organisation that moves a purchase gives it another id."""
+    """A reorganisation that moves a purchase gives it another id."""
 
-    breaks: ClassVar = {"ids survive a re-organisation": "after a re-organisation ['block-1', 'block-"}
+    breaks: ClassVar = {"ids survive a reorganisation": "after a reorganisation ['block-1', 'block-"}
 
     def reported(self, facts: list[ChainFact]) -> list[ChainFact]:
         return [replace(fact, id=f"block-{fact.block}") for fact in facts]
@@ -72,11 +72,11 @@ class NamesFactsByBlock(Tells):
 
 
 class RemembersWhatIsGone(Tells):
-    """What it has reported once it tells permanently, whatever a re-organisation took away."""
+    """What it has reported once it tells permanently, whatever a reorganisation took away."""
 
     breaks: ClassVar = {
         "what was granted early can be taken back": "taken one of the two purchases away: 200, not 100",
-        "ids survive a re-organisation": "the facts after a re-organisation, on the connection from before it: [",
+        "ids survive a reorganisation": "the facts after a reorganisation, on the connection from before it: [",
     }
 
     def twin(self) -> MockChain:

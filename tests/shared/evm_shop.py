@@ -170,7 +170,7 @@ class Shop(ChainShop):
         return done
 
     def again(self, transactions: list[str]) -> None:
-        """Put transactions that a re-organisation lost into the pool again."""
+        """Put transactions that a reorganisation lost into the pool again."""
         for raw in transactions:
             self.local.ask("eth_sendRawTransaction", raw)
 

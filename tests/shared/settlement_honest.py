@@ -206,7 +206,7 @@ class HonestSteps(RuleBasedStateMachine):
     @precondition(lambda self: self.gives_back)
     @rule(who=FEW, plan=FEW, units=st.integers(0, 40))
     def grant_early_and_take_back(self, who: int, plan: int, units: int) -> None:
-        """A purchase that a re-organisation takes away: it was granted before it was final, used, and is reversed."""
+        """A purchase that a reorganisation takes away: it was granted before it was final, used, and is reversed."""
         subscriber, number = self.one(self.at.subscribers, who), plan % (PLANS - 1)
         self.lost = getattr(self, "lost", 0) + 1
         escrow = Escrow(self.at.chain.name, self.at.chain.contract, f"0x{self.lost:064x}", 1)

@@ -59,7 +59,7 @@ class Anvil(LocalChain):
     is a file that is loaded if it exists and written on close. `port` 0 is a free one. Raises ChainUnavailable if anvil
     is missing or does not start.
 
-    Differences from other nodes: it answers before it mines (see `mined`); a re-organisation puts no transaction back
+    Differences from other nodes: it answers before it mines (see `mined`); a reorganisation puts no transaction back
     into the pool; a transaction whose fee is below the base fee of a mined block is dropped from the pool.
     """
 

@@ -160,7 +160,7 @@ class Backend(pyevm.PyEVMBackend):  # type: ignore[misc]  # eth-tester has no ty
             raise TransactionNotFound(f"no transaction {hash.hex()}") from error
         if number < self.chain.get_block().number:
             block = self.chain.get_canonical_block_by_number(number)
-            # The index still has transactions that a re-organisation removed.
+            # The index still has transactions that a reorganisation removed.
             if index < len(block.transactions) and block.transactions[index].hash == hash:
                 return block, block.transactions[index], index
         raise TransactionNotFound(f"no transaction {hash.hex()}")
@@ -228,7 +228,7 @@ class Backend(pyevm.PyEVMBackend):  # type: ignore[misc]  # eth-tester has no ty
         """Return an address's balance, in wei; the latest is that of the next block, which `set_balance` changes."""
         return int(super().get_balance(account, "pending" if block_number == "latest" else block_number))
 
-    # -- time and re-organisations -------------------------------------------------------------------------------------
+    # -- time and reorganisations -------------------------------------------------------------------------------------
 
     def set_next_time(self, timestamp: int) -> None:
         """Set the timestamp of the next block, in seconds."""

@@ -245,7 +245,7 @@ def test_a_batch_that_is_cancelled_when_the_next_is_committed_is_paid_by_the_one
 
 
 def test_a_challenged_batch_fails_and_what_was_right_in_it_is_in_the_next(shops):
-    """Bob's purchase was granted early, used up and settled, and is gone with a re-organisation: the contract would pay
+    """Bob's purchase was granted early, used up and settled, and is gone with a reorganisation: the contract would pay
     for it out of alice's money, and anyone may show it."""
     shop = shops(window=600, finality=4, confirmations=0)
     shop.buy(BOB.address)

@@ -186,7 +186,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule()
     def steal(self) -> None:
-        with suppress(BadData):  # an earlier theft that a re-organisation undid is in the pool again
+        with suppress(BadData):  # an earlier theft that a reorganisation undid is in the pool again
             self.shop.steal_nonce()
 
     @rule(gwei=st.sampled_from([1, 2, 5, 20]))
@@ -202,7 +202,7 @@ class Machine(RuleBasedStateMachine):
     def cancel(self) -> None:
         for number in range(1, self.shop.functions_now("lastSeq") + 1):
             if self.shop.functions_now("getBatch", number)[4] == 1:
-                # It reverts where an earlier one, which a re-organisation undid, waits in the pool and comes first.
+                # It reverts where an earlier one, which a reorganisation undid, waits in the pool and comes first.
                 call = self.shop.functions.encode("cancelBatch", number, "the guardian says so")
                 self.shop.send(OWNER.address, call, to=self.shop.contract)
                 self.shop.mine()

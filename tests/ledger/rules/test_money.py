@@ -212,7 +212,7 @@ def test_a_window_does_not_queue_behind_one_that_was_withdrawn(shop, which, at):
 
 
 def test_a_window_does_not_queue_behind_one_that_a_chain_took_away(shop):
-    """By a re-organisation: the purchase is reversed and forgotten."""
+    """By a reorganisation: the purchase is reversed and forgotten."""
     shop.given(shop.window(), shop.buy())
     lot = shop.given(shop.deposit("7", block=5))
     shop.given(shop.reverse(lot))

@@ -102,7 +102,7 @@ def test_a_purchase_on_a_chain_is_remembered_for_ever(shop, terms, later):
 
 
 def test_a_purchase_that_comes_again_in_another_block_is_the_same(shop):
-    """Granted before it was final, and re-organised: ids are stable, blocks are not."""
+    """Granted before it was final, and reorganised: ids are stable, blocks are not."""
     shop.given(shop.plan())
     seq = shop.when(shop.deposit("1", terms=TERMS, block=5))
     leaves_no_mark(shop, shop.deposit("1", terms=TERMS, block=9))
