@@ -94,9 +94,21 @@ def _begun(connection: sqlite3.Connection, change: str) -> bool:
 
 
 def clear_mark(connection: sqlite3.Connection) -> None:
-    """Clear the mark, if it is set."""
-    if marked(connection):
+    """Clear the mark, if it is set, without a sync if the disk refuses one. Raises SQLite's error if that fails, too.
+
+    If it were left, the write-ahead file could be empty, and SQLite removes an empty one when it closes the log: then
+    the marked file alone, the whole log, would be taken for a copy. One that has pages is kept until they are synced.
+    """
+    if not marked(connection):
+        return
+    try:
         connection.execute(_CLEAR)
+    except sqlite3.Error:
+        connection.execute("PRAGMA synchronous = OFF")
+        try:
+            connection.execute(_CLEAR)
+        finally:
+            connection.execute("PRAGMA synchronous = FULL")
 
 
 class NothingWritten(Exception):

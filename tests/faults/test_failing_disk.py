@@ -57,8 +57,9 @@ def test_any_sync_that_fails_is_told_or_does_no_harm(uninterrupted, held_to, rep
     report(f"{len(cases)} syncs failed; told: {dict(told)}; ignored: {dict(ignored)}")
     assert told.total() + ignored.total() == len(cases) > 50
     # What is ignored: the folder's sync; the syncs of a checkpoint as a file is closed or its mark is set, which leaves
-    # the side file as it was; and those of a new file's journal, in which there is nothing yet.
-    assert ignored["toll.db-wal"] == 4
+    # the side file as it was; those of the index, a cache; and those of a new file's journal, which is still empty.
+    checkpoints, indexes = 4, 3
+    assert ignored["toll.db-wal"] == checkpoints + indexes
     assert told["toll.db-wal"] > 20
     assert set(ignored) <= {FOLDER, *(f"toll.db{side}" for side in ("", "-wal", ".mock", ".mock-wal", ".mock-journal"))}
 
@@ -66,8 +67,9 @@ def test_any_sync_that_fails_is_told_or_does_no_harm(uninterrupted, held_to, rep
 @pytest.mark.sweep
 @needs_strace
 def test_where_every_sync_fails_from_some_time_on_nothing_more_is_acknowledged(uninterrupted, held_to):
+    """Nor is the log ever taken for a copy without its write-ahead file: some cases begin where the mark is set."""
     syncs = [point for point in uninterrupted.points if point.call in SYNCS]
-    cases = [f"{fault}+" for fault in faults(syncs[::9], "EIO")]
+    cases = [f"{fault}+" for fault in faults(syncs[::4], "EIO")]
     failed = [ran.failed for _, ran in held_to(cases, failing)]
     assert {"OutcomeUnknown", "SendUnknown"} <= {name for names in failed for name in names}
 
