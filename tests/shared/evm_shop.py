@@ -48,7 +48,7 @@ class Shop(ChainShop):
     def __init__(self, folder: Path, *, window: int = 0, finality: int = 2, confirmations: int | None = None) -> None:
         self.folder = folder
         self.local = local_chain(automine=False, slots=finality // 2)
-        self.faulty = FaultyNode(self.local.url, timeout=PATIENCE)
+        self.faulty = FaultyNode(self.local.url)
         self.confirmations, self._salts = confirmations, iter(range(1, 1_000_000))
         self._open: list[Ledger] = []
         self._chains: list[EvmChain] = []
