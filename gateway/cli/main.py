@@ -6,6 +6,7 @@ handling of a broken pipe would exit 1 too, so `main` replaces Typer's and turns
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import sys
@@ -17,6 +18,7 @@ from contextlib import contextmanager, suppress
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code. `argv` lacks the program's name."""
     words = list(sys.argv[1:] if argv is None else argv)
+    gc.set_threshold(200_000, 20, 100)  # a command makes many objects and few cycles: it collects less often
     try:
         _prepare_streams()
         with _warnings_on_stderr("--json" in words):
