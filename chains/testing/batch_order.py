@@ -61,13 +61,7 @@ def _builds_on(subject: Subject) -> Iterator[str]:
     wrong_ones = {"no batch": "", "another batch": subject.harness.plugin.commitment(right).digest}
     for name, previous in wrong_ones.items():
         bad = msgspec.structs.replace(right, previous=previous)
-        with subject.paying(chain, 0, 0) as wrong:
-            if chain.simulate(bad) is None:
-                yield f"simulate accepts a batch 2 that builds on {name}"
-            subject.force(chain, bad)
-            if chain.find(2).stage in ("committed", *DONE):
-                yield f"a batch 2 that builds on {name} is {chain.find(2).stage}"
-        yield from wrong
+        yield from subject.refused(chain, bad, f"a batch 2 that builds on {name}", stages=("committed", *DONE))
 
 
 def _for_one_contract(subject: Subject) -> Iterator[str]:
@@ -76,13 +70,8 @@ def _for_one_contract(subject: Subject) -> Iterator[str]:
     for field, other in (("chain", elsewhere.chain), ("contract", elsewhere.contract)):
         chain = subject.funded()
         bad = msgspec.structs.replace(subject.batch(chain, 300, 30), **{field: other})
-        with subject.paying(chain, 0, 0) as wrong:
-            if chain.simulate(bad) is None:
-                yield f"simulate accepts a batch whose {field} is {other!r}, on {chain.contract!r} of {chain.name!r}"
-            subject.force(chain, bad)
-            if chain.find(1).stage in ("committed", *DONE):
-                yield f"a batch whose {field} is {other!r} is {chain.find(1).stage}"
-        yield from wrong
+        on = f", on {chain.contract!r} of {chain.name!r}"
+        yield from subject.refused(chain, bad, f"a batch whose {field} is {other!r}", on, ("committed", *DONE))
 
 
 def _namesakes(subject: Subject) -> Iterator[str]:

@@ -22,13 +22,7 @@ def has_left(subject: Subject, chain: Chain, before: Batch, left: int, when: str
     if (refused := chain.simulate(subject.batch(chain, 0, left, after=before))) is not None:
         yield f"simulate refuses a batch that pays the {left} which are left in escrow {when}: {refused}"
     more = subject.batch(chain, 0, left + 1, after=before)
-    with subject.paying(chain, 0, 0) as wrong:
-        if chain.simulate(more) is None:
-            yield f"simulate accepts a batch that pays {left + 1}, and {left} are left in escrow {when}"
-        subject.force(chain, more)
-        if chain.find(more.number).stage == "executed":
-            yield f"a batch that pays {left + 1} is executed, and {left} are left in escrow {when}"
-    yield from wrong
+    yield from subject.refused(chain, more, f"a batch that pays {left + 1}", f", and {left} are left in escrow {when}")
 
 
 def _spent_once(subject: Subject) -> Iterator[str]:
@@ -76,13 +70,8 @@ def _own_escrow(subject: Subject) -> Iterator[str]:
     """The escrow has 1000 of one asset. A batch in another one cannot be paid from it."""
     chain, other = subject.funded(), subject.harness.elsewhere.asset
     batch = replace(subject.batch(chain, 300, 30), asset=other)
-    with subject.paying(chain, 0, 0) as wrong:
-        if chain.simulate(batch) is None:
-            yield f"simulate accepts a batch that pays 330 {other}, and escrow has only {subject.harness.asset}"
-        subject.force(chain, batch)
-        if chain.find(1).stage == "executed":
-            yield f"a batch that pays 330 {other} is executed, and escrow has only {subject.harness.asset}"
-    yield from wrong
+    only = f", and escrow has only {subject.harness.asset}"
+    yield from subject.refused(chain, batch, f"a batch that pays 330 {other}", only)
     found = [subject.harness.paid(chain, receiver, other) for receiver in subject.harness.receivers[:2]]
     yield from differ(f"what receivers have in {other}, in which no purchase was made", found, [0, 0])
 
@@ -117,13 +106,7 @@ def _overspends(subject: Subject) -> Iterator[str]:
     """The escrow has 1000. A batch of 1400 is refused, and pays no receiver if it is sent regardless."""
     chain = subject.funded()
     batch = subject.batch(chain, 900, 500)
-    with subject.paying(chain, 0, 0) as wrong:
-        if chain.simulate(batch) is None:
-            yield "simulate accepts a batch that pays 1400 out of an escrow of 1000"
-        subject.force(chain, batch)
-        if chain.find(1).stage == "executed":
-            yield "a batch that pays 1400 out of an escrow of 1000 is executed"
-    yield from wrong
+    yield from subject.refused(chain, batch, "a batch that pays 1400 out of an escrow of 1000")
 
 
 def _nets(subject: Subject) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import ParamSpec, TypeAlias, TypeVar
 
@@ -238,6 +238,19 @@ class Subject:
         if attempt is not None:
             own.append(attempt)
             chain.send(attempt)
+
+    def refused(
+        self, chain: Chain, bad: Batch, description: str, where: str = "", stages: Container[str] = ("executed",)
+    ) -> Iterator[str]:
+        """Yield a difference unless the chain refuses a bad batch: simulated or forced, it reaches none of the stages
+        and pays nothing."""
+        with self.paying(chain, 0, 0) as wrong:
+            if chain.simulate(bad) is None:
+                yield f"simulate accepts {description}{where}"
+            self.force(chain, bad)
+            if (stage := chain.find(bad.number).stage) in stages:
+                yield f"{description} is {stage}{where}"
+        yield from wrong
 
     @contextmanager
     def paying(self, chain: Chain, *amounts: int) -> Iterator[list[str]]:
