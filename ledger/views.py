@@ -12,6 +12,7 @@ at most; if another process wrote, it also waits for this process's writer to ca
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
@@ -39,11 +40,15 @@ from .writer import Writer
 
 T = TypeVar("T")
 
-STEPS = 16
-"""Number of commits or accounts between two pauses of readings."""
-PAUSE = timedelta(microseconds=100).total_seconds()
-"""A pause in seconds, taken only while a group is being written, so that the writer gets the interpreter immediately.
-Otherwise it would wait for the switch interval, 5 milliseconds, each time it returns from the disk."""
+MIN_WORK = timedelta(microseconds=100).total_seconds()
+"""Seconds that a reading works between two pauses."""
+PAUSE_RATIO = 4
+"""A pause lasts this many times the work before it, so that a reading has at most a fifth of the interpreter.
+
+Pauses are taken only while a group is being written. Without them the writer would wait for the interpreter's switch
+interval, 5 milliseconds, whenever it comes back from the disk."""
+MAX_PAUSE = timedelta(milliseconds=5).total_seconds()
+"""The longest pause in seconds."""
 
 
 class Views:
@@ -60,7 +65,7 @@ class Views:
         self._writer, self._queue = writer, queue
         self._readers = Readers(writer.store, writer.lock)
         self._index = AccountIndex()
-        self._steps = 0  # not locked: a lost count only moves a pause to another step
+        self._reading = threading.local()
         self._sleep = threading.Lock()
         self._sleep.acquire()
 
@@ -285,10 +290,13 @@ class Views:
             yield LogView(reader, head, self._give_way)
 
     def _give_way(self) -> None:
-        """Pause for a writer, at every `STEPS`th step of all readings."""
-        self._steps += 1
-        if self._steps % STEPS == 0 and self._queue.has_leader:
-            self._sleep.acquire(timeout=PAUSE)
+        """Pause, if this thread has worked for `MIN_WORK` while a group is being written."""
+        reading, now = self._reading, time.perf_counter()
+        if not self._queue.has_leader:
+            reading.since = now
+        elif (worked := now - getattr(reading, "since", 0)) >= MIN_WORK:
+            self._sleep.acquire(timeout=min(PAUSE_RATIO * worked, MAX_PAUSE))
+            reading.since = time.perf_counter()
 
 
 class _Reloaded(Exception):
