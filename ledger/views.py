@@ -11,11 +11,8 @@ at most; if another process wrote, it also waits for this process's writer to ca
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import timedelta
 from functools import partial
 from itertools import islice
 from typing import TypeVar
@@ -28,6 +25,7 @@ from .events import Charged, ContractRef, EscrowAsset
 from .folding import as_of
 from .log import Commit, Entry, Head, entries, follow_store
 from .outcomes import Outcome
+from .pacing import Pace
 from .plugins import IndexKeeper, ReadableStore
 from .queue import CommandQueue
 from .readers import COMMITS_AT_ONCE, LogView, Readers
@@ -39,16 +37,6 @@ from .tariffs import Tariffs
 from .writer import Writer
 
 T = TypeVar("T")
-
-MIN_WORK = timedelta(microseconds=100).total_seconds()
-"""Seconds that a reading works between two pauses."""
-PAUSE_RATIO = 4
-"""A pause lasts this many times the work before it, so that a reading has at most a fifth of the interpreter.
-
-Pauses are taken only while a group is being written. Without them the writer would wait for the interpreter's switch
-interval, 5 milliseconds, whenever it comes back from the disk."""
-MAX_PAUSE = timedelta(milliseconds=5).total_seconds()
-"""The longest pause in seconds."""
 
 
 class Views:
@@ -65,9 +53,7 @@ class Views:
         self._writer, self._queue = writer, queue
         self._readers = Readers(writer.store, writer.lock)
         self._index = AccountIndex()
-        self._reading = threading.local()
-        self._sleep = threading.Lock()
-        self._sleep.acquire()
+        self._pace = Pace(lambda: queue.has_leader)
 
     @property
     def head(self) -> Head:
@@ -269,7 +255,7 @@ class Views:
             if part is None:
                 return
             for account in part:
-                self._give_way()
+                self._pace.step()
                 yield account
 
     def _save_index(self) -> None:
@@ -279,7 +265,7 @@ class Views:
             store, ReadableStore
         ):  # otherwise a reader may wait for the writer's lock while it holds the index's
             with suppress(LogError):  # it is a cache
-                if (part := self._index.part(LogView(store, self._writer.head, self._give_way))) is not None:
+                if (part := self._index.part(LogView(store, self._writer.head, lambda: None))) is not None:
                     store.save_index(part)
                     self._index.saved = part.upto
 
@@ -287,16 +273,7 @@ class Views:
     def _view(self, head: Head) -> Iterator[LogView]:
         """Lend a view of the log up to that head."""
         with self._readers.lend() as reader:
-            yield LogView(reader, head, self._give_way)
-
-    def _give_way(self) -> None:
-        """Pause, if this thread has worked for `MIN_WORK` while a group is being written."""
-        reading, now = self._reading, time.perf_counter()
-        if not self._queue.has_leader:
-            reading.since = now
-        elif (worked := now - getattr(reading, "since", 0)) >= MIN_WORK:
-            self._sleep.acquire(timeout=min(PAUSE_RATIO * worked, MAX_PAUSE))
-            reading.since = time.perf_counter()
+            yield LogView(reader, head, self._pace.step)
 
 
 class _Reloaded(Exception):

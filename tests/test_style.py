@@ -177,6 +177,7 @@ def test_the_core_reads_no_clock_and_no_randomness_but_where_it_is_handed_in():
     allowed = {
         ("clock.py", "time"),  # the system clock, handed in by default
         ("fair_lock.py", "time"),  # waiting for a lock
+        ("pacing.py", "time"),  # how long a reading worked, and pauses
         ("sqlite.py", "time"),  # the same
     }
     found = set()

@@ -193,7 +193,7 @@ def test_a_charge_is_written_while_a_reading_is_under_way(
     """What the reading gives is of the head at which it began."""
     before = READINGS[name](ledger)
     gate = Gate()
-    monkeypatch.setattr(ledger, "_give_way", gate.wait)
+    monkeypatch.setattr(ledger._pace, "step", gate.wait)
     with stopped(lambda: READINGS[name](ledger), gate) as reading:
         monkeypatch.undo()
         for command in (
@@ -209,7 +209,7 @@ def test_a_charge_is_written_while_a_reading_is_under_way(
 
 def test_two_readings_go_on_side_by_side(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     gate = Gate()
-    monkeypatch.setattr(ledger, "_give_way", gate.wait)
+    monkeypatch.setattr(ledger._pace, "step", gate.wait)
     with stopped(ledger.balances, gate) as first:
         monkeypatch.undo()
         ledger.execute_many(everybody())
@@ -222,7 +222,7 @@ def test_books_that_are_loaded_anew_begin_a_reading_again(ledger: Ledger, monkey
     gate = Gate()
     monkeypatch.setattr(scans, "MAX_COPIED", 2)
     with monkeypatch.context() as patch:
-        patch.setattr(ledger, "_give_way", gate.wait)
+        patch.setattr(ledger._pace, "step", gate.wait)
         with stopped(ledger.balances, gate) as reading:
             patch.undo()
             ledger.execute_many(everybody())
@@ -264,11 +264,11 @@ def test_a_scan_is_of_the_head_at_which_it_began(data: st.DataObject) -> None:
             depth -= 1
 
         def check() -> None:
-            patch.setattr(ledger, "_give_way", lambda: None)
+            patch.setattr(ledger._pace, "step", lambda: None)
             before = ledger.balances()
-            patch.setattr(ledger, "_give_way", write)
+            patch.setattr(ledger._pace, "step", write)
             assert ledger.balances() == before
-            patch.setattr(ledger, "_give_way", lambda: None)
+            patch.setattr(ledger._pace, "step", lambda: None)
 
         check()
         assert not ledger._writer.scans._open
@@ -387,7 +387,7 @@ def test_no_reader_holds_the_file_while_a_process_forks(
         shop(ledger)
         before = READINGS[name](ledger)
         gate = Gate()
-        monkeypatch.setattr(ledger, "_give_way", gate.wait)
+        monkeypatch.setattr(ledger._pace, "step", gate.wait)
         with stopped(lambda: READINGS[name](ledger), gate) as reading:
             monkeypatch.undo()
             assert inherited(path) == []
