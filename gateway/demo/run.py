@@ -18,10 +18,11 @@ from chains.evm.extra import missing
 from chains.mock import MockChain
 from ledger import Ledger
 from ledger.commands import MAX_NAME_LENGTH
-from ledger.errors import AlreadyExists, BadData, UnknownPlugin
+from ledger.errors import AlreadyExists, BadData, ChainUnavailable, UnknownPlugin
 from ledger.plugins import Chain, policies, stores
 from pricing.notation import parse
 from replay.audit.findings import Report
+from replay.reports.exports import Progress
 from replay.workload.customers import demand
 from replay.workload.traces import Trace
 
@@ -29,7 +30,7 @@ from ..errors import UsageError
 from ..settle.target import CONTRACT, MOCK, leaves_folder, mock_file
 from .escrow import Escrow, MockEscrow
 from .shop import Tariff, open_shop
-from .story import Progress, Story
+from .story import Story
 from .summary import PolicyShown, Summary, figures
 from .trace_clock import TraceClock, slice_length
 from .usage import check_priced, dimensions_read, models
@@ -77,9 +78,10 @@ def run(options: Options, progress: Progress = _quietly) -> Summary:
 
     Create a log, and a chain: a mock chain beside it, or a local EVM chain that ends with the run. On a mock chain the
     same trace, options and version give the same log, hash for hash. `progress` gets a phase (`chain` for a local EVM
-    chain, `requests`, `audit`), the number done and the total, 0 where that is unknown. No file remains where the input
-    cannot be read or the chain does not start; an interrupt leaves the log and the chain with all acknowledged commits,
-    and names them in a note. Raises BadData, NotFound, UnknownPlugin, AlreadyExists, MissingExtra or ChainUnavailable.
+    chain, `requests`, `audit`; WAITING while that chain takes long), the number done and the total, 0 where that is
+    unknown. No file remains where the input cannot be read or the chain does not start; an interrupt, or the end of the
+    chain, leaves the log and the mock chain with all acknowledged commits, and names them. Raises BadData, NotFound,
+    UnknownPlugin, AlreadyExists, MissingExtra or ChainUnavailable.
     """
     chain, seed = options.chain, options.seed
     if chain not in CHAINS:
@@ -108,9 +110,13 @@ def run(options: Options, progress: Progress = _quietly) -> Summary:
     except BaseException as error:
         if not begun:
             _remove(path)
-        elif isinstance(error, KeyboardInterrupt):
+        elif isinstance(error, KeyboardInterrupt | ChainUnavailable):
             files = [path] if CHAINS[chain] == EVM else [path, mock_file(path, CONTRACT)]
-            error.add_note(f"what was done so far is in {' and '.join(map(str, files))}")
+            kept = f"what was done so far is in {' and '.join(map(str, files))}"
+            if isinstance(error, ChainUnavailable):  # the chain and its money are gone
+                error.hint = f"run the demo again; {kept}"
+            else:
+                error.add_note(kept)
         raise
     return summary(
         log=str(path),
@@ -156,7 +162,7 @@ def _escrow(chain: str, ledger: Ledger, clock: TraceClock, log: Path, progress: 
         from .evm_escrow import evm_escrow
     except ModuleNotFoundError as error:
         raise missing(error) from error
-    with evm_escrow(ledger, clock, leaves_folder(log), KINDS[chain]) as escrow:
+    with evm_escrow(ledger, clock, leaves_folder(log), KINDS[chain], progress) as escrow:
         yield escrow
 
 

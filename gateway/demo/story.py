@@ -33,6 +33,7 @@ from ledger import (
 )
 from ledger.amounts import SECOND
 from ledger.events import Charged, Requested
+from replay.reports.exports import Progress
 from replay.workload.traces import Row, Trace
 
 from .escrow import Escrow, Order
@@ -56,7 +57,6 @@ BATCHES = 10
 """The most settlements: at even times in the trace, and once after it."""
 
 Then: TypeAlias = Callable[[Outcome], None]
-Progress: TypeAlias = Callable[[str, int, int], None]
 
 
 class _Account(msgspec.Struct):
