@@ -325,6 +325,7 @@ class Chain(Protocol):
         ...
 
 
+@runtime_checkable
 class ChainPlugin(Protocol):
     """A kind of chain, registered under its CAIP-2 namespace (`eip155`, `mock`).
 
