@@ -255,8 +255,8 @@ class Chain(Protocol):
         ...
 
     def facts(self, after: int = 0, confirmations: int | None = None) -> Iterable[ChainFact]:
-        """Return purchases and exits in blocks after `after`, in the chain's order: the final ones, or with
-        `confirmations` those with that many blocks on top (0: mined at all). Raise ChainUnavailable."""
+        """Return purchases and exits in blocks after `after`, in the chain's order: the final ones, or those with so
+        many `confirmations` (0: mined at all). Raise ChainUnavailable."""
         ...
 
     def final_block(self) -> int:
@@ -308,8 +308,7 @@ class Chain(Protocol):
         ...
 
     def escrow(self, asset: str) -> int:
-        """Return the money held for subscribers: payments less exits and less payouts that are due. Raise
-        ChainUnavailable."""
+        """Return the money held: payments less exits and less payouts that are due. Raise ChainUnavailable."""
         ...
 
     def holdings(self, asset: str) -> int:
