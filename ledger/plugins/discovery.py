@@ -10,7 +10,8 @@ from typing import Generic, NamedTuple, TypeAlias, TypeVar
 import msgspec
 import pluggy
 
-from .protocols import ChainPlugin, PolicyFactory, StoreFactory
+from .pricing import PolicyFactory
+from .protocols import ChainPlugin, StoreFactory
 
 F = TypeVar("F")
 Register: TypeAlias = Callable[[str, F], None]

@@ -10,7 +10,8 @@ from .. import forking
 from ..errors import LedgerError, PluginFailed, UnknownPlugin
 from ..events import ContractRef
 from .discovery import Failure, Found, Origin, find, unsuitable
-from .protocols import Chain, ChainPlugin, PolicyFactory, StoreFactory
+from .pricing import PolicyFactory
+from .protocols import Chain, ChainPlugin, StoreFactory
 
 F = TypeVar("F")
 
