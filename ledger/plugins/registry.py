@@ -51,9 +51,9 @@ class Registry(Generic[F]):
             if name in each.names or (not each.names and name == each.origin.point):
                 message = f"the {self.kind} {name!r} of {each.origin} cannot be used: {each.reason}"
                 raise PluginFailed(message) from each.error
-        installed = f"installed are: {', '.join(sorted(found.factories)) or 'none'}"
-        failed = "".join(f"; not loaded: {_named(each)}: {each.reason}" for each in found.failures if not each.names)
-        raise UnknownPlugin(f"there is no {self.kind} {name!r}", installed + failed)
+        failed = "; ".join(f"{_named(each)}: {each.reason}" for each in found.failures if not each.names)
+        message = f"there is no {self.kind} {name!r}" + (f" (not loaded: {failed})" if failed else "")
+        raise UnknownPlugin(message, f"installed are: {', '.join(sorted(found.factories)) or 'none'}")
 
     def names(self) -> list[str]:
         """Return all names that can be used, sorted."""

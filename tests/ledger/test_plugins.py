@@ -247,7 +247,8 @@ def test_a_plugin_that_is_broken_harms_itself_alone_and_using_it_says_why(tmp_pa
     assert said.startswith("PluginFailed: the store 'broken_toll' of broken_toll 1.0 cannot be used: ")
     assert why in said
     other = run(tmp_path, "stores.get('any')")  # what would it have been called?
-    assert other.startswith("UnknownPlugin: there is no store 'any'; installed are: acme, memory, sqlite; not loaded: ")
+    assert other.startswith("UnknownPlugin: there is no store 'any' (not loaded: broken_toll of broken_toll 1.0: ")
+    assert other.endswith("; installed are: acme, memory, sqlite")
     assert why in other
 
 
