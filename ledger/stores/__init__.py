@@ -12,6 +12,9 @@ from ..plugins import Store, stores
 Location: TypeAlias = str | PathLike[str] | None
 """The path of a log file; `:memory:` or None for a log in memory; or `scheme://…` for the store plugin of that name."""
 
+MEMORY = ":memory:"
+"""The location of a log in memory, as SQLite has it."""
+
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+._-]+)://")
 
 
@@ -29,9 +32,9 @@ def open(location: Location = None, *, store: str | None = None, **options: Any)
 
 def _resolve(location: Location) -> tuple[str, Location]:
     """Return the name of a location's store plugin, and the location as that plugin takes it."""
-    if location is None or location == ":memory:":
+    text = None if location is None else fspath(location)
+    if text is None or text in (MEMORY, f"sqlite://{MEMORY}"):
         return "memory", None
-    text = fspath(location)
     if not isinstance(location, str) or (scheme := _SCHEME.match(text)) is None:
         return "sqlite", location
     return scheme[1], text[scheme.end() :] if scheme[1] == "sqlite" else text

@@ -30,6 +30,7 @@ from ..errors import (
     WrongVersion,
 )
 from ..log import FORMAT, TEXT, Commit, Head, Snapshot, origin
+from . import MEMORY
 from .fair_lock import FairLock
 from .schema import SCHEMA, SNAPSHOTS, statements
 from .sqlite_rows import (
@@ -85,6 +86,8 @@ class SQLiteStore(SQLiteRows):
 
     def __init__(self, where: str | Path, id: str | None = None, read_only: bool = False, warn: bool = True) -> None:
         self.path = Path(where)
+        if str(where) == MEMORY:
+            raise NotFound(f"{MEMORY} is no file", f"give the path of a file, or {MEMORY} without `store`")
         self._file = self.path.absolute()  # absolute: the process may change its folder before the file is reopened
         self._read_only = read_only
         self.incomplete = False
