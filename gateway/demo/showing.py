@@ -10,11 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from ..cli import render
-from .shop import ASSET
+from .shop import ASSET, CENTS
 from .steps import next_steps
 from .summary import OnChain, Summary
-
-_CENTS = 2
 
 
 def show(summary: Summary, console: Console) -> None:
@@ -90,7 +88,7 @@ def _money(summary: Summary, amounts: dict[str, int]) -> str:
 
 
 def _amount(summary: Summary, asset: str, amount: int) -> str:
-    coins = {ASSET: (_CENTS, ASSET)}
+    coins = {ASSET: (CENTS, ASSET)}
     if summary.onchain is not None:
         coins[summary.onchain.asset] = summary.onchain.decimals, summary.onchain.symbol
     if asset not in coins:

@@ -46,6 +46,7 @@ class _NewLot:
     funding: Funding = "none"
     payment: str = ""
     expiry: int | None = None
+    asset_decimals: int | None = None
 
 
 def purchase(context: Context, command: Purchase) -> Decision:
@@ -106,6 +107,7 @@ def _lot_on_chain(command: Purchase, plan: Plan, terms: Terms) -> _NewLot:
         shares=tuple(Share(receiver, amount) for receiver, amount in terms.shares.items()),
         funding=command.funding,
         payment=command.payment,
+        asset_decimals=terms.asset_decimals,
     )
 
 
@@ -187,6 +189,8 @@ def _purchased(
         expiry=expiry,
         priority=new.priority,
         earliest=command.start if command.start is not None and command.start > context.at else None,
+        # The chain knows its own tokens: its word replaces a plan's, and is written where it is new.
+        asset_decimals=None if context.books.assets.get(new.asset) == new.asset_decimals else new.asset_decimals,
     )
 
 

@@ -1,4 +1,4 @@
-"""The protocols of pricing policies, stores and chains (`protocols`), and their registries (`registry`).
+"""The protocols of pricing policies (`pricing`), of stores and chains (`protocols`), and their registries (`registry`).
 
 Plugins are found by entry point (groups `tollbook.pricing`, `tollbook.chains`, `tollbook.stores`) when a name is first
 asked for. An entry point names a module with one hook, `register_policies(register)`, `register_chains(register)` or
@@ -12,21 +12,22 @@ directly: a pluggy call costs about 2 µs, so it stays off the hot path. The bui
         register("flat", Flat)
 """
 
+from .pricing import DerivablePolicy as DerivablePolicy
+from .pricing import PeakingPolicy as PeakingPolicy
+from .pricing import Policy as Policy
+from .pricing import PolicyFactory as PolicyFactory
+from .pricing import Price as Price
+from .pricing import ReadingPolicy as ReadingPolicy
+from .pricing import Scope as Scope
+from .pricing import SharingPolicy as SharingPolicy
+from .protocols import AssetReader as AssetReader
 from .protocols import Chain as Chain
 from .protocols import ChainPlugin as ChainPlugin
-from .protocols import DerivablePolicy as DerivablePolicy
 from .protocols import HoldingStore as HoldingStore
 from .protocols import IndexKeeper as IndexKeeper
 from .protocols import LogReader as LogReader
 from .protocols import PausingStore as PausingStore
-from .protocols import PeakingPolicy as PeakingPolicy
-from .protocols import Policy as Policy
-from .protocols import PolicyFactory as PolicyFactory
-from .protocols import Price as Price
 from .protocols import ReadableStore as ReadableStore
-from .protocols import ReadingPolicy as ReadingPolicy
-from .protocols import Scope as Scope
-from .protocols import SharingPolicy as SharingPolicy
 from .protocols import Store as Store
 from .protocols import StoreFactory as StoreFactory
 from .registry import Hooks as Hooks

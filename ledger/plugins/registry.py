@@ -13,7 +13,8 @@ import pluggy
 from .. import forking
 from ..errors import LedgerError, UnknownPlugin
 from ..events import ContractRef
-from .protocols import Chain, ChainPlugin, PolicyFactory, StoreFactory
+from .pricing import PolicyFactory
+from .protocols import Chain, ChainPlugin, StoreFactory
 
 F = TypeVar("F")
 Register: TypeAlias = Callable[[str, F], None]
