@@ -6,6 +6,7 @@ import re
 from os import PathLike, fspath
 from typing import Any, TypeAlias
 
+from ..errors import NotFound
 from ..forking import opening
 from ..plugins import Store, stores
 
@@ -26,6 +27,8 @@ def open(location: Location = None, *, store: str | None = None, **options: Any)
     plugin does: NotFound, NotALog, WrongVersion, Locked or Damaged.
     """
     name, target = _resolve(location)
+    if store == "sqlite" and name == "memory":
+        raise NotFound(f"{location} is no file", "give the path of a file, or leave out `store`")
     with opening:
         return stores.get(store or name)(target, **options)
 

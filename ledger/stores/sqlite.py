@@ -30,7 +30,6 @@ from ..errors import (
     WrongVersion,
 )
 from ..log import FORMAT, TEXT, Commit, Head, Snapshot, origin
-from . import MEMORY
 from .fair_lock import FairLock
 from .schema import SCHEMA, SNAPSHOTS, statements
 from .sqlite_rows import (
@@ -86,8 +85,6 @@ class SQLiteStore(SQLiteRows):
 
     def __init__(self, where: str | Path, id: str | None = None, read_only: bool = False, warn: bool = True) -> None:
         self.path = Path(where)
-        if str(where) == MEMORY:
-            raise NotFound(f"{MEMORY} is no file", f"give the path of a file, or {MEMORY} without `store`")
         self._file = self.path.absolute()  # absolute: the process may change its folder before the file is reopened
         self._read_only = read_only
         self.incomplete = False

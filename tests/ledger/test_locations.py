@@ -34,8 +34,6 @@ def test_the_store_of_files_makes_no_file_of_the_name_of_memory(tmp_path, monkey
     monkeypatch.chdir(tmp_path)
     with pytest.raises(NotFound, match="is no file"):
         open_store(":memory:", store="sqlite")
-    with pytest.raises(NotFound, match="is no file"):
-        SQLiteStore(":memory:")
     assert list(tmp_path.iterdir()) == []
 
 
