@@ -1,4 +1,4 @@
-"""Where the demo keeps its log and its chain: in files that it creates, or in memory, where both end with the run."""
+"""The place of the demo's log and chain: files that it creates, or memory, where both end with the run."""
 
 from __future__ import annotations
 
