@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ledger.amounts import money_text
+from replay.audit.unverified import not_verified
 
 from .steps import next_steps
 from .summary import OnChain, Summary
@@ -126,16 +127,17 @@ def _verdict(summary: Summary, console: Console) -> None:
     checked = f"{sum(check.checked for check in audit.checks):,} checks of {summary.head.seq:,} events"
     if any(check.name.startswith("chain_") for check in audit.checks):
         checked += ", held to the chain"
-    if audit.clean:
-        console.print(Text.assemble(("audit: clean", "bold green"), f", {checked}"))
+    if not audit.findings:
+        console.print(
+            Text.assemble((f"audit: {audit.verdict}", "bold green" if audit.clean else "bold"), f", {checked}")
+        )
     else:
         number = sum(check.findings for check in audit.checks)
         console.print(Text.assemble((f"audit: {number:,} findings", "bold red"), f", {checked}"))
         for finding in audit.findings[:10]:
             console.print(Text(f"  {finding.kind} at {finding.seq}: {finding.message}"))
-    if audit.unverified.charges:
-        needed = ", ".join(audit.unverified.policies)
-        console.print(Text(f"  {audit.unverified.charges:,} charges not repriced: {needed} is not installed"))
+    for text in not_verified(audit.unverified):
+        console.print(Text(f"  not verified: {text}"))
     head = summary.head
     console.print(Text(f"head: {head.seq:,} events in {head.commits:,} commits, {head.hash}"), soft_wrap=True)
     if summary.open_batches:
