@@ -28,7 +28,8 @@ from ledger import (
     Reverse,
     Terms,
 )
-from ledger.errors import SettlementStopped
+from ledger.commands import admit
+from ledger.errors import BadData, SettlementStopped
 from ledger.plugins import Chain, contract_of
 from ledger.readings import EscrowedLot
 from ledger.settlement.messages import ChainFact
@@ -113,7 +114,10 @@ class Watcher:
             elif plan is None:
                 refused.append(RejectedFact(fact, f"no plan is called {fact.plan} on the chain"))
             else:
-                commands.append((fact, command_of(fact, plan, self._contract_ref)))
+                try:
+                    commands.append((fact, admit(command_of(fact, plan, self._contract_ref))))
+                except BadData as error:  # one such fact must not keep the others from being imported
+                    refused.append(RejectedFact(fact, str(error)))
         outcomes = self._ledger.execute_many([command for _, command in commands]) if commands else []
         for (fact, _), outcome in zip(commands, outcomes, strict=True):
             if not outcome.accepted:

@@ -15,9 +15,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from .commands import Charge, Extend, Release, Request
+from .commands import AnyCommand, Charge, Extend, Release
 from .events import Requested
 from .outcomes import Answer, Outcome
 from .queue import ThreadTicket, outcomes_of
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from .aio import AsyncLedger
     from .engine import Ledger
 
+V = TypeVar("V")
+
 
 def releases(outcomes: Sequence[Outcome | Exception]) -> list[Release]:
     """Return the commands that release admissions which were not entered; a replay's hold belongs to another caller."""
@@ -35,6 +37,11 @@ def releases(outcomes: Sequence[Outcome | Exception]) -> list[Release]:
         for outcome in outcomes
         if isinstance(outcome, Answer) and not outcome.repeated and isinstance(outcome.event, Requested)
     ]
+
+
+def _as_dict(given: Mapping[str, V]) -> dict[str, V]:
+    """Return a mapping as a dict; what is no mapping is left for `execute`, which raises with the field's name."""
+    return dict(given) if isinstance(given, Mapping) else given
 
 
 class _Entering(ThreadTicket[Outcome]):
@@ -72,7 +79,7 @@ class Held:
         return Release(request=self.id, reason="failed" if error else "voided")
 
     def _charge(self, usage: Mapping[str, int], labels: Mapping[str, str], final: bool) -> Charge:
-        return Charge(request=self.id, usage=dict(usage), labels=dict(labels), final=final)
+        return Charge(request=self.id, usage=_as_dict(usage), labels=_as_dict(labels), final=final)
 
 
 class HeldRequest(Held):
@@ -96,9 +103,9 @@ class HeldRequest(Held):
 
 
 class RequestContext:
-    """The context that `Ledger.request` returns: entering it requests admission."""
+    """The context that `Ledger.request` returns for an admitted command: entering it requests admission."""
 
-    def __init__(self, ledger: Ledger, command: Request) -> None:
+    def __init__(self, ledger: Ledger, command: AnyCommand) -> None:
         self._ledger, self._command = ledger, command
         self._held: HeldRequest | None = None
         self._abandoned = ledger.queue.abandoned
@@ -157,7 +164,7 @@ class AsyncHeldRequest(Held):
 class AsyncRequestContext:
     """The context that `AsyncLedger.request` returns: entering it requests admission."""
 
-    def __init__(self, ledger: AsyncLedger, command: Request) -> None:
+    def __init__(self, ledger: AsyncLedger, command: AnyCommand) -> None:
         self._ledger, self._command = ledger, command
         self._held: AsyncHeldRequest | None = None
 

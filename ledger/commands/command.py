@@ -12,8 +12,6 @@ from ..amounts import MAX_CREDITS
 MAX_NAME_LENGTH = 512
 MAX_RAW = 2**20
 """Maximum length of a signed transaction, in characters."""
-MAX_NESTED = 64
-"""Maximum nesting of parameters and metadata: a stored event must be readable by a program with a small stack."""
 MAX_TIME = 253_402_300_799_999_999
 """The last microsecond of the year 9999; `datetime` cannot represent later times."""
 
