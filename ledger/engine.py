@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import ClassVar, Unpack
+from typing import ClassVar, Unpack, cast
 
 from . import stores
 from .clock import Clock, WallClock, system_clock
@@ -19,9 +19,10 @@ from .commands import Command, Request, RequestTerms, Tick, admit, admit_all
 from .errors import LogError
 from .forking import register
 from .metering import RequestContext
-from .outcomes import Outcome
+from .outcomes import Answer, E, Outcome
 from .plugins import PausingStore, Store
 from .queue import CommandQueue
+from .refusals import Refused
 from .views import Views
 from .writer import Writer
 
@@ -78,7 +79,7 @@ class Ledger(Views):
 
     # -- writing -------------------------------------------------------------------------------------------------------
 
-    def execute(self, command: Command) -> Outcome:
+    def execute(self, command: Command[E]) -> Answer[E] | Refused:
         """Execute one command and return its answer, or its refusal, which is a value and not raised.
 
         Raises WrongType (a TypeError) or WrongValue (a ValueError) with the field's name for what is not a command, and
@@ -86,16 +87,16 @@ class Ledger(Views):
         written, Damaged if it cannot be read, ClockMoved after a leap of the machine's clock, BadData if the given
         clock returns no valid time, and Closed after `close` or a fork.
         """
-        return self.queue.run([admit(command)])[0]
+        return cast("Answer[E] | Refused", self.queue.run([admit(command)])[0])
 
-    def execute_many(self, commands: Iterable[Command]) -> list[Outcome]:
+    def execute_many(self, commands: Iterable[Command[E]]) -> list[Answer[E] | Refused]:
         """Execute several commands in one commit, in order; each is accepted or refused by itself.
 
         An `OpenSettlement` begins a new commit, with the commands after it; if that cannot be written, a note on the
         error says how many commands before it were done. Raises the errors of `execute`; after WrongType or WrongValue
         for one command, nothing of the list is done.
         """
-        return self.queue.run(admit_all(commands))
+        return cast("list[Answer[E] | Refused]", self.queue.run(admit_all(commands)))
 
     @property
     def queue(self) -> CommandQueue[Outcome]:

@@ -15,10 +15,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
-from .commands import AnyCommand, Charge, Extend, Release
-from .events import Requested
+from .commands import Charge, Extend, Release, Request
+from .events import Charged, Extended, Requested
 from .outcomes import Answer, Outcome
 from .queue import ThreadTicket, outcomes_of
 from .refusals import PaymentRequired
@@ -58,8 +58,7 @@ class Held:
     It is `repeated` if it was admitted before, by the same key: its work may be done already, and it may be closed.
     """
 
-    def __init__(self, answer: Answer) -> None:
-        assert isinstance(answer.event, Requested)
+    def __init__(self, answer: Answer[Requested]) -> None:
         self.repeated = answer.repeated
         self.id = answer.seq
         self.hold = answer.event.hold
@@ -85,19 +84,19 @@ class Held:
 class HeldRequest(Held):
     """An admitted request in a `with`."""
 
-    def __init__(self, ledger: Ledger, answer: Answer) -> None:
+    def __init__(self, ledger: Ledger, answer: Answer[Requested]) -> None:
         super().__init__(answer)
         self._ledger = ledger
 
     def charge(
         self, usage: Mapping[str, int], *, labels: Mapping[str, str] | None = None, final: bool = True
-    ) -> Answer:
+    ) -> Answer[Charged]:
         """Charge usage; the last charge of a request is final. Raises PaymentRequired, and the errors of `execute`."""
         answer = self._ledger.execute(self._charge(usage, labels or {}, final)).unwrap()
         self.open = self.open and not final
         return answer
 
-    def extend(self, seconds: int) -> Answer:
+    def extend(self, seconds: int) -> Answer[Extended]:
         """Move the deadline to `seconds` from now. Raises PaymentRequired, and the errors of `execute`."""
         return self._ledger.execute(Extend(request=self.id, seconds=seconds)).unwrap()
 
@@ -105,7 +104,7 @@ class HeldRequest(Held):
 class RequestContext:
     """The context that `Ledger.request` returns for an admitted command: entering it requests admission."""
 
-    def __init__(self, ledger: Ledger, command: AnyCommand) -> None:
+    def __init__(self, ledger: Ledger, command: Request) -> None:
         self._ledger, self._command = ledger, command
         self._held: HeldRequest | None = None
         self._abandoned = ledger.queue.abandoned
@@ -114,7 +113,7 @@ class RequestContext:
         queue, ticket = self._ledger.queue, _Entering([self._command])
         try:
             (outcome,) = queue.serve(ticket)
-            self._held = HeldRequest(self._ledger, outcome.unwrap())
+            self._held = HeldRequest(self._ledger, cast("Answer[Requested]", outcome.unwrap()))
             return self._held
         except PaymentRequired:
             raise
@@ -144,19 +143,19 @@ class RequestContext:
 class AsyncHeldRequest(Held):
     """An admitted request in an `async with`."""
 
-    def __init__(self, ledger: AsyncLedger, answer: Answer) -> None:
+    def __init__(self, ledger: AsyncLedger, answer: Answer[Requested]) -> None:
         super().__init__(answer)
         self._ledger = ledger
 
     async def charge(
         self, usage: Mapping[str, int], *, labels: Mapping[str, str] | None = None, final: bool = True
-    ) -> Answer:
+    ) -> Answer[Charged]:
         """Charge usage; the last charge of a request is final. Raises PaymentRequired, and the errors of `execute`."""
         answer = (await self._ledger.execute(self._charge(usage, labels or {}, final))).unwrap()
         self.open = self.open and not final
         return answer
 
-    async def extend(self, seconds: int) -> Answer:
+    async def extend(self, seconds: int) -> Answer[Extended]:
         """Move the deadline to `seconds` from now. Raises PaymentRequired, and the errors of `execute`."""
         return (await self._ledger.execute(Extend(request=self.id, seconds=seconds))).unwrap()
 
@@ -164,7 +163,7 @@ class AsyncHeldRequest(Held):
 class AsyncRequestContext:
     """The context that `AsyncLedger.request` returns: entering it requests admission."""
 
-    def __init__(self, ledger: AsyncLedger, command: AnyCommand) -> None:
+    def __init__(self, ledger: AsyncLedger, command: Request) -> None:
         self._ledger, self._command = ledger, command
         self._held: AsyncHeldRequest | None = None
 
@@ -175,7 +174,7 @@ class AsyncRequestContext:
             ledger.enqueue(ticket)
             await ticket.answered
             outcomes: list[Outcome] = outcomes_of(ticket)
-            self._held = AsyncHeldRequest(ledger, outcomes[0].unwrap())
+            self._held = AsyncHeldRequest(ledger, cast("Answer[Requested]", outcomes[0].unwrap()))
             return self._held
         except PaymentRequired:
             raise

@@ -10,7 +10,7 @@ that a struct's constructor accepts (a float, a bool, a NaN, a lone surrogate) a
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TypeAlias, get_args
+from typing import Any, TypeAlias, TypeVar, cast, get_args
 
 import msgspec
 
@@ -65,7 +65,7 @@ from .settlements import SettlementCommand as SettlementCommand
 from .settlements import SubmitSettlement as SubmitSettlement
 
 
-class Tick(Command, frozen=True, kw_only=True, tag="tick"):
+class Tick(Command[None], frozen=True, kw_only=True, tag="tick"):
     """Write the due events of all accounts: starts, expiries and lapses up to now."""
 
 
@@ -101,6 +101,7 @@ AnyCommand: TypeAlias = (
 """The union of all commands."""
 
 COMMAND_TYPES: tuple[type[Command], ...] = get_args(AnyCommand)
+C = TypeVar("C", bound=Command[Any])
 _KINDS = frozenset(COMMAND_TYPES)
 _NESTING = (CreatePlan, RepricePlan, RegisterAgent, UpdateAgent)
 """Commands with a field of arbitrary JSON values."""
@@ -109,7 +110,7 @@ _encoder = msgspec.json.Encoder(enc_hook=as_plain)
 _decoder: msgspec.json.Decoder[AnyCommand] = msgspec.json.Decoder(AnyCommand)
 
 
-def admit(command: object) -> AnyCommand:
+def admit(command: C) -> C:
     """Return the command with every field validated against its type and bounds, as a copy that shares nothing with the
     caller. NumPy's integers, and whatever else Python takes as an index, become ints.
 
@@ -117,19 +118,18 @@ def admit(command: object) -> AnyCommand:
     """
     if type(command) not in _KINDS:
         raise not_a_command(command)
-    assert isinstance(command, Command)
     try:
         kept = _decoder.decode(_encoder.encode(command))
         if kept != command or isinstance(kept, _NESTING):
             check_kept(command, kept, MAX_NESTED)
-    except Exception as error:  # an object may do anything while it is encoded or compared
+    except Exception as error:  # noqa: BLE001 - an object may do anything while it is encoded or compared
         raise first_fault(command, error) from None
-    return kept
+    return cast(C, kept)
 
 
-def admit_all(commands: Iterable[object]) -> list[AnyCommand]:
+def admit_all(commands: Iterable[C]) -> list[C]:
     """Return all commands admitted. Raises the error of the first that cannot be, with its index."""
-    admitted: list[AnyCommand] = []
+    admitted: list[C] = []
     for index, command in enumerate(commands):
         try:
             admitted.append(admit(command))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeAlias
+from typing import Annotated, Generic, TypeAlias
 
 import msgspec
 from msgspec import Meta
 
 from ..amounts import MAX_CREDITS
+from ..outcomes import E
 
 MAX_NAME_LENGTH = 512
 MAX_RAW = 2**20
@@ -28,8 +29,11 @@ Deltas: TypeAlias = dict[Name, SignedCredits]
 Labels: TypeAlias = dict[Name, Name]
 
 
-class Command(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag_field="command"):
-    """The fields of all commands: an idempotency key, and the time of issue (UTC microseconds)."""
+class Command(msgspec.Struct, Generic[E], frozen=True, gc=False, kw_only=True, omit_defaults=True, tag_field="command"):
+    """The fields of all commands: an idempotency key, and the time of issue (UTC microseconds).
+
+    `E` is the event that answers the command: `ledger.execute(Charge(…))` returns `Answer[Charged] | Refused`.
+    """
 
     key: Name | None = None
     issued_at: Moment | None = None
