@@ -15,6 +15,9 @@ MAX_MONEY = 10**1000
 """The largest amount of money that an event may hold. Larger than any asset's supply, and sums of it stay below the
 4,300 digits that Python parses."""
 
+MAX_ASSET_DECIMALS = 255
+"""The most decimals that an asset may have: a token's are one byte."""
+
 SECOND = 1_000_000
 """Microseconds in a second: all times in the log are UTC microseconds."""
 

@@ -17,7 +17,7 @@ from .settlement.state import Settling
 KEY_WINDOW = 86_400 * SECOND
 """The time for which a key is kept, in microseconds of commit time."""
 
-VERSION = "7"
+VERSION = "8"
 """The version of the reducers: a snapshot of another version is ignored."""
 
 
@@ -27,8 +27,8 @@ class Books(msgspec.Struct):
     `names` gives accounts by (subscriber, plan), `open` the account of each request that may still be charged.
     `keys` gives by digest the fingerprint, first sequence and time of a keyed command, `older_keys` those of the window
     before; together they hold every key of the last window. `payments` is the same for payment ids and chain
-    facts, permanently. `settlings` is by contract, `onchain` gives plans by their id on chains. `opened` and
-    `registered` count the accounts and the agents.
+    facts, permanently. `settlings` is by contract, `onchain` gives plans by their id on chains, `assets` the decimals
+    of assets, where they are known. `opened` and `registered` count the accounts and the agents.
     """
 
     seq: int = 0
@@ -46,6 +46,7 @@ class Books(msgspec.Struct):
     payments: dict[bytes, tuple[bytes, int]] = msgspec.field(default_factory=dict)
     settlings: dict[ContractRef, Settling] = msgspec.field(default_factory=dict)
     onchain: dict[str, str] = msgspec.field(default_factory=dict)
+    assets: dict[str, int] = msgspec.field(default_factory=dict)
 
     def remember(self, digest: bytes, print_: bytes, seq: int) -> None:
         """Record a key for a window of commit time."""
@@ -77,6 +78,10 @@ class Books(msgspec.Struct):
     def account(self, number: int) -> Account:
         """Return the account of that number. Raises KeyError if there is none."""
         return self.accounts[number]
+
+    def decimals(self, asset: str) -> int:
+        """Return the decimals of an asset; 0 if they are unknown."""
+        return self.assets.get(asset, 0)
 
     def settling(self, contract_ref: ContractRef) -> Settling:
         """Return the settlement state of a contract; an empty one if no batch was ever opened there."""
@@ -116,6 +121,7 @@ class _Stored(msgspec.Struct):
     opened: int
     registered: int
     onchain: dict[str, str]
+    assets: dict[str, int]
     plans: dict[str, Plan]
     agents: dict[int, Agent]
     agent_names: dict[str, int]
@@ -125,7 +131,7 @@ class _Stored(msgspec.Struct):
     settlings: list[Settling]
 
 
-_PLAIN = ("seq", "at", "opened", "registered", "onchain", "plans", "agents", "agent_names", "accounts")
+_PLAIN = ("seq", "at", "opened", "registered", "onchain", "assets", "plans", "agents", "agent_names", "accounts")
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(_Stored)
 

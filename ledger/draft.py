@@ -82,6 +82,7 @@ class Draft(Books):
             payments=_Overlay(books.payments),
             settlings=books.settlings,
             onchain=books.onchain,
+            assets=_Overlay(books.assets),
         )
         draft.advance(at)
         draft.keys = _Overlay(draft.keys)

@@ -6,6 +6,7 @@ LedgerError
 │   ├── WrongType          an argument of a call has another type than is needed (also a TypeError)
 │   └── WrongValue         an argument of a call lies outside its bounds (also a ValueError)
 ├── UnknownPlugin          no policy, chain or store of that name is installed
+│   └── PluginFailed       one is installed, and cannot be used
 ├── MissingExtra           an optional part is not installed
 ├── LogError
 │   ├── NotFound           no log exists at that location
@@ -68,6 +69,12 @@ class UnknownPlugin(LedgerError):
 
     code = "unknown_plugin"
     hint = "install the package that provides it, or correct the name"
+
+
+class PluginFailed(UnknownPlugin):
+    """A policy, chain or store of that name is installed and cannot be used. Its cause is what the plugin raised."""
+
+    hint = "repair or uninstall its package; `tollbook plugins` lists what is installed"
 
 
 class MissingExtra(LedgerError):

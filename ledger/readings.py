@@ -13,11 +13,12 @@ import msgspec
 
 from .accounts import Account, Lot
 from .books import Books
-from .events import ContractRef, Escrow, EscrowAsset, Recorded
+from .events import ContractRef, EscrowAsset, Recorded
 from .expiry import due
-from .settlement.messages import Attempt, Batch
 from .settlement.netting import batch, leaf_plan
-from .settlement.state import BatchState, Settling, detached_copy
+from .settlement.state import BatchReading as BatchReading
+from .settlement.state import EscrowedLot as EscrowedLot
+from .settlement.state import Settling, detached_copy
 from .tariffs import Tariffs
 
 
@@ -73,6 +74,7 @@ class LotReading(Shown, frozen=True, kw_only=True):
     lapsed: int
     withdrawn: int
     asset: str
+    asset_decimals: int
     cost: int
     refunded: int
     earned: int
@@ -95,41 +97,19 @@ class Earned(Shown, frozen=True, kw_only=True):
     """The earnings of an asset's lots so far, in its smallest unit: in total, and by receiver. The receivers' parts may
     sum to less: the remainder of rounding down belongs to no receiver until a lot is used up.
 
+    `asset_decimals` (0: none, or unknown) say how amounts are shown: 950 with 2 is 9.50.
     `settled` is the money that receivers have: confirmed payouts, and the earnings of directly funded lots.
     `outstanding` is earned − settled; `due` is the same by receiver, below 0 for a receiver that was overpaid.
     """
 
     asset: str
+    asset_decimals: int
     sold: int
     earned: int
     settled: int
     outstanding: int
     receivers: dict[str, int]
     due: dict[str, int]
-
-
-class EscrowedLot(msgspec.Struct, frozen=True, kw_only=True):
-    """A lot whose money a chain holds. `id` is the sequence of its purchase, `kept` its cost less its refunds."""
-
-    id: int
-    subscriber: str
-    plan: str
-    escrow: Escrow
-    asset: str
-    kept: int
-
-
-class BatchReading(msgspec.Struct, frozen=True, kw_only=True):
-    """An open batch, as it is submitted to its chain, with its state. `seq` is the sequence of its opening."""
-
-    seq: int
-    batch: Batch
-    root: str
-    digest: str
-    state: BatchState
-    attempts: tuple[Attempt, ...]
-    transaction: str
-    block: int
 
 
 class Reading:
@@ -207,6 +187,7 @@ class Reading:
         return [
             Earned(
                 asset=asset,
+                asset_decimals=self._books.decimals(asset),
                 sold=sold[asset],
                 earned=earned[asset],
                 settled=settled[asset],
@@ -333,6 +314,7 @@ class Reading:
             lapsed=lot.lapsed,
             withdrawn=lot.withdrawn,
             asset=lot.asset,
+            asset_decimals=self._books.decimals(lot.asset),
             cost=lot.cost,
             refunded=lot.refunded,
             earned=earned,

@@ -5,11 +5,12 @@ Invariants of a value are checked in `__post_init__`, which runs when it is made
 
 from __future__ import annotations
 
+import operator
 from typing import Any, Literal, TypeAlias
 
 import msgspec
 
-from .amounts import MAX_CREDITS, check_money
+from .amounts import MAX_ASSET_DECIMALS, MAX_CREDITS, check_credits, check_money
 
 Draws: TypeAlias = tuple[tuple[int, int], ...]
 """Credits by lot, `((lot, credits), …)`: always positive, in the order in which they were taken."""
@@ -65,6 +66,12 @@ def check_signed(*amounts: int) -> None:
         check(type(amount) is int and abs(amount) <= MAX_CREDITS, "a change is a 64-bit whole number")
 
 
+def check_asset_decimals(decimals: int | None) -> None:
+    """Raise ValueError for decimals that no asset has; None is unknown."""
+    known = decimals is None or (type(decimals) is int and 0 <= decimals <= MAX_ASSET_DECIMALS)
+    check(known, "an asset's decimals are from 0 to 255")
+
+
 def check_repaid(draws: Draws) -> None:
     """Raise ValueError for payments of debt that are not by lots."""
     check_draws(draws, sum(credits for _, credits in draws))
@@ -116,7 +123,9 @@ class CreditsLimit(msgspec.Struct, frozen=True, gc=False):
     seconds: int
 
     def __post_init__(self) -> None:
-        check(_is_within(self.credits, 0), "a limit of credits is 0 to 2^63-1")
+        if not isinstance(self.credits, int) and hasattr(type(self.credits), "__index__"):  # of NumPy
+            msgspec.structs.force_setattr(self, "credits", operator.index(self.credits))
+        check_credits(self.credits)
         check(_is_within(self.seconds, 1), "a window is at least 1 second")
 
 

@@ -223,7 +223,7 @@ class Views:
         """Return a reading with a copy of that account alone (or of none), and its head."""
         with self._consistent():
             at, head = self._writer.moment(writes=False)[0], self._writer.head
-            books = Books(seq=head.seq, at=head.at)
+            books = Books(seq=head.seq, at=head.at, assets={**self._writer.books.assets})
             if (account := self._writer.books.find(subscriber, plan)) is not None:
                 books.accounts[account.number] = account.clone()
                 books.names[subscriber, plan] = account.number

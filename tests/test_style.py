@@ -21,7 +21,6 @@ LONGER_FILES: dict[str, int] = {
     "chains/testing/evm_harness.py": 382,
     "ledger/movements.py": 374,
     "chains/evm/node.py": 367,
-    "ledger/plugins/protocols.py": 366,
     "chains/outbox.py": 358,
     "chains/testing/walk.py": 342,
     "chains/testing/end_to_end.py": 341,

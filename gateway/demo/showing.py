@@ -9,12 +9,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from replay.audit.unverified import not_verified
+
 from ..cli import render
-from .shop import ASSET
+from .shop import ASSET, CENTS
 from .steps import next_steps
 from .summary import OnChain, Summary
-
-_CENTS = 2
 
 
 def show(summary: Summary, console: Console) -> None:
@@ -90,7 +90,7 @@ def _money(summary: Summary, amounts: dict[str, int]) -> str:
 
 
 def _amount(summary: Summary, asset: str, amount: int) -> str:
-    coins = {ASSET: (_CENTS, ASSET)}
+    coins = {ASSET: (CENTS, ASSET)}
     if summary.onchain is not None:
         coins[summary.onchain.asset] = summary.onchain.decimals, summary.onchain.symbol
     if asset not in coins:
@@ -132,16 +132,17 @@ def _verdict(summary: Summary, console: Console) -> None:
     checked = f"{sum(check.checked for check in audit.checks):,} checks of {summary.head.seq:,} events"
     if any(check.name.startswith("chain_") for check in audit.checks):
         checked += ", held to the chain"
-    if audit.clean:
-        console.print(Text.assemble(("audit: clean", "bold green"), f", {checked}"))
+    if not audit.findings:
+        console.print(
+            Text.assemble((f"audit: {audit.verdict}", "bold green" if audit.clean else "bold"), f", {checked}")
+        )
     else:
         number = sum(check.findings for check in audit.checks)
         console.print(Text.assemble((f"audit: {number:,} findings", "bold red"), f", {checked}"))
         for finding in audit.findings[:10]:
             console.print(Text(f"  {finding.kind} at {finding.seq}: {finding.message}"))
-    if audit.unverified.charges:
-        needed = ", ".join(audit.unverified.policies)
-        console.print(Text(f"  {audit.unverified.charges:,} charges not repriced: {needed} is not installed"))
+    for text in not_verified(audit.unverified):
+        console.print(Text(f"  not verified: {text}"))
     head = summary.head
     console.print(Text(f"head: {head.seq:,} events in {head.commits:,} commits, {head.hash}"), soft_wrap=True)
     if summary.open_batches:

@@ -16,8 +16,8 @@ from urllib.parse import quote
 from chains.evm.addresses import NAMESPACE
 from chains.mock import MockChain
 from ledger import ContractRef, Ledger
-from ledger.errors import BadData, ChainUnavailable, LedgerError, LogError, UnknownPlugin
-from ledger.plugins import Chain, ChainPlugin, chain_plugin, chains, contract_of
+from ledger.errors import BadData, ChainUnavailable, LedgerError, LogError, PluginFailed, UnknownPlugin
+from ledger.plugins import Chain, ChainPlugin, chain_plugin, contract_of
 from replay.audit import onchain
 
 from ..errors import UsageError
@@ -50,9 +50,10 @@ def plugin_of(chain: str) -> ChainPlugin:
     """Return the plugin of a chain. Raises UnknownPlugin if none is installed."""
     try:
         return chain_plugin(chain)
-    except UnknownPlugin:
-        hint = f"installed are: {', '.join(chains.names())}"
-        raise UnknownPlugin(f"no installed plugin settles on {chain}", hint) from None
+    except PluginFailed:
+        raise
+    except UnknownPlugin as error:
+        raise UnknownPlugin(f"no installed plugin settles on {chain}", error.hint) from None
 
 
 def is_mock(chain: str) -> bool:

@@ -22,6 +22,7 @@ from ..events import (
     Unpriced,
 )
 from .command import (
+    AssetDecimals,
     Command,
     Credits,
     Name,
@@ -36,11 +37,13 @@ class CreatePlan(Command[PlanCreated], frozen=True, kw_only=True, tag="create_pl
 
     Without a policy a request costs 1 credit (`per_credit`), and nothing on a plan that sells only time (`time`). Units
     that no rate of the tariff reads cost nothing if `unpriced` is `free`; if it is `refuse`, the request is refused.
+    `asset_decimals` None is what the ledger knows of the asset already, or else the minor units of its ISO 4217 code.
     """
 
     plan: Name
     owner: Name
     asset: Name = "USD"
+    asset_decimals: AssetDecimals | None = None
     price: dict[Name, Annotated[int, Meta(ge=0)]] = {}
     credits: Credits = 0
     seconds: Seconds = 0

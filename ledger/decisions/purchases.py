@@ -8,6 +8,7 @@ from ..accounts import Account, Lot
 from ..amounts import MAX_CREDITS, SECOND
 from ..catalogue import Plan
 from ..commands import MAX_TIME, Give, Purchase, Terms, Withdraw
+from ..errors import PluginFailed, UnknownPlugin
 from ..events import (
     Escrow,
     EscrowFunding,
@@ -21,7 +22,7 @@ from ..events import (
 )
 from ..expiry import refund
 from ..holds import shares_meters
-from ..plugins import chain_plugin, chains
+from ..plugins import chain_plugin
 from ..refusals import Reason, Refusal
 from ..settlement.netting import leaf_plan
 from .consequences import Projection
@@ -46,6 +47,7 @@ class _NewLot:
     funding: Funding = "none"
     payment: str = ""
     expiry: int | None = None
+    asset_decimals: int | None = None
 
 
 def purchase(context: Context, command: Purchase) -> Decision:
@@ -84,11 +86,14 @@ def _check_escrow(command: Purchase, plan: Plan, escrow: Escrow) -> None:
     """Refuse a sale for a chain's money that the chain's leaves cannot name or its batches cannot pay: neither it nor
     anything else of its asset could be settled."""
     chain, terms = escrow.chain, command.terms
-    if chain.partition(":")[0] not in chains.names():
-        return
     asset = plan.terms.asset if terms is None else terms.asset
     shares = {share.receiver: share.amount for share in plan.terms.price} if terms is None else terms.shares
-    plugin = chain_plugin(chain)
+    try:
+        plugin = chain_plugin(chain)
+    except PluginFailed as error:
+        raise Refusal(Reason.malformed, detail=str(error)) from error
+    except UnknownPlugin:
+        return
     try:
         plugin.check(command.subscriber, leaf_plan(plan))
         plugin.check_money(escrow.contract_ref, asset, shares)
@@ -106,6 +111,7 @@ def _lot_on_chain(command: Purchase, plan: Plan, terms: Terms) -> _NewLot:
         shares=tuple(Share(receiver, amount) for receiver, amount in terms.shares.items()),
         funding=command.funding,
         payment=command.payment,
+        asset_decimals=terms.asset_decimals,
     )
 
 
@@ -187,6 +193,8 @@ def _purchased(
         expiry=expiry,
         priority=new.priority,
         earliest=command.start if command.start is not None and command.start > context.at else None,
+        # The chain knows its own tokens: its word replaces a plan's, and is written where it is new.
+        asset_decimals=None if context.books.assets.get(new.asset) == new.asset_decimals else new.asset_decimals,
     )
 
 

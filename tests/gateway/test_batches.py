@@ -238,7 +238,7 @@ def test_the_money_is_told_by_asset_and_by_receiver(seller, batches):
     seller.use(10, subscriber="bob")
     (money,) = batches()["money"]
     places = ["outstanding_on", "unfunded", "oldest_unsettled"]
-    assert list(money) == ["asset", "earned", "settled", "outstanding", *places, "receivers"]
+    assert list(money) == ["asset", "asset_decimals", "earned", "settled", "outstanding", *places, "receivers"]
     assert (money["earned"], money["settled"], money["outstanding"]) == (450, 400, 50)
     assert money["oldest_unsettled"] == time_text(oldest)
     assert money["receivers"] == [

@@ -37,7 +37,7 @@ def test_a_scheme_names_a_store_plugin_which_gets_the_whole_location(monkeypatch
         seen.append(location)
         return MemoryStore(id=id)
 
-    monkeypatch.setattr(registry, "_installed", {**registry._load(), "acme": acme})
+    monkeypatch.setitem(registry._load().factories, "acme", acme)
     with Ledger.open("acme://host:5432/toll", id="toll") as ledger:
         assert ledger.id == "toll"
     assert seen == ["acme://host:5432/toll"]

@@ -118,6 +118,6 @@ def _run(options: Options, json: bool) -> int:
 
 
 def _exit_code(summary: Summary) -> int:
-    if summary.audit.verdict != "clean" or summary.charged.uncharged:
+    if not summary.audit.clean or summary.charged.uncharged:
         return BAD_ANSWER
     return UNKNOWN if summary.open_batches else DONE

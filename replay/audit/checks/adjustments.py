@@ -137,7 +137,7 @@ def _priced(case: Case, account: Account, event: Adjusted, charge: Charged | Non
         case.find("price", "tariff", version, event.tariff, f"this is priced under version {version} of the tariff")
     policy = case.policy(version)
     if policy is None:
-        case.cannot_reprice(version)
+        case.cannot_reprice(version, "corrections")
         return
     expected = _before(case, account, event, charge, policy.scope == "period")
     if event.before and without_zeros(event.before) != (expected or {}):
@@ -149,8 +149,8 @@ def _priced(case: Case, account: Account, event: Adjusted, charge: Charged | Non
         return
     try:
         price, _ = marginal(policy, before, event.usage, event.labels or (charge.labels if charge is not None else {}))
-    except PolicyFailed:
-        case.cannot_reprice(version)
+    except PolicyFailed as error:
+        case.cannot_reprice(version, "corrections", error)
         return
     except PriceTooLarge as error:
         case.find("price", "credits", "less than 2^63", event.credits, str(error))
