@@ -29,7 +29,6 @@ LONGER_FILES: dict[str, int] = {
     "ledger/queue.py": 329,
     "chains/evm/local/tester.py": 313,
     "ledger/testing/stores.py": 305,
-    "ledger/statements.py": 302,
 }
 """Files that were longer when the limit came, with their lengths then. These lists only shrink."""
 
@@ -53,8 +52,10 @@ CALLED_FROM_OUTSIDE: set[str] = {
     "chains/testing/anvil_control.py:set_nonce",
     "chains/testing/evm_harness.py:AnvilHarness",
     "chains/testing/evm_harness.py:TesterHarness",
+    "gateway/cli/render.py:on_broken_pipe",
     "ledger/engine.py:_repr_html_",
     "ledger/readings.py:_repr_html_",
+    "ledger/shown.py:_repr_html_",
     "ledger/refusals.py:http_status",
     "ledger/statements.py:_repr_html_",
     "ledger/views.py:clock_behind",

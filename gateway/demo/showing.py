@@ -9,10 +9,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ledger.amounts import money_text
 from replay.audit.unverified import not_verified
 
-from ..cli import render
-from .shop import ASSET, CENTS
 from .steps import next_steps
 from .summary import OnChain, Summary
 
@@ -90,13 +89,9 @@ def _money(summary: Summary, amounts: dict[str, int]) -> str:
 
 
 def _amount(summary: Summary, asset: str, amount: int) -> str:
-    coins = {ASSET: (CENTS, ASSET)}
-    if summary.onchain is not None:
-        coins[summary.onchain.asset] = summary.onchain.decimals, summary.onchain.symbol
-    if asset not in coins:
-        return f"{amount:,} {asset}"
-    decimals, symbol = coins[asset]
-    return f"{render.amount(amount, decimals)} {symbol}"
+    onchain = summary.onchain
+    symbol = onchain.symbol if onchain is not None and asset == onchain.asset else asset
+    return money_text(amount, symbol, summary.asset_decimals.get(asset, 0))
 
 
 def _gas(summary: Summary, onchain: OnChain, console: Console) -> None:
@@ -151,8 +146,11 @@ def _verdict(summary: Summary, console: Console) -> None:
 
 
 def _next(summary: Summary, console: Console) -> None:
+    steps = next_steps(summary)
+    if not steps:
+        return
     console.print()
     console.print(Text("What to look at next", style="bold"))
-    for command, why in next_steps(summary):
+    for command, why in steps:
         console.print(Text.assemble("  ", (command, "cyan")), soft_wrap=True)
         console.print(Text(f"      {why}", style="dim"))

@@ -26,7 +26,7 @@ from ..plugins import chain_plugin
 from ..refusals import Reason, Refusal
 from ..settlement.netting import leaf_plan
 from .consequences import Projection
-from .context import Context, Decision, account_of, no_longer_sold, plan_of, take
+from .context import Context, Decision, account_of, no_longer_sold, plan_of, shown_with, take
 from .windows import OPEN_CREDITS_LIMIT, last_end, open_credits
 
 
@@ -216,7 +216,7 @@ def withdraw(context: Context, command: Withdraw) -> Decision:
     withdrawable = min(left, max(0, account.available))
     credits = withdrawable if command.credits is None else command.credits
     if credits > withdrawable:
-        raise Refusal(Reason.insufficient_credits, needed=credits, available=withdrawable)
+        raise Refusal(Reason.insufficient_credits, needed=credits, available=withdrawable, **shown_with(plan))
     draws = ((command.lot, credits),) if command.lot and credits else take(account, credits)
     money = {lot_id: amount for lot_id, part in draws if (amount := refund(account.lots[lot_id], part))}
     if command.credits is None:
@@ -224,7 +224,7 @@ def withdraw(context: Context, command: Withdraw) -> Decision:
         windows = [lot for lot in lots if lot.started and not lot.credits and lot.lives(context.at)]
         money |= {lot.id: lot.cost - lot.refunded - lot.earned(context.at) for lot in windows}
     if not draws and not money:
-        raise Refusal(Reason.insufficient_credits, needed=1, available=0)
+        raise Refusal(Reason.insufficient_credits, needed=1, available=0, **shown_with(plan))
     withdrawn = Withdrawn(account=account.number, draws=draws, money=money, reason=command.reason)
     return Decision(events, [withdrawn])
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ledger.accounts import Account, OpenRequest
-from ledger.amounts import SECOND
+from ledger.amounts import SECOND, amount_text, money_text
 from ledger.books import Books
 from ledger.catalogue import Plan
 from ledger.events import (
@@ -172,6 +172,14 @@ class Case:
     def accounts(self) -> Iterator[Account]:
         """Yield all accounts that are judged here."""
         return (account for account in self.books.accounts.values() if account is not ELSEWHERE)
+
+    def credits(self, amount: int) -> str:
+        """Return credits of the event's plan as a finding's message has them."""
+        return amount_text(amount, 0 if self.plan is None else self.plan.terms.decimals)
+
+    def money(self, amount: int, asset: str) -> str:
+        """Return money as a finding's message has it."""
+        return money_text(amount, asset, self.books.decimals(asset))
 
     def find(self, kind: str, field: str, expected: object, found: object, message: str) -> None:
         """Report a finding about this event."""

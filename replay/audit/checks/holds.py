@@ -50,7 +50,7 @@ def requested(case: Case) -> None:
     if not any(event.estimate.values()):
         needed = max(1, needed)
     if event.hold != needed:
-        message = f"with what is held, {needed} cover what the open requests may cost within their estimates"
+        message = f"with what is held, {case.credits(needed)} cover what open requests may cost within estimates"
         case.find(KIND, "hold", needed, event.hold, message)
 
 
@@ -286,7 +286,8 @@ def end(case: Case, account: Account) -> None:
     except (PolicyFailed, PriceTooLarge):
         return
     if account.held < needed:
-        message = f"account {account.number} has {account.left} free, and its holds do not cover its open requests"
+        free = case.credits(account.left)
+        message = f"account {account.number} has {free} free, and its holds do not cover its open requests"
         case.report(COVERAGE, account.number, "holds", needed, account.held, message)
     else:
         case.reported.discard((COVERAGE, account.number, 0))

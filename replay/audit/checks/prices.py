@@ -58,7 +58,8 @@ def charged(case: Case) -> None:
         return
     found = event.credits + event.shortfall
     if found != max(0, price):
-        case.find("price", "credits", max(0, price), found, f"by its usage, meter and tariff the price is {price}")
+        message = f"by its usage, meter and tariff the price is {case.credits(price)}"
+        case.find("price", "credits", max(0, price), found, message)
     elif event.lines != lines:
         _lines(case, event.lines, price)
     if price < 0:

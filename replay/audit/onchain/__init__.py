@@ -20,8 +20,8 @@ from ledger.plugins import Chain, Store, contract_of
 
 from ..findings import Check, Findings, Report, in_order, verdict
 from .chain_side import ChainSide
-from .compare import KINDS, Comparison, EarnedByBatch, receivers
-from .log_side import LogSide, read
+from .compare import KINDS, Comparison, EarnedByBatch
+from .log_side import LogSide, read, receivers
 
 __all__ = ["KINDS", "EarnedByBatch", "LogSide", "compared", "read"]
 
