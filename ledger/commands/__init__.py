@@ -113,7 +113,7 @@ _decoder: msgspec.json.Decoder[AnyCommand] = msgspec.json.Decoder(AnyCommand)
 
 def admit(command: C) -> C:
     """Return the command with every field validated against its type and bounds, as a copy that shares nothing with the
-    caller. NumPy's integers, and whatever else Python takes as an index, become ints.
+    caller. NumPy's integers, and all else that Python takes as an index, become ints.
 
     Raises WrongType or WrongValue with the full name of the first field at fault.
     """

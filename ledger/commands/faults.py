@@ -1,4 +1,4 @@
-"""What is wrong with a command: the first of its fields that has a wrong type or is out of its bounds, by full name.
+"""The fault of a command: the first of its fields that has a wrong type or is out of its bounds, by full name.
 
 `first_fault` runs only after a command could not be admitted, so it may be slow; `check_kept` and `as_plain` run where
 an admission is not plain.
