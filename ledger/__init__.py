@@ -67,6 +67,7 @@ from .events import (
     RateLimit,
 )
 from .log import Entry, Head
+from .names import check_names
 from .outcomes import Answer, Outcome
 from .readings import Balance, BatchReading, Earned, LotReading, Reading, RequestReading
 from .refusals import PaymentRequired, Reason, Refused
@@ -142,3 +143,5 @@ __all__ = [
     "Withdraw",
     "split",
 ]
+
+check_names()  # before a plugin is looked for in a package that something else hides

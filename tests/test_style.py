@@ -10,7 +10,7 @@ from typing import TypeAlias
 import pytest
 
 ROOT = Path(__file__).parent.parent
-ROOMS = ("ledger", "pricing", "chains", "replay", "gateway")
+ROOMS = ("tollbook", "ledger", "pricing", "chains", "replay", "gateway")
 SOURCES = [path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))]
 
 MAX_FILE_LINES, MAX_FUNCTION_LINES, MAX_PARAMETERS = 300, 60, 8
