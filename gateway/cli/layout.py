@@ -38,7 +38,8 @@ class Column(NamedTuple):
     @property
     def longest_word(self) -> int:
         """The width of the longest word of a text column."""
-        words = (word for cell in ((self.name,), *self.cells) for line in cell for word in line.split())
+        texts = (text for cell in ((self.name,), *self.cells) for text in cell)
+        words = (word for text in texts for word in text.split())
         return max(map(cell_len, words), default=0)
 
 

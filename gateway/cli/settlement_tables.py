@@ -14,6 +14,9 @@ from . import render
 
 _MAX_SHOWN = 2
 
+_ONE_LINE = 32
+"""Payouts of a batch that are longer than this have a line each."""
+
 _OURS = ("it was cancelled on the chain", "it was called off on the chain", "the chain has another batch", "batch ")
 """Beginnings of the reasons that the outbox and the ledger give for a failed batch; others are the chain's text."""
 
@@ -104,11 +107,13 @@ def _row(batch: BatchRecord, several: bool, decimals: int) -> tuple[object, ...]
     """Return a batch's row, with a line for each of its first payouts."""
     payouts = [f"{each.receiver} {render.amount(each.amount, decimals, signed=True)}" for each in batch.payouts]
     more = [f"{len(payouts) - _MAX_SHOWN} more"] * (len(payouts) > _MAX_SHOWN)
-    where = (batch.chain, batch.contract) * several
+    shown = payouts[:_MAX_SHOWN] + more or ["-"]
+    lines = [joined] if len(joined := ", ".join(shown)) <= _ONE_LINE else shown
+    where = (batch.chain, short(batch.contract)) * several
     asset = batch.asset.removeprefix(f"{batch.chain}/").removeprefix("erc20:")
     took = "-" if batch.ended is None else span(batch.ended - batch.opened)
     rest = seconds_text(batch.opened), took, short(batch.root), short(batch.transaction) or "-"
-    return batch.number, *where, asset, batch.state, batch.accounts, payouts[:_MAX_SHOWN] + more or ["-"], *rest
+    return batch.number, *where, asset, batch.state, batch.accounts, lines, *rest
 
 
 def _hashes(batches: Sequence[BatchRecord]) -> Iterator[tuple[object, ...]]:
