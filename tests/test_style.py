@@ -52,7 +52,6 @@ CALLED_FROM_OUTSIDE: set[str] = {
     "chains/testing/anvil_control.py:set_nonce",
     "chains/testing/evm_harness.py:AnvilHarness",
     "chains/testing/evm_harness.py:TesterHarness",
-    "gateway/cli/render.py:on_broken_pipe",
     "ledger/engine.py:_repr_html_",
     "ledger/readings.py:_repr_html_",
     "ledger/shown.py:_repr_html_",
