@@ -44,6 +44,23 @@ def split(total: int, weights: Sequence[int]) -> list[int]:
     return parts
 
 
+def split_steadily(total: int, weights: Sequence[int]) -> list[int]:
+    """Split `total` by `weights`: each part is the floor of its weight's part of what the parts before it leave.
+
+    Invariants: the parts sum to the total, and none of them falls when the total rises (those of `split` may).
+
+    Raises ValueError for a negative total or weight, or for weights that are all 0.
+    """
+    if total < 0 or not weights or min(weights) < 0 or not any(weights):
+        raise ValueError(f"cannot split {total} by {list(weights)}: the total and the weights must be 0 or more")
+    parts, rest, whole = [], total, sum(weights)
+    for weight in weights:
+        part = rest * weight // whole if whole else 0
+        parts.append(part)
+        rest, whole = rest - part, whole - weight
+    return parts
+
+
 def is_whole(value: object, minimum: int = 0, maximum: int | None = MAX_CREDITS) -> bool:
     """True if `value` is an int (not a bool, not a float) from `minimum` to `maximum`."""
     return type(value) is int and value >= minimum and (maximum is None or value <= maximum)

@@ -7,30 +7,18 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from html import escape
-
-import msgspec
 
 from .accounts import Account, Lot
 from .books import Books
-from .events import ContractRef, EscrowAsset, Recorded
+from .events import ContractRef, EscrowAsset, PlanCreated, Recorded
 from .expiry import due
+from .invoice_readings import BillingReading, InvoiceReading, billing_of, invoices_of
 from .settlement.netting import batch, leaf_plan
 from .settlement.state import BatchReading as BatchReading
 from .settlement.state import EscrowedLot as EscrowedLot
 from .settlement.state import Settling, detached_copy
+from .shown import Shown
 from .tariffs import Tariffs
-
-
-class Shown(msgspec.Struct, frozen=True, kw_only=True):
-    """Base of values that notebooks render as a table."""
-
-    def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><th style='text-align:left'>{escape(name)}</th><td>{escape(str(getattr(self, name)))}</td></tr>"
-            for name in self.__struct_fields__
-        )
-        return f"<table>{rows}</table>"
 
 
 class Balance(Shown, frozen=True, kw_only=True):
@@ -57,6 +45,7 @@ class Balance(Shown, frozen=True, kw_only=True):
     access_until: int | None
     admits: bool
     unpriced: dict[str, int]
+    billing: BillingReading | None = None
 
 
 class LotReading(Shown, frozen=True, kw_only=True):
@@ -100,6 +89,7 @@ class Earned(Shown, frozen=True, kw_only=True):
     `asset_decimals` (0: none, or unknown) say how amounts are shown: 950 with 2 is 9.50.
     `settled` is the money that receivers have: confirmed payouts, and the earnings of directly funded lots.
     `outstanding` is earned − settled; `due` is the same by receiver, below 0 for a receiver that was overpaid.
+    `receivable` is owed on invoices, and not earned before it is paid; `written_off` will not be paid.
     """
 
     asset: str
@@ -110,6 +100,8 @@ class Earned(Shown, frozen=True, kw_only=True):
     outstanding: int
     receivers: dict[str, int]
     due: dict[str, int]
+    receivable: int = 0
+    written_off: int = 0
 
 
 class Reading:
@@ -165,13 +157,27 @@ class Reading:
         ]
         return sorted(requests, key=lambda request: request.id)
 
+    def invoices(self, subscriber: str | None = None, plan: str | None = None) -> list[InvoiceReading]:
+        """Return the invoices of postpaid accounts, by account, oldest first."""
+        return [
+            invoice
+            for account in self._accounts(subscriber, plan)
+            for invoice in invoices_of(self._due(account)[0], *self._terms(account))
+        ]
+
     def earned(self) -> list[Earned]:
         """Return the money that was sold, earned and settled so far, by asset."""
         sold, earned, settled = Counter[str](), Counter[str](), Counter[str]()
         shares: dict[str, Counter[str]] = defaultdict(Counter)
         paid: dict[str, Counter[str]] = defaultdict(Counter)
+        owed, written_off = Counter[str](), Counter[str]()
         for account in self._accounts():
-            for lot in self._due(account)[0].lots.values():
+            now = self._due(account)[0]
+            if now.billing is not None:
+                asset = self._books.plans[account.plan].terms.asset
+                owed[asset] += now.billing.owed
+                written_off[asset] += now.billing.written_off
+            for lot in now.lots.values():
                 if lot.cost:
                     parts, whole = lot.shares_earned(self.at), lot.earned(self.at)
                     sold[lot.asset] += lot.cost - lot.refunded
@@ -194,8 +200,10 @@ class Reading:
                 outstanding=earned[asset] - settled[asset],
                 receivers=dict(shares[asset]),
                 due={name: shares[asset][name] - paid[asset][name] for name in {**shares[asset], **paid[asset]}},
+                receivable=owed[asset],
+                written_off=written_off[asset],
             )
-            for asset in sorted({*earned, *settled})
+            for asset in sorted({*earned, *settled, *owed})
         ]
 
     def escrows(self) -> list[EscrowAsset]:
@@ -273,6 +281,10 @@ class Reading:
     def _due(self, account: Account) -> tuple[Account, list[Recorded]]:
         return due(account, self._books.plans[account.plan], self.at, self._tariffs)
 
+    def _terms(self, account: Account) -> tuple[PlanCreated, int]:
+        terms = self._books.plans[account.plan].terms
+        return terms, self._books.decimals(terms.asset)
+
     def _balance(self, account: Account) -> Balance:
         terms = self._books.plans[account.plan].terms
         now = self._due(account)[0]
@@ -297,6 +309,7 @@ class Reading:
             access_until=None if lasts or not ends else max(ends),
             admits=bool(living) and not now.frozen and not now.debt and enough,
             unpriced={**now.unpriced},
+            billing=billing_of(now, *self._terms(account)),
         )
 
     def _lot(self, lot: Lot) -> LotReading:

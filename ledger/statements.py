@@ -22,7 +22,10 @@ from .events import (
     Adjusted,
     Charged,
     Event,
+    Invoiced,
+    InvoicePaid,
     Line,
+    Overdue,
     Purchased,
     Recorded,
     Reheld,
@@ -30,14 +33,17 @@ from .events import (
     Requested,
     Reversed,
     Started,
+    WrittenOff,
     tag,
 )
+from .invoice_readings import invoice_words
+from .legs import Leg
 from .log import Entry
-from .movements import CREDITS, Journal, Leg
+from .movements import CREDITS, Journal
 from .plugins import LogReader
 from .rating import marginal
 from .readers import LogView
-from .readings import Shown
+from .shown import Shown
 from .tariffs import Tariffs
 from .values import total
 
@@ -247,6 +253,8 @@ def _words(event: Event) -> str:
         case Adjusted():
             target = f"charge {event.charge}" if event.charge else f"period {event.period}"
             return f"{event.reason.replace('_', ' ')} of {target}" + (f": {event.note}" if event.note else "")
+        case Invoiced() | InvoicePaid() | WrittenOff() | Overdue():
+            return invoice_words(event)
         case _:
             reason = getattr(event, "reason", "")
             lot = getattr(event, "lot", 0)

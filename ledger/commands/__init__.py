@@ -37,6 +37,9 @@ from .command import Seconds as Seconds
 from .command import SignedCredits as SignedCredits
 from .command import Text as Text
 from .command import Units as Units
+from .invoices import PayInvoice as PayInvoice
+from .invoices import Subscribe as Subscribe
+from .invoices import WriteOff as WriteOff
 from .purchases import Exit as Exit
 from .purchases import Freeze as Freeze
 from .purchases import Give as Give
@@ -87,6 +90,9 @@ AnyCommand: TypeAlias = (
     | Charge
     | Adjust
     | Exit
+    | Subscribe
+    | PayInvoice
+    | WriteOff
     | OpenSettlement
     | SubmitSettlement
     | CommitSettlement

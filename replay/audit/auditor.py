@@ -6,6 +6,7 @@ A commit that cannot be read ends the fold, since nothing after it can be judged
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -24,6 +25,7 @@ from .checks import (
     earnings,
     fast_path,
     holds,
+    invoices,
     outstanding,
     references,
     snapshots,
@@ -115,8 +117,8 @@ class Auditor:
         )
 
     def _end(self) -> None:
-        self._guarded("books", lambda: totals.end(self._case))
-        self._guarded("earned", lambda: earnings.end(self._case))
+        for kind, check in (("books", totals), ("earned", earnings), ("invoice", invoices)):
+            self._guarded(kind, partial(check.end, self._case))
         self._guarded("books", lambda: outstanding.unpaid(self._case))
 
     def _end_together(self) -> None:

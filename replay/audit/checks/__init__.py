@@ -9,7 +9,10 @@ from ledger.events import (
     Adjusted,
     Charged,
     Event,
+    Invoiced,
+    InvoicePaid,
     Lapsed,
+    Overdue,
     Purchased,
     Reheld,
     Reinstated,
@@ -23,8 +26,10 @@ from ledger.events import (
     SettlementSubmitted,
     SettlementUnknown,
     Started,
+    Subscribed,
     Unfrozen,
     Withdrawn,
+    WrittenOff,
 )
 
 from . import (
@@ -36,6 +41,7 @@ from . import (
     earnings,
     exits,
     holds,
+    invoices,
     payouts,
     prices,
     reversals,
@@ -69,6 +75,7 @@ KINDS = (
     "limit",
     "unpriced",
     "frozen",
+    "invoice",
 )
 """The kinds of findings that every audit looks for, in the order of the report."""
 
@@ -104,6 +111,15 @@ JUDGES = (
     Judge("draws", Reversed, reversals.taken),
     Judge("earned", Reversed, reversals.refunded),
     Judge("draws", Reinstated, reversals.given),
+    Judge("invoice", Reversed, invoices.changed),
+    Judge("invoice", Reinstated, invoices.changed),
+    Judge("invoice", Subscribed, invoices.subscribed),
+    Judge("invoice", Invoiced, invoices.invoiced),
+    Judge("invoice", InvoicePaid, invoices.paid),
+    Judge("draws", InvoicePaid, draws.repaid),
+    Judge("invoice", WrittenOff, invoices.written_off),
+    Judge("draws", WrittenOff, draws.repaid),
+    Judge("invoice", Overdue, invoices.overdue),
     Judge("frozen", Unfrozen, account_rules.unfrozen),
     Judge("draws", Started, draws.started),
     Judge("draws", Lapsed, draws.lapsed),
