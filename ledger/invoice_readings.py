@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 
 from .accounts import Account
 from .billing import Invoice, price
-from .events import Invoiced, InvoicePaid, Overdue, PlanCreated, WrittenOff
+from .events import PlanCreated
 from .shown import Shown
 
 InvoiceStatus: TypeAlias = Literal["open", "overdue", "paid", "written_off", "credit_note"]
@@ -43,9 +43,9 @@ class InvoiceReading(Shown, frozen=True, kw_only=True):
 
 
 class BillingReading(Shown, frozen=True, kw_only=True):
-    """What a postpaid account owes. `limit` and `unbilled` are credits: those that may be owed at most, and those used
-    since the last invoice. Their price, what is `owed` on invoices, and `credit` that will pay the next ones, are money
-    in the asset's smallest unit."""
+    """Sums that a postpaid account owes. `limit` and `unbilled` are credits: those that may be owed at most, and those
+    used since the last invoice. Their price, what is `owed` on invoices, and `credit` that will pay the next ones, are
+    money in the asset's smallest unit."""
 
     asset: str
     asset_decimals: int
@@ -99,20 +99,6 @@ def invoices_of(account: Account, terms: PlanCreated, decimals: int) -> Iterator
             after=after,
         )
         after = invoice.seq
-
-
-def invoice_words(event: Invoiced | InvoicePaid | WrittenOff | Overdue) -> str:
-    """Return a short text of an event about an invoice."""
-    match event:
-        case Invoiced():
-            kind = "invoice" if event.credits >= 0 else "credit note"
-            return f"{kind} {event.invoice} of {event.period}: {event.credits} credits, {event.money} {event.asset}"
-        case InvoicePaid():
-            return f"invoice {event.invoice} paid: {event.money} {event.asset}"
-        case WrittenOff():
-            return f"invoice {event.invoice}: {event.money} written off" + f" ({event.reason})" * bool(event.reason)
-        case Overdue():
-            return f"invoice {event.invoice} is overdue"
 
 
 def _status(invoice: Invoice) -> InvoiceStatus:

@@ -1,12 +1,20 @@
-"""Legs of double entry, and those of money: between payers, deferred, due and settled."""
+"""Legs of double entry: their sums by account, lot, state and receiver, and how those of money are made."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple, TypeAlias
 
 from .amounts import split
 from .events import Draws, InvoicePaid, Payout, Purchased
+
+CREDITS = "credits"
+"""The unit of legs of credits; the unit of other legs is their asset."""
+
+Move: TypeAlias = tuple[int, int, int, int, int]
+"""Two legs of credits in one: account, lot, the state that the credits leave, the one that they enter, and how many."""
+
 
 ISSUED, AVAILABLE, HELD, SPENT, LAPSED, WITHDRAWN = range(6)
 STATES = ("issued", "available", "held", "spent", "lapsed", "withdrawn")
@@ -22,6 +30,64 @@ class Leg(NamedTuple):
     lot: int
     amount: int
     receiver: str = ""
+
+
+class Legs:
+    """The sums of legs, and the legs of the last event.
+
+    `lots` has the credits in each of `STATES` by account and lot, `money` the amounts of the other legs by (unit,
+    state, account, lot, receiver). Credits only move between the states of one lot, so they are posted as moves:
+    `moved` has those of the last event, and `paid` its legs of money.
+    """
+
+    def __init__(self) -> None:
+        self.lots: dict[int, dict[int, list[int]]] = {}
+        self.money: dict[tuple[str, str, int, int, str], int] = defaultdict(int)
+        self.moved: list[Move] = []
+        self.paid: list[Leg] = []
+
+    @property
+    def totals(self) -> dict[tuple[str, str, int, int, str], int]:
+        """The sums of all legs, by (unit, state, account, lot, receiver)."""
+        credits = {
+            (CREDITS, state, account, lot, ""): amount
+            for account, lots in self.lots.items()
+            for lot, amounts in lots.items()
+            for state, amount in zip(STATES, amounts, strict=True)
+        }
+        return {**credits, **self.money}
+
+    def credits(self, account: int, lot: int, state: str) -> int:
+        """Return the credits of a lot in a state."""
+        return self.states(account, lot)[STATES.index(state)]
+
+    def states(self, account: int, lot: int) -> Sequence[int]:
+        """Return the credits of a lot in each of `STATES`."""
+        return self.lots.get(account, {}).get(lot, _NONE)
+
+    def _legs_of_credits(self) -> Iterator[Leg]:
+        for account, lot, source, target, credits in self.moved:
+            yield Leg(CREDITS, STATES[source], account, lot, -credits)
+            yield Leg(CREDITS, STATES[target], account, lot, credits)
+
+    def _move(self, account: int, draws: Iterable[tuple[int, int]], source: int, target: int) -> None:
+        lots = self.lots.get(account)
+        if lots is None:
+            lots = self.lots[account] = {}
+        for lot, credits in draws:
+            if credits:
+                states = lots.get(lot)
+                if states is None:
+                    states = lots[lot] = [0] * len(STATES)
+                states[source] -= credits
+                states[target] += credits
+                self.moved.append((account, lot, source, target, credits))
+
+    def _pay(self, legs: Iterable[Leg]) -> None:
+        for leg in legs:
+            unit, state, account, lot, amount, receiver = leg
+            self.money[unit, state, account, lot, receiver] += amount
+            self.paid.append(leg)
 
 
 def money_legs(event: Purchased | InvoicePaid, lot: int, before: int, after: int) -> Iterator[Leg]:
@@ -60,3 +126,6 @@ def owed_legs(asset: str, account: int, money: int, place: str = "invoiced") -> 
     """Yield the legs by which so much more money is owed on invoices; below 0, less, for what is now at `place`."""
     yield Leg(asset, "receivable", account, 0, money)
     yield Leg(asset, place, account, 0, -money)
+
+
+_NONE: Sequence[int] = (0,) * len(STATES)

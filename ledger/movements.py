@@ -14,8 +14,8 @@ compares the two results.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Callable
+from typing import Any
 
 from .events import (
     Adjusted,
@@ -48,37 +48,27 @@ from .legs import (
     ISSUED,
     LAPSED,
     SPENT,
-    STATES,
     WITHDRAWN,
     Leg,
+    Legs,
     money_legs,
     owed_legs,
     payout_legs,
     relabel,
 )
+from .legs import CREDITS as CREDITS
 from .log import Entry
 from .values import consume, total
 
-CREDITS = "credits"
-"""The unit of legs of credits; the unit of other legs is their asset."""
 
-Move: TypeAlias = tuple[int, int, int, int, int]
-"""Two legs of credits in one: account, lot, the state that the credits leave, the one that they enter, and how many."""
-
-
-class Journal:
+class Journal(Legs):
     """Posts events as legs, in the order of the log, and keeps their sums.
 
-    `lots` has the credits in each of `STATES` by account and lot, `money` the amounts of the other legs by (unit,
-    state, account, lot, receiver). Credits only move between the states of one lot, so they are posted as moves:
-    `moved` has those of the last event, and `paid` its legs of money.
+    `moved` has the moves of the last event, and `paid` its legs of money.
     """
 
     def __init__(self) -> None:
-        self.lots: dict[int, dict[int, list[int]]] = {}
-        self.money: dict[tuple[str, str, int, int, str], int] = defaultdict(int)
-        self.moved: list[Move] = []
-        self.paid: list[Leg] = []
+        super().__init__()
         self._purchases: dict[int, Purchased | InvoicePaid] = {}
         self._lines: dict[int, int] = {}
         self._assets: dict[int, str] = {}
@@ -101,49 +91,6 @@ class Journal:
         posting = _POSTINGS.get(type(event))
         if posting is not None:
             posting(self, seq, event)
-
-    @property
-    def totals(self) -> dict[tuple[str, str, int, int, str], int]:
-        """The sums of all legs, by (unit, state, account, lot, receiver)."""
-        credits = {
-            (CREDITS, state, account, lot, ""): amount
-            for account, lots in self.lots.items()
-            for lot, amounts in lots.items()
-            for state, amount in zip(STATES, amounts, strict=True)
-        }
-        return {**credits, **self.money}
-
-    def credits(self, account: int, lot: int, state: str) -> int:
-        """Return the credits of a lot in a state."""
-        return self.states(account, lot)[STATES.index(state)]
-
-    def states(self, account: int, lot: int) -> Sequence[int]:
-        """Return the credits of a lot in each of `STATES`."""
-        return self.lots.get(account, {}).get(lot, _NONE)
-
-    def _legs_of_credits(self) -> Iterator[Leg]:
-        for account, lot, source, target, credits in self.moved:
-            yield Leg(CREDITS, STATES[source], account, lot, -credits)
-            yield Leg(CREDITS, STATES[target], account, lot, credits)
-
-    def _move(self, account: int, draws: Iterable[tuple[int, int]], source: int, target: int) -> None:
-        lots = self.lots.get(account)
-        if lots is None:
-            lots = self.lots[account] = {}
-        for lot, credits in draws:
-            if credits:
-                states = lots.get(lot)
-                if states is None:
-                    states = lots[lot] = [0] * len(STATES)
-                states[source] -= credits
-                states[target] += credits
-                self.moved.append((account, lot, source, target, credits))
-
-    def _pay(self, legs: Iterable[Leg]) -> None:
-        for leg in legs:
-            unit, state, account, lot, amount, receiver = leg
-            self.money[unit, state, account, lot, receiver] += amount
-            self.paid.append(leg)
 
     # -- purchases: money comes with the lot, credits when it starts ---------------------------------------------------
 
@@ -361,8 +308,6 @@ class Journal:
             debts[index] = (debtor, owed - part)
         self._debts[account] = [(debtor, owed) for debtor, owed in debts if owed]
 
-
-_NONE: Sequence[int] = (0,) * len(STATES)
 
 _POSTINGS: dict[type[Event], Callable[[Journal, int, Any], None]] = {
     Purchased: Journal._purchased,

@@ -17,26 +17,17 @@ import msgspec
 from .account_index import AccountIndex
 from .amounts import add_usage
 from .catalogue import Plan
+from .descriptions import describe as describe
+from .descriptions import unpriced_of
 from .errors import LedgerError
 from .events import (
     Adjusted,
     Charged,
-    Event,
-    Invoiced,
-    InvoicePaid,
     Line,
-    Overdue,
-    Purchased,
     Recorded,
-    Reheld,
-    Reinstated,
     Requested,
-    Reversed,
-    Started,
-    WrittenOff,
     tag,
 )
-from .invoice_readings import invoice_words
 from .legs import Leg
 from .log import Entry
 from .movements import CREDITS, Journal
@@ -45,7 +36,6 @@ from .rating import marginal
 from .readers import LogView
 from .shown import Shown
 from .tariffs import Tariffs
-from .values import total
 
 
 def entries_of(log: LogReader, account: int, upto: int) -> Iterator[Entry]:
@@ -194,12 +184,8 @@ def _line(entry: Entry, change: Amounts, balance: Amounts) -> StatementLine:
         charge=seq if isinstance(event, Charged) else getattr(event, "charge", 0) or None,
         change=change,
         balance=balance,
-        unpriced=_unpriced(event),
+        unpriced=unpriced_of(event),
     )
-
-
-def _unpriced(event: Event) -> dict[str, int]:
-    return {**event.unpriced} if isinstance(event, Charged | Adjusted) else {}
 
 
 def _and_pending(entries: Iterable[Entry], pending: Iterable[Recorded], at: int) -> Iterator[Entry]:
@@ -219,46 +205,6 @@ def _amounts(legs: Iterable[Leg]) -> Amounts:
                 states["debt"] -= leg.amount
     states["issued"] = -states["issued"]
     return Amounts(**states)
-
-
-def describe(event: Event) -> str:
-    """Return a short text of an event, with the debt that it pays and the units that no rate prices."""
-    paid = total(getattr(event, "draws" if isinstance(event, Started) else "repaid", ()))
-    unpriced = ", ".join(f"{units} {name}" for name, units in sorted(_unpriced(event).items()))
-    more = [f"pays {paid} of the debt"] * bool(paid) + [f"no price for {unpriced}"] * bool(unpriced)
-    return ", ".join([_words(event), *more])
-
-
-def _words(event: Event) -> str:
-    words = tag(event).replace("_", " ")
-    match event:
-        case Purchased():
-            granted = [f"{event.credits} credits"] if event.credits else []
-            granted += [f"{event.seconds} seconds"] if event.seconds else []
-            cost = f" for {event.cost} {event.asset}" if event.cost else ""
-            return f"{event.kind} of {' and '.join(granted)}{cost}"
-        case Charged():
-            short = f", {event.shortfall} short" if event.shortfall else ""
-            portion = "" if event.final else "part of "
-            of = f"{portion}request {event.request}" if event.request else "direct charge"
-            return f"charged for {of}{' (late)' if event.late else ''}{short}"
-        case Requested():
-            return f"request held {event.hold}"
-        case Reheld():
-            return f"request {event.request} holds {total(event.draws)} now"
-        case Reversed() | Reinstated():
-            parts = [f"{event.credits} credits"] * bool(event.credits)
-            parts += [f"{event.money} of the money"] * bool(event.money)
-            return f"{words} {' and '.join(parts)}".rstrip() + f", lot {event.lot}"
-        case Adjusted():
-            target = f"charge {event.charge}" if event.charge else f"period {event.period}"
-            return f"{event.reason.replace('_', ' ')} of {target}" + (f": {event.note}" if event.note else "")
-        case Invoiced() | InvoicePaid() | WrittenOff() | Overdue():
-            return invoice_words(event)
-        case _:
-            reason = getattr(event, "reason", "")
-            lot = getattr(event, "lot", 0)
-            return words + (f" ({reason})" if reason else "") + (f", lot {lot}" if lot else "")
 
 
 def explain(

@@ -19,7 +19,7 @@ LONGER_FILES: dict[str, int] = {
     "ledger/stores/sqlite.py": 397,
     "replay/simulator/world.py": 394,
     "chains/testing/evm_harness.py": 382,
-    "ledger/movements.py": 374,
+    "ledger/movements.py": 333,
     "chains/evm/node.py": 367,
     "chains/outbox.py": 358,
     "chains/testing/walk.py": 342,
@@ -29,7 +29,6 @@ LONGER_FILES: dict[str, int] = {
     "ledger/queue.py": 329,
     "chains/evm/local/tester.py": 313,
     "ledger/testing/stores.py": 305,
-    "ledger/statements.py": 302,
 }
 """Files that were longer when the limit came, with their lengths then. These lists only shrink."""
 
@@ -56,6 +55,7 @@ CALLED_FROM_OUTSIDE: set[str] = {
     "ledger/engine.py:_repr_html_",
     "ledger/readings.py:_repr_html_",
     "ledger/refusals.py:http_status",
+    "ledger/shown.py:_repr_html_",
     "ledger/statements.py:_repr_html_",
     "ledger/views.py:clock_behind",
     "replay/simulator/customers.py:_adjust_charge",

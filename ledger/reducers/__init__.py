@@ -60,14 +60,7 @@ from .catalogue import reduce_catalogue
 from .charges import close_request, reduce_charged, reduce_requested
 from .charges import kept_periods as kept_periods
 from .charges import late_until as late_until
-from .invoices import (
-    reduce_invoiced,
-    reduce_overdue,
-    reduce_paid,
-    reduce_subscribed,
-    reduce_written_off,
-    schedule_invoice,
-)
+from .invoices import reduce_billing, schedule_invoice
 from .purchases import reduce_purchased, reduce_reinstated, reduce_reversed, reduce_started, reduce_withdrawn
 from .purchases import unpaid_name as unpaid_name
 
@@ -196,16 +189,8 @@ def apply(account: Account, plan: Plan, seq: int, at: int, event: Recorded) -> N
         case Reinstated():
             reduce_reinstated(account, account.lots[event.lot], at, event)
             pay_debts(account, event.repaid)
-        case Subscribed():
-            reduce_subscribed(account, plan, seq, at, event)
-        case Invoiced():
-            reduce_invoiced(account, seq, event)
-        case InvoicePaid():
-            reduce_paid(account, plan, seq, at, event)
-        case WrittenOff():
-            reduce_written_off(account, at, event)
-        case Overdue():
-            reduce_overdue(account, event)
+        case Subscribed() | Invoiced() | InvoicePaid() | WrittenOff() | Overdue():
+            reduce_billing(account, plan, seq, at, event)
         case Frozen():
             account.frozen, account.leaving = True, account.leaving or event.fact is not None
         case Unfrozen():

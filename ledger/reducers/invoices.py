@@ -16,7 +16,28 @@ LINE_PRIORITY = 2**31
 """The priority of a credit line in the burn order: after everything that was bought or given."""
 
 
-def reduce_subscribed(account: Account, plan: Plan, seq: int, at: int, event: Subscribed) -> None:
+def reduce_billing(
+    account: Account,
+    plan: Plan,
+    seq: int,
+    at: int,
+    event: Subscribed | Invoiced | InvoicePaid | WrittenOff | Overdue,
+) -> None:
+    """Apply an event of a postpaid account."""
+    match event:
+        case Subscribed():
+            _subscribed(account, plan, seq, at, event)
+        case Invoiced():
+            _invoiced(account, seq, event)
+        case InvoicePaid():
+            _invoice_paid(account, plan, seq, at, event)
+        case WrittenOff():
+            _written_off(account, at, event)
+        case Overdue():
+            _overdue(account, event)
+
+
+def _subscribed(account: Account, plan: Plan, seq: int, at: int, event: Subscribed) -> None:
     """Open the account's credit line."""
     account.billing = Billing(line=seq, limit=event.credits)
     lot = account.lots[seq] = Lot(
@@ -39,7 +60,7 @@ def reduce_subscribed(account: Account, plan: Plan, seq: int, at: int, event: Su
     pay_debts(account, ((seq, total(event.draws)),))
 
 
-def reduce_invoiced(account: Account, seq: int, event: Invoiced) -> None:
+def _invoiced(account: Account, seq: int, event: Invoiced) -> None:
     """Add an invoice. Credit of the account pays it first; a credit note pays what is owed."""
     billing = _billing(account)
     billing.billed += event.credits
@@ -58,7 +79,7 @@ def reduce_invoiced(account: Account, seq: int, event: Invoiced) -> None:
     _rebalance(account, billing, event.instant - 1)  # what is due at this instant is an event of its own
 
 
-def reduce_paid(account: Account, plan: Plan, seq: int, at: int, event: InvoicePaid) -> None:
+def _invoice_paid(account: Account, plan: Plan, seq: int, at: int, event: InvoicePaid) -> None:
     """Add a payment as a lot that has earned its money, and lower what is owed."""
     account.lots[seq] = lot = Lot(
         id=seq,
@@ -78,28 +99,28 @@ def reduce_paid(account: Account, plan: Plan, seq: int, at: int, event: InvoiceP
     )
     share_terms(lot, plan)
     _paid(account, event.invoice, event.money, at)
-    widen(account, event.room)
+    _widen(account, event.room)
     pay_debts(account, event.repaid)
 
 
 def reduce_payment(account: Account, lot: Lot, at: int, money: int, room: int) -> None:
     """Change a payment by a reversal (below 0) or a reinstatement; the credit line by `room` credits."""
     _paid(account, lot.pays, money, at)
-    widen(account, room)
+    _widen(account, room)
 
 
-def reduce_written_off(account: Account, at: int, event: WrittenOff) -> None:
+def _written_off(account: Account, at: int, event: WrittenOff) -> None:
     """Lower what is owed on an invoice that will not be paid."""
     billing = _billing(account)
     invoice = billing.invoices[event.invoice]
     billing.written_off += event.money
     billing.put(replace(invoice, written_off=invoice.written_off + event.money))
     _rebalance(account, billing, at)
-    widen(account, event.room)
+    _widen(account, event.room)
     pay_debts(account, event.repaid)
 
 
-def reduce_overdue(account: Account, event: Overdue) -> None:
+def _overdue(account: Account, event: Overdue) -> None:
     """Mark an invoice as overdue."""
     billing = _billing(account)
     invoice = billing.invoices[event.invoice]
@@ -122,7 +143,7 @@ def schedule_invoice(account: Account, plan: Plan, at: int) -> None:
         billing.next_bill = 0
 
 
-def widen(account: Account, room: int) -> None:
+def _widen(account: Account, room: int) -> None:
     """Add credits to the credit line, or (below 0) take available ones away."""
     lot = account.lots[_billing(account).line]
     lot.credits += room

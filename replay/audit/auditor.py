@@ -16,16 +16,15 @@ from ledger.log.bodies import UNREADABLE, decode, mentions
 from ledger.plugins import Store
 
 from .checks import (
+    AT_END,
     BY_EVENT,
     DIFFERENCE,
     KINDS,
     account_index,
     account_rules,
     conservation,
-    earnings,
     fast_path,
     holds,
-    invoices,
     outstanding,
     references,
     snapshots,
@@ -117,9 +116,8 @@ class Auditor:
         )
 
     def _end(self) -> None:
-        for kind, check in (("books", totals), ("earned", earnings), ("invoice", invoices)):
-            self._guarded(kind, partial(check.end, self._case))
-        self._guarded("books", lambda: outstanding.unpaid(self._case))
+        for kind, check in AT_END:
+            self._guarded(kind, partial(check, self._case))
 
     def _end_together(self) -> None:
         """Judge what is counted over all accounts."""

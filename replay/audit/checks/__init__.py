@@ -42,10 +42,12 @@ from . import (
     exits,
     holds,
     invoices,
+    outstanding,
     payouts,
     prices,
     reversals,
     roots,
+    totals,
 )
 from .case import Case
 
@@ -142,3 +144,11 @@ JUDGES = (
 BY_EVENT: dict[type[Event], tuple[Judge, ...]] = {
     event: tuple(judge for judge in JUDGES if judge.event is event) for event in {judge.event for judge in JUDGES}
 }
+
+AT_END: tuple[tuple[str, Callable[[Case], None]], ...] = (
+    ("books", totals.end),
+    ("earned", earnings.end),
+    ("books", outstanding.unpaid),
+    ("invoice", invoices.end),
+)
+"""The checks of all accounts at the end of a log, each with the kind of its findings."""

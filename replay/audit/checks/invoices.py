@@ -199,7 +199,7 @@ def end(case: Case) -> None:
             continue
         asset = case.books.plans[account.plan].terms.asset
         posted = case.journal.money.get((asset, "receivable", account.number, 0, ""), 0)
-        owed = own.invoiced - own.paid - own.written_off
+        owed = own.invoiced - own.paid - own.given_up
         if posted != owed:
             message = f"what account {account.number} owes differs from the sum of its movements"
             case.findings.add(KIND, None, "owed", owed, posted, message)

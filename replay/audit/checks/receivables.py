@@ -27,14 +27,15 @@ class OwnInvoice:
 
 @dataclass(slots=True)
 class Receivable:
-    """What a subscriber owes. `line` is the lot of the credit line and `limit` the credits that it began with; `billed`
-    are all invoiced credits, `paid` is all money that was paid and not reversed. `instant` is that of the last invoice.
-    """
+    """Sums that a subscriber owes. `line` is the lot of the credit line and `limit` the credits that it began with;
+    `billed` are all invoiced credits, `paid` is all money that was paid and not reversed, `given_up` all that was ever
+    written off. `instant` is that of the last invoice."""
 
     line: int
     limit: int
     billed: int = 0
     paid: int = 0
+    given_up: int = 0
     instant: int = 0
     invoices: dict[int, OwnInvoice] = field(default_factory=dict)
 
@@ -114,6 +115,7 @@ class Receivables:
     def written_off(self, seq: int, event: WrittenOff) -> None:
         """Lower what is owed."""
         own = self.accounts[event.account]
+        own.given_up += event.money
         own.invoices[event.invoice].written_off += event.money
         own.meet()
 
