@@ -22,6 +22,9 @@ class InvoiceReading(Shown, frozen=True, kw_only=True):
     not yet written. `at` and `due` are UTC microseconds.
     """
 
+    credits_shown = ("credits",)
+    money_shown = "money", "paid", "credited", "written_off", "owed"
+
     account: int
     subscriber: str
     plan: str
@@ -31,6 +34,7 @@ class InvoiceReading(Shown, frozen=True, kw_only=True):
     at: int
     due: int
     credits: int
+    decimals: int
     asset: str
     asset_decimals: int
     money: int
@@ -47,6 +51,10 @@ class BillingReading(Shown, frozen=True, kw_only=True):
     used since the last invoice. Their price, what is `owed` on invoices, and `credit` that will pay the next ones, are
     money in the asset's smallest unit."""
 
+    credits_shown = "limit", "unbilled"
+    money_shown = "unbilled_price", "owed", "credit"
+
+    decimals: int
     asset: str
     asset_decimals: int
     limit: int
@@ -63,6 +71,7 @@ def billing_of(account: Account, terms: PlanCreated, decimals: int) -> BillingRe
         return None
     spent = account.lots[billing.line].spent
     return BillingReading(
+        decimals=terms.decimals,
         asset=terms.asset,
         asset_decimals=decimals,
         limit=billing.limit,
@@ -88,6 +97,7 @@ def invoices_of(account: Account, terms: PlanCreated, decimals: int) -> Iterator
             at=invoice.at,
             due=invoice.due,
             credits=invoice.credits,
+            decimals=terms.decimals,
             asset=terms.asset,
             asset_decimals=decimals,
             money=invoice.money,

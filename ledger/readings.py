@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from .accounts import Account, Lot
 from .books import Books
+from .descriptions import Units
 from .events import ContractRef, EscrowAsset, PlanCreated, Recorded
 from .expiry import due
 from .invoice_readings import BillingReading, InvoiceReading, billing_of, invoices_of
@@ -29,6 +30,8 @@ class Balance(Shown, frozen=True, kw_only=True):
     of its lots; None if a lot never expires, or if all have expired. `admits` is True if a request with the smallest
     hold (1 credit; none on a plan that sells only time) would be admitted, limits aside.
     """
+
+    credits_shown = "issued", "available", "held", "spent", "lapsed", "withdrawn", "debt"
 
     account: int
     subscriber: str
@@ -51,8 +54,12 @@ class Balance(Shown, frozen=True, kw_only=True):
 class LotReading(Shown, frozen=True, kw_only=True):
     """A lot at one time: its credits by state, and its money, with what it has earned in total and by receiver."""
 
+    credits_shown = "credits", "left", "held", "spent", "lapsed", "withdrawn"
+    money_shown = "cost", "refunded", "earned", "shares_earned"
+
     id: int
     kind: str
+    decimals: int
     credits: int
     start: int
     expiry: int | None
@@ -91,6 +98,8 @@ class Earned(Shown, frozen=True, kw_only=True):
     `outstanding` is earned − settled; `due` is the same by receiver, below 0 for a receiver that was overpaid.
     `receivable` is owed on invoices, and not earned before it is paid; `written_off` will not be paid.
     """
+
+    money_shown = "sold", "earned", "settled", "outstanding", "receivers", "due", "receivable", "written_off"
 
     asset: str
     asset_decimals: int
@@ -138,7 +147,7 @@ class Reading:
     def lots(self, subscriber: str, plan: str) -> list[LotReading]:
         """Return the lots of an account, oldest first."""
         account = self._books.find(subscriber, plan)
-        return [] if account is None else [self._lot(lot) for lot in self._due(account)[0].lots.values()]
+        return [] if account is None else [self._lot(lot, account.plan) for lot in self._due(account)[0].lots.values()]
 
     def requests(self, subscriber: str | None = None, plan: str | None = None) -> list[RequestReading]:
         """Return the open requests, in the order in which they were admitted."""
@@ -269,6 +278,16 @@ class Reading:
         account = self._books.find(subscriber, plan)
         return [] if account is None else self._due(account)[1]
 
+    def units(self, subscriber: str, plan: str) -> Units:
+        """Return how the amounts of an account are shown, the books' other assets included."""
+        account, terms = self._books.find(subscriber, plan), self._books.plans[plan].terms
+        lots = {} if account is None else {lot.id: lot.asset for lot in account.lots.values()}
+        return Units(terms.decimals, terms.asset, self._books.assets, lots)
+
+    def asset_decimals(self, asset: str) -> int:
+        """Return the decimals of an asset; 0 if they are unknown."""
+        return self._books.decimals(asset)
+
     def _accounts(self, subscriber: str | None = None, plan: str | None = None) -> Iterator[Account]:
         if subscriber is not None and plan is not None:
             account = self._books.find(subscriber, plan)
@@ -312,11 +331,12 @@ class Reading:
             billing=billing_of(now, *self._terms(account)),
         )
 
-    def _lot(self, lot: Lot) -> LotReading:
+    def _lot(self, lot: Lot, plan: str) -> LotReading:
         earned = lot.earned(self.at)
         return LotReading(
             id=lot.id,
             kind=lot.kind,
+            decimals=self._books.plans[plan].terms.decimals,
             credits=lot.credits,
             start=lot.start,
             expiry=lot.expiry,

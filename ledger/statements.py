@@ -9,14 +9,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from functools import reduce
+from html import escape
 from itertools import takewhile
 from typing import NamedTuple
 
 import msgspec
 
 from .account_index import AccountIndex
-from .amounts import add_usage
+from .amounts import add_usage, amount_text
 from .catalogue import Plan
+from .descriptions import Units as Units
 from .descriptions import describe as describe
 from .descriptions import unpriced_of
 from .errors import LedgerError
@@ -87,6 +89,7 @@ class Statement(Shown, frozen=True, kw_only=True):
     account: int
     subscriber: str
     plan: str
+    decimals: int
     seq: int
     at: int
     opening: Amounts
@@ -96,21 +99,26 @@ class Statement(Shown, frozen=True, kw_only=True):
 
     def _repr_html_(self) -> str:
         rows = "".join(
-            f"<tr><td>{line.seq or ''}</td><td>{line.text}</td><td>{line.change.available:+}</td>"
-            f"<td>{line.balance.available}</td></tr>"
+            f"<tr><td>{line.seq or ''}</td><td>{escape(line.text)}</td>"
+            f"<td>{amount_text(line.change.available, self.decimals, signed=True)}</td>"
+            f"<td>{amount_text(line.balance.available, self.decimals)}</td></tr>"
             for line in self.lines
         )
         return f"<table><tr><th>seq</th><th>what</th><th>change</th><th>available</th></tr>{rows}</table>"
 
 
 class Explanation(Shown, frozen=True, kw_only=True):
-    """An explanation of a charge. `recomputed` is its price computed again; None if the policy is not installed."""
+    """An explanation of a charge, in the smallest unit of the plan's credits, which have `decimals`.
+
+    `recomputed` is its price computed again; None if the policy is not installed.
+    """
 
     charge: int
     at: int
     account: int
     subscriber: str
     plan: str
+    decimals: int
     request: int | None
     final: bool
     usage: dict[str, int]
@@ -132,13 +140,15 @@ class Explanation(Shown, frozen=True, kw_only=True):
 
 
 class Subject(NamedTuple):
-    """The account of a statement, the sequence up to which it is read, and its time (UTC microseconds)."""
+    """The account of a statement, the sequence up to which it is read, its time (UTC microseconds), and how its amounts
+    are shown."""
 
     account: int
     subscriber: str
     plan: str
     seq: int
     at: int
+    units: Units = Units()
 
 
 def statement(
@@ -159,11 +169,12 @@ def statement(
         if since is not None and 0 < entry.seq <= since:
             opening = balance
         else:
-            lines.append(_line(entry, change, balance))
+            lines.append(_line(entry, change, balance, subject.units))
     return Statement(
         account=subject.account,
         subscriber=subject.subscriber,
         plan=subject.plan,
+        decimals=subject.units.decimals,
         seq=subject.seq,
         at=subject.at,
         opening=opening,
@@ -173,13 +184,13 @@ def statement(
     )
 
 
-def _line(entry: Entry, change: Amounts, balance: Amounts) -> StatementLine:
+def _line(entry: Entry, change: Amounts, balance: Amounts, units: Units) -> StatementLine:
     seq, at, event = entry
     return StatementLine(
         seq=seq or None,
         at=at if seq else getattr(event, "instant", at),
         type=tag(event),
-        text=describe(event),
+        text=describe(event, units),
         request=seq if isinstance(event, Requested) else getattr(event, "request", 0) or None,
         charge=seq if isinstance(event, Charged) else getattr(event, "charge", 0) or None,
         change=change,
@@ -220,6 +231,7 @@ def explain(
         account=event.account,
         subscriber=subscriber,
         plan=plan.terms.plan,
+        decimals=plan.terms.decimals,
         request=event.request or None,
         final=event.final,
         usage=event.usage,

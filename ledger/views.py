@@ -93,7 +93,7 @@ class Views:
         now, head = self._account(subscriber, plan)
         if (account := now.number(subscriber, plan)) is None:
             return None
-        subject = Subject(account, subscriber, plan, head.seq, now.at)
+        subject = Subject(account, subscriber, plan, head.seq, now.at, now.units(subscriber, plan))
         pending = now.pending(subscriber, plan)
         with self._view(head) as log:
             return statement(subject, self._index.entries(log, account), pending, since)

@@ -5,6 +5,9 @@ asked for. An entry point names a module with one hook, `register_policies(regis
 `register_stores(register)`, that calls `register(name, factory)` for each plugin. After that, plugins are called
 directly: a pluggy call costs about 2 µs, so it stays off the hot path. The built-ins are registered in the same way.
 
+A plugin that cannot be loaded, or whose name is taken, harms no other (`discovery`): it is warned of once
+(PluginWarning), `tollbook plugins` lists it, and using it raises PluginFailed.
+
     from ledger.plugins import hookimpl
 
     @hookimpl
@@ -12,6 +15,12 @@ directly: a pluggy call costs about 2 µs, so it stays off the hot path. The bui
         register("flat", Flat)
 """
 
+from .discovery import Failure as Failure
+from .discovery import Hooks as Hooks
+from .discovery import Origin as Origin
+from .discovery import Register as Register
+from .discovery import hookimpl as hookimpl
+from .discovery import hookspec as hookspec
 from .pricing import DerivablePolicy as DerivablePolicy
 from .pricing import PeakingPolicy as PeakingPolicy
 from .pricing import Policy as Policy
@@ -30,13 +39,10 @@ from .protocols import PausingStore as PausingStore
 from .protocols import ReadableStore as ReadableStore
 from .protocols import Store as Store
 from .protocols import StoreFactory as StoreFactory
-from .registry import Hooks as Hooks
-from .registry import Register as Register
+from .registry import PluginWarning as PluginWarning
 from .registry import Registry as Registry
 from .registry import chain_plugin as chain_plugin
 from .registry import chains as chains
 from .registry import contract_of as contract_of
-from .registry import hookimpl as hookimpl
-from .registry import hookspec as hookspec
 from .registry import policies as policies
 from .registry import stores as stores

@@ -217,6 +217,7 @@ class AssetReader(Protocol):
         ...
 
 
+@runtime_checkable
 class ChainPlugin(Protocol):
     """A kind of chain, registered under its CAIP-2 namespace (`eip155`, `mock`).
 

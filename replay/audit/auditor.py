@@ -33,11 +33,12 @@ from .checks import (
 from .checks.adjustments import pending_falls
 from .checks.case import Case
 from .checks.times import KIND, Dues
-from .findings import Findings, Leap, Report, ReportHead, Unverified, in_order, time_text
+from .findings import Findings, Leap, Report, ReportHead, in_order, time_text, verdict
 from .hashes import Checkpoint, HashChain, compare
 from .onchain import EarnedByBatch
 from .parts import TOGETHER, LogEnd, Part, Partition
 from .rows import Row, Source, Unreadable
+from .unverified import unverified
 
 Progress: TypeAlias = Callable[[int, int], None]
 """Called every few commits with the sequence that an audit has reached, and the last sequence of the log."""
@@ -72,14 +73,14 @@ class Auditor:
         self._follow(chain, progress)
         chain.end()
         for flaw in self._log.flaws():
-            self._findings.add("unreadable", None, "file", "ok", flaw, f"the file is damaged: {flaw}")
+            self._findings.add("unreadable", None, *flaw)
         if missing := self._log.incomplete():
             self._findings.add("unreadable", None, "write-ahead file", "present", "missing", f"{missing}; {_COPY}")
         self._guarded("snapshot", lambda: account_index.judge(self._findings, self._log))
         if self._folds:
             self._end()
             self._guarded("books", self._end_together)
-        report = report_of(self._log.name, _end_of(chain), self._case, kinds, tuple(chain.leaps))
+        report = report_of(self._log, _end_of(chain), self._case, kinds, tuple(chain.leaps))
         return report, self._case.settled.earned
 
     def part(self, partition: Partition) -> Part | None:
@@ -245,13 +246,13 @@ def _end_of(chain: HashChain) -> LogEnd:
     return LogEnd(chain.seq, chain.commits, chain.at, chain.hash)
 
 
-def report_of(name: str, end: LogEnd, case: Case, kinds: tuple[str, ...], leaps: tuple[Leap, ...]) -> Report:
+def report_of(log: Source, end: LogEnd, case: Case, kinds: tuple[str, ...], leaps: tuple[Leap, ...]) -> Report:
     """Build the report of a case whose log was read to `end`, with the checks of these kinds."""
     _count(case)
-    listed = in_order(case.findings.listed)
+    listed, gaps = in_order(case.findings.listed), unverified(case.unverified, case.unverified_batches)
     return Report(
-        log=name,
-        verdict="findings" if listed else "clean",
+        log=log.name,
+        verdict=verdict(listed, gaps),
         head=ReportHead(
             seq=end.seq,
             commits=end.commits,
@@ -259,15 +260,11 @@ def report_of(name: str, end: LogEnd, case: Case, kinds: tuple[str, ...], leaps:
             hash=end.hash.hex(),
         ),
         checks=case.findings.checks(kinds),
-        unverified=Unverified(
-            charges=sum(case.unverified.values()),
-            policies=tuple(sorted(case.unverified)),
-            batches=sum(case.unverified_batches.values()),
-            chains=tuple(sorted(case.unverified_batches)),
-        ),
+        unverified=gaps,
         findings=listed,
         warnings=() if end.seq or listed else (_EMPTY,),
         leaps=leaps,
+        notes=tuple(f"the file also has the {each}, which is no part of the log" for each in log.additions()),
     )
 
 

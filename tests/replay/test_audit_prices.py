@@ -9,8 +9,9 @@ import msgspec
 import pytest
 from every_way import audit
 from msgspec.structs import replace
-from rich_log import BEGIN, DAY, HOLDS, books_of, forge, open_wide
+from rich_log import BEGIN, DAY, HOLDS, books_of, forge
 from shop import Shop
+from unguarded import open_wide
 
 from ledger import Charge, CreatePlan, Ledger, Purchase, Request
 from ledger.events import Adjusted, Charged, Event, PlanCreated, Purchased, Reheld, Share, Started, Tariff
@@ -167,7 +168,14 @@ def rehash(connection: sqlite3.Connection, bodies: dict[int, bytes]) -> None:
 def foreign(log: Any, tariff: Tariff) -> int:
     number = 1 + max(account for account in books_of(log.path).accounts)
     plan = PlanCreated(
-        plan="foreign", owner="o", asset="USD", price=(Share("o", 5),), credits=50, **HOLDS, tariff=tariff
+        plan="foreign",
+        owner="o",
+        asset="USD",
+        asset_decimals=2,
+        price=(Share("o", 5),),
+        credits=50,
+        **HOLDS,
+        tariff=tariff,
     )
     bought = Purchased(account=number, subscriber="ivy", plan="foreign", credits=50)
     lot = log.seq + 2

@@ -342,4 +342,4 @@ def test_a_credit_line_is_neither_withdrawn_nor_reversed(street):
 def test_a_statement_shows_the_lines_of_an_invoice(street):
     billed(street)
     texts = [line.text for line in street.ledger.statement("alice", "pro").lines]
-    assert texts[-1] == "invoice 1 of 2023-11: 30 credits, 300 USD"
+    assert texts[-1] == "invoice 1 of 2023-11: 30 credits, 3.00 USD"
