@@ -9,6 +9,9 @@ from msgspec import Meta
 from ..events import (
     DAY_SECONDS,
     MAX_DUE_DAYS,
+    AgentRegistered,
+    AgentRetired,
+    AgentUpdated,
     BillingMode,
     Endpoint,
     Limits,
@@ -16,6 +19,9 @@ from ..events import (
     OnLapse,
     OnOverdue,
     Overrun,
+    PlanCreated,
+    PlanRepriced,
+    PlanRetired,
     Unpriced,
 )
 from .command import (
@@ -29,7 +35,7 @@ from .command import (
 )
 
 
-class CreatePlan(Command, frozen=True, kw_only=True, tag="create_plan"):
+class CreatePlan(Command[PlanCreated], frozen=True, kw_only=True, tag="create_plan"):
     """Put a plan on sale. `price` is money by receiver; `policy` and `parameters` are its first tariff.
 
     Without a policy a request costs 1 credit (`per_credit`), and nothing on a plan that sells only time (`time`). Units
@@ -72,7 +78,7 @@ class CreatePlan(Command, frozen=True, kw_only=True, tag="create_plan"):
     onchain_id: Text = ""
 
 
-class RepricePlan(Command, frozen=True, kw_only=True, tag="reprice_plan"):
+class RepricePlan(Command[PlanRepriced], frozen=True, kw_only=True, tag="reprice_plan"):
     """Give a plan its next tariff. Requests admitted before keep the tariff of their admission."""
 
     plan: Name
@@ -80,13 +86,13 @@ class RepricePlan(Command, frozen=True, kw_only=True, tag="reprice_plan"):
     parameters: dict[str, Any] = {}
 
 
-class RetirePlan(Command, frozen=True, kw_only=True, tag="retire_plan"):
+class RetirePlan(Command[PlanRetired], frozen=True, kw_only=True, tag="retire_plan"):
     """Stop selling a plan. Lots bought before may still be used."""
 
     plan: Name
 
 
-class RegisterAgent(Command, frozen=True, kw_only=True, tag="register_agent"):
+class RegisterAgent(Command[AgentRegistered], frozen=True, kw_only=True, tag="register_agent"):
     """Offer an agent, a service, to subscribers of plans. Without any endpoints, all are allowed."""
 
     agent: Name
@@ -97,7 +103,7 @@ class RegisterAgent(Command, frozen=True, kw_only=True, tag="register_agent"):
     metadata: dict[str, Any] = {}
 
 
-class UpdateAgent(Command, frozen=True, kw_only=True, tag="update_agent"):
+class UpdateAgent(Command[AgentUpdated], frozen=True, kw_only=True, tag="update_agent"):
     """Change an agent's fields; None keeps the present value."""
 
     agent: Name
@@ -107,7 +113,7 @@ class UpdateAgent(Command, frozen=True, kw_only=True, tag="update_agent"):
     metadata: dict[str, Any] | None = None
 
 
-class RetireAgent(Command, frozen=True, kw_only=True, tag="retire_agent"):
+class RetireAgent(Command[AgentRetired], frozen=True, kw_only=True, tag="retire_agent"):
     """Let an agent take no new requests."""
 
     agent: Name

@@ -6,17 +6,18 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from ..events import InvoicePaid, Subscribed, WrittenOff
 from .command import Command, Name, Number, Text
 
 
-class Subscribe(Command, frozen=True, kw_only=True, tag="subscribe"):
+class Subscribe(Command[Subscribed], frozen=True, kw_only=True, tag="subscribe"):
     """Let a subscriber use a postpaid plan, up to the plan's credit limit."""
 
     subscriber: Name
     plan: Name
 
 
-class PayInvoice(Command, frozen=True, kw_only=True, tag="pay_invoice"):
+class PayInvoice(Command[InvoicePaid], frozen=True, kw_only=True, tag="pay_invoice"):
     """Record a payment of an invoice: of `amount` (in the asset's smallest unit), or of all that is owed on it.
 
     A `payment` id can be used once, permanently. With `funding` `direct` the receivers have the money; with `none` it
@@ -31,7 +32,7 @@ class PayInvoice(Command, frozen=True, kw_only=True, tag="pay_invoice"):
     funding: Literal["direct", "none"] = "direct"
 
 
-class WriteOff(Command, frozen=True, kw_only=True, tag="write_off"):
+class WriteOff(Command[WrittenOff], frozen=True, kw_only=True, tag="write_off"):
     """Give up `amount` (in the asset's smallest unit) of an invoice, or all that is owed on it."""
 
     subscriber: Name
