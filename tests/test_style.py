@@ -58,6 +58,7 @@ CALLED_FROM_OUTSIDE: set[str] = {
     "ledger/refusals.py:http_status",
     "ledger/statements.py:_repr_html_",
     "ledger/views.py:clock_behind",
+    "replay/tables/pictures.py:_repr_svg_",
     "replay/simulator/customers.py:_adjust_charge",
     "replay/simulator/customers.py:_adjust_period",
     "replay/simulator/customers.py:_catalogue",

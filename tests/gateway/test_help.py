@@ -22,6 +22,7 @@ COMMANDS = [
     "events",
     "explain",
     "export",
+    "plot",
     "copy",
     "plugins",
     "simulate",

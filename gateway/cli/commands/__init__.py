@@ -23,6 +23,7 @@ class Commands(LazyGroup):
         "events": "List the events of a log, one per line.",
         "explain": "Explain a charge: usage, tariff, price lines and corrections.",
         "export": "Export the events of a log as CSV, NDJSON or SQLite.",
+        "plot": "Draw an account's balance over time, and the credits it was charged.",
         "copy": "Copy a log, even while another process writes to it.",
         "plugins": "List the installed policies, chains and stores, and the plugins that failed.",
         "simulate": "Test the whole engine under simulated crashes and faults.",
@@ -69,6 +70,7 @@ def tollbook(
       tollbook batches toll.db
       tollbook events toll.db --type charged --limit 5 --json
       tollbook explain toll.db 1234
+      tollbook plot toll.db --subscriber alice --plan pro --out alice.svg
       tollbook copy toll.db backup.db
       tollbook simulate --seeds 100
       tollbook chain up
