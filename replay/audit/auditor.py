@@ -41,7 +41,7 @@ Progress: TypeAlias = Callable[[int, int], None]
 """Called every few commits with the sequence that an audit has reached, and the last sequence of the log."""
 
 _PROGRESS_EVERY = 500
-_COPY = "copy a log that is open with `tollbook copy`"
+_COPY = "copy a log that is open with `tollbook backup`"
 _END = "; what follows it is not folded"
 
 

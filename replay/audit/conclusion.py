@@ -15,7 +15,7 @@ from .parts import LogEnd
 from .rows import Source
 from .unverified import unverified
 
-_COPY = "copy a log that is open with `tollbook copy`"
+_COPY = "copy a log that is open with `tollbook backup`"
 _EMPTY = f"there are 0 events: a copy of the file of a log that was open may have lost them; {_COPY}"
 
 

@@ -22,6 +22,7 @@ COMMANDS = [
     "events",
     "explain",
     "export",
+    "backup",
     "copy",
     "plugins",
     "simulate",
