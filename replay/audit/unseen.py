@@ -1,4 +1,4 @@
-"""Limits of an audit, in words: what no audit of this kind can see, whatever the log says."""
+"""Limits of an audit, in words: what no audit of this kind can see."""
 
 from __future__ import annotations
 
