@@ -61,6 +61,7 @@ from .settlements import MarkSettlementUnknown as MarkSettlementUnknown
 from .settlements import OpenSettlement as OpenSettlement
 from .settlements import SettlementCommand as SettlementCommand
 from .settlements import SubmitSettlement as SubmitSettlement
+from .written_amounts import as_whole_numbers
 
 
 class Tick(Command, frozen=True, kw_only=True, tag="tick"):
@@ -112,6 +113,8 @@ def admit(command: object) -> AnyCommand:
     if type(command) not in _KINDS:
         raise Refusal(Reason.malformed, detail=f"{type(command).__name__} is not a command")
     try:
+        if isinstance(command, CreatePlan | RepricePlan):
+            command = as_whole_numbers(command)
         kept = _decoder.decode(_encoder.encode(command))
         if kept != command or isinstance(kept, _NESTING):
             check_kept(command, kept, MAX_NESTED)

@@ -18,11 +18,12 @@ from ..events import (
 from .command import (
     AssetDecimals,
     Command,
-    Credits,
     Name,
     Priority,
     Seconds,
     Text,
+    WrittenCredits,
+    WrittenPrice,
 )
 
 
@@ -31,15 +32,19 @@ class CreatePlan(Command, frozen=True, kw_only=True, tag="create_plan"):
 
     Without a policy a request costs 1 credit (`per_credit`), and nothing on a plan that sells only time (`time`). Units
     that no rate of the tariff reads cost nothing if `unpriced` is `free`; if it is `refuse`, the request is refused.
-    `asset_decimals` None is what the ledger knows of the asset already, or else the minor units of its ISO 4217 code.
+
+    Amounts may be written as text or Decimal, in whole credits or in the asset (`credits="10.00"`,
+    `price={"acme": "9.50"}`); whole numbers are in the smallest unit. Prices in `parameters` are in credits: with more
+    `decimals` the same prices are charged more finely. `asset_decimals` None is what the ledger knows of the asset
+    already, or else the minor units of its ISO 4217 code.
     """
 
     plan: Name
     owner: Name
     asset: Name = "USD"
     asset_decimals: AssetDecimals | None = None
-    price: dict[Name, Annotated[int, Meta(ge=0)]] = {}
-    credits: Credits = 0
+    price: WrittenPrice = {}
+    credits: WrittenCredits = 0
     seconds: Seconds = 0
     policy: Name | None = None
     parameters: dict[str, Any] = {}
@@ -52,7 +57,7 @@ class CreatePlan(Command, frozen=True, kw_only=True, tag="create_plan"):
     longest_seconds: Seconds = DAY_SECONDS
     late_seconds: Seconds = DAY_SECONDS
     overrun: Overrun = "cap"
-    debt_limit: Credits = 0
+    debt_limit: WrittenCredits = 0
     period: Metering = "month"
     record_refusals: bool = False
     record_lines: bool = False
