@@ -35,6 +35,7 @@ from .commands import (
     Give,
     MarkSettlementUnknown,
     OpenSettlement,
+    PayInvoice,
     Purchase,
     RegisterAgent,
     Reinstate,
@@ -45,11 +46,13 @@ from .commands import (
     RetirePlan,
     Reverse,
     SubmitSettlement,
+    Subscribe,
     Terms,
     Tick,
     Unfreeze,
     UpdateAgent,
     Withdraw,
+    WriteOff,
 )
 from .engine import Ledger
 from .errors import LedgerError
@@ -66,6 +69,7 @@ from .events import (
     Payout,
     RateLimit,
 )
+from .invoice_readings import BillingReading, InvoiceReading
 from .log import Entry, Head
 from .outcomes import Answer, Outcome
 from .readings import Balance, BatchReading, Earned, LotReading, Reading, RequestReading
@@ -83,6 +87,7 @@ __all__ = [
     "Balance",
     "Batch",
     "BatchReading",
+    "BillingReading",
     "Charge",
     "Command",
     "CommitSettlement",
@@ -108,6 +113,7 @@ __all__ = [
     "Freeze",
     "Give",
     "Head",
+    "InvoiceReading",
     "Leaf",
     "Ledger",
     "LedgerError",
@@ -116,6 +122,7 @@ __all__ = [
     "MarkSettlementUnknown",
     "OpenSettlement",
     "Outcome",
+    "PayInvoice",
     "PaymentRequired",
     "Payout",
     "Purchase",
@@ -135,10 +142,12 @@ __all__ = [
     "Reverse",
     "Statement",
     "SubmitSettlement",
+    "Subscribe",
     "Terms",
     "Tick",
     "Unfreeze",
     "UpdateAgent",
     "Withdraw",
+    "WriteOff",
     "split",
 ]

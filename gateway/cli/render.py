@@ -55,8 +55,13 @@ def console() -> Console:
     """Return a Rich console on stdout, with colour on a terminal that supports it."""
     from rich.console import Console
 
+    class Piped(Console):
+        def on_broken_pipe(self) -> None:
+            """Leave a closed pipe to `main`. Rich exits 1, which is the code of a bad answer."""
+            raise
+
     terminal = sys.stdout.isatty()
-    return Console(file=sys.stdout, force_terminal=terminal, highlight=False, emoji=False, soft_wrap=not terminal)
+    return Piped(file=sys.stdout, force_terminal=terminal, highlight=False, emoji=False, soft_wrap=not terminal)
 
 
 def _rich_table(columns: Sequence[str], cells: Iterable[Sequence[str]], title: str) -> None:

@@ -146,8 +146,11 @@ def _verdict(summary: Summary, console: Console) -> None:
 
 
 def _next(summary: Summary, console: Console) -> None:
+    steps = next_steps(summary)
+    if not steps:
+        return
     console.print()
     console.print(Text("What to look at next", style="bold"))
-    for command, why in next_steps(summary):
+    for command, why in steps:
         console.print(Text.assemble("  ", (command, "cyan")), soft_wrap=True)
         console.print(Text(f"      {why}", style="dim"))

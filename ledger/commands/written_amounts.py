@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from ..amounts import exact_text
 from ..currencies import minor_units
+from ..errors import WrongValue
 from .catalogue import CreatePlan, RepricePlan
 
 _NUMBER = re.compile(r"[0-9]{1,80}(?:\.[0-9]{1,255})?")
@@ -27,20 +28,20 @@ _MAX_EXPONENT = 1_100
 def as_whole_numbers(command: CreatePlan | RepricePlan) -> CreatePlan | RepricePlan:
     """Return a command with whole numbers for what was written, and exact rates as text.
 
-    Raises ValueError for what is not exact, with the field's full name.
+    Raises WrongValue for what is not exact, with the field's full name.
     """
     command = _with_plain_parameters(command)
     return command if isinstance(command, RepricePlan) else _in_smallest_units(command)
 
 
 def _in_smallest_units(command: CreatePlan) -> CreatePlan:
-    """Return a plan with its price, credits and debt limit as whole numbers of the smallest unit.
+    """Return a plan with its price, credits and limits as whole numbers of the smallest unit.
 
-    Raises ValueError for text or a Decimal that is no such amount, with the field's full name.
+    Raises WrongValue for text or a Decimal that is no such amount, with the field's full name.
     """
     credits = {
         name: _amount(name, value, command.decimals)
-        for name in ("credits", "debt_limit")
+        for name in ("credits", "debt_limit", "credit_limit")
         if _is_written(value := getattr(command, name))
     }
     price = _price(command)
@@ -67,8 +68,8 @@ def _price(command: CreatePlan) -> dict[str, object] | None:
         return None
     decimals = _asset_decimals(command)
     if decimals is None:
-        unknown = f"price: the decimals of {command.asset!r} are not known"
-        raise ValueError(f"{unknown}: give `asset_decimals`, or whole numbers of its smallest unit")
+        hint = "give `asset_decimals`, or whole numbers of its smallest unit"
+        raise WrongValue(f"price: the decimals of {command.asset!r} are not known", hint)
     return {
         receiver: _amount(f'price["{receiver}"]', value, decimals) if _is_written(value) else value
         for receiver, value in given.items()
@@ -84,18 +85,18 @@ def _is_written(value: object) -> bool:
 
 
 def _amount(name: str, value: object, decimals: object) -> int:
-    """Return an amount in the smallest unit. Raises ValueError."""
+    """Return an amount in the smallest unit. Raises WrongValue."""
     if isinstance(value, Decimal):
         exact = Fraction(value) if value.is_finite() and abs(value.adjusted()) < _MAX_EXPONENT else None
     else:
         exact = Fraction(str(value)) if _NUMBER.fullmatch(str(value)) else None
     if exact is None or exact < 0:
-        raise ValueError(f"{name}: {str(value)[:60]!r} is not an amount, such as '9.50'")
+        raise WrongValue(f"{name}: {str(value)[:60]!r} is not an amount, such as '9.50'")
     if not isinstance(decimals, int) or not 0 <= decimals <= 255:
         return 0  # the decimals themselves are at fault, which admission says
     amount = exact * 10**decimals
     if amount.denominator != 1:
-        raise ValueError(f"{name}: {exact_text(exact)} has more decimals than {decimals}")
+        raise WrongValue(f"{name}: {exact_text(exact)} has more decimals than {decimals}")
     return int(amount)
 
 
@@ -117,7 +118,7 @@ def _plain(name: str, value: object) -> object:
             return [_plain(f"{name}[{index}]", item) for index, item in enumerate(value)]
         case Decimal():
             if not value.is_finite() or abs(value.adjusted()) >= _MAX_EXPONENT:
-                raise ValueError(f"{name}: {value} is not a rate")
+                raise WrongValue(f"{name}: {value} is not a rate")
             return format(value, "f")
         case Fraction():
             return str(value)

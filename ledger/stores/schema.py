@@ -7,6 +7,9 @@ from collections.abc import Iterator
 
 SNAPSHOTS = "CREATE TABLE snapshots (seq INTEGER PRIMARY KEY, hash BLOB, version TEXT, body BLOB, digest BLOB)"
 INDEX = "CREATE TABLE account_index (upto INTEGER PRIMARY KEY, after INTEGER, hash BLOB, body BLOB, digest BLOB)"
+CACHES = frozenset({"snapshots", "account_index"})
+"""Tables that are derived from the commits: one that was dropped is made again."""
+
 SCHEMA = f"""
 CREATE TABLE ledger (id TEXT NOT NULL, format INTEGER NOT NULL) STRICT;
 CREATE TABLE commits (

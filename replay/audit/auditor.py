@@ -6,6 +6,7 @@ A commit that cannot be read ends the fold, since nothing after it can be judged
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -15,13 +16,13 @@ from ledger.log.bodies import UNREADABLE, decode, mentions
 from ledger.plugins import Store
 
 from .checks import (
+    AT_END,
     BY_EVENT,
     DIFFERENCE,
     KINDS,
     account_index,
     account_rules,
     conservation,
-    earnings,
     fast_path,
     holds,
     outstanding,
@@ -72,14 +73,14 @@ class Auditor:
         self._follow(chain, progress)
         chain.end()
         for flaw in self._log.flaws():
-            self._findings.add("unreadable", None, "file", "ok", flaw, f"the file is damaged: {flaw}")
+            self._findings.add("unreadable", None, *flaw)
         if missing := self._log.incomplete():
             self._findings.add("unreadable", None, "write-ahead file", "present", "missing", f"{missing}; {_COPY}")
         self._guarded("snapshot", lambda: account_index.judge(self._findings, self._log))
         if self._folds:
             self._end()
             self._guarded("books", self._end_together)
-        report = report_of(self._log.name, _end_of(chain), self._case, kinds, tuple(chain.leaps))
+        report = report_of(self._log, _end_of(chain), self._case, kinds, tuple(chain.leaps))
         return report, self._case.settled.earned
 
     def part(self, partition: Partition) -> Part | None:
@@ -116,9 +117,8 @@ class Auditor:
         )
 
     def _end(self) -> None:
-        self._guarded("books", lambda: totals.end(self._case))
-        self._guarded("earned", lambda: earnings.end(self._case))
-        self._guarded("books", lambda: outstanding.unpaid(self._case))
+        for kind, check in AT_END:
+            self._guarded(kind, partial(check, self._case))
 
     def _end_together(self) -> None:
         """Judge what is counted over all accounts."""
@@ -246,12 +246,12 @@ def _end_of(chain: HashChain) -> LogEnd:
     return LogEnd(chain.seq, chain.commits, chain.at, chain.hash)
 
 
-def report_of(name: str, end: LogEnd, case: Case, kinds: tuple[str, ...], leaps: tuple[Leap, ...]) -> Report:
+def report_of(log: Source, end: LogEnd, case: Case, kinds: tuple[str, ...], leaps: tuple[Leap, ...]) -> Report:
     """Build the report of a case whose log was read to `end`, with the checks of these kinds."""
     _count(case)
     listed, gaps = in_order(case.findings.listed), unverified(case.unverified, case.unverified_batches)
     return Report(
-        log=name,
+        log=log.name,
         verdict=verdict(listed, gaps),
         head=ReportHead(
             seq=end.seq,
@@ -264,6 +264,7 @@ def report_of(name: str, end: LogEnd, case: Case, kinds: tuple[str, ...], leaps:
         findings=listed,
         warnings=() if end.seq or listed else (_EMPTY,),
         leaps=leaps,
+        notes=tuple(f"the file also has the {each}, which is no part of the log" for each in log.additions()),
     )
 
 

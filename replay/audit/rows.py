@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -27,6 +27,15 @@ class Row(msgspec.Struct, frozen=True):
     kind: int
     body: bytes | None
     hash: bytes | None
+
+
+class Flaw(NamedTuple):
+    """A fault of a log's storage, outside the commits: what is faulty, what it should be, and what it is."""
+
+    field: str
+    expected: str | None
+    found: str | None
+    message: str
 
 
 class Unreadable(Exception):
@@ -56,8 +65,12 @@ class Source(Protocol):
         """Return the parts of the index of accounts whose own digest is right, in the order of their ends."""
         ...
 
-    def flaws(self) -> list[str]:
-        """Return the damage that the storage itself reports."""
+    def flaws(self) -> list[Flaw]:
+        """Return the damage that the storage itself reports, and where its schema is not that of a log."""
+        ...
+
+    def additions(self) -> list[str]:
+        """Name what the storage has beside the log, and which is no part of it."""
         ...
 
     def incomplete(self) -> str:
@@ -106,8 +119,12 @@ class StoreRows:
         parts = self._store.load_index() if isinstance(self._store, IndexKeeper) else []
         return [part for part in parts if part.upto <= self._upto]
 
-    def flaws(self) -> list[str]:
+    def flaws(self) -> list[Flaw]:
         """Return nothing: a store reports damage by failing to read."""
+        return []
+
+    def additions(self) -> list[str]:
+        """Return nothing: it is unknown."""
         return []
 
     def incomplete(self) -> str:

@@ -10,9 +10,11 @@ import typer
 
 from ledger import ContractRef
 from replay.audit.findings import Report
+from replay.audit.parallel import PART, at_most
 from replay.audit.report import html as report_page
 from replay.audit.run import audit as run_audit
 from replay.audit.run import checkpoint
+from replay.audit.sources import source
 from replay.audit.unverified import not_verified
 
 from ...settle.target import chosen_to_compare, connect
@@ -43,7 +45,10 @@ _Html = Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the
 _Processes = Annotated[
     int | None,
     typer.Option(
-        metavar="N", min=1, help="Processes to use. Without it: all cores for a long log.", show_default=False
+        metavar="N",
+        min=1,
+        help="Processes to use: at most one per core and per 10,000 events. Without it: all cores for a long log.",
+        show_default=False,
     ),
 ]
 
@@ -95,7 +100,7 @@ def audit(
             since=noted,
             against=against,
             progress=lambda done, total: report_progress("audit", done, total),
-            processes=processes,
+            processes=processes and _at_most(log, processes, json),
             chains=connections,
         )
     for text in report.warnings:
@@ -110,6 +115,16 @@ def audit(
     return DONE if report.passed else BAD_ANSWER
 
 
+def _at_most(log: Path, processes: int, json: bool) -> int:
+    """Return the processes that are of use, and say so if they are fewer than asked for."""
+    with closing(source(log)) as rows:
+        events = rows.last()
+    if (useful := at_most(processes, events)) < processes:
+        message = f"{useful} of {processes} processes audit {log}, which has {events:,} events"
+        write_warning(message, f"more are of no use: one per core, and per {PART:,} events", json)
+    return useful
+
+
 def _show(report: Report) -> None:
     line(f"{report.log}: {report.verdict}{'' if report.head.seq else ', 0 events'}")
     line(f"head {report.head.seq} in {report.head.commits} commits, {report.head.at}, {report.head.hash}")
@@ -118,6 +133,9 @@ def _show(report: Report) -> None:
     for text in not_verified(report.unverified):
         line()
         line(f"not verified: {text}")
+    for text in report.notes:
+        line()
+        line(text)
     for leap in report.leaps:
         line()
         line(

@@ -24,7 +24,11 @@ _Trace = Annotated[
 ]
 _Db = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="The new log. Without it: the first free tollbook-demo*.db.", show_default=False),
+    typer.Option(
+        metavar="FILE",
+        help="The new log; :memory: keeps nothing. Without it: the first free tollbook-demo*.db.",
+        show_default=False,
+    ),
 ]
 _Policy = Annotated[
     str | None,

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from ledger import Reason
 from ledger.amounts import MAX_CREDITS, amount_text
 from ledger.commands import CreatePlan, RepricePlan, admit
-from ledger.commands.written_amounts import as_whole_numbers
 
 COIN = "eip155:1/erc20:0xa0b8"
 
@@ -41,7 +40,7 @@ def test_a_price_may_be_written_and_whole_in_its_parts(shop):
 def test_an_asset_that_is_no_currency_needs_its_decimals(shop):
     price = [{"receiver": "acme", "amount": 9_500_000}]
     assert stored(shop, asset=COIN, asset_decimals=6, price={"acme": "9.50"})["price"] == price
-    shop.refuses(shop.plan("other", asset="points", price={"acme": "9.50"}), Reason.malformed)
+    shop.raises(shop.plan("other", asset="points", price={"acme": "9.50"}), "price: the decimals of 'points'")
 
 
 def test_a_price_is_never_read_with_other_decimals_than_the_ledger_has(shop):
@@ -67,13 +66,22 @@ def test_a_price_is_never_read_with_other_decimals_than_the_ledger_has(shop):
     ids=str,
 )
 def test_what_does_not_fit_is_an_error_that_says_so(shop, terms, message):
-    with pytest.raises(ValueError, match=message):
-        as_whole_numbers(shop.plan(**terms))
+    shop.raises(shop.plan(**terms), message)
 
 
-@pytest.mark.parametrize("terms", [{"credits": 1.5}, {"price": {"acme": 9.5}}, {"credits": "1" * 60}])
-def test_a_float_is_no_amount_nor_what_is_too_large(shop, terms):
-    shop.refuses(shop.plan(**terms), Reason.malformed)
+@pytest.mark.parametrize(
+    ("terms", "message"),
+    [
+        ({"credits": 1.5}, "credits: a whole number is needed, 1.5 is a float"),
+        ({"price": {"acme": 9.5, "fee": "0.50"}}, r'price\["acme"\]: a whole number is needed, 9.5 is a float'),
+        ({"credits": "1" * 60}, "credits: 1+ is above"),
+        ({"credits": "1", "decimals": -1}, "decimals: -1 is below 0"),
+        ({"parameters": {"weights": {"units": Decimal("Infinity")}}}, r'parameters\["weights"\]\["units"\]: Infinity'),
+    ],
+    ids=str,
+)
+def test_a_float_is_no_amount_nor_what_is_out_of_bounds(shop, terms, message):
+    shop.raises(shop.plan(**terms), message)
 
 
 @given(st.integers(1, MAX_CREDITS), st.integers(0, 36))
