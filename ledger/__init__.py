@@ -71,6 +71,7 @@ from .events import (
 )
 from .invoice_readings import BillingReading, InvoiceReading
 from .log import Entry, Head
+from .names import check_names
 from .outcomes import Answer, Outcome
 from .readings import Balance, BatchReading, Earned, LotReading, Reading, RequestReading
 from .refusals import PaymentRequired, Reason, Refused
@@ -151,3 +152,5 @@ __all__ = [
     "WriteOff",
     "split",
 ]
+
+check_names()  # before a plugin is looked for in a package that something else hides
