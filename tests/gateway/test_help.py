@@ -23,6 +23,7 @@ COMMANDS = [
     "events",
     "explain",
     "export",
+    "backup",
     "copy",
     "plugins",
     "simulate",

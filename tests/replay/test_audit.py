@@ -64,7 +64,20 @@ def test_every_event_of_the_core_is_in_that_log(written):
 
 def test_the_report_is_the_contracts_audit(written):
     stored = msgspec.json.decode(msgspec.json.encode(audit(written.path)))
-    assert list(stored) == ["log", "verdict", "head", "checks", "unverified", "findings", "warnings", "leaps", "notes"]
+    assert list(stored) == [
+        "log",
+        "verdict",
+        "head",
+        "checks",
+        "unverified",
+        "findings",
+        "warnings",
+        "leaps",
+        "notes",
+        "ledger",
+        "proven_to",
+        "unseen",
+    ]
     assert stored["log"] == str(written.path)
     assert list(stored["head"]) == ["seq", "commits", "at", "hash"]
     assert stored["head"]["at"].endswith("Z")

@@ -24,7 +24,8 @@ class Commands(LazyGroup):
         "events": "List the events of a log, one per line.",
         "explain": "Explain a charge: usage, tariff, price lines and corrections.",
         "export": "Export the events of a log as CSV, NDJSON or SQLite.",
-        "copy": "Copy a log, even while another process writes to it.",
+        "backup": "Back up a log, even while another process writes to it; restore a backup.",
+        "copy": "Back up a log: the same as `tollbook backup`.",
         "plugins": "List the installed policies, chains and stores, and the plugins that failed.",
         "simulate": "Test the whole engine under simulated crashes and faults.",
         "chain": "Run, deploy and inspect the settlement contract on EVM chains.",
@@ -70,7 +71,7 @@ def tollbook(
       tollbook batches toll.db
       tollbook events toll.db --type charged --limit 5 --json
       tollbook explain toll.db 1234
-      tollbook copy toll.db backup.db
+      tollbook backup toll.db monday.db
       tollbook simulate --seeds 100
       tollbook chain up
 
