@@ -36,13 +36,14 @@ def test_the_pages_of_chains_run(path):
         exec(compile(block, path, "exec"), {})
 
 
-GUIDES = sorted((ROOT / "docs" / "guides").glob("*.md"))
+GUIDES = ["pay_as_you_go"]
 
 
-@pytest.mark.parametrize("path", GUIDES, ids=lambda path: path.stem)
-def test_a_guide_runs(path, tmp_path, monkeypatch):
+@pytest.mark.parametrize("guide", GUIDES)
+def test_a_guide_runs(guide, tmp_path, monkeypatch):
     """Its Python in one session, then its `tollbook` commands, in one folder."""
     monkeypatch.chdir(tmp_path)
+    path = ROOT / "docs" / "guides" / f"{guide}.md"
     session: dict[str, object] = {}
     for block in re.findall(r"```python\n(.*?)```", path.read_text(), re.DOTALL):
         exec(compile(block, path.name, "exec"), session)
