@@ -26,6 +26,8 @@ AdjustReason: TypeAlias = Literal["correction", "refund", "true_up", "late", "ti
 Unpriced: TypeAlias = Literal["refuse", "free"]
 
 DAY_SECONDS = 86_400
+KEY_SECONDS = 35 * DAY_SECONDS
+"""The time for which a key is remembered unless its plan says otherwise: a month, and time to find a mistake in it."""
 
 
 def check(holds: bool, rule: str) -> None:

@@ -8,6 +8,7 @@ from msgspec import Meta
 
 from ..events import (
     DAY_SECONDS,
+    KEY_SECONDS,
     Endpoint,
     Limits,
     Metering,
@@ -16,6 +17,7 @@ from ..events import (
     Unpriced,
 )
 from .command import (
+    MAX_SECONDS,
     Command,
     Credits,
     Name,
@@ -30,6 +32,7 @@ class CreatePlan(Command, frozen=True, kw_only=True, tag="create_plan"):
 
     Without a policy a request costs 1 credit (`per_credit`), and nothing on a plan that sells only time (`time`). Units
     that no rate of the tariff reads cost nothing if `unpriced` is `free`; if it is `refuse`, the request is refused.
+    `key_seconds` is how long the idempotency keys of the plan's accounts are remembered (default 35 days).
     """
 
     plan: Name
@@ -55,6 +58,7 @@ class CreatePlan(Command, frozen=True, kw_only=True, tag="create_plan"):
     record_lines: bool = False
     unpriced: Unpriced = "refuse"
     onchain_id: Text = ""
+    key_seconds: Annotated[int, Meta(ge=1, le=MAX_SECONDS)] = KEY_SECONDS
 
 
 class RepricePlan(Command, frozen=True, kw_only=True, tag="reprice_plan"):

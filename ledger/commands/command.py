@@ -14,6 +14,8 @@ MAX_RAW = 2**20
 """Maximum length of a signed transaction, in characters."""
 MAX_NESTED = 64
 """Maximum nesting of parameters and metadata: a stored event must be readable by a program with a small stack."""
+MAX_SECONDS = 3_155_760_000
+"""A hundred years of 365.25 days."""
 MAX_TIME = 253_402_300_799_999_999
 """The last microsecond of the year 9999; `datetime` cannot represent later times."""
 
@@ -22,7 +24,7 @@ Text: TypeAlias = Annotated[str, Meta(max_length=4096)]
 Credits: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_CREDITS)]
 SignedCredits: TypeAlias = Annotated[int, Meta(ge=-MAX_CREDITS, le=MAX_CREDITS)]
 Number: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_CREDITS)]
-Seconds: TypeAlias = Annotated[int, Meta(ge=0, le=3_155_760_000)]
+Seconds: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_SECONDS)]
 Moment: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_TIME)]
 Priority: TypeAlias = Annotated[int, Meta(ge=-1_000_000, le=1_000_000)]
 Units: TypeAlias = dict[Name, Credits]

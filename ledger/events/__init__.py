@@ -19,6 +19,7 @@ from typing import TypeAlias, get_args
 import msgspec
 
 from ..values import DAY_SECONDS as DAY_SECONDS
+from ..values import KEY_SECONDS as KEY_SECONDS
 from ..values import AdjustReason as AdjustReason
 from ..values import ContractRef as ContractRef
 from ..values import CreditsLimit as CreditsLimit

@@ -7,6 +7,7 @@ from typing import Any
 from ..amounts import check_credits
 from ..values import (
     DAY_SECONDS,
+    KEY_SECONDS,
     Endpoint,
     Limits,
     Metering,
@@ -27,7 +28,8 @@ class PlanCreated(Event, frozen=True, kw_only=True, tag="plan_created"):
     `price` is split among receivers; a fee is one of them. `hold_seconds` is the time from a request's admission to its
     deadline, `longest_seconds` the maximum to which that can be extended, `late_seconds` how long after expiring a
     request may still be charged, and how long after the end of access a direct charge is accepted. `unpriced` is the
-    rule for a request whose estimate has units that no rate of the tariff reads.
+    rule for a request whose estimate has units that no rate of the tariff reads. `key_seconds` is how long the keys of
+    the plan's accounts are remembered, from the commit of the command that used one.
     """
 
     plan: str
@@ -52,13 +54,15 @@ class PlanCreated(Event, frozen=True, kw_only=True, tag="plan_created"):
     record_refusals: bool = False
     record_lines: bool = False
     unpriced: Unpriced = "refuse"
+    key_seconds: int = KEY_SECONDS
 
     def __post_init__(self) -> None:
-        check_credits(self.credits, self.debt_limit, self.seconds, self.late_seconds)
+        check_credits(self.credits, self.debt_limit, self.seconds, self.late_seconds, self.key_seconds)
         check(bool(self.plan) and bool(self.owner) and bool(self.asset), "a plan has a name, an owner and an asset")
         check(self.credits > 0 or self.seconds > 0, "a plan grants credits, a time window, or both")
         check(not self.trial or self.cost == 0, "a trial has no price")
         check(1 <= self.hold_seconds <= self.longest_seconds, "hold_seconds is from 1 to longest_seconds")
+        check(self.key_seconds >= 1, "a key is remembered for a second at least")
         check(self.tariff.version == 1, "a plan begins with version 1 of its tariff")
         check(0 <= self.decimals <= 36, "decimals are from 0 to 36")
         receivers = [share.receiver for share in self.price]

@@ -18,8 +18,8 @@ from .checks import (
     BY_EVENT,
     DIFFERENCE,
     KINDS,
-    account_index,
     account_rules,
+    caches,
     conservation,
     earnings,
     fast_path,
@@ -74,7 +74,7 @@ class Auditor:
             self._findings.add("unreadable", None, "file", "ok", flaw, f"the file is damaged: {flaw}")
         if missing := self._log.incomplete():
             self._findings.add("unreadable", None, "write-ahead file", "present", "missing", f"{missing}; {_COPY}")
-        self._guarded("snapshot", lambda: account_index.judge(self._findings, self._log))
+        self._guarded("snapshot", lambda: caches.judge(self._findings, self._log))
         if self._folds:
             self._end()
             self._guarded("books", self._end_together)
@@ -94,7 +94,7 @@ class Auditor:
             self._end()
         last = partition.index == partition.of - 1
         if last:
-            self._guarded("snapshot", lambda: account_index.judge(self._findings, self._log))
+            self._guarded("snapshot", lambda: caches.judge(self._findings, self._log))
         if self._findings.counts or (last and (self._log.incomplete() or self._log.flaws())):
             return None
         _count(case)
