@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from ledger import (
     Command,
     ContractRef,
@@ -29,7 +31,7 @@ from ledger import (
     Terms,
 )
 from ledger.errors import SettlementStopped
-from ledger.plugins import Chain, contract_of
+from ledger.plugins import AssetReader, Chain, contract_of
 from ledger.readings import EscrowedLot
 from ledger.settlement.messages import ChainFact
 
@@ -59,6 +61,7 @@ class Watcher:
         self._waiting: list[ChainFact] = []
         self._final: set[str] = set()
         self._changed: set[str] = set()  # final purchases that the ledger has on other terms
+        self._decimals: dict[str, int | None] = {}  # by asset, as the chain reports them
         self._early = True  # there may be purchases that were granted before they were final
 
     def sync(self) -> list[RejectedFact]:
@@ -113,7 +116,7 @@ class Watcher:
             elif plan is None:
                 refused.append(RejectedFact(fact, f"no plan is called {fact.plan} on the chain"))
             else:
-                commands.append((fact, command_of(fact, plan, self._contract_ref)))
+                commands.append((fact, self._command(fact, plan)))
         outcomes = self._ledger.execute_many([command for _, command in commands]) if commands else []
         for (fact, _), outcome in zip(commands, outcomes, strict=True):
             if not outcome.accepted:
@@ -121,6 +124,16 @@ class Watcher:
             if isinstance(outcome, Refused) and outcome.reason is Reason.key_reused and fact.final:
                 self._changed.add(fact.id)
         return refused
+
+    def _command(self, fact: ChainFact, plan: str) -> Command:
+        """Return a fact's command. A chain that reports the decimals of its assets is asked once for each of them."""
+        command = command_of(fact, plan, self._contract_ref)
+        if isinstance(command, Purchase) and command.terms is not None and isinstance(self._chain, AssetReader):
+            asset = command.terms.asset
+            if asset not in self._decimals:
+                self._decimals[asset] = self._chain.decimals(asset)
+            return replace(command, terms=replace(command.terms, asset_decimals=self._decimals[asset]))
+        return command
 
     def check(self) -> None:
         """Raise SettlementStopped if the chain lacks a purchase that the log has from it, unless it was granted early.

@@ -99,7 +99,8 @@ def statement_of(
     known = entries_of(store, account, now.seq)
     instants: dict[int, int] = {}
     pending = now.pending(subscriber, plan)
-    whole = statement(Subject(account, subscriber, plan, now.seq, now.at), _noting(known, instants), pending)
+    subject = Subject(account, subscriber, plan, now.seq, now.at, now.units(subscriber, plan))
+    whole = statement(subject, _noting(known, instants), pending)
     return now, whole if start is None else _later(whole, start, instants)
 
 

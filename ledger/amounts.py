@@ -1,12 +1,15 @@
 """Amounts of credits and money as whole numbers, and how an amount is split into parts.
 
 Credits are whole numbers of a plan's smallest unit and fit in 64 bits. Money is a whole number of an asset's smallest
-unit, of any size (but see MAX_MONEY). Floats, booleans and decimals are not amounts.
+unit, of any size (but see MAX_MONEY). Floats, booleans and decimals are not amounts. `amount_text` and `money_text`
+render them for people.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from math import gcd
 
 MAX_CREDITS = 2**63 - 1
 """The largest amount of credits that an event, a balance or a meter may hold."""
@@ -14,6 +17,9 @@ MAX_CREDITS = 2**63 - 1
 MAX_MONEY = 10**1000
 """The largest amount of money that an event may hold. Larger than any asset's supply, and sums of it stay below the
 4,300 digits that Python parses."""
+
+MAX_ASSET_DECIMALS = 255
+"""The most decimals that an asset may have: a token's are one byte."""
 
 SECOND = 1_000_000
 """Microseconds in a second: all times in the log are UTC microseconds."""
@@ -39,6 +45,39 @@ def split(total: int, weights: Sequence[int]) -> list[int]:
         parts.append(upto - before)
         before = upto
     return parts
+
+
+def amount_text(amount: int, decimals: int = 0, signed: bool = False) -> str:
+    """Return an amount of the smallest unit as people read it: 1234567 with 3 decimals is `1,234.567`.
+
+    `signed` puts a plus before what is above 0.
+    """
+    whole, part = divmod(abs(amount), 10**decimals)
+    sign = "-" if amount < 0 else "+" if signed and amount else ""
+    return f"{sign}{whole:,}" + (f".{part:0{decimals}}" if decimals else "")
+
+
+def exact_text(amount: Fraction, decimals: int = 0) -> str:
+    """Return an exact amount of the smallest unit as people read it: a decimal number if it has an end, else a
+    fraction. 1874/1000 is `1.874`, 1/3 is `1/3`; with 2 decimals they are `0.01874` and `1/300`."""
+    shown = Fraction(amount.numerator, amount.denominator * 10**decimals)
+    places = _places(shown.denominator)
+    return str(shown) if places is None else amount_text(int(shown * 10**places), places)
+
+
+def _places(denominator: int) -> int | None:
+    """Return the decimal places of fractions with a denominator; None if they have no end."""
+    places = 0
+    while denominator > 1:
+        if (factor := gcd(denominator, 10)) == 1:
+            return None
+        denominator, places = denominator // factor, places + 1
+    return places
+
+
+def money_text(amount: int, asset: str, decimals: int = 0) -> str:
+    """Return money as people read it: 29792 of USD with 2 decimals is `297.92 USD`."""
+    return f"{amount_text(amount, decimals)} {asset}"
 
 
 def is_whole(value: object, minimum: int = 0, maximum: int | None = MAX_CREDITS) -> bool:

@@ -22,7 +22,7 @@ KeyUse: TypeAlias = tuple[bytes, int, int]
 """The use of a key: the command's fingerprint, the sequence of its first event, and the time until which the key is
 remembered (UTC microseconds)."""
 
-VERSION = "8"
+VERSION = "9"
 """The version of the reducers: a snapshot of another version is ignored."""
 
 
@@ -34,7 +34,8 @@ class Books(msgspec.Struct):
     Together they hold every key that was used after the sequence `keys_after`; an earlier use is found in `OlderKeys`.
     Both depend on the log alone, and not on where earlier keys are, so that equal logs have equal books. `payments`
     gives the fingerprint and first sequence of payment ids and chain facts, permanently. `settlings` is by contract,
-    `onchain` gives plans by their id on chains. `opened` and `registered` count the accounts and the agents.
+    `onchain` gives plans by their id on chains, `assets` the decimals of assets, where they are known. `opened` and
+    `registered` count the accounts and the agents.
     """
 
     seq: int = 0
@@ -54,6 +55,7 @@ class Books(msgspec.Struct):
     payments: dict[bytes, tuple[bytes, int]] = msgspec.field(default_factory=dict)
     settlings: dict[ContractRef, Settling] = msgspec.field(default_factory=dict)
     onchain: dict[str, str] = msgspec.field(default_factory=dict)
+    assets: dict[str, int] = msgspec.field(default_factory=dict)
 
     def recall(self, digest: bytes) -> KeyUse | None:
         """Return the last use of a key, also one whose time is over; None if there was none after `keys_after`."""
@@ -82,6 +84,10 @@ class Books(msgspec.Struct):
     def account(self, number: int) -> Account:
         """Return the account of that number. Raises KeyError if there is none."""
         return self.accounts[number]
+
+    def decimals(self, asset: str) -> int:
+        """Return the decimals of an asset; 0 if they are unknown."""
+        return self.assets.get(asset, 0)
 
     def settling(self, contract_ref: ContractRef) -> Settling:
         """Return the settlement state of a contract; an empty one if no batch was ever opened there."""
@@ -122,6 +128,7 @@ class _Stored(msgspec.Struct):
     keys_end: int
     keys_after: int
     onchain: dict[str, str]
+    assets: dict[str, int]
     plans: dict[str, Plan]
     agents: dict[int, Agent]
     agent_names: dict[str, int]
@@ -139,6 +146,7 @@ _PLAIN = (
     "keys_end",
     "keys_after",
     "onchain",
+    "assets",
     "plans",
     "agents",
     "agent_names",

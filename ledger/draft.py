@@ -84,6 +84,7 @@ class Draft(Books):
             payments=_Overlay(books.payments),
             settlings=books.settlings,
             onchain=books.onchain,
+            assets=_Overlay(books.assets),
         )
 
     def account(self, number: int) -> Account:

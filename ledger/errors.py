@@ -4,6 +4,7 @@ LedgerError
 ├── PaymentRequired        a refused command, raised where raising is the natural form (in `refusals`)
 ├── BadData                invalid input: a trace, an event, a parameter
 ├── UnknownPlugin          no policy, chain or store of that name is installed
+│   └── PluginFailed       one is installed, and cannot be used
 ├── MissingExtra           an optional part is not installed
 ├── LogError
 │   ├── NotFound           no log exists at that location
@@ -54,6 +55,12 @@ class UnknownPlugin(LedgerError):
 
     code = "unknown_plugin"
     hint = "install the package that provides it, or correct the name"
+
+
+class PluginFailed(UnknownPlugin):
+    """A policy, chain or store of that name is installed and cannot be used. Its cause is what the plugin raised."""
+
+    hint = "repair or uninstall its package; `tollbook plugins` lists what is installed"
 
 
 class MissingExtra(LedgerError):

@@ -76,12 +76,14 @@ OlderKey: TypeAlias = Callable[[bytes], KeyUse | None]
 def fingerprint(command: Command) -> str:
     """Return the digest of a command's content, without its key and `issued_at`, as 32 hexadecimal digits.
 
-    The block of an escrow is left out: a reorganisation may move a purchase to another block.
+    Left out are the block of an escrow, since a reorganisation may move a purchase to another one, and an asset's
+    decimals, which a chain does not always report.
     """
     command = msgspec.structs.replace(command, key=None, issued_at=None)
     if isinstance(command, Purchase) and isinstance(command.funding, EscrowFunding):
         escrow = msgspec.structs.replace(command.funding.escrow, block=0)
-        command = msgspec.structs.replace(command, funding=EscrowFunding(escrow))
+        terms = command.terms and msgspec.structs.replace(command.terms, asset_decimals=None)
+        command = msgspec.structs.replace(command, funding=EscrowFunding(escrow), terms=terms)
     content = _sorted.encode(command)
     return hashlib.sha256(content).hexdigest()[:32]
 

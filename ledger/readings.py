@@ -7,29 +7,18 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from html import escape
-
-import msgspec
 
 from .accounts import Account, Lot
 from .books import Books
-from .events import ContractRef, Escrow, EscrowAsset, Recorded
+from .descriptions import Units
+from .events import ContractRef, EscrowAsset, Recorded
 from .expiry import due
-from .settlement.messages import Attempt, Batch
 from .settlement.netting import batch, leaf_plan
-from .settlement.state import BatchState, Settling, detached_copy
+from .settlement.state import BatchReading as BatchReading
+from .settlement.state import EscrowedLot as EscrowedLot
+from .settlement.state import Settling, detached_copy
+from .shown import Shown
 from .tariffs import Tariffs
-
-
-class Shown(msgspec.Struct, frozen=True, kw_only=True):
-    """Base of values that notebooks render as a table."""
-
-    def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><th style='text-align:left'>{escape(name)}</th><td>{escape(str(getattr(self, name)))}</td></tr>"
-            for name in self.__struct_fields__
-        )
-        return f"<table>{rows}</table>"
 
 
 class Balance(Shown, frozen=True, kw_only=True):
@@ -40,6 +29,8 @@ class Balance(Shown, frozen=True, kw_only=True):
     of its lots; None if a lot never expires, or if all have expired. `admits` is True if a request with the smallest
     hold (1 credit; none on a plan that sells only time) would be admitted, limits aside.
     """
+
+    credits_shown = "issued", "available", "held", "spent", "lapsed", "withdrawn", "debt"
 
     account: int
     subscriber: str
@@ -61,8 +52,12 @@ class Balance(Shown, frozen=True, kw_only=True):
 class LotReading(Shown, frozen=True, kw_only=True):
     """A lot at one time: its credits by state, and its money, with what it has earned in total and by receiver."""
 
+    credits_shown = "credits", "left", "held", "spent", "lapsed", "withdrawn"
+    money_shown = "cost", "refunded", "earned", "shares_earned"
+
     id: int
     kind: str
+    decimals: int
     credits: int
     start: int
     expiry: int | None
@@ -73,6 +68,7 @@ class LotReading(Shown, frozen=True, kw_only=True):
     lapsed: int
     withdrawn: int
     asset: str
+    asset_decimals: int
     cost: int
     refunded: int
     earned: int
@@ -95,41 +91,21 @@ class Earned(Shown, frozen=True, kw_only=True):
     """The earnings of an asset's lots so far, in its smallest unit: in total, and by receiver. The receivers' parts may
     sum to less: the remainder of rounding down belongs to no receiver until a lot is used up.
 
+    `asset_decimals` (0: none, or unknown) say how amounts are shown: 950 with 2 is 9.50.
     `settled` is the money that receivers have: confirmed payouts, and the earnings of directly funded lots.
     `outstanding` is earned − settled; `due` is the same by receiver, below 0 for a receiver that was overpaid.
     """
 
+    money_shown = "sold", "earned", "settled", "outstanding", "receivers", "due"
+
     asset: str
+    asset_decimals: int
     sold: int
     earned: int
     settled: int
     outstanding: int
     receivers: dict[str, int]
     due: dict[str, int]
-
-
-class EscrowedLot(msgspec.Struct, frozen=True, kw_only=True):
-    """A lot whose money a chain holds. `id` is the sequence of its purchase, `kept` its cost less its refunds."""
-
-    id: int
-    subscriber: str
-    plan: str
-    escrow: Escrow
-    asset: str
-    kept: int
-
-
-class BatchReading(msgspec.Struct, frozen=True, kw_only=True):
-    """An open batch, as it is submitted to its chain, with its state. `seq` is the sequence of its opening."""
-
-    seq: int
-    batch: Batch
-    root: str
-    digest: str
-    state: BatchState
-    attempts: tuple[Attempt, ...]
-    transaction: str
-    block: int
 
 
 class Reading:
@@ -166,7 +142,7 @@ class Reading:
     def lots(self, subscriber: str, plan: str) -> list[LotReading]:
         """Return the lots of an account, oldest first."""
         account = self._books.find(subscriber, plan)
-        return [] if account is None else [self._lot(lot) for lot in self._due(account)[0].lots.values()]
+        return [] if account is None else [self._lot(lot, account.plan) for lot in self._due(account)[0].lots.values()]
 
     def requests(self, subscriber: str | None = None, plan: str | None = None) -> list[RequestReading]:
         """Return the open requests, in the order in which they were admitted."""
@@ -207,6 +183,7 @@ class Reading:
         return [
             Earned(
                 asset=asset,
+                asset_decimals=self._books.decimals(asset),
                 sold=sold[asset],
                 earned=earned[asset],
                 settled=settled[asset],
@@ -280,6 +257,16 @@ class Reading:
         account = self._books.find(subscriber, plan)
         return [] if account is None else self._due(account)[1]
 
+    def units(self, subscriber: str, plan: str) -> Units:
+        """Return how the amounts of an account are shown, the books' other assets included."""
+        account, terms = self._books.find(subscriber, plan), self._books.plans[plan].terms
+        lots = {} if account is None else {lot.id: lot.asset for lot in account.lots.values()}
+        return Units(terms.decimals, terms.asset, self._books.assets, lots)
+
+    def asset_decimals(self, asset: str) -> int:
+        """Return the decimals of an asset; 0 if they are unknown."""
+        return self._books.decimals(asset)
+
     def _accounts(self, subscriber: str | None = None, plan: str | None = None) -> Iterator[Account]:
         if subscriber is not None and plan is not None:
             account = self._books.find(subscriber, plan)
@@ -318,11 +305,12 @@ class Reading:
             unpriced={**now.unpriced},
         )
 
-    def _lot(self, lot: Lot) -> LotReading:
+    def _lot(self, lot: Lot, plan: str) -> LotReading:
         earned = lot.earned(self.at)
         return LotReading(
             id=lot.id,
             kind=lot.kind,
+            decimals=self._books.plans[plan].terms.decimals,
             credits=lot.credits,
             start=lot.start,
             expiry=lot.expiry,
@@ -333,6 +321,7 @@ class Reading:
             lapsed=lot.lapsed,
             withdrawn=lot.withdrawn,
             asset=lot.asset,
+            asset_decimals=self._books.decimals(lot.asset),
             cost=lot.cost,
             refunded=lot.refunded,
             earned=earned,

@@ -7,6 +7,7 @@ from typing import NoReturn
 
 import msgspec
 
+from .amounts import amount_text
 from .errors import LedgerError
 
 
@@ -73,7 +74,8 @@ _STATUS = {
 class Refused(msgspec.Struct, frozen=True, gc=False):
     """A refused command: nothing changed, nothing was written.
 
-    `facts` by name: `needed` and `available` (credits, requests); `top_up`, the fewest credits whose purchase now lets
+    `facts` by name: `needed` and `available` (credits in the plan's smallest unit, with its `decimals` if it has any;
+    requests); `top_up`, the fewest credits whose purchase now lets
     the same command pass; `retry_after_us`, the least wait (microseconds, counted from the clock) after which it passes
     if the account does not change otherwise; `clock_behind_us`, how far that clock is behind the log; `detail` (text).
     """
@@ -87,7 +89,13 @@ class Refused(msgspec.Struct, frozen=True, gc=False):
         return False
 
     def __str__(self) -> str:
-        known = ", ".join(f"{name} {value}" for name, value in self.facts.items())
+        facts = {**self.facts}
+        decimals = facts.pop("decimals", 0)
+        assert isinstance(decimals, int)
+        for name in ("needed", "available", "top_up"):
+            if isinstance(amount := facts.get(name), int):
+                facts[name] = amount_text(amount, decimals)
+        known = ", ".join(f"{name} {value}" for name, value in facts.items())
         return f"{self.reason}: {known}" if known else str(self.reason)
 
     @property

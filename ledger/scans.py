@@ -80,7 +80,13 @@ class ScannedReading(Reading):
 
     def __init__(self, books: Books, at: int, copies: Callable[[Callable[[Account], bool]], Iterator[Account]]) -> None:
         """Needs the books' lock."""
-        catalogue = Books(seq=books.seq, at=books.at, plans={**books.plans}, settlings={**books.settlings})
+        catalogue = Books(
+            seq=books.seq,
+            at=books.at,
+            plans={**books.plans},
+            settlings={**books.settlings},
+            assets={**books.assets},
+        )
         super().__init__(catalogue, at)
         self._copies = copies
 

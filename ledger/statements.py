@@ -9,27 +9,25 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from functools import reduce
+from html import escape
 from itertools import takewhile
 from typing import NamedTuple
 
 import msgspec
 
 from .account_index import AccountIndex
-from .amounts import add_usage
+from .amounts import add_usage, amount_text
 from .catalogue import Plan
+from .descriptions import Units as Units
+from .descriptions import describe as describe
+from .descriptions import unpriced_of
 from .errors import LedgerError
 from .events import (
     Adjusted,
     Charged,
-    Event,
     Line,
-    Purchased,
     Recorded,
-    Reheld,
-    Reinstated,
     Requested,
-    Reversed,
-    Started,
     tag,
 )
 from .log import Entry
@@ -37,9 +35,8 @@ from .movements import CREDITS, Journal, Leg
 from .plugins import LogReader
 from .rating import marginal
 from .readers import LogView
-from .readings import Shown
+from .shown import Shown
 from .tariffs import Tariffs
-from .values import total
 
 
 def entries_of(log: LogReader, account: int, upto: int) -> Iterator[Entry]:
@@ -91,6 +88,7 @@ class Statement(Shown, frozen=True, kw_only=True):
     account: int
     subscriber: str
     plan: str
+    decimals: int
     seq: int
     at: int
     opening: Amounts
@@ -100,21 +98,26 @@ class Statement(Shown, frozen=True, kw_only=True):
 
     def _repr_html_(self) -> str:
         rows = "".join(
-            f"<tr><td>{line.seq or ''}</td><td>{line.text}</td><td>{line.change.available:+}</td>"
-            f"<td>{line.balance.available}</td></tr>"
+            f"<tr><td>{line.seq or ''}</td><td>{escape(line.text)}</td>"
+            f"<td>{amount_text(line.change.available, self.decimals, signed=True)}</td>"
+            f"<td>{amount_text(line.balance.available, self.decimals)}</td></tr>"
             for line in self.lines
         )
         return f"<table><tr><th>seq</th><th>what</th><th>change</th><th>available</th></tr>{rows}</table>"
 
 
 class Explanation(Shown, frozen=True, kw_only=True):
-    """An explanation of a charge. `recomputed` is its price computed again; None if the policy is not installed."""
+    """An explanation of a charge, in the smallest unit of the plan's credits, which have `decimals`.
+
+    `recomputed` is its price computed again; None if the policy is not installed.
+    """
 
     charge: int
     at: int
     account: int
     subscriber: str
     plan: str
+    decimals: int
     request: int | None
     final: bool
     usage: dict[str, int]
@@ -136,13 +139,15 @@ class Explanation(Shown, frozen=True, kw_only=True):
 
 
 class Subject(NamedTuple):
-    """The account of a statement, the sequence up to which it is read, and its time (UTC microseconds)."""
+    """The account of a statement, the sequence up to which it is read, its time (UTC microseconds), and how its amounts
+    are shown."""
 
     account: int
     subscriber: str
     plan: str
     seq: int
     at: int
+    units: Units = Units()
 
 
 def statement(
@@ -163,11 +168,12 @@ def statement(
         if since is not None and 0 < entry.seq <= since:
             opening = balance
         else:
-            lines.append(_line(entry, change, balance))
+            lines.append(_line(entry, change, balance, subject.units))
     return Statement(
         account=subject.account,
         subscriber=subject.subscriber,
         plan=subject.plan,
+        decimals=subject.units.decimals,
         seq=subject.seq,
         at=subject.at,
         opening=opening,
@@ -177,23 +183,19 @@ def statement(
     )
 
 
-def _line(entry: Entry, change: Amounts, balance: Amounts) -> StatementLine:
+def _line(entry: Entry, change: Amounts, balance: Amounts, units: Units) -> StatementLine:
     seq, at, event = entry
     return StatementLine(
         seq=seq or None,
         at=at if seq else getattr(event, "instant", at),
         type=tag(event),
-        text=describe(event),
+        text=describe(event, units),
         request=seq if isinstance(event, Requested) else getattr(event, "request", 0) or None,
         charge=seq if isinstance(event, Charged) else getattr(event, "charge", 0) or None,
         change=change,
         balance=balance,
-        unpriced=_unpriced(event),
+        unpriced=unpriced_of(event),
     )
-
-
-def _unpriced(event: Event) -> dict[str, int]:
-    return {**event.unpriced} if isinstance(event, Charged | Adjusted) else {}
 
 
 def _and_pending(entries: Iterable[Entry], pending: Iterable[Recorded], at: int) -> Iterator[Entry]:
@@ -215,44 +217,6 @@ def _amounts(legs: Iterable[Leg]) -> Amounts:
     return Amounts(**states)
 
 
-def describe(event: Event) -> str:
-    """Return a short text of an event, with the debt that it pays and the units that no rate prices."""
-    paid = total(getattr(event, "draws" if isinstance(event, Started) else "repaid", ()))
-    unpriced = ", ".join(f"{units} {name}" for name, units in sorted(_unpriced(event).items()))
-    more = [f"pays {paid} of the debt"] * bool(paid) + [f"no price for {unpriced}"] * bool(unpriced)
-    return ", ".join([_words(event), *more])
-
-
-def _words(event: Event) -> str:
-    words = tag(event).replace("_", " ")
-    match event:
-        case Purchased():
-            granted = [f"{event.credits} credits"] if event.credits else []
-            granted += [f"{event.seconds} seconds"] if event.seconds else []
-            cost = f" for {event.cost} {event.asset}" if event.cost else ""
-            return f"{event.kind} of {' and '.join(granted)}{cost}"
-        case Charged():
-            short = f", {event.shortfall} short" if event.shortfall else ""
-            portion = "" if event.final else "part of "
-            of = f"{portion}request {event.request}" if event.request else "direct charge"
-            return f"charged for {of}{' (late)' if event.late else ''}{short}"
-        case Requested():
-            return f"request held {event.hold}"
-        case Reheld():
-            return f"request {event.request} holds {total(event.draws)} now"
-        case Reversed() | Reinstated():
-            parts = [f"{event.credits} credits"] * bool(event.credits)
-            parts += [f"{event.money} of the money"] * bool(event.money)
-            return f"{words} {' and '.join(parts)}".rstrip() + f", lot {event.lot}"
-        case Adjusted():
-            target = f"charge {event.charge}" if event.charge else f"period {event.period}"
-            return f"{event.reason.replace('_', ' ')} of {target}" + (f": {event.note}" if event.note else "")
-        case _:
-            reason = getattr(event, "reason", "")
-            lot = getattr(event, "lot", 0)
-            return words + (f" ({reason})" if reason else "") + (f", lot {lot}" if lot else "")
-
-
 def explain(
     charge: int, at: int, event: Charged, subscriber: str, plan: Plan, tariffs: Tariffs, later: Iterable[Entry]
 ) -> Explanation:
@@ -266,6 +230,7 @@ def explain(
         account=event.account,
         subscriber=subscriber,
         plan=plan.terms.plan,
+        decimals=plan.terms.decimals,
         request=event.request or None,
         final=event.final,
         usage=event.usage,

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
-from .amounts import MAX_CREDITS, check_credits, check_money
+from .amounts import MAX_ASSET_DECIMALS, MAX_CREDITS, check_credits, check_money
 
 Draws: TypeAlias = tuple[tuple[int, int], ...]
 """Credits by lot, `((lot, credits), …)`: always positive, in the order in which they were taken."""
@@ -65,6 +65,12 @@ def check_signed(*amounts: int) -> None:
     """Raise ValueError for a change of more than 64 bits, either way."""
     for amount in amounts:
         check(type(amount) is int and abs(amount) <= MAX_CREDITS, "a change is a 64-bit whole number")
+
+
+def check_asset_decimals(decimals: int | None) -> None:
+    """Raise ValueError for decimals that no asset has; None is unknown."""
+    known = decimals is None or (type(decimals) is int and 0 <= decimals <= MAX_ASSET_DECIMALS)
+    check(known, "an asset's decimals are from 0 to 255")
 
 
 def check_repaid(draws: Draws) -> None:

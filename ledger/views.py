@@ -92,7 +92,7 @@ class Views:
         now, head = self._account(subscriber, plan)
         if (account := now.number(subscriber, plan)) is None:
             return None
-        subject = Subject(account, subscriber, plan, head.seq, now.at)
+        subject = Subject(account, subscriber, plan, head.seq, now.at, now.units(subscriber, plan))
         pending = now.pending(subscriber, plan)
         with self._view(head) as log:
             return statement(subject, self._index.entries(log, account), pending, since)
@@ -223,7 +223,7 @@ class Views:
         """Return a reading with a copy of that account alone (or of none), and its head."""
         with self._consistent():
             at, head = self._writer.moment(writes=False)[0], self._writer.head
-            books = Books(seq=head.seq, at=head.at)
+            books = Books(seq=head.seq, at=head.at, assets={**self._writer.books.assets})
             if (account := self._writer.books.find(subscriber, plan)) is not None:
                 books.accounts[account.number] = account.clone()
                 books.names[subscriber, plan] = account.number

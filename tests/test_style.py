@@ -21,7 +21,6 @@ LONGER_FILES: dict[str, int] = {
     "chains/testing/evm_harness.py": 382,
     "ledger/movements.py": 374,
     "chains/evm/node.py": 367,
-    "ledger/plugins/protocols.py": 366,
     "chains/outbox.py": 358,
     "chains/testing/walk.py": 342,
     "chains/testing/end_to_end.py": 341,
@@ -30,7 +29,6 @@ LONGER_FILES: dict[str, int] = {
     "ledger/queue.py": 329,
     "chains/evm/local/tester.py": 313,
     "ledger/testing/stores.py": 305,
-    "ledger/statements.py": 302,
 }
 """Files that were longer when the limit came, with their lengths then. These lists only shrink."""
 
@@ -54,8 +52,10 @@ CALLED_FROM_OUTSIDE: set[str] = {
     "chains/testing/anvil_control.py:set_nonce",
     "chains/testing/evm_harness.py:AnvilHarness",
     "chains/testing/evm_harness.py:TesterHarness",
+    "gateway/cli/render.py:on_broken_pipe",
     "ledger/engine.py:_repr_html_",
     "ledger/readings.py:_repr_html_",
+    "ledger/shown.py:_repr_html_",
     "ledger/refusals.py:http_status",
     "ledger/statements.py:_repr_html_",
     "ledger/views.py:clock_behind",

@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeVar
 
 from web3.types import LogReceipt
 
-from ledger.errors import ChainUnavailable
+from ledger.errors import BadData, ChainUnavailable
 from ledger.settlement.messages import ChainFact, Found
 from ledger.settlement.messages import Stage as FoundStage
 
@@ -126,6 +126,14 @@ class ContractView:
     def holdings(self, asset: str) -> int:
         token = self._token(asset)
         return 0 if token is None else Token(self._node, token).balance(self.contract)
+
+    def decimals(self, asset: str) -> int | None:
+        """Return the decimals of the asset's token; None if it does not report them, or is on another chain."""
+        token = self._token(asset)
+        try:
+            return None if token is None else Token(self._node, token).decimals()
+        except BadData:
+            return None
 
     def _token(self, asset: str) -> str | None:
         """Return the address of the asset's token; None for an asset of another chain."""

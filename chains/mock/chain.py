@@ -194,6 +194,10 @@ class MockChain(Users, Controls):
         with self._calling("escrow"):
             return self._node.state.escrow.get(asset, 0)
 
+    def decimals(self, asset: str) -> int | None:
+        """Return the decimals that `set_decimals` gave the asset; None if it gave none."""
+        return self._shared.now().pending.decimals.get(asset)
+
     def pause(self) -> None:
         """Mine one block."""
         self.mine()

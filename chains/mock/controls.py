@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ledger.amounts import is_whole
+from ledger.amounts import MAX_ASSET_DECIMALS, is_whole
 from ledger.errors import BadData
 from ledger.settlement.messages import Found
 
@@ -43,6 +43,13 @@ class Controls(Connection):
         if script:
             with self._shared.changing():
                 self._node.pending.script += script
+
+    def set_decimals(self, asset: str, decimals: int) -> None:
+        """Set what the chain reports as the decimals of an asset. Raises BadData beyond 0 to 255."""
+        if not is_whole(decimals, maximum=MAX_ASSET_DECIMALS):
+            raise BadData(f"decimals must be a whole number from 0 to {MAX_ASSET_DECIMALS}, not {decimals!r}")
+        with self._shared.changing():
+            self._node.pending.decimals = {**self._node.pending.decimals, asset: decimals}
 
     @property
     def base_fee(self) -> int:

@@ -54,9 +54,11 @@ class LastSent(msgspec.Struct, frozen=True):
 
 
 class PendingState(msgspec.Struct, kw_only=True):
-    """Mempool, base fee, fault script and id counters. The counters only grow, so that no id is used twice."""
+    """Mempool, base fee, decimals of assets, fault script and id counters. The counters only grow, so that no id is
+    used twice."""
 
     base_fee: int = 1
+    decimals: dict[str, int] = {}
     automine: bool = True
     serial: int = 0
     purchases: int = 0

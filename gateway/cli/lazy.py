@@ -9,6 +9,8 @@ from typing import Any, ClassVar
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from .interrupts import interrupts_held
+
 
 class LazyGroup(TyperGroup):
     """A group whose commands are the modules of a package: `package.NAME` defines NAME, a function or a Typer group.
@@ -31,7 +33,8 @@ class LazyGroup(TyperGroup):
 
 def load(package: str, name: str) -> Any:  # noqa: ANN401 - a command class that releases of Typer name differently
     """Import the module of a command and return its command object."""
-    command = getattr(import_module(f"{package}.{name}"), name)
+    with interrupts_held():
+        command = getattr(import_module(f"{package}.{name}"), name)
     if not isinstance(command, typer.Typer):
         function, command = command, typer.Typer(add_completion=False, rich_markup_mode=None)
         command.command(name)(function)

@@ -39,9 +39,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(words: list[str]) -> int:
-    import typer
+    from .interrupts import interrupts_held
 
-    from .commands import app
+    with interrupts_held():
+        import typer
+
+        from .commands import app
 
     command = typer.main.get_command(app)
     try:

@@ -5,7 +5,21 @@ from typing import Annotated
 
 import typer
 
-Log = Annotated[Path, typer.Argument(metavar="LOG", help="The log: an SQLite file.", show_default=False)]
+from ledger.stores import MEMORY
+
+from ..errors import UsageError
+
+
+def a_file(path: Path) -> Path:
+    """Return the path of a file. Raises UsageError for `:memory:`, which no other process could read."""
+    if str(path) == MEMORY:
+        raise UsageError(f"{MEMORY} is a log that ends with its process", "give the path of a file")
+    return path
+
+
+Log = Annotated[
+    Path, typer.Argument(metavar="LOG", help="The log: an SQLite file.", show_default=False, callback=a_file)
+]
 Json = Annotated[bool, typer.Option("--json", help="Answer in JSON, errors too.")]
 Subscriber = Annotated[
     str, typer.Option(metavar="S", help="The customer's name, or its address in any spelling.", show_default=False)

@@ -8,8 +8,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from ledger.amounts import amount_text
+
 if TYPE_CHECKING:
     from rich.console import Console
+
+
+amount = amount_text
+"""Formats an amount; money with its asset is `ledger.amounts.money_text`."""
 
 
 def json(answer: object) -> None:
@@ -25,13 +31,6 @@ def shown(text: object) -> str:
 def line(text: str = "") -> None:
     """Write a line of text."""
     sys.stdout.write("\n".join(map(shown, text.split("\n"))) + "\n")
-
-
-def amount(credits: int, decimals: int = 0, signed: bool = False) -> str:
-    """Format an amount of the smallest unit in whole units: 1234567 with 3 decimals is 1,234.567."""
-    whole, part = divmod(abs(credits), 10**decimals)
-    sign = "-" if credits < 0 else "+" if signed and credits else ""
-    return f"{sign}{whole:,}" + (f".{part:0{decimals}}" if decimals else "")
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str = "") -> None:
@@ -56,8 +55,13 @@ def console() -> Console:
     """Return a Rich console on stdout, with colour on a terminal that supports it."""
     from rich.console import Console
 
+    class Piped(Console):
+        def on_broken_pipe(self) -> None:
+            """Leave a closed pipe to `main`. Rich exits 1, which is the code of a bad answer."""
+            raise
+
     terminal = sys.stdout.isatty()
-    return Console(file=sys.stdout, force_terminal=terminal, highlight=False, emoji=False, soft_wrap=not terminal)
+    return Piped(file=sys.stdout, force_terminal=terminal, highlight=False, emoji=False, soft_wrap=not terminal)
 
 
 def _rich_table(columns: Sequence[str], cells: Iterable[Sequence[str]], title: str) -> None:

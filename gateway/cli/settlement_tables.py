@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
+from ledger.amounts import money_text
 from replay.audit.findings import time_text
 from replay.batch_history import BatchRecord
-from replay.reports.money import Money
+from replay.reports.money import Left, Money, Receiver
 
 from . import render
 
@@ -31,15 +32,12 @@ def show_money(money: Sequence[Money], end: int) -> None:
         render.line("nothing was earned yet")
         return
     columns = ("asset", ">earned", ">settled", ">outstanding", "oldest unsettled")
-    rows = (
-        (short(each.asset), *_amounts(each.earned, each.settled, each.outstanding), _wait(each, end)) for each in money
-    )
-    render.table(columns, rows, "money, in each asset's smallest unit")
+    rows = ((short(each.asset), *_amounts(each, each), _wait(each, end)) for each in money)
+    render.table(columns, rows, "money")
     render.line()
-    receivers = [(short(each.asset), receiver) for each in money for receiver in each.receivers]
-    table = [(one.receiver, asset, *_amounts(one.earned, one.settled, one.outstanding)) for asset, one in receivers]
-    lefts = [(short(each.asset), each.left_by_rounding) for each in money if each.left_by_rounding.earned]
-    table += [("(left by rounding)", asset, *_amounts(*left)) for asset, left in lefts]
+    table = [(one.receiver, short(each.asset), *_amounts(each, one)) for each in money for one in each.receivers]
+    lefts = [(each, each.left_by_rounding) for each in money if each.left_by_rounding.earned]
+    table += [("(left by rounding)", short(each.asset), *_amounts(each, left)) for each, left in lefts]
     render.table(("receiver", "asset", ">earned", ">settled", ">outstanding"), table)
     if lefts:
         render.line("what rounding down leaves is paid when a purchase is used up")
@@ -48,13 +46,12 @@ def show_money(money: Sequence[Money], end: int) -> None:
 def show_elsewhere(money: Sequence[Money], chain: str | None) -> None:
     """Show outstanding money that no batch on this chain will pay; without a chain, that no batch on any will."""
     lines = [
-        f"{render.amount(each.unfunded)} {each.asset} is outstanding from purchases that no chain holds: "
-        "it is not settled here"
+        f"{_money(each, each.unfunded)} is outstanding from purchases that no chain holds: it is not settled here"
         for each in money
         if each.unfunded and each.is_due
     ]
     lines += [
-        f"{render.amount(amount)} {each.asset} is outstanding on {other}: settle it with --chain {other}"
+        f"{_money(each, amount)} is outstanding on {other}: settle it with --chain {other}"
         for each in money
         for other, amount in each.outstanding_on.items()
         if chain not in (None, other) and each.is_due
@@ -65,8 +62,16 @@ def show_elsewhere(money: Sequence[Money], chain: str | None) -> None:
             render.line(line)
 
 
-def _amounts(*amounts: int) -> Iterator[str]:
-    return (render.amount(one) for one in amounts)
+def _money(money: Money, amount: int) -> str:
+    return money_text(amount, money.asset, money.asset_decimals)
+
+
+def _amounts(money: Money, of: Money | Receiver | Left) -> tuple[str, str, str]:
+    """Return what was earned, settled and is outstanding, with the decimals of the money's asset."""
+    earned, settled, outstanding = (
+        render.amount(amount, money.asset_decimals) for amount in (of.earned, of.settled, of.outstanding)
+    )
+    return earned, settled, outstanding
 
 
 def _wait(money: Money, end: int) -> str:
@@ -78,14 +83,19 @@ def _wait(money: Money, end: int) -> str:
 # -- batches -----------------------------------------------------------------------------------------------------------
 
 
-def show_batches(batches: Sequence[BatchRecord], title: str, hashes: bool = False) -> None:
-    """Show a row for each batch, and the reasons of failed and unknown ones; with `hashes`, the full hashes too."""
+def show_batches(batches: Sequence[BatchRecord], title: str, decimals: Mapping[str, int], hashes: bool = False) -> None:
+    """Show a row for each batch, and the reasons of failed and unknown ones; with `hashes`, the full hashes too.
+
+    `decimals` are those of the assets, where they are known.
+    """
     contracts = {batch.contract_ref for batch in batches}
     several = len(contracts) > 1
     where = f"{title}, all of contract {batches[0].contract} on {batches[0].chain}" if not several else title
     names = ("chain", "contract") * several
     columns = ("batch", *names, "asset", "state", ">accounts", "payouts", "opened", "took", "root", "transaction")
-    render.table(columns, [row for batch in batches for row in _rows(batch, several)], where)
+    render.table(
+        columns, [row for batch in batches for row in _rows(batch, several, decimals.get(batch.asset, 0))], where
+    )
     for line in _reasons(batches):
         render.line(line)
     if hashes:
@@ -93,9 +103,9 @@ def show_batches(batches: Sequence[BatchRecord], title: str, hashes: bool = Fals
         render.table(("batch", ">block", ">attempts", "what", "hash"), _hashes(batches), "hashes")
 
 
-def _rows(batch: BatchRecord, several: bool) -> Iterator[tuple[object, ...]]:
+def _rows(batch: BatchRecord, several: bool, decimals: int) -> Iterator[tuple[object, ...]]:
     """Yield a batch's row; if its payouts are long, as addresses make them, each further payout has its own row."""
-    payouts = [f"{short(each.receiver)} {render.amount(each.amount, signed=True)}" for each in batch.payouts]
+    payouts = [f"{short(each.receiver)} {render.amount(each.amount, decimals, signed=True)}" for each in batch.payouts]
     more = [f"{len(payouts) - _MAX_SHOWN} more"] * (len(payouts) > _MAX_SHOWN)
     shown = payouts[:_MAX_SHOWN] + more or ["-"]
     first, *others = [joined] if len(joined := ", ".join(shown)) <= _ONE_LINE else shown

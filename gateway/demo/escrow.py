@@ -16,7 +16,7 @@ from ledger import Command, CreatePlan, Ledger
 from ledger.plugins import Chain, chain_plugin, contract_of
 from ledger.settlement.messages import PurchaseMade
 
-from .shop import Shop
+from .shop import ASSET, CENTS, Shop
 from .summary import OnChain
 
 
@@ -103,6 +103,7 @@ class MockEscrow(Escrow):
     def __init__(self, ledger: Ledger, chain: MockChain) -> None:
         super().__init__(ledger, chain)
         self._mock = chain
+        chain.set_decimals(ASSET, CENTS)
 
     def publish(self, shop: Shop) -> Shop:
         return shop

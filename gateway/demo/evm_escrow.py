@@ -128,12 +128,12 @@ class EvmEscrow(Escrow):
     def _published(self, plan: CreatePlan) -> CreatePlan:
         asset = self._deployed.asset
         if not plan.price:
-            return replace(plan, asset=asset)
+            return replace(plan, asset=asset, asset_decimals=DECIMALS)
         price = {self._address(name): cents * _CENT for name, cents in plan.price.items()}
         terms: dict[str, Any] = {"asset": asset, "price": price, "credits": plan.credits, "seconds": plan.seconds}
         self._set_block_time()
         published = publish_plan(self._deployed.seller, self._contract, plan.plan, **terms)
-        return replace(plan, asset=asset, price=price, onchain_id=published.id)
+        return replace(plan, asset=asset, asset_decimals=DECIMALS, price=price, onchain_id=published.id)
 
     def _address(self, name: str) -> str:
         """Return the address of that name of the shop, and remember the name."""

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
 from importlib.metadata import version
-from itertools import count
 from pathlib import Path
 from random import Random
 from typing import Literal
@@ -16,18 +15,19 @@ import msgspec
 
 from chains.evm.extra import missing
 from chains.mock import MockChain
-from ledger import Ledger
+from ledger import Ledger, stores
 from ledger.commands import MAX_NAME_LENGTH
-from ledger.errors import AlreadyExists, BadData, UnknownPlugin
-from ledger.plugins import Chain, policies, stores
+from ledger.errors import BadData, UnknownPlugin
+from ledger.plugins import Chain, Store, policies
 from pricing.notation import parse
 from replay.audit.findings import Report
 from replay.workload.customers import demand
 from replay.workload.traces import Trace
 
 from ..errors import UsageError
-from ..settle.target import CONTRACT, MOCK, leaves_folder, mock_file
+from ..settle.target import CONTRACT, MOCK
 from .escrow import Escrow, MockEscrow
+from .place import Place, check_free, place
 from .shop import Tariff, open_shop
 from .story import Progress, Story
 from .summary import PolicyShown, Summary, figures
@@ -45,9 +45,6 @@ CHAINS = {"mock": MOCK, MOCK: MOCK, "evm": EVM, "anvil": EVM, "eth-tester": EVM}
 
 KINDS: dict[str, Literal["anvil", "eth-tester"] | None] = {EVM: None, "anvil": "anvil", "eth-tester": "eth-tester"}
 """The kinds of local EVM chains."""
-
-SIDE_FILES = ("-wal", "-shm", ".mock", ".mock-wal", ".mock-shm", ".mock-journal", ".leaves")
-"""Endings of the files beside a log: SQLite's, the mock chain with SQLite's own for it, and published leaf files."""
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,45 +72,49 @@ def _quietly(phase: str, done: int, total: int) -> None:
 def run(options: Options, progress: Progress = _quietly) -> Summary:
     """Sell, admit, charge, correct, settle and audit the requests of a trace, or generated ones.
 
-    Create a log, and a chain: a mock chain beside it, or a local EVM chain that ends with the run. On a mock chain the
-    same trace, options and version give the same log, hash for hash. `progress` gets a phase (`chain` for a local EVM
-    chain, `requests`, `audit`), the number done and the total, 0 where that is unknown. No file remains where the input
-    cannot be read or the chain does not start; an interrupt leaves the log and the chain with all acknowledged commits,
-    and names them in a note. Raises BadData, NotFound, UnknownPlugin, AlreadyExists, MissingExtra or ChainUnavailable.
+    Create a log, and a chain: a mock chain beside it, or a local EVM chain that ends with the run (`place` has where).
+    On a mock chain the same trace, options and version give the same log, hash for hash. `progress` gets a phase
+    (`chain` for a local EVM chain, `requests`, `audit`), the number done and the total, 0 where that is unknown. No
+    file remains where the input cannot be read or the chain does not start; an interrupt leaves files with all
+    acknowledged commits, and names them in a note. Raises BadData, NotFound, UnknownPlugin, AlreadyExists, MissingExtra
+    or ChainUnavailable.
     """
     chain, seed = options.chain, options.seed
     if chain not in CHAINS:
         hint = "give mock, a chain in a file beside the log, or evm, a local EVM chain"
         raise UnknownPlugin(f"the demo does not settle on {chain!r}", hint)
-    if options.db is not None:
-        _check_free(options.db)
+    check_free(options.db)
     tariff = _tariff(options.policy or POLICY)
     demanded = _demand(tariff, options)
     _check_names(demanded)
     check_priced(demanded, tariff.name, tariff.policy)
     shop = open_shop(demanded, tariff, slice_length(demanded))
     id = f"demo-{_digest(demanded, tariff, seed, CHAINS[chain])}"
-    path, begun = _claim(options.db), False
-    try:
-        clock = TraceClock(demanded.rows[0].at)
-        with Ledger.open(path, clock=clock, id=id) as ledger, _escrow(chain, ledger, clock, path, progress) as escrow:
-            story = Story(ledger, escrow, clock, demanded, escrow.publish(shop), Random(seed))
-            if CHAINS[chain] == EVM:
-                progress("chain", 1, 1)
-            begun = True
-            story.play(progress)
-            summary, onchain = figures(ledger, story.unread), escrow.onchain()
-            report = _audit(path, [escrow.chain] if onchain else [], progress)
-        _remove_side_files(path)
-    except BaseException as error:
-        if not begun:
-            _remove(path)
-        elif isinstance(error, KeyboardInterrupt):
-            files = [path] if CHAINS[chain] == EVM else [path, mock_file(path, CONTRACT)]
-            error.add_note(f"what was done so far is in {' and '.join(map(str, files))}")
-        raise
+    clock = TraceClock(demanded.rows[0].at)
+    with place(options.db) as where:
+        begun = False
+        try:
+            with (
+                closing(stores.open(where.log, id=id)) as store,
+                Ledger(store, clock) as ledger,
+                _escrow(chain, ledger, clock, where, progress) as escrow,
+            ):
+                story = Story(ledger, escrow, clock, demanded, escrow.publish(shop), Random(seed))
+                if CHAINS[chain] == EVM:
+                    progress("chain", 1, 1)
+                begun = True
+                story.play(progress)
+                summary, onchain = figures(ledger, story.unread), escrow.onchain()
+                report = _audit(where.audited(store), [escrow.chain] if onchain else [], progress)
+            where.tidy()
+        except BaseException as error:
+            if not begun:
+                where.remove()
+            elif isinstance(error, KeyboardInterrupt) and where.kept(CHAINS[chain] == MOCK):
+                error.add_note(f"what was done so far is in {where.kept(CHAINS[chain] == MOCK)}")
+            raise
     return summary(
-        log=str(path),
+        log=str(where.log),
         chain=escrow.chain.name,
         source=demanded.source,
         policy=PolicyShown(tariff.name, tariff.policy.parameters, tariff.policy.version),
@@ -145,10 +146,10 @@ def _demand(tariff: Tariff, options: Options) -> Trace:
 
 
 @contextmanager
-def _escrow(chain: str, ledger: Ledger, clock: TraceClock, log: Path, progress: Progress) -> Iterator[Escrow]:
+def _escrow(chain: str, ledger: Ledger, clock: TraceClock, where: Place, progress: Progress) -> Iterator[Escrow]:
     """Yield the escrow on a new chain of that kind."""
     if CHAINS[chain] == MOCK:
-        with closing(MockChain(mock_file(log, CONTRACT), name=MOCK, contract=CONTRACT)) as mock:
+        with closing(MockChain(where.mock, name=MOCK, contract=CONTRACT)) as mock:
             yield MockEscrow(ledger, mock)
         return
     progress("chain", 0, 0)
@@ -156,29 +157,15 @@ def _escrow(chain: str, ledger: Ledger, clock: TraceClock, log: Path, progress: 
         from .evm_escrow import evm_escrow
     except ModuleNotFoundError as error:
         raise missing(error) from error
-    with evm_escrow(ledger, clock, leaves_folder(log), KINDS[chain]) as escrow:
+    with evm_escrow(ledger, clock, where.leaves, KINDS[chain]) as escrow:
         yield escrow
 
 
-def _audit(path: Path, chains: Sequence[Chain], progress: Progress) -> Report:
-    """Audit the file alone; and compare it with a chain that ends with the run, while it can be read."""
+def _audit(log: Path | Store, chains: Sequence[Chain], progress: Progress) -> Report:
+    """Audit the log alone; and compare it with a chain that ends with the run, while it can be read."""
     from replay.audit.run import audit
 
-    return audit(path, chains=chains, progress=lambda done, total: progress("audit", done, total))
-
-
-def _remove_side_files(log: Path) -> None:
-    """Remove SQLite's side files, by closing a connection that may write."""
-    stores.get("sqlite")(log).close()
-
-
-def _remove(log: Path) -> None:
-    """Remove a new log, and the files beside it."""
-    for path in (log, *(log.with_name(log.name + side) for side in SIDE_FILES)):
-        if path.is_dir():
-            path.rmdir()
-        else:
-            path.unlink(missing_ok=True)
+    return audit(log, chains=chains, progress=lambda done, total: progress("audit", done, total))
 
 
 def _tariff(text: str) -> Tariff:
@@ -208,27 +195,3 @@ def _digest(trace: Trace, tariff: Tariff, seed: int, chain: str) -> str:
     digest = hashlib.sha256(msgspec.json.encode(options, order="sorted"))
     digest.update(msgspec.json.encode(trace.rows))
     return digest.hexdigest()[:16]
-
-
-def _claim(db: Path | None) -> Path:
-    """Create an empty file for the log, atomically, and return its path. Raises AlreadyExists."""
-    for path in _names() if db is None else [db]:
-        try:
-            _check_free(path)
-            path.touch(exist_ok=False)
-            return path
-        except (AlreadyExists, FileExistsError) as error:
-            if db is not None:
-                raise AlreadyExists(f"there is a file {path} already") from error
-    raise AssertionError("names never end")
-
-
-def _names() -> Iterator[Path]:
-    yield Path("tollbook-demo.db")
-    yield from (Path(f"tollbook-demo-{number}.db") for number in count(2))
-
-
-def _check_free(db: Path) -> None:
-    for path in (db, *(db.with_name(db.name + side) for side in SIDE_FILES)):
-        if path.exists() or path.is_symlink():
-            raise AlreadyExists(f"there is a file {path} already")

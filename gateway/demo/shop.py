@@ -22,7 +22,9 @@ from replay.workload.traces import Row, Trace
 
 from .usage import MAX_DURATION, PricedDimensions, labels, work_of
 
-ASSET = "USD"
+ASSET, CENTS = "USD", 2
+"""The asset of the shop, and its decimals."""
+
 FEE_PERCENT = 5
 DAY = 86_400
 TRIAL, STARTER, SCALE, DAYPASS, UNLIMITED = "trial", "starter", "scale", "daypass", "unlimited"

@@ -9,12 +9,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ..cli import render
-from .shop import ASSET
+from ledger.amounts import money_text
+from replay.audit.unverified import not_verified
+
 from .steps import next_steps
 from .summary import OnChain, Summary
-
-_CENTS = 2
 
 
 def show(summary: Summary, console: Console) -> None:
@@ -90,13 +89,9 @@ def _money(summary: Summary, amounts: dict[str, int]) -> str:
 
 
 def _amount(summary: Summary, asset: str, amount: int) -> str:
-    coins = {ASSET: (_CENTS, ASSET)}
-    if summary.onchain is not None:
-        coins[summary.onchain.asset] = summary.onchain.decimals, summary.onchain.symbol
-    if asset not in coins:
-        return f"{amount:,} {asset}"
-    decimals, symbol = coins[asset]
-    return f"{render.amount(amount, decimals)} {symbol}"
+    onchain = summary.onchain
+    symbol = onchain.symbol if onchain is not None and asset == onchain.asset else asset
+    return money_text(amount, symbol, summary.asset_decimals.get(asset, 0))
 
 
 def _gas(summary: Summary, onchain: OnChain, console: Console) -> None:
@@ -132,16 +127,17 @@ def _verdict(summary: Summary, console: Console) -> None:
     checked = f"{sum(check.checked for check in audit.checks):,} checks of {summary.head.seq:,} events"
     if any(check.name.startswith("chain_") for check in audit.checks):
         checked += ", held to the chain"
-    if audit.clean:
-        console.print(Text.assemble(("audit: clean", "bold green"), f", {checked}"))
+    if not audit.findings:
+        console.print(
+            Text.assemble((f"audit: {audit.verdict}", "bold green" if audit.clean else "bold"), f", {checked}")
+        )
     else:
         number = sum(check.findings for check in audit.checks)
         console.print(Text.assemble((f"audit: {number:,} findings", "bold red"), f", {checked}"))
         for finding in audit.findings[:10]:
             console.print(Text(f"  {finding.kind} at {finding.seq}: {finding.message}"))
-    if audit.unverified.charges:
-        needed = ", ".join(audit.unverified.policies)
-        console.print(Text(f"  {audit.unverified.charges:,} charges not repriced: {needed} is not installed"))
+    for text in not_verified(audit.unverified):
+        console.print(Text(f"  not verified: {text}"))
     head = summary.head
     console.print(Text(f"head: {head.seq:,} events in {head.commits:,} commits, {head.hash}"), soft_wrap=True)
     if summary.open_batches:
@@ -150,8 +146,11 @@ def _verdict(summary: Summary, console: Console) -> None:
 
 
 def _next(summary: Summary, console: Console) -> None:
+    steps = next_steps(summary)
+    if not steps:
+        return
     console.print()
     console.print(Text("What to look at next", style="bold"))
-    for command, why in next_steps(summary):
+    for command, why in steps:
         console.print(Text.assemble("  ", (command, "cyan")), soft_wrap=True)
         console.print(Text(f"      {why}", style="dim"))

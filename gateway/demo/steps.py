@@ -10,6 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from ledger.plugins import stores
+from ledger.stores import MEMORY
 
 from .summary import Summary
 
@@ -17,7 +18,9 @@ _LATER = "pays what expired between the trace's time and your clock's: the next 
 
 
 def next_steps(summary: Summary) -> list[tuple[str, str]]:
-    """Return commands that work on this log, each with what it shows."""
+    """Return commands that work on this log, each with what it shows; none for a log in memory, which is gone."""
+    if summary.log == MEMORY:
+        return []
     log = shlex.quote(summary.log)
     sql = "select seq, at, account, request, credits from events where type = 'charged' limit 5"
     steps = _about(log, example) if (example := _example(Path(summary.log))) else []

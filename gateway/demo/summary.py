@@ -26,7 +26,8 @@ from replay.audit.findings import Report, ReportHead
 from replay.batch_history import BatchHistory
 from replay.workload.traces import Source
 
-# The contract's keys of `tollbook demo --json`, in its order; `receivers`, `open_batches` and `onchain` are added.
+# The contract's keys of `tollbook demo --json`, in its order; `receivers`, `asset_decimals`, `open_batches` and
+# `onchain` are added.
 
 
 class PolicyShown(msgspec.Struct, frozen=True):
@@ -124,6 +125,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     earned: dict[str, int]
     settled: dict[str, int]
     outstanding: dict[str, int]
+    asset_decimals: dict[str, int]
     batches: int
     receivers: dict[str, dict[str, Receiver]]
     open_batches: int
@@ -197,6 +199,7 @@ def figures(ledger: Ledger, unread: Mapping[str, int]) -> partial[Summary]:
         earned={asset.asset: asset.earned for asset in assets},
         settled={asset.asset: asset.settled for asset in assets},
         outstanding={asset.asset: asset.outstanding for asset in assets},
+        asset_decimals={asset.asset: asset.asset_decimals for asset in assets},
         batches=sum(batch.state == "confirmed" for batch in history.batches),
         receivers={asset.asset: _receivers(asset) for asset in assets},
         open_batches=len(history.open),

@@ -16,8 +16,9 @@ from urllib.parse import quote
 from chains.evm.addresses import NAMESPACE
 from chains.mock import MockChain
 from ledger import ContractRef, Ledger
-from ledger.errors import BadData, ChainUnavailable, LedgerError, LogError, UnknownPlugin
-from ledger.plugins import Chain, ChainPlugin, chain_plugin, chains, contract_of
+from ledger.amounts import money_text
+from ledger.errors import BadData, ChainUnavailable, LedgerError, LogError, PluginFailed, UnknownPlugin
+from ledger.plugins import Chain, ChainPlugin, chain_plugin, contract_of
 from replay.audit import onchain
 
 from ..errors import UsageError
@@ -50,9 +51,10 @@ def plugin_of(chain: str) -> ChainPlugin:
     """Return the plugin of a chain. Raises UnknownPlugin if none is installed."""
     try:
         return chain_plugin(chain)
-    except UnknownPlugin:
-        hint = f"installed are: {', '.join(chains.names())}"
-        raise UnknownPlugin(f"no installed plugin settles on {chain}", hint) from None
+    except PluginFailed:
+        raise
+    except UnknownPlugin as error:
+        raise UnknownPlugin(f"no installed plugin settles on {chain}", error.hint) from None
 
 
 def is_mock(chain: str) -> bool:
@@ -152,14 +154,15 @@ def _has_sold(log: Path, name: str, plugin: ChainPlugin) -> bool:
 
 
 def _held(ledger: Ledger, chain: str) -> str:
-    """Return the log's money in escrow on a chain as text: `1,000 USD and 20 EUR`."""
+    """Return the log's money in escrow on a chain as text: `10.00 USD and 0.20 EUR`."""
     held: Counter[str] = Counter()
     for contract_ref in {escrow.contract_ref for escrow in ledger.escrows() if escrow.contract_ref.chain == chain}:
         for lot in ledger.escrowed(contract_ref):
             held[lot.asset] += lot.kept
         for asset, receivers in ledger.settling(contract_ref).settled.items():
             held[asset] -= sum(receivers.values())
-    return " and ".join(f"{held[asset]:,} {asset}" for asset in sorted(held)) or "it"
+    decimals = {each.asset: each.asset_decimals for each in ledger.earned()}
+    return " and ".join(money_text(held[asset], asset, decimals.get(asset, 0)) for asset in sorted(held)) or "it"
 
 
 # -- connections -------------------------------------------------------------------------------------------------------

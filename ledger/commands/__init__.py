@@ -26,6 +26,7 @@ from .command import MAX_NAME_LENGTH as MAX_NAME_LENGTH
 from .command import MAX_NESTED as MAX_NESTED
 from .command import MAX_RAW as MAX_RAW
 from .command import MAX_TIME as MAX_TIME
+from .command import AssetDecimals as AssetDecimals
 from .command import Command as Command
 from .command import Credits as Credits
 from .command import Deltas as Deltas

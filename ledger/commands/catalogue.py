@@ -18,6 +18,7 @@ from ..events import (
 )
 from .command import (
     MAX_SECONDS,
+    AssetDecimals,
     Command,
     Credits,
     Name,
@@ -33,11 +34,13 @@ class CreatePlan(Command, frozen=True, kw_only=True, tag="create_plan"):
     Without a policy a request costs 1 credit (`per_credit`), and nothing on a plan that sells only time (`time`). Units
     that no rate of the tariff reads cost nothing if `unpriced` is `free`; if it is `refuse`, the request is refused.
     `key_seconds` is how long the idempotency keys of the plan's accounts are remembered (default 35 days).
+    `asset_decimals` None is what the ledger knows of the asset already, or else the minor units of its ISO 4217 code.
     """
 
     plan: Name
     owner: Name
     asset: Name = "USD"
+    asset_decimals: AssetDecimals | None = None
     price: dict[Name, Annotated[int, Meta(ge=0)]] = {}
     credits: Credits = 0
     seconds: Seconds = 0

@@ -7,7 +7,7 @@ from typing import Annotated, TypeAlias
 import msgspec
 from msgspec import Meta
 
-from ..amounts import MAX_CREDITS
+from ..amounts import MAX_ASSET_DECIMALS, MAX_CREDITS
 
 MAX_NAME_LENGTH = 512
 MAX_RAW = 2**20
@@ -24,6 +24,7 @@ Text: TypeAlias = Annotated[str, Meta(max_length=4096)]
 Credits: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_CREDITS)]
 SignedCredits: TypeAlias = Annotated[int, Meta(ge=-MAX_CREDITS, le=MAX_CREDITS)]
 Number: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_CREDITS)]
+AssetDecimals: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_ASSET_DECIMALS)]
 Seconds: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_SECONDS)]
 Moment: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_TIME)]
 Priority: TypeAlias = Annotated[int, Meta(ge=-1_000_000, le=1_000_000)]

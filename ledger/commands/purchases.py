@@ -12,6 +12,7 @@ from ..events import (
     Funding,
 )
 from .command import (
+    AssetDecimals,
     Command,
     Credits,
     Moment,
@@ -25,12 +26,13 @@ from .command import (
 
 class Terms(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """The terms of a purchase on a chain: money by receiver, credits, seconds. They may differ from the plan's present
-    terms."""
+    terms. `asset_decimals` are those that the chain reports for the asset; None: it does not."""
 
     asset: Name
     shares: dict[Name, Annotated[int, Meta(ge=0)]]
     credits: Credits = 0
     seconds: Seconds = 0
+    asset_decimals: AssetDecimals | None = None
 
 
 class Purchase(Command, frozen=True, kw_only=True, tag="purchase"):

@@ -15,6 +15,7 @@ from ..commands import (
     UpdateAgent,
     check_kept,
 )
+from ..currencies import minor_units
 from ..endpoints import check
 from ..errors import UnknownPlugin
 from ..events import (
@@ -48,9 +49,21 @@ def create_plan(context: Context, command: CreatePlan) -> list[Recorded]:
             raise Refusal(Reason.key_reused, detail=f"{name!r} already is the name of a plan, or its id on a chain")
     price = tuple(Share(receiver, amount) for receiver, amount in command.price.items())
     # msgspec leaves out what *is* a default, not what equals it: equal content must be equal bytes
-    given = {name: getattr(command, name) for name in _TERMS}
+    given = {name: getattr(command, name) for name in _TERMS} | {"asset_decimals": _asset_decimals(context, command)}
     terms = {name: value for name, value in given.items() if value != _TERMS[name]}
     return [PlanCreated(price=price, tariff=tariff(context, 1, policy_of(command), command.parameters), **terms)]
+
+
+def _asset_decimals(context: Context, command: CreatePlan) -> int | None:
+    """Return the decimals of the plan's asset: as given, else as the ledger has them, else by its ISO 4217 code.
+
+    An asset has one number of decimals in a ledger: other ones are refused.
+    """
+    known, given = context.books.assets.get(command.asset), command.asset_decimals
+    if known is not None and given not in (None, known):
+        detail = f"asset_decimals: {command.asset} has {known} decimals in this ledger, not {given}"
+        raise Refusal(Reason.malformed, detail=detail)
+    return next((one for one in (given, known, minor_units(command.asset)) if one is not None), None)
 
 
 def policy_of(command: CreatePlan | RepricePlan) -> str:

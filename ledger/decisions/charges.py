@@ -20,7 +20,7 @@ from ..refusals import Reason, Refusal
 from ..values import consume, total
 from .adjustments import give_back
 from .consequences import Projection, with_consequences
-from .context import Context, Decision, account_of, agent_of, check_access, overrun, plan_of, take
+from .context import Context, Decision, account_of, agent_of, check_access, overrun, plan_of, shown_with, take
 from .fast_path import fast_charge
 from .refusal_facts import Assessment
 from .requests import closed_request, find_open, later_deadline
@@ -144,7 +144,8 @@ class _DirectCharge(Assessment["_Rated"]):
         rated = self._rate(account, at)
         beyond = rated.price - max(0, account.available)
         if beyond > 0 and overrun(account, self.plan, beyond)[1]:
-            raise Refusal(Reason.insufficient_credits, needed=rated.price, available=account.available)
+            facts = {"needed": rated.price, "available": account.available} | shown_with(self.plan)
+            raise Refusal(Reason.insufficient_credits, **facts)
         return rated
 
     def needed(self, account: Account, at: int) -> int:

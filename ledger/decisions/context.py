@@ -85,6 +85,11 @@ def plan_of(context: Context, name: str) -> Plan:
     return plan
 
 
+def shown_with(plan: Plan) -> dict[str, int]:
+    """Return the fact that says how a refusal's credits are shown: `decimals`, if the plan has any."""
+    return {"decimals": plan.terms.decimals} if plan.terms.decimals else {}
+
+
 def no_longer_sold(plan: str) -> str:
     """Return the detail of a refusal for a retired plan."""
     return f"the plan {plan!r} is retired: it is no longer sold or repriced"

@@ -8,6 +8,7 @@ from ..accounts import Account, Lot
 from ..amounts import MAX_CREDITS, SECOND
 from ..catalogue import Plan
 from ..commands import MAX_TIME, Give, Purchase, Terms, Withdraw
+from ..errors import PluginFailed, UnknownPlugin
 from ..events import (
     Escrow,
     EscrowFunding,
@@ -21,11 +22,11 @@ from ..events import (
 )
 from ..expiry import refund
 from ..holds import shares_meters
-from ..plugins import chain_plugin, chains
+from ..plugins import chain_plugin
 from ..refusals import Reason, Refusal
 from ..settlement.netting import leaf_plan
 from .consequences import Projection
-from .context import Context, Decision, account_of, no_longer_sold, plan_of, take
+from .context import Context, Decision, account_of, no_longer_sold, plan_of, shown_with, take
 from .windows import OPEN_CREDITS_LIMIT, last_end, open_credits
 
 
@@ -46,6 +47,7 @@ class _NewLot:
     funding: Funding = "none"
     payment: str = ""
     expiry: int | None = None
+    asset_decimals: int | None = None
 
 
 def purchase(context: Context, command: Purchase) -> Decision:
@@ -84,11 +86,14 @@ def _check_escrow(command: Purchase, plan: Plan, escrow: Escrow) -> None:
     """Refuse a sale for a chain's money that the chain's leaves cannot name or its batches cannot pay: neither it nor
     anything else of its asset could be settled."""
     chain, terms = escrow.chain, command.terms
-    if chain.partition(":")[0] not in chains.names():
-        return
     asset = plan.terms.asset if terms is None else terms.asset
     shares = {share.receiver: share.amount for share in plan.terms.price} if terms is None else terms.shares
-    plugin = chain_plugin(chain)
+    try:
+        plugin = chain_plugin(chain)
+    except PluginFailed as error:
+        raise Refusal(Reason.malformed, detail=str(error)) from error
+    except UnknownPlugin:
+        return
     try:
         plugin.check(command.subscriber, leaf_plan(plan))
         plugin.check_money(escrow.contract_ref, asset, shares)
@@ -106,6 +111,7 @@ def _lot_on_chain(command: Purchase, plan: Plan, terms: Terms) -> _NewLot:
         shares=tuple(Share(receiver, amount) for receiver, amount in terms.shares.items()),
         funding=command.funding,
         payment=command.payment,
+        asset_decimals=terms.asset_decimals,
     )
 
 
@@ -187,6 +193,8 @@ def _purchased(
         expiry=expiry,
         priority=new.priority,
         earliest=command.start if command.start is not None and command.start > context.at else None,
+        # The chain knows its own tokens: its word replaces a plan's, and is written where it is new.
+        asset_decimals=None if context.books.assets.get(new.asset) == new.asset_decimals else new.asset_decimals,
     )
 
 
@@ -208,7 +216,7 @@ def withdraw(context: Context, command: Withdraw) -> Decision:
     withdrawable = min(left, max(0, account.available))
     credits = withdrawable if command.credits is None else command.credits
     if credits > withdrawable:
-        raise Refusal(Reason.insufficient_credits, needed=credits, available=withdrawable)
+        raise Refusal(Reason.insufficient_credits, needed=credits, available=withdrawable, **shown_with(plan))
     draws = ((command.lot, credits),) if command.lot and credits else take(account, credits)
     money = {lot_id: amount for lot_id, part in draws if (amount := refund(account.lots[lot_id], part))}
     if command.credits is None:
@@ -216,7 +224,7 @@ def withdraw(context: Context, command: Withdraw) -> Decision:
         windows = [lot for lot in lots if lot.started and not lot.credits and lot.lives(context.at)]
         money |= {lot.id: lot.cost - lot.refunded - lot.earned(context.at) for lot in windows}
     if not draws and not money:
-        raise Refusal(Reason.insufficient_credits, needed=1, available=0)
+        raise Refusal(Reason.insufficient_credits, needed=1, available=0, **shown_with(plan))
     withdrawn = Withdrawn(account=account.number, draws=draws, money=money, reason=command.reason)
     return Decision(events, [withdrawn])
 

@@ -23,7 +23,7 @@ from ..lots import EXPIRY_OF_LOT
 from ..rating import PolicyFailed, PriceTooLarge
 from ..reducers import apply
 from ..refusals import Reason, Refusal, Refused
-from .context import Context
+from .context import Context, shown_with
 from .windows import last_end, open_credits
 
 _BUYABLE = (Reason.not_subscribed, Reason.expired, Reason.in_debt, Reason.insufficient_credits)
@@ -62,7 +62,7 @@ class Assessment(Generic[A]):
         refused = refusal.refused
         facts = dict(refused.facts)
         if refused.reason in _BUYABLE and (top_up := self._top_up(account)) is not None:
-            facts["top_up"] = top_up
+            facts |= {"top_up": top_up} | shown_with(self.plan)
         if refused.reason in _PASSING and (wait := self._wait(account)) is not None:
             facts["retry_after_us"] = wait
         return Refusal(refused.reason, **facts)

@@ -22,6 +22,7 @@ from .context import (
     check_priced,
     plan_of,
     refusal_of,
+    shown_with,
     take,
 )
 from .refusal_facts import Assessment
@@ -70,7 +71,7 @@ class _Admission(Assessment[int]):
             if failed.refused.reason is Reason.unpriced:
                 raise failed from error
         if account.debt:
-            raise Refusal(Reason.in_debt, available=account.available)
+            raise Refusal(Reason.in_debt, available=account.available, **shown_with(plan))
         _check_rate(account, plan, at)
         if failed is None:
             _check_window(account, plan, at, hold)
@@ -80,7 +81,7 @@ class _Admission(Assessment[int]):
         if failed is not None:
             raise failed
         if account.available < hold:
-            raise Refusal(Reason.insufficient_credits, needed=hold, available=account.available)
+            raise Refusal(Reason.insufficient_credits, needed=hold, available=account.available, **shown_with(plan))
         return hold
 
     def needed(self, account: Account, at: int) -> int:
@@ -133,7 +134,7 @@ def _check_window(account: Account, plan: Plan, at: int, hold: int) -> None:
     charged = account.window_credits if account.window == at // (limit.seconds * SECOND) else 0
     room = limit.credits - charged - account.held
     if hold > room:
-        raise Refusal(Reason.window_exhausted, needed=hold, available=max(0, room))
+        raise Refusal(Reason.window_exhausted, needed=hold, available=max(0, room), **shown_with(plan))
 
 
 def find_open(context: Context, number: int) -> tuple[Account, Plan, OpenRequest | None, list[Recorded]]:

@@ -17,6 +17,7 @@ from ..values import (
     Tariff,
     Unpriced,
     check,
+    check_asset_decimals,
 )
 from .event import Event
 
@@ -28,14 +29,16 @@ class PlanCreated(Event, frozen=True, kw_only=True, tag="plan_created"):
     `price` is split among receivers; a fee is one of them. `hold_seconds` is the time from a request's admission to its
     deadline, `longest_seconds` the maximum to which that can be extended, `late_seconds` how long after expiring a
     request may still be charged, and how long after the end of access a direct charge is accepted. `unpriced` is the
-    rule for a request whose estimate has units that no rate of the tariff reads. `key_seconds` is how long the keys of
-    the plan's accounts are remembered, from the commit of the command that used one.
+    rule for a request whose estimate has units that no rate of the tariff reads. `decimals` are those of a credit,
+    `asset_decimals` those of the asset (None: unknown): an amount of 950 with 2 decimals is shown as 9.50. The keys of
+    the plan's accounts are remembered for `key_seconds` from the commit of the command that used one.
     """
 
     plan: str
     onchain_id: str = ""
     owner: str
     asset: str
+    asset_decimals: int | None = None
     decimals: int = 0
     price: tuple[Share, ...] = ()
     credits: int = 0
@@ -65,6 +68,7 @@ class PlanCreated(Event, frozen=True, kw_only=True, tag="plan_created"):
         check(self.key_seconds >= 1, "a key is remembered for a second at least")
         check(self.tariff.version == 1, "a plan begins with version 1 of its tariff")
         check(0 <= self.decimals <= 36, "decimals are from 0 to 36")
+        check_asset_decimals(self.asset_decimals)
         receivers = [share.receiver for share in self.price]
         check(len(set(receivers)) == len(receivers), "each receiver has one share of a price")
 

@@ -10,6 +10,7 @@ from ..values import (
     Kind,
     Share,
     check,
+    check_asset_decimals,
     check_draws,
     check_repaid,
 )
@@ -21,7 +22,8 @@ class Purchased(Event, frozen=True, kw_only=True, tag="purchased"):
 
     `start` None is the commit's time, `earliest` the requested start if it is later than that; `expiry` None is never.
     `shares` sum to `cost`. `funding` is the holder of the money: `escrow` a contract on a chain, `direct` the
-    receivers, `none` if nothing was paid to the ledger's knowledge.
+    receivers, `none` if nothing was paid to the ledger's knowledge. `asset_decimals` are those that the chain reports,
+    where the log did not have them yet.
     """
 
     account: int
@@ -39,10 +41,12 @@ class Purchased(Event, frozen=True, kw_only=True, tag="purchased"):
     expiry: int | None = None
     priority: int = 0
     earliest: int | None = None
+    asset_decimals: int | None = None
 
     def __post_init__(self) -> None:
         check_credits(self.credits, self.seconds)
         check_money(self.cost)
+        check_asset_decimals(self.asset_decimals)
         check(self.account >= 1, "accounts are numbered from 1")
         check(sum(share.amount for share in self.shares) == self.cost, "the shares sum to the cost")
         check(len({share.receiver for share in self.shares}) == len(self.shares), "each receiver has one share")

@@ -1,108 +1,93 @@
-"""The registries of plugins: found by entry point when a name is first asked for, loaded through pluggy."""
+"""The registries of plugins: found by entry point when a name is first asked for, each name once."""
 
 from __future__ import annotations
 
-import re
-from collections import Counter
+import warnings
 from collections.abc import Callable
-from importlib.metadata import entry_points
-from typing import Generic, TypeAlias, TypeVar
-
-import pluggy
+from typing import Generic, TypeVar
 
 from .. import forking
-from ..errors import LedgerError, UnknownPlugin
+from ..errors import LedgerError, PluginFailed, UnknownPlugin
 from ..events import ContractRef
-from .protocols import Chain, ChainPlugin, PolicyFactory, StoreFactory
+from .discovery import Failure, Found, Origin, find, unsuitable
+from .pricing import PolicyFactory
+from .protocols import Chain, ChainPlugin, StoreFactory
 
 F = TypeVar("F")
-Register: TypeAlias = Callable[[str, F], None]
 
-hookspec = pluggy.HookspecMarker("tollbook")
-hookimpl = pluggy.HookimplMarker("tollbook")
+_LISTED = "`tollbook plugins` lists what is installed"
 
 
-class Hooks:
-    """The hooks that a plugin module may implement."""
+class PluginWarning(UserWarning):
+    """A plugin that is installed cannot be used; all others can. `hint` says what to do."""
 
-    @hookspec
-    def register_policies(self, register: Register[PolicyFactory]) -> None:
-        """Call `register(name, factory)` for each pricing policy."""
-
-    @hookspec
-    def register_chains(self, register: Register[ChainPlugin]) -> None:
-        """Call `register(namespace, plugin)` for each kind of chain."""
-
-    @hookspec
-    def register_stores(self, register: Register[StoreFactory]) -> None:
-        """Call `register(name, factory)` for each store."""
+    hint = f"repair or uninstall its package; {_LISTED}"
 
 
 class Registry(Generic[F]):
-    """The plugins of one kind, by name, loaded on first use."""
+    """The plugins of one kind, by name, loaded on first use. `fits` says whether an object can be one of them."""
 
-    def __init__(self, kind: str, group: str, hook: str) -> None:
-        self.kind, self.group, self._hook = kind, group, hook
-        self._installed: dict[str, F] | None = None
+    def __init__(self, kind: str, group: str, hook: str, fits: Callable[[object], bool] = callable) -> None:
+        self.kind, self.group, self._hook, self._fits = kind, group, hook, fits
+        self._found: Found[F] | None = None
 
     def register(self, name: str, factory: F) -> None:
-        """Register a plugin in code, beside those that are installed. Raise LedgerError for a name that is taken."""
-        _register(self._load(), self.kind, name, factory)
+        """Register a plugin in code, beside those that are installed. Raise LedgerError for a name that is taken, and
+        for what cannot be a plugin."""
+        found = self._load()
+        if reason := unsuitable(self.kind, name, factory, self._fits):
+            raise LedgerError(reason, "correct what is registered")
+        if name in found.factories:
+            raise LedgerError(f"a {self.kind} {name!r} is registered twice", f"choose another name; {_LISTED}")
+        found.factories[name], found.origins[name] = factory, Origin()
 
     def get(self, name: str) -> F:
-        """Return the factory of that name. Raise UnknownPlugin if none is installed."""
-        installed = self._load()
-        if name not in installed:
-            raise UnknownPlugin(f"there is no {self.kind} {name!r}", f"installed are: {', '.join(sorted(installed))}")
-        return installed[name]
+        """Return the factory of that name. Raise PluginFailed, from the cause, if it is installed and cannot be used;
+        UnknownPlugin if none is installed."""
+        found = self._load()
+        if name in found.factories:
+            return found.factories[name]
+        for each in found.failures:
+            if name in each.names or (not each.names and name == each.origin.point):
+                message = f"the {self.kind} {name!r} of {each.origin} cannot be used: {each.reason}"
+                raise PluginFailed(message) from each.error
+        failed = "; ".join(f"{_named(each)}: {each.reason}" for each in found.failures if not each.names)
+        message = f"there is no {self.kind} {name!r}" + (f" (not loaded: {failed})" if failed else "")
+        raise UnknownPlugin(message, f"installed are: {', '.join(sorted(found.factories)) or 'none'}")
 
     def names(self) -> list[str]:
-        """Return all names, sorted."""
-        return sorted(self._load())
+        """Return all names that can be used, sorted."""
+        return sorted(self._load().factories)
 
-    def _load(self) -> dict[str, F]:
-        if self._installed is None:
+    def origins(self) -> dict[str, Origin]:
+        """Return where each plugin comes from, by its name, sorted."""
+        return dict(sorted(self._load().origins.items()))
+
+    def failures(self) -> list[Failure]:
+        """Return what is installed and cannot be used."""
+        return list(self._load().failures)
+
+    def _load(self) -> Found[F]:
+        if self._found is None:
             with forking.loading:
-                self._installed = self._find()
-        return self._installed
-
-    def _find(self) -> dict[str, F]:
-        if self._installed is None:
-            # pluggy takes only the first of two entry points of one name, and says nothing: look for that ourselves.
-            points = Counter(point.name for point in entry_points(group=self.group))
-            if twice := [name for name, times in points.items() if times > 1]:
-                raise LedgerError(f"two plugins in {self.group} are called {twice[0]!r}", "uninstall one of them")
-            installed: dict[str, F] = {}
-            for point in entry_points(group=self.group):
-                try:
-                    self._collect(point.name, point.load(), installed)
-                except LedgerError:
-                    raise
-                except Exception as error:
-                    message = f"the plugin {point.name!r} of {self.group} cannot be loaded: {error!r}"
-                    raise LedgerError(message, f"repair or uninstall the package that has {point.value}") from error
-            return installed
-        return self._installed
-
-    def _collect(self, name: str, plugin: object, installed: dict[str, F]) -> None:
-        manager = pluggy.PluginManager("tollbook")
-        manager.add_hookspecs(Hooks)
-        manager.register(plugin, name)
-        manager.check_pending()
-        getattr(manager.hook, self._hook)(register=lambda name, factory: _register(installed, self.kind, name, factory))
+                if self._found is None:
+                    self._found = find(self.kind, self.group, self._hook, self._fits)
+                    for each in self._found.failures:
+                        message = f"the plugin {_named(each)} cannot be used as a {self.kind}: {each.reason}"
+                        warnings.warn(PluginWarning(message), stacklevel=4)
+        return self._found
 
 
-def _register(installed: dict[str, F], kind: str, name: str, factory: F) -> None:
-    if not re.fullmatch("[A-Za-z0-9_][A-Za-z0-9_.-]*", name):
-        raise LedgerError(f"{name!r} cannot name a {kind}", "use letters, digits, `_`, `.` and `-`")
-    if name in installed:
-        raise LedgerError(f"a {kind} {name!r} is registered twice", "uninstall one of the two packages")
-    installed[name] = factory
+def _named(failure: Failure) -> str:
+    named = ", ".join(failure.names) or failure.origin.point
+    return f"{named} of {failure.origin}" if named else str(failure.origin)
 
 
 policies: Registry[PolicyFactory] = Registry("pricing policy", "tollbook.pricing", "register_policies")
 stores: Registry[StoreFactory] = Registry("store", "tollbook.stores", "register_stores")
-chains: Registry[ChainPlugin] = Registry("chain", "tollbook.chains", "register_chains")
+chains: Registry[ChainPlugin] = Registry(
+    "chain", "tollbook.chains", "register_chains", lambda plugin: isinstance(plugin, ChainPlugin)
+)
 
 
 def contract_of(chain: Chain) -> ContractRef:
@@ -111,5 +96,5 @@ def contract_of(chain: Chain) -> ContractRef:
 
 
 def chain_plugin(chain: str) -> ChainPlugin:
-    """Return the plugin of a chain's CAIP-2 name. Raise UnknownPlugin if none is installed."""
+    """Return the plugin of a chain's CAIP-2 name. Raise PluginFailed or UnknownPlugin if none can be used."""
     return chains.get(chain.partition(":")[0])

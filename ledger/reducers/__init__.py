@@ -123,7 +123,7 @@ def _forget_closed(books: Books, account: Account, request: int) -> None:
 
 
 def _open_account(books: Books, seq: int, event: Purchased) -> None:
-    """Open an account by its first purchase, and record its payment permanently."""
+    """Open an account by its first purchase, and record its payment permanently, and what it says of its asset."""
     if event.account > books.opened:
         books.opened = event.account
         plan = books.plans[event.plan].terms.plan  # the plan's own string, as in `share_terms`
@@ -131,6 +131,8 @@ def _open_account(books: Books, seq: int, event: Purchased) -> None:
         books.names[event.subscriber, plan] = event.account
     if (payment := payment_digest(event.funding, event.payment)) is not None:
         books.payments[payment] = (bytes.fromhex(event.fingerprint or ""), seq)
+    if event.asset_decimals is not None:
+        books.assets[event.asset] = event.asset_decimals
 
 
 def apply(account: Account, plan: Plan, seq: int, at: int, event: Recorded) -> None:

@@ -29,6 +29,8 @@ def reduce_catalogue(
         case PlanCreated():
             event = _detached_copy(event)
             books.plans[event.plan] = Plan(event, (event.tariff,))
+            if event.asset_decimals is not None:
+                books.assets[event.asset] = event.asset_decimals
             if event.onchain_id:
                 books.onchain[event.onchain_id] = event.plan
         case PlanRepriced():

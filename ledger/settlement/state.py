@@ -1,4 +1,4 @@
-"""The state of settlement, by settlement contract: open batches, last leaves, and payouts so far."""
+"""The state of settlement, by settlement contract: open batches, last leaves, and payouts so far; its readings."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Literal, TypeAlias
 import msgspec
 from msgspec.structs import replace
 
-from ..events import ContractRef, Leaf, Payout
-from .messages import Attempt
+from ..events import ContractRef, Escrow, Leaf, Payout
+from .messages import Attempt, Batch
 
 BatchState: TypeAlias = Literal["opened", "submitted", "committed", "unknown", "confirmed", "failed"]
 """The states of a batch in the log."""
@@ -55,6 +55,30 @@ class Settling(msgspec.Struct, frozen=True, kw_only=True):
     settled: dict[str, dict[str, int]] = {}
     covered: dict[str, tuple[int, int]] = {}
     failed: tuple[str, ...] = ()
+
+
+class EscrowedLot(msgspec.Struct, frozen=True, kw_only=True):
+    """A lot whose money a chain holds. `id` is the sequence of its purchase, `kept` its cost less its refunds."""
+
+    id: int
+    subscriber: str
+    plan: str
+    escrow: Escrow
+    asset: str
+    kept: int
+
+
+class BatchReading(msgspec.Struct, frozen=True, kw_only=True):
+    """An open batch, as it is submitted to its chain, with its state. `seq` is the sequence of its opening."""
+
+    seq: int
+    batch: Batch
+    root: str
+    digest: str
+    state: BatchState
+    attempts: tuple[Attempt, ...]
+    transaction: str
+    block: int
 
 
 def detached_copy(settling: Settling) -> Settling:

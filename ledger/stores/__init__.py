@@ -6,11 +6,15 @@ import re
 from os import PathLike, fspath
 from typing import Any, TypeAlias
 
+from ..errors import NotFound
 from ..forking import opening
 from ..plugins import Store, stores
 
 Location: TypeAlias = str | PathLike[str] | None
 """The path of a log file; `:memory:` or None for a log in memory; or `scheme://…` for the store plugin of that name."""
+
+MEMORY = ":memory:"
+"""The location of a log in memory, as SQLite has it."""
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+._-]+)://")
 
@@ -23,15 +27,17 @@ def open(location: Location = None, *, store: str | None = None, **options: Any)
     plugin does: NotFound, NotALog, WrongVersion, Locked or Damaged.
     """
     name, target = _resolve(location)
+    if store == "sqlite" and name == "memory":
+        raise NotFound(f"{location} is no file", "give the path of a file, or leave out `store`")
     with opening:
         return stores.get(store or name)(target, **options)
 
 
 def _resolve(location: Location) -> tuple[str, Location]:
     """Return the name of a location's store plugin, and the location as that plugin takes it."""
-    if location is None or location == ":memory:":
+    text = None if location is None else fspath(location)
+    if text is None or text in (MEMORY, f"sqlite://{MEMORY}"):
         return "memory", None
-    text = fspath(location)
     if not isinstance(location, str) or (scheme := _SCHEME.match(text)) is None:
         return "sqlite", location
     return scheme[1], text[scheme.end() :] if scheme[1] == "sqlite" else text

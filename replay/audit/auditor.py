@@ -32,11 +32,12 @@ from .checks import (
 from .checks.adjustments import pending_falls
 from .checks.case import Case
 from .checks.times import KIND, Dues
-from .findings import Findings, Leap, Report, ReportHead, Unverified, in_order, time_text
+from .findings import Findings, Leap, Report, ReportHead, in_order, time_text, verdict
 from .hashes import Checkpoint, HashChain, compare
 from .onchain import EarnedByBatch
 from .parts import TOGETHER, LogEnd, Part, Partition
 from .rows import Row, Source, Unreadable
+from .unverified import unverified
 
 Progress: TypeAlias = Callable[[int, int], None]
 """Called every few commits with the sequence that an audit has reached, and the last sequence of the log."""
@@ -248,10 +249,10 @@ def _end_of(chain: HashChain) -> LogEnd:
 def report_of(name: str, end: LogEnd, case: Case, kinds: tuple[str, ...], leaps: tuple[Leap, ...]) -> Report:
     """Build the report of a case whose log was read to `end`, with the checks of these kinds."""
     _count(case)
-    listed = in_order(case.findings.listed)
+    listed, gaps = in_order(case.findings.listed), unverified(case.unverified, case.unverified_batches)
     return Report(
         log=name,
-        verdict="findings" if listed else "clean",
+        verdict=verdict(listed, gaps),
         head=ReportHead(
             seq=end.seq,
             commits=end.commits,
@@ -259,12 +260,7 @@ def report_of(name: str, end: LogEnd, case: Case, kinds: tuple[str, ...], leaps:
             hash=end.hash.hex(),
         ),
         checks=case.findings.checks(kinds),
-        unverified=Unverified(
-            charges=sum(case.unverified.values()),
-            policies=tuple(sorted(case.unverified)),
-            batches=sum(case.unverified_batches.values()),
-            chains=tuple(sorted(case.unverified_batches)),
-        ),
+        unverified=gaps,
         findings=listed,
         warnings=() if end.seq or listed else (_EMPTY,),
         leaps=leaps,

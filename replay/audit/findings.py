@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
+
+from .unverified import Unverified
+
+CLEAN = "clean"
 
 MAX_LISTED = 100
 """Findings of one kind that are listed. All are counted."""
@@ -45,17 +49,6 @@ class ReportHead(msgspec.Struct, frozen=True, kw_only=True):
     hash: str
 
 
-class Unverified(msgspec.Struct, frozen=True, kw_only=True):
-    """Charges that no installed policy can compute again, and the policies that these would need; batches whose roots
-    no installed plugin can, and their chains; purchases and exits on a chain of plans that the log lacks."""
-
-    charges: int
-    policies: tuple[str, ...]
-    batches: int = 0
-    chains: tuple[str, ...] = ()
-    facts: int = 0
-
-
 class Leap(msgspec.Struct, frozen=True, kw_only=True):
     """A jump of the log's time, after which time did not move: the clock was behind its log.
 
@@ -70,11 +63,16 @@ class Leap(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """The result of an audit. `warnings` name what is no fault of the log, but probably not what was meant to be
-    audited; `leaps` of the clock are listed, and are no findings."""
+    """The result of an audit.
+
+    `verdict` is `clean`: everything was verified, and nothing is wrong; or `clean, 2,098 prices not verified`: nothing
+    is wrong in what could be verified; or `findings`. `unverified` says by policy what was not verified, and why.
+    `warnings` name what is no fault of the log, but probably not what was meant to be audited; `leaps` of the clock are
+    listed, and are no findings.
+    """
 
     log: str
-    verdict: Literal["clean", "findings"]
+    verdict: str
     head: ReportHead
     checks: tuple[Check, ...]
     unverified: Unverified
@@ -84,8 +82,23 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def clean(self) -> bool:
-        """True if there are no findings."""
-        return self.verdict == "clean"
+        """True if the verdict is `clean`: there are no findings, and everything was verified."""
+        return self.verdict == CLEAN
+
+    @property
+    def passed(self) -> bool:
+        """True if there are no findings, and Tollbook's own plugins were there to look for them.
+
+        It is also true where prices of other policies were not verified, which the verdict says.
+        """
+        return not self.findings and not self.unverified.built_in_missing
+
+
+def verdict(findings: Sequence[Finding], unverified: Unverified) -> str:
+    """Return the verdict in words."""
+    if findings:
+        return "findings"
+    return f"{CLEAN}, {unverified} not verified" if str(unverified) else CLEAN
 
 
 class Findings:

@@ -6,10 +6,12 @@ The parts only ever prove that a log is clean; where they do not, the caller aud
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import signal
+from collections.abc import Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
-from contextlib import closing
-from multiprocessing import get_context
+from contextlib import closing, contextmanager
+from multiprocessing import active_children, get_context
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from ledger.errors import LedgerError
@@ -27,6 +29,9 @@ from .rows import Source
 LONG = 100_000
 """Number of events from which it is worth starting processes to audit a log."""
 
+PART = 10_000
+"""Number of events that are worth a process which was asked for: one takes as long to start as to audit so many."""
+
 
 class ProcessDied(LedgerError):
     """Raised when a process that audited a part of the log died."""
@@ -43,6 +48,11 @@ def processes_for(log: Source, processes: int | None) -> int:
     return _cores() if log.last() >= LONG else 1
 
 
+def at_most(processes: int, events: int) -> int:
+    """Return how many processes are of use for a log, at most `processes`: one per core, and per PART events."""
+    return min(processes, _cores(), max(1, events // PART))
+
+
 def _cores() -> int:
     """Return the number of cores that this process may use, or the machine's where the system does not know."""
     usable = getattr(os, "sched_getaffinity", None)
@@ -54,15 +64,41 @@ def start_workers(processes: int) -> Executor:
     return ProcessPoolExecutor(processes, mp_context=get_context("spawn"))
 
 
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Hold Ctrl-C back for this thread and, permanently, for the processes it starts: they end as their parent says."""
+    mask = getattr(signal, "pthread_sigmask", None)
+    if mask is None:  # Windows
+        yield
+        return
+    before = mask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        mask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _ended_with(others: set[BaseProcess]) -> Iterator[None]:
+    """End all processes but the `others` if this one is interrupted, which would otherwise wait for their work."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        for process in set(active_children()) - others:
+            process.terminate()
+        raise
+
+
 def audit_in_parts(log: FileRows, checkpoints: list[Checkpoint], parts: int) -> tuple[Report, EarnedByBatch] | None:
     """Audit a log in so many parts, one per process. Return None where these do not prove that it is clean.
 
     Raises ProcessDied.
     """
-    with start_workers(parts) as workers:
-        futures = [
-            workers.submit(audit_part, log.name, log.last(), checkpoints, parts, index) for index in range(parts)
-        ]
+    with start_workers(parts) as workers, _ended_with(set(active_children())):
+        with _interrupts_held():
+            futures = [
+                workers.submit(audit_part, log.name, log.last(), checkpoints, parts, index) for index in range(parts)
+            ]
         try:
             results = [future.result() for future in futures]
         except BrokenExecutor as error:

@@ -42,6 +42,7 @@ from .checks.roots import ROOT
 from .checks.settled import MOVES
 from .checks.snapshots import KIND as SNAPSHOT
 from .findings import Leap
+from .unverified import Gaps, add
 
 TOGETHER = (PAYOUTS, SOLVENCY, ROOT)
 """Kinds of checks that look at all accounts at once."""
@@ -84,7 +85,7 @@ class Part:
     end: LogEnd
     events: int
     checked: Counter[str]
-    unverified: dict[str, int]
+    unverified: Gaps
     taken: list[bytes]
     counted: Counted
     batches: list[BatchEvent] = field(default_factory=list)
@@ -176,8 +177,7 @@ def together(case: Case, parts: Sequence[Part], snapshots: Mapping[int, Snapshot
     for part in parts:
         counted.add(part.counted)
         case.findings.checked.update(part.checked)
-        for name, charges in part.unverified.items():
-            case.unverified[name] = case.unverified.get(name, 0) + charges
+        add(case.unverified, part.unverified)
     _batches(case, parts)
     conservation.end(case, counted)
     outstanding.end(case, counted, _settlings([part.settlings for part in parts]))

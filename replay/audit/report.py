@@ -8,6 +8,7 @@ from html import escape
 import msgspec
 
 from .findings import MAX_LISTED, Report
+from .unverified import not_verified
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; color: #1d2329; }
@@ -15,23 +16,17 @@ table { border-collapse: collapse; width: 100%; margin: .5rem 0 2rem; }
 th, td { text-align: left; vertical-align: top; padding: .3rem .7rem .3rem 0; border-bottom: 1px solid #d8dee4; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; }
 code { font: 13px ui-monospace, monospace; overflow-wrap: anywhere; }
-.clean { color: #116329; } .findings { color: #a40e26; }
+.clean { color: #116329; } .unverified { color: #7d4e00; } .findings { color: #a40e26; }
 """
 
 
 def html(report: Report) -> str:
     """The verdict, the head, the checks and the findings."""
-    head, verdict = report.head, escape(report.verdict)
+    head = report.head
+    tone = "clean" if report.clean else "findings" if report.findings else "unverified"
     facts = [("log", report.log), ("sequence", str(head.seq)), ("commits", str(head.commits))]
     facts += [("time", head.at or "none yet"), ("hash", head.hash)]
-    if report.unverified.charges or report.unverified.policies:
-        named = ", ".join(report.unverified.policies)
-        facts.append(("not repriced", f"{report.unverified.charges} charges; not installed: {named}"))
-    if report.unverified.batches:
-        named = ", ".join(report.unverified.chains)
-        facts.append(("roots not recomputed", f"{report.unverified.batches} batches; not installed: {named}"))
-    if report.unverified.facts:
-        facts.append(("not compared", f"{report.unverified.facts} purchases or exits, of plans that the log lacks"))
+    facts += [("not verified", text) for text in not_verified(report.unverified)]
     facts += [("warning", text) for text in report.warnings]
     for leap in report.leaps:
         leapt = f"by {leap.ahead_us // 1_000_000} seconds at {leap.seq}, to {leap.at}; {leap.commits} commits have it"
@@ -41,7 +36,7 @@ def html(report: Report) -> str:
         "<!DOCTYPE html>\n"
         '<html lang="en"><head><meta charset="utf-8">'
         f"<title>Audit: {escape(report.verdict)}</title><style>{_STYLE}</style></head><body>\n"
-        f'<h1>Audit: <span class="{verdict}">{verdict}</span></h1>\n'
+        f'<h1>Audit: <span class="{tone}">{escape(report.verdict)}</span></h1>\n'
         f"{_table((), [(_text(name), _code(value)) for name, value in facts])}\n"
         f"<h2>Checks</h2>\n{_table(('check', 'checked', 'findings'), checks)}\n"
         f"{_findings(report)}</body></html>\n"

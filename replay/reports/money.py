@@ -37,6 +37,7 @@ class Money(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     asset: str
+    asset_decimals: int
     earned: int
     settled: int
     outstanding: int
@@ -63,6 +64,7 @@ def money_of(read: ReadCommits, books: Books) -> list[Money]:
     return [
         Money(
             asset=each.asset,
+            asset_decimals=each.asset_decimals,
             earned=each.earned,
             settled=each.settled,
             outstanding=each.outstanding,

@@ -184,6 +184,7 @@ def _plan(plan: Plan) -> dict[str, Any]:
         "onchain_id": terms.onchain_id,
         "owner": terms.owner,
         "asset": terms.asset,
+        "asset_decimals": terms.asset_decimals,
         "decimals": terms.decimals,
         "cost": str(terms.cost),
         "price": _json({share.receiver: share.amount for share in terms.price}),

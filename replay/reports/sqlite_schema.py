@@ -69,6 +69,7 @@ TABLES = {
             "onchain_id": Column("TEXT NOT NULL", "Its id in contracts; empty if it is called by its name there."),
             "owner": Column("TEXT NOT NULL", "Who sells it."),
             "asset": Column("TEXT NOT NULL", "The asset of its price."),
+            "asset_decimals": Column("INTEGER", "Decimal places of the asset when it is shown; null: unknown."),
             "decimals": Column("INTEGER NOT NULL", "Decimal places of its credits when they are shown."),
             "cost": Column("TEXT NOT NULL", "What a purchase costs, in the asset's smallest unit."),
             "price": Column("TEXT NOT NULL", "The cost by receiver, as JSON."),

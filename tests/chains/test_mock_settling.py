@@ -25,6 +25,17 @@ def slow(chain):
     return chain
 
 
+# -- what it tells of its assets
+
+
+def test_it_says_the_decimals_that_it_was_told(chain):
+    assert chain.decimals("usd") is None
+    chain.set_decimals("usd", 6)
+    assert chain.decimals("usd") == 6
+    with pytest.raises(BadData):
+        chain.set_decimals("usd", 256)
+
+
 # -- blocks
 
 

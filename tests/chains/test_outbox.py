@@ -330,3 +330,14 @@ def _immortal(shop: MockShop) -> None:
     ):
         for name in names:
             delattr(thing, name)
+
+
+# -- what is imported --------------------------------------------------------------------------------------------------
+
+
+def test_a_purchase_of_another_asset_has_the_decimals_that_the_chain_reports(shop: MockShop) -> None:
+    shop.chain.set_decimals("coin", 6)
+    shop.chain.purchase("bob", "pro", "coin", {"acme": 5_000_000}, credits=5)
+    shop.sync(6)
+    (lot,) = shop.ledger.lots("bob", "pro")
+    assert (lot.asset_decimals, shop.event(lot.id).asset_decimals) == (6, 6)

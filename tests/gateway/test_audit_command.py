@@ -1,5 +1,7 @@
 """`tollbook audit`: the auditor's report, and an exit code for scripts."""
 
+from replay.audit import parallel
+
 
 def test_a_clean_log_exits_0_with_the_contracts_keys(tollbook, told):
     done = tollbook("audit", told.log, "--json")
@@ -45,7 +47,17 @@ def test_the_page_is_written(tollbook, told, tmp_path):
     assert "<html" in (tmp_path / "report.html").read_text()
 
 
-def test_two_processes_say_what_one_says(tollbook, told, shop, spoil):
+def test_more_processes_than_are_of_use_are_not_started_and_it_says_so(tollbook, told, long_log, monkeypatch):
+    done = tollbook("audit", told.log, "--processes", "64")
+    assert (done.code, done.err.count("\n")) == (0, 1)
+    assert "warning: 1 of 64 processes" in done.err
+    monkeypatch.setattr(parallel, "_cores", lambda: 5)
+    assert [parallel.at_most(64, events) for events in (0, 19_999, 20_000, 10**9)] == [1, 1, 2, 5]
+    assert parallel.at_most(3, 10**9) == 3
+
+
+def test_two_processes_say_what_one_says(tollbook, told, shop, spoil, monkeypatch):
+    monkeypatch.setattr(parallel, "PART", 1)
     one, two = (tollbook("audit", told.log, "--processes", number, "--json") for number in ("1", "2"))
     assert (two.code, two.json) == (0, one.json)
     spoil(shop.log, '"credits":-24', '"credits":-25')

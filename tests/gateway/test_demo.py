@@ -17,7 +17,7 @@ from shares_left import left_by_floors
 from chains import Outbox
 from chains.mock import MockChain
 from gateway.demo import Options, Summary, run
-from gateway.demo.run import SIDE_FILES
+from gateway.demo.place import SIDE_FILES
 from gateway.demo.shop import FIRST_PLANS, SCALE
 from gateway.demo.trace_clock import MAX_SLICES
 from gateway.errors import UsageError
@@ -392,6 +392,20 @@ def test_what_cannot_run_leaves_no_file(tmp_path, monkeypatch, options, error):
     with pytest.raises(error) as raised:
         run(Options(**{name: Path(value) if name == "trace" else value for name, value in options.items()}))
     assert raised.value.hint
+    assert sorted(tmp_path.iterdir()) == before
+
+
+# In memory
+
+
+def test_in_memory_it_is_the_same_log_and_nothing_is_kept(tmp_path, monkeypatch, tollbook):
+    monkeypatch.chdir(tmp_path)
+    files = small(tmp_path, db=Path("demo.db"))
+    before = sorted(tmp_path.iterdir())
+    memory = small(tmp_path, db=Path(":memory:"))
+    assert (memory.log, memory.head) == (":memory:", files.head)
+    done = tollbook("demo", "--db", ":memory:", "--requests", "20")
+    assert (done.code, "tollbook audit" in done.out) == (0, False)
     assert sorted(tmp_path.iterdir()) == before
 
 

@@ -16,6 +16,7 @@ from gateway.cli.main import main
 from gateway.demo import Options, Summary, run, show
 from gateway.demo.steps import next_steps
 from gateway.demo.summary import Receiver
+from replay import Finding
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +83,8 @@ def test_the_log_and_its_chain_are_the_only_files_that_are_left(summary):
 
 def test_findings_are_shown_as_such(summary):
     check = msgspec.structs.replace(summary.audit.checks[0], findings=2)
-    damaged = msgspec.structs.replace(summary.audit, verdict="findings", checks=(check,))
+    one = Finding(kind="hash", seq=1, field="hash", expected=None, found=None, message="it was changed")
+    damaged = msgspec.structs.replace(summary.audit, verdict="findings", checks=(check,), findings=(one,))
     text = shown(msgspec.structs.replace(summary, audit=damaged))
     assert "audit: 2 findings" in text
     assert "clean" not in text

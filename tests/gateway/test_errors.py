@@ -52,6 +52,9 @@ def overwritten(log):
         ("bad_data", ("demo", "--trace", "{trace}", "--db", "{folder}/new.db")),
         ("unknown_plugin", ("demo", "--policy", "nonsense", "--db", "{folder}/new.db")),
         ("missing_extra", ("demo", "--chain", "evm", "--db", "{folder}/new.db")),
+        *(("usage", (command, ":memory:")) for command in ("audit", "balance", "batches", "events", "settle")),
+        ("usage", ("copy", "{log}", ":memory:")),
+        ("usage", ("export", "{log}", "--to", "csv", "--out", ":memory:")),
         ("io", ("export", "{log}", "--to", "csv", "--out", "{folder}/none/out.csv")),
     ],
 )

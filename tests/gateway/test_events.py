@@ -76,6 +76,12 @@ def test_the_text_has_a_line_an_event(tollbook, told):
     assert lines[told.seq["direct"] - 1].split()[:5] == ["12", "2023-11-16T18:00:10.000000Z", "charged", "account", "1"]
 
 
+def test_the_text_has_money_and_credits_with_their_decimals(tollbook, told):
+    out = tollbook("events", told.log).out
+    assert "sale of 100.00 credits for 10.00 USD" in out
+    assert "request held 3.01" in out
+
+
 def test_a_damaged_log_can_still_be_looked_at(tollbook, shop, spoil):
     spoil(shop.log, '"credits":124', '"credits":125')
     assert tollbook("events", shop.log, "--json").code == 2  # the draws no longer come to the credits

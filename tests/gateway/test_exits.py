@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -54,6 +55,63 @@ def test_a_broken_pipe_is_141_and_silent(start, program, long_log, patience, wor
     running.stdout = None
     assert running.wait(timeout=patience) == 141
     assert running.stderr.read() == b""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--help",),
+        *((command, "{log}") for command in ("balance", "batches", "audit")),
+        ("statement", "{log}", "--subscriber", "alice", "--plan", "pro"),
+        ("demo", "--db", ":memory:", "--requests", "20"),
+        ("simulate", "--seed", "1", "--steps", "5"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_every_command_is_141_and_silent_if_nobody_reads(program, told, words):
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [program, *(word.format(log=told.log) for word in words)]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+@pytest.mark.parametrize("imported", ["typer", "ledger.stores"])
+def test_an_interrupt_while_modules_are_imported_is_130(start, told, patience, imported):
+    running = start(sys.executable, "-c", IMPORTING, imported, "balance", told.log)
+    out, error = running.communicate(timeout=patience)
+    assert (running.returncode, out, error) == (130, b"", b"tollbook: interrupted\n")
+
+
+IMPORTING = """
+import signal, sys
+from gateway.cli.main import main
+
+class Lock:
+    def __del__(self):  # as one of the interpreter's, in which it ignores what is raised
+        signal.raise_signal(signal.SIGINT)
+
+def interrupt(event, arguments):
+    if event == "import" and arguments[0] == sys.argv[1]:
+        Lock()
+
+sys.addaudithook(interrupt)
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+def test_an_interrupted_audit_ends_its_processes(start, program, long_log, patience):
+    running = start(program, "audit", long_log, "--processes", "2", start_new_session=True)
+    children = Path(f"/proc/{running.pid}/task/{running.pid}/children")
+    if not children.exists():
+        pytest.skip("the processes of a process are found on Linux alone")
+    while running.poll() is None and len(started := children.read_text().split()) < 2:
+        pass
+    if running.poll() is None:
+        os.killpg(running.pid, signal.SIGINT)
+        assert (running.wait(timeout=patience), running.stderr.read()) == (130, b"tollbook: interrupted\n")
+        assert [pid for pid in started if Path(f"/proc/{pid}/exe").exists()] == []
 
 
 def test_a_pipe_that_broke_before_the_first_byte_is_141_too(program, told):

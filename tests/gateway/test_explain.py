@@ -11,6 +11,7 @@ def test_it_has_the_contracts_keys_in_their_order(tollbook, told):
         "account": 1,
         "subscriber": "alice",
         "plan": "pro",
+        "decimals": 2,
         "request": told.seq["request"],
         "final": False,
         "usage": {"input_tokens": 10_001},
@@ -36,8 +37,8 @@ def test_it_has_the_contracts_keys_in_their_order(tollbook, told):
         "net": 101,
     }
     assert list(answer) == [
-        "charge", "at", "account", "subscriber", "plan", "request", "final", "usage", "labels", "before", "tariff",
-        "lines", "credits", "shortfall", "recomputed", "agrees", "draws", "adjustments", "net",
+        "charge", "at", "account", "subscriber", "plan", "decimals", "request", "final", "usage", "labels", "before",
+        "tariff", "lines", "credits", "shortfall", "recomputed", "agrees", "draws", "adjustments", "net",
     ]  # fmt: skip
 
 
@@ -80,5 +81,5 @@ def test_a_policy_that_is_not_installed_computes_nothing_and_disagrees_with_noth
 
 def test_the_text_tells_the_whole_story(tollbook, told):
     out = tollbook("explain", told.log, told.seq["direct"]).out
-    for part in ("alice on pro", "complexity", "12345 input_tokens at 1/100", "price 1.24", "from lot 6", "net 1.00"):
+    for part in ("alice on pro", "complexity", "12,345 input_tokens at 0.0001", "price 1.24", "from lot 6", "net 1.00"):
         assert part in out

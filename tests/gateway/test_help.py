@@ -23,6 +23,7 @@ COMMANDS = [
     "explain",
     "export",
     "copy",
+    "plugins",
     "simulate",
     "chain",
 ]

@@ -161,16 +161,16 @@ def test_mock_alone_is_mock_local(earned, settle):
 
 def test_the_text_has_the_money_and_then_the_batch(earned, tollbook):
     lines = tollbook("settle", earned.log).out.splitlines()
-    assert lines[:2] == [f"{earned.log} on mock:local", "money, in each asset's smallest unit"]
+    assert lines[:2] == [f"{earned.log} on mock:local", "money"]
     assert lines[2].split() == ["asset", "earned", "settled", "outstanding", "oldest", "unsettled"]
-    assert lines[3].split() == ["USD", "300", "300", "0", "-"]
+    assert lines[3].split() == ["USD", "3.00", "3.00", "0.00", "-"]
     assert [line.split() for line in lines[5:8]] == [
         ["receiver", "asset", "earned", "settled", "outstanding"],
-        ["acme", "USD", "270", "270", "0"],
-        ["fee", "USD", "30", "30", "0"],
+        ["acme", "USD", "2.70", "2.70", "0.00"],
+        ["fee", "USD", "0.30", "0.30", "0.00"],
     ]
     assert lines[9] == "batches of this run, all of contract tollbook on mock:local"
-    assert {"1", "confirmed", "+270,", "fee", "+30"} <= set(lines[11].split())
+    assert {"1", "confirmed", "+2.70,", "fee", "+0.30"} <= set(lines[11].split())
     assert len(lines) == 12
     assert max(map(len, lines[1:])) <= 120
     assert "nothing to settle" in tollbook("settle", earned.log).out
@@ -189,7 +189,7 @@ def test_what_no_chain_holds_is_told_beside_nothing_to_settle(seller, tollbook):
     seller.use(1)
     lines = tollbook("settle", seller.log).out.splitlines()
     assert lines[0] == f"{seller.log} on mock:local: nothing to settle"
-    assert lines[-1] == "10 USD is outstanding from purchases that no chain holds: it is not settled here"
+    assert lines[-1] == "0.10 USD is outstanding from purchases that no chain holds: it is not settled here"
     assert tollbook("batches", seller.log).out.count("no chain holds") == 1
 
 
@@ -203,7 +203,7 @@ def test_what_time_alone_has_earned_since_the_logs_last_entry_is_told(seller, se
         funding = EscrowFunding(Escrow("mock:local", "tollbook", bought.id))
         ledger.execute(Purchase(subscriber="alice", plan="day", funding=funding)).unwrap()
     text = tollbook("settle", seller.log.with_name("old.db")).out
-    assert "1,000 USD was earned by time alone since the log's last entry (2023-11-16T18:00:00Z, " in text
+    assert "10.00 USD was earned by time alone since the log's last entry (2023-11-16T18:00:00Z, " in text
     assert "by time alone" not in tollbook("settle", seller.log.with_name("old.db")).out
 
 
@@ -243,14 +243,14 @@ def test_another_mock_chain_that_has_the_escrow_is_found_too(seller, settle):
     answer = settle().json
     assert (answer["chain"], payouts(answer["batches"][0])) == ("mock:town", {"acme": 27, "fee": 3})
     error = settle("--chain", "mock").error
-    assert (error["code"], error["hint"]) == ("usage", "give --chain mock:town, where 970 USD is")
+    assert (error["code"], error["hint"]) == ("usage", "give --chain mock:town, where 9.70 USD is")
 
 
 def test_a_chain_that_has_nothing_is_a_usage_error_that_names_the_one_that_has(bank, settle, tollbook):
     before = bank.log.read_bytes()
     error = settle("--chain", "mock").error
     assert (error["code"], error["message"]) == ("usage", "nothing is in escrow on mock:local")
-    assert error["hint"] == "give --chain bank:town, where 1,000 USD is"
+    assert error["hint"] == "give --chain bank:town, where 10.00 USD is"
     assert (bank.log.read_bytes(), bank.mock.exists()) == (before, False)
     with bank.chain():  # an empty chain is not better than none
         pass
@@ -263,12 +263,12 @@ def test_what_the_mock_chain_sold_and_the_log_does_not_know_yet_is_taken_in_ther
     bank.use(1)
     done = tollbook("settle", bank.log)  # both have something now, so it is mock:local
     assert (done.code, bank.paid()) == (0, 9)
-    assert "600 USD is outstanding on bank:town: settle it with --chain bank:town" in done.out
+    assert "6.00 USD is outstanding on bank:town: settle it with --chain bank:town" in done.out
 
 
 def test_of_several_chains_all_are_named(bank, settle):
     bank.escrowed("emil", "mock:town", "tollbook")
-    hint = "give --chain bank:town, where 1,000 USD is, or --chain mock:town, where 1,000 USD is"
+    hint = "give --chain bank:town, where 10.00 USD is, or --chain mock:town, where 10.00 USD is"
     assert settle().error["hint"] == hint
 
 

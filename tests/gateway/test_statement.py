@@ -15,7 +15,7 @@ def statement(tollbook, told):
 
 def test_it_has_the_contracts_keys_in_their_order(statement, told):
     answer = statement()
-    top = ["log", "account", "subscriber", "plan", "as_of", "opening", "lines", "closing", "proof"]
+    top = ["log", "account", "subscriber", "plan", "decimals", "as_of", "opening", "lines", "closing", "proof"]
     line = ["seq", "at", "type", "text", "request", "charge", "change", "balance"]
     assert list(answer) == top
     assert answer["as_of"] == {"seq": told.seq["head"], "at": "2023-11-16T20:00:01.000000Z"}

@@ -63,6 +63,8 @@ WRONG: list[tuple[str, type[Any], dict[str, Any]]] = [
     ),
     ("decimals are few", PlanCreated, PLAN | {"decimals": 37}),
     ("decimals are not negative", PlanCreated, PLAN | {"decimals": -1}),
+    ("an asset has few decimals", PlanCreated, PLAN | {"asset_decimals": 256}),
+    ("an asset's decimals are not negative", PlanCreated, PLAN | {"asset_decimals": -1}),
     ("an agent has a number", AgentRegistered, {"agent": 0, "name": "a", "owner": "o"}),
     ("an updated agent has a number", AgentUpdated, {"agent": 0, "name": "a", "owner": "o"}),
     ("an agent has a name", AgentRegistered, {"agent": 1, "name": "", "owner": "o"}),

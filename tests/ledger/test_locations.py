@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 
 from ledger import Ledger
-from ledger.errors import UnknownPlugin
+from ledger.errors import NotFound, UnknownPlugin
 from ledger.plugins import stores as registry
 from ledger.stores import open as open_store
 from ledger.stores.memory import MemoryStore
 from ledger.stores.sqlite import SQLiteStore
 
 
-@pytest.mark.parametrize("location", [None, ":memory:"])
+@pytest.mark.parametrize("location", [None, ":memory:", Path(":memory:"), "sqlite://:memory:"])
 def test_no_location_and_memory_are_a_log_in_memory(location):
     with closing(open_store(location, id="toll")) as store:
         assert isinstance(store, MemoryStore)
@@ -30,6 +30,13 @@ def test_a_path_is_a_file_of_the_built_in_store(kind, tmp_path):
         assert store.id == "toll"
 
 
+def test_the_store_of_files_makes_no_file_of_the_name_of_memory(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(NotFound, match="is no file"):
+        open_store(":memory:", store="sqlite")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_scheme_names_a_store_plugin_which_gets_the_whole_location(monkeypatch):
     seen = []
 
@@ -37,7 +44,7 @@ def test_a_scheme_names_a_store_plugin_which_gets_the_whole_location(monkeypatch
         seen.append(location)
         return MemoryStore(id=id)
 
-    monkeypatch.setattr(registry, "_installed", {**registry._load(), "acme": acme})
+    monkeypatch.setitem(registry._load().factories, "acme", acme)
     with Ledger.open("acme://host:5432/toll", id="toll") as ledger:
         assert ledger.id == "toll"
     assert seen == ["acme://host:5432/toll"]

@@ -12,6 +12,7 @@ import pytest
 from ledger.errors import LedgerError, UnknownPlugin
 from ledger.plugins import Registry, policies, stores
 
+REPAIR = "repair or uninstall its package; `tollbook plugins` lists what is installed"
 BUILT_IN = ["complexity", "cost_plus", "graduated", "package", "per_credit", "time", "volume"]
 
 
@@ -155,29 +156,51 @@ def test_plugins_are_loaded_when_they_are_first_asked_for(tmp_path: Path) -> Non
     assert run(tmp_path, program) == "False True"
 
 
-def test_a_name_that_two_packages_bring_is_an_error_that_says_which(tmp_path: Path) -> None:
-    install(tmp_path, "one", GOOD, "stores")
-    install(tmp_path, "two", GOOD, "stores")
-    assert run(tmp_path, "stores.names()") == (
-        "LedgerError: a store 'acme' is registered twice; uninstall one of the two packages"
+def test_a_name_that_two_packages_bring_is_neithers_and_the_rest_of_both_goes_on(tmp_path: Path) -> None:
+    install(tmp_path, "one", GOOD.replace("acme.flat", "one.flat"), "pricing", "stores")
+    install(tmp_path, "two", GOOD.replace("acme.flat", "two.flat"), "pricing", "stores")
+    assert run(tmp_path, "print({'one.flat', 'two.flat'} <= {*policies.names()}, stores.names())") == (
+        "True ['memory', 'sqlite']"
+    )
+    assert run(tmp_path, "stores.get('acme')") == (
+        "PluginFailed: the store 'acme' of one 1.0 cannot be used: the store 'acme' is registered twice, by one 1.0 and"
+        f" two 1.0; {REPAIR}"
     )
 
 
-def test_a_package_cannot_take_the_name_of_a_built_in(tmp_path: Path) -> None:
-    install(tmp_path, "acme_toll", GOOD.replace('"acme.flat"', '"per_credit"'), "pricing")
-    assert "pricing policy 'per_credit' is registered twice" in run(tmp_path, "policies.names()")
+def test_a_package_cannot_take_the_name_of_a_built_in_which_keeps_it(tmp_path: Path) -> None:
+    install(tmp_path, "acme_toll", GOOD.replace("register(", "register('time', Flat); register(", 1), "pricing")
+    program = """
+        print(policies.get("time").__module__, policies.get("acme.flat").__module__)
+        print([(each.names, each.reason) for each in policies.failures()])
+    """
+    assert run(tmp_path, program).splitlines() == [
+        "pricing.per_request acme_toll",
+        "[(('time',), \"the name 'time' is that of a built-in pricing policy\")]",
+    ]
 
 
-def test_two_entry_points_of_one_name_are_an_error_and_not_one_of_them(tmp_path: Path) -> None:
+def test_two_entry_points_of_one_name_are_both_loaded(tmp_path: Path) -> None:
     install(tmp_path, "one", GOOD, "pricing")
     points = "[tollbook.pricing]\none = two\n"
     install(tmp_path, "two", GOOD.replace("acme.flat", "other"), points=points)
-    assert "two plugins in tollbook.pricing are called 'one'" in run(tmp_path, "policies.names()")
+    assert run(tmp_path, "print({'acme.flat', 'other'} <= {*policies.names()})") == "True"
 
 
 BROKEN = {
     "needs what is not there": ("import a_package_that_is_not_there", "a_package_that_is_not_there"),
     "is not written in Python": ("def register_stores(register) ->", "SyntaxError"),
+    "ends the process when it is imported": ("import sys; sys.exit('no licence')", "no licence"),
+    "raises what has no text": (
+        """
+        class Wordless(Exception):
+            def __str__(self):
+                raise RuntimeError
+
+        raise Wordless
+        """,
+        "Wordless",
+    ),
     "raises when it is imported": ("raise RuntimeError('no licence')", "no licence"),
     "has a hook of another form": (
         """
@@ -213,22 +236,102 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_plugin_that_is_broken_is_an_error_that_says_which_and_why(tmp_path: Path, name: str) -> None:
+def test_a_plugin_that_is_broken_harms_itself_alone_and_using_it_says_why(tmp_path: Path, name: str) -> None:
     module, why = BROKEN[name]
     install(tmp_path, "broken_toll", module, "stores")
-    said = run(tmp_path, "stores.get('sqlite')")
-    assert said.startswith("LedgerError: ")
-    assert "tollbook.stores" in said
-    assert "broken_toll" in said
+    install(tmp_path, "acme_toll", GOOD, "stores")
+    assert run(tmp_path, "print(stores.names(), stores.get('sqlite').__name__)") == (
+        "['acme', 'memory', 'sqlite'] SQLiteStore"
+    )
+    said = run(tmp_path, "stores.get('broken_toll')")
+    assert said.startswith("PluginFailed: the store 'broken_toll' of broken_toll 1.0 cannot be used: ")
     assert why in said
+    other = run(tmp_path, "stores.get('any')")  # what would it have been called?
+    assert other.startswith("UnknownPlugin: there is no store 'any' (not loaded: broken_toll of broken_toll 1.0: ")
+    assert other.endswith("; installed are: acme, memory, sqlite")
+    assert why in other
 
 
-def test_an_entry_point_to_nothing_is_an_error_that_says_which(tmp_path: Path) -> None:
+def test_one_that_is_broken_is_warned_of_once(tmp_path: Path) -> None:
+    install(tmp_path, "broken_toll", "raise RuntimeError('no licence')", "stores")
+    program = """
+        import warnings
+
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            stores.names()
+            stores.get("sqlite")
+        print(*(each.message for each in caught))
+    """
+    assert run(tmp_path, program) == (
+        "the plugin broken_toll of broken_toll 1.0 cannot be used as a store: RuntimeError: no licence"
+    )
+
+
+def test_the_cause_of_a_failure_is_chained(tmp_path: Path) -> None:
+    install(tmp_path, "broken_toll", "raise RuntimeError('no licence')", "stores")
+    program = """
+        try:
+            stores.get("broken_toll")
+        except LedgerError as error:
+            print(repr(error.__cause__))
+    """
+    assert run(tmp_path, program) == "RuntimeError('no licence')"
+
+
+def test_what_a_plugin_registered_before_it_failed_fails_with_it(tmp_path: Path) -> None:
+    install(tmp_path, "broken_toll", GOOD + "\n        raise RuntimeError('no licence')\n", "stores")
+    assert "'acme' of broken_toll 1.0 cannot be used: RuntimeError: no licence" in run(tmp_path, "stores.get('acme')")
+
+
+WRONG = {
+    "a name that no command line takes": ("register('a b', MemoryStore)", "a b", "cannot name a store"),
+    "a name that is no text": ("register(7, MemoryStore)", "7", "cannot name a store"),
+    "a store that cannot be called": ("register('mine', 7)", "mine", "no store, but a int"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_plugin_of_a_wrong_type_fails_alone(tmp_path: Path, name: str) -> None:
+    wrong, called, why = WRONG[name]
+    install(
+        tmp_path,
+        "acme_toll",
+        GOOD.replace('register("acme", MemoryStore)', f'{wrong}; register("acme", dict)'),
+        "stores",
+    )
+    assert run(tmp_path, "print(stores.names())") == "['acme', 'memory', 'sqlite']"
+    assert why in run(tmp_path, f"stores.get({called!r})")
+
+
+def test_a_chain_that_lacks_a_method_is_no_chain(tmp_path: Path) -> None:
+    module = """
+        from ledger.plugins import hookimpl
+
+        @hookimpl
+        def register_chains(register):
+            register("solana", object())
+    """
+    install(tmp_path, "solana_toll", module, "chains")
+    said = run(
+        tmp_path, "from ledger.plugins import chain_plugin; chain_plugin('mock:local'); chain_plugin('solana:1')"
+    )
+    assert "what it registers as 'solana' is no chain, but a object" in said
+
+
+def test_an_entry_point_to_nothing_says_which(tmp_path: Path) -> None:
     points = "[tollbook.stores]\nmine = broken_toll:missing\n"
     install(tmp_path, "broken_toll", "", points=points)
-    said = run(tmp_path, "stores.names()")
-    assert said.startswith("LedgerError: ")
+    said = run(tmp_path, "stores.get('mine')")
+    assert said.startswith("PluginFailed: ")
     assert "missing" in said
+
+
+def test_a_package_whose_entry_points_cannot_be_read_harms_itself_alone(tmp_path: Path) -> None:
+    install(tmp_path, "broken_toll", "", "stores")
+    (tmp_path / "broken_toll-1.0.dist-info" / "entry_points.txt").write_bytes(b"\xff\xfe[")
+    install(tmp_path, "acme_toll", GOOD, "stores")
+    assert run(tmp_path, "print(stores.names(), len(stores.failures()))") == "['acme', 'memory', 'sqlite'] 1"
 
 
 def test_a_broken_store_does_not_touch_the_policies(tmp_path: Path) -> None:
@@ -239,7 +342,8 @@ def test_a_broken_store_does_not_touch_the_policies(tmp_path: Path) -> None:
 
 def test_a_module_without_hooks_brings_nothing_and_breaks_nothing(tmp_path: Path) -> None:
     install(tmp_path, "empty_toll", "", "stores", "pricing")
-    assert run(tmp_path, "print(len(policies.names()) - len(set(policies.names())))") == "0"
+    assert run(tmp_path, "print(policies.names())") == str(BUILT_IN)
+    assert "it has no hook `register_stores`" in run(tmp_path, "stores.get('empty_toll')")
 
 
 def test_a_plan_whose_policy_is_not_installed_any_more_refuses_its_requests_only(tmp_path: Path) -> None:
@@ -260,3 +364,21 @@ def test_a_plan_whose_policy_is_not_installed_any_more_refuses_its_requests_only
     run(tmp_path, begin)
     assert run(tmp_path, go_on) == "admitted\nadmitted"
     assert run(tmp_path / "elsewhere", go_on) == "policy_failed\nadmitted"
+
+
+def test_a_sale_on_a_chain_whose_plugin_failed_is_refused_since_no_plugin_could_check_it(tmp_path: Path) -> None:
+    install(tmp_path, "acme", "raise RuntimeError('no licence')", "chains")
+    program = """
+        from ledger import Escrow, EscrowFunding
+
+        with Ledger.open() as ledger:
+            ledger.execute(CreatePlan(plan="pro", owner="acme", credits=10)).unwrap()
+            for chain in ("acme:1", "other:1"):
+                escrow = EscrowFunding(Escrow(chain=chain, contract="0xE", purchase="7"))
+                bought = ledger.execute(Purchase(subscriber="ann", plan="pro", funding=escrow))
+                print(getattr(bought, "reason", "sold"), getattr(bought, "facts", ""))
+    """
+    refused, sold = run(tmp_path, program).splitlines()
+    assert refused.startswith("malformed ")
+    assert "RuntimeError: no licence" in refused
+    assert sold.startswith("sold")

@@ -68,7 +68,11 @@ def test_the_report_is_the_contracts_audit(written):
     assert stored["head"]["at"].endswith("Z")
     assert len(stored["head"]["at"]) == 27
     assert list(stored["checks"][0]) == ["name", "checked", "findings"]
-    assert stored["unverified"] == {"charges": 0, "policies": [], "batches": 0, "chains": [], "facts": 0}
+    assert stored["unverified"] == {"charges": 0, "policies": [], "batches": 0, "chains": [], "facts": 0} | {
+        "prices": 0,
+        "by_policy": [],
+        "built_in_missing": [],
+    }
 
 
 def test_an_empty_log_is_clean(tmp_path):

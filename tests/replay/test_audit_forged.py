@@ -109,6 +109,21 @@ MORE: list[tuple[str, str, Callable[[Any], list[Event]]]] = [
     ),
     (
         "schema",
+        "an asset with other decimals",
+        lambda log: [
+            PlanCreated(
+                plan="another",
+                owner="x",
+                asset="USD",
+                asset_decimals=3,
+                credits=1,
+                **HOLDS,
+                tariff=Tariff(version=1, policy="per_credit", policy_version=1),
+            )
+        ],
+    ),
+    (
+        "schema",
         "a tariff version left out",
         lambda log: [PlanRepriced(plan="plain", tariff=Tariff(version=3, policy="per_credit", policy_version=1))],
     ),

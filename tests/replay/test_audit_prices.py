@@ -167,7 +167,14 @@ def rehash(connection: sqlite3.Connection, bodies: dict[int, bytes]) -> None:
 def foreign(log: Any, tariff: Tariff) -> int:
     number = 1 + max(account for account in books_of(log.path).accounts)
     plan = PlanCreated(
-        plan="foreign", owner="o", asset="USD", price=(Share("o", 5),), credits=50, **HOLDS, tariff=tariff
+        plan="foreign",
+        owner="o",
+        asset="USD",
+        asset_decimals=2,
+        price=(Share("o", 5),),
+        credits=50,
+        **HOLDS,
+        tariff=tariff,
     )
     bought = Purchased(account=number, subscriber="ivy", plan="foreign", credits=50)
     lot = log.seq + 2

@@ -51,6 +51,7 @@ from ledger.events import (
 )
 from ledger.log import decode_commit
 from ledger.plugins import chain_plugin, chains
+from ledger.plugins.discovery import Found
 from replay.audit.checks.exits import parts
 
 
@@ -111,7 +112,7 @@ def test_what_cost_nothing_and_leaves_before_it_starts_is_clean(tmp_path):
 
 def test_no_chain_plugin_is_no_finding(log, monkeypatch):
     """Roots and digests are counted as unverified; payouts and order are judged as ever."""
-    monkeypatch.setattr(chains, "_installed", {})
+    monkeypatch.setattr(chains, "_found", Found({}, {}, []))
     report = audit(log.path)
     assert report.findings == ()
     assert (report.unverified.batches, report.unverified.chains) == (14, (CHAIN,))

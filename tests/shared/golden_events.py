@@ -339,6 +339,25 @@ GOLDEN_LINES: list[tuple[bytes, Event]] = [
 # What was added to an event later on.
 LATER_LINES: list[tuple[bytes, Event]] = [
     (
+        b'{"type":"plan_created","plan":"p","owner":"o","asset":"USD","asset_decimals":2,"credits":1,"tariff":{"version":1,'
+        b'"policy":"time","policy_version":1},"hold_seconds":600,"longest_seconds":900,"period":"month"}',
+        PlanCreated(
+            plan="p",
+            owner="o",
+            asset="USD",
+            asset_decimals=2,
+            credits=1,
+            tariff=Tariff(version=1, policy="time", policy_version=1),
+            hold_seconds=600,
+            longest_seconds=900,
+            period="month",
+        ),
+    ),
+    (
+        b'{"type":"purchased","account":1,"subscriber":"s","plan":"p","credits":1,"asset":"A","asset_decimals":6}',
+        Purchased(account=1, subscriber="s", plan="p", credits=1, asset="A", asset_decimals=6),
+    ),
+    (
         b'{"type":"purchased","account":1,"subscriber":"s","plan":"p","seconds":60,"start":9,"expiry":60000009,"earliest"'
         b":9}",
         Purchased(account=1, subscriber="s", plan="p", seconds=60, start=9, expiry=60_000_009, earliest=9),

@@ -24,6 +24,7 @@ class Commands(LazyGroup):
         "explain": "Explain a charge: usage, tariff, price lines and corrections.",
         "export": "Export the events of a log as CSV, NDJSON or SQLite.",
         "copy": "Copy a log, even while another process writes to it.",
+        "plugins": "List the installed policies, chains and stores, and the plugins that failed.",
         "simulate": "Test the whole engine under simulated crashes and faults.",
         "chain": "Run, deploy and inspect the settlement contract on EVM chains.",
     }

@@ -10,9 +10,12 @@ import typer
 
 from ledger import ContractRef
 from replay.audit.findings import Report
+from replay.audit.parallel import PART, at_most
 from replay.audit.report import html as report_page
 from replay.audit.run import audit as run_audit
 from replay.audit.run import checkpoint
+from replay.audit.sources import source
+from replay.audit.unverified import not_verified
 
 from ...settle.target import chosen_to_compare, connect
 from .. import render
@@ -42,7 +45,10 @@ _Html = Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the
 _Processes = Annotated[
     int | None,
     typer.Option(
-        metavar="N", min=1, help="Processes to use. Without it: all cores for a long log.", show_default=False
+        metavar="N",
+        min=1,
+        help="Processes to use: at most one per core and per 10,000 events. Without it: all cores for a long log.",
+        show_default=False,
     ),
 ]
 
@@ -75,10 +81,12 @@ def audit(
     paid and is due (chain_payout), and the escrow (chain_escrow). Only final blocks are compared, and nothing is sent.
     A fact that `tollbook settle` has not imported yet is a finding.
 
-    Exit codes: 0 clean; 1 findings; 2 the audit could not run, for example because the chain does not answer.
+    Exit codes: 0 clean; 1 findings, or a policy or chain that comes with Tollbook could not be loaded; 2 the audit
+    could not run, for example because the chain does not answer.
 
-    Charges of a policy that is not installed are counted as unverified, which is no finding. A log without events is
-    clean, with a warning. A log whose write-ahead file is missing is a finding: it may be a copy made by `cp`.
+    Prices of a policy that is not installed, or in another version, or that fails, cannot be verified, which is no
+    finding: the verdict says so, as in "clean, 2,098 prices not verified". A log without events is clean, with a
+    warning. A log whose write-ahead file is missing is a finding: it may be a copy made by `cp`.
     """
     noted = None if since is None else checkpoint(since)
     with progress(quiet=json) as report_progress, ExitStack() as stack:
@@ -92,7 +100,7 @@ def audit(
             since=noted,
             against=against,
             progress=lambda done, total: report_progress("audit", done, total),
-            processes=processes,
+            processes=processes and _at_most(log, processes, json),
             chains=connections,
         )
     for text in report.warnings:
@@ -104,7 +112,17 @@ def audit(
         render.json(report)
     else:
         _show(report)
-    return DONE if report.verdict == "clean" else BAD_ANSWER
+    return DONE if report.passed else BAD_ANSWER
+
+
+def _at_most(log: Path, processes: int, json: bool) -> int:
+    """Return the processes that are of use, and say so if they are fewer than asked for."""
+    with closing(source(log)) as rows:
+        events = rows.last()
+    if (useful := at_most(processes, events)) < processes:
+        message = f"{useful} of {processes} processes audit {log}, which has {events:,} events"
+        write_warning(message, f"more are of no use: one per core, and per {PART:,} events", json)
+    return useful
 
 
 def _show(report: Report) -> None:
@@ -112,13 +130,9 @@ def _show(report: Report) -> None:
     line(f"head {report.head.seq} in {report.head.commits} commits, {report.head.at}, {report.head.hash}")
     line()
     table(("check", ">checked", ">findings"), [(check.name, check.checked, check.findings) for check in report.checks])
-    if report.unverified.charges:
+    for text in not_verified(report.unverified):
         line()
-        policies = ", ".join(report.unverified.policies)
-        line(f"unverified: {report.unverified.charges} charges, of policies that are not installed: {policies}")
-    if report.unverified.facts:
-        line()
-        line(f"unverified: {report.unverified.facts} purchases or exits on the chain, of plans that the log lacks")
+        line(f"not verified: {text}")
     for leap in report.leaps:
         line()
         line(

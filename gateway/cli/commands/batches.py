@@ -70,7 +70,7 @@ def batches(
         return
     shown = selected[-(limit or MAX_SHOWN) :]
     title = "batches" if len(shown) == len(selected) else f"the last {len(shown)} of {len(selected)} batches"
-    settlement_tables.show_batches(shown, title, hashes)
+    settlement_tables.show_batches(shown, title, books.assets, hashes)
     if len(shown) < len(selected):
         render.line(f"--limit {len(selected)} shows them all")
 

@@ -12,10 +12,10 @@ from replay.audit.findings import ReportHead, time_text
 
 from ... import answers
 from .. import render
-from ..options import Json, Log
+from ..options import Json, Log, a_file
 from ..progress import progress
 
-_To = Annotated[Path, typer.Argument(metavar="TO", help="The copy: a new file.", show_default=False)]
+_To = Annotated[Path, typer.Argument(metavar="TO", help="The copy: a new file.", show_default=False, callback=a_file)]
 _AsItIs = Annotated[
     bool,
     typer.Option("--as-it-is", help="Copy what the file of LOG has, though its write-ahead file is missing."),

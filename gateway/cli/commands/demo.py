@@ -24,7 +24,11 @@ _Trace = Annotated[
 ]
 _Db = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="The new log. Without it: the first free tollbook-demo*.db.", show_default=False),
+    typer.Option(
+        metavar="FILE",
+        help="The new log; :memory: keeps nothing. Without it: the first free tollbook-demo*.db.",
+        show_default=False,
+    ),
 ]
 _Policy = Annotated[
     str | None,
@@ -118,6 +122,6 @@ def _run(options: Options, json: bool) -> int:
 
 
 def _exit_code(summary: Summary) -> int:
-    if summary.audit.verdict != "clean" or summary.charged.uncharged:
+    if not summary.audit.clean or summary.charged.uncharged:
         return BAD_ANSWER
     return UNKNOWN if summary.open_batches else DONE

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Annotated
 
 import typer
 
-from ledger.events import EVENT_TYPES, tag
+from ledger.errors import LogError
+from ledger.events import EVENT_TYPES, Event, tag
+from ledger.folding import books_at
 from ledger.log import Entry, entries
 from ledger.plugins import Store
-from ledger.statements import describe
+from ledger.statements import Units, describe
 from replay.audit.findings import time_text
 from replay.reports.event_rows import EventRows
+from replay.reports.shown_units import ShownUnits
 
 from ... import answers
 from ...errors import UsageError
@@ -54,11 +57,12 @@ def events(
     types = _known_types(type or [])
     with opened(log) as store:
         within(store, after)
+        units = _units(store)
         for entry in islice(_matching(store, after, types, account), limit):
             if json:
                 render.json(answers.event(entry))
             else:
-                render.line(_text(entry))
+                render.line(_text(entry, units(entry.event)))
 
 
 def _known_types(types: list[str]) -> set[str]:
@@ -82,7 +86,16 @@ def _matching(store: Store, after: int, types: set[str], account: int | None) ->
             yield entry
 
 
-def _text(entry: Entry) -> str:
+def _units(store: Store) -> Callable[[Event], Units]:
+    """Return how an event's amounts are shown: as whole numbers where the log is damaged and has no books."""
+    try:
+        return ShownUnits(books_at(store)).of
+    except LogError:
+        return lambda _: Units()
+
+
+def _text(entry: Entry, units: Units) -> str:
     account = getattr(entry.event, "account", None)
     of = f"account {account}" if account else getattr(entry.event, "plan", "") or getattr(entry.event, "name", "")
-    return f"{entry.seq:>9}  {time_text(entry.at)}  {tag(entry.event):<20}  {of:<14}  {describe(entry.event)}".rstrip()
+    what = describe(entry.event, units)
+    return f"{entry.seq:>9}  {time_text(entry.at)}  {tag(entry.event):<20}  {of:<14}  {what}".rstrip()

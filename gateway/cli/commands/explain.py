@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Annotated, Any
 
 import msgspec
 import typer
 
 from ledger import Ledger
+from ledger.amounts import exact_text
 from ledger.errors import NotFound
+from ledger.events import Line
 from ledger.statements import Explanation
 
 from ... import answers
@@ -39,16 +42,16 @@ def explain(log: Log, charge: _Charge, json: Json = False) -> int:
         explanation = ledger.explain(charge) if charge <= ledger.head.seq else None
         if explanation is None:
             raise NotFound(f"event {charge} is not a charge", "`tollbook events LOG --type charged` lists the charges")
-        position = ledger.balance(explanation.subscriber, explanation.plan)
     answer = answers.explanation(explanation)
     if json:
         render.json(answer)
     else:
-        _show(explanation, answer, position.decimals if position else 0)
+        _show(explanation, answer)
     return DONE if explanation.agrees else BAD_ANSWER
 
 
-def _show(explanation: Explanation, answer: dict[str, Any], decimals: int) -> None:
+def _show(explanation: Explanation, answer: dict[str, Any]) -> None:
+    decimals = explanation.decimals
     of = f"request {explanation.request}" if explanation.request else "no request"
     line(f"charge {explanation.charge} of {explanation.subscriber} on {explanation.plan}, {answer['at']}")
     line(f"  {'final' if explanation.final else 'part'}, for {of}")
@@ -58,8 +61,7 @@ def _show(explanation: Explanation, answer: dict[str, Any], decimals: int) -> No
     line(f"  tariff {explanation.tariff}: {explanation.policy} {_pairs(explanation.parameters)}".rstrip())
     line(f"  meter before: {_pairs(explanation.before) or 'nothing'}")
     line()
-    unit = "the smallest unit's credits" if decimals else "credits"
-    table(("line", f">{unit}"), [(priced["text"], priced["credits"]) for priced in answer["lines"]])
+    table(("line", ">credits"), [_line(priced, decimals) for priced in explanation.lines])
     line()
     price, shortfall = explanation.credits + explanation.shortfall, explanation.shortfall
     short = f", {amount(explanation.credits, decimals)} taken and {amount(shortfall, decimals)} short"
@@ -71,6 +73,14 @@ def _show(explanation: Explanation, answer: dict[str, Any], decimals: int) -> No
         change = amount(correction["credits"], decimals, True)
         line(f"adjusted at {correction['seq']}, {correction['at']}: {change} ({correction['reason']})")
     line(f"net {amount(explanation.net, decimals)}")
+
+
+def _line(priced: Line, decimals: int) -> tuple[str, str]:
+    """Return a line's text and its exact credits, in whole credits of the plan."""
+    credits = exact_text(Fraction(priced.credits), decimals)
+    if priced.text or not priced.dimension:
+        return priced.text or f"{credits} credits", credits
+    return f"{priced.units:,} {priced.dimension} at {exact_text(Fraction(priced.rate), decimals)}", credits
 
 
 def _verdict(explanation: Explanation, decimals: int) -> str:

@@ -14,7 +14,7 @@ from ... import answers
 from ...errors import UsageError
 from ...logs import opened, within
 from .. import render
-from ..options import After, Json, Log
+from ..options import After, Json, Log, a_file
 from ..progress import progress
 
 _To = Annotated[str, typer.Option(metavar="FORMAT", help="csv, ndjson or sqlite.", show_default=False)]
@@ -63,7 +63,7 @@ def export(
         raise UsageError("an SQLite database cannot be written to stdout", "give --out the path of a new file")
     with opened(log) as store:
         within(store, after)
-    target = sys.stdout if out == "-" else Path(out)
+    target = sys.stdout if out == "-" else a_file(Path(out))
     with progress(quiet=json) as report:
         done = exports.export(log, to, target, after=after, spreadsheet=for_spreadsheet, progress=report)
     source = answers.path_text(log)

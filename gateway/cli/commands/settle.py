@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ledger import Ledger
+from ledger.amounts import money_text
 from ledger.readings import Earned
 from replay.batch_history import BatchRecord
 from replay.reports.money import Money, money_now
@@ -110,21 +111,22 @@ def _show(log: Path, chain: str, met: list[BatchRecord], money: list[Money], end
     settlement_tables.show_elsewhere(money, chain)
     if met:
         render.line()
-        settlement_tables.show_batches(met, "batches of this run", hashes)
+        decimals = {each.asset: each.asset_decimals for each in money}
+        settlement_tables.show_batches(met, "batches of this run", decimals, hashes)
     if still := [str(batch.number) for batch in met if batch.ended is None]:
         render.line()
         render.line(f"batch {', '.join(still)} has not ended yet: run this again")
 
 
-def _earned_by_time(then: list[Earned], now: list[Earned]) -> list[tuple[str, int]]:
+def _earned_by_time(then: list[Earned], now: list[Earned]) -> list[str]:
     """Return the money that time alone has earned between two readings of the same events, by asset."""
     before = {reading.asset: reading.earned for reading in then}
-    gains = ((reading.asset, reading.earned - before.get(reading.asset, 0)) for reading in now)
-    return [(asset, gain) for asset, gain in gains if gain > 0]
+    gains = ((reading, reading.earned - before.get(reading.asset, 0)) for reading in now)
+    return [money_text(gain, reading.asset, reading.asset_decimals) for reading, gain in gains if gain > 0]
 
 
-def _show_earned_by_time(gains: list[tuple[str, int]], begun: int, end: int) -> None:
-    amounts = " and ".join(f"{render.amount(gain)} {asset}" for asset, gain in gains)
+def _show_earned_by_time(gains: list[str], begun: int, end: int) -> None:
+    amounts = " and ".join(gains)
     since = f"{settlement_tables.seconds_text(begun)}, {settlement_tables.span(end - begun)} before this run"
     render.line()
     render.line(f"{amounts} was earned by time alone since the log's last entry ({since}):")

@@ -57,7 +57,6 @@ def statement(
     with opened(log) as store:
         now, account = statement_of(store, subscriber, plan, as_of, begin)
         subscriber = account.subscriber
-        decimals = next(balance.decimals for balance in now.balances(subscriber, plan))
         proven = None if proof is None else batch_proof(store, proof, subscriber, plan)
     answer = answers.statement(log, now, account, None if proven is None else proven.answer())
     if json:
@@ -65,15 +64,17 @@ def statement(
         return
     title = f"{subscriber} on {plan}, account {account.account}, as of {now.seq}, {answer['as_of']['at']}"
     columns = ("seq", "at", "what", ">available", ">held", ">spent", ">available after", ">held after")
-    render.table(columns, _rows(account, [movement["at"] for movement in answer["lines"]], decimals), title)
+    render.table(columns, _rows(account, [movement["at"] for movement in answer["lines"]]), title)
     if account.unpriced:
         units = ", ".join(f"{units} {name}" for name, units in sorted(account.unpriced.items()))
         line(f"no price for {units}")
     if proven is not None:
-        _show_proof(proven, log)
+        _show_proof(proven, log, now.asset_decimals(proven.batch.asset))
 
 
-def _rows(account: Statement, times: list[str], decimals: int) -> Iterator[tuple[object, ...]]:
+def _rows(account: Statement, times: list[str]) -> Iterator[tuple[object, ...]]:
+    decimals = account.decimals
+
     def after(balance: Amounts) -> tuple[str, str]:
         return amount(balance.available, decimals), amount(balance.held, decimals)
 
@@ -85,13 +86,14 @@ def _rows(account: Statement, times: list[str], decimals: int) -> Iterator[tuple
     yield ("", "", "closing", "", "", "", *after(account.closing))
 
 
-def _show_proof(proven: BatchProof, log: Path) -> None:
+def _show_proof(proven: BatchProof, log: Path, decimals: int) -> None:
     """Show the proof, what it proves, how to read the chain's root, and a command that checks the proof."""
     proof, batch, leaf = proven.proof, proven.batch, proven.proof.leaf
-    counters = f"charged {amount(leaf.charged)}, credited {amount(leaf.credited)}"
+    counters = f"charged {amount(leaf.charged, decimals)}, credited {amount(leaf.credited, decimals)} {batch.asset}"
+    stored = f" ({leaf.charged} and {leaf.credited} in the leaf, in the asset's smallest unit)" * bool(decimals)
     line()
     line(f"batch {batch.number} of {batch.contract} on {batch.chain}, in {batch.asset}: {batch.state}")
-    line(f"  leaf   {leaf.subscriber} on {leaf.plan}: {counters} in all, in the asset's smallest unit")
+    line(f"  leaf   {leaf.subscriber} on {leaf.plan}: {counters} in all{stored}")
     line(f"  hash   {proof.leaf_hash}")
     line(f"  root   {proof.root}")
     for index, sibling in enumerate(proof.proof or ("(empty: it is the only leaf)",)):

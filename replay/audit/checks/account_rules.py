@@ -72,7 +72,8 @@ def within_limits(case: Case) -> None:
         number, charged, _ = own.window
         room = limit.credits - own.held - (charged if number == case.at // (limit.seconds * SECOND) else 0)
         if event.hold > room:
-            message = f"the plan lets {limit.credits} credits be charged or held in {limit.seconds} seconds"
+            allowed = case.credits(limit.credits)
+            message = f"the plan lets {allowed} credits be charged or held in {limit.seconds} seconds"
             case.find(LIMIT, "credits", f"at most {max(0, room)}", event.hold, message)
     if limits.open is not None and len(account.requests) >= limits.open:
         message = f"the plan lets {limits.open} requests be open at once"

@@ -62,7 +62,8 @@ def _fell(case: Case, account: Account, event: Adjusted) -> None:
     unpaid, paid = _returned(case, account, period, refund)
     for field, expected, found in (("credits", -paid, event.credits), ("shortfall", -unpaid, event.shortfall)):
         if expected != found:
-            message = f"charge {seq} makes its period cheaper by {refund}, of which {unpaid} were never paid"
+            less, never = case.credits(refund), case.credits(unpaid)
+            message = f"charge {seq} makes its period cheaper by {less}, of which {never} were never paid"
             case.find("price" if field == "credits" else KIND, field, expected, found, message)
 
 
@@ -107,7 +108,8 @@ def _owed(case: Case, account: Account, event: Adjusted, charge: Charged | None)
         elif (meter := case.sums.period(event.account, event.period)) is not None:
             unpaid = meter.shortfall
         if event.shortfall != (expected := -min(unpaid, -due)):
-            message = f"{unpaid} were never paid, and {-due} less are owed: only what was paid beyond that goes back"
+            never, less = case.credits(unpaid), case.credits(-due)
+            message = f"{never} were never paid, and {less} less are owed: only what was paid beyond that goes back"
             case.find(KIND, "shortfall", expected, event.shortfall, message)
     elif event.shortfall < 0 or event.credits < 0:
         case.find(KIND, "shortfall", "0 or more", event.shortfall, "more is owed, and something goes back")
@@ -137,7 +139,7 @@ def _priced(case: Case, account: Account, event: Adjusted, charge: Charged | Non
         case.find("price", "tariff", version, event.tariff, f"this is priced under version {version} of the tariff")
     policy = case.policy(version)
     if policy is None:
-        case.cannot_reprice(version)
+        case.cannot_reprice(version, "corrections")
         return
     expected = _before(case, account, event, charge, policy.scope == "period")
     if event.before and without_zeros(event.before) != (expected or {}):
@@ -149,15 +151,16 @@ def _priced(case: Case, account: Account, event: Adjusted, charge: Charged | Non
         return
     try:
         price, _ = marginal(policy, before, event.usage, event.labels or (charge.labels if charge is not None else {}))
-    except PolicyFailed:
-        case.cannot_reprice(version)
+    except PolicyFailed as error:
+        case.cannot_reprice(version, "corrections", error)
         return
     except PriceTooLarge as error:
         case.find("price", "credits", "less than 2^63", event.credits, str(error))
         return
     if event.credits + event.shortfall != price:
         found = event.credits + event.shortfall
-        case.find("price", "credits", price, found, f"by its usage, meter and tariff the correction is {price}")
+        message = f"by its usage, meter and tariff the correction is {case.credits(price)}"
+        case.find("price", "credits", price, found, message)
 
 
 def _before(case: Case, account: Account, event: Adjusted, charge: Charged | None, in_period: bool) -> Usage | None:

@@ -10,10 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ledger.accounts import Account, OpenRequest
-from ledger.amounts import SECOND
+from ledger.amounts import SECOND, amount_text, money_text
 from ledger.books import Books
 from ledger.catalogue import Plan
-from ledger.errors import LedgerError
 from ledger.events import (
     Draws,
     Event,
@@ -28,6 +27,7 @@ from ledger.reducers import reduce
 from ledger.tariffs import Tariffs
 
 from ..findings import Findings
+from ..unverified import Gaps, Priced, count, reason_of
 from .settled import MOVES, Settled
 from .sums import ADDERS, Sums
 
@@ -91,6 +91,7 @@ class Case:
 
     __slots__ = (
         "_day",
+        "_gaps",
         "_policies",
         "_ratings",
         "accepted",
@@ -153,7 +154,8 @@ class Case:
         self._day = -1
         self.folded = self.touched = self.compared = 0
         self.accepted: Counter[type[Event]] = Counter()
-        self.unverified: dict[str, int] = {}
+        self.unverified: Gaps = {}
+        self._gaps: dict[tuple[str, int], str] = {}
         self.unverified_batches: dict[str, int] = {}
         self._policies: dict[tuple[str, int], Policy | None] = {}
         self._ratings: dict[tuple[str, int], Policy | None] = {}
@@ -170,6 +172,14 @@ class Case:
     def accounts(self) -> Iterator[Account]:
         """Yield all accounts that are judged here."""
         return (account for account in self.books.accounts.values() if account is not ELSEWHERE)
+
+    def credits(self, amount: int) -> str:
+        """Return credits of the event's plan as a finding's message has them."""
+        return amount_text(amount, 0 if self.plan is None else self.plan.terms.decimals)
+
+    def money(self, amount: int, asset: str) -> str:
+        """Return money as a finding's message has it."""
+        return money_text(amount, asset, self.books.decimals(asset))
 
     def find(self, kind: str, field: str, expected: object, found: object, message: str) -> None:
         """Report a finding about this event."""
@@ -194,9 +204,8 @@ class Case:
         try:
             policy = self.tariffs.policy(plan, version)
             return CachedTotals(policy) if policy.scope == "period" and not derivable(policy) else policy
-        except LedgerError:
-            return None
-        except Exception:  # noqa: BLE001 - a policy is foreign code; one that cannot be made is not installed
+        except Exception as error:  # noqa: BLE001 - a policy is foreign code; one that cannot be made is not installed
+            self._gaps[plan.terms.plan, version] = reason_of(error)
             return None
 
     def rating(self, version: int) -> Policy | None:
@@ -220,11 +229,17 @@ class Case:
         read = policy.reads(labels)
         return read is None or read.issuperset(usage)
 
-    def cannot_reprice(self, version: int, charges: int = 0) -> None:
-        """Count charges as unverified: the tariff's policy is not installed."""
+    def gap(self, version: int) -> str:
+        """Return why `policy` is None."""
         assert self.plan is not None
-        name = self.plan.tariffs[version - 1].policy
-        self.unverified[name] = self.unverified.get(name, 0) + charges
+        return self._gaps.get((self.plan.terms.plan, version), "")
+
+    def cannot_reprice(self, version: int, priced: Priced, error: Exception | None = None) -> None:
+        """Count the event as unverified: the tariff's policy is not installed in its version, or raised `error`."""
+        assert self.plan is not None
+        tariff = self.plan.tariffs[version - 1]
+        reason = self.gap(version) if error is None else reason_of(error)
+        count(self.unverified, (tariff.policy, tariff.policy_version), self.seq, reason, priced)
 
     def cannot_recompute_root(self, chain: str) -> None:
         """Count a batch as unverified: no plugin of that kind of chain is installed."""

@@ -21,7 +21,11 @@ from .lookups import (
 
 
 def plan_created(case: Case, event: PlanCreated) -> bool:
-    """True if the plan's name and its id on a chain are new."""
+    """True if the plan's name and its id on a chain are new. Its asset has the decimals that it had before."""
+    decimals = case.books.assets.get(event.asset)
+    if decimals is not None and event.asset_decimals != decimals:
+        found = f"{event.asset} has one number of decimals in a ledger"
+        missing(case, "asset_decimals", decimals, event.asset_decimals, found)
     if event.plan in case.books.plans:
         return missing(case, "plan", "a new name", event.plan, "a plan's name is used once")
     for field, name in (("plan", event.plan), ("onchain_id", event.onchain_id)):

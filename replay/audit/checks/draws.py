@@ -81,7 +81,8 @@ def started(case: Case) -> None:
     lot = account.lots[event.lot]
     expected = min(lot.credits - lot.withdrawn, account.debt)
     if (found := total(event.draws)) != expected:
-        case.find("draws", "draws", expected, found, f"lot {event.lot} pays {expected} of the account's debt")
+        message = f"lot {event.lot} pays {case.credits(expected)} of the account's debt"
+        case.find("draws", "draws", expected, found, message)
 
 
 def repaid(case: Case) -> None:
@@ -167,7 +168,8 @@ def _new(case: Case, account: Account, draws: Draws, shortfall: int, owes: bool 
     taken = total(draws) - owed
     available = max(0, account.available)
     if taken > available:
-        case.find("overspend", "draws", f"at most {available}", taken, f"{taken} are taken of {available} available")
+        message = f"{case.credits(taken)} are taken of {case.credits(available)} available"
+        case.find("overspend", "draws", f"at most {available}", taken, message)
     elif draws:
         expected = _take(case, account, taken)
         if owed:
@@ -176,7 +178,7 @@ def _new(case: Case, account: Account, draws: Draws, shortfall: int, owes: bool 
             case.find("draws", "draws", expected, draws, "credits are drawn in burn order, no lot is skipped")
     if owed or shortfall:
         if taken < available:
-            message = f"{available - taken} credits were still available"
+            message = f"{case.credits(available - taken)} credits were still available"
             case.find("draws", "shortfall" if shortfall else "draws", available, taken, message)
         _owed(case, account, owed, shortfall, owes)
 
@@ -187,9 +189,10 @@ def _owed(case: Case, account: Account, owed: int, shortfall: int, owes: bool) -
     terms = case.plan.terms
     room = max(0, terms.debt_limit - account.debt) if owes and terms.overrun == "debt" else 0
     if owed > room:
-        case.find("overspend", "draws", f"at most {room}", owed, f"the plan lets the account owe {room} more")
+        message = f"the plan lets the account owe {case.credits(room)} more"
+        case.find("overspend", "draws", f"at most {room}", owed, message)
     elif shortfall and owed < room:
-        case.find("draws", "shortfall", 0, shortfall, f"the plan lets the account owe {room - owed} more")
+        case.find("draws", "shortfall", 0, shortfall, f"the plan lets the account owe {case.credits(room - owed)} more")
 
 
 def _take(case: Case, account: Account, credits: int) -> list[tuple[int, int]]:

@@ -40,7 +40,9 @@ def withdrawn(case: Case) -> None:
         lot = account.lots[name]
         expected, found = unearned(lot, amount, case.at), event.money.get(name, 0)
         if expected != found:
-            case.find(KIND, "money", expected, found, f"{expected} of lot {name} is unearned and leaves with {amount}")
+            asset = account.lots[name].asset
+            message = f"{case.money(expected, asset)} of lot {name} is unearned and leaves with {case.credits(amount)}"
+            case.find(KIND, "money", expected, found, message)
 
 
 def unearned(lot: Lot, credits: int, at: int) -> int:

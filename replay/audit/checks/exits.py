@@ -63,7 +63,7 @@ def paid(case: Case) -> None:
     ending = {lot.id for lot in lots if not lot.credits and lot.lives(case.at)}  # named, even where they give nothing
     expected = {lot: amount for lot, amount in expected.items() if amount or lot in ending}
     if event.money != expected:
-        message = f"of the {event.paid} that the chain paid, so much is each lot's"
+        message = f"of the {case.money(event.paid, event.asset)} that the chain paid, so much is each lot's"
         case.find("earned", "money", expected, event.money, message)
 
 

@@ -26,10 +26,6 @@ from .sums import Meter
 KIND, COVERAGE = "hold", "coverage"
 
 
-class NotPriced(Exception):
-    """A policy is not installed, or does not say what a request may cost."""
-
-
 def requested(case: Case) -> None:
     """Check the hold of a new request beside those held: on a plan of credits at least 1 where nothing is estimated."""
     event, plan, account = case.event, case.plan, case.account
@@ -45,7 +41,8 @@ def requested(case: Case) -> None:
         return
     try:
         needed = _needed(case, account, event)
-    except NotPriced:
+    except PolicyFailed as error:
+        case.cannot_reprice(event.tariff, "holds", error)
         return
     except PriceTooLarge as error:
         case.find(KIND, "hold", "less than 2^63", event.hold, str(error))
@@ -53,7 +50,7 @@ def requested(case: Case) -> None:
     if not any(event.estimate.values()):
         needed = max(1, needed)
     if event.hold != needed:
-        message = f"with what is held, {needed} cover what the open requests may cost within their estimates"
+        message = f"with what is held, {case.credits(needed)} cover what open requests may cost within estimates"
         case.find(KIND, "hold", needed, event.hold, message)
 
 
@@ -75,7 +72,7 @@ def exposure(case: Case, account: Account, asked: Requested | None = None, reser
     within their estimates; with `reserves`, at least 1 for one that estimates nothing, as long as nothing was charged
     of it.
 
-    Raises NotPriced, or PriceTooLarge.
+    Raises PolicyFailed, also where a policy is not installed, or PriceTooLarge.
     """
     own, requests = case.sums.account(account.number), case.sums.requests
     rows = [
@@ -87,20 +84,17 @@ def exposure(case: Case, account: Account, asked: Requested | None = None, reser
         current = case.sums.kept(case, account.number)[0]
         rows.append((asked.tariff, asked.labels, asked.estimate, None, current))
     alone, together = 0, dict[str, list[_Rest]]()
-    try:
-        for tariff, labels, estimate, meter, period in rows:
-            policy = _policy(case, tariff)
-            used: Mapping[str, int] = meter.usage if meter is not None else {}
-            rest = {name: units - used.get(name, 0) for name, units in estimate.items() if units > used.get(name, 0)}
-            begun = meter is not None and meter.charged
-            least = 1 if reserves and not begun and not any(estimate.values()) else 0
-            together.setdefault(period, []).append(_Rest(tariff, policy, labels, rest, least))
-            if policy.scope == "request":
-                paid = credits(policy, used, labels) if begun else 0
-                alone += max(least, credits(policy, add_usage(used, rest), labels) - paid)
-        return alone + sum(_together(case, account.number, period, parts) for period, parts in together.items())
-    except PolicyFailed as error:
-        raise NotPriced from error
+    for tariff, labels, estimate, meter, period in rows:
+        policy = _policy(case, tariff)
+        used: Mapping[str, int] = meter.usage if meter is not None else {}
+        rest = {name: units - used.get(name, 0) for name, units in estimate.items() if units > used.get(name, 0)}
+        begun = meter is not None and meter.charged
+        least = 1 if reserves and not begun and not any(estimate.values()) else 0
+        together.setdefault(period, []).append(_Rest(tariff, policy, labels, rest, least))
+        if policy.scope == "request":
+            paid = credits(policy, used, labels) if begun else 0
+            alone += max(least, credits(policy, add_usage(used, rest), labels) - paid)
+    return alone + sum(_together(case, account.number, period, parts) for period, parts in together.items())
 
 
 class _Rest(NamedTuple):
@@ -158,8 +152,7 @@ def _alone(rest: _Rest, meter: Meter | None, metered: Usage, begins: int) -> int
 def _policy(case: Case, version: int) -> Policy:
     policy = case.rating(version)
     if policy is None:
-        case.cannot_reprice(version)
-        raise NotPriced
+        raise PolicyFailed(case.gap(version))
     return policy
 
 
@@ -191,7 +184,7 @@ def reheld(case: Case) -> None:
             missing = exposure(case, account) - case.sums.account(account.number).held
         else:  # each request holds its own, of which a correction left more to be charged
             missing = exposure(case, account, reserves=False, only=event.request) - request.hold
-    except (NotPriced, PriceTooLarge):
+    except (PolicyFailed, PriceTooLarge):
         return
     at = case.at if account.number in case.acted else case.instants.get(account.number, case.at)
     free = returning(account, at, max(0, min(missing, account.left)))
@@ -260,7 +253,7 @@ def after(case: Case) -> None:
         # As if it were paid in full: that is what others give up their holds for.
         meter.net, meter.shortfall = meter.net + event.shortfall, meter.shortfall - event.shortfall
         needed, held = exposure(case, account, reserves=not within), _movable(account)
-    except (NotPriced, PriceTooLarge):
+    except (PolicyFailed, PriceTooLarge):
         return
     finally:
         meter.net, meter.shortfall = meter.net - event.shortfall, meter.shortfall + event.shortfall
@@ -290,10 +283,11 @@ def end(case: Case, account: Account) -> None:
     case.findings.checked[COVERAGE] += 1
     try:
         needed = exposure(case, account)
-    except (NotPriced, PriceTooLarge):
+    except (PolicyFailed, PriceTooLarge):
         return
     if account.held < needed:
-        message = f"account {account.number} has {account.left} free, and its holds do not cover its open requests"
+        free = case.credits(account.left)
+        message = f"account {account.number} has {free} free, and its holds do not cover its open requests"
         case.report(COVERAGE, account.number, "holds", needed, account.held, message)
     else:
         case.reported.discard((COVERAGE, account.number, 0))

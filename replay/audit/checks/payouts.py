@@ -121,7 +121,7 @@ def paid(case: Case) -> None:
     event, expected = case.event, case.settled.expected
     assert isinstance(event, SettlementOpened)
     if event.payouts != expected.payouts:
-        message = misordered(event.payouts) or _difference(expected.payouts, event.payouts)
+        message = misordered(event.payouts) or _difference(case, event, expected.payouts)
         case.find(PAYOUTS, "payouts", as_rows(expected.payouts), as_rows(event.payouts), message)
         return
     own = case.settled.asset(EscrowAsset(event.contract_ref, event.asset))
@@ -161,10 +161,11 @@ def misordered(payouts: tuple[Payout, ...]) -> str:
     return "" if receivers == sorted(receivers) else "payouts are not sorted by receiver"
 
 
-def _difference(expected: Iterable[Payout], found: Iterable[Payout]) -> str:
-    due, given = ({payout.receiver: payout.amount for payout in payouts} for payouts in (expected, found))
+def _difference(case: Case, event: SettlementOpened, expected: Iterable[Payout]) -> str:
+    due, given = ({payout.receiver: payout.amount for payout in payouts} for payouts in (expected, event.payouts))
     receiver = min(name for name in {*due, *given} if due.get(name) != given.get(name))
-    return f"{receiver} is due {due.get(receiver, 0)}, and the batch pays {given.get(receiver, 0)}"
+    own, paid = (case.money(amounts.get(receiver, 0), event.asset) for amounts in (due, given))
+    return f"{receiver} is due {own}, and the batch pays {paid}"
 
 
 def as_rows(payouts: Iterable[Payout]) -> list[dict[str, Any]]:

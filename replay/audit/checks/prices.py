@@ -1,6 +1,6 @@
 """Prices and meters: each is computed again from usage, meter and tariff version.
 
-What no installed policy can reprice is counted as unverified, which is neither clean nor a fault.
+A charge that no installed policy can reprice is counted as unverified, which is no finding; the verdict says so.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def charged(case: Case) -> None:
     policy = case.policy(event.tariff)
     expected = _meters(case, event, policy)
     if policy is None:
-        case.cannot_reprice(event.tariff, charges=1)
+        case.cannot_reprice(event.tariff, "charges")
         return
     before = event.before if event.before or event.continues else {} if expected == {} else None
     lines: tuple[Line, ...] = ()
@@ -50,15 +50,16 @@ def charged(case: Case) -> None:
             price, lines = marginal(policy, before, event.usage, event.labels)
         else:
             price = difference(policy, before, event.usage, event.labels)
-    except PolicyFailed:
-        case.cannot_reprice(event.tariff, charges=1)
+    except PolicyFailed as error:
+        case.cannot_reprice(event.tariff, "charges", error)
         return
     except PriceTooLarge as error:
         case.find("price", "credits", "less than 2^63", event.credits, str(error))
         return
     found = event.credits + event.shortfall
     if found != max(0, price):
-        case.find("price", "credits", max(0, price), found, f"by its usage, meter and tariff the price is {price}")
+        message = f"by its usage, meter and tariff the price is {case.credits(price)}"
+        case.find("price", "credits", max(0, price), found, message)
     elif event.lines != lines:
         _lines(case, event.lines, price)
     if price < 0:

@@ -21,7 +21,8 @@ def taken(case: Case) -> None:
     if event.money < money:
         there = min(there, (lot.credits - lot.withdrawn) * event.money // money)
     if event.credits != there:
-        message = f"{event.money} of the {money} that lot {lot.id} still has take {there} of its credits"
+        part, whole = case.money(event.money, lot.asset), case.money(money, lot.asset)
+        message = f"{part} of the {whole} that lot {lot.id} still has take {case.credits(there)} of its credits"
         case.find("draws", "credits", there, event.credits, message)
     draws.repaid(case)
 
@@ -34,12 +35,13 @@ def refunded(case: Case) -> None:
     lot = account.lots[event.lot]
     money = lot.cost - lot.refunded
     if event.money > money or (not event.money and money) or (lot.escrow is not None and event.money < money):
-        of = "all that a chain holds" if lot.escrow is not None else f"some of the {money} that are there"
+        of = "all that a chain holds" if lot.escrow is not None else f"some of the {case.money(money, lot.asset)} there"
         case.find("earned", "money", money, event.money, f"of lot {lot.id} is reversed {of}")
         return
     expected = _shortened(lot, money, event.money, case.at) if event.money < money else None
     if event.expiry != expected:
-        message = f"{event.money} of {money} are reversed, and the window of lot {lot.id} is as much shorter"
+        part, whole = case.money(event.money, lot.asset), case.money(money, lot.asset)
+        message = f"{part} of {whole} are reversed, and the window of lot {lot.id} is as much shorter"
         case.find("earned", "expiry", expected, event.expiry, message)
 
 

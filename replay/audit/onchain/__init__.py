@@ -18,10 +18,10 @@ from msgspec.structs import replace
 
 from ledger.plugins import Chain, Store, contract_of
 
-from ..findings import Check, Findings, Report, in_order
+from ..findings import Check, Findings, Report, in_order, verdict
 from .chain_side import ChainSide
-from .compare import KINDS, Comparison, EarnedByBatch, receivers
-from .log_side import LogSide, read
+from .compare import KINDS, Comparison, EarnedByBatch
+from .log_side import LogSide, read, receivers
 
 __all__ = ["KINDS", "EarnedByBatch", "LogSide", "compared", "read"]
 
@@ -43,7 +43,7 @@ def compared(
     found = in_order([*report.findings, *findings.listed])
     return replace(
         report,
-        verdict="findings" if found else "clean",
+        verdict=verdict(found, report.unverified),
         unverified=replace(report.unverified, facts=foreign),
         checks=(*(_counted(check, findings) for check in report.checks), *findings.checks(KINDS)),
         findings=found,

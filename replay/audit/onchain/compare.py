@@ -23,11 +23,12 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 from ledger import ContractRef
+from ledger.amounts import money_text
 from ledger.settlement.messages import ChainFact, ExitPaid, ExitRequested, Found, PurchaseMade
 
 from ...batch_history import BatchRecord
 from .chain_side import ChainReading
-from .log_side import LoggedContract, LoggedExit, LoggedPurchase, LogSide
+from .log_side import LoggedExit, LoggedPurchase, LogSide
 
 BATCH, PURCHASE, PAYOUT, ESCROW = "chain_batch", "chain_purchase", "chain_payout", "chain_escrow"
 SOLVENCY = "solvency"
@@ -221,9 +222,12 @@ class Comparison:
                 amount = paid.get((asset, receiver), 0)
                 if due + claimed != amount:
                     who = {"receiver": receiver, "asset": asset}
+                    has, owed, took, paid_out = (
+                        self._money(each, asset) for each in (due + claimed, due, claimed, amount)
+                    )
                     message = (
-                        f"{receiver} has {due + claimed} {asset} of {self._where} ({due} due, {claimed} claimed), and "
-                        f"the log's batches that it has executed pay {amount}"
+                        f"{receiver} has {has} of {self._where} ({owed} due, {took} claimed), and the log's batches "
+                        f"that it has executed pay {paid_out}"
                     )
                     yield Difference(
                         PAYOUT,
@@ -244,7 +248,8 @@ class Comparison:
                 expected -= balance.claimed + max(balance.due, 0)
             if found != expected:
                 message = (
-                    f"{self._where} has {found} {asset} in escrow, and what came in and went out leaves {expected}"
+                    f"{self._where} has {self._money(found, asset)} in escrow, and what came in and went out leaves "
+                    f"{self._money(expected, asset)}"
                 )
                 due, there = ({"asset": asset, "amount": amount} for amount in (expected, found))
                 yield Difference(ESCROW, None, "escrow", asset, due, there, message, by=found - expected)
@@ -256,9 +261,10 @@ class Comparison:
         found, claims = self._reading.holdings[asset], self._reading.balances.get(asset, {}).values()
         expected = self._came_in(asset) - sum(balance.claimed for balance in claims)
         if found < expected:
-            message = f"{self._where} has {found} {asset}, and what came in and went out leaves {expected}"
-            due, there = ({"asset": asset, "amount": amount} for amount in (expected, found))
-            yield Difference(ESCROW, None, "holdings", asset, due, there, message, by=found - expected)
+            there = self._money(found, asset)
+            message = f"{self._where} has {there}, and what came in and went out leaves {self._money(expected, asset)}"
+            due, holds = ({"asset": asset, "amount": amount} for amount in (expected, found))
+            yield Difference(ESCROW, None, "holdings", asset, due, holds, message, by=found - expected)
 
     def _solvency(self) -> Iterator[Difference]:
         last: dict[str, tuple[int, int]] = {}
@@ -270,9 +276,15 @@ class Comparison:
             owed = sum(max(-balance.due, 0) for balance in self._reading.balances.get(asset, {}).values())
             unspent, found = self._came_in(asset) - earned, self._reading.escrow.get(asset, 0)
             if found + owed < unspent:
-                message = f"{self._where} has {found} {asset} in escrow, and {unspent} are unspent by batch {number}"
+                message = (
+                    f"{self._where} has {self._money(found, asset)} in escrow, and {self._money(unspent, asset)} are "
+                    f"unspent by batch {number}"
+                )
                 due, there_is = ({"asset": asset, "amount": amount} for amount in (unspent - owed, found))
                 yield Difference(SOLVENCY, None, "escrow", asset, due, there_is, message, by=found + owed - unspent)
+
+    def _money(self, amount: int, asset: str) -> str:
+        return money_text(amount, asset, self._log.assets.get(asset, 0))
 
     def _came_in(self, asset: str) -> int:
         """Return the money of purchases less that of exits."""
@@ -283,14 +295,3 @@ class Comparison:
             elif isinstance(fact, ExitPaid) and fact.asset == asset:
                 money -= fact.amount
         return money
-
-
-def receivers(contract: LoggedContract) -> dict[str, set[str]]:
-    """All receivers that a log has in a contract, by asset."""
-    named: dict[str, set[str]] = {}
-    for lot in contract.purchases.values():
-        named.setdefault(lot.asset, set()).update(lot.shares)
-    for batches in contract.batches.values():
-        for batch in batches:
-            named.setdefault(batch.asset, set()).update(payout.receiver for payout in batch.payouts)
-    return named

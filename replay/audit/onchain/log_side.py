@@ -79,6 +79,17 @@ class LoggedContract:
         return next((batch for batch in self.batches.get(number, ()) if batch.digest == digest), None)
 
 
+def receivers(contract: LoggedContract) -> dict[str, set[str]]:
+    """All receivers that a log has in a contract, by asset."""
+    named: dict[str, set[str]] = {}
+    for lot in contract.purchases.values():
+        named.setdefault(lot.asset, set()).update(lot.shares)
+    for batches in contract.batches.values():
+        for batch in batches:
+            named.setdefault(batch.asset, set()).update(payout.receiver for payout in batch.payouts)
+    return named
+
+
 class LogSide:
     """The log's records of all contracts, up to the commit `last`. `readable`: it can be read to its end."""
 
@@ -86,6 +97,7 @@ class LogSide:
         self.last, self.readable = last, True
         self.contracts: dict[ContractRef, LoggedContract] = {}
         self._batches = BatchHistory()
+        self.assets: dict[str, int] = {}  # decimals, where they are known
         self._plans: dict[str, str] = {}
         self._onchain: dict[str, str] = {}
         self._accounts: dict[int, tuple[str, str]] = {}
@@ -134,11 +146,17 @@ class LogSide:
 
     def _planned(self, seq: int, event: PlanCreated) -> None:
         self._plans[event.plan] = event.onchain_id
+        self._note_decimals(event)
         if event.onchain_id:
             self._onchain.setdefault(event.onchain_id, event.plan)
 
+    def _note_decimals(self, event: PlanCreated | Purchased) -> None:
+        if event.asset_decimals is not None:
+            self.assets[event.asset] = event.asset_decimals
+
     def _purchased(self, seq: int, event: Purchased) -> None:
         self._accounts[event.account] = event.subscriber, event.plan
+        self._note_decimals(event)
         if isinstance(event.funding, EscrowFunding):
             escrow = event.funding.escrow
             self._lots[seq] = escrow.contract_ref, escrow.purchase

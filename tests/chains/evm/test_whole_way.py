@@ -93,6 +93,12 @@ def share(credits: int) -> int:
     return credits * A_CREDIT * 95 // 100
 
 
+def test_the_token_gives_its_decimals(shop):
+    assert shop.connection.decimals(shop.asset) == 6
+    assert shop.connection.decimals("eip155:1/slip44:60") is None  # of another chain
+    assert [lot.asset_decimals for lot in shop.ledger.lots(shop.customer.address, "pro")] == [6]
+
+
 def test_a_refund_after_settlement_is_netted_by_the_next_batch_and_owed_until_later_payouts_fill_it(shop):
     # Given a charge that was settled and whose receiver has taken its money
     charge = shop.use(300)

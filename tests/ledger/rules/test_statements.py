@@ -85,9 +85,9 @@ def test_what_returns_and_pays_a_debt_says_so(shop):
 def test_what_is_reversed_and_reinstated_is_told_with_its_credits_and_its_money(shop):
     (lot,) = (lot.id for lot in shop.ledger.lots("ann", "pro"))
     shop.do(Reverse(**PRO, lot=lot, amount=30))
-    assert shop.last() == f"reversed 3 credits and 30 of the money, lot {lot}"
+    assert shop.last() == f"reversed 3 credits and 0.30 USD, lot {lot}"
     shop.do(Reinstate(**PRO, lot=lot))
-    assert shop.last() == f"reinstated 3 credits and 30 of the money, lot {lot}"
+    assert shop.last() == f"reinstated 3 credits and 0.30 USD, lot {lot}"
     assert shop.told().closing == Amounts(issued=10, available=10)
 
 
