@@ -9,6 +9,9 @@ SNAPSHOTS = "CREATE TABLE snapshots (seq INTEGER PRIMARY KEY, hash BLOB, version
 INDEX = "CREATE TABLE account_index (upto INTEGER PRIMARY KEY, after INTEGER, hash BLOB, body BLOB, digest BLOB)"
 KEYS = "CREATE TABLE older_keys (digest BLOB PRIMARY KEY, seq INTEGER, until INTEGER, next BLOB) WITHOUT ROWID"
 KEYS_END = "CREATE TABLE older_keys_end (upto INTEGER, hash BLOB, at INTEGER, swept BLOB)"
+CACHES = frozenset({"snapshots", "account_index", "older_keys", "older_keys_end"})
+"""Tables that are derived from the commits: one that was dropped is made again."""
+
 SCHEMA = f"""
 CREATE TABLE ledger (id TEXT NOT NULL, format INTEGER NOT NULL) STRICT;
 CREATE TABLE commits (

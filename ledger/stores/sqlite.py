@@ -6,7 +6,6 @@ The file opens in plain `sqlite3` and in Datasette: the view `events` unpacks th
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import time
 import uuid
@@ -52,6 +51,7 @@ from .wal_mark import (
     marked,
     misses_write_ahead_file,
     set_mark,
+    sync_emptied_file,
     write_ahead_file,
 )
 
@@ -297,7 +297,7 @@ class SQLiteStore(SQLiteCaches):
             at = 0 if commit is None else commit.first_seq
             rows = self._execute("SELECT hash FROM commits WHERE first_seq = ?", at)
             if not rows:
-                _sync_emptied_wal(self._file)
+                sync_emptied_file(self._file)
         except (sqlite3.Error, LogError, OSError) as second:
             self.close()
             raise OutcomeUnknown(f"the append failed ({error}), and so did reading the log again ({second})") from error
@@ -364,20 +364,6 @@ class SQLiteStore(SQLiteCaches):
         if self._connection is None:
             raise Closed("the ledger is closed")
         return self._connection
-
-
-def _sync_emptied_wal(path: Path) -> None:
-    """Sync that the `-wal` file was emptied, or removed from its folder. SQLite does not: after a power cut it could
-    return with a commit that was reported as not written."""
-    paths = [write_ahead_file(path)] if write_ahead_file(path).exists() else []
-    if hasattr(os, "O_DIRECTORY"):  # elsewhere a folder cannot be synced
-        paths.append(path.absolute().parent)
-    for synced in paths:
-        descriptor = os.open(synced, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _set_wal_mode(connection: sqlite3.Connection) -> None:

@@ -72,14 +72,14 @@ class Auditor:
         self._follow(chain, progress)
         chain.end()
         for flaw in self._log.flaws():
-            self._findings.add("unreadable", None, "file", "ok", flaw, f"the file is damaged: {flaw}")
+            self._findings.add("unreadable", None, *flaw)
         if missing := self._log.incomplete():
             self._findings.add("unreadable", None, "write-ahead file", "present", "missing", f"{missing}; {_COPY}")
         self._guarded("snapshot", lambda: caches.judge(self._findings, self._log))
         if self._folds:
             self._end()
             self._guarded("books", self._end_together)
-        report = report_of(self._log.name, _end_of(chain), self._case, kinds, tuple(chain.leaps))
+        report = report_of(self._log, _end_of(chain), self._case, kinds, tuple(chain.leaps))
         return report, self._case.settled.earned
 
     def part(self, partition: Partition) -> Part | None:
@@ -246,12 +246,12 @@ def _end_of(chain: HashChain) -> LogEnd:
     return LogEnd(chain.seq, chain.commits, chain.at, chain.hash)
 
 
-def report_of(name: str, end: LogEnd, case: Case, kinds: tuple[str, ...], leaps: tuple[Leap, ...]) -> Report:
+def report_of(log: Source, end: LogEnd, case: Case, kinds: tuple[str, ...], leaps: tuple[Leap, ...]) -> Report:
     """Build the report of a case whose log was read to `end`, with the checks of these kinds."""
     _count(case)
     listed, gaps = in_order(case.findings.listed), unverified(case.unverified, case.unverified_batches)
     return Report(
-        log=name,
+        log=log.name,
         verdict=verdict(listed, gaps),
         head=ReportHead(
             seq=end.seq,
@@ -264,6 +264,7 @@ def report_of(name: str, end: LogEnd, case: Case, kinds: tuple[str, ...], leaps:
         findings=listed,
         warnings=() if end.seq or listed else (_EMPTY,),
         leaps=leaps,
+        notes=tuple(f"the file also has the {each}, which is no part of the log" for each in log.additions()),
     )
 
 

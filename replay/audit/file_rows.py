@@ -6,28 +6,23 @@ import hashlib
 import sqlite3
 import struct
 from collections.abc import Iterator
-from contextlib import closing
-from functools import cache
 from pathlib import Path
 
 from ledger.errors import Damaged, NotALog
 from ledger.folding import SNAPSHOT_VERSION
 from ledger.log import BINARY, TEXT, IndexPart, KeysEnd, Snapshot
 from ledger.stores import key_table
-from ledger.stores.schema import SCHEMA
 from ledger.stores.sqlite import SQLiteStore
 from ledger.stores.sqlite_rows import LOCK_SECONDS, index_digest, reading_uri, remove_side_files
 from ledger.stores.wal_mark import MISSING, misses_write_ahead_file
 
-from .rows import BROKEN, Row, Unreadable
+from .file_schema import additions, differences
+from .rows import BROKEN, Flaw, Row, Unreadable
 
 _ROWS_PER_READ = 1_000
 
 
 _LOCK_BYTE = 2**30
-
-
-_OURS = (b"ledger", b"commits", b"snapshots", b"account_index", b"older_keys", b"older_keys_end")
 
 
 _MIN_INTEGER, _MAX_INTEGER = -(2**63), 2**63 - 1
@@ -121,22 +116,18 @@ class FileRows:
         except BROKEN:
             return None
 
-    def flaws(self) -> list[str]:
-        """Return SQLite's findings about the pages of the commits, and tables or triggers that are not as they were
-        made."""
+    def flaws(self) -> list[Flaw]:
+        """Return SQLite's findings about the pages of the commits, and where the schema is not that of a new log."""
         try:
             lines = self._connection.execute("PRAGMA quick_check('commits')").fetchall()
-            schema = self._connection.execute("SELECT name, sql, type, lower(tbl_name) FROM sqlite_master").fetchall()
         except BROKEN as error:
-            return [str(error)]
-        expected = {name.encode(): sql.encode() for name, sql in _expected_schema().items()}
-        flaws = [_text(line) for (line,) in lines if line != b"ok"]
-        for name, sql, kind, table in schema:
-            if expected.get(name, sql) != sql:
-                flaws.append(f"{_text(name)} is not defined as it was made")
-            elif kind == b"trigger" and name not in expected and table in _OURS:
-                flaws.append(f"the trigger {_text(name)} is not the log's own")
-        return flaws + self._lost_pages()
+            return [_damage(str(error))]
+        pages = [_text(line) for (line,) in lines if line != b"ok"] + self._lost_pages()
+        return [*map(_damage, pages), *differences(self._connection)]
+
+    def additions(self) -> list[str]:
+        """Name tables, views and indexes of a user's own in the file."""
+        return additions(self._connection)
 
     def incomplete(self) -> str:
         """Report a missing write-ahead file, where the log's own file records that there was one with commits."""
@@ -235,8 +226,12 @@ class BrokenFile:
         """Return None: no keys can be read."""
         return None
 
-    def flaws(self) -> list[str]:
+    def flaws(self) -> list[Flaw]:
         """Return none beside the error that `rows` raises."""
+        return []
+
+    def additions(self) -> list[str]:
+        """Return none: they cannot be read."""
         return []
 
     def incomplete(self) -> str:
@@ -251,11 +246,8 @@ def _text(raw: object) -> str:
     return raw.decode(errors="replace") if isinstance(raw, bytes) else str(raw)
 
 
-@cache
-def _expected_schema() -> dict[str, str]:
-    with closing(sqlite3.connect(":memory:")) as made:
-        made.executescript(SCHEMA)
-        return dict(made.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall())
+def _damage(text: str) -> Flaw:
+    return Flaw("file", "ok", text, f"the file is damaged: {text}")
 
 
 def _check_opens(path: Path) -> None:

@@ -67,8 +67,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
     `verdict` is `clean`: everything was verified, and nothing is wrong; or `clean, 2,098 prices not verified`: nothing
     is wrong in what could be verified; or `findings`. `unverified` says by policy what was not verified, and why.
-    `warnings` name what is no fault of the log, but probably not what was meant to be audited; `leaps` of the clock are
-    listed, and are no findings.
+    `warnings` name what is no fault of the log, but probably not what was meant to be audited; `leaps` of the clock and
+    `notes` of what else is in the file are listed, and are no findings.
     """
 
     log: str
@@ -79,6 +79,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     findings: tuple[Finding, ...]
     warnings: tuple[str, ...] = ()
     leaps: tuple[Leap, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def clean(self) -> bool:

@@ -119,7 +119,7 @@ def combined(log: Source, results: Sequence[Part | None]) -> tuple[Report, Earne
             return None
     except Exception:  # noqa: BLE001 - a log in which the parts do not fit together is not clean
         return None
-    return report_of(log.name, proofs[0].end, case, KINDS, proofs[0].leaps), case.settled.earned
+    return report_of(log, proofs[0].end, case, KINDS, proofs[0].leaps), case.settled.earned
 
 
 def audit_part(path: str, upto: int, checkpoints: list[Checkpoint], of: int, index: int) -> Part | None:

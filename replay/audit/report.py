@@ -28,6 +28,7 @@ def html(report: Report) -> str:
     facts += [("time", head.at or "none yet"), ("hash", head.hash)]
     facts += [("not verified", text) for text in not_verified(report.unverified)]
     facts += [("warning", text) for text in report.warnings]
+    facts += [("note", text) for text in report.notes]
     for leap in report.leaps:
         leapt = f"by {leap.ahead_us // 1_000_000} seconds at {leap.seq}, to {leap.at}; {leap.commits} commits have it"
         facts.append(("the clock leapt", leapt))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -27,6 +27,15 @@ class Row(msgspec.Struct, frozen=True):
     kind: int
     body: bytes | None
     hash: bytes | None
+
+
+class Flaw(NamedTuple):
+    """A fault of a log's storage, outside the commits: what is faulty, what it should be, and what it is."""
+
+    field: str
+    expected: str | None
+    found: str | None
+    message: str
 
 
 class Unreadable(Exception):
@@ -68,8 +77,12 @@ class Source(Protocol):
         """Return the number of stored keys whose time was not over at their end; None where they cannot be counted."""
         ...
 
-    def flaws(self) -> list[str]:
-        """Return the damage that the storage itself reports."""
+    def flaws(self) -> list[Flaw]:
+        """Return the damage that the storage itself reports, and where its schema is not that of a log."""
+        ...
+
+    def additions(self) -> list[str]:
+        """Name what the storage has beside the log, and which is no part of it."""
         ...
 
     def incomplete(self) -> str:
@@ -131,8 +144,12 @@ class StoreRows:
         """Return None: a store finds keys, and counts none."""
         return None
 
-    def flaws(self) -> list[str]:
+    def flaws(self) -> list[Flaw]:
         """Return nothing: a store reports damage by failing to read."""
+        return []
+
+    def additions(self) -> list[str]:
+        """Return nothing: it is unknown."""
         return []
 
     def incomplete(self) -> str:

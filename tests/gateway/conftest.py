@@ -2,7 +2,6 @@
 
 import json
 import signal
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from unguarded import open_wide
 
 from gateway.cli.main import main
 from ledger import (
@@ -172,8 +172,7 @@ def spoil() -> Callable[..., None]:
     """Change the bytes of one commit behind the ledger's back; with `mend`, also the hashes from there on."""
 
     def change(path: Path, old: str, new: str, mend: bool = False) -> None:
-        with closing(sqlite3.connect(path, isolation_level=None)) as log:
-            log.execute("DROP TRIGGER commits_are_not_updated")
+        with closing(open_wide(path)) as log:
             assert log.execute(
                 "UPDATE commits SET body = replace(body, ?, ?) WHERE instr(body, ?)", (old, new, old)
             ).rowcount

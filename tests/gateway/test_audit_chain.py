@@ -1,10 +1,10 @@
 """`tollbook audit --chain`: the log against its chain, and what is said where that cannot be reached."""
 
-import sqlite3
 from contextlib import closing
 
 import pytest
 from settled_shop import SettledShop, tell
+from unguarded import open_wide
 
 from chains import Watcher
 from chains.mock import MockChain, NodeDown
@@ -147,8 +147,7 @@ def test_a_log_that_is_not_there_is_told_as_without_a_chain(tollbook, tmp_path):
 
 
 def test_a_log_that_is_damaged_is_audited_as_far_as_it_goes(audit, sold):
-    with closing(sqlite3.connect(sold, isolation_level=None)) as file:
-        file.execute("DROP TRIGGER commits_are_not_updated")
+    with closing(open_wide(sold)) as file:
         file.execute("UPDATE commits SET body = substr(body, 2)")
     done = audit("--chain", "mock")
     assert done.code == 1

@@ -10,24 +10,17 @@ from typing import Any
 
 import pytest
 from harmed_logs import Harm, Original, Readers, failures, original, seed, tell, wrongs
+from unguarded import open_wide
 
 from ledger.log import commit_hash
 from ledger.stores.sqlite import SCHEMA
-
-
-def wide(path: Path) -> sqlite3.Connection:
-    """The file without the triggers that keep it append-only."""
-    connection = sqlite3.connect(path, isolation_level=None)
-    for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
-        connection.execute(f"DROP TRIGGER {name}")
-    return connection
 
 
 def by_sql(script: str, said: str | None = None, **values: Any) -> Harm:
     """A harm of one statement with values, or of a script."""
 
     def do(path: Path) -> None:
-        with closing(wide(path)) as connection:
+        with closing(open_wide(path)) as connection:
             if values:
                 connection.execute(script, values)
             else:
@@ -57,7 +50,7 @@ def exchanged(one: int, other: int, columns: str) -> Harm:
     given = ", ".join(f"(SELECT {name} FROM old WHERE first_seq = :one)" for name in names)
 
     def do(path: Path) -> None:
-        with closing(wide(path)) as connection:
+        with closing(open_wide(path)) as connection:
             connection.execute("CREATE TEMP TABLE old AS SELECT * FROM commits")
             places = {"one": one, "other": other}
             connection.execute(f"UPDATE commits SET ({columns}) = ({taken}) WHERE first_seq = :one", places)
@@ -170,7 +163,7 @@ def sealed(said: str, body: bytes, count: int) -> Harm:
     """One more commit at the end, with its right hash, so that it gets as far as it can."""
 
     def do(path: Path) -> None:
-        with closing(wide(path)) as connection:
+        with closing(open_wide(path)) as connection:
             sql = "SELECT first_seq + count, at, hash FROM commits ORDER BY first_seq DESC LIMIT 1"
             first, at, before = connection.execute(sql).fetchone()
             row = (first, count, at, body, commit_hash(before, first, count, at, 1, body))
@@ -217,7 +210,7 @@ def reschema(schema: str, and_then: str = "", said: str = "") -> Harm:
     """The same rows under another schema."""
 
     def do(path: Path) -> None:
-        with closing(wide(path)) as connection:
+        with closing(open_wide(path)) as connection:
             ledger = connection.execute("SELECT * FROM ledger").fetchall()
             commits = connection.execute("SELECT first_seq, count, at, body, hash FROM commits").fetchall()
             for view in ("accounts", "plans", "agents", "events"):
@@ -281,6 +274,10 @@ NAMED = [
     "DROP VIEW plans; DROP VIEW agents; DROP VIEW accounts; DROP VIEW events; ALTER TABLE commits DROP COLUMN at",
     "CREATE TRIGGER more AFTER INSERT ON commits BEGIN UPDATE commits SET at = 0 WHERE first_seq = new.first_seq; END",
     "CREATE TRIGGER more BEFORE INSERT ON Commits BEGIN SELECT RAISE(IGNORE); END",
+    "DROP VIEW events",
+    "DROP VIEW plans; CREATE VIEW plans AS SELECT 'pro' AS plan, 'mallory' AS owner, 'USD' AS asset, 1 AS created_seq",
+    "CREATE TRIGGER more INSTEAD OF INSERT ON events BEGIN SELECT 1; END",
+    "CREATE UNIQUE INDEX one_at ON commits (at)",
     "DROP TABLE ledger",
     "DELETE FROM ledger",
     "INSERT INTO ledger VALUES ('large', 1)",
@@ -292,11 +289,12 @@ NAMED = [
 """What is named, or refused."""
 WITHOUT_MEANING = [
     "DROP TABLE snapshots",
-    "DROP VIEW events",
+    "DROP TABLE account_index",
     "DELETE FROM snapshots",
     "UPDATE snapshots SET body = zeroblob(100000000)",
     "UPDATE snapshots SET hash = 'x', digest = 7.5, version = NULL",
     "CREATE TABLE notes (note TEXT); INSERT INTO notes VALUES ('mine')",
+    "CREATE TABLE notes (note TEXT); CREATE TRIGGER mine AFTER INSERT ON notes BEGIN DELETE FROM notes; END",
     "CREATE VIEW mine AS SELECT count(*) FROM commits",
     "CREATE INDEX at ON commits (at)",
     "VACUUM",

@@ -13,8 +13,9 @@ from typing import Any
 import msgspec
 import pytest
 from every_way import audit
-from rich_log import BEGIN, SECOND, books, direct, draws, forge, kinds_at, limited, open_wide, sold, window_of
+from rich_log import BEGIN, SECOND, books, direct, draws, forge, kinds_at, limited, sold, window_of
 from shop import Shop
+from unguarded import open_wide
 
 from ledger import CreatePlan, Ledger, Purchase
 from ledger.account_index import encode_part
@@ -62,7 +63,7 @@ def test_every_event_of_the_core_is_in_that_log(written):
 
 def test_the_report_is_the_contracts_audit(written):
     stored = msgspec.json.decode(msgspec.json.encode(audit(written.path)))
-    assert list(stored) == ["log", "verdict", "head", "checks", "unverified", "findings", "warnings", "leaps"]
+    assert list(stored) == ["log", "verdict", "head", "checks", "unverified", "findings", "warnings", "leaps", "notes"]
     assert stored["log"] == str(written.path)
     assert list(stored["head"]) == ["seq", "commits", "at", "hash"]
     assert stored["head"]["at"].endswith("Z")

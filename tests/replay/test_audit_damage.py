@@ -11,6 +11,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from every_way import in_this_process
+from unguarded import open_wide
 
 from ledger import Charge, CreatePlan, Give, Ledger, Purchase, Request
 from ledger.errors import BadData, LogError, NotALog, NotFound, WrongVersion
@@ -22,6 +24,7 @@ from replay.audit.findings import MAX_LISTED, time_text
 
 BEGIN = 1_701_388_680_000_000
 ID = "small"
+VIEWS = ("accounts", "plans", "agents", "events")
 
 
 @pytest.fixture(scope="module")
@@ -40,14 +43,6 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def log(written: Path, tmp_path: Path) -> Path:
     return Path(shutil.copy(written, tmp_path / "log.db"))
-
-
-def open_wide(path: Path) -> sqlite3.Connection:
-    """The file without the triggers that keep it append-only."""
-    connection = sqlite3.connect(path, isolation_level=None)
-    for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
-        connection.execute(f"DROP TRIGGER {name}")
-    return connection
 
 
 def rows(path: Path) -> list[Any]:
@@ -167,14 +162,14 @@ def test_a_file_that_is_no_log_is_refused_as_the_store_refuses_it(tmp_path, log)
 )
 def test_a_file_with_other_tables_gets_an_answer(script, log):
     with closing(open_wide(log)) as connection:
-        for view in ("accounts", "plans", "agents", "events"):
+        for view in VIEWS:
             connection.execute(f"DROP VIEW {view}")
         connection.executescript(script)
     if "commits" in script or "ledger" in script:
         with suppress(LogError):  # where not even its id can be read, it is no ledger
             assert {finding.kind for finding in audit(log).findings} == {"unreadable"}
     else:
-        assert audit(log).clean
+        assert {each.field for each in audit(log).findings} == {f"view {view}" for view in VIEWS}
 
 
 def hostile_bodies() -> Iterator[bytes]:
@@ -343,6 +338,60 @@ def test_the_page_escapes_what_the_log_says(written, tmp_path):
 )
 def test_times_are_shown_as_the_contract_says(at, text):
     assert time_text(at) == text
+
+
+GUARDS = ("commits_are_not_updated", "commits_are_not_deleted", "commits_follow", "ledger_is_not_updated")
+
+
+@pytest.mark.parametrize("trigger", GUARDS)
+def test_a_dropped_trigger_is_found_by_name(log, trigger):
+    """Every program that opens the file is kept by them; a log without one may be changed at any time."""
+    with closing(sqlite3.connect(log, isolation_level=None)) as connection:
+        connection.execute(f"DROP TRIGGER {trigger}")
+    for processes in (1, 2):
+        with in_this_process():
+            [found] = audit(log, processes=processes).findings
+        assert (found.kind, found.field, found.found) == ("unreadable", f"trigger {trigger}", None)
+        assert found.message == f"the trigger {trigger} is missing"
+        assert found.expected.startswith(f"CREATE TRIGGER {trigger} ")
+
+
+def test_a_trigger_that_sqlite_would_count_as_its_own_is_found(log):
+    with closing(sqlite3.connect(log, isolation_level=None)) as connection:
+        connection.execute("PRAGMA writable_schema = ON")
+        sql = "CREATE TRIGGER sqlite_more BEFORE INSERT ON commits BEGIN SELECT RAISE(IGNORE); END"
+        row = ("trigger", "sqlite_more", "commits", 0, sql)
+        connection.execute("INSERT INTO sqlite_master VALUES (?, ?, ?, ?, ?)", row)
+    assert "the trigger sqlite_more is not the log's own" in [each.message for each in audit(log).findings]
+
+
+def test_a_changed_view_is_found(log):
+    """It is what other programs read: `select plan from plans` would say what the log does not."""
+    with closing(sqlite3.connect(log, isolation_level=None)) as connection:
+        connection.execute("DROP VIEW plans")
+        connection.execute(
+            "CREATE VIEW plans AS SELECT 'p' AS plan, 'mallory' AS owner, 'USD' AS asset, 1 AS created_seq"
+        )
+    [found] = audit(log).findings
+    assert (found.field, found.message) == ("view plans", "plans is not defined as it was made")
+    assert "mallory" in found.found
+
+
+def test_what_a_user_added_beside_the_log_is_noted(log):
+    with closing(sqlite3.connect(log, isolation_level=None)) as connection:
+        connection.executescript("CREATE TABLE remarks (text TEXT); CREATE INDEX by_time ON commits (at)")
+    report = audit(log)
+    assert report.clean
+    noted = ["the file also has the index by_time, which is no part of the log"]
+    noted += ["the file also has the table remarks, which is no part of the log"]
+    assert list(report.notes) == noted
+    assert all(text in html(report) for text in noted)
+
+
+def test_caches_that_were_dropped_are_no_fault(log):
+    with closing(sqlite3.connect(log, isolation_level=None)) as connection:
+        connection.executescript("DROP TABLE snapshots; DROP TABLE account_index")
+    assert (audit(log).verdict, audit(log).notes) == ("clean", ())
 
 
 def test_a_changed_trigger_is_found(log):

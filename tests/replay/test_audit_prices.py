@@ -9,8 +9,9 @@ import msgspec
 import pytest
 from every_way import audit
 from msgspec.structs import replace
-from rich_log import BEGIN, DAY, HOLDS, books_of, forge, open_wide
+from rich_log import BEGIN, DAY, HOLDS, books_of, forge
 from shop import Shop
+from unguarded import open_wide
 
 from ledger import Charge, CreatePlan, Ledger, Purchase, Request
 from ledger.events import Adjusted, Charged, Event, PlanCreated, Purchased, Reheld, Share, Started, Tariff

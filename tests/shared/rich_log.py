@@ -1,6 +1,5 @@
 """A log in which everything happens, and forgeries of it: commits that the engine would never have decided."""
 
-import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -198,14 +197,6 @@ def forge(log: Any, *events: Event, at: int | None = None) -> int:
         commit = encode_commit(store.head(), log.at if at is None else at, list(events))
         store.append(store.head(), commit)
     return commit.first_seq
-
-
-def open_wide(path: Path) -> sqlite3.Connection:
-    """The file without the triggers that keep it append-only."""
-    connection = sqlite3.connect(path, isolation_level=None)
-    for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
-        connection.execute(f"DROP TRIGGER {name}")
-    return connection
 
 
 def kinds_at(report: Report, seq: int | None) -> set[str]:

@@ -133,6 +133,9 @@ def _show(report: Report) -> None:
     for text in not_verified(report.unverified):
         line()
         line(f"not verified: {text}")
+    for text in report.notes:
+        line()
+        line(text)
     for leap in report.leaps:
         line()
         line(
