@@ -83,7 +83,7 @@ class OlderKeys:
         except Damaged:
             self._distrusted = True
             self.reset()
-        except Exception:  # noqa: BLE001 - the commit is written: whatever a store raises now is not its callers' error
+        except Exception:  # noqa: BLE001 - the commit is written: no error of a store may reach its callers now
             return
         else:
             self._distrusted = False

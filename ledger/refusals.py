@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum, auto
-from typing import NoReturn
+from typing import ClassVar, Literal, NoReturn
 
 import msgspec
 
@@ -83,9 +83,9 @@ class Refused(msgspec.Struct, frozen=True, gc=False):
     reason: Reason
     facts: dict[str, int | str] = {}
 
-    accepted = False
+    accepted: ClassVar[Literal[False]] = False
 
-    def __bool__(self) -> bool:
+    def __bool__(self) -> Literal[False]:
         return False
 
     def __str__(self) -> str:

@@ -9,11 +9,17 @@ from msgspec import Meta
 from ..events import (
     DAY_SECONDS,
     KEY_SECONDS,
+    AgentRegistered,
+    AgentRetired,
+    AgentUpdated,
     Endpoint,
     Limits,
     Metering,
     OnLapse,
     Overrun,
+    PlanCreated,
+    PlanRepriced,
+    PlanRetired,
     Unpriced,
 )
 from .command import (
@@ -28,7 +34,7 @@ from .command import (
 )
 
 
-class CreatePlan(Command, frozen=True, kw_only=True, tag="create_plan"):
+class CreatePlan(Command[PlanCreated], frozen=True, kw_only=True, tag="create_plan"):
     """Put a plan on sale. `price` is money by receiver; `policy` and `parameters` are its first tariff.
 
     Without a policy a request costs 1 credit (`per_credit`), and nothing on a plan that sells only time (`time`). Units
@@ -64,7 +70,7 @@ class CreatePlan(Command, frozen=True, kw_only=True, tag="create_plan"):
     key_seconds: Annotated[int, Meta(ge=1, le=MAX_SECONDS)] = KEY_SECONDS
 
 
-class RepricePlan(Command, frozen=True, kw_only=True, tag="reprice_plan"):
+class RepricePlan(Command[PlanRepriced], frozen=True, kw_only=True, tag="reprice_plan"):
     """Give a plan its next tariff. Requests admitted before keep the tariff of their admission."""
 
     plan: Name
@@ -72,13 +78,13 @@ class RepricePlan(Command, frozen=True, kw_only=True, tag="reprice_plan"):
     parameters: dict[str, Any] = {}
 
 
-class RetirePlan(Command, frozen=True, kw_only=True, tag="retire_plan"):
+class RetirePlan(Command[PlanRetired], frozen=True, kw_only=True, tag="retire_plan"):
     """Stop selling a plan. Lots bought before may still be used."""
 
     plan: Name
 
 
-class RegisterAgent(Command, frozen=True, kw_only=True, tag="register_agent"):
+class RegisterAgent(Command[AgentRegistered], frozen=True, kw_only=True, tag="register_agent"):
     """Offer an agent, a service, to subscribers of plans. Without any endpoints, all are allowed."""
 
     agent: Name
@@ -89,7 +95,7 @@ class RegisterAgent(Command, frozen=True, kw_only=True, tag="register_agent"):
     metadata: dict[str, Any] = {}
 
 
-class UpdateAgent(Command, frozen=True, kw_only=True, tag="update_agent"):
+class UpdateAgent(Command[AgentUpdated], frozen=True, kw_only=True, tag="update_agent"):
     """Change an agent's fields; None keeps the present value."""
 
     agent: Name
@@ -99,7 +105,7 @@ class UpdateAgent(Command, frozen=True, kw_only=True, tag="update_agent"):
     metadata: dict[str, Any] | None = None
 
 
-class RetireAgent(Command, frozen=True, kw_only=True, tag="retire_agent"):
+class RetireAgent(Command[AgentRetired], frozen=True, kw_only=True, tag="retire_agent"):
     """Let an agent take no new requests."""
 
     agent: Name

@@ -46,6 +46,7 @@ from ledger import (
     plugins,
 )
 from ledger.books import Books
+from ledger.errors import WrongType, WrongValue
 from ledger.events import encode, tag
 from ledger.movements import CREDITS, Journal
 from ledger.plugins import Price
@@ -272,6 +273,13 @@ class Shop(shops.Shop):
         assert {name: answer.facts.get(name) for name in facts} == facts
         assert (self.ledger.head, self.ledger.state()) == (head, state), "a refusal left its mark"
         return answer
+
+    def raises(self, command, match=None):
+        """A command that no books could accept: the call raises, and log and books stay as they were."""
+        head, state = self.ledger.head, self.ledger.state()
+        with pytest.raises((WrongType, WrongValue), match=match):
+            self.ledger.execute(command)
+        assert (self.ledger.head, self.ledger.state()) == (head, state), "a command that raised left its mark"
 
     def leaves(self, subscriber="alice", plan="pro", **places):
         """The account's balance stands so."""

@@ -62,7 +62,7 @@ class Row(NamedTuple):
 
 def malformed(shop):
     shop.given(shop.plan())
-    return shop.gift(1.5)
+    return shop.gift(0)
 
 
 def key_reused(shop):
@@ -370,12 +370,11 @@ DOUBLE = {"weights": {"units": 2}}
 UNREAD = {"pages": 1}
 
 PAIRS = {
-    "malformed, key_reused": lambda s: with_account(s, s.gift(-1, key="k")),
+    "malformed, key_reused": lambda s: with_account(s, s.gift(0, key="k")),
     "malformed, key_reused (both credits and usage)": lambda s: with_account(
         s, s.correct_period("2023-11", 1, usage={"units": 1}, key="k")
     ),
-    "malformed, key_too_old": lambda s: with_account(s, s.gift(-1, key="old", issued_at=LONG_AGO)),
-    "malformed, plan_unknown": lambda s: s.gift(-1, plan="nowhere"),
+    "malformed, key_too_old": lambda s: with_account(s, s.gift(0, key="old", issued_at=LONG_AGO)),
     "malformed, plan_unknown (a gift of nothing)": lambda s: s.gift(plan="nowhere"),
     "malformed, plan_unknown (a direct charge in parts)": lambda s: s.charge_directly(1, plan="nowhere", final=False),
     "malformed, plan_unknown (no such policy)": lambda s: s.reprice("nowhere", "nothing"),
@@ -502,7 +501,7 @@ def test_a_failing_policy_refuses_its_own_command_and_not_its_neighbours(shop):
 def test_a_group_of_nothing_but_refusals_writes_nothing(shop):
     shop.given(shop.plan(), shop.gift(1))
     head, state = shop.ledger.head, shop.ledger.state()
-    assert not any(shop.ledger.execute_many([shop.ask(2), shop.buy(plan="nowhere"), shop.gift(-1)]))
+    assert not any(shop.ledger.execute_many([shop.ask(2), shop.buy(plan="nowhere"), shop.gift(0)]))
     assert (shop.ledger.head, shop.ledger.state()) == (head, state)
 
 
