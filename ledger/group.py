@@ -23,8 +23,11 @@ from .tariffs import Tariffs
 
 
 class Evidence(NamedTuple):
-    """What a decision may ask for beside the books: `entry` reads one event of the log by its sequence, that of a
-    closed request or charge which a command refers to; `older_key` finds a key that the books no longer hold."""
+    """Readings that a decision may need beside the books.
+
+    `entry` reads one event of the log by its sequence, that of a closed request or charge which a command refers to;
+    `older_key` finds a key that the books no longer hold.
+    """
 
     entry: Callable[[int], Entry]
     older_key: OlderKey

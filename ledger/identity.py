@@ -29,6 +29,7 @@ from .commands import (
     Extend,
     Freeze,
     Give,
+    PayInvoice,
     Purchase,
     RegisterAgent,
     Reinstate,
@@ -39,9 +40,11 @@ from .commands import (
     RetirePlan,
     Reverse,
     SettlementCommand,
+    Subscribe,
     Unfreeze,
     UpdateAgent,
     Withdraw,
+    WriteOff,
 )
 from .events import (
     DAY_SECONDS,
@@ -58,12 +61,13 @@ from .events import (
     Purchased,
     Recorded,
     Requested,
+    Subscribed,
 )
 from .log import Entry
 from .refusals import Reason, Refusal
 
 _sorted = msgspec.json.Encoder(order="sorted")
-_FACTUAL = (Purchase, Freeze, Exit)
+_FACTUAL = (Purchase, PayInvoice, Freeze, Exit)
 """Commands that may carry a payment or a chain fact."""
 
 OlderKey: TypeAlias = Callable[[bytes], KeyUse | None]
@@ -191,7 +195,7 @@ def referenced_seq(command: AnyCommand) -> int:
 
 def _check_not_reversed(books: Books, command: AnyCommand, seq: int) -> None:
     """Refuse to buy again with a payment that turned out void."""
-    if isinstance(command, Purchase):
+    if isinstance(command, Purchase | PayInvoice):
         account = books.find(command.subscriber, command.plan)
         lot = account.lots.get(seq) if account is not None else None
         if lot is not None and lot.reversed:
@@ -202,7 +206,7 @@ def _check_not_reversed(books: Books, command: AnyCommand, seq: int) -> None:
 def _permanent_digest(command: AnyCommand) -> bytes | None:
     """Return the digest of a command's payment or chain fact; None without either."""
     match command:
-        case Purchase():
+        case Purchase() | PayInvoice():
             return payment_digest(command.funding, command.payment)
         case Freeze() | Exit() if command.fact is not None:
             return fact_digest(command.fact)
@@ -243,6 +247,9 @@ def _subject(books: Books, command: AnyCommand, evidence: Mapping[int, Entry]) -
             | Freeze()
             | Unfreeze()
             | Exit()
+            | Subscribe()
+            | PayInvoice()
+            | WriteOff()
             | Request()
             | Charge()
             | Adjust()
@@ -288,5 +295,5 @@ def key_use(books: Books, entry: Entry, account: int) -> tuple[bytes, KeyUse]:
         case AgentRetired():
             return owner_key(books.agents[event.agent].terms.owner, key), (print_, seq, at + KEY_SECONDS * SECOND)
     known = books.accounts.get(account)
-    plan = known.plan if known is not None else event.plan if isinstance(event, Purchased) else ""
+    plan = known.plan if known is not None else event.plan if isinstance(event, Purchased | Subscribed) else ""
     return account_key(account, key), (print_, seq, at + _key_seconds(books, plan) * SECOND)

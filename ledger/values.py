@@ -25,10 +25,13 @@ Metering: TypeAlias = Literal["month", "day", "purchase", "forever"]
 ReleaseReason: TypeAlias = Literal["voided", "failed", "expired"]
 AdjustReason: TypeAlias = Literal["correction", "refund", "true_up", "late", "tier"]
 Unpriced: TypeAlias = Literal["refuse", "free"]
+BillingMode: TypeAlias = Literal["prepaid", "postpaid"]
+OnOverdue: TypeAlias = Literal["serve", "stop"]
 
 DAY_SECONDS = 86_400
 KEY_SECONDS = 35 * DAY_SECONDS
 """The time for which a key is remembered unless its plan says otherwise: a month, and time to find a mistake in it."""
+MAX_DUE_DAYS = 3_650
 
 
 def check(holds: bool, rule: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 import ledger
 
 ROOT = Path(__file__).parent.parent
-OTHERS = ("pricing", "chains", "replay", "gateway")
+OTHERS = ("pricing", "chains", "replay", "gateway", "tollbook")
 FILES = [path for room in OTHERS for path in sorted((ROOT / room).rglob("*.py"))]
 CORE = sorted((ROOT / "ledger").rglob("*.py"))
 
@@ -42,6 +42,7 @@ FOR_READERS_OF_BOOKS = {
     "ledger.engine",
     "ledger.expiry",
     "ledger.identity",
+    "ledger.legs",
     "ledger.movements",
     "ledger.periods",
     "ledger.reducers",

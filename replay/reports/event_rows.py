@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ledger.events import Charged, Purchased, Recorded, Requested, Withdrawn, encode, tag
+from ledger.events import Charged, InvoicePaid, Purchased, Recorded, Requested, Subscribed, Withdrawn, encode, tag
 from ledger.log import Entry
 
 from ..audit.findings import time_text
@@ -28,6 +28,14 @@ class EventRow(NamedTuple):
     event: bytes
 
 
+class Subject(NamedTuple):
+    """The account that an event is about, with its subscriber and plan; None of each for other events."""
+
+    account: int | None
+    subscriber: str | None
+    plan: str | None
+
+
 COLUMNS = EventRow._fields
 
 
@@ -39,10 +47,16 @@ class EventRows:
         self._assets: dict[int, str] = {}
         self._requests: dict[int, int] = {}
 
-    def account(self, entry: Entry) -> int | None:
+    def subject(self, entry: Entry) -> Subject:
         """Return the account that an event is about, if any. Call it for every entry in turn, once."""
+        account = self._account(entry)
+        return Subject(account, *self._accounts.get(account or 0, (None, None)))
+
+    def _account(self, entry: Entry) -> int | None:
         event = entry.event
         match event:
+            case Subscribed():
+                self._accounts[event.account] = (event.subscriber, event.plan)
             case Purchased():
                 self._accounts[event.account] = (event.subscriber, event.plan)
                 self._assets[entry.seq] = event.asset
@@ -56,8 +70,7 @@ class EventRows:
 
     def row(self, entry: Entry) -> EventRow:
         """Return the row of an entry. Call it for every entry in turn, once."""
-        event, account = entry.event, self.account(entry)
-        subscriber, plan = self._accounts.get(account or 0, (None, None))
+        event, (account, subscriber, plan) = entry.event, self.subject(entry)
         asset, amount = self._money(event)
         return EventRow(
             seq=entry.seq,
@@ -81,5 +94,7 @@ class EventRows:
             return event.asset or None, event.cost if event.asset else None
         if isinstance(event, Withdrawn) and event.money:
             return self._assets.get(min(event.money)), -sum(event.money.values())
+        if isinstance(event, InvoicePaid):
+            return event.asset, event.money
         payouts = getattr(event, "payouts", ())
         return getattr(event, "asset", None), sum(payout.amount for payout in payouts) if payouts else None

@@ -8,7 +8,7 @@ from ledger.accounts import Account
 from ledger.books import Books, KeyUse
 from ledger.catalogue import Agent, Plan
 from ledger.errors import Damaged
-from ledger.events import AgentRegistered, Charged, PlanCreated, Purchased, Recorded, Released, Requested
+from ledger.events import AgentRegistered, Charged, PlanCreated, Purchased, Recorded, Released, Requested, Subscribed
 from ledger.identity import key_use
 from ledger.log import TEXT, Entry, KeysEnd
 from ledger.log.bodies import UNREADABLE, decode
@@ -54,7 +54,7 @@ def _find(log: Source, digest: bytes) -> int:
 
 
 class _Names:
-    """What the scope of a key and its time depend on, from the events up to now."""
+    """Names, plans and requests on which the scope of a key and its time depend, from the events up to now."""
 
     def __init__(self) -> None:
         self.books = Books()
@@ -72,7 +72,7 @@ class _Names:
                 self.books.plans[event.plan] = Plan(event, (event.tariff,))
             case AgentRegistered():
                 self.books.agents[event.agent] = Agent(event)
-            case Purchased():  # accounts of one plan share a placeholder: only the plan matters here
+            case Purchased() | Subscribed():  # accounts of one plan share a placeholder: only the plan matters here
                 shared = self._of_plan.setdefault(event.plan, Account(0, "", event.plan))
                 self.books.accounts.setdefault(event.account, shared)
             case Requested():
