@@ -17,6 +17,7 @@ COMMANDS = [
     "audit",
     "balance",
     "statement",
+    "invoices",
     "settle",
     "batches",
     "events",

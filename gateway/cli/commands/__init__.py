@@ -18,6 +18,7 @@ class Commands(LazyGroup):
         "audit": "Verify a log: hash chain, order, balances, prices, settlement.",
         "balance": "Show account balances, now or at a point in time.",
         "statement": "List every movement of one account, with running balances.",
+        "invoices": "List the invoices of postpaid plans, and what is owed.",
         "settle": "Pay out earned money on a chain, exactly once.",
         "batches": "List settlement batches, and the money settled and outstanding.",
         "events": "List the events of a log, one per line.",
