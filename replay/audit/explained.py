@@ -50,6 +50,7 @@ GLOSSARY = {
     "tariff, policy": "A plan's prices, in numbered versions; the arithmetic of a tariff.",
     "sold, earned, settled": "Money paid by subscribers, less refunds; the part of it that was used; the part of that "
     "which receivers have.",
+    "receivable, written off": "Money that is owed on invoices; the part of it that will not be paid.",
     "escrow, batch, root": "Money that a contract holds for subscribers; a payout of what was earned; the Merkle root "
     "that commits to every account's counters.",
     "finding": "A difference between the log and what it must be. Without any, the verdict is clean.",

@@ -85,13 +85,14 @@ def _leaps(report: Report) -> Iterator[str]:
 
 def _totals(totals: Totals) -> str:
     accounts = f"{totals.accounts:,} account{'' if totals.accounts == 1 else 's'}"
+    names = ["sold", "earned", "settled"]
+    if any(each.receivable or each.written_off for each in totals.assets):
+        names += ["receivable", "written_off"]
     money = [
-        (
-            _text(each.asset),
-            *(_money(amount, each.asset, each.decimals) for amount in (each.sold, each.earned, each.settled)),
-        )
+        (_text(each.asset), *(_money(getattr(each, name), each.asset, each.decimals) for name in names))
         for each in totals.assets
     ]
+    titles = [f">{name.replace('_', ' ')}" for name in names]
     plans = [
         (
             _text(each.plan),
@@ -106,7 +107,7 @@ def _totals(totals: Totals) -> str:
     events = [(_text(name), _number(number)) for name, number in totals.events.items()]
     return (
         f"<h2>Totals of {accounts}</h2>\n"
-        + (_table(("money", ">sold", ">earned", ">settled"), money) if money else "")
+        + (_table(("money", *titles), money) if money else "")
         + (
             _table(("plan", ">accounts", ">credits", ">spent", ">lapsed or taken back", ">left", ">owed"), plans)
             if plans

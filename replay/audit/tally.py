@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from ledger.events import EscrowAsset
 from ledger.events import tag as tag_of
@@ -30,17 +30,22 @@ class Tally:
     sold: Counter[str] = field(default_factory=Counter)
     earned: Counter[str] = field(default_factory=Counter)
     direct: Counter[str] = field(default_factory=Counter)
+    receivable: Counter[str] = field(default_factory=Counter)
+    written_off: Counter[str] = field(default_factory=Counter)
     plans: dict[str, int] = field(default_factory=dict)
     assets: dict[str, int] = field(default_factory=dict)
     policies: set[tuple[str, int]] = field(default_factory=set)
 
     def add(self, other: Tally) -> None:
         """Add the sums of other accounts."""
-        for name in ("events", "accounts", "credits", "spent", "left", "owed", "sold", "earned", "direct"):
+        for name in _SUMS:
             getattr(self, name).update(getattr(other, name))
         self.plans |= other.plans
         self.assets |= other.assets
         self.policies |= other.policies
+
+
+_SUMS = [each.name for each in fields(Tally) if each.default_factory is Counter]
 
 
 def tally(case: Case) -> Tally:
@@ -52,6 +57,11 @@ def tally(case: Case) -> Tally:
     for account in case.accounts():
         sums.accounts[account.plan] += 1
         sums.owed[account.plan] += account.debt
+        if account.billing is not None:
+            asset = case.books.plans[account.plan].terms.asset
+            sums.receivable[asset] += account.billing.owed
+            sums.written_off[asset] += account.billing.written_off
+            sums.assets[asset] = case.books.decimals(asset)
         for lot in account.lots.values():
             sums.credits[account.plan] += lot.credits
             sums.spent[account.plan] += lot.spent
@@ -96,6 +106,8 @@ def totals(sums: Tally, settled: Mapping[EscrowAsset, OwnAsset]) -> Totals:
                 sold=sums.sold[asset],
                 earned=sums.earned[asset],
                 settled=sums.direct[asset] + by_batches[asset],
+                receivable=sums.receivable[asset],
+                written_off=sums.written_off[asset],
             )
             for asset in sorted({*sums.assets, *by_batches})
         ),

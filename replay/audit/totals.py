@@ -24,13 +24,15 @@ class PlanTotal(msgspec.Struct, frozen=True, kw_only=True):
 
 class AssetTotal(msgspec.Struct, frozen=True, kw_only=True):
     """An asset's money in its smallest unit, at the log's end: sold less refunds, earned by use, and settled with its
-    receivers, by batches or directly."""
+    receivers, by batches or directly; receivable on invoices, and written off."""
 
     asset: str
     decimals: int
     sold: int
     earned: int
     settled: int
+    receivable: int
+    written_off: int
 
 
 class Totals(msgspec.Struct, frozen=True, kw_only=True):

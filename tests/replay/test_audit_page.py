@@ -65,8 +65,9 @@ def test_totals_are_those_of_the_log(report, written):
         plan: sum(account.plan == plan for account in books.accounts.values())
         for plan in {account.plan for account in books.accounts.values()}
     }
-    money = {each.asset: (each.sold, each.settled) for each in Reading(books, books.at).earned()}
-    assert {each.asset: (each.sold, each.settled) for each in totals.assets} == money
+    names = ("sold", "earned", "settled", "receivable", "written_off")
+    money = {each.asset: [getattr(each, name) for name in names] for each in Reading(books, books.at).earned()}
+    assert {each.asset: [getattr(each, name) for name in names] for each in totals.assets} == money
     assert all(each.credits == each.spent + each.ended + each.left and each.ended >= 0 for each in totals.plans)
 
 
