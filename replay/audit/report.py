@@ -27,6 +27,7 @@ table.facts td:first-child, table.terms td:first-child { width: 13rem; font-weig
 code { font: 13px ui-monospace, monospace; overflow-wrap: anywhere; }
 ul { margin: .3rem 0; padding-left: 1.2rem; }
 .clean { color: #116329; } .unverified { color: #7d4e00; } .findings { color: #a40e26; }
+.signature { break-inside: avoid; }
 .signature td { height: 3.2rem; vertical-align: bottom; width: 33%; border-bottom: 1px solid #1d2329; }
 .signature th { font-weight: 400; font-size: 13px; border: 0; }
 @media print { body { font-size: 11px; margin: 0; max-width: none; } code { font-size: 10px; } }
