@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
-from ledger.events import Adjusted, Charged, Recorded
+from ledger.events import Adjusted, Recorded
 from ledger.log import TEXT, Snapshot
 from ledger.log.bodies import UNREADABLE, decode, mentions
 from ledger.plugins import Store
@@ -18,8 +18,6 @@ from ledger.plugins import Store
 from .checks import (
     AT_END,
     BY_EVENT,
-    DIFFERENCE,
-    KINDS,
     account_rules,
     caches,
     conservation,
@@ -32,20 +30,20 @@ from .checks import (
 )
 from .checks.adjustments import pending_falls
 from .checks.case import Case
-from .checks.times import KIND, Dues
-from .findings import Findings, Leap, Report, ReportHead, in_order, time_text, verdict
+from .checks.times import Dues
+from .conclusion import count, kinds_of, report_of
+from .findings import Findings, Report
 from .hashes import Checkpoint, HashChain, compare
 from .onchain import EarnedByBatch
 from .parts import TOGETHER, LogEnd, Part, Partition
 from .rows import Row, Source, Unreadable
-from .unverified import unverified
+from .tally import Tally, tally
 
 Progress: TypeAlias = Callable[[int, int], None]
 """Called every few commits with the sequence that an audit has reached, and the last sequence of the log."""
 
 _PROGRESS_EVERY = 500
-_COPY = "copy a log that is open with `tollbook copy`"
-_EMPTY = f"there are 0 events: a copy of the file of a log that was open may have lost them; {_COPY}"
+_COPY = "copy a log that is open with `tollbook backup`"
 _END = "; what follows it is not folded"
 
 
@@ -61,10 +59,12 @@ class Auditor:
         self._snapshots: dict[int, Snapshot] = {}
         self._partition: Partition | None = None
         self._folds = True
+        self._sums: Tally | None = None
 
     def run(self, against: str | Path | Store | None, progress: Progress | None) -> tuple[Report, EarnedByBatch]:
         """Audit the whole log. Return its report, and what had been earned when each batch was opened."""
-        kinds = KINDS if against is None else (*KINDS, DIFFERENCE)
+        kinds = kinds_of(self._checkpoints, against)
+        self._check_ledger()
         if against is not None and (saved := compare(self._log, against, self._findings)) is not None:
             self._checkpoints.append(saved)
         self._case = Case(self._findings, _corrected(self._log), self._log.id)
@@ -80,8 +80,17 @@ class Auditor:
         if self._folds:
             self._end()
             self._guarded("books", self._end_together)
-        report = report_of(self._log, _end_of(chain), self._case, kinds, tuple(chain.leaps))
+        report = report_of(self._log, _end_of(chain), self._case, kinds, tuple(chain.leaps), self._sums)
         return report, self._case.settled.earned
+
+    def _check_ledger(self) -> None:
+        """Report checkpoints of another ledger: they say nothing about this one's hashes."""
+        foreign = [each for each in self._checkpoints if each.ledger and each.ledger != self._log.id]
+        for each in foreign:
+            self._checkpoints.remove(each)
+            self._findings.checked[each.missing] += 1
+            message = f"the noted head at {each.seq} is of the ledger {each.ledger!r}, and this is {self._log.id!r}"
+            self._findings.add(each.missing, None, "ledger", each.ledger, self._log.id, message)
 
     def part(self, partition: Partition) -> Part | None:
         """Audit the accounts of a partition. Return None where anything is found, or cannot be judged alone."""
@@ -99,7 +108,7 @@ class Auditor:
             self._guarded("snapshot", lambda: caches.judge(self._findings, self._log))
         if self._findings.counts or (last and (self._log.incomplete() or self._log.flaws())):
             return None
-        _count(case)
+        count(case)
         if partition.index:  # the first part counts the commits
             self._findings.checked.subtract(dict.fromkeys(("unreadable", "sequence", "time", "schema"), chain.commits))
         return Part(
@@ -109,6 +118,7 @@ class Auditor:
             unverified=case.unverified,
             taken=case.taken,
             counted=conservation.count(case),
+            tally=tally(case),
             batches=partition.batches,
             earnings=partition.earnings,
             settlings=case.books.settlings,
@@ -125,6 +135,8 @@ class Auditor:
         counted = conservation.count(self._case)
         conservation.end(self._case, counted)
         outstanding.end(self._case, counted, self._case.books.settlings)
+        if not self._findings.counts:  # sums of a log that contradicts itself mean nothing
+            self._sums = tally(self._case)
 
     def _follow(self, chain: HashChain, progress: Progress | None) -> None:
         """Follow each commit: as bytes, then as events."""
@@ -243,39 +255,7 @@ class Auditor:
 
 
 def _end_of(chain: HashChain) -> LogEnd:
-    return LogEnd(chain.seq, chain.commits, chain.at, chain.hash)
-
-
-def report_of(log: Source, end: LogEnd, case: Case, kinds: tuple[str, ...], leaps: tuple[Leap, ...]) -> Report:
-    """Build the report of a case whose log was read to `end`, with the checks of these kinds."""
-    _count(case)
-    listed, gaps = in_order(case.findings.listed), unverified(case.unverified, case.unverified_batches)
-    return Report(
-        log=log.name,
-        verdict=verdict(listed, gaps),
-        head=ReportHead(
-            seq=end.seq,
-            commits=end.commits,
-            at=time_text(end.at) if end.commits else None,
-            hash=end.hash.hex(),
-        ),
-        checks=case.findings.checks(kinds),
-        unverified=gaps,
-        findings=listed,
-        warnings=() if end.seq or listed else (_EMPTY,),
-        leaps=leaps,
-        notes=tuple(f"the file also has the {each}, which is no part of the log" for each in log.additions()),
-    )
-
-
-def _count(case: Case) -> None:
-    """Add the counts of the fold and of the fast path to the kinds that they were checked for."""
-    checked = case.findings.checked
-    checked.update(conservation=case.folded, overspend=case.touched, hold=case.touched, books=case.compared)
-    for event, number in case.accepted.items():
-        checked.update(dict.fromkeys(("schema", KIND, *(("meter",) if event is Charged else ())), number))
-        for kind, *_ in BY_EVENT.get(event, ()):
-            checked[kind] += number
+    return LogEnd(chain.seq, chain.commits, chain.at, chain.hash, chain.begin)
 
 
 def _corrected(log: Source) -> frozenset[int]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from .totals import Totals
 from .unverified import Unverified
 
 CLEAN = "clean"
@@ -69,6 +70,10 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     is wrong in what could be verified; or `findings`. `unverified` says by policy what was not verified, and why.
     `warnings` name what is no fault of the log, but probably not what was meant to be audited; `leaps` of the clock and
     `notes` of what else is in the file are listed, and are no findings.
+
+    `ledger` is the log's id. `proven_to` is the sequence of the last earlier head that was given and that the log still
+    has, None without one; `unseen` says what this audit cannot see. `begin` is the time of the first commit, `versions`
+    are those of Tollbook, Python and SQLite; `totals` are None for a log with findings in itself.
     """
 
     log: str
@@ -80,6 +85,12 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     warnings: tuple[str, ...] = ()
     leaps: tuple[Leap, ...] = ()
     notes: tuple[str, ...] = ()
+    ledger: str = ""
+    proven_to: int | None = None
+    unseen: tuple[str, ...] = ()
+    begin: str | None = None
+    versions: dict[str, str] = {}
+    totals: Totals | None = None
 
     @property
     def clean(self) -> bool:

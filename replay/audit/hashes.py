@@ -24,12 +24,19 @@ FAR = 60 * SECOND
 _MAX_AUDIT = 64 * 1024 * 1024
 
 
+MISSING_END = "missing_end"
+"""Kind of the finding where a log ends before its noted head, or is another ledger."""
+
+
 class Checkpoint(msgspec.Struct, frozen=True):
-    """The head that an earlier audit saw. `kind` is what a log without it has."""
+    """The head that an earlier audit saw. `kind` is the finding of a log that has another hash there, `missing` that of
+    one that ends before it, or that is another ledger than `ledger`, where that was noted."""
 
     seq: int
     hash: str
     kind: str = "hash"
+    missing: str = "hash"
+    ledger: str = ""
 
 
 def checkpoint(text: str) -> Checkpoint:
@@ -47,8 +54,8 @@ _HEX = frozenset("0123456789abcdef")
 class HashChain:
     """Follows a log's commits. A broken commit is found once: the next is compared with the hash that this one stored.
 
-    `seq`, `at` and `hash` are those of the last commit, as stored. Without `hashes` these are not computed again.
-    `leaps` are the first leaps of the clock that the log shows.
+    `seq`, `at` and `hash` are those of the last commit, as stored; `begin` is the time of the first one. Without
+    `hashes` these are not computed again. `leaps` are the first leaps of the clock that the log shows.
     """
 
     def __init__(
@@ -58,6 +65,7 @@ class HashChain:
         self._known: tuple[bytes, ...] = (origin,)
         self._awaited = {each.seq: each for each in checkpoints}
         self.commits, self.seq, self.at, self.hash = 0, 0, 0, origin
+        self.begin = 0
         self.leaps: list[Leap] = []
         self._leap = (0, 0, 0)
         self._pass()
@@ -78,7 +86,8 @@ class HashChain:
         self._stood()
         for each in self._awaited.values():
             message = f"the log ends at {self.seq} or has no commit that ends at {each.seq}"
-            self._findings.add(each.kind, each.seq, "hash", each.hash, None, message)
+            self._findings.checked[each.missing] += each.missing == MISSING_END
+            self._findings.add(each.missing, each.seq, "hash", each.hash, None, message)
 
     def _follow_clock(self, row: Row, at: int) -> None:
         """Find leaps: a clock that jumped ahead and was corrected is behind the log, and until it has caught up,
@@ -100,6 +109,7 @@ class HashChain:
         if awaited is None:
             return
         self._findings.checked[awaited.kind] += 1
+        self._findings.checked[awaited.missing] += awaited.missing == MISSING_END
         if self.hash.hex() != awaited.hash:
             message = f"the log had another hash at {self.seq} before: its history was rewritten"
             self._findings.add(awaited.kind, self.seq, "hash", awaited.hash, self.hash, message)
@@ -133,6 +143,8 @@ class HashChain:
         if self.commits > 1 and row.at < self.at:
             message = f"time goes back from {time_text(self.at)} to {time_text(row.at)}"
             self._findings.add("time", row.first_seq, "at", self.at, row.at, message)
+        if self.commits == 1:
+            self.begin = row.at
         self._follow_clock(row, row.at)
         self.at = row.at
 
@@ -196,7 +208,7 @@ def _saved(path: Path) -> Checkpoint | None:
             saved = msgspec.json.decode(file.read(_MAX_AUDIT), type=_Saved)
     except (OSError, msgspec.MsgspecError, RecursionError):
         return None
-    return Checkpoint(saved.head.seq, saved.head.hash, "difference")
+    return Checkpoint(saved.head.seq, saved.head.hash, kind="difference", missing="difference")
 
 
 class _SavedHead(msgspec.Struct):
