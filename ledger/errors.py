@@ -29,7 +29,10 @@ from __future__ import annotations
 
 
 class LedgerError(Exception):
-    """The base of all errors of Tollbook. `hint` says what to do; `code` names the error on the command line."""
+    """The base of all errors of Tollbook. `hint` says what to do; `code` names the error on the command line.
+
+    The hint is a note of the exception too, so that a traceback ends with it.
+    """
 
     code = "internal"
     hint = "please report this"
@@ -38,6 +41,7 @@ class LedgerError(Exception):
         super().__init__(message)
         if hint is not None:
             self.hint = hint
+        self.add_note(f"hint: {self.hint}")
 
 
 class BadData(LedgerError):
