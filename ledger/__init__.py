@@ -67,6 +67,7 @@ from .events import (
     RateLimit,
 )
 from .log import Entry, Head
+from .offers import AgentReading, PlanReading
 from .outcomes import Answer, Outcome
 from .readings import Balance, BatchReading, Earned, LotReading, Reading, RequestReading
 from .refusals import PaymentRequired, Reason, Refused
@@ -76,6 +77,7 @@ from .statements import Amounts, Explanation, Statement
 __all__ = [
     "Adjust",
     "AdoptSettlement",
+    "AgentReading",
     "Amounts",
     "Answer",
     "AsyncLedger",
@@ -118,6 +120,7 @@ __all__ = [
     "Outcome",
     "PaymentRequired",
     "Payout",
+    "PlanReading",
     "Purchase",
     "PurchaseMade",
     "RateLimit",
