@@ -35,6 +35,7 @@ from .commands import (
     Give,
     MarkSettlementUnknown,
     OpenSettlement,
+    PayInvoice,
     Purchase,
     RegisterAgent,
     Reinstate,
@@ -45,11 +46,13 @@ from .commands import (
     RetirePlan,
     Reverse,
     SubmitSettlement,
+    Subscribe,
     Terms,
     Tick,
     Unfreeze,
     UpdateAgent,
     Withdraw,
+    WriteOff,
 )
 from .engine import Ledger
 from .errors import LedgerError
@@ -66,6 +69,7 @@ from .events import (
     Payout,
     RateLimit,
 )
+from .invoice_readings import BillingReading, InvoiceReading
 from .log import Entry, Head
 from .offers import AgentReading, PlanReading
 from .outcomes import Answer, Outcome
@@ -85,6 +89,7 @@ __all__ = [
     "Balance",
     "Batch",
     "BatchReading",
+    "BillingReading",
     "Charge",
     "Command",
     "CommitSettlement",
@@ -110,6 +115,7 @@ __all__ = [
     "Freeze",
     "Give",
     "Head",
+    "InvoiceReading",
     "Leaf",
     "Ledger",
     "LedgerError",
@@ -118,6 +124,7 @@ __all__ = [
     "MarkSettlementUnknown",
     "OpenSettlement",
     "Outcome",
+    "PayInvoice",
     "PaymentRequired",
     "Payout",
     "PlanReading",
@@ -138,10 +145,12 @@ __all__ = [
     "Reverse",
     "Statement",
     "SubmitSettlement",
+    "Subscribe",
     "Terms",
     "Tick",
     "Unfreeze",
     "UpdateAgent",
     "Withdraw",
+    "WriteOff",
     "split",
 ]

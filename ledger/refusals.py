@@ -31,9 +31,11 @@ class Reason(StrEnum):
     request_unknown = auto()
     request_closed = auto()
     charge_unknown = auto()
+    invoice_unknown = auto()
     adjustment_exceeds = auto()
     unpriced = auto()
     in_debt = auto()
+    overdue = auto()
     rate_limited = auto()
     window_exhausted = auto()
     too_many_open = auto()
@@ -53,6 +55,7 @@ _STATUS = {
     Reason.agent_unknown: 404,
     Reason.request_unknown: 404,
     Reason.charge_unknown: 404,
+    Reason.invoice_unknown: 404,
     Reason.agent_not_in_plan: 403,
     Reason.endpoint_not_allowed: 403,
     Reason.frozen: 403,

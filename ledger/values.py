@@ -25,8 +25,11 @@ Metering: TypeAlias = Literal["month", "day", "purchase", "forever"]
 ReleaseReason: TypeAlias = Literal["voided", "failed", "expired"]
 AdjustReason: TypeAlias = Literal["correction", "refund", "true_up", "late", "tier"]
 Unpriced: TypeAlias = Literal["refuse", "free"]
+BillingMode: TypeAlias = Literal["prepaid", "postpaid"]
+OnOverdue: TypeAlias = Literal["serve", "stop"]
 
 DAY_SECONDS = 86_400
+MAX_DUE_DAYS = 3_650
 
 
 def check(holds: bool, rule: str) -> None:

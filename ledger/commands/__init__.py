@@ -40,6 +40,9 @@ from .command import Units as Units
 from .faults import MAX_NESTED as MAX_NESTED
 from .faults import as_plain, first_fault, not_a_command
 from .faults import check_kept as check_kept
+from .invoices import PayInvoice as PayInvoice
+from .invoices import Subscribe as Subscribe
+from .invoices import WriteOff as WriteOff
 from .purchases import Exit as Exit
 from .purchases import Freeze as Freeze
 from .purchases import Give as Give
@@ -90,6 +93,9 @@ AnyCommand: TypeAlias = (
     | Charge
     | Adjust
     | Exit
+    | Subscribe
+    | PayInvoice
+    | WriteOff
     | OpenSettlement
     | SubmitSettlement
     | CommitSettlement

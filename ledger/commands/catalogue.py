@@ -8,13 +8,16 @@ from msgspec import Meta
 
 from ..events import (
     DAY_SECONDS,
+    MAX_DUE_DAYS,
     AgentRegistered,
     AgentRetired,
     AgentUpdated,
+    BillingMode,
     Endpoint,
     Limits,
     Metering,
     OnLapse,
+    OnOverdue,
     Overrun,
     PlanCreated,
     PlanRepriced,
@@ -38,6 +41,11 @@ class CreatePlan(Command[PlanCreated], frozen=True, kw_only=True, tag="create_pl
     Without a policy a request costs 1 credit (`per_credit`), and nothing on a plan that sells only time (`time`). Units
     that no rate of the tariff reads cost nothing if `unpriced` is `free`; if it is `refuse`, the request is refused.
     `asset_decimals` None is what the ledger knows of the asset already, or else the minor units of its ISO 4217 code.
+
+    With `billing="postpaid"` nothing is bought in advance: `price` is the money of `credits`, and what a subscriber has
+    used is invoiced at the end of each `period` (month or day), due after `due_days`. A subscriber may owe up to
+    `credit_limit` credits: used, held and invoiced. While an invoice is overdue, requests are served or, with
+    `overdue="stop"`, refused.
     """
 
     plan: Name
@@ -63,6 +71,10 @@ class CreatePlan(Command[PlanCreated], frozen=True, kw_only=True, tag="create_pl
     record_refusals: bool = False
     record_lines: bool = False
     unpriced: Unpriced = "refuse"
+    billing: BillingMode = "prepaid"
+    credit_limit: Credits = 0
+    due_days: Annotated[int, Meta(ge=0, le=MAX_DUE_DAYS)] = 30
+    overdue: OnOverdue = "serve"
     onchain_id: Text = ""
 
 

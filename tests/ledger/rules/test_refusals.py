@@ -148,6 +148,16 @@ def charge_unknown(shop):
     return shop.correct(shop.given(shop.plan(), shop.buy()), -1)
 
 
+def invoice_unknown(shop):
+    shop.given(shop.postpaid(), shop.subscribe())
+    return shop.pay(1)
+
+
+def overdue(shop):
+    shop.given(shop.postpaid(overdue="stop"), shop.subscribe(), shop.charge_directly(5))
+    return shop.at(40 * DAY).ask(1)
+
+
 def adjustment_exceeds(shop):
     shop.given(shop.plan(), shop.buy())
     return shop.correct(shop.given(shop.charge_directly(25)), -26)
@@ -218,9 +228,11 @@ REFUSALS = [
     Row(Reason.request_unknown, request_unknown),
     Row(Reason.request_closed, request_closed),
     Row(Reason.charge_unknown, charge_unknown),
+    Row(Reason.invoice_unknown, invoice_unknown),
     Row(Reason.adjustment_exceeds, adjustment_exceeds, {"needed": 26, "available": 25}),
     Row(Reason.unpriced, unpriced, {"top_up": None, "retry_after_us": None}),
     Row(Reason.in_debt, owes, {"available": -30, "top_up": 40}),
+    Row(Reason.overdue, overdue, {"top_up": None}),
     Row(Reason.rate_limited, rate_limited, {"retry_after_us": 7_000_000}),
     Row(Reason.window_exhausted, window_exhausted, {"needed": 20, "available": 19, "retry_after_us": 585_000_000}),
     Row(Reason.too_many_open, too_many_open, {"retry_after_us": 45_000_000}),
@@ -234,8 +246,8 @@ REFUSALS = [
 def test_the_list_is_closed_and_in_the_order_of_the_contract():
     order = """malformed, key_reused, key_too_old, payment_reversed, plan_unknown, plan_retired, agent_unknown,
     agent_retired, agent_not_in_plan, endpoint_not_allowed, trial_used, not_subscribed, frozen, expired,
-    request_unknown, request_closed, charge_unknown, adjustment_exceeds, unpriced, in_debt, rate_limited,
-    window_exhausted, too_many_open, insufficient_credits, overflow, policy_failed, batch_open"""
+    request_unknown, request_closed, charge_unknown, invoice_unknown, adjustment_exceeds, unpriced, in_debt, overdue,
+    rate_limited, window_exhausted, too_many_open, insufficient_credits, overflow, policy_failed, batch_open"""
     assert [str(reason) for reason in Reason] == order.replace(",", "").split()
 
 
@@ -263,7 +275,7 @@ def test_each_reason_is_given_with_its_facts_and_leaves_no_mark(shop, row):
 HTTP = {
     400: "malformed adjustment_exceeds unpriced overflow",
     403: "agent_not_in_plan endpoint_not_allowed frozen",
-    404: "plan_unknown agent_unknown request_unknown charge_unknown",
+    404: "plan_unknown agent_unknown request_unknown charge_unknown invoice_unknown",
     409: "key_reused key_too_old payment_reversed trial_used request_closed batch_open",
     410: "plan_retired agent_retired",
     429: "rate_limited window_exhausted too_many_open",
