@@ -71,6 +71,7 @@ from .events import (
 )
 from .invoice_readings import BillingReading, InvoiceReading
 from .log import Entry, Head
+from .names import check_names
 from .offers import AgentReading, PlanReading
 from .outcomes import Answer, Outcome
 from .readings import Balance, BatchReading, Earned, LotReading, Reading, RequestReading
@@ -154,3 +155,5 @@ __all__ = [
     "WriteOff",
     "split",
 ]
+
+check_names()  # before a plugin is looked for in a package that something else hides

@@ -9,6 +9,7 @@ LedgerError
 ├── UnknownPlugin          no policy, chain or store of that name is installed
 │   └── PluginFailed       one is installed, and cannot be used
 ├── MissingExtra           an optional part is not installed
+├── NameClash              a file of yours hides one of Tollbook's packages (an ImportError, too)
 ├── LogError
 │   ├── NotFound           no log exists at that location
 │   ├── NotALog            the file is not a ledger
@@ -97,6 +98,13 @@ class MissingExtra(LedgerError):
     """An optional part of Tollbook is not installed."""
 
     code = "missing_extra"
+
+
+class NameClash(LedgerError, ImportError):
+    """An import of one of Tollbook's packages finds something else, such as a `pricing.py` beside the program."""
+
+    code = "name_clash"
+    hint = "rename that file or folder: the names of Tollbook's packages are in its README"
 
 
 class LogError(LedgerError):

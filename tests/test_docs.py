@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
-ROOMS = ("ledger", "pricing", "chains", "replay", "gateway")
+ROOMS = ("tollbook", "ledger", "pricing", "chains", "replay", "gateway")
 
 pytestmark = pytest.mark.skipif(not README.exists(), reason="the README is not beside a copy of the tests")
 

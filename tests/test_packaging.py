@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-ROOMS = {"ledger", "pricing", "chains", "replay", "gateway"}
+ROOMS = {"tollbook", "ledger", "pricing", "chains", "replay", "gateway"}
 HEAVY = ("web3", "numpy", "pyarrow", "starlette", "uvicorn", "matplotlib", "sqlite_utils", "pydantic", "rich", "typer")
 
 in_checkout = pytest.mark.skipif(not (ROOT / "ledger").is_dir(), reason="needs the checkout, not a copy of the tests")

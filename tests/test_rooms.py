@@ -9,7 +9,7 @@ import pytest
 import ledger
 
 ROOT = Path(__file__).parent.parent
-OTHERS = ("pricing", "chains", "replay", "gateway")
+OTHERS = ("pricing", "chains", "replay", "gateway", "tollbook")
 FILES = [path for room in OTHERS for path in sorted((ROOT / room).rglob("*.py"))]
 CORE = sorted((ROOT / "ledger").rglob("*.py"))
 

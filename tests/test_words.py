@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-ROOMS = ("ledger", "pricing", "chains", "replay", "gateway")
+ROOMS = ("tollbook", "ledger", "pricing", "chains", "replay", "gateway")
 SOURCES = [path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))]
 PAGES = [
     path

@@ -1,18 +1,25 @@
-"""Writes answers to stdout: tables with colour on a terminal, the same columns as plain text elsewhere; JSON."""
+"""Writes answers to stdout: tables that fit a terminal, the same columns as plain text elsewhere; JSON."""
 
 from __future__ import annotations
 
+import io
+import os
+import shutil
+import subprocess
 import sys
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from itertools import islice
+from typing import TypeVar
 
 import msgspec
+from rich.cells import cell_len
 
 from ledger.amounts import amount_text
 
-if TYPE_CHECKING:
-    from rich.console import Console
+from .layout import laid_out, wrapped
 
+T = TypeVar("T")
 
 amount = amount_text
 """Formats an amount; money with its asset is `ledger.amounts.money_text`."""
@@ -28,50 +35,91 @@ def shown(text: object) -> str:
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in str(text))
 
 
-def line(text: str = "") -> None:
-    """Write a line of text."""
-    sys.stdout.write("\n".join(map(shown, text.split("\n"))) + "\n")
+def width() -> int | None:
+    """Return the width of the terminal; None where stdout is none, and lines may be of any length."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str = "") -> None:
-    """Write a table. A column whose name begins with `>` is right-aligned, as numbers are."""
-    cells = [[shown(cell) for cell in row] for row in rows]
-    if sys.stdout.isatty():
-        _rich_table(columns, cells, title)
-        return
-    names = [name.lstrip(">") for name in columns]
-    widths = [max(map(len, column)) for column in zip(names, *cells, strict=True)]
+def line(text: str = "", style: str = "") -> None:
+    """Write a text, on a terminal in lines that break at spaces. `style` is one of STYLES."""
+    for part in text.split("\n"):
+        for each in wrapped(shown(part), width() or sys.maxsize) or [""]:
+            sys.stdout.write(_styled(each, style) + "\n")
+
+
+def command(text: str, style: str = "") -> None:
+    """Write a command line as one line, so that it can be copied."""
+    sys.stdout.write(_styled(shown(text), style) + "\n")
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str = "", goes: Sequence[str] = ()) -> None:
+    """Write a table, laid out by `layout.laid_out`. A cell that is a list has a line for each of its items."""
+    cells = [[[shown(part) for part in (cell if isinstance(cell, list) else [cell])] for cell in row] for row in rows]
+    table = laid_out(columns, cells, width(), goes)
     if title:
         line(title)
-    for row in (names, *cells):
-        padded = (
-            cell.rjust(width) if name.startswith(">") else cell.ljust(width)
-            for name, cell, width in zip(columns, row, widths, strict=True)
-        )
-        line("  ".join(padded).rstrip())
+    if table.head is not None:
+        sys.stdout.write(_styled(table.head, "bold") + "\n")
+        if sys.stdout.isatty():
+            sys.stdout.write("─" * max(map(cell_len, (table.head, *table.lines))) + "\n")
+    sys.stdout.writelines(f"{each}\n" for each in table.lines)
+    if table.gone:
+        line(f"no room for {', '.join(table.gone)}: a wider terminal shows them, and --json", "dim")
 
 
-def console() -> Console:
-    """Return a Rich console on stdout, with colour on a terminal that supports it."""
-    from rich.console import Console
-
-    class Piped(Console):
-        def on_broken_pipe(self) -> None:
-            """Leave a closed pipe to `main`. Rich exits 1, which is the code of a bad answer."""
-            raise
-
-    terminal = sys.stdout.isatty()
-    return Piped(file=sys.stdout, force_terminal=terminal, highlight=False, emoji=False, soft_wrap=not terminal)
+STYLES = {"bold": "1", "dim": "2", "good": "1;32", "bad": "1;31", "command": "36"}
+"""Codes of the styles on a terminal that has them."""
 
 
-def _rich_table(columns: Sequence[str], cells: Iterable[Sequence[str]], title: str) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-    from rich.text import Text
+def _styled(text: str, style: str) -> str:
+    plain = not style or not text or "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb"
+    return text if plain or not sys.stdout.isatty() else f"\x1b[{STYLES[style]}m{text}\x1b[0m"
 
-    drawn = Table(box=SIMPLE_HEAD, title=title and Text(title), title_justify="left", pad_edge=False)
-    for name in columns:
-        drawn.add_column(name.lstrip(">"), justify="right" if name.startswith(">") else "left", overflow="fold")
-    for row in cells:
-        drawn.add_row(*map(Text, row))
-    console().print(drawn)
+
+@contextmanager
+def paged(as_json: bool = False) -> Iterator[None]:
+    """Page what is written in the context through `$PAGER`, if that is set and stdout is a terminal."""
+    pager = os.environ.get("PAGER")
+    if as_json or not pager or not sys.stdout.isatty():
+        yield
+        return
+    sys.stdout.flush()
+    terminal = sys.stdout
+    # less: end at once if all is on one screen, keep styles, leave the text there
+    process = subprocess.Popen(
+        pager, shell=True, stdin=subprocess.PIPE, stdout=terminal, env={"LESS": "FRX", **os.environ}
+    )
+    assert process.stdin is not None
+    try:
+        sys.stdout = _Paged(process.stdin, encoding="utf-8", errors="backslashreplace", line_buffering=True)
+        with suppress(BrokenPipeError):  # the reader has seen enough
+            yield
+            sys.stdout.flush()
+    finally:
+        with suppress(BrokenPipeError):
+            sys.stdout.close()
+        sys.stdout = terminal
+        process.wait()
+
+
+def limited(rows: Iterable[T], limit: int | None) -> Iterator[T]:
+    """Yield the first `limit` rows. Without a limit yield all, or on a terminal without a pager the first MAX_ROWS, and
+    then write how to see the rest."""
+    iterator, on_terminal = iter(rows), sys.stdout.isatty() and not isinstance(sys.stdout, _Paged)
+    if limit is None and on_terminal:
+        yield from islice(iterator, MAX_ROWS)
+        if next(iterator, None) is not None:
+            line(f"more than {MAX_ROWS}: --limit N shows N, PAGER=less pages all, --json has all", "dim")
+    else:
+        yield from islice(iterator, limit)
+
+
+MAX_ROWS = 200
+"""Rows of a list on a terminal, without a limit and a pager."""
+
+
+class _Paged(io.TextIOWrapper):
+    """A pipe to a pager, which is on a terminal."""
+
+    def isatty(self) -> bool:
+        return True

@@ -13,8 +13,9 @@ from replay.reports.money import Left, Money, Receiver
 from . import render
 
 _MAX_SHOWN = 2
+
 _ONE_LINE = 32
-"""Payouts of a batch that are longer than this get a row each."""
+"""Payouts of a batch that are longer than this have a line each."""
 
 _OURS = ("it was cancelled on the chain", "it was called off on the chain", "the chain has another batch", "batch ")
 """Beginnings of the reasons that the outbox and the ledger give for a failed batch; others are the chain's text."""
@@ -31,13 +32,13 @@ def show_money(money: Sequence[Money], end: int) -> None:
     if not money:
         render.line("nothing was earned yet")
         return
-    columns = ("asset", ">earned", ">settled", ">outstanding", "oldest unsettled")
-    rows = ((short(each.asset), *_amounts(each, each), _wait(each, end)) for each in money)
+    columns = ("asset", ">earned", ">settled", ">outstanding", "~oldest unsettled")
+    rows = ((each.asset, *_amounts(each, each), _wait(each, end)) for each in money)
     render.table(columns, rows, "money")
     render.line()
-    table = [(one.receiver, short(each.asset), *_amounts(each, one)) for each in money for one in each.receivers]
+    table = [(one.receiver, each.asset, *_amounts(each, one)) for each in money for one in each.receivers]
     lefts = [(each, each.left_by_rounding) for each in money if each.left_by_rounding.earned]
-    table += [("(left by rounding)", short(each.asset), *_amounts(each, left)) for each, left in lefts]
+    table += [("(left by rounding)", each.asset, *_amounts(each, left)) for each, left in lefts]
     render.table(("receiver", "asset", ">earned", ">settled", ">outstanding"), table)
     if lefts:
         render.line("what rounding down leaves is paid when a purchase is used up")
@@ -93,9 +94,8 @@ def show_batches(batches: Sequence[BatchRecord], title: str, decimals: Mapping[s
     where = f"{title}, all of contract {batches[0].contract} on {batches[0].chain}" if not several else title
     names = ("chain", "contract") * several
     columns = ("batch", *names, "asset", "state", ">accounts", "payouts", "opened", "took", "root", "transaction")
-    render.table(
-        columns, [row for batch in batches for row in _rows(batch, several, decimals.get(batch.asset, 0))], where
-    )
+    rows = [_row(batch, several, decimals.get(batch.asset, 0)) for batch in batches]
+    render.table(columns, rows, where, goes=("took", "accounts", "transaction", "root", "opened"))
     for line in _reasons(batches):
         render.line(line)
     if hashes:
@@ -103,19 +103,17 @@ def show_batches(batches: Sequence[BatchRecord], title: str, decimals: Mapping[s
         render.table(("batch", ">block", ">attempts", "what", "hash"), _hashes(batches), "hashes")
 
 
-def _rows(batch: BatchRecord, several: bool, decimals: int) -> Iterator[tuple[object, ...]]:
-    """Yield a batch's row; if its payouts are long, as addresses make them, each further payout has its own row."""
-    payouts = [f"{short(each.receiver)} {render.amount(each.amount, decimals, signed=True)}" for each in batch.payouts]
+def _row(batch: BatchRecord, several: bool, decimals: int) -> tuple[object, ...]:
+    """Return a batch's row, with a line for each of its first payouts."""
+    payouts = [f"{each.receiver} {render.amount(each.amount, decimals, signed=True)}" for each in batch.payouts]
     more = [f"{len(payouts) - _MAX_SHOWN} more"] * (len(payouts) > _MAX_SHOWN)
     shown = payouts[:_MAX_SHOWN] + more or ["-"]
-    first, *others = [joined] if len(joined := ", ".join(shown)) <= _ONE_LINE else shown
+    lines = [joined] if len(joined := ", ".join(shown)) <= _ONE_LINE else shown
     where = (batch.chain, short(batch.contract)) * several
-    asset = short(batch.asset.removeprefix(f"{batch.chain}/").removeprefix("erc20:"))
+    asset = batch.asset.removeprefix(f"{batch.chain}/").removeprefix("erc20:")
     took = "-" if batch.ended is None else span(batch.ended - batch.opened)
     rest = seconds_text(batch.opened), took, short(batch.root), short(batch.transaction) or "-"
-    yield batch.number, *where, asset, batch.state, batch.accounts, first, *rest
-    for other in others:
-        yield "", *("" for _ in where), "", "", "", other, *("" for _ in rest)
+    return batch.number, *where, asset, batch.state, batch.accounts, lines, *rest
 
 
 def _hashes(batches: Sequence[BatchRecord]) -> Iterator[tuple[object, ...]]:
@@ -144,7 +142,7 @@ def _reasons(batches: Sequence[BatchRecord]) -> Iterator[str]:
 
 
 def short(text: str) -> str:
-    """Shorten the hashes and addresses in a text: 0x1234…abcd."""
+    """Shorten the hashes in a text: 0x1234…abcd."""
     return re.sub(r"0x([0-9A-Fa-f]{4})[0-9A-Fa-f]{4,}([0-9A-Fa-f]{4})(?![0-9A-Fa-f])", r"0x\1…\2", text)
 
 

@@ -4,50 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
 from ledger.amounts import money_text
 from replay.audit.unverified import not_verified
 
+from ..cli import render
 from .steps import next_steps
 from .summary import OnChain, Summary
 
 
-def show(summary: Summary, console: Console) -> None:
-    """Print the figures, the verdict of the audit, and the next steps."""
+def show(summary: Summary) -> None:
+    """Write the figures, the verdict of the audit, and the next steps."""
     source = summary.source
     where = source.file or "generated usage"
     skipped = f", {source.skipped:,} bad rows skipped" if source.skipped else ""
-    console.print()
-    console.print(
-        Text.assemble(
-            ("Tollbook", "bold"), f": {source.rows:,} requests from {where}{skipped}, priced by {summary.policy.name}"
-        )
-    )
-    console.print()
-    console.print(_figures(summary))
-    console.print()
+    render.line()
+    render.line(f"Tollbook: {source.rows:,} requests from {where}{skipped}, priced by {summary.policy.name}", "bold")
+    render.line()
+    render.table(("~what", ">number", ">credits", ">money"), _lines(summary))
+    render.line()
     if summary.onchain is not None:
-        _gas(summary, summary.onchain, console)
-    _verdict(summary, console)
-    _next(summary, console)
+        _gas(summary, summary.onchain)
+    _verdict(summary)
+    _next(summary)
 
 
-def _figures(summary: Summary) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    table.add_column("")
-    table.add_column("", justify="right")
-    table.add_column("credits", justify="right")
-    table.add_column("money", justify="right")
-    for line in _lines(summary):
-        table.add_row(*line)
-    return table
-
-
-def _lines(summary: Summary) -> Iterator[tuple[str, str, str, str]]:
+def _lines(summary: Summary) -> Iterator[tuple[str, str, str, str | list[str]]]:
     asked, sold, charged, adjusted = summary.requests, summary.sold, summary.charged, summary.adjusted
     parties = f"{summary.plans:,} plans, {summary.subscribers:,} subscribers"
     yield f"sold ({parties})", f"{sold.purchases:,}", f"{sold.credits:,}", _money(summary, sold.money)
@@ -84,8 +65,8 @@ def _name(summary: Summary, receiver: str) -> str:
     return receiver if summary.onchain is None else summary.onchain.names.get(receiver, receiver)
 
 
-def _money(summary: Summary, amounts: dict[str, int]) -> str:
-    return "\n".join(_amount(summary, asset, amount) for asset, amount in amounts.items())
+def _money(summary: Summary, amounts: dict[str, int]) -> list[str]:
+    return [_amount(summary, asset, amount) for asset, amount in amounts.items()]
 
 
 def _amount(summary: Summary, asset: str, amount: int) -> str:
@@ -94,8 +75,8 @@ def _amount(summary: Summary, asset: str, amount: int) -> str:
     return money_text(amount, symbol, summary.asset_decimals.get(asset, 0))
 
 
-def _gas(summary: Summary, onchain: OnChain, console: Console) -> None:
-    """Print the gas that the chain used, next to that of a transfer for each charge."""
+def _gas(summary: Summary, onchain: OnChain) -> None:
+    """Write the gas that the chain used, next to that of a transfer for each charge."""
     gas, charges = onchain.gas, summary.charged.charges
     rows = [
         ("purchases on the chain", gas.purchases, gas.purchases_gas, gas.purchases),
@@ -104,14 +85,9 @@ def _gas(summary: Summary, onchain: OnChain, console: Console) -> None:
         ("  by charge", charges, gas.batches_gas, charges),
         ("in place of one transfer a charge", charges, charges * gas.transfer, charges),
     ]
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    table.add_column(f"gas on {onchain.kind}")
-    for title in ("number", "gas in all", "gas each"):
-        table.add_column(title, justify="right")
-    for name, number, total, parts in rows:
-        table.add_row(name, f"{number:,}", f"{total:,}", _each(total, parts))
-    console.print(table)
-    console.print()
+    shown = [(name, f"{number:,}", f"{total:,}", _each(total, parts)) for name, number, total, parts in rows]
+    render.table((f"~gas on {onchain.kind}", ">number", ">gas in all", ">gas each"), shown)
+    render.line()
 
 
 def _each(total: int, parts: int) -> str:
@@ -122,35 +98,33 @@ def _each(total: int, parts: int) -> str:
     return f"{tenths // 10:,}" if tenths >= 10_000 else f"{tenths // 10:,}.{tenths % 10}"
 
 
-def _verdict(summary: Summary, console: Console) -> None:
+def _verdict(summary: Summary) -> None:
     audit = summary.audit
     checked = f"{sum(check.checked for check in audit.checks):,} checks of {summary.head.seq:,} events"
     if any(check.name.startswith("chain_") for check in audit.checks):
         checked += ", held to the chain"
     if not audit.findings:
-        console.print(
-            Text.assemble((f"audit: {audit.verdict}", "bold green" if audit.clean else "bold"), f", {checked}")
-        )
+        render.line(f"audit: {audit.verdict}, {checked}", "good" if audit.clean else "bold")
     else:
         number = sum(check.findings for check in audit.checks)
-        console.print(Text.assemble((f"audit: {number:,} findings", "bold red"), f", {checked}"))
+        render.line(f"audit: {number:,} findings, {checked}", "bad")
         for finding in audit.findings[:10]:
-            console.print(Text(f"  {finding.kind} at {finding.seq}: {finding.message}"))
+            render.line(f"  {finding.kind} at {finding.seq}: {finding.message}")
     for text in not_verified(audit.unverified):
-        console.print(Text(f"  not verified: {text}"))
+        render.line(f"  not verified: {text}")
     head = summary.head
-    console.print(Text(f"head: {head.seq:,} events in {head.commits:,} commits, {head.hash}"), soft_wrap=True)
+    render.line(f"head: {head.seq:,} events in {head.commits:,} commits, {head.hash}")
     if summary.open_batches:
         text = f"settlement: {summary.open_batches:,} batches are not confirmed; `tollbook settle` goes on with them"
-        console.print(Text(text, style="bold red"))
+        render.line(text, "bad")
 
 
-def _next(summary: Summary, console: Console) -> None:
+def _next(summary: Summary) -> None:
     steps = next_steps(summary)
     if not steps:
         return
-    console.print()
-    console.print(Text("What to look at next", style="bold"))
+    render.line()
+    render.line("What to look at next", "bold")
     for command, why in steps:
-        console.print(Text.assemble("  ", (command, "cyan")), soft_wrap=True)
-        console.print(Text(f"      {why}", style="dim"))
+        render.command(f"  {command}", "command")
+        render.line(f"      {why}", "dim")

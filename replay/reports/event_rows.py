@@ -28,6 +28,14 @@ class EventRow(NamedTuple):
     event: bytes
 
 
+class Subject(NamedTuple):
+    """The account that an event is about, with its subscriber and plan; None of each for other events."""
+
+    account: int | None
+    subscriber: str | None
+    plan: str | None
+
+
 COLUMNS = EventRow._fields
 
 
@@ -39,8 +47,12 @@ class EventRows:
         self._assets: dict[int, str] = {}
         self._requests: dict[int, int] = {}
 
-    def account(self, entry: Entry) -> int | None:
+    def subject(self, entry: Entry) -> Subject:
         """Return the account that an event is about, if any. Call it for every entry in turn, once."""
+        account = self._account(entry)
+        return Subject(account, *self._accounts.get(account or 0, (None, None)))
+
+    def _account(self, entry: Entry) -> int | None:
         event = entry.event
         match event:
             case Subscribed():
@@ -58,8 +70,7 @@ class EventRows:
 
     def row(self, entry: Entry) -> EventRow:
         """Return the row of an entry. Call it for every entry in turn, once."""
-        event, account = entry.event, self.account(entry)
-        subscriber, plan = self._accounts.get(account or 0, (None, None))
+        event, (account, subscriber, plan) = entry.event, self.subject(entry)
         asset, amount = self._money(event)
         return EventRow(
             seq=entry.seq,

@@ -104,8 +104,8 @@ def test_before_the_first_event_there_is_nothing(tollbook, told):
 
 def test_the_table_shows_credits_with_the_plans_decimals(tollbook, told):
     header, alice, bob = tollbook("balance", told.log).out.splitlines()[1:]
-    assert header.split()[:3] == ["subscriber", "plan", "available"]
-    assert alice.split()[:7] == ["alice", "pro", "100.00", "0.00", "2.01", "2.99", "0.00"]
+    assert header.split() == ["subscriber", "plan", "available", "spent", "lapsed", "withdrawn", "issued", "admits"]
+    assert alice.split()[:6] == ["alice", "pro", "100.00", "2.01", "2.99", "0.00"]
     assert bob.split()[:3] == ["bob", "coins", "7.50"]
 
 

@@ -202,9 +202,8 @@ def test_several_contracts_have_a_column(seller, tollbook):
         Outbox(ledger, chain).settle()
     rows = [line.split() for line in tollbook("batches", seller.log).out.splitlines()]
     assert ["batch", "chain", "contract", "asset"] in [row[:4] for row in rows]
-    assert ["1", "mock:local", "0xa1a1…a1a1", "USD", "confirmed", "1", "0xCcCc…CcCc", "+0.20"] in [
-        row[:8] for row in rows
-    ]
+    payout = ["0x" + "Cc" * 20, "+0.20"]
+    assert ["1", "mock:local", "0xa1a1…a1a1", "USD", "confirmed", "1", *payout] in [row[:8] for row in rows]
 
 
 def test_it_changes_nothing_and_leaves_nothing(seller, tollbook):

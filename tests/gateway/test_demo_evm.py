@@ -110,7 +110,7 @@ def test_who_is_who_is_told(told, onchain):
 
 
 def test_it_is_shown(told, onchain, capsys):
-    show(told, render.console())
+    show(told)
     shown = capsys.readouterr().out
     for part in ("settled on eip155:31337", "TUSD", "paid to acme", "in place of one transfer"):
         assert part in shown

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import shlex
 import sqlite3
+from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
 
 import msgspec
 import pytest
-from rich.console import Console
 
 from gateway.cli.main import main
 from gateway.demo import Options, Summary, run, show
@@ -25,9 +25,9 @@ def summary(tmp_path_factory) -> Summary:
 
 
 def shown(summary: Summary) -> str:
-    console = Console(file=StringIO(), width=100)
-    show(summary, console)
-    return console.file.getvalue()
+    with redirect_stdout(StringIO()) as written:
+        show(summary)
+    return written.getvalue()
 
 
 def test_it_shows_what_a_seller_wants(summary):
@@ -76,7 +76,7 @@ def test_a_batch_without_an_end_is_shown_with_what_to_do(summary):
 
 
 def test_the_log_and_its_chain_are_the_only_files_that_are_left(summary):
-    show(summary, Console(file=StringIO()))
+    shown(summary)
     log = Path(summary.log)
     assert sorted(log.parent.iterdir()) == [log, log.with_name("demo.db.mock")]
 

@@ -73,7 +73,8 @@ def test_what_cannot_be_asked_is_a_usage_error(tollbook, told, words):
 def test_the_text_has_a_line_an_event(tollbook, told):
     lines = tollbook("events", told.log).out.splitlines()
     assert len(lines) == told.seq["head"]
-    assert lines[told.seq["direct"] - 1].split()[:5] == ["12", "2023-11-16T18:00:10.000000Z", "charged", "account", "1"]
+    direct = lines[told.seq["direct"] - 1].split()
+    assert direct[:6] == ["12", "2023-11-16T18:00:10.000000Z", "charged", "alice", "on", "pro"]
 
 
 def test_the_text_has_money_and_credits_with_their_decimals(tollbook, told):

@@ -162,8 +162,8 @@ def test_mock_alone_is_mock_local(earned, settle):
 def test_the_text_has_the_money_and_then_the_batch(earned, tollbook):
     lines = tollbook("settle", earned.log).out.splitlines()
     assert lines[:2] == [f"{earned.log} on mock:local", "money"]
-    assert lines[2].split() == ["asset", "earned", "settled", "outstanding", "oldest", "unsettled"]
-    assert lines[3].split() == ["USD", "3.00", "3.00", "0.00", "-"]
+    assert lines[2].split() == ["asset", "earned", "settled", "outstanding"]
+    assert lines[3].split() == ["USD", "3.00", "3.00", "0.00"]
     assert [line.split() for line in lines[5:8]] == [
         ["receiver", "asset", "earned", "settled", "outstanding"],
         ["acme", "USD", "2.70", "2.70", "0.00"],

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ledger.errors import NotFound
 from ledger.readings import Balance
 
 from ... import answers
 from ...logs import opened, reading, subscriber_in
 from .. import render
-from ..options import AsOf, Json, Log, OnePlan, OneSubscriber
+from ..options import AsOf, Json, Limit, Log, OnePlan, OneSubscriber
 
 _POSITIONS = ("available", "held", "spent", "lapsed", "withdrawn", "debt", "issued")
+_OPTIONAL = ("held", "lapsed", "withdrawn", "debt")
+"""Positions that are left out if they are zero in all accounts."""
 
 
 def balance(
-    log: Log, subscriber: OneSubscriber = None, plan: OnePlan = None, as_of: AsOf = None, json: Json = False
+    log: Log,
+    subscriber: OneSubscriber = None,
+    plan: OnePlan = None,
+    as_of: AsOf = None,
+    limit: Limit = None,
+    json: Json = False,
 ) -> None:
     """Show account balances, now or at a point in time.
 
@@ -27,7 +36,7 @@ def balance(
 
     Without --as-of the balances are those at the log's last event. At a later moment they include what time alone
     changes: credits that expire, requests whose deadline passes. A filter that matches no account exits 2. An EVM
-    address matches in any spelling.
+    address matches in any spelling. In text, an amount that is zero in all accounts is left out.
     """
     with opened(log) as store:
         now = reading(store, as_of)
@@ -37,20 +46,30 @@ def balance(
     if not balances and (subscriber is not None or plan is not None):
         wanted = [f"subscriber {subscriber}"] * (subscriber is not None) + [f"plan {plan}"] * (plan is not None)
         raise NotFound(f"no account has {' and '.join(wanted)}", "`tollbook balance LOG` lists the accounts")
-    answer = answers.balances(log, now, balances)
+    answer = answers.balances(log, now, balances[:limit])
     if json:
         render.json(answer)
         return
-    title = f"{answer['log']} as of {now.seq}, {answer['as_of']['at']}"
+    with render.paged():
+        _show(balances, answer, limit)
+
+
+def _show(balances: list[Balance], answer: dict[str, Any], limit: int | None) -> None:
+    title = f"{answer['log']} as of {answer['as_of']['seq']}, {answer['as_of']['at']}"
     columns = ("subscriber", "plan", *(f">{position}" for position in _POSITIONS), ">open", "access until", "admits")
-    render.table(columns, map(_row, balances, answer["accounts"]), title)
-    for one in balances:
+    zero = {position for position in _OPTIONAL if not any(getattr(one, position) for one in balances)}
+    shown = list(render.limited(balances, limit))
+    rows = [_row(one, shape, zero) for one, shape in zip(shown, answer["accounts"], strict=False)]
+    render.table(columns, rows, title, goes=("issued", "open", "withdrawn", "lapsed", "debt"))
+    for one in shown:
         if one.unpriced:
             units = ", ".join(f"{units} {name}" for name, units in sorted(one.unpriced.items()))
             render.line(f"no price for {units} of {one.subscriber} on {one.plan}")
 
 
-def _row(one: Balance, shape: dict[str, object]) -> tuple[object, ...]:
-    positions = (render.amount(getattr(one, position), one.decimals) for position in _POSITIONS)
+def _row(one: Balance, shape: dict[str, object], zero: set[str]) -> tuple[object, ...]:
+    positions = (
+        "-" if position in zero else render.amount(getattr(one, position), one.decimals) for position in _POSITIONS
+    )
     until = shape["access_until"] or "-"
-    return (one.subscriber, one.plan, *positions, one.open_requests, until, "yes" if one.admits else "no")
+    return (one.subscriber, one.plan, *positions, one.open_requests or "-", until, "yes" if one.admits else "no")

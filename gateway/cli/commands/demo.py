@@ -117,7 +117,7 @@ def _run(options: Options, json: bool) -> int:
     if json:
         render.json(summary)
     else:
-        show(summary, render.console())
+        show(summary)
     return _exit_code(summary)
 
 

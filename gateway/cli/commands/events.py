@@ -9,13 +9,13 @@ from typing import Annotated
 import typer
 
 from ledger.errors import LogError
-from ledger.events import EVENT_TYPES, Event, tag
+from ledger.events import EVENT_TYPES, Adjusted, Charged, Event, Lapsed, tag
 from ledger.folding import books_at
 from ledger.log import Entry, entries
 from ledger.plugins import Store
 from ledger.statements import Units, describe
 from replay.audit.findings import time_text
-from replay.reports.event_rows import EventRows
+from replay.reports.event_rows import EventRows, Subject
 from replay.reports.shown_units import ShownUnits
 
 from ... import answers
@@ -51,18 +51,21 @@ def events(
       tollbook events LOG --account 3 --after 1200
       tollbook events LOG --json | tail -1
 
-    The oldest come first; events that are written while the command runs are not listed. Hashes are not checked, so
-    that a damaged log can be inspected; `tollbook audit` checks them. If nothing matches, nothing is printed.
+    The oldest come first; events that are written while the command runs are not listed. A line has the sequence, the
+    time, the type, the subscriber and plan (or the plan or agent), and what happened, with credits and usage. Hashes
+    are not checked, so that a damaged log can be inspected; `tollbook audit` checks them. If nothing matches, nothing
+    is printed. On a terminal the list goes through $PAGER if that is set, else it ends after 200 events.
     """
     types = _known_types(type or [])
-    with opened(log) as store:
+    with opened(log) as store, render.paged(json):
         within(store, after)
-        units = _units(store)
-        for entry in islice(_matching(store, after, types, account), limit):
-            if json:
+        if json:
+            for entry, _ in islice(_matching(store, after, types, account), limit):
                 render.json(answers.event(entry))
-            else:
-                render.line(_text(entry, units(entry.event)))
+            return
+        units = _units(store)
+        for entry, subject in render.limited(_matching(store, after, types, account), limit):
+            render.line(_text(entry, subject, units(entry.event)))
 
 
 def _known_types(types: list[str]) -> set[str]:
@@ -74,16 +77,17 @@ def _known_types(types: list[str]) -> set[str]:
     return set(types)
 
 
-def _matching(store: Store, after: int, types: set[str], account: int | None) -> Iterator[Entry]:
-    """Yield the events that pass the filters. For an account the log is read from its start, since a release names
-    only its request."""
+def _matching(store: Store, after: int, types: set[str], account: int | None) -> Iterator[tuple[Entry, Subject]]:
+    """Yield the events that pass the filters, each with its account. The log is read from its start, since a charge
+    does not name its subscriber, nor a release its account."""
     upto, rows = store.head().seq, EventRows()
-    for entry in entries(store.read(after if account is None else 0)):
+    for entry in entries(store.read()):
         if entry.seq > upto:
             return
-        mine = account is None or rows.account(entry) == account
+        subject = rows.subject(entry)
+        mine = account is None or subject.account == account
         if mine and entry.seq > after and (not types or tag(entry.event) in types):
-            yield entry
+            yield entry, subject
 
 
 def _units(store: Store) -> Callable[[Event], Units]:
@@ -94,8 +98,16 @@ def _units(store: Store) -> Callable[[Event], Units]:
         return lambda _: Units()
 
 
-def _text(entry: Entry, units: Units) -> str:
-    account = getattr(entry.event, "account", None)
-    of = f"account {account}" if account else getattr(entry.event, "plan", "") or getattr(entry.event, "name", "")
-    what = describe(entry.event, units)
-    return f"{entry.seq:>9}  {time_text(entry.at)}  {tag(entry.event):<20}  {of:<14}  {what}".rstrip()
+def _text(entry: Entry, subject: Subject, units: Units) -> str:
+    event = entry.event
+    named = subject.plan or getattr(event, "plan", "") or getattr(event, "name", "")
+    of = named if subject.subscriber is None else f"{subject.subscriber} on {named}"
+    what = ", ".join([describe(event, units), *_amounts(event, units)])
+    return f"{entry.seq:>9}  {time_text(entry.at)}  {tag(event):<10}  {of:<16}  {what}".rstrip()
+
+
+def _amounts(event: Event, units: Units) -> Iterator[str]:
+    """Yield the credits of an event that its description leaves out, and its usage."""
+    if isinstance(event, Charged | Adjusted | Lapsed):
+        yield f"{units.credits(event.credits)} credits"
+    yield from (f"{count:,} {dimension}" for dimension, count in getattr(event, "usage", {}).items())

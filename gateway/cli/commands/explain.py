@@ -61,7 +61,7 @@ def _show(explanation: Explanation, answer: dict[str, Any]) -> None:
     line(f"  tariff {explanation.tariff}: {explanation.policy} {_pairs(explanation.parameters)}".rstrip())
     line(f"  meter before: {_pairs(explanation.before) or 'nothing'}")
     line()
-    table(("line", ">credits"), [_line(priced, decimals) for priced in explanation.lines])
+    table(("~line", ">credits"), [_line(priced, decimals) for priced in explanation.lines])
     line()
     price, shortfall = explanation.credits + explanation.shortfall, explanation.shortfall
     short = f", {amount(explanation.credits, decimals)} taken and {amount(shortfall, decimals)} short"

@@ -15,8 +15,7 @@ from ...logs import opened, statement_of
 from ...settle.proofs import BatchProof, batch_proof
 from .. import render
 from ..options import AsOf, Json, Log, Plan, Subscriber
-from ..render import amount, line
-from ..settlement_tables import short
+from ..render import amount, command, line
 
 _From = Annotated[
     str | None,
@@ -63,8 +62,10 @@ def statement(
         render.json(answer)
         return
     title = f"{subscriber} on {plan}, account {account.account}, as of {now.seq}, {answer['as_of']['at']}"
-    columns = ("seq", "at", "what", ">available", ">held", ">spent", ">available after", ">held after")
-    render.table(columns, _rows(account, [movement["at"] for movement in answer["lines"]]), title)
+    columns = (">seq", "at", "~what", ">available", ">held", ">spent", ">available after", ">held after")
+    with render.paged():
+        times = [movement["at"] for movement in answer["lines"]]
+        render.table(columns, _rows(account, times), title, goes=("held after", "spent", "held"))
     if account.unpriced:
         units = ", ".join(f"{units} {name}" for name, units in sorted(account.unpriced.items()))
         line(f"no price for {units}")
@@ -82,7 +83,7 @@ def _rows(account: Statement, times: list[str]) -> Iterator[tuple[object, ...]]:
     for movement, at in zip(account.lines, times, strict=True):
         change = movement.change
         changes = (amount(part, decimals, True) for part in (change.available, change.held, change.spent))
-        yield (movement.seq or "", at, short(movement.text), *changes, *after(movement.balance))
+        yield (movement.seq or "", at, movement.text, *changes, *after(movement.balance))
     yield ("", "", "closing", "", "", "", *after(account.closing))
 
 
@@ -105,4 +106,4 @@ def _show_proof(proven: BatchProof, log: Path, decimals: int) -> None:
     for text in proven.root_source(log):
         line(text)
     line("To check the proof against the root:")
-    line(f"  {proven.check_command()}")
+    command(f"  {proven.check_command()}")

@@ -9,7 +9,7 @@ import typer
 from ... import render
 from ...errors import DONE
 from ...options import Json
-from ...render import amount, line, table
+from ...render import amount, command, line, table
 from . import check_extra
 from .status import Chain
 
@@ -97,4 +97,5 @@ def _show(deployment: DeployedContract) -> None:
     if deployment.token_asset is not None:
         line(f"the token is {deployment.token_asset}: anyone may mint it, so it is worth nothing")
     line(f"it could have cost {amount(deployment.max_cost)} of the coin's smallest unit at most")
-    line(f"to settle there: tollbook settle LOG --chain {chain} --contract {contract.contract}")
+    line("to settle there:")
+    command(f"  tollbook settle LOG --chain {chain} --contract {contract.contract}")

@@ -52,7 +52,7 @@ def _show(there: Status) -> None:
         role = ", the operator" if there.key.is_operator else ", not the operator"
         facts += [("key", there.key.address + role * (there.found is not None))]
         facts += [("key's balance", f"{amount(there.key.balance)} of the coin's smallest unit")]
-    table(("status", "what there is"), facts)
+    table(("status", "~what there is"), facts)
     if there.found is not None and there.found.waiting:
         line()
         table(

@@ -12,7 +12,7 @@ import typer
 from ... import render
 from ...errors import DONE
 from ...options import Json
-from ...render import amount, line, table
+from ...render import amount, command, line, table
 from . import check_extra
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def _show(there: RunningChain) -> None:
         ("coin", there.coin),
         ("window", f"{there.window} s"),
     ]
-    table(("local chain", "where it is"), facts)
+    table(("local chain", "~where it is"), facts)
     line()
     rows = [
         (holder.role, holder.address, amount(holder.coins // 10**18), amount(holder.tokens, 6), holder.key)
@@ -84,7 +84,7 @@ def _show(there: RunningChain) -> None:
     line()
     line("in another terminal:")
     for name, value in there.environment.items():
-        line(f"  export {name}={value}")
-    line(f"  tollbook settle LOG --chain {there.chain} --contract {there.contract}")
+        command(f"  export {name}={value}")
+    command(f"  tollbook settle LOG --chain {there.chain} --contract {there.contract}")
     line()
     line("Ctrl-C ends the chain, and all that is on it")
