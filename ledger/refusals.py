@@ -92,6 +92,8 @@ _HINTS = {
     Reason.request_unknown: "give the number (`seq`) that the answer to the request has",
     Reason.request_closed: "charge the account directly, or correct the charge of the request (`Adjust`)",
     Reason.charge_unknown: "give the number (`seq`) that the answer to the charge has, or a period that is still kept",
+    Reason.invoice_unknown: "give the number of an invoice of that account: `ledger.invoices()` lists them",
+    Reason.overdue: "pay the overdue invoice (`PayInvoice`), or write it off",
     Reason.adjustment_exceeds: "correct by what is left of the charge at most",
     Reason.unpriced: 'add a rate (`RepricePlan`), or create the plan with `unpriced="free"`',
     Reason.in_debt: "buy credits: `top_up` are enough",

@@ -25,7 +25,6 @@ from .events import Charged, ContractRef, EscrowAsset
 from .folding import as_of
 from .invoice_readings import InvoiceReading
 from .log import Commit, Entry, Head, entries, follow_store
-from .offers import AgentReading, PlanReading, agents, plans
 from .outcomes import Outcome
 from .pacing import Pace
 from .plugins import IndexKeeper, ReadableStore
@@ -171,16 +170,6 @@ class Views:
         Damaged or LogError."""
         with self._consistent():
             return Reading(self._writer.books, self._writer.head.at).plan_on_chain(name)
-
-    def plans(self) -> list[PlanReading]:
-        """Return all plans, by name: terms, present tariff, retired or not. Raises Closed, Damaged or LogError."""
-        with self._consistent():
-            return plans(self._writer.books)
-
-    def agents(self) -> list[AgentReading]:
-        """Return all agents, by name: terms, retired or not. Raises Closed, Damaged or LogError."""
-        with self._consistent():
-            return agents(self._writer.books)
 
     # -- the log -------------------------------------------------------------------------------------------------------
 
