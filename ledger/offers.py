@@ -99,5 +99,5 @@ def _terms(event: PlanCreated | AgentRegistered | AgentUpdated, tariff: Tariff |
 def _check(what: str, present: dict[str, Any], given: dict[str, Any], hint: str) -> None:
     differences = {name: (present[name], value) for name, value in given.items() if present[name] != value}
     if differences:
-        told = "; ".join(f"{name} is {now!r}, not {value!r}" for name, (now, value) in differences.items())
-        raise TermsDiffer(f"{what} has other terms: {told}", differences, hint)
+        listed = "; ".join(f"{name} is {now!r}, not {value!r}" for name, (now, value) in differences.items())
+        raise TermsDiffer(f"{what} has other terms: {listed}", differences, hint)
