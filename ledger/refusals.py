@@ -141,7 +141,7 @@ class Refused(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def hint(self) -> str:
-        """What can be done about it."""
+        """The remedy, as text."""
         return _HINTS[self.reason]
 
     def unwrap(self) -> NoReturn:
