@@ -50,6 +50,8 @@ steps = st.one_of(
     st.tuples(st.just("reverse"), which, st.none() | money),
     st.tuples(st.just("reinstate"), which),
     st.tuples(st.just("write off"), which, st.none() | money),
+    st.tuples(st.just("reopen")),
+    st.tuples(st.just("again"), which),
     st.tuples(st.just("wait"), st.sampled_from([1, 700, 9 * DAY, 20 * DAY, 35 * DAY])),
     st.tuples(st.just("wait"), st.sampled_from([1, 700, 9 * DAY, 20 * DAY, 35 * DAY])),
 )
@@ -111,6 +113,11 @@ class Street(Shop):
                 self.ledger.execute(Reinstate(**WHO, lot=self.known(InvoicePaid, number)))
             case ("write off", number, amount):
                 self.ledger.execute(WriteOff(**WHO, invoice=self.invoice(number), amount=amount))
+            case ("again", number):
+                again = {"payment": f"p{1 + number}", "invoice": self.invoice(number)}
+                self.ledger.execute(PayInvoice(**WHO, **again))
+            case ("reopen",):  # as after a crash: all that is known is the log
+                self.ledger = self.another()
             case ("wait", seconds):
                 self.now += seconds * SECOND
 
