@@ -358,3 +358,19 @@ def test_the_movements_of_an_invoice_are_between_it_and_the_one_before(street):
     ]
     lines = street.ledger.statement("alice", "pro", since=second.after, upto=second.seq).lines
     assert [line.charge for line in lines if line.charge] == [late]
+
+
+def test_a_period_is_that_in_which_something_came_to_be_invoiced_however_late_that_is_written(shop):
+    """A hold of all the line leaves a direct charge to debt; the hold that expires in November pays it."""
+    shop.given(shop.postpaid(overrun="debt", debt_limit=50), shop.subscribe(), shop.ask(500), shop.charge_directly(30))
+    shop.at(JANUARY).tick()
+    shop.invoice_is(period="2023-11", credits=30, status="overdue")
+
+
+def test_who_owes_nothing_has_the_whole_limit_again(shop):
+    """Of a credit at 3 1/3 USD a third is not charged: the line clears it all the same."""
+    shop.given(shop.postpaid(price={"acme": 10}, credits=3), shop.subscribe())
+    billed(shop, 1)
+    shop.invoice_is(money=3)
+    shop.given(shop.pay())
+    shop.leaves(available=500)
