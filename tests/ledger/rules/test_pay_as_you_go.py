@@ -296,6 +296,7 @@ def test_a_plan_may_stop_serving_while_an_invoice_is_overdue(shop):
     shop.given(shop.postpaid(overdue="stop"), shop.subscribe())
     billed(shop)
     shop.at(NOVEMBER + 7 * DAY).refuses(shop.ask(1), Reason.overdue)
+    assert not shop.ledger.balance("alice", "pro").admits
     shop.given(shop.charge_directly(1))  # finished work is charged all the same
     shop.given(shop.pay())
     shop.given(shop.ask(1))
@@ -374,3 +375,13 @@ def test_who_owes_nothing_has_the_whole_limit_again(shop):
     shop.invoice_is(money=3)
     shop.given(shop.pay())
     shop.leaves(available=500)
+
+
+def test_credits_that_a_chain_sold_are_used_before_the_line_and_settled_there(street):
+    street.given(street.deposit("c1"), street.charge_directly(130))
+    assert sum(street.payouts(street.settles()).values()) == 1000
+    street.at(NOVEMBER).tick()
+    street.invoice_is(credits=30, money=300)
+    street.given(street.pay(funding="none"))
+    street.opens_nothing()  # what a chain does not hold, no batch pays
+    assert (street.earned, street.ledger.earned()[0].outstanding) == (1300, 300)
