@@ -18,12 +18,15 @@ class Commands(LazyGroup):
         "audit": "Verify a log: hash chain, order, balances, prices, settlement.",
         "balance": "Show account balances, now or at a point in time.",
         "statement": "List every movement of one account, with running balances.",
+        "plans": "List what a log sells: plans with their terms, tariffs and prices.",
+        "agents": "List the agents of a log: the services behind its plans.",
         "settle": "Pay out earned money on a chain, exactly once.",
         "batches": "List settlement batches, and the money settled and outstanding.",
         "events": "List the events of a log, one per line.",
         "explain": "Explain a charge: usage, tariff, price lines and corrections.",
         "export": "Export the events of a log as CSV, NDJSON or SQLite.",
         "copy": "Copy a log, even while another process writes to it.",
+        "policies": "List the installed pricing policies, with parameters, an example, and what it charges.",
         "plugins": "List the installed policies, chains and stores, and the plugins that failed.",
         "simulate": "Test the whole engine under simulated crashes and faults.",
         "chain": "Run, deploy and inspect the settlement contract on EVM chains.",
@@ -65,6 +68,7 @@ def tollbook(
       tollbook audit toll.db
       tollbook balance toll.db --as-of 1000
       tollbook statement toll.db --subscriber alice --plan pro
+      tollbook plans toll.db
       tollbook settle toll.db
       tollbook batches toll.db
       tollbook events toll.db --type charged --limit 5 --json
