@@ -30,7 +30,8 @@ from ledger import (
     Reverse,
     Terms,
 )
-from ledger.errors import SettlementStopped
+from ledger.commands import admit
+from ledger.errors import SettlementStopped, WrongType, WrongValue
 from ledger.plugins import AssetReader, Chain, contract_of
 from ledger.readings import EscrowedLot
 from ledger.settlement.messages import ChainFact
@@ -116,7 +117,10 @@ class Watcher:
             elif plan is None:
                 refused.append(RejectedFact(fact, f"no plan is called {fact.plan} on the chain"))
             else:
-                commands.append((fact, self._command(fact, plan)))
+                try:
+                    commands.append((fact, admit(self._command(fact, plan))))
+                except (WrongType, WrongValue) as error:  # one such fact must not keep the others from being imported
+                    refused.append(RejectedFact(fact, str(error)))
         outcomes = self._ledger.execute_many([command for _, command in commands]) if commands else []
         for (fact, _), outcome in zip(commands, outcomes, strict=True):
             if not outcome.accepted:

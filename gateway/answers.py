@@ -38,6 +38,8 @@ def balances(log: Path, reading: Reading, accounts: Iterable[Balance]) -> dict[s
 def _account(balance: Balance) -> dict[str, Any]:
     until = balance.access_until
     shape = msgspec.structs.asdict(balance) | {"access_until": None if until is None else time_text(until)}
+    if balance.billing is None:
+        del shape["billing"]
     return _without_empty(shape)
 
 

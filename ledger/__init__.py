@@ -35,6 +35,7 @@ from .commands import (
     Give,
     MarkSettlementUnknown,
     OpenSettlement,
+    PayInvoice,
     Purchase,
     RegisterAgent,
     Reinstate,
@@ -45,11 +46,13 @@ from .commands import (
     RetirePlan,
     Reverse,
     SubmitSettlement,
+    Subscribe,
     Terms,
     Tick,
     Unfreeze,
     UpdateAgent,
     Withdraw,
+    WriteOff,
 )
 from .engine import Ledger
 from .errors import LedgerError
@@ -66,6 +69,7 @@ from .events import (
     Payout,
     RateLimit,
 )
+from .invoice_readings import BillingReading, InvoiceReading
 from .log import Entry, Head
 from .names import check_names
 from .outcomes import Answer, Outcome
@@ -84,6 +88,7 @@ __all__ = [
     "Balance",
     "Batch",
     "BatchReading",
+    "BillingReading",
     "Charge",
     "Command",
     "CommitSettlement",
@@ -109,6 +114,7 @@ __all__ = [
     "Freeze",
     "Give",
     "Head",
+    "InvoiceReading",
     "Leaf",
     "Ledger",
     "LedgerError",
@@ -117,6 +123,7 @@ __all__ = [
     "MarkSettlementUnknown",
     "OpenSettlement",
     "Outcome",
+    "PayInvoice",
     "PaymentRequired",
     "Payout",
     "Purchase",
@@ -136,11 +143,13 @@ __all__ = [
     "Reverse",
     "Statement",
     "SubmitSettlement",
+    "Subscribe",
     "Terms",
     "Tick",
     "Unfreeze",
     "UpdateAgent",
     "Withdraw",
+    "WriteOff",
     "split",
 ]
 

@@ -5,14 +5,18 @@ Only `reducers` changes these structs; objects that accounts have in common are 
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn, TypeAlias
 
 import msgspec
 from msgspec.structs import replace
 
 from .amounts import split
+from .billing import Billing
 from .catalogue import Plan
 from .events import Draws, Escrow, EscrowFunding, Funding, Kind, Share, Usage
+
+LotKind: TypeAlias = Kind | Literal["credit_line", "payment"]
+"""The kinds of lots: bought or given; the credit line of a postpaid account; a payment of an invoice (`pays`)."""
 
 
 class Reversal(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -34,7 +38,7 @@ class Lot(msgspec.Struct, array_like=True, gc=False):
     """
 
     id: int
-    kind: Kind
+    kind: LotKind
     credits: int
     seconds: int
     start: int
@@ -55,6 +59,7 @@ class Lot(msgspec.Struct, array_like=True, gc=False):
     reversal: Reversal | None = None
     exited: bool = False
     extended: bool = False
+    pays: int = 0
 
     @property
     def reversed(self) -> bool:
@@ -99,7 +104,9 @@ class Lot(msgspec.Struct, array_like=True, gc=False):
         assert self.expiry is not None  # a lot without credits is a window
         duration = self.expiry - self.start
         elapsed = min(max(at - self.start, 0), duration)
-        return split(cost, [elapsed, duration - elapsed])[0] if duration else cost
+        if not duration:
+            return cost if at >= self.start else 0
+        return split(cost, [elapsed, duration - elapsed])[0]
 
     def is_used_up(self, at: int) -> bool:
         """Return True if the lot can earn no more: no credit is unused, or the window has ended."""
@@ -205,7 +212,8 @@ class Account(msgspec.Struct, array_like=True, gc=False):
     `agenda` has the scheduled events, sorted: (instant, family, id) of lots that start, requests that expire and
     credits that lapse. `window` is the plan's current window of credits, `window_from` the sequence of the first charge
     in it. `purchases` are (start, sequence) of the last two sales or trials that started. `unpriced` are the units that
-    no rate has read, in all. `leaving`: an exit request on a chain caused the freeze.
+    no rate has read, in all. `leaving`: an exit request on a chain caused the freeze. `billing` is that of a postpaid
+    account.
 
     Invariants: `held` is the sum of the open requests' holds; `left` the sum of the started lots' left; `debt` the sum
     of `debts`; after every commit debt or left is 0; `agenda` is sorted, and has exactly what `reducers` puts there.
@@ -235,6 +243,7 @@ class Account(msgspec.Struct, array_like=True, gc=False):
     unpaid: dict[str, int] = msgspec.field(default_factory=lambda: EMPTY)
     unpriced: Usage = msgspec.field(default_factory=lambda: EMPTY)
     leaving: bool = False
+    billing: Billing | None = None
 
     @property
     def next_due(self) -> int | None:
@@ -274,5 +283,6 @@ class Account(msgspec.Struct, array_like=True, gc=False):
         }
         twin.corrections = {charge: replace(correction) for charge, correction in self.corrections.items()}
         twin.debts = [replace(debt) for debt in self.debts]
+        twin.billing = None if self.billing is None else self.billing.clone()
         twin.burn, twin.purchases, twin.agenda = list(self.burn), list(self.purchases), list(self.agenda)
         return twin

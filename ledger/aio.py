@@ -14,15 +14,16 @@ from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import ParamSpec, TypeVar, Unpack
+from typing import Any, ParamSpec, TypeVar, Unpack, cast
 
 from .clock import Clock, system_clock
-from .commands import Command, Request, RequestTerms
+from .commands import Command, Request, RequestTerms, admit, admit_all
 from .engine import Ledger
 from .metering import AsyncRequestContext, releases
-from .outcomes import Outcome
+from .outcomes import Answer, E, Outcome
 from .queue import WAKE_INTERVAL, outcomes_of
 from .readings import Balance
+from .refusals import Refused
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -104,24 +105,23 @@ class AsyncLedger:
             )
         )
 
-    async def execute(self, command: Command) -> Outcome:
+    async def execute(self, command: Command[E]) -> Answer[E] | Refused:
         """Execute one command and return its answer or its refusal. Raises the errors of `Ledger.execute`."""
-        ticket = self.ticket([command])
+        ticket = self.ticket([admit(command)])
         self.enqueue(ticket)
         await ticket.answered
-        outcomes: list[Outcome] = outcomes_of(ticket)
-        return outcomes[0]
+        outcomes: list[Any] = outcomes_of(ticket)
+        return cast("Answer[E] | Refused", outcomes[0])
 
-    async def execute_many(self, commands: Iterable[Command]) -> list[Outcome]:
+    async def execute_many(self, commands: Iterable[Command[E]]) -> list[Answer[E] | Refused]:
         """Execute several commands in one commit. Raises the errors of `Ledger.execute_many`."""
-        listed = list(commands)
-        if not listed:
+        admitted = admit_all(commands)
+        if not admitted:
             return []
-        ticket = self.ticket(listed)
+        ticket = self.ticket(admitted)
         self.enqueue(ticket)
         await ticket.answered
-        outcomes: list[Outcome] = outcomes_of(ticket)
-        return outcomes
+        return cast("list[Answer[E] | Refused]", outcomes_of(ticket))
 
     async def accept_clock(self) -> None:
         """Accept the present time of the machine's clock after a leap, as `Ledger.accept_clock` does. Raises
@@ -129,8 +129,8 @@ class AsyncLedger:
         self.ledger.accept_clock()
 
     def ticket(self, commands: Sequence[Command]) -> AsyncTicket:
-        """Return a ticket for commands (at least one) of the running loop, for `enqueue`. Raises RuntimeError outside
-        one."""
+        """Return a ticket for admitted commands (at least one) of the running loop, for `enqueue`. Raises RuntimeError
+        outside one."""
         return AsyncTicket(commands, self._submit_lead)
 
     def enqueue(self, ticket: AsyncTicket) -> None:
@@ -156,9 +156,10 @@ class AsyncLedger:
     def request(self, subscriber: str, plan: str, **terms: Unpack[RequestTerms]) -> AsyncRequestContext:
         """Return a context that holds credits for work: `async with ledger.request(…, estimate={…}) as request`.
 
-        Entering raises PaymentRequired if the request is refused, and the errors of `execute`.
+        Raises WrongType or WrongValue. Entering raises PaymentRequired if the request is refused, and the errors of
+        `execute`.
         """
-        return AsyncRequestContext(self, Request(subscriber=subscriber, plan=plan, **terms))
+        return AsyncRequestContext(self, admit(Request(subscriber=subscriber, plan=plan, **terms)))
 
     async def balance(self, subscriber: str, plan: str) -> Balance | None:
         """Return the balance of one account now; None if there is no such account. Raises the errors of

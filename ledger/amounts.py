@@ -47,6 +47,23 @@ def split(total: int, weights: Sequence[int]) -> list[int]:
     return parts
 
 
+def split_steadily(total: int, weights: Sequence[int]) -> list[int]:
+    """Split `total` by `weights`: each part is the floor of its weight's part of what the parts before it leave.
+
+    Invariants: the parts sum to the total, and none of them falls when the total rises (those of `split` may).
+
+    Raises ValueError for a negative total or weight, or for weights that are all 0.
+    """
+    if total < 0 or not weights or min(weights) < 0 or not any(weights):
+        raise ValueError(f"cannot split {total} by {list(weights)}: the total and the weights must be 0 or more")
+    parts, rest, whole = [], total, sum(weights)
+    for weight in weights:
+        part = rest * weight // whole if whole else 0
+        parts.append(part)
+        rest, whole = rest - part, whole - weight
+    return parts
+
+
 def amount_text(amount: int, decimals: int = 0, signed: bool = False) -> str:
     """Return an amount of the smallest unit as people read it: 1234567 with 3 decimals is `1,234.567`.
 

@@ -17,7 +17,7 @@ from .settlement.state import Settling
 KEY_WINDOW = 86_400 * SECOND
 """The time for which a key is kept, in microseconds of commit time."""
 
-VERSION = "8"
+VERSION = "9"
 """The version of the reducers: a snapshot of another version is ignored."""
 
 

@@ -7,7 +7,23 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from .amounts import amount_text, money_text
-from .events import Adjusted, Charged, Event, Purchased, Reheld, Reinstated, Requested, Reversed, Started, tag
+from .events import (
+    Adjusted,
+    Charged,
+    Event,
+    Invoiced,
+    InvoicePaid,
+    Overdue,
+    Purchased,
+    Reheld,
+    Reinstated,
+    Requested,
+    Reversed,
+    Started,
+    Subscribed,
+    WrittenOff,
+    tag,
+)
 from .values import total
 
 _NO_ASSETS: Mapping[str, int] = MappingProxyType({})
@@ -73,7 +89,26 @@ def _words(event: Event, units: Units) -> str:
         case Adjusted():
             target = f"charge {event.charge}" if event.charge else f"period {event.period}"
             return f"{event.reason.replace('_', ' ')} of {target}" + (f": {event.note}" if event.note else "")
+        case Subscribed():
+            return f"subscribed with a credit line of {units.credits(event.credits)} credits"
+        case Invoiced() | InvoicePaid() | WrittenOff() | Overdue():
+            return _invoice_words(event, units)
         case _:
             reason = getattr(event, "reason", "")
             lot = getattr(event, "lot", 0)
             return words + (f" ({reason})" if reason else "") + (f", lot {lot}" if lot else "")
+
+
+def _invoice_words(event: Invoiced | InvoicePaid | WrittenOff | Overdue, units: Units) -> str:
+    match event:
+        case Invoiced():
+            kind = "invoice" if event.credits >= 0 else "credit note"
+            credits, money = units.credits(event.credits), units.money(event.money, event.asset)
+            return f"{kind} {event.invoice} of {event.period}: {credits} credits, {money}"
+        case InvoicePaid():
+            return f"payment of invoice {event.invoice}: {units.money(event.money, event.asset)}"
+        case WrittenOff():
+            reason = f" ({event.reason})" if event.reason else ""
+            return f"{units.money(event.money, units.asset).rstrip()} of invoice {event.invoice} written off{reason}"
+        case Overdue():
+            return f"invoice {event.invoice} is overdue"

@@ -11,17 +11,18 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import ClassVar, Unpack
+from typing import ClassVar, Unpack, cast
 
 from . import stores
 from .clock import Clock, WallClock, system_clock
-from .commands import Command, Request, RequestTerms, Tick
+from .commands import Command, Request, RequestTerms, Tick, admit, admit_all
 from .errors import LogError
 from .forking import register
 from .metering import RequestContext
-from .outcomes import Outcome
+from .outcomes import Answer, E, Outcome
 from .plugins import PausingStore, Store
 from .queue import CommandQueue
+from .refusals import Refused
 from .views import Views
 from .writer import Writer
 
@@ -78,22 +79,24 @@ class Ledger(Views):
 
     # -- writing -------------------------------------------------------------------------------------------------------
 
-    def execute(self, command: Command) -> Outcome:
+    def execute(self, command: Command[E]) -> Answer[E] | Refused:
         """Execute one command and return its answer, or its refusal, which is a value and not raised.
 
-        Raises Locked, NotWritten or OutcomeUnknown if the log could not be written, Damaged if it cannot be read,
-        ClockMoved after a leap of the machine's clock, BadData if the given clock returns no valid time, and Closed
-        after `close` or a fork.
+        Raises WrongType (a TypeError) or WrongValue (a ValueError) with the field's name for what is not a command, and
+        for a field of a wrong type or out of its bounds; Locked, NotWritten or OutcomeUnknown if the log could not be
+        written, Damaged if it cannot be read, ClockMoved after a leap of the machine's clock, BadData if the given
+        clock returns no valid time, and Closed after `close` or a fork.
         """
-        return self.queue.run([command])[0]
+        return cast("Answer[E] | Refused", self.queue.run([admit(command)])[0])
 
-    def execute_many(self, commands: Iterable[Command]) -> list[Outcome]:
+    def execute_many(self, commands: Iterable[Command[E]]) -> list[Answer[E] | Refused]:
         """Execute several commands in one commit, in order; each is accepted or refused by itself.
 
         An `OpenSettlement` begins a new commit, with the commands after it; if that cannot be written, a note on the
-        error says how many commands before it were done. Raises the errors of `execute`.
+        error says how many commands before it were done. Raises the errors of `execute`; after WrongType or WrongValue
+        for one command, nothing of the list is done.
         """
-        return self.queue.run(list(commands))
+        return cast("list[Answer[E] | Refused]", self.queue.run(admit_all(commands)))
 
     @property
     def queue(self) -> CommandQueue[Outcome]:
@@ -126,10 +129,10 @@ class Ledger(Views):
     def request(self, subscriber: str, plan: str, **terms: Unpack[RequestTerms]) -> RequestContext:
         """Hold, do the work, charge: `with ledger.request(…, estimate={…}) as request`.
 
-        `terms` are the other fields of the command `Request`. Raises Closed after a fork. Entering raises
-        PaymentRequired if the request is refused, and the errors of `execute`.
+        `terms` are the other fields of the command `Request`. Raises WrongType, WrongValue, and Closed after a fork.
+        Entering raises PaymentRequired if the request is refused, and the errors of `execute`.
         """
-        return RequestContext(self, Request(subscriber=subscriber, plan=plan, **terms))
+        return RequestContext(self, admit(Request(subscriber=subscriber, plan=plan, **terms)))
 
     # -- closing and forking -------------------------------------------------------------------------------------------
 

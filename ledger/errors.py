@@ -3,6 +3,8 @@
 LedgerError
 ├── PaymentRequired        a refused command, raised where raising is the natural form (in `refusals`)
 ├── BadData                invalid input: a trace, an event, a parameter
+│   ├── WrongType          an argument of a call has another type than is needed (also a TypeError)
+│   └── WrongValue         an argument of a call lies outside its bounds (also a ValueError)
 ├── UnknownPlugin          no policy, chain or store of that name is installed
 │   └── PluginFailed       one is installed, and cannot be used
 ├── MissingExtra           an optional part is not installed
@@ -49,6 +51,18 @@ class BadData(LedgerError):
         super().__init__(message, hint)
         self.file = file
         self.line = line
+
+
+class WrongType(BadData, TypeError):
+    """An argument of a call, or a field of a command, has another type than is needed. Nothing was done."""
+
+    hint = "give a value of that type"
+
+
+class WrongValue(BadData, ValueError):
+    """An argument of a call, or a field of a command, has a value that is out of its bounds. Nothing was done."""
+
+    hint = "give a value within the bounds"
 
 
 class UnknownPlugin(LedgerError):

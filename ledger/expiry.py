@@ -1,8 +1,9 @@
-"""Events that time has made due on an account, as a pure function: starts, expired requests, lapses.
+"""Events that time has made due on an account, as a pure function: starts, expired requests, lapses,
+invoices, and invoices that are overdue.
 
-They come in the order (instant; started, released, lapsed; id), each with its own instant, and each directly followed
-by its consequences (holds that move, credits that return to an expired lot). Intervals are half-open: a lot is active
-while start ≤ at < expiry, a hold while at < deadline.
+They come in the order (instant; started, released, lapsed, invoiced, overdue; id), each with its own instant, and each
+directly followed by its consequences (holds that move, credits that return to an expired lot). Intervals are half-open:
+a lot is active while start ≤ at < expiry, a hold while at < deadline.
 
 Invariant, property-tested: writing due events at every instant, or only at the end, gives equal books.
 """
@@ -12,14 +13,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from .accounts import Account, Lot
-from .amounts import split
+from .amounts import SECOND, split
+from .billing import price
 from .catalogue import Plan
-from .events import Lapsed, Recorded, Released, Started, Withdrawn
+from .events import Invoiced, Lapsed, Overdue, Recorded, Released, Started, Withdrawn
 from .holds import cover_exposure, shares_meters
-from .lots import EXPIRY_OF_REQUEST, START
+from .lots import EXPIRY_OF_LOT, EXPIRY_OF_REQUEST, INVOICE, START
+from .periods import period
 from .reducers import apply
 from .repayment import with_repayment
 from .tariffs import Tariffs
+from .values import DAY_SECONDS
 
 
 def due(account: Account, plan: Plan, now: int, tariffs: Tariffs) -> tuple[Account, list[Recorded]]:
@@ -48,13 +52,34 @@ def _due_events(account: Account, plan: Plan, now: int, tariffs: Tariffs) -> Ite
             yield with_repayment(account, plan, 0, now, instant, released)
             yield from _covered(account, plan, instant, tariffs)
             yield from lapse_returned(account, plan, held, instant, now)
-        else:
+        elif kind == EXPIRY_OF_LOT:
             yield lapse(account, plan, account.lots[id], instant)
+        elif kind == INVOICE:
+            yield invoice(account, plan, instant)
+        else:
+            yield Overdue(account=account.number, invoice=id, instant=instant)
 
 
 def _covered(account: Account, plan: Plan, instant: int, tariffs: Tariffs) -> Iterator[Recorded]:
     if shares_meters(plan, tariffs):
         yield from cover_exposure(account, plan, instant, tariffs)
+
+
+def invoice(account: Account, plan: Plan, instant: int) -> Invoiced:
+    """Return the invoice, or the credit note, of what was used on the credit line since the last one."""
+    billing, terms = account.billing, plan.terms
+    assert billing is not None
+    credits = account.lots[billing.line].spent - billing.billed
+    return Invoiced(
+        account=account.number,
+        invoice=len(billing.invoices) + 1,
+        period=period(terms.period, (), instant - 1, None),
+        credits=credits,
+        asset=terms.asset,
+        money=price(terms, billing.billed + credits) - billing.invoiced,
+        due=instant + terms.due_days * DAY_SECONDS * SECOND,
+        instant=instant,
+    )
 
 
 def lapse_returned(account: Account, plan: Plan, lots: Sequence[int], instant: int, now: int) -> Iterator[Recorded]:

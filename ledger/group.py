@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple, TypeAlias
 
 from .books import Books
-from .commands import Adjust, AnyCommand, Request, admit
+from .commands import Adjust, AnyCommand, Request
 from .decisions import decide
 from .decisions.context import NO_EVIDENCE, Context, Decision, Replay
 from .draft import Draft
@@ -18,7 +18,7 @@ from .events import Recorded
 from .identity import referenced_seq
 from .log import Entry, Head
 from .outcomes import Answer
-from .refusals import Refusal, Refused
+from .refusals import Refused
 from .tariffs import Tariffs
 
 Evidence: TypeAlias = Callable[[int], Entry]
@@ -39,7 +39,7 @@ class DecidedGroup(NamedTuple):
 
 def decide_group(
     books: Books,
-    commands: Iterable[object],
+    commands: Iterable[AnyCommand],
     evidence: Evidence,
     at: int,
     *,
@@ -48,7 +48,7 @@ def decide_group(
     head: Head,
     behind: int = 0,
 ) -> DecidedGroup:
-    """Decide commands on the books at a log's head, for a commit at a time (UTC microseconds).
+    """Decide admitted commands on the books at a log's head, for a commit at a time (UTC microseconds).
 
     `ledger` is the log's id; `behind` is how far the clock is behind that time, in microseconds. Raises nothing:
     an error in deciding a command is that command's outcome.
@@ -67,24 +67,21 @@ class _Group:
         self._evidence = evidence
         self._draft: Draft | None = None
 
-    def decide(self, command: object) -> Answer | Replay | Refused | Exception:
+    def decide(self, command: AnyCommand) -> Answer | Replay | Refused | Exception:
         """Decide one command on the books as the group leaves them so far, and add its events."""
         context = self._context
         if self._draft is None and self.events:
             context.books = self._draft = Draft.over(context.books, context.at)
             self._record(self._draft, self.events)
         try:
-            admitted = admit(command)
-            needed = admitted.key is not None or type(admitted) is Adjust
-            context.evidence = self._read(admitted) if needed else NO_EVIDENCE
-            decision = decide(context, admitted)
-        except Refusal as refusal:
-            return refusal.refused
+            needed = command.key is not None or type(command) is Adjust
+            context.evidence = self._read(command) if needed else NO_EVIDENCE
+            decision = decide(context, command)
         except Exception as error:  # noqa: BLE001 - a fault in one command must not fail the others
             return error
         if not isinstance(decision, Decision):
-            if isinstance(decision, Refused) and isinstance(admitted, Request):
-                self.refused.append((admitted, decision))
+            if isinstance(decision, Refused) and isinstance(command, Request):
+                self.refused.append((command, decision))
             return decision
         own = decision.own
         events = [*decision.due, *own] if decision.due else own

@@ -24,6 +24,7 @@ from .commands import (
     Extend,
     Freeze,
     Give,
+    PayInvoice,
     Purchase,
     RegisterAgent,
     Reinstate,
@@ -34,10 +35,12 @@ from .commands import (
     RetirePlan,
     Reverse,
     SettlementCommand,
+    Subscribe,
     Tick,
     Unfreeze,
     UpdateAgent,
     Withdraw,
+    WriteOff,
 )
 from .events import (
     AgentRegistered,
@@ -56,7 +59,7 @@ from .log import Entry
 from .refusals import Reason, Refusal
 
 _sorted = msgspec.json.Encoder(order="sorted")
-_FACTUAL = (Purchase, Freeze, Exit)
+_FACTUAL = (Purchase, PayInvoice, Freeze, Exit)
 """Commands that may carry a payment or a chain fact."""
 
 
@@ -158,7 +161,7 @@ def referenced_seq(command: AnyCommand) -> int:
 
 def _check_not_reversed(books: Books, command: AnyCommand, seq: int) -> None:
     """Refuse to buy again with a payment that turned out void."""
-    if isinstance(command, Purchase):
+    if isinstance(command, Purchase | PayInvoice):
         account = books.find(command.subscriber, command.plan)
         lot = account.lots.get(seq) if account is not None else None
         if lot is not None and lot.reversed:
@@ -169,7 +172,7 @@ def _check_not_reversed(books: Books, command: AnyCommand, seq: int) -> None:
 def _permanent_digest(command: AnyCommand) -> bytes | None:
     """Return the digest of a command's payment or chain fact; None without either."""
     match command:
-        case Purchase():
+        case Purchase() | PayInvoice():
             return payment_digest(command.funding, command.payment)
         case Freeze() | Exit() if command.fact is not None:
             return fact_digest(command.fact)
@@ -203,6 +206,9 @@ def _scoped_digest(books: Books, command: AnyCommand, key: str, evidence: Mappin
             | Freeze()
             | Unfreeze()
             | Exit()
+            | Subscribe()
+            | PayInvoice()
+            | WriteOff()
             | Request()
             | Charge()
             | Adjust()

@@ -17,7 +17,7 @@ from .events import Draws
 
 # -- the agenda: scheduled starts and expiries, in order ---------------------------------------------------------------
 
-START, EXPIRY_OF_REQUEST, EXPIRY_OF_LOT = range(3)
+START, EXPIRY_OF_REQUEST, EXPIRY_OF_LOT, INVOICE, OVERDUE = range(5)
 """The kinds of agenda entries, in their order at one instant."""
 
 

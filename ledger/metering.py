@@ -15,10 +15,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from .commands import Charge, Extend, Release, Request
-from .events import Requested
+from .events import Charged, Extended, Requested
 from .outcomes import Answer, Outcome
 from .queue import ThreadTicket, outcomes_of
 from .refusals import PaymentRequired
@@ -26,6 +26,8 @@ from .refusals import PaymentRequired
 if TYPE_CHECKING:
     from .aio import AsyncLedger
     from .engine import Ledger
+
+V = TypeVar("V")
 
 
 def releases(outcomes: Sequence[Outcome | Exception]) -> list[Release]:
@@ -35,6 +37,11 @@ def releases(outcomes: Sequence[Outcome | Exception]) -> list[Release]:
         for outcome in outcomes
         if isinstance(outcome, Answer) and not outcome.repeated and isinstance(outcome.event, Requested)
     ]
+
+
+def _as_dict(given: Mapping[str, V]) -> dict[str, V]:
+    """Return a mapping as a dict; what is no mapping is left for `execute`, which raises with the field's name."""
+    return dict(given) if isinstance(given, Mapping) else given
 
 
 class _Entering(ThreadTicket[Outcome]):
@@ -51,8 +58,7 @@ class Held:
     It is `repeated` if it was admitted before, by the same key: its work may be done already, and it may be closed.
     """
 
-    def __init__(self, answer: Answer) -> None:
-        assert isinstance(answer.event, Requested)
+    def __init__(self, answer: Answer[Requested]) -> None:
         self.repeated = answer.repeated
         self.id = answer.seq
         self.hold = answer.event.hold
@@ -72,31 +78,31 @@ class Held:
         return Release(request=self.id, reason="failed" if error else "voided")
 
     def _charge(self, usage: Mapping[str, int], labels: Mapping[str, str], final: bool) -> Charge:
-        return Charge(request=self.id, usage=dict(usage), labels=dict(labels), final=final)
+        return Charge(request=self.id, usage=_as_dict(usage), labels=_as_dict(labels), final=final)
 
 
 class HeldRequest(Held):
     """An admitted request in a `with`."""
 
-    def __init__(self, ledger: Ledger, answer: Answer) -> None:
+    def __init__(self, ledger: Ledger, answer: Answer[Requested]) -> None:
         super().__init__(answer)
         self._ledger = ledger
 
     def charge(
         self, usage: Mapping[str, int], *, labels: Mapping[str, str] | None = None, final: bool = True
-    ) -> Answer:
+    ) -> Answer[Charged]:
         """Charge usage; the last charge of a request is final. Raises PaymentRequired, and the errors of `execute`."""
         answer = self._ledger.execute(self._charge(usage, labels or {}, final)).unwrap()
         self.open = self.open and not final
         return answer
 
-    def extend(self, seconds: int) -> Answer:
+    def extend(self, seconds: int) -> Answer[Extended]:
         """Move the deadline to `seconds` from now. Raises PaymentRequired, and the errors of `execute`."""
         return self._ledger.execute(Extend(request=self.id, seconds=seconds)).unwrap()
 
 
 class RequestContext:
-    """The context that `Ledger.request` returns: entering it requests admission."""
+    """The context that `Ledger.request` returns for an admitted command: entering it requests admission."""
 
     def __init__(self, ledger: Ledger, command: Request) -> None:
         self._ledger, self._command = ledger, command
@@ -107,7 +113,7 @@ class RequestContext:
         queue, ticket = self._ledger.queue, _Entering([self._command])
         try:
             (outcome,) = queue.serve(ticket)
-            self._held = HeldRequest(self._ledger, outcome.unwrap())
+            self._held = HeldRequest(self._ledger, cast("Answer[Requested]", outcome.unwrap()))
             return self._held
         except PaymentRequired:
             raise
@@ -137,19 +143,19 @@ class RequestContext:
 class AsyncHeldRequest(Held):
     """An admitted request in an `async with`."""
 
-    def __init__(self, ledger: AsyncLedger, answer: Answer) -> None:
+    def __init__(self, ledger: AsyncLedger, answer: Answer[Requested]) -> None:
         super().__init__(answer)
         self._ledger = ledger
 
     async def charge(
         self, usage: Mapping[str, int], *, labels: Mapping[str, str] | None = None, final: bool = True
-    ) -> Answer:
+    ) -> Answer[Charged]:
         """Charge usage; the last charge of a request is final. Raises PaymentRequired, and the errors of `execute`."""
         answer = (await self._ledger.execute(self._charge(usage, labels or {}, final))).unwrap()
         self.open = self.open and not final
         return answer
 
-    async def extend(self, seconds: int) -> Answer:
+    async def extend(self, seconds: int) -> Answer[Extended]:
         """Move the deadline to `seconds` from now. Raises PaymentRequired, and the errors of `execute`."""
         return (await self._ledger.execute(Extend(request=self.id, seconds=seconds))).unwrap()
 
@@ -168,7 +174,7 @@ class AsyncRequestContext:
             ledger.enqueue(ticket)
             await ticket.answered
             outcomes: list[Outcome] = outcomes_of(ticket)
-            self._held = AsyncHeldRequest(ledger, outcomes[0].unwrap())
+            self._held = AsyncHeldRequest(ledger, cast("Answer[Requested]", outcomes[0].unwrap()))
             return self._held
         except PaymentRequired:
             raise

@@ -1,7 +1,8 @@
 """Double entry: every event as balanced legs.
 
 Credits move, per lot, between the states issued, available, held, spent, lapsed and withdrawn; lot 0 is debt. Money
-moves, per asset, between payer, deferred, due to each receiver, and settled.
+moves, per asset, between payer, deferred, due to each receiver, and settled; what is owed on invoices, between
+invoiced, receivable and written off.
 
 Invariant: for every event the legs of each unit sum to zero. So the whole journal does, at every sequence.
 
@@ -13,16 +14,17 @@ compares the two results.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from collections.abc import Callable
+from typing import Any
 
-from .amounts import split
 from .events import (
     Adjusted,
     Charged,
     ContractRef,
     Draws,
     Event,
+    Invoiced,
+    InvoicePaid,
     Lapsed,
     Payout,
     Purchased,
@@ -36,47 +38,40 @@ from .events import (
     SettlementFailed,
     SettlementOpened,
     Started,
+    Subscribed,
     Withdrawn,
+    WrittenOff,
 )
+from .legs import (
+    AVAILABLE,
+    HELD,
+    ISSUED,
+    LAPSED,
+    SPENT,
+    WITHDRAWN,
+    Leg,
+    Legs,
+    money_legs,
+    owed_legs,
+    payout_legs,
+    relabel,
+)
+from .legs import CREDITS as CREDITS
 from .log import Entry
 from .values import consume, total
 
-CREDITS = "credits"
-"""The unit of legs of credits; the unit of other legs is their asset."""
 
-ISSUED, AVAILABLE, HELD, SPENT, LAPSED, WITHDRAWN = range(6)
-STATES = ("issued", "available", "held", "spent", "lapsed", "withdrawn")
-"""The states of a lot's credits, in the order of the numbers above."""
-
-Move: TypeAlias = tuple[int, int, int, int, int]
-"""Two legs of credits in one: account, lot, the state that the credits leave, the one that they enter, and how many."""
-
-
-class Leg(NamedTuple):
-    """An `amount` of `unit` that enters (or, if negative, leaves) a state of an account's lot, or of a receiver."""
-
-    unit: str
-    state: str
-    account: int
-    lot: int
-    amount: int
-    receiver: str = ""
-
-
-class Journal:
+class Journal(Legs):
     """Posts events as legs, in the order of the log, and keeps their sums.
 
-    `lots` has the credits in each of `STATES` by account and lot, `money` the amounts of the other legs by (unit,
-    state, account, lot, receiver). Credits only move between the states of one lot, so they are posted as moves:
-    `moved` has those of the last event, and `paid` its legs of money.
+    `moved` has the moves of the last event, and `paid` its legs of money.
     """
 
     def __init__(self) -> None:
-        self.lots: dict[int, dict[int, list[int]]] = {}
-        self.money: dict[tuple[str, str, int, int, str], int] = defaultdict(int)
-        self.moved: list[Move] = []
-        self.paid: list[Leg] = []
-        self._purchases: dict[int, Purchased] = {}
+        super().__init__()
+        self._purchases: dict[int, Purchased | InvoicePaid] = {}
+        self._lines: dict[int, int] = {}
+        self._assets: dict[int, str] = {}
         self._reversed_before: dict[int, int] = {}
         self._returned: dict[int, int] = {}
         self._holds: dict[int, tuple[int, Draws]] = {}
@@ -97,70 +92,30 @@ class Journal:
         if posting is not None:
             posting(self, seq, event)
 
-    @property
-    def totals(self) -> dict[tuple[str, str, int, int, str], int]:
-        """The sums of all legs, by (unit, state, account, lot, receiver)."""
-        credits = {
-            (CREDITS, state, account, lot, ""): amount
-            for account, lots in self.lots.items()
-            for lot, amounts in lots.items()
-            for state, amount in zip(STATES, amounts, strict=True)
-        }
-        return {**credits, **self.money}
-
-    def credits(self, account: int, lot: int, state: str) -> int:
-        """Return the credits of a lot in a state."""
-        return self.states(account, lot)[STATES.index(state)]
-
-    def states(self, account: int, lot: int) -> Sequence[int]:
-        """Return the credits of a lot in each of `STATES`."""
-        return self.lots.get(account, {}).get(lot, _NONE)
-
-    def _legs_of_credits(self) -> Iterator[Leg]:
-        for account, lot, source, target, credits in self.moved:
-            yield Leg(CREDITS, STATES[source], account, lot, -credits)
-            yield Leg(CREDITS, STATES[target], account, lot, credits)
-
-    def _move(self, account: int, draws: Iterable[tuple[int, int]], source: int, target: int) -> None:
-        lots = self.lots.get(account)
-        if lots is None:
-            lots = self.lots[account] = {}
-        for lot, credits in draws:
-            if credits:
-                states = lots.get(lot)
-                if states is None:
-                    states = lots[lot] = [0] * len(STATES)
-                states[source] -= credits
-                states[target] += credits
-                self.moved.append((account, lot, source, target, credits))
-
-    def _pay(self, legs: Iterable[Leg]) -> None:
-        for leg in legs:
-            unit, state, account, lot, amount, receiver = leg
-            self.money[unit, state, account, lot, receiver] += amount
-            self.paid.append(leg)
-
     # -- purchases: money comes with the lot, credits when it starts ---------------------------------------------------
 
     def _purchased(self, seq: int, event: Purchased) -> None:
         self._purchases[seq] = event
         if event.cost:
             self._pay([Leg(event.asset, "payer", event.account, seq, -event.cost)])
-            self._pay(_money(event, seq, event.cost, 0))
+            self._pay(money_legs(event, seq, event.cost, 0))
 
     def _repay(self, account: int, lot: int, money: int) -> None:
         """Return a lot's money to its payer; if negative, take it again."""
         if money:
             event, before = self._purchases[lot], self._returned.get(lot, 0)
             self._returned[lot] = before + money
-            self._pay(_money(event, lot, before, before + money))
+            self._pay(money_legs(event, lot, before, before + money))
             self._pay([Leg(event.asset, "payer", account, lot, money)])
+            if isinstance(event, InvoicePaid):
+                self._pay(owed_legs(event.asset, account, money))
 
     def _started(self, seq: int, event: Started) -> None:
         account, lot = event.account, event.lot
         reversed_credits = self._reversed_before.pop(lot, 0)
         self._move(account, ((lot, reversed_credits),), ISSUED, WITHDRAWN)
-        self._move(account, ((lot, self._purchases[lot].credits - reversed_credits),), ISSUED, AVAILABLE)
+        credits = getattr(self._purchases[lot], "credits", 0) - reversed_credits
+        self._move(account, ((lot, credits),), ISSUED, AVAILABLE)
         self._pay_debts(account, ((lot, total(event.draws)),))
 
     def _lapsed(self, seq: int, event: Lapsed) -> None:
@@ -190,6 +145,7 @@ class Journal:
         elif event.credits:
             self._reversed_before[lot] = self._reversed_before.get(lot, 0) + event.credits
         self._repay(account, lot, event.money)
+        self._widen(account, -event.room)
         self._pay_debts(account, event.repaid)
 
     def _unhold(self, account: int, lot: int, credits: int) -> None:
@@ -214,6 +170,7 @@ class Journal:
         elif event.credits:
             self._reversed_before[lot] = self._reversed_before.get(lot, 0) - event.credits
         self._repay(account, lot, -event.money)
+        self._widen(account, event.room)
         self._pay_debts(account, event.repaid)
 
     # -- requests and charges: a request's own hold first, then available lots -----------------------------------------
@@ -268,16 +225,47 @@ class Journal:
             self._move(event.account, event.draws, SPENT, AVAILABLE)
             self._pay_debts(event.account, event.repaid)
 
+    # -- postpaid accounts: a credit line, what is owed on invoices, and payments, which are lots without credits ------
+
+    def _subscribed(self, seq: int, event: Subscribed) -> None:
+        self._lines[event.account] = seq
+        self._widen(event.account, event.credits)
+        self._pay_debts(event.account, ((seq, total(event.draws)),))
+
+    def _invoiced(self, seq: int, event: Invoiced) -> None:
+        self._assets[event.account] = event.asset
+        self._pay(owed_legs(event.asset, event.account, event.money))
+
+    def _invoice_paid(self, seq: int, event: InvoicePaid) -> None:
+        self._purchases[seq] = event
+        self._pay([Leg(event.asset, "payer", event.account, seq, -event.money)])
+        self._pay([*money_legs(event, seq, event.money, 0), *owed_legs(event.asset, event.account, -event.money)])
+        self._cleared(event)
+
+    def _written_off(self, seq: int, event: WrittenOff) -> None:
+        self._pay(owed_legs(self._assets[event.account], event.account, -event.money, "written_off"))
+        self._cleared(event)
+
+    def _cleared(self, event: InvoicePaid | WrittenOff) -> None:
+        self._widen(event.account, event.room)
+        self._pay_debts(event.account, event.repaid)
+
+    def _widen(self, account: int, room: int) -> None:
+        """Issue more credits of an account's credit line; below 0, take back as many that are available."""
+        if room:
+            states = (ISSUED, AVAILABLE) if room > 0 else (AVAILABLE, ISSUED)
+            self._move(account, ((self._lines[account], abs(room)),), *states)
+
     # -- batches -------------------------------------------------------------------------------------------------------
 
     def _opened(self, seq: int, event: SettlementOpened | SettlementAdopted) -> None:
         self._batches[event.contract_ref, event.number] = (event.asset, event.payouts)
-        self._pay(_pay(event.asset, event.payouts, "deferred", "due"))
+        self._pay(payout_legs(event.asset, event.payouts, "deferred", "due"))
 
     def _ended(self, seq: int, event: SettlementConfirmed | SettlementFailed) -> None:
         asset, payouts = self._batches.pop((event.contract_ref, event.number), ("", ()))
         target = "settled" if isinstance(event, SettlementConfirmed) else "deferred"
-        self._pay(_pay(asset, payouts, "due", target))
+        self._pay(payout_legs(asset, payouts, "due", target))
 
     # -- debts: by source, oldest first --------------------------------------------------------------------------------
 
@@ -298,7 +286,7 @@ class Journal:
                 state = SPENT
                 if source in self._holds:
                     state = HELD
-                    self._holds[source] = (account, _relabel(self._holds[source][1], lot, part))
+                    self._holds[source] = (account, relabel(self._holds[source][1], lot, part))
                 self._move(account, ((lot, part),), AVAILABLE, state)
                 self._move(account, ((0, part),), state, AVAILABLE)
 
@@ -321,39 +309,6 @@ class Journal:
         self._debts[account] = [(debtor, owed) for debtor, owed in debts if owed]
 
 
-def _money(event: Purchased, lot: int, before: int, after: int) -> Iterator[Leg]:
-    """Yield the legs of a lot's money, of which its payer had got back `before` and now has `after`: from the receivers
-    if funding is direct, else from deferred.
-
-    The total that receivers of direct money have paid back is split by their shares, before and after, so that none
-    pays back more than it received.
-    """
-    if event.funding != "direct":
-        yield Leg(event.asset, "deferred", event.account, lot, before - after)
-        return
-    shares = [share.amount for share in event.shares]
-    for share, less, more in zip(event.shares, split(after, shares), split(before, shares), strict=True):
-        yield Leg(event.asset, "settled", 0, 0, more - less, share.receiver)
-
-
-def _pay(asset: str, payouts: Iterable[Payout], source: str, target: str) -> Iterator[Leg]:
-    for payout in payouts:
-        for state, amount in ((source, -payout.amount), (target, payout.amount)):
-            yield Leg(asset, state, 0, 0, amount, "" if state == "deferred" else payout.receiver)
-
-
-def _relabel(draws: Draws, lot: int, credits: int) -> Draws:
-    """Return draws whose first `credits` drawn on debt are drawn on a lot instead, in the same order."""
-    changed: list[tuple[int, int]] = []
-    for drawn, amount in draws:
-        part = min(amount, credits) if drawn == 0 else 0
-        credits -= part
-        changed += [(lot_id, rest) for lot_id, rest in ((lot, part), (drawn, amount - part)) if rest]
-    return tuple(changed)
-
-
-_NONE: Sequence[int] = (0,) * len(STATES)
-
 _POSTINGS: dict[type[Event], Callable[[Journal, int, Any], None]] = {
     Purchased: Journal._purchased,
     Started: Journal._started,
@@ -366,6 +321,10 @@ _POSTINGS: dict[type[Event], Callable[[Journal, int, Any], None]] = {
     Reversed: Journal._reversed,
     Reinstated: Journal._reinstated,
     Reheld: Journal._reheld,
+    Subscribed: Journal._subscribed,
+    Invoiced: Journal._invoiced,
+    InvoicePaid: Journal._invoice_paid,
+    WrittenOff: Journal._written_off,
     SettlementOpened: Journal._opened,
     SettlementAdopted: Journal._opened,
     SettlementConfirmed: Journal._ended,

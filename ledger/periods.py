@@ -56,6 +56,21 @@ def period(metering: Metering, purchases: Sequence[tuple[int, int]], at: int, oc
     return named if named in periods else periods[0]
 
 
+def end_of(metering: Metering, at: int) -> int | None:
+    """Return the end of the calendar period in which `at` lies (UTC microseconds); None for a period that no calendar
+    ends, and beyond the calendar."""
+    if metering not in ("month", "day"):
+        return None
+    day = (_EPOCH + timedelta(microseconds=at)).replace(hour=0, minute=0, second=0, microsecond=0)
+    try:
+        following = (
+            day + timedelta(days=1) if metering == "day" else (day.replace(day=1) + timedelta(days=32)).replace(day=1)
+        )
+    except OverflowError:
+        return None
+    return (following - _EPOCH) // timedelta(microseconds=1)
+
+
 def _begun(purchases: Sequence[tuple[int, int]]) -> Sequence[tuple[int, int]]:
     """Return the last two periods that purchases began; the time before the first purchase counts as one."""
     return purchases[-2:] if len(purchases) > 1 else ((0, 0), *purchases)

@@ -129,7 +129,7 @@ class CommandQueue(Generic[T]):
     """
 
     def __init__(
-        self, do: Callable[[list[object]], list[T | Exception]], recall: Callable[[list[object]], list[T | Exception]]
+        self, do: Callable[[list[Any]], list[T | Exception]], recall: Callable[[list[Any]], list[T | Exception]]
     ) -> None:
         self._do, self._recall = do, recall
         self._queue: deque[Ticket[T]] = deque()

@@ -5,14 +5,16 @@ A reading applies the events that are due at its time without writing them. Time
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 from .accounts import Account, Lot
 from .books import Books
 from .descriptions import Units
-from .events import ContractRef, EscrowAsset, Recorded
+from .earnings import Earned as Earned
+from .earnings import earned_of
+from .events import ContractRef, EscrowAsset, PlanCreated, Recorded
 from .expiry import due
+from .invoice_readings import BillingReading, InvoiceReading, billing_of, invoices_of
 from .settlement.netting import batch, leaf_plan
 from .settlement.state import BatchReading as BatchReading
 from .settlement.state import EscrowedLot as EscrowedLot
@@ -47,6 +49,7 @@ class Balance(Shown, frozen=True, kw_only=True):
     access_until: int | None
     admits: bool
     unpriced: dict[str, int]
+    billing: BillingReading | None = None
 
 
 class LotReading(Shown, frozen=True, kw_only=True):
@@ -85,27 +88,6 @@ class RequestReading(Shown, frozen=True, kw_only=True):
     hold: int
     estimate: dict[str, int]
     usage: dict[str, int]
-
-
-class Earned(Shown, frozen=True, kw_only=True):
-    """The earnings of an asset's lots so far, in its smallest unit: in total, and by receiver. The receivers' parts may
-    sum to less: the remainder of rounding down belongs to no receiver until a lot is used up.
-
-    `asset_decimals` (0: none, or unknown) say how amounts are shown: 950 with 2 is 9.50.
-    `settled` is the money that receivers have: confirmed payouts, and the earnings of directly funded lots.
-    `outstanding` is earned − settled; `due` is the same by receiver, below 0 for a receiver that was overpaid.
-    """
-
-    money_shown = "sold", "earned", "settled", "outstanding", "receivers", "due"
-
-    asset: str
-    asset_decimals: int
-    sold: int
-    earned: int
-    settled: int
-    outstanding: int
-    receivers: dict[str, int]
-    due: dict[str, int]
 
 
 class Reading:
@@ -161,38 +143,18 @@ class Reading:
         ]
         return sorted(requests, key=lambda request: request.id)
 
+    def invoices(self, subscriber: str | None = None, plan: str | None = None) -> list[InvoiceReading]:
+        """Return the invoices of postpaid accounts, by account, oldest first."""
+        return [
+            invoice
+            for account in self._accounts(subscriber, plan)
+            for invoice in invoices_of(self._due(account)[0], *self._terms(account))
+        ]
+
     def earned(self) -> list[Earned]:
         """Return the money that was sold, earned and settled so far, by asset."""
-        sold, earned, settled = Counter[str](), Counter[str](), Counter[str]()
-        shares: dict[str, Counter[str]] = defaultdict(Counter)
-        paid: dict[str, Counter[str]] = defaultdict(Counter)
-        for account in self._accounts():
-            for lot in self._due(account)[0].lots.values():
-                if lot.cost:
-                    parts, whole = lot.shares_earned(self.at), lot.earned(self.at)
-                    sold[lot.asset] += lot.cost - lot.refunded
-                    earned[lot.asset] += whole
-                    shares[lot.asset].update(parts)
-                    if lot.funding == "direct":
-                        settled[lot.asset] += whole
-                        paid[lot.asset].update(parts)
-        for settling in self._books.settlings.values():
-            for asset, receivers in settling.settled.items():
-                settled[asset] += sum(receivers.values())
-                paid[asset].update(receivers)
-        return [
-            Earned(
-                asset=asset,
-                asset_decimals=self._books.decimals(asset),
-                sold=sold[asset],
-                earned=earned[asset],
-                settled=settled[asset],
-                outstanding=earned[asset] - settled[asset],
-                receivers=dict(shares[asset]),
-                due={name: shares[asset][name] - paid[asset][name] for name in {**shares[asset], **paid[asset]}},
-            )
-            for asset in sorted({*earned, *settled})
-        ]
+        now = (self._due(account)[0] for account in self._accounts())
+        return earned_of(now, self._books, self.at)
 
     def escrows(self) -> list[EscrowAsset]:
         """Return the escrows that have ever had something to settle, sorted."""
@@ -279,6 +241,10 @@ class Reading:
     def _due(self, account: Account) -> tuple[Account, list[Recorded]]:
         return due(account, self._books.plans[account.plan], self.at, self._tariffs)
 
+    def _terms(self, account: Account) -> tuple[PlanCreated, int]:
+        terms = self._books.plans[account.plan].terms
+        return terms, self._books.decimals(terms.asset)
+
     def _balance(self, account: Account) -> Balance:
         terms = self._books.plans[account.plan].terms
         now = self._due(account)[0]
@@ -303,6 +269,7 @@ class Reading:
             access_until=None if lasts or not ends else max(ends),
             admits=bool(living) and not now.frozen and not now.debt and enough,
             unpriced={**now.unpriced},
+            billing=billing_of(now, *self._terms(account)),
         )
 
     def _lot(self, lot: Lot, plan: str) -> LotReading:

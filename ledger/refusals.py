@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum, auto
-from typing import NoReturn
+from typing import ClassVar, Literal, NoReturn
 
 import msgspec
 
@@ -31,9 +31,11 @@ class Reason(StrEnum):
     request_unknown = auto()
     request_closed = auto()
     charge_unknown = auto()
+    invoice_unknown = auto()
     adjustment_exceeds = auto()
     unpriced = auto()
     in_debt = auto()
+    overdue = auto()
     rate_limited = auto()
     window_exhausted = auto()
     too_many_open = auto()
@@ -53,6 +55,7 @@ _STATUS = {
     Reason.agent_unknown: 404,
     Reason.request_unknown: 404,
     Reason.charge_unknown: 404,
+    Reason.invoice_unknown: 404,
     Reason.agent_not_in_plan: 403,
     Reason.endpoint_not_allowed: 403,
     Reason.frozen: 403,
@@ -83,9 +86,9 @@ class Refused(msgspec.Struct, frozen=True, gc=False):
     reason: Reason
     facts: dict[str, int | str] = {}
 
-    accepted = False
+    accepted: ClassVar[Literal[False]] = False
 
-    def __bool__(self) -> bool:
+    def __bool__(self) -> Literal[False]:
         return False
 
     def __str__(self) -> str:

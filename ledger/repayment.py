@@ -11,10 +11,10 @@ from msgspec.structs import replace
 
 from .accounts import Account
 from .catalogue import Plan
-from .events import Adjusted, Charged, Draws, Reinstated, Released, Reversed
+from .events import Adjusted, Charged, Draws, InvoicePaid, Reinstated, Released, Reversed, WrittenOff
 from .reducers import apply
 
-R = TypeVar("R", bound=Adjusted | Charged | Reinstated | Released | Reversed)
+R = TypeVar("R", bound=Adjusted | Charged | InvoicePaid | Reinstated | Released | Reversed | WrittenOff)
 
 
 def with_repayment(account: Account, plan: Plan, seq: int, at: int, instant: int, event: R) -> R:

@@ -30,8 +30,9 @@ from .events import (
     Requested,
     tag,
 )
+from .legs import Leg
 from .log import Entry
-from .movements import CREDITS, Journal, Leg
+from .movements import CREDITS, Journal
 from .plugins import LogReader
 from .rating import marginal
 from .readers import LogView

@@ -5,6 +5,7 @@ Invariants of a value are checked in `__post_init__`, which runs when it is made
 
 from __future__ import annotations
 
+import operator
 from typing import Any, Literal, TypeAlias
 
 import msgspec
@@ -24,8 +25,11 @@ Metering: TypeAlias = Literal["month", "day", "purchase", "forever"]
 ReleaseReason: TypeAlias = Literal["voided", "failed", "expired"]
 AdjustReason: TypeAlias = Literal["correction", "refund", "true_up", "late", "tier"]
 Unpriced: TypeAlias = Literal["refuse", "free"]
+BillingMode: TypeAlias = Literal["prepaid", "postpaid"]
+OnOverdue: TypeAlias = Literal["serve", "stop"]
 
 DAY_SECONDS = 86_400
+MAX_DUE_DAYS = 3_650
 
 
 def check(holds: bool, rule: str) -> None:
@@ -77,6 +81,11 @@ def check_repaid(draws: Draws) -> None:
     check(all(lot > 0 for lot, _ in draws), "debt is paid by lots")
 
 
+def _is_within(value: object, least: int) -> bool:
+    """Return False for an int outside `least` to 2^63-1. Other types are errors where a command is admitted."""
+    return not isinstance(value, int) or least <= value <= MAX_CREDITS
+
+
 class Share(msgspec.Struct, frozen=True, gc=False):
     """A part of a price: `amount` in the asset's smallest unit goes to `receiver`."""
 
@@ -106,7 +115,8 @@ class RateLimit(msgspec.Struct, frozen=True, gc=False):
     seconds: int
 
     def __post_init__(self) -> None:
-        check(0 < self.requests <= MAX_CREDITS >= self.seconds > 0, "a rate limit is at least 1 request in 1 second")
+        holds = _is_within(self.requests, 1) and _is_within(self.seconds, 1)
+        check(holds, "a rate limit is at least 1 request in 1 second")
 
 
 class CreditsLimit(msgspec.Struct, frozen=True, gc=False):
@@ -116,8 +126,10 @@ class CreditsLimit(msgspec.Struct, frozen=True, gc=False):
     seconds: int
 
     def __post_init__(self) -> None:
+        if not isinstance(self.credits, int) and hasattr(type(self.credits), "__index__"):  # of NumPy
+            msgspec.structs.force_setattr(self, "credits", operator.index(self.credits))
         check_credits(self.credits)
-        check(0 < self.seconds <= MAX_CREDITS, "a window is at least 1 second")
+        check(_is_within(self.seconds, 1), "a window is at least 1 second")
 
 
 class Limits(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
@@ -128,7 +140,7 @@ class Limits(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=
     open: int | None = None
 
     def __post_init__(self) -> None:
-        check(self.open is None or 0 < self.open <= MAX_CREDITS, "at least 1 open request must be allowed")
+        check(_is_within(self.open, 1), "at least 1 open request must be allowed")
 
 
 class Endpoint(msgspec.Struct, frozen=True, gc=False):

@@ -23,6 +23,7 @@ from .books import Books
 from .errors import Damaged, LogError
 from .events import Charged, ContractRef, EscrowAsset
 from .folding import as_of
+from .invoice_readings import InvoiceReading
 from .log import Commit, Entry, Head, entries, follow_store
 from .outcomes import Outcome
 from .pacing import Pace
@@ -140,6 +141,11 @@ class Views:
     def escrowed(self, contract_ref: ContractRef) -> list[EscrowedLot]:
         """Return the lots whose money a contract holds. Raises Closed, Damaged, LogError or BadData."""
         return self._accounts(lambda now: now.escrowed(contract_ref))
+
+    def invoices(self, subscriber: str | None = None, plan: str | None = None) -> list[InvoiceReading]:
+        """Return the invoices of postpaid accounts now, by account, oldest first. Raises Closed, Damaged, LogError or
+        BadData."""
+        return self._accounts(lambda now: now.invoices(subscriber, plan), subscriber, plan)
 
     # -- settlement ----------------------------------------------------------------------------------------------------
 

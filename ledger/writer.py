@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 from .books import Books
 from .clock import Clock, WallClock
-from .commands import MAX_TIME, OpenSettlement
+from .commands import MAX_TIME, AnyCommand, OpenSettlement
 from .decisions.context import Replay
 from .errors import BadData, Closed, Conflict, Damaged, OutcomeUnknown
 from .events import Recorded, decode_one, encode
@@ -34,7 +34,7 @@ MAX_OPTIMISTIC_RETRIES = 3
 _NOT_HELD = nullcontext()
 
 _Decided: TypeAlias = tuple[
-    list[object], list[Outcome | Exception], list[Answer | Replay | Refused | Exception], Commit
+    list[AnyCommand], list[Outcome | Exception], list[Answer | Replay | Refused | Exception], Commit
 ]
 """The commands of a group, the outcomes before its last commit and in it, and that commit: the log may have it."""
 
@@ -55,7 +55,7 @@ class Writer:
         self.books, self.head, self.snapshot_seq = Books(), origin(store.id), 0
         self._process = os.getpid()
         self._records: RefusalRecords | None = None
-        self._running: list[object] = []
+        self._running: list[AnyCommand] = []
         self._decided: _Decided | None = None
         self._contended = False  # another process wrote between the last two readings of the head
         self.stale = True  # head and books do not belong together: load them
@@ -64,16 +64,16 @@ class Writer:
 
     # -- groups --------------------------------------------------------------------------------------------------------
 
-    def run(self, commands: list[object]) -> list[Outcome | Exception]:
-        """Run a group and return one outcome per command. Raises the error that kept its first commit from being
-        written."""
+    def run(self, commands: list[AnyCommand]) -> list[Outcome | Exception]:
+        """Run a group of admitted commands and return one outcome per command. Raises the error that kept its first
+        commit from being written."""
         self.check_process()
         with self.lock:
             self.check_open()
             self._running = commands
             return self._commit_all(commands)
 
-    def recall(self, commands: list[object]) -> list[Outcome | Exception]:
+    def recall(self, commands: list[AnyCommand]) -> list[Outcome | Exception]:
         """Return the outcomes of a group's first commands, as far as the log has them, after an interrupt.
 
         Refusals and duplicates of a group that wrote nothing count as not done.
@@ -90,7 +90,7 @@ class Writer:
                 return done
             return [*done, *map(self._answer, outcomes)]
 
-    def _commit_all(self, commands: list[object]) -> list[Outcome | Exception]:
+    def _commit_all(self, commands: list[AnyCommand]) -> list[Outcome | Exception]:
         outcomes: list[Outcome | Exception] = []
         for part in _parts(commands):
             try:
@@ -102,7 +102,7 @@ class Writer:
                 return [*outcomes, *[error] * (len(commands) - len(outcomes))]
         return outcomes
 
-    def _commit(self, commands: list[object], done: list[Outcome | Exception]) -> list[Outcome | Exception]:
+    def _commit(self, commands: list[AnyCommand], done: list[Outcome | Exception]) -> list[Outcome | Exception]:
         """Decide, append and fold one commit, after those of the group that are `done`; retry after a lost race.
 
         As long as no other process writes, a group is decided on the books as they are: the append compares heads. A
@@ -260,7 +260,7 @@ class Writer:
         return self._process == os.getpid()
 
 
-def _parts(commands: list[object]) -> Iterator[list[object]]:
+def _parts(commands: list[AnyCommand]) -> Iterator[list[AnyCommand]]:
     """Yield the commands of a group by commit: a batch covers all events before it, so its opening begins one."""
     if len(commands) == 1:
         yield commands

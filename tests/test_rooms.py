@@ -42,6 +42,7 @@ FOR_READERS_OF_BOOKS = {
     "ledger.engine",
     "ledger.expiry",
     "ledger.identity",
+    "ledger.legs",
     "ledger.movements",
     "ledger.periods",
     "ledger.reducers",

@@ -3,17 +3,18 @@
 A command with an idempotency `key` is executed once: the same key with the same content gets the first answer.
 `issued_at` (UTC microseconds) lets the ledger refuse a command that is older than the window in which keys are kept.
 
-`admit` validates the type and bounds of every field before a command is decided: values that a struct's constructor
-accepts (a float, a bool, a NaN, a lone surrogate) are refused there as malformed.
+`admit` validates the type and bounds of every field where a command is given to a ledger, before it is queued: values
+that a struct's constructor accepts (a float, a bool, a NaN, a lone surrogate) are programmers' errors and raise there.
 """
 
 from __future__ import annotations
 
-from typing import TypeAlias, get_args
+from collections.abc import Iterable
+from typing import Any, TypeAlias, TypeVar, cast, get_args
 
 import msgspec
 
-from ..refusals import Reason, Refusal
+from ..errors import BadData
 from .catalogue import CreatePlan as CreatePlan
 from .catalogue import RegisterAgent as RegisterAgent
 from .catalogue import RepricePlan as RepricePlan
@@ -21,7 +22,6 @@ from .catalogue import RetireAgent as RetireAgent
 from .catalogue import RetirePlan as RetirePlan
 from .catalogue import UpdateAgent as UpdateAgent
 from .command import MAX_NAME_LENGTH as MAX_NAME_LENGTH
-from .command import MAX_NESTED as MAX_NESTED
 from .command import MAX_RAW as MAX_RAW
 from .command import MAX_TIME as MAX_TIME
 from .command import AssetDecimals as AssetDecimals
@@ -37,6 +37,12 @@ from .command import Seconds as Seconds
 from .command import SignedCredits as SignedCredits
 from .command import Text as Text
 from .command import Units as Units
+from .faults import MAX_NESTED as MAX_NESTED
+from .faults import as_plain, first_fault, not_a_command
+from .faults import check_kept as check_kept
+from .invoices import PayInvoice as PayInvoice
+from .invoices import Subscribe as Subscribe
+from .invoices import WriteOff as WriteOff
 from .purchases import Exit as Exit
 from .purchases import Freeze as Freeze
 from .purchases import Give as Give
@@ -63,7 +69,7 @@ from .settlements import SettlementCommand as SettlementCommand
 from .settlements import SubmitSettlement as SubmitSettlement
 
 
-class Tick(Command, frozen=True, kw_only=True, tag="tick"):
+class Tick(Command[None], frozen=True, kw_only=True, tag="tick"):
     """Write the due events of all accounts: starts, expiries and lapses up to now."""
 
 
@@ -87,6 +93,9 @@ AnyCommand: TypeAlias = (
     | Charge
     | Adjust
     | Exit
+    | Subscribe
+    | PayInvoice
+    | WriteOff
     | OpenSettlement
     | SubmitSettlement
     | CommitSettlement
@@ -99,40 +108,38 @@ AnyCommand: TypeAlias = (
 """The union of all commands."""
 
 COMMAND_TYPES: tuple[type[Command], ...] = get_args(AnyCommand)
+C = TypeVar("C", bound=Command[Any])
 _KINDS = frozenset(COMMAND_TYPES)
 _NESTING = (CreatePlan, RepricePlan, RegisterAgent, UpdateAgent)
 """Commands with a field of arbitrary JSON values."""
 
-_encoder = msgspec.json.Encoder()
+_encoder = msgspec.json.Encoder(enc_hook=as_plain)
 _decoder: msgspec.json.Decoder[AnyCommand] = msgspec.json.Decoder(AnyCommand)
 
 
-def admit(command: object) -> AnyCommand:
-    """Return the command with every field validated against its type and bounds. Raises Refusal(malformed)."""
+def admit(command: C) -> C:
+    """Return the command with every field validated against its type and bounds, as a copy that shares nothing with the
+    caller. NumPy's integers, and all else that Python takes as an index, become ints.
+
+    Raises WrongType or WrongValue with the full name of the first field at fault.
+    """
     if type(command) not in _KINDS:
-        raise Refusal(Reason.malformed, detail=f"{type(command).__name__} is not a command")
+        raise not_a_command(command)
     try:
         kept = _decoder.decode(_encoder.encode(command))
         if kept != command or isinstance(kept, _NESTING):
             check_kept(command, kept, MAX_NESTED)
-    except Exception as error:  # an object may do anything while it is encoded or compared
-        raise Refusal(Reason.malformed, detail=str(error) or type(error).__name__) from error
-    return kept
+    except Exception as error:  # noqa: BLE001 - an object may do anything while it is encoded or compared
+        raise first_fault(command, error) from None
+    return cast(C, kept)
 
 
-def check_kept(given: object, kept: object, deep: int) -> None:
-    """Raise ValueError if JSON changes a given value (a NaN becomes null, bytes and decimals become text), or if it is
-    nested deeper than `deep`. A list may replace a tuple."""
-    if not deep:
-        raise ValueError(f"the value is nested more than {MAX_NESTED} levels deep")
-    if isinstance(kept, msgspec.Struct) and type(given) is type(kept):
-        for name in kept.__struct_fields__:
-            check_kept(getattr(given, name), getattr(kept, name), deep - 1)
-    elif isinstance(kept, dict) and isinstance(given, dict) and given.keys() == kept.keys():
-        for name, value in kept.items():
-            check_kept(given[name], value, deep - 1)
-    elif isinstance(kept, list | tuple) and isinstance(given, list | tuple) and len(given) == len(kept):
-        for given_item, kept_item in zip(given, kept, strict=True):
-            check_kept(given_item, kept_item, deep - 1)
-    elif given != kept:
-        raise ValueError(f"a value of type {type(given).__name__} cannot be stored as JSON without change")
+def admit_all(commands: Iterable[C]) -> list[C]:
+    """Return all commands admitted. Raises the error of the first that cannot be, with its index."""
+    admitted: list[C] = []
+    for index, command in enumerate(commands):
+        try:
+            admitted.append(admit(command))
+        except BadData as error:
+            raise type(error)(f"commands[{index}]: {error}", error.hint) from None
+    return admitted

@@ -8,11 +8,20 @@ from msgspec import Meta
 
 from ..events import (
     DAY_SECONDS,
+    MAX_DUE_DAYS,
+    AgentRegistered,
+    AgentRetired,
+    AgentUpdated,
+    BillingMode,
     Endpoint,
     Limits,
     Metering,
     OnLapse,
+    OnOverdue,
     Overrun,
+    PlanCreated,
+    PlanRepriced,
+    PlanRetired,
     Unpriced,
 )
 from .command import (
@@ -26,12 +35,17 @@ from .command import (
 )
 
 
-class CreatePlan(Command, frozen=True, kw_only=True, tag="create_plan"):
+class CreatePlan(Command[PlanCreated], frozen=True, kw_only=True, tag="create_plan"):
     """Put a plan on sale. `price` is money by receiver; `policy` and `parameters` are its first tariff.
 
     Without a policy a request costs 1 credit (`per_credit`), and nothing on a plan that sells only time (`time`). Units
     that no rate of the tariff reads cost nothing if `unpriced` is `free`; if it is `refuse`, the request is refused.
     `asset_decimals` None is what the ledger knows of the asset already, or else the minor units of its ISO 4217 code.
+
+    With `billing="postpaid"` nothing is bought in advance: `price` is the money of `credits`, and what a subscriber has
+    used is invoiced at the end of each `period` (month or day), due after `due_days`. A subscriber may owe up to
+    `credit_limit` credits: used, held and invoiced. While an invoice is overdue, requests are served or, with
+    `overdue="stop"`, refused.
     """
 
     plan: Name
@@ -57,10 +71,14 @@ class CreatePlan(Command, frozen=True, kw_only=True, tag="create_plan"):
     record_refusals: bool = False
     record_lines: bool = False
     unpriced: Unpriced = "refuse"
+    billing: BillingMode = "prepaid"
+    credit_limit: Credits = 0
+    due_days: Annotated[int, Meta(ge=0, le=MAX_DUE_DAYS)] = 30
+    overdue: OnOverdue = "serve"
     onchain_id: Text = ""
 
 
-class RepricePlan(Command, frozen=True, kw_only=True, tag="reprice_plan"):
+class RepricePlan(Command[PlanRepriced], frozen=True, kw_only=True, tag="reprice_plan"):
     """Give a plan its next tariff. Requests admitted before keep the tariff of their admission."""
 
     plan: Name
@@ -68,13 +86,13 @@ class RepricePlan(Command, frozen=True, kw_only=True, tag="reprice_plan"):
     parameters: dict[str, Any] = {}
 
 
-class RetirePlan(Command, frozen=True, kw_only=True, tag="retire_plan"):
+class RetirePlan(Command[PlanRetired], frozen=True, kw_only=True, tag="retire_plan"):
     """Stop selling a plan. Lots bought before may still be used."""
 
     plan: Name
 
 
-class RegisterAgent(Command, frozen=True, kw_only=True, tag="register_agent"):
+class RegisterAgent(Command[AgentRegistered], frozen=True, kw_only=True, tag="register_agent"):
     """Offer an agent, a service, to subscribers of plans. Without any endpoints, all are allowed."""
 
     agent: Name
@@ -85,7 +103,7 @@ class RegisterAgent(Command, frozen=True, kw_only=True, tag="register_agent"):
     metadata: dict[str, Any] = {}
 
 
-class UpdateAgent(Command, frozen=True, kw_only=True, tag="update_agent"):
+class UpdateAgent(Command[AgentUpdated], frozen=True, kw_only=True, tag="update_agent"):
     """Change an agent's fields; None keeps the present value."""
 
     agent: Name
@@ -95,7 +113,7 @@ class UpdateAgent(Command, frozen=True, kw_only=True, tag="update_agent"):
     metadata: dict[str, Any] | None = None
 
 
-class RetireAgent(Command, frozen=True, kw_only=True, tag="retire_agent"):
+class RetireAgent(Command[AgentRetired], frozen=True, kw_only=True, tag="retire_agent"):
     """Let an agent take no new requests."""
 
     agent: Name

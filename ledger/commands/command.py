@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeAlias
+from typing import Annotated, Generic, TypeAlias
 
 import msgspec
 from msgspec import Meta
 
 from ..amounts import MAX_ASSET_DECIMALS, MAX_CREDITS
+from ..outcomes import E
 
 MAX_NAME_LENGTH = 512
 MAX_RAW = 2**20
 """Maximum length of a signed transaction, in characters."""
-MAX_NESTED = 64
-"""Maximum nesting of parameters and metadata: a stored event must be readable by a program with a small stack."""
 MAX_TIME = 253_402_300_799_999_999
 """The last microsecond of the year 9999; `datetime` cannot represent later times."""
 
@@ -31,8 +30,11 @@ Deltas: TypeAlias = dict[Name, SignedCredits]
 Labels: TypeAlias = dict[Name, Name]
 
 
-class Command(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag_field="command"):
-    """The fields of all commands: an idempotency key, and the time of issue (UTC microseconds)."""
+class Command(msgspec.Struct, Generic[E], frozen=True, gc=False, kw_only=True, omit_defaults=True, tag_field="command"):
+    """The fields of all commands: an idempotency key, and the time of issue (UTC microseconds).
+
+    `E` is the event that answers the command: `ledger.execute(Charge(…))` returns `Answer[Charged] | Refused`.
+    """
 
     key: Name | None = None
     issued_at: Moment | None = None

@@ -9,7 +9,13 @@ from msgspec import Meta
 
 from ..events import (
     Fact,
+    Frozen,
     Funding,
+    Purchased,
+    Reinstated,
+    Reversed,
+    Unfrozen,
+    Withdrawn,
 )
 from .command import (
     AssetDecimals,
@@ -35,7 +41,7 @@ class Terms(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     asset_decimals: AssetDecimals | None = None
 
 
-class Purchase(Command, frozen=True, kw_only=True, tag="purchase"):
+class Purchase(Command[Purchased], frozen=True, kw_only=True, tag="purchase"):
     """Buy a plan at its price, or start its trial. A `payment` id can be used once, permanently.
 
     `terms` are those of a purchase that was seen on a chain; its `funding` is the escrow.
@@ -49,7 +55,7 @@ class Purchase(Command, frozen=True, kw_only=True, tag="purchase"):
     terms: Terms | None = None
 
 
-class Give(Command, frozen=True, kw_only=True, tag="give"):
+class Give(Command[Purchased], frozen=True, kw_only=True, tag="give"):
     """Give credits, a window of `seconds`, or both, at no cost. `priority` None is the plan's priority."""
 
     subscriber: Name
@@ -61,7 +67,7 @@ class Give(Command, frozen=True, kw_only=True, tag="give"):
     priority: Priority | None = None
 
 
-class Withdraw(Command, frozen=True, kw_only=True, tag="withdraw"):
+class Withdraw(Command[Withdrawn], frozen=True, kw_only=True, tag="withdraw"):
     """Withdraw unused credits with their unearned money, from one `lot` or (0) from all.
 
     `credits` None is all that are not held. A window without credits ends now, and the money of its remaining time is
@@ -75,7 +81,7 @@ class Withdraw(Command, frozen=True, kw_only=True, tag="withdraw"):
     reason: Text = ""
 
 
-class Reverse(Command, frozen=True, kw_only=True, tag="reverse"):
+class Reverse(Command[Reversed], frozen=True, kw_only=True, tag="reverse"):
     """Reverse a purchase whose payment was void (a chargeback), by lot or by payment id: all of its remaining money, or
     `amount` of it (in the asset's smallest unit), with a proportional part of its credits."""
 
@@ -86,7 +92,7 @@ class Reverse(Command, frozen=True, kw_only=True, tag="reverse"):
     amount: Annotated[int, Meta(ge=1)] | None = None
 
 
-class Reinstate(Command, frozen=True, kw_only=True, tag="reinstate"):
+class Reinstate(Command[Reinstated], frozen=True, kw_only=True, tag="reinstate"):
     """Undo the reversals of a purchase, by lot or by payment id: the dispute was won and the money is back."""
 
     subscriber: Name
@@ -95,7 +101,7 @@ class Reinstate(Command, frozen=True, kw_only=True, tag="reinstate"):
     payment: Text = ""
 
 
-class Freeze(Command, frozen=True, kw_only=True, tag="freeze"):
+class Freeze(Command[Frozen], frozen=True, kw_only=True, tag="freeze"):
     """Admit no new requests of this account, and sell it nothing. `fact` is the exit request on a chain that caused the
     freeze, if one did."""
 
@@ -104,14 +110,14 @@ class Freeze(Command, frozen=True, kw_only=True, tag="freeze"):
     fact: Fact | None = None
 
 
-class Unfreeze(Command, frozen=True, kw_only=True, tag="unfreeze"):
+class Unfreeze(Command[Unfrozen], frozen=True, kw_only=True, tag="unfreeze"):
     """Undo a freeze that no exit request on a chain caused."""
 
     subscriber: Name
     plan: Name
 
 
-class Exit(Command, frozen=True, kw_only=True, tag="exit"):
+class Exit(Command[Withdrawn], frozen=True, kw_only=True, tag="exit"):
     """Record that a chain has paid an exited subscriber, and withdraw the unused credits of the lots that it funded.
 
     `amount` (in the asset's smallest unit) is what the chain paid. It is taken first from money that was withdrawn from

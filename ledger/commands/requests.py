@@ -7,7 +7,12 @@ from typing import Annotated, Literal, TypedDict
 from msgspec import Meta
 
 from ..events import (
+    Adjusted,
     AdjustReason,
+    Charged,
+    Extended,
+    Released,
+    Requested,
 )
 from .command import (
     MAX_NAME_LENGTH,
@@ -24,7 +29,7 @@ from .command import (
 )
 
 
-class Request(Command, frozen=True, kw_only=True, tag="request"):
+class Request(Command[Requested], frozen=True, kw_only=True, tag="request"):
     """Request admission of a call: hold the cost of `estimate`. A URL is checked against the agent's endpoints."""
 
     subscriber: Name
@@ -48,21 +53,21 @@ class RequestTerms(TypedDict, total=False):
     issued_at: int | None
 
 
-class Extend(Command, frozen=True, kw_only=True, tag="extend"):
+class Extend(Command[Extended], frozen=True, kw_only=True, tag="extend"):
     """Move an open request's deadline to `seconds` from now, up to the plan's longest request."""
 
     request: Number
     seconds: Seconds
 
 
-class Release(Command, frozen=True, kw_only=True, tag="release"):
+class Release(Command[Released], frozen=True, kw_only=True, tag="release"):
     """End a request without a charge; its held credits return."""
 
     request: Number
     reason: Literal["voided", "failed"] = "voided"
 
 
-class Charge(Command, frozen=True, kw_only=True, tag="charge"):
+class Charge(Command[Charged], frozen=True, kw_only=True, tag="charge"):
     """Charge usage: of an open `request`, in any number of partial charges and a final one; or, without a request,
     directly to an account (`subscriber`, `plan`), for work that was metered elsewhere.
 
@@ -79,7 +84,7 @@ class Charge(Command, frozen=True, kw_only=True, tag="charge"):
     occurred_at: Moment | None = None
 
 
-class Adjust(Command, frozen=True, kw_only=True, tag="adjust"):
+class Adjust(Command[Adjusted], frozen=True, kw_only=True, tag="adjust"):
     """Correct one `charge`, or one `period` of an account, by `credits` (> 0 takes more) or by a `usage` delta.
 
     `expiry` is the new expiry of expired lots that credits return to; without it those credits lapse immediately.

@@ -6,7 +6,17 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from ..events import OnContract
+from ..events import (
+    OnContract,
+    SettlementAdopted,
+    SettlementCommitted,
+    SettlementConfirmed,
+    SettlementFailed,
+    SettlementOpened,
+    SettlementSubmitted,
+    SettlementUnknown,
+)
+from ..outcomes import E
 from ..settlement.messages import Batch
 from .command import (
     MAX_RAW,
@@ -17,14 +27,14 @@ from .command import (
 )
 
 
-class SettlementCommand(OnContract, Command, frozen=True, kw_only=True):
+class SettlementCommand(OnContract, Command[E], frozen=True, kw_only=True):
     """The fields of all commands about a contract on a chain; `chain` is a CAIP-2 name."""
 
     chain: Name
     contract: Name
 
 
-class OpenSettlement(SettlementCommand, frozen=True, kw_only=True, tag="open_settlement"):
+class OpenSettlement(SettlementCommand[SettlementOpened | None], frozen=True, kw_only=True, tag="open_settlement"):
     """Open a batch of the earnings in an asset; nothing is written if there is nothing to settle.
 
     It covers all events before it, so it is always the first command of its commit.
@@ -33,13 +43,13 @@ class OpenSettlement(SettlementCommand, frozen=True, kw_only=True, tag="open_set
     asset: Name
 
 
-class BatchCommand(SettlementCommand, frozen=True, kw_only=True):
+class BatchCommand(SettlementCommand[E], frozen=True, kw_only=True):
     """The fields of all commands about an open batch."""
 
     number: Number
 
 
-class SubmitSettlement(BatchCommand, frozen=True, kw_only=True, tag="submit_settlement"):
+class SubmitSettlement(BatchCommand[SettlementSubmitted], frozen=True, kw_only=True, tag="submit_settlement"):
     """Store a signed transaction before it is sent. Attempts count from 1."""
 
     attempt: Number
@@ -47,21 +57,21 @@ class SubmitSettlement(BatchCommand, frozen=True, kw_only=True, tag="submit_sett
     transaction: Text
 
 
-class CommitSettlement(BatchCommand, frozen=True, kw_only=True, tag="commit_settlement"):
+class CommitSettlement(BatchCommand[SettlementCommitted], frozen=True, kw_only=True, tag="commit_settlement"):
     """The chain has the batch; it is not final yet."""
 
     transaction: Text = ""
     block: Number = 0
 
 
-class ConfirmSettlement(BatchCommand, frozen=True, kw_only=True, tag="confirm_settlement"):
+class ConfirmSettlement(BatchCommand[SettlementConfirmed], frozen=True, kw_only=True, tag="confirm_settlement"):
     """The batch is executed and final. Batches of a contract are confirmed in order."""
 
     transaction: Text = ""
     block: Number = 0
 
 
-class FailSettlement(BatchCommand, frozen=True, kw_only=True, tag="fail_settlement"):
+class FailSettlement(BatchCommand[SettlementFailed], frozen=True, kw_only=True, tag="fail_settlement"):
     """The chain refused or cancelled the batch. `used`: its number is permanently taken on the chain.
 
     Without `used`, no transaction of the batch may ever be mined: its number is reused, and the contract's batches
@@ -74,13 +84,13 @@ class FailSettlement(BatchCommand, frozen=True, kw_only=True, tag="fail_settleme
     attempts: Number | None = None
 
 
-class MarkSettlementUnknown(BatchCommand, frozen=True, kw_only=True, tag="doubt_settlement"):
+class MarkSettlementUnknown(BatchCommand[SettlementUnknown], frozen=True, kw_only=True, tag="doubt_settlement"):
     """The outcome of the batch's last attempt is unknown until the chain is read."""
 
     reason: Text = ""
 
 
-class AdoptSettlement(SettlementCommand, frozen=True, kw_only=True, tag="adopt_settlement"):
+class AdoptSettlement(SettlementCommand[SettlementAdopted], frozen=True, kw_only=True, tag="adopt_settlement"):
     """Record a batch that the chain has and the log lacks, from its published leaf file."""
 
     batch: Batch

@@ -26,6 +26,7 @@ from ..commands import (
     Give,
     MarkSettlementUnknown,
     OpenSettlement,
+    PayInvoice,
     Purchase,
     RegisterAgent,
     Reinstate,
@@ -36,17 +37,19 @@ from ..commands import (
     RetirePlan,
     Reverse,
     SubmitSettlement,
+    Subscribe,
     Tick,
     Unfreeze,
     UpdateAgent,
     Withdraw,
+    WriteOff,
 )
 from ..events import EscrowFunding, Recorded
 from ..identity import earlier_answer, fingerprint, is_identified
 from ..rating import PolicyFailed, PriceTooLarge
 from ..refusals import Reason, Refusal, Refused
 from ..settlement import decide as settlement
-from . import catalogue, exits, purchases, reversals
+from . import catalogue, exits, invoices, purchases, reversals
 from .adjustments import adjust
 from .charges import charge
 from .context import Context, Decision, Replay, refusal_of
@@ -70,6 +73,9 @@ _DECISIONS: dict[type, Callable[[Context, Any], Decision]] = {
     Freeze: exits.freeze,
     Unfreeze: exits.unfreeze,
     Exit: exits.exit_escrow,
+    Subscribe: invoices.subscribe,
+    PayInvoice: invoices.pay,
+    WriteOff: invoices.write_off,
     Request: request,
     Extend: extend,
     Release: release,

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from ..accounts import Account
 from ..catalogue import Plan
-from ..events import Adjusted, Charged, Recorded, Reinstated, Released, Reversed
+from ..events import Adjusted, Charged, InvoicePaid, Recorded, Reinstated, Released, Reversed, WrittenOff
 from ..expiry import lapse_returned
 from ..holds import cover_exposure, cover_own_exposure, shares_meters
 from ..reducers import apply
@@ -28,7 +28,7 @@ class Projection:
         `seq` is needed for an event whose sequence becomes the id of a lot or request.
         """
         at = self._context.at
-        if isinstance(event, Adjusted | Charged | Reinstated | Released | Reversed):
+        if isinstance(event, Adjusted | Charged | InvoicePaid | Reinstated | Released | Reversed | WrittenOff):
             event = with_repayment(self.account, self.plan, seq, at, at, event)
         if not self._owned:
             self.account, self._owned = self.account.clone(), True

@@ -230,9 +230,12 @@ def withdraw(context: Context, command: Withdraw) -> Decision:
 
 
 def lots_named(account: Account, lot_id: int) -> list[Lot]:
-    """Return the lot of that id, or all lots for id 0."""
+    """Return the lot of that id, or all lots for id 0, except the credit line, which was not bought."""
+    line = 0 if account.billing is None else account.billing.line
     if not lot_id:
-        return list(account.lots.values())
+        return [lot for lot in account.lots.values() if lot.id != line]
+    if lot_id == line:
+        raise Refusal(Reason.malformed, detail=f"lot {lot_id} is the credit line: it was not bought")
     if lot_id not in account.lots:
         raise Refusal(Reason.malformed, detail=f"the account has no lot {lot_id}")
     return [account.lots[lot_id]]

@@ -7,7 +7,6 @@ it would not help.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from typing import Generic, TypeVar
 
 import msgspec
@@ -20,6 +19,7 @@ from ..events import Kind, Purchased, Started
 from ..expiry import due
 from ..holds import cover_exposure, shares_meters
 from ..lots import EXPIRY_OF_LOT
+from ..periods import end_of
 from ..rating import PolicyFailed, PriceTooLarge
 from ..reducers import apply
 from ..refusals import Reason, Refusal, Refused
@@ -29,8 +29,6 @@ from .windows import last_end, open_credits
 _BUYABLE = (Reason.not_subscribed, Reason.expired, Reason.in_debt, Reason.insufficient_credits)
 _PASSING = (*_BUYABLE, Reason.rate_limited, Reason.window_exhausted, Reason.too_many_open)
 """Reasons that credits or time may remove."""
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 A = TypeVar("A")
@@ -116,9 +114,9 @@ class Assessment(Generic[A]):
         """Return instants after `at` at which the command may begin to pass, in no order."""
         instants = [instant for instant, family, _ in account.agenda if family != EXPIRY_OF_LOT]
         metering = self.plan.terms.period
-        if (end := _end_of_period(metering, at)) is not None:
+        if (end := end_of(metering, at)) is not None:
             instants.append(end)  # a period begins; one period later, the present one is no longer kept
-            if (following := _end_of_period(metering, end)) is not None:
+            if (following := end_of(metering, end)) is not None:
                 instants.append(following)
         return instants
 
@@ -134,20 +132,6 @@ class Assessment(Generic[A]):
                 if self.passes(projected, instant):
                     return instant - at
         return None
-
-
-def _end_of_period(metering: str, at: int) -> int | None:
-    """Return the end of the calendar period in which `at` lies; None for a period that no calendar ends."""
-    if metering not in ("month", "day"):
-        return None
-    day = (_EPOCH + timedelta(microseconds=at)).replace(hour=0, minute=0, second=0, microsecond=0)
-    try:
-        following = (
-            day + timedelta(days=1) if metering == "day" else (day.replace(day=1) + timedelta(days=32)).replace(day=1)
-        )
-    except OverflowError:
-        return None
-    return (following - _EPOCH) // timedelta(microseconds=1)
 
 
 def with_clock_skew(refused: Refused, behind: int) -> Refused:

@@ -72,6 +72,9 @@ class _Admission(Assessment[int]):
                 raise failed from error
         if account.debt:
             raise Refusal(Reason.in_debt, available=account.available, **shown_with(plan))
+        if plan.terms.overdue == "stop" and account.billing is not None and account.billing.overdue:
+            late = ", ".join(str(each.number) for each in account.billing.invoices.values() if each.overdue)
+            raise Refusal(Reason.overdue, detail=f"the plan serves no requests while an invoice is overdue: {late}")
         _check_rate(account, plan, at)
         if failed is None:
             _check_window(account, plan, at, hold)

@@ -10,6 +10,7 @@ from ..identity import payment_id_digest
 from ..refusals import Reason, Refusal
 from .consequences import Projection
 from .context import Context, Decision, account_of, plan_of
+from .invoices import room
 from .purchases import lots_named, started
 from .windows import OPEN_CREDITS_LIMIT, open_credits
 
@@ -36,7 +37,15 @@ def reverse(context: Context, command: Reverse) -> Decision:
         expiry = _shortened(lot, kept, amount, context.at)
     projection = Projection(context, account, plan)
     projection.add(
-        Reversed(account=account.number, lot=lot.id, payment=lot.payment, credits=credits, money=amount, expiry=expiry)
+        Reversed(
+            account=account.number,
+            lot=lot.id,
+            payment=lot.payment,
+            credits=credits,
+            money=amount,
+            expiry=expiry,
+            room=-room(account, plan, -amount) if lot.pays else 0,
+        )
     )
     return Decision(events, projection.complete())
 
@@ -67,6 +76,7 @@ def reinstate(context: Context, command: Reinstate) -> Decision:
             payment=lot.payment,
             credits=lot.reversal.credits,
             money=lot.reversal.money,
+            room=room(account, plan, lot.reversal.money) if lot.pays else 0,
         )
     )
     reinstated = projection.account.lots[lot.id]

@@ -19,7 +19,9 @@ from typing import TypeAlias, get_args
 import msgspec
 
 from ..values import DAY_SECONDS as DAY_SECONDS
+from ..values import MAX_DUE_DAYS as MAX_DUE_DAYS
 from ..values import AdjustReason as AdjustReason
+from ..values import BillingMode as BillingMode
 from ..values import ContractRef as ContractRef
 from ..values import CreditsLimit as CreditsLimit
 from ..values import Draws as Draws
@@ -35,6 +37,7 @@ from ..values import Line as Line
 from ..values import Metering as Metering
 from ..values import OnContract as OnContract
 from ..values import OnLapse as OnLapse
+from ..values import OnOverdue as OnOverdue
 from ..values import Overrun as Overrun
 from ..values import RateLimit as RateLimit
 from ..values import ReleaseReason as ReleaseReason
@@ -52,6 +55,11 @@ from .charges import Adjusted as Adjusted
 from .charges import Charged as Charged
 from .charges import Lapsed as Lapsed
 from .event import Event as Event
+from .invoices import Invoiced as Invoiced
+from .invoices import InvoicePaid as InvoicePaid
+from .invoices import Overdue as Overdue
+from .invoices import Subscribed as Subscribed
+from .invoices import WrittenOff as WrittenOff
 from .purchases import Frozen as Frozen
 from .purchases import Purchased as Purchased
 from .purchases import Reinstated as Reinstated
@@ -90,6 +98,11 @@ Recorded: TypeAlias = (
     | Reinstated
     | Frozen
     | Unfrozen
+    | Subscribed
+    | Invoiced
+    | InvoicePaid
+    | WrittenOff
+    | Overdue
     | Requested
     | Extended
     | Reheld

@@ -7,10 +7,13 @@ from typing import Any
 from ..amounts import check_credits
 from ..values import (
     DAY_SECONDS,
+    MAX_DUE_DAYS,
+    BillingMode,
     Endpoint,
     Limits,
     Metering,
     OnLapse,
+    OnOverdue,
     Overrun,
     Share,
     Tariff,
@@ -30,6 +33,10 @@ class PlanCreated(Event, frozen=True, kw_only=True, tag="plan_created"):
     request may still be charged, and how long after the end of access a direct charge is accepted. `unpriced` is the
     rule for a request whose estimate has units that no rate of the tariff reads. `decimals` are those of a credit,
     `asset_decimals` those of the asset (None: unknown): an amount of 950 with 2 decimals is shown as 9.50.
+
+    With `billing` postpaid nothing is bought in advance: `price` is the money of `credits`, what is used is invoiced at
+    the end of each period, due after `due_days`, and up to `credit_limit` credits may be owed: used, held and invoiced.
+    `overdue` is the rule for requests while an invoice is overdue.
     """
 
     plan: str
@@ -55,18 +62,35 @@ class PlanCreated(Event, frozen=True, kw_only=True, tag="plan_created"):
     record_refusals: bool = False
     record_lines: bool = False
     unpriced: Unpriced = "refuse"
+    billing: BillingMode = "prepaid"
+    credit_limit: int = 0
+    due_days: int = 30
+    overdue: OnOverdue = "serve"
 
     def __post_init__(self) -> None:
         check_credits(self.credits, self.debt_limit, self.seconds, self.late_seconds)
         check(bool(self.plan) and bool(self.owner) and bool(self.asset), "a plan has a name, an owner and an asset")
         check(self.credits > 0 or self.seconds > 0, "a plan grants credits, a time window, or both")
         check(not self.trial or self.cost == 0, "a trial has no price")
+        self._check_billing()
         check(1 <= self.hold_seconds <= self.longest_seconds, "hold_seconds is from 1 to longest_seconds")
         check(self.tariff.version == 1, "a plan begins with version 1 of its tariff")
         check(0 <= self.decimals <= 36, "decimals are from 0 to 36")
         check_asset_decimals(self.asset_decimals)
         receivers = [share.receiver for share in self.price]
         check(len(set(receivers)) == len(receivers), "each receiver has one share of a price")
+
+    def _check_billing(self) -> None:
+        check_credits(self.credit_limit, self.due_days)
+        if self.billing == "prepaid":
+            check(self.credit_limit == 0, "only a postpaid plan has a credit_limit")
+            return
+        check(
+            self.cost > 0 and self.credits > 0 and not self.seconds, "a postpaid plan has a price for its credits alone"
+        )
+        check(self.period in ("month", "day"), "a postpaid plan is invoiced by the month or by the day")
+        check(self.credit_limit > 0, "a postpaid plan has a credit_limit: the credits that may be owed")
+        check(self.due_days <= MAX_DUE_DAYS, f"an invoice is due within {MAX_DUE_DAYS} days")
 
     @property
     def cost(self) -> int:

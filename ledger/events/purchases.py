@@ -94,7 +94,8 @@ class Reversed(Event, frozen=True, kw_only=True, tag="reversed"):
 
     They are taken from unused credits first, then from spent ones, then from held ones; spent or held credits become
     debt under any rule of the plan. `expiry` is the new end of a window without credits that was reversed in part.
-    `repaid` is the part of that debt that other lots pay immediately.
+    `repaid` is the part of that debt that other lots pay immediately. A payment of an invoice is owed again, and the
+    credit line has `room` credits less.
     """
 
     account: int
@@ -104,9 +105,10 @@ class Reversed(Event, frozen=True, kw_only=True, tag="reversed"):
     money: int = 0
     expiry: int | None = None
     repaid: Draws = ()
+    room: int = 0
 
     def __post_init__(self) -> None:
-        check_credits(self.credits)
+        check_credits(self.credits, self.room)
         check_money(self.money)
         check_repaid(self.repaid)
 
@@ -114,7 +116,8 @@ class Reversed(Event, frozen=True, kw_only=True, tag="reversed"):
 class Reinstated(Event, frozen=True, kw_only=True, tag="reinstated"):
     """A dispute was won: the lot gets back the `credits` and the `money` that its reversals had taken.
 
-    The credits return to the lot as unused, and pay the account's debt: `repaid`.
+    The credits return to the lot as unused, and pay the account's debt: `repaid`. A payment of an invoice pays it
+    again, and the credit line has `room` credits more.
     """
 
     account: int
@@ -123,9 +126,10 @@ class Reinstated(Event, frozen=True, kw_only=True, tag="reinstated"):
     credits: int = 0
     money: int = 0
     repaid: Draws = ()
+    room: int = 0
 
     def __post_init__(self) -> None:
-        check_credits(self.credits)
+        check_credits(self.credits, self.room)
         check_money(self.money)
         check_repaid(self.repaid)
 

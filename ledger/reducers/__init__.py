@@ -24,7 +24,10 @@ from ..events import (
     EscrowFunding,
     Extended,
     Frozen,
+    Invoiced,
+    InvoicePaid,
     Lapsed,
+    Overdue,
     PlanCreated,
     PlanRepriced,
     PlanRetired,
@@ -38,8 +41,10 @@ from ..events import (
     Reversed,
     Settlement,
     Started,
+    Subscribed,
     Unfrozen,
     Withdrawn,
+    WrittenOff,
 )
 from ..identity import fact_digest, payment_digest, remember_key
 from ..lots import (
@@ -55,6 +60,7 @@ from .catalogue import reduce_catalogue
 from .charges import close_request, reduce_charged, reduce_requested
 from .charges import kept_periods as kept_periods
 from .charges import late_until as late_until
+from .invoices import reduce_billing, schedule_invoice
 from .purchases import reduce_purchased, reduce_reinstated, reduce_reversed, reduce_started, reduce_withdrawn
 from .purchases import unpaid_name as unpaid_name
 
@@ -90,7 +96,14 @@ def _reduce_account(books: Books, seq: int, at: int, event: Recorded) -> None:
         case Requested():
             pass
         case Purchased():
-            _open_account(books, seq, event)
+            _open_account(books, event)
+            _remember_payment(books, seq, event)
+            if event.asset_decimals is not None:
+                books.assets[event.asset] = event.asset_decimals
+        case Subscribed():
+            _open_account(books, event)
+        case InvoicePaid():
+            _remember_payment(books, seq, event)
         case Withdrawn() | Frozen() if event.fact is not None:
             books.payments[fact_digest(event.fact)] = (bytes.fromhex(event.fingerprint or ""), seq)
         case Reversed():
@@ -122,17 +135,19 @@ def _forget_closed(books: Books, account: Account, request: int) -> None:
         books.open.pop(request, None)
 
 
-def _open_account(books: Books, seq: int, event: Purchased) -> None:
-    """Open an account by its first purchase, and record its payment permanently, and what it says of its asset."""
+def _open_account(books: Books, event: Purchased | Subscribed) -> None:
+    """Open an account by its first purchase or subscription."""
     if event.account > books.opened:
         books.opened = event.account
         plan = books.plans[event.plan].terms.plan  # the plan's own string, as in `share_terms`
         books.accounts[event.account] = Account(event.account, event.subscriber, plan)
         books.names[event.subscriber, plan] = event.account
+
+
+def _remember_payment(books: Books, seq: int, event: Purchased | InvoicePaid) -> None:
+    """Record a payment permanently, so that it counts once."""
     if (payment := payment_digest(event.funding, event.payment)) is not None:
         books.payments[payment] = (bytes.fromhex(event.fingerprint or ""), seq)
-    if event.asset_decimals is not None:
-        books.assets[event.asset] = event.asset_decimals
 
 
 def apply(account: Account, plan: Plan, seq: int, at: int, event: Recorded) -> None:
@@ -172,8 +187,10 @@ def apply(account: Account, plan: Plan, seq: int, at: int, event: Recorded) -> N
             reduce_reversed(account, account.lots[event.lot], at, event)
             pay_debts(account, event.repaid)
         case Reinstated():
-            reduce_reinstated(account, account.lots[event.lot], event)
+            reduce_reinstated(account, account.lots[event.lot], at, event)
             pay_debts(account, event.repaid)
+        case Subscribed() | Invoiced() | InvoicePaid() | WrittenOff() | Overdue():
+            reduce_billing(account, plan, seq, at, event)
         case Frozen():
             account.frozen, account.leaving = True, account.leaving or event.fact is not None
         case Unfrozen():
@@ -190,3 +207,5 @@ def apply(account: Account, plan: Plan, seq: int, at: int, event: Recorded) -> N
             raise TypeError(f"{type(event).__name__} is not about an account")
         case _:
             assert_never(event)
+    if account.billing is not None:
+        schedule_invoice(account, plan, getattr(event, "instant", None) or at)

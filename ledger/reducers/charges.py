@@ -31,6 +31,7 @@ from ..lots import (
 )
 from ..periods import kept
 from ..values import consume, total
+from .invoices import schedule_invoice
 
 
 def late_until(plan: Plan, request: OpenRequest) -> int:
@@ -92,6 +93,8 @@ def reduce_charged(account: Account, plan: Plan, seq: int, at: int, event: Charg
         account.unpriced = add_usage(account.unpriced, event.unpriced)
     if event.repaid:
         pay_debts(account, event.repaid)
+    if account.billing is not None:
+        schedule_invoice(account, plan, at)
 
 
 def _charge_request(account: Account, seq: int, event: Charged) -> Draws:

@@ -30,6 +30,7 @@ from ..lots import (
 )
 from ..settlement.netting import lots_in
 from ..values import total
+from .invoices import reduce_payment
 
 
 def reduce_purchased(account: Account, plan: Plan, seq: int, at: int, event: Purchased) -> None:
@@ -132,13 +133,15 @@ def reduce_reversed(account: Account, lot: Lot, at: int, event: Reversed) -> Non
     lot.reversal = Reversal(before.credits + event.credits, before.money + event.money, time, whole)
     lot.refunded += event.money
     lot.withdrawn += event.credits
-    if lot.started:
+    if lot.pays:
+        reduce_payment(account, lot, at, -event.money, -event.room)
+    elif lot.started:
         unfund(account, lot, event.credits)
     elif whole:
         unschedule(account, lot.start, START, lot.id)
 
 
-def reduce_reinstated(account: Account, lot: Lot, event: Reinstated) -> None:
+def reduce_reinstated(account: Account, lot: Lot, at: int, event: Reinstated) -> None:
     """Return to a lot the credits, money and time that its reversals had taken."""
     assert lot.reversal is not None
     if lot.expiry is not None:
@@ -147,7 +150,9 @@ def reduce_reinstated(account: Account, lot: Lot, event: Reinstated) -> None:
     lot.reversal = None
     lot.refunded -= event.money
     lot.withdrawn -= event.credits
-    if lot.started:
+    if lot.pays:
+        reduce_payment(account, lot, at, event.money, event.room)
+    elif lot.started:
         put(account, lot, event.credits)
     elif not waited:
         schedule(account, lot.start, START, lot.id)

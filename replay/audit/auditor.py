@@ -6,6 +6,7 @@ A commit that cannot be read ends the fold, since nothing after it can be judged
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -15,13 +16,13 @@ from ledger.log.bodies import UNREADABLE, decode, mentions
 from ledger.plugins import Store
 
 from .checks import (
+    AT_END,
     BY_EVENT,
     DIFFERENCE,
     KINDS,
     account_index,
     account_rules,
     conservation,
-    earnings,
     fast_path,
     holds,
     outstanding,
@@ -116,9 +117,8 @@ class Auditor:
         )
 
     def _end(self) -> None:
-        self._guarded("books", lambda: totals.end(self._case))
-        self._guarded("earned", lambda: earnings.end(self._case))
-        self._guarded("books", lambda: outstanding.unpaid(self._case))
+        for kind, check in AT_END:
+            self._guarded(kind, partial(check, self._case))
 
     def _end_together(self) -> None:
         """Judge what is counted over all accounts."""

@@ -29,6 +29,7 @@ from ledger.events import (
     Settlement,
     SettlementAdopted,
     SettlementOpened,
+    Subscribed,
 )
 from ledger.log import Snapshot
 from ledger.reducers import reduce
@@ -114,7 +115,7 @@ class Partition:
             mine = self._without_account(case, event)
         else:
             mine = number % self.of == self.index
-            if not mine and isinstance(event, Purchased) and number > case.books.opened:
+            if not mine and isinstance(event, Purchased | Subscribed) and number > case.books.opened:
                 case.books.opened = number
                 case.books.accounts[number] = ELSEWHERE
                 case.books.names[event.subscriber, event.plan] = number

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ledger.events import Charged, Purchased, Recorded, Requested, Withdrawn, encode, tag
+from ledger.events import Charged, InvoicePaid, Purchased, Recorded, Requested, Subscribed, Withdrawn, encode, tag
 from ledger.log import Entry
 
 from ..audit.findings import time_text
@@ -55,6 +55,8 @@ class EventRows:
     def _account(self, entry: Entry) -> int | None:
         event = entry.event
         match event:
+            case Subscribed():
+                self._accounts[event.account] = (event.subscriber, event.plan)
             case Purchased():
                 self._accounts[event.account] = (event.subscriber, event.plan)
                 self._assets[entry.seq] = event.asset
@@ -92,5 +94,7 @@ class EventRows:
             return event.asset or None, event.cost if event.asset else None
         if isinstance(event, Withdrawn) and event.money:
             return self._assets.get(min(event.money)), -sum(event.money.values())
+        if isinstance(event, InvoicePaid):
+            return event.asset, event.money
         payouts = getattr(event, "payouts", ())
         return getattr(event, "asset", None), sum(payout.amount for payout in payouts) if payouts else None

@@ -30,7 +30,9 @@ from ledger.events import (
     Purchased,
     SettlementFailed,
     SettlementUnknown,
+    Subscribed,
     Withdrawn,
+    WrittenOff,
 )
 from ledger.log import Entry
 from ledger.readings import Balance, Reading
@@ -45,7 +47,7 @@ BATCH = 1_000
 
 MAX_INTEGER = 2**63 - 1
 
-_NOTED = Adjusted | Withdrawn | SettlementFailed | SettlementUnknown
+_NOTED = Adjusted | Withdrawn | WrittenOff | SettlementFailed | SettlementUnknown
 
 
 class SQLiteExport:
@@ -116,7 +118,7 @@ class SQLiteExport:
                 self._created["plan", event.plan] = entry
             case AgentRegistered() if not isinstance(event, AgentUpdated):
                 self._created["agent", event.agent] = entry
-            case Purchased():
+            case Purchased() | Subscribed():
                 self._created.setdefault(("account", event.account), entry)
         self._books.advance(entry.at)
         reduce(self._books, entry.seq, entry.at, event)
@@ -201,6 +203,7 @@ def _plan(plan: Plan) -> dict[str, Any]:
 
 def _balance(balance: Balance) -> dict[str, Any]:
     row = msgspec.structs.asdict(balance)
+    del row["billing"]
     for field in ("issued", "spent", "lapsed", "withdrawn"):
         row[field] = row[field] if row[field] <= MAX_INTEGER else str(row[field])
     until = balance.access_until

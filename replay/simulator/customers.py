@@ -250,9 +250,9 @@ class Customers:
             (
                 Purchase(subscriber=subscriber, plan="nowhere"),
                 Request(subscriber="unknown", plan=plan),
-                Give(subscriber=subscriber, plan=plan, credits=-1),
+                Give(subscriber=subscriber, plan=plan, credits=0),
                 Charge(usage={"tokens": 1}),
-                Charge(subscriber=subscriber, plan=plan, usage={"tokens": True}),
+                Charge(subscriber=subscriber, plan=plan, usage={"tokens": 1}, final=False),
                 Adjust(charge=_UNKNOWN, credits=1),
                 Adjust(charge=1, credits=1, usage={"tokens": 1}),
                 Release(request=_UNKNOWN),

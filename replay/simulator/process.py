@@ -24,7 +24,7 @@ from chains.mock import (
 from chains.outbox import Outbox
 from chains.watcher import Watcher
 from ledger.clock import Clock
-from ledger.commands import Command
+from ledger.commands import Command, admit_all
 from ledger.engine import Ledger
 from ledger.errors import ChainUnavailable, Locked, NotWritten, SendUnknown
 from ledger.log import Snapshot
@@ -63,7 +63,7 @@ class Caller:
 
     def __init__(self, commands: Sequence[Command]) -> None:
         self.asked = commands
-        self.commands: Sequence[object] = commands
+        self.commands: Sequence[object] = admit_all(commands)
         self.outcomes: list[Outcome | Exception] = []
         self.error: BaseException | None = None
         self.leads = False

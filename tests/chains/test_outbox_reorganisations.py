@@ -227,3 +227,16 @@ def test_a_stored_transaction_that_the_pool_will_not_take_is_replaced_by_one_tha
     shop.finish()
     assert shop.sent() == 1
     shop.receives(acme=95, platform=5)
+
+
+def test_a_fact_that_no_ledger_could_hold_is_rejected_and_keeps_no_other_out() -> None:
+    """A name longer than any may be: the purchase is reported at every sync, and the others are imported."""
+    shop = MockShop(MockChain())
+    endless = "x" * 600
+    for buyer in ("ben", endless, "cid"):
+        shop.chain.purchase(buyer, "pro", "USD", SHARES, credits=100)
+    shop.mine(6)
+    for _ in range(2):
+        (rejected,) = shop.watcher.sync()
+        assert (rejected.fact.subscriber, rejected.reason.startswith("subscriber: at most 512")) == (endless, True)
+    assert [balance.subscriber for balance in shop.ledger.balances()] == ["alice", "ben", "cid"]

@@ -13,6 +13,8 @@ from ledger.events import (
     Charged,
     CreditsLimit,
     Event,
+    Invoiced,
+    InvoicePaid,
     Lapsed,
     Limits,
     Payout,
@@ -28,8 +30,10 @@ from ledger.events import (
     SettlementFailed,
     Share,
     Started,
+    Subscribed,
     Tariff,
     Withdrawn,
+    WrittenOff,
     decode_one,
     encode,
     tag,
@@ -44,6 +48,24 @@ PLAN: dict[str, Any] = {"plan": "p", "owner": "o", "asset": "USD", "credits": 1,
 LOT: dict[str, Any] = {"account": 1, "subscriber": "s", "plan": "p", "credits": 1}
 REQUEST: dict[str, Any] = {"account": 1, "deadline": 9, "tariff": 1}
 CHARGE: dict[str, Any] = {"account": 1, "tariff": 1, "period": "2023-11"}
+POSTPAID: dict[str, Any] = PLAN | {"price": (Share("o", 1),), "billing": "postpaid", "credit_limit": 1}
+SUBSCRIPTION: dict[str, Any] = {"account": 1, "subscriber": "s", "plan": "p", "credits": 1}
+INVOICE: dict[str, Any] = {
+    "account": 1,
+    "invoice": 1,
+    "period": "2023-11",
+    "credits": -1,
+    "asset": "A",
+    "money": -1,
+} | {
+    "due": 9,
+    "instant": 8,
+}
+PAYMENT: dict[str, Any] = {"account": 1, "invoice": 1, "asset": "A", "money": 1, "shares": (Share("o", 1),)} | {
+    "funding": "none",
+    "payment": "p",
+}
+WRITE_OFF: dict[str, Any] = {"account": 1, "invoice": 1, "money": 1}
 ADJUSTMENT: dict[str, Any] = {"reason": "correction"}
 BATCH: dict[str, Any] = {"number": 1, "chain": "c", "contract": "0x", "asset": "USD", "covers": {}, "root": "0x"}
 
@@ -53,6 +75,20 @@ WRONG: list[tuple[str, type[Any], dict[str, Any]]] = [
     ("a plan has an owner", PlanCreated, PLAN | {"owner": ""}),
     ("a plan has an asset", PlanCreated, PLAN | {"asset": ""}),
     ("a trial has no price", PlanCreated, PLAN | {"trial": True, "price": (Share("o", 1),)}),
+    ("a postpaid plan has a price", PlanCreated, POSTPAID | {"price": ()}),
+    ("a postpaid plan has no window", PlanCreated, POSTPAID | {"seconds": 60}),
+    ("a postpaid plan has a calendar", PlanCreated, POSTPAID | {"period": "forever"}),
+    ("a postpaid plan has a limit", PlanCreated, POSTPAID | {"credit_limit": 0}),
+    ("a prepaid plan has none", PlanCreated, PLAN | {"credit_limit": 1}),
+    ("an invoice is due some day", PlanCreated, POSTPAID | {"due_days": 3_651}),
+    ("a credit line has credits", Subscribed, SUBSCRIPTION | {"credits": 0}),
+    ("a subscriber has an account", Subscribed, SUBSCRIPTION | {"account": 0}),
+    ("an invoice has one sign", Invoiced, INVOICE | {"money": 1}),
+    ("invoices count from 1", Invoiced, INVOICE | {"invoice": 0}),
+    ("a payment pays something", InvoicePaid, PAYMENT | {"money": 0, "shares": ()}),
+    ("the shares sum to the payment", InvoicePaid, PAYMENT | {"money": 2}),
+    ("each receiver has one share of a payment", InvoicePaid, PAYMENT | {"money": 2, "shares": (Share("o", 1),) * 2}),
+    ("something is written off", WrittenOff, WRITE_OFF | {"money": 0}),
     ("each receiver has one share of a price", PlanCreated, PLAN | {"price": (Share("o", 1), Share("o", 1))}),
     ("a hold lasts", PlanCreated, PLAN | {"hold_seconds": 0}),
     ("a hold is no longer than the longest", PlanCreated, PLAN | {"hold_seconds": 11, "longest_seconds": 10}),
@@ -177,6 +213,15 @@ CREDITS = [
         0,
         1,
     ),
+    amounts("a credit line", Subscribed, SUBSCRIPTION, "credits"),
+    amounts("a credit line's payment of debt", Subscribed, SUBSCRIPTION | {"draws": ((0, 1),)}, "draws", 0, 1),
+    amounts("room by a payment", InvoicePaid, PAYMENT, "room"),
+    amounts("a cleared line's payment of debt", InvoicePaid, PAYMENT | {"repaid": ((3, 1),)}, "repaid", 0, 1),
+    amounts("room by a write-off", WrittenOff, WRITE_OFF, "room"),
+    amounts("a written off line's payment of debt", WrittenOff, WRITE_OFF | {"repaid": ((3, 1),)}, "repaid", 0, 1),
+    amounts("a credit limit", PlanCreated, POSTPAID, "credit_limit"),
+    amounts("room that a reversal takes", Reversed, {"account": 1, "lot": 2}, "room"),
+    amounts("room that is reinstated", Reinstated, {"account": 1, "lot": 2}, "room"),
     amounts("a reversal's credits", Reversed, {"account": 1, "lot": 2}, "credits"),
     amounts("a reversal's payment of debt", Reversed, {"account": 1, "lot": 2, "repaid": ((3, 1),)}, "repaid", 0, 1),
     amounts("credits that stand again", Reinstated, {"account": 1, "lot": 2}, "credits"),
@@ -200,6 +245,7 @@ METERS = [
     ),
 ]
 SIGNED = [
+    amounts("the credits of an invoice", Invoiced, INVOICE, "credits"),
     amounts("an adjustment's shortfall", Adjusted, ADJUSTMENT | {"account": 1, "charge": 4}, "shortfall"),
     amounts(
         "unpriced units of a delta",
@@ -218,11 +264,16 @@ SIGNED = [
 MONEY = [
     amounts("a share", Share, {"receiver": "o", "amount": 1}, "amount"),
     amounts("a cost", Purchased, LOT | {"cost": 1, "shares": (Share("o", 1),)}, "cost"),
+    amounts("a payment", InvoicePaid, PAYMENT, "money"),
+    amounts("money that is written off", WrittenOff, WRITE_OFF, "money"),
     amounts("money that was void", Reversed, {"account": 1, "lot": 2}, "money"),
     amounts("money that stands again", Reinstated, {"account": 1, "lot": 2}, "money"),
     amounts("money withdrawn", Withdrawn, {"account": 1, "money": {2: 1}}, "money", 2),
 ]
-PAYOUTS = [amounts("a payout", Payout, {"receiver": "o", "amount": -1}, "amount")]
+PAYOUTS = [
+    amounts("a payout", Payout, {"receiver": "o", "amount": -1}, "amount"),
+    amounts("the money of an invoice", Invoiced, INVOICE, "money"),
+]
 NOT_WHOLE: list[Any] = [1.0, 1.5, True, "1", None, float("nan"), float("inf")]
 
 

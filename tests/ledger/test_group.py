@@ -32,7 +32,6 @@ COMMANDS = st.one_of(
     st.builds(Release, request=SEQS),
     st.builds(Adjust, charge=SEQS, credits=st.sampled_from([-1, 1]), reason=st.just("correction"), key=KEYS),
     st.just(Tick()),
-    st.just("no command"),
 )
 
 
@@ -75,9 +74,9 @@ def test_a_group_needs_a_log_only_for_closed_requests_and_charges():
 
     with Ledger.open(clock=Clock()) as ledger:
         head, name = ledger.head, ledger.id
-    commands = [*PLANS, Purchase(subscriber="ann", plan="pro"), Charge(subscriber="ann", plan="pro"), "no command"]
+    commands = [*PLANS, Purchase(subscriber="ann", plan="pro"), Charge(subscriber="ann", plan="pro")]
     group = decide_group(Books(), commands, nothing, BEGIN, tariffs=Tariffs(), ledger=name, head=head)
-    assert [outcome.accepted for outcome in group.outcomes] == [True, True, True, True, False]
+    assert [outcome.accepted for outcome in group.outcomes] == [True, True, True, True]
     commit = encode_commit(head, BEGIN, group.events)
     assert refold([commit]).accounts[1].left == 19
 

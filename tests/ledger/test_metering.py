@@ -189,14 +189,17 @@ def test_a_charge_that_is_refused_raises_and_releases_the_request(ledger: Ledger
 
 
 @both
-def test_a_float_is_refused_at_the_door(ledger: Ledger, use: Use) -> None:
+def test_a_float_raises_at_the_door_and_releases_the_request(ledger: Ledger, use: Use) -> None:
     async def body(request: Any) -> None:
         await soon(request.charge({"calls": 1.5}))
 
-    with pytest.raises(PaymentRequired, match="malformed"):
+    with pytest.raises(TypeError, match=r'usage\["calls"\]: a whole number is needed, 1\.5 is a float'):
         use(ledger, body, estimate={"calls": 5})
-    with pytest.raises(PaymentRequired, match="malformed"):
+    assert isinstance(last(ledger, 1)[0], Released)
+    head = ledger.head
+    with pytest.raises(TypeError, match=r'estimate\["calls"\]: a whole number is needed, 0\.5 is a float'):
         use(ledger, body, estimate={"calls": 0.5})
+    assert ledger.head == head
 
 
 @both

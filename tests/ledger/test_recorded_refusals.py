@@ -99,10 +99,3 @@ def test_what_is_recorded_is_what_was_asked_and_not_what_became_of_it(noting: Le
     noting.execute(BUY).unwrap()
     assert [event.estimate for event in refusals(noting)] == [{"calls": 7}]
     assert refolded(path) == noting.state()
-
-
-@pytest.mark.parametrize("wrong", [{"agent": []}, {"agent": None}, {"plan": []}, {"plan": None}, {"estimate": 5}])
-def test_a_malformed_request_does_not_spoil_its_group(noting: Ledger, wrong: dict[str, Any]) -> None:
-    malformed = Request(**({"subscriber": "nobody", "plan": "noted"} | wrong))
-    outcomes = noting.execute_many([BUY, malformed, BUY])
-    assert [outcome.accepted for outcome in outcomes] == [True, False, True]

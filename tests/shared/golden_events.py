@@ -14,10 +14,13 @@ from ledger.events import (
     Extended,
     Fact,
     Frozen,
+    Invoiced,
+    InvoicePaid,
     Lapsed,
     Leaf,
     Limits,
     Line,
+    Overdue,
     Payout,
     PlanCreated,
     PlanRepriced,
@@ -39,9 +42,11 @@ from ledger.events import (
     SettlementUnknown,
     Share,
     Started,
+    Subscribed,
     Tariff,
     Unfrozen,
     Withdrawn,
+    WrittenOff,
 )
 
 HUGE = 10**30
@@ -180,6 +185,48 @@ GOLDEN_LINES: list[tuple[bytes, Event]] = [
     (
         b'{"type":"unfrozen","key":"k4","fingerprint":"aa","account":1}',
         Unfrozen(key="k4", fingerprint="aa", account=1),
+    ),
+    (
+        b'{"type":"subscribed","key":"k3","fingerprint":"0e","account":2,"subscriber":"bob","plan":"payg","credits":5'
+        b'000,"draws":[[0,7]]}',
+        Subscribed(key="k3", fingerprint="0e", account=2, subscriber="bob", plan="payg", credits=5000, draws=((0, 7),)),
+    ),
+    (
+        b'{"type":"invoiced","account":2,"invoice":1,"period":"2023-11","credits":-3,"asset":"USD","money":-1000000000'
+        b'000000000000000000000,"due":1703980800000000,"instant":1701388800000000}',
+        Invoiced(
+            account=2,
+            invoice=1,
+            period="2023-11",
+            credits=-3,
+            asset="USD",
+            money=-HUGE,
+            due=1703980800000000,
+            instant=1701388800000000,
+        ),
+    ),
+    (
+        b'{"type":"invoice_paid","account":2,"invoice":1,"asset":"USD","money":500,"shares":[{"receiver":"acme","amoun'
+        b't":475},{"receiver":"fee","amount":25}],"funding":"direct","payment":"p1","room":499,"repaid":[[4,9]]}',
+        InvoicePaid(
+            account=2,
+            invoice=1,
+            asset="USD",
+            money=500,
+            shares=(Share("acme", 475), Share("fee", 25)),
+            funding="direct",
+            payment="p1",
+            room=499,
+            repaid=((4, 9),),
+        ),
+    ),
+    (
+        b'{"type":"written_off","account":2,"invoice":1,"money":100,"reason":"gone","room":98,"repaid":[[4,8]]}',
+        WrittenOff(account=2, invoice=1, money=100, reason="gone", room=98, repaid=((4, 8),)),
+    ),
+    (
+        b'{"type":"overdue","account":2,"invoice":1,"instant":1703980800000000}',
+        Overdue(account=2, invoice=1, instant=1703980800000000),
     ),
     (
         b'{"type":"requested","account":1,"agent":1,"method":"POST","url":"https://a.example/v1/ask","hold":12,"dr'
@@ -338,6 +385,34 @@ GOLDEN_LINES: list[tuple[bytes, Event]] = [
 
 # What was added to an event later on.
 LATER_LINES: list[tuple[bytes, Event]] = [
+    (
+        b'{"type":"plan_created","plan":"p","owner":"o","asset":"USD","price":[{"receiver":"o","amount":9}],"credits":1'
+        b',"tariff":{"version":1,"policy":"time","policy_version":1},"hold_seconds":600,"longest_seconds":900,"period":'
+        b'"month","billing":"postpaid","credit_limit":50,"due_days":14,"overdue":"stop"}',
+        PlanCreated(
+            plan="p",
+            owner="o",
+            asset="USD",
+            price=(Share("o", 9),),
+            credits=1,
+            tariff=Tariff(version=1, policy="time", policy_version=1),
+            hold_seconds=600,
+            longest_seconds=900,
+            period="month",
+            billing="postpaid",
+            credit_limit=50,
+            due_days=14,
+            overdue="stop",
+        ),
+    ),
+    (
+        b'{"type":"reversed","account":2,"lot":9,"payment":"p1","money":500,"room":499}',
+        Reversed(account=2, lot=9, payment="p1", money=500, room=499),
+    ),
+    (
+        b'{"type":"reinstated","account":2,"lot":9,"payment":"p1","money":500,"room":499}',
+        Reinstated(account=2, lot=9, payment="p1", money=500, room=499),
+    ),
     (
         b'{"type":"plan_created","plan":"p","owner":"o","asset":"USD","asset_decimals":2,"credits":1,"tariff":{"version":1,'
         b'"policy":"time","policy_version":1},"hold_seconds":600,"longest_seconds":900,"period":"month"}',

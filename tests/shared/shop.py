@@ -27,6 +27,12 @@ def copy_commits(source: Store, target: Store, upto: int) -> Store:
     return target
 
 
+def declared_event(command: Command) -> Any:
+    """Return the type of the event that a command says it is answered by: `Command[Charged]`."""
+    (base,) = [base for base in type(command).__orig_bases__ if hasattr(base, "__args__")]  # type: ignore[attr-defined]
+    return base.__args__[0]
+
+
 class Shop:
     """A ledger at a path, in a store, or (by default) in memory; `now` is its clock, in UTC microseconds."""
 
@@ -62,6 +68,7 @@ class Shop:
         """Execute a command that must be accepted; return the sequence of its event."""
         answer = self.ledger.execute(command)
         assert answer, f"{command} was refused: {answer}"
+        assert isinstance(answer.event, declared_event(command))
         return answer.seq
 
     def use(self, units: int, subscriber: str | None = None, plan: str = "pro") -> int:

@@ -64,9 +64,8 @@ from whole_metering import (
 from whole_prices import OF_A_PERIOD, on_top, plus, unread
 from whole_time import as_due, settle
 
-from ledger.commands import Charge, Command, Purchase, Request, admit
+from ledger.commands import Charge, Command, Purchase, Request
 from ledger.identity import fingerprint
-from ledger.refusals import Refusal as BadlyTyped
 
 KEY_WINDOW = 86_400 * SECOND
 MOST = 2**63 - 1
@@ -82,13 +81,6 @@ HINTED = (
 """Refusals of work that more credits, or waiting, may let pass."""
 NEXT = 2**62
 """A number that nothing has yet."""
-
-
-def is_well_typed(command: Command) -> bool:
-    try:
-        return admit(command) == command
-    except BadlyTyped:
-        return False
 
 
 def makes_sense(command: Any, at: int) -> bool:
@@ -125,7 +117,7 @@ class Model:
         """
         do = getattr(self, command.__struct_config__.tag)
         try:
-            refuse_if(not is_well_typed(command) or not makes_sense(command, at), "malformed")
+            refuse_if(not makes_sense(command, at), "malformed")
             if earlier := self.done_before(command, at):
                 return "repeated", earlier["seq"]
             do(command, at, seq)

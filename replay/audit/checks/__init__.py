@@ -9,7 +9,10 @@ from ledger.events import (
     Adjusted,
     Charged,
     Event,
+    Invoiced,
+    InvoicePaid,
     Lapsed,
+    Overdue,
     Purchased,
     Reheld,
     Reinstated,
@@ -23,8 +26,10 @@ from ledger.events import (
     SettlementSubmitted,
     SettlementUnknown,
     Started,
+    Subscribed,
     Unfrozen,
     Withdrawn,
+    WrittenOff,
 )
 
 from . import (
@@ -36,10 +41,13 @@ from . import (
     earnings,
     exits,
     holds,
+    invoices,
+    outstanding,
     payouts,
     prices,
     reversals,
     roots,
+    totals,
 )
 from .case import Case
 
@@ -69,6 +77,7 @@ KINDS = (
     "limit",
     "unpriced",
     "frozen",
+    "invoice",
 )
 """The kinds of findings that every audit looks for, in the order of the report."""
 
@@ -104,6 +113,15 @@ JUDGES = (
     Judge("draws", Reversed, reversals.taken),
     Judge("earned", Reversed, reversals.refunded),
     Judge("draws", Reinstated, reversals.given),
+    Judge("invoice", Reversed, invoices.changed),
+    Judge("invoice", Reinstated, invoices.changed),
+    Judge("invoice", Subscribed, invoices.subscribed),
+    Judge("invoice", Invoiced, invoices.invoiced),
+    Judge("invoice", InvoicePaid, invoices.paid),
+    Judge("draws", InvoicePaid, draws.repaid),
+    Judge("invoice", WrittenOff, invoices.written_off),
+    Judge("draws", WrittenOff, draws.repaid),
+    Judge("invoice", Overdue, invoices.overdue),
     Judge("frozen", Unfrozen, account_rules.unfrozen),
     Judge("draws", Started, draws.started),
     Judge("draws", Lapsed, draws.lapsed),
@@ -126,3 +144,11 @@ JUDGES = (
 BY_EVENT: dict[type[Event], tuple[Judge, ...]] = {
     event: tuple(judge for judge in JUDGES if judge.event is event) for event in {judge.event for judge in JUDGES}
 }
+
+AT_END: tuple[tuple[str, Callable[[Case], None]], ...] = (
+    ("books", totals.end),
+    ("earned", earnings.end),
+    ("books", outstanding.unpaid),
+    ("invoice", invoices.end),
+)
+"""The checks of all accounts at the end of a log, each with the kind of its findings."""

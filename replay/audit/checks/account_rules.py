@@ -61,6 +61,8 @@ def within_limits(case: Case) -> None:
     assert isinstance(event, Requested)
     assert account is not None
     assert plan is not None
+    if plan.terms.overdue == "stop" and account.billing is not None and account.billing.overdue:
+        case.find(LIMIT, "account", "no overdue invoice", account.number, "the plan serves none that owes for too long")
     own, limits = case.sums.account(account.number), plan.terms.limits
     if (rate := limits.rate) is not None:
         early = own.arrival - case.at * rate.requests - (rate.requests - 1) * rate.seconds * SECOND

@@ -28,6 +28,7 @@ from ledger.tariffs import Tariffs
 
 from ..findings import Findings
 from ..unverified import Gaps, Priced, count, reason_of
+from .receivables import ADDS, Receivables
 from .settled import MOVES, Settled
 from .sums import ADDERS, Sums
 
@@ -116,6 +117,7 @@ class Case:
         "lent",
         "passed_over",
         "plan",
+        "receivables",
         "reported",
         "request",
         "seq",
@@ -133,7 +135,7 @@ class Case:
     def __init__(self, findings: Findings, corrected: frozenset[int], ledger: str = "") -> None:
         self.findings, self.ledger = findings, ledger
         self.books, self.journal, self.sums = Books(), Journal(), Sums(corrected)
-        self.settled = Settled()
+        self.settled, self.receivables = Settled(), Receivables()
         self.tariffs = Tariffs()
         self.seq = self.at = self.first = 0
         self.head: tuple[int, bytes] = (0, b"")
@@ -254,3 +256,5 @@ class Case:
             count(self.sums, self, event)
         if (move := MOVES.get(kind)) is not None:
             move(self.settled, self.seq, self.at, event)
+        if (add := ADDS.get(kind)) is not None:
+            add(self.receivables, self.seq, event)

@@ -16,6 +16,7 @@ from ledger.events import (
     Adjusted,
     Charged,
     Draws,
+    InvoicePaid,
     Lapsed,
     Reinstated,
     Released,
@@ -23,6 +24,7 @@ from ledger.events import (
     Reversed,
     Started,
     Withdrawn,
+    WrittenOff,
 )
 from ledger.reducers import apply
 from ledger.values import consume, total
@@ -88,7 +90,7 @@ def started(case: Case) -> None:
 def repaid(case: Case) -> None:
     """Check that credits that return pay the debt first, as far as they suffice."""
     event, account, plan = case.event, case.account, case.plan
-    assert isinstance(event, Adjusted | Charged | Reinstated | Released | Reversed)
+    assert isinstance(event, Adjusted | Charged | InvoicePaid | Reinstated | Released | Reversed | WrittenOff)
     assert account is not None
     assert plan is not None
     if not event.repaid and not account.debt and not isinstance(event, Reversed):

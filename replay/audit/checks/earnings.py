@@ -73,7 +73,7 @@ def earned(lot: Lot, at: int) -> int:
         whole = lot.expiry - lot.start
         part = min(max(at - lot.start, 0), whole)
         if whole <= 0:
-            return kept
+            return kept if at >= lot.start else 0
     return kept * part // whole if whole else kept
 
 

@@ -59,6 +59,7 @@ def requested(case: Case, event: Requested) -> bool:
     if (
         account.frozen
         or account.debt
+        or (terms.overdue == "stop" and account.billing is not None and account.billing.overdue)
         or terms.limits != NO_LIMITS
         or event.tariff != plan.tariffs[-1].version
         or event.deadline != case.at + terms.hold_seconds * SECOND

@@ -14,7 +14,10 @@ from ledger.events import (
     Charged,
     Extended,
     Frozen,
+    Invoiced,
+    InvoicePaid,
     Lapsed,
+    Overdue,
     PlanCreated,
     PlanRepriced,
     PlanRetired,
@@ -33,12 +36,14 @@ from ledger.events import (
     SettlementSubmitted,
     SettlementUnknown,
     Started,
+    Subscribed,
     Unfrozen,
     Withdrawn,
+    WrittenOff,
 )
 
 from . import account_references as accounts
-from . import adoptions, batch_order, payouts
+from . import adoptions, batch_order, invoices, payouts
 from . import catalogue_references as catalogue
 from . import request_references as requests
 from .case import Case
@@ -78,6 +83,11 @@ _RESOLVERS: dict[type, Callable[[Case, Any], bool]] = {
     Reinstated: accounts.reinstated,
     Frozen: accounts.frozen,
     Unfrozen: accounts.unfrozen,
+    Subscribed: invoices.subscription_exists,
+    Invoiced: invoices.account_is_billed,
+    InvoicePaid: invoices.invoice_exists,
+    WrittenOff: invoices.invoice_exists,
+    Overdue: invoices.invoice_exists,
     Requested: requests.requested,
     Extended: open_request,
     Reheld: requests.reheld,

@@ -16,6 +16,7 @@ from ledger.events import (
     EscrowAsset,
     EscrowFunding,
     Event,
+    InvoicePaid,
     Leaf,
     Payout,
     Purchased,
@@ -125,7 +126,7 @@ class Settled:
 # -- what each event does ----------------------------------------------------------------------------------------------
 
 
-def _purchased(settled: Settled, seq: int, at: int, event: Purchased) -> None:
+def _purchased(settled: Settled, seq: int, at: int, event: Purchased | InvoicePaid) -> None:
     if isinstance(event.funding, EscrowFunding):
         escrow = settled.funded[seq] = EscrowAsset(event.funding.escrow.contract_ref, event.asset)
         settled.lots.setdefault(escrow, {}).setdefault(event.account, []).append(seq)
@@ -222,6 +223,7 @@ _STATES: dict[type[Event], str] = {
 
 MOVES: dict[type[Event], Callable[[Settled, int, int, Any], None]] = {
     Purchased: _purchased,
+    InvoicePaid: _purchased,
     Withdrawn: _withdrawn,
     Reversed: _reversed,
     SettlementOpened: _opened,

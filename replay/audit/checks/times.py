@@ -8,7 +8,9 @@ from ledger.events import (
     Adjusted,
     Charged,
     Extended,
+    Invoiced,
     Lapsed,
+    Overdue,
     Reheld,
     Reinstated,
     Released,
@@ -59,6 +61,12 @@ class Dues:
         elif isinstance(event, Released) and event.instant is not None:
             assert case.request is not None
             self._due(case, account, case.request.deadline, event.instant, (event.instant, 1, event.request))
+        elif isinstance(event, Invoiced):
+            due = account.billing.next_bill if account.billing is not None else 0
+            self._due(case, account, due, event.instant, (event.instant, 3, 0))
+        elif isinstance(event, Overdue):
+            due = case.receivables.accounts[name].invoices[event.invoice].due
+            self._due(case, account, due, event.instant, (event.instant, 4, event.invoice))
         elif isinstance(event, Lapsed):
             self._lapse(case, account, account.lots[event.lot], event.instant)
         elif isinstance(event, Withdrawn) and (over := lapsing(case, event)) is not None:
@@ -130,7 +138,17 @@ def overdue(account: Account, at: int) -> list[tuple[int, str]]:
             for lot in account.lots.values()
             if lot.left and lot.expiry is not None and lot.expiry <= at
         ),
+        *_billing(account, at),
     ]
+
+
+def _billing(account: Account, at: int) -> list[tuple[int, str]]:
+    """Return what is due of a postpaid account's invoices."""
+    if (billing := account.billing) is None:
+        return []
+    next_bill = [(billing.next_bill, "a period ends")] if 0 < billing.next_bill <= at else []
+    late = [each for each in billing.invoices.values() if each.owed and not each.overdue and each.due <= at]
+    return next_bill + [(each.due, f"invoice {each.number} is overdue") for each in late]
 
 
 def lapsing(case: Case, event: Withdrawn) -> Lot | None:

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 from ledger.accounts import Account, Lot, Meter
 from ledger.events import Withdrawn
-from ledger.movements import AVAILABLE, CREDITS, SPENT, STATES
+from ledger.legs import AVAILABLE, SPENT, STATES
+from ledger.movements import CREDITS
 
 from .case import Case
 from .sums import Meter as OwnMeter
@@ -175,12 +176,22 @@ def _limits(account: Account) -> tuple[int, int, int, int]:
 
 
 def _agenda(account: Account) -> list[tuple[int, int, int]]:
-    """Return what is due later: lots that start, requests that expire, credits that lapse."""
+    """Return what is due later: lots that start, requests that expire, credits that lapse, and invoices."""
     lots = account.lots.values()
     return sorted(
         [
             *((lot.start, 0, lot.id) for lot in lots if lot.waits),
             *((request.deadline, 1, request.id) for request in account.requests.values()),
             *((lot.expiry, 2, lot.id) for lot in lots if lot.left and lot.expiry is not None),
+            *_billed(account),
         ]
     )
+
+
+def _billed(account: Account) -> list[tuple[int, int, int]]:
+    """Return when a postpaid account is invoiced next, and when invoices that are owed are overdue."""
+    if (billing := account.billing) is None:
+        return []
+    unbilled = account.lots[billing.line].spent != billing.billed
+    owed = [each for each in billing.invoices.values() if each.owed and not each.overdue]
+    return [(billing.next_bill, 3, 0)] * unbilled + [(each.due, 4, each.number) for each in owed]

@@ -33,6 +33,7 @@ from ledger import (
     Give,
     MarkSettlementUnknown,
     OpenSettlement,
+    PayInvoice,
     Purchase,
     Reinstate,
     Release,
@@ -40,12 +41,15 @@ from ledger import (
     Request,
     Reverse,
     SubmitSettlement,
+    Subscribe,
     Tick,
     Unfreeze,
     Withdraw,
+    WriteOff,
     plugins,
 )
 from ledger.books import Books
+from ledger.errors import WrongType, WrongValue
 from ledger.events import encode, tag
 from ledger.movements import CREDITS, Journal
 from ledger.plugins import Price
@@ -178,6 +182,29 @@ class Shop(shops.Shop):
     def unfreeze(self, **said):
         return Unfreeze(**(PRO | said))
 
+    # -- pay as you go -------------------------------------------------------------------------------------------------
+
+    def postpaid(self, plan="pro", **terms):
+        """100 credits for 1000 USD, invoiced at the month's end and due a week later; 500 credits may be owed."""
+        return self.plan(plan, **({"billing": "postpaid", "credit_limit": 500, "due_days": 7} | terms))
+
+    def subscribe(self, **said):
+        return Subscribe(**(PRO | said))
+
+    def pay(self, invoice=1, amount=None, payment="p1", **said):
+        return PayInvoice(**(PRO | {"invoice": invoice, "amount": amount, "payment": payment} | said))
+
+    def write_off(self, invoice=1, amount=None, **said):
+        return WriteOff(**(PRO | {"invoice": invoice, "amount": amount} | said))
+
+    def invoices(self, subscriber="alice", plan="pro"):
+        return self.ledger.invoices(subscriber, plan)
+
+    def invoice_is(self, number=1, subscriber="alice", plan="pro", **fields):
+        """An invoice of the account stands so."""
+        reading = next(each for each in self.invoices(subscriber, plan) if each.invoice == number)
+        assert {name: getattr(reading, name) for name in fields} == fields
+
     # -- what may be said of settlements: all of the contract `HERE`, unless another chain or contract is named --------
 
     def deposit(self, purchase, *, chain=HERE["chain"], contract=HERE["contract"], block=0, **said):
@@ -273,6 +300,13 @@ class Shop(shops.Shop):
         assert (self.ledger.head, self.ledger.state()) == (head, state), "a refusal left its mark"
         return answer
 
+    def raises(self, command, match=None):
+        """A command that no books could accept: the call raises, and log and books stay as they were."""
+        head, state = self.ledger.head, self.ledger.state()
+        with pytest.raises((WrongType, WrongValue), match=match):
+            self.ledger.execute(command)
+        assert (self.ledger.head, self.ledger.state()) == (head, state), "a command that raised left its mark"
+
     def leaves(self, subscriber="alice", plan="pro", **places):
         """The account's balance stands so."""
         balance = self.ledger.balance(subscriber, plan)
@@ -339,9 +373,24 @@ class Shop(shops.Shop):
             posted = {place: total(journal, CREDITS, place, balance.account) for place in PLACES}
             assert posted == {place: getattr(balance, place) for place in PLACES}
             assert -total(journal, CREDITS, "issued", balance.account) == balance.issued
+            self._close_invoices(journal, balance)
             for lot in self.ledger.lots(balance.subscriber, balance.plan):
                 self._close_lot(journal, balance.account, lot)
         super().close()
+
+    def _close_invoices(self, journal, balance):
+        invoices = self.invoices(balance.subscriber, balance.plan)
+        for each in invoices:
+            rest = each.money - each.paid - each.credited - each.written_off - each.owed
+            assert rest == (each.money if each.status == "credit_note" else 0), each
+        if (billing := balance.billing) is not None:
+            lots = self.ledger.lots(balance.subscriber, balance.plan)
+            paid = sum(lot.cost - lot.refunded for lot in lots if lot.kind == "payment")
+            unpaid = sum(each.money for each in invoices) - paid
+            assert -total(journal, billing.asset, "invoiced", balance.account) == unpaid
+            assert sum(each.owed + each.written_off for each in invoices) - billing.credit == unpaid
+            assert sum(each.owed for each in invoices) == billing.owed
+            assert billing.credit >= 0, "more is owed than invoices say"
 
     def _close_lot(self, journal, account, lot):
         posted = [journal.credits(account, lot.id, place) for place in PLACES]

@@ -62,7 +62,7 @@ class Row(NamedTuple):
 
 def malformed(shop):
     shop.given(shop.plan())
-    return shop.gift(1.5)
+    return shop.gift(0)
 
 
 def key_reused(shop):
@@ -147,6 +147,16 @@ def charge_unknown(shop):
     return shop.correct(shop.given(shop.plan(), shop.buy()), -1)
 
 
+def invoice_unknown(shop):
+    shop.given(shop.postpaid(), shop.subscribe())
+    return shop.pay(1)
+
+
+def overdue(shop):
+    shop.given(shop.postpaid(overdue="stop"), shop.subscribe(), shop.charge_directly(5))
+    return shop.at(40 * DAY).ask(1)
+
+
 def adjustment_exceeds(shop):
     shop.given(shop.plan(), shop.buy())
     return shop.correct(shop.given(shop.charge_directly(25)), -26)
@@ -217,9 +227,11 @@ REFUSALS = [
     Row(Reason.request_unknown, request_unknown),
     Row(Reason.request_closed, request_closed),
     Row(Reason.charge_unknown, charge_unknown),
+    Row(Reason.invoice_unknown, invoice_unknown),
     Row(Reason.adjustment_exceeds, adjustment_exceeds, {"needed": 26, "available": 25}),
     Row(Reason.unpriced, unpriced, {"top_up": None, "retry_after_us": None}),
     Row(Reason.in_debt, owes, {"available": -30, "top_up": 40}),
+    Row(Reason.overdue, overdue, {"top_up": None}),
     Row(Reason.rate_limited, rate_limited, {"retry_after_us": 7_000_000}),
     Row(Reason.window_exhausted, window_exhausted, {"needed": 20, "available": 19, "retry_after_us": 585_000_000}),
     Row(Reason.too_many_open, too_many_open, {"retry_after_us": 45_000_000}),
@@ -233,8 +245,8 @@ REFUSALS = [
 def test_the_list_is_closed_and_in_the_order_of_the_contract():
     order = """malformed, key_reused, key_too_old, payment_reversed, plan_unknown, plan_retired, agent_unknown,
     agent_retired, agent_not_in_plan, endpoint_not_allowed, trial_used, not_subscribed, frozen, expired,
-    request_unknown, request_closed, charge_unknown, adjustment_exceeds, unpriced, in_debt, rate_limited,
-    window_exhausted, too_many_open, insufficient_credits, overflow, policy_failed, batch_open"""
+    request_unknown, request_closed, charge_unknown, invoice_unknown, adjustment_exceeds, unpriced, in_debt, overdue,
+    rate_limited, window_exhausted, too_many_open, insufficient_credits, overflow, policy_failed, batch_open"""
     assert [str(reason) for reason in Reason] == order.replace(",", "").split()
 
 
@@ -253,7 +265,7 @@ def test_each_reason_is_given_with_its_facts_and_leaves_no_mark(shop, row):
 HTTP = {
     400: "malformed adjustment_exceeds unpriced overflow",
     403: "agent_not_in_plan endpoint_not_allowed frozen",
-    404: "plan_unknown agent_unknown request_unknown charge_unknown",
+    404: "plan_unknown agent_unknown request_unknown charge_unknown invoice_unknown",
     409: "key_reused key_too_old payment_reversed trial_used request_closed batch_open",
     410: "plan_retired agent_retired",
     429: "rate_limited window_exhausted too_many_open",
@@ -370,12 +382,11 @@ DOUBLE = {"weights": {"units": 2}}
 UNREAD = {"pages": 1}
 
 PAIRS = {
-    "malformed, key_reused": lambda s: with_account(s, s.gift(-1, key="k")),
+    "malformed, key_reused": lambda s: with_account(s, s.gift(0, key="k")),
     "malformed, key_reused (both credits and usage)": lambda s: with_account(
         s, s.correct_period("2023-11", 1, usage={"units": 1}, key="k")
     ),
-    "malformed, key_too_old": lambda s: with_account(s, s.gift(-1, key="old", issued_at=LONG_AGO)),
-    "malformed, plan_unknown": lambda s: s.gift(-1, plan="nowhere"),
+    "malformed, key_too_old": lambda s: with_account(s, s.gift(0, key="old", issued_at=LONG_AGO)),
     "malformed, plan_unknown (a gift of nothing)": lambda s: s.gift(plan="nowhere"),
     "malformed, plan_unknown (a direct charge in parts)": lambda s: s.charge_directly(1, plan="nowhere", final=False),
     "malformed, plan_unknown (no such policy)": lambda s: s.reprice("nowhere", "nothing"),
@@ -502,7 +513,7 @@ def test_a_failing_policy_refuses_its_own_command_and_not_its_neighbours(shop):
 def test_a_group_of_nothing_but_refusals_writes_nothing(shop):
     shop.given(shop.plan(), shop.gift(1))
     head, state = shop.ledger.head, shop.ledger.state()
-    assert not any(shop.ledger.execute_many([shop.ask(2), shop.buy(plan="nowhere"), shop.gift(-1)]))
+    assert not any(shop.ledger.execute_many([shop.ask(2), shop.buy(plan="nowhere"), shop.gift(0)]))
     assert (shop.ledger.head, shop.ledger.state()) == (head, state)
 
 

@@ -115,7 +115,7 @@ def test_a_plan_may_say_that_it_is_free(shop):
 
 
 def test_whether_it_is_free_is_refuse_or_free(shop):
-    shop.refuses(shop.plan(unpriced="perhaps"), Reason.malformed)
+    shop.raises(shop.plan(unpriced="perhaps"), "unpriced: 'perhaps'")
 
 
 def test_neither_buying_nor_waiting_helps(shop):

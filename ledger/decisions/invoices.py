@@ -1,0 +1,125 @@
+"""Decisions on postpaid accounts: subscriptions, payments of invoices, and what is written off."""
+
+from __future__ import annotations
+
+from ..accounts import Account
+from ..amounts import MAX_CREDITS, split_steadily
+from ..billing import Billing, Invoice, cleared
+from ..catalogue import Plan
+from ..commands import PayInvoice, Subscribe, WriteOff
+from ..events import InvoicePaid, Recorded, Share, Subscribed, WrittenOff
+from ..refusals import Reason, Refusal
+from .consequences import Projection
+from .context import Context, Decision, account_of, no_longer_sold, plan_of
+from .windows import OPEN_CREDITS_LIMIT, open_credits
+
+
+def subscribe(context: Context, command: Subscribe) -> Decision:
+    """Open a subscriber's credit line on a postpaid plan. It is opened once."""
+    plan = plan_of(context, command.plan)
+    terms = plan.terms
+    if terms.billing != "postpaid":
+        raise Refusal(Reason.malformed, detail=f"the plan {command.plan!r} is prepaid: `Purchase` it")
+    if plan.retired:
+        raise Refusal(Reason.plan_retired, detail=no_longer_sold(command.plan))
+    events: list[Recorded] = []
+    account = Account(context.books.opened + 1, command.subscriber, command.plan)
+    if context.books.find(command.subscriber, command.plan) is not None:
+        account, events = account_of(context, command.subscriber, plan)
+    if account.billing is not None:
+        raise Refusal(Reason.key_reused, detail=f"{command.subscriber!r} is subscribed to {command.plan!r} already")
+    if account.frozen:
+        raise Refusal(Reason.frozen)
+    if open_credits(account) + terms.credit_limit > MAX_CREDITS:
+        raise Refusal(Reason.overflow, detail=OPEN_CREDITS_LIMIT)
+    paid = min(terms.credit_limit, account.debt)
+    subscribed = Subscribed(
+        account=account.number,
+        subscriber=command.subscriber,
+        plan=command.plan,
+        credits=terms.credit_limit,
+        draws=((0, paid),) if paid else (),
+    )
+    projection = Projection(context, account, plan)
+    # The lot's id is the sequence of this event, which follows the events that are due.
+    projection.add(subscribed, context.books.seq + len(events) + 1)
+    return Decision(events, projection.complete())
+
+
+def pay(context: Context, command: PayInvoice) -> Decision:
+    """Record a payment. A part of an invoice may be paid, but no more than is owed on it."""
+    plan = plan_of(context, command.plan)
+    account, events = account_of(context, command.subscriber, plan)
+    billing, invoice = _invoice(account, command.invoice)
+    amount = _amount(invoice, command.amount)
+    projection = Projection(context, account, plan)
+    projection.add(
+        InvoicePaid(
+            account=account.number,
+            invoice=invoice.number,
+            asset=plan.terms.asset,
+            money=amount,
+            shares=shares(plan, billing.paid, amount),
+            funding=command.funding,
+            payment=command.payment,
+            room=room(account, plan, amount),
+        ),
+        context.books.seq + len(events) + 1,
+    )
+    return Decision(events, projection.complete())
+
+
+def write_off(context: Context, command: WriteOff) -> Decision:
+    """Write off what is owed on an invoice, or a part of it."""
+    plan = plan_of(context, command.plan)
+    account, events = account_of(context, command.subscriber, plan)
+    _, invoice = _invoice(account, command.invoice)
+    amount = _amount(invoice, command.amount)
+    projection = Projection(context, account, plan)
+    projection.add(
+        WrittenOff(
+            account=account.number,
+            invoice=invoice.number,
+            money=amount,
+            reason=command.reason,
+            room=room(account, plan, amount),
+        )
+    )
+    return Decision(events, projection.complete())
+
+
+def shares(plan: Plan, paid: int, amount: int) -> tuple[Share, ...]:
+    """Return the receivers' shares of an `amount` of money after `paid` was paid on the account: by the plan's price,
+    so that no share is below 0 and all payments together are split as one would be."""
+    weights = [share.amount for share in plan.terms.price]
+    before, after = split_steadily(paid, weights), split_steadily(paid + amount, weights)
+    return tuple(
+        Share(share.receiver, upto - less) for share, less, upto in zip(plan.terms.price, before, after, strict=True)
+    )
+
+
+def room(account: Account, plan: Plan, money: int) -> int:
+    """Return the credits by which the credit line changes when `money` more is paid or written off; below 0 when it is
+    less, by what is available at most."""
+    billing = account.billing
+    assert billing is not None
+    line = account.lots[billing.line]
+    change = cleared(plan.terms, billing, billing.paid + billing.written_off + money) - (line.credits - billing.limit)
+    return max(0, change) if money > 0 else max(-line.left, min(0, change))
+
+
+def _invoice(account: Account, number: int) -> tuple[Billing, Invoice]:
+    """Return an invoice of an account. Raises Refusal."""
+    billing = account.billing
+    invoice = None if billing is None else billing.invoices.get(number)
+    if billing is None or invoice is None:
+        raise Refusal(Reason.invoice_unknown, detail=f"the account has no invoice {number}")
+    return billing, invoice
+
+
+def _amount(invoice: Invoice, amount: int | None) -> int:
+    """Return the amount that is paid or written off. Raises Refusal if so much is not owed."""
+    wanted = invoice.owed if amount is None else amount
+    if not 0 < wanted <= invoice.owed:
+        raise Refusal(Reason.malformed, detail=f"amount: {invoice.owed} is owed on invoice {invoice.number}")
+    return wanted

@@ -1,0 +1,149 @@
+"""The audit of postpaid accounts: an honest log is clean, and each forged invoice, payment or write-off is found."""
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from every_way import audit
+from rich_log import DAY, SECOND, forge, kinds_at
+from shop import OPENING, Shop
+
+from ledger import Adjust, Charge, CreatePlan, Give, PayInvoice, Reinstate, Request, Reverse, Subscribe, Tick, WriteOff
+from ledger.events import (
+    Charged,
+    Event,
+    Invoiced,
+    InvoicePaid,
+    Overdue,
+    Requested,
+    Reversed,
+    Share,
+    Subscribed,
+    WrittenOff,
+)
+
+pytestmark = pytest.mark.smoke
+
+WHO: dict[str, Any] = {"subscriber": "ann", "plan": "payg"}
+NOVEMBER, DECEMBER, JANUARY = (OPENING + days * DAY for days in (16, 47, 78))
+
+
+@pytest.fixture(scope="module")
+def honest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two months of ann's: November is partly paid, reversed, reinstated, written off and corrected; December is open.
+    ben used something in December, and has not paid; tom's plan serves none that are overdue."""
+    path = tmp_path_factory.mktemp("payg") / "log.db"
+    with Shop(path, id="payg") as shop:
+        terms: dict[str, Any] = {"owner": "acme", "price": {"acme": 90, "fee": 10}, "credits": 30, "credit_limit": 500}
+        metered = {"policy": "complexity", "parameters": {"weights": {"units": 1}}, "billing": "postpaid"}
+        shop.do(CreatePlan(plan="payg", due_days=40, **terms, **metered))
+        shop.do(CreatePlan(plan="strict", overdue="stop", due_days=1, **terms, **metered))
+        for name in ("ann", "ben"):
+            shop.do(Subscribe(subscriber=name, plan="payg"))
+        shop.do(Subscribe(subscriber="tom", plan="strict"))
+        shop.do(Give(**WHO, credits=5))
+        charge = shop.use(40, "ann", "payg")
+        shop.use(7, "tom", "strict")
+        shop.do(Request(**WHO, estimate={"units": 20}))
+        shop.now = NOVEMBER + DAY
+        shop.do(PayInvoice(**WHO, invoice=1, payment="p1", amount=50))
+        shop.do(PayInvoice(**WHO, invoice=1, payment="p2", amount=20, funding="none"))
+        shop.do(Reverse(**WHO, payment="p1"))
+        shop.do(Reinstate(**WHO, payment="p1"))
+        shop.do(Reverse(**WHO, payment="p1", amount=7))
+        shop.do(WriteOff(**WHO, invoice=1, amount=20, reason="goodwill"))
+        shop.do(Adjust(charge=charge, credits=-3))
+        shop.ledger.snapshot()
+        shop.use(10, "ben", "payg")
+        shop.now = DECEMBER + DAY
+        shop.do(Tick())
+        shop.use(2, "ann", "payg")
+        shop.do(Charge(**WHO, usage={"units": 1}, occurred_at=DECEMBER - SECOND))
+    return path
+
+
+@pytest.fixture
+def log(honest: Path, tmp_path: Path) -> SimpleNamespace:
+    path = tmp_path / "log.db"
+    path.write_bytes(honest.read_bytes())
+    return SimpleNamespace(path=path, at=DECEMBER + DAY)
+
+
+def test_an_honest_log_is_clean(log: SimpleNamespace) -> None:
+    report = audit(log.path)
+    assert report.findings == ()
+    assert {check.name: check.checked for check in report.checks}["invoice"] > 10
+
+
+def paid(**said: Any) -> InvoicePaid:
+    """ann pays 10 of what she owes on November, rightly but for what is said."""
+    right = {"account": 1, "invoice": 1, "asset": "USD", "money": 10, "shares": (Share("acme", 9), Share("fee", 1))}
+    return InvoicePaid(**(right | {"funding": "direct", "payment": "p9", "room": 3} | said))
+
+
+def invoiced(**said: Any) -> Invoiced:
+    """ann's January, rightly but for what is said."""
+    right = {"account": 1, "invoice": 3, "period": "2024-01", "credits": 3, "asset": "USD", "money": 10}
+    return Invoiced(**(right | {"due": JANUARY + 40 * DAY, "instant": JANUARY} | said))
+
+
+HONEST: list[tuple[str, list[Event], int | None]] = [
+    ("a payment", [paid()], None),
+    ("an invoice", [invoiced()], JANUARY),
+]
+FORGED: list[tuple[str, str, Callable[[], list[Event]], int | None]] = [
+    ("schema", "a payment of no invoice", lambda: [paid(invoice=7)], None),
+    ("schema", "a payment that was recorded before", lambda: [paid(payment="p1")], None),
+    ("invoice", "more is paid than is owed", lambda: [paid(money=10**6, shares=(Share("acme", 10**6),))], None),
+    ("invoice", "a receiver has another's share", lambda: [paid(shares=(Share("acme", 10), Share("fee", 0)))], None),
+    ("invoice", "a stranger has a share", lambda: [paid(shares=(Share("eve", 10),))], None),
+    ("invoice", "the credit line grows by more", lambda: [paid(room=4)], None),
+    ("invoice", "a payment in another asset", lambda: [paid(asset="EUR")], None),
+    ("invoice", "more is written off than is owed", lambda: [WrittenOff(account=1, invoice=1, money=10**6)], None),
+    ("invoice", "more credits are invoiced than used", lambda: [invoiced(credits=4)], JANUARY),
+    ("invoice", "credits cost more", lambda: [invoiced(money=11)], JANUARY),
+    ("schema", "an invoice is left out", lambda: [invoiced(invoice=4)], JANUARY),
+    ("schema", "an account without a line is invoiced", lambda: [invoiced(account=9)], JANUARY),
+    ("invoice", "an invoice is due early", lambda: [invoiced(due=JANUARY + DAY)], JANUARY),
+    ("invoice", "an invoice has another's period", lambda: [invoiced(period="2023-12")], JANUARY),
+    ("time", "a month is invoiced before it ends", lambda: [invoiced()], None),
+    ("invoice", "an invoice within a month", lambda: [invoiced(instant=DECEMBER + DAY)], None),
+    ("time", "an invoice is overdue before its time", lambda: [Overdue(account=2, invoice=1, instant=DECEMBER)], None),
+    ("schema", "a second credit line", lambda: [Subscribed(account=1, subscriber="ann", plan="payg", credits=5)], None),
+    ("invoice", "a longer line", lambda: [Subscribed(account=4, subscriber="eve", plan="payg", credits=501)], None),
+    ("invoice", "a reversal takes too much room", lambda: [Reversed(account=1, lot=LOT, money=13, room=9)], None),
+    (
+        "time",
+        "a charge is written where a month should be invoiced first",
+        lambda: [Charged(account=1, credits=1, draws=((3, 1),), usage={"units": 1}, tariff=1, period="2024-02")],
+        JANUARY,
+    ),
+    (
+        "limit",
+        "a request is admitted while an invoice is overdue",
+        lambda: [Requested(account=3, hold=1, draws=((5, 1),), deadline=0, tariff=1, estimate={"units": 1})],
+        None,
+    ),
+]
+LOT = 13
+"""ann's second payment."""
+
+
+@pytest.mark.parametrize(("what", "events", "at"), HONEST, ids=[row[0] for row in HONEST])
+def test_what_is_forged_below_is_right_but_for_what_is_said(
+    what: str, events: list[Event], at: int | None, log: SimpleNamespace
+) -> None:
+    forge(log, *events, at=at)
+    assert audit(log.path).findings == ()
+
+
+@pytest.mark.parametrize(("kind", "what", "events", "at"), FORGED, ids=[f"{row[0]}: {row[1]}" for row in FORGED])
+def test_it_is_found(
+    kind: str, what: str, events: Callable[[], list[Event]], at: int | None, log: SimpleNamespace
+) -> None:
+    forged = events()
+    seq = forge(log, *forged, at=at)
+    report = audit(log.path)
+    assert kind in kinds_at(report, seq + len(forged) - 1), report.findings
