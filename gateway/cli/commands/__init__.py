@@ -36,7 +36,6 @@ class Commands(LazyGroup):
 app = typer.Typer(
     name="tollbook",
     cls=Commands,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},

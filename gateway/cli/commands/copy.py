@@ -40,6 +40,8 @@ def copy(log: Log, to: _To, as_it_is: _AsItIs = False, json: Json = False) -> No
 
     --as-it-is also copies a file whose write-ahead file is missing. Commits that were only in that file are lost:
     compare the copy with what was reported to customers and chains before you write to it.
+
+    Exit codes: 0 copied; 2 it could not be copied, and TO was not made.
     """
     with progress(quiet=json) as report:
         copied = copy_log(log, to, as_it_is=as_it_is, progress=lambda done, total: report("copy", done, total))
