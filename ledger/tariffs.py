@@ -7,7 +7,7 @@ from typing import get_args
 
 from .catalogue import Plan
 from .events import Tariff
-from .plugins import Policy, Registry, Scope, policies
+from .plugins import DecimalFactory, Policy, Registry, Scope, policies
 from .plugins import PolicyFactory as Factory
 from .rating import PolicyFailed
 
@@ -20,9 +20,13 @@ class Tariffs:
         self._made: dict[tuple[str, int], tuple[Tariff, Policy]] = {}
         self._any_period: dict[str, tuple[Plan, bool]] = {}
 
-    def make(self, name: str, parameters: dict[str, object]) -> Policy:
-        """Make a policy by name. Raises UnknownPlugin, or ValueError if the parameters are invalid."""
-        return self._registry.get(name)(deepcopy(parameters))  # the originals belong to the books, or to the command
+    def make(self, name: str, parameters: dict[str, object], decimals: int) -> Policy:
+        """Make a policy by name, for a plan whose credits have so many decimals.
+
+        Raises UnknownPlugin, or ValueError if the parameters are invalid.
+        """
+        factory, own = self._registry.get(name), deepcopy(parameters)  # the originals are the books', or the command's
+        return factory.with_decimals(own, decimals) if isinstance(factory, DecimalFactory) else factory(own)
 
     def policy(self, plan: Plan, version: int) -> Policy:
         """Return the policy of a plan's tariff version. Raises PolicyFailed if it is not installed in that version."""
@@ -31,7 +35,7 @@ class Tariffs:
         if made is not None and made[0] is tariff:
             return made[1]
         try:
-            policy = self.make(tariff.policy, tariff.parameters)
+            policy = self.make(tariff.policy, tariff.parameters, plan.terms.decimals)
             installed, scope = policy.version, policy.scope
         except Exception as error:
             raise PolicyFailed(f"the tariff's policy {tariff.policy!r} cannot be made: {error}") from error

@@ -4,7 +4,8 @@
     complexity:weights.input_tokens=3/1000,models."gpt-4.1".output_tokens=12/1000,minimum=1
     graduated:dimension=calls,tiers=1000@3/1000+5/inf@1/1000
 
-A value is an integer, a fraction (kept as text, since JSON has no fractions) or a word; `none`, `true` and `false` are
+A value is an integer, a fraction or a decimal number (kept as text, since JSON has no exact ones), a rate as price
+lists have it (`3.00 per million`), or a word; `none`, `true` and `false` are
 JSON's constants. A dotted key is a key in a map: the first dot ends the option's name and the rest is the dimension;
 for `models` the next dot ends the model's name. `tiers` are `UPTO@UNIT+FLAT`, the flat fee optional, separated by
 slashes. Text with a dot, comma or other separator, or that would be read as another value, is quoted as in JSON.
@@ -30,7 +31,8 @@ _IN_MODELS = re.compile(rf'({_QUOTED}|[^".]+)\.({_QUOTED}|[^"]+)')
 _INTEGER = re.compile(r"-?[0-9]+")
 _FRACTION = re.compile(r"-?[0-9]+/[0-9]+")
 _BETWEEN_TIERS = re.compile(r"/(?=(?:[0-9]+|inf)@)")  # a tier begins with UPTO@; any other slash is a fraction's
-_TIER = re.compile(r"([0-9]+|inf)@([0-9]+(?:/[0-9]+)?)(?:\+([0-9]+))?")
+_DECIMAL = re.compile(r"[0-9]+\.[0-9]+")
+_TIER = re.compile(r"([0-9]+|inf)@([0-9]+(?:/[0-9]+|\.[0-9]+)?)(?:\+([0-9]+(?:\.[0-9]+)?))?")
 _PLAIN = re.compile(r"[A-Za-z_][\w-]*", re.ASCII)
 _CONSTANTS = {"none": None, "true": True, "false": False}
 
@@ -121,7 +123,7 @@ def _tiers(text: str) -> list[dict[str, Any]]:
             raise _bad(f"{written!r} is not a tier", "write tiers=UPTO@UNIT+FLAT/…/inf@UNIT+FLAT")
         bound, unit, flat = match.groups()
         tier: dict[str, Any] = {"up_to": None if bound == "inf" else _integer(bound), "unit": str(_value(unit))}
-        tiers.append(tier if flat is None else {**tier, "flat": _integer(flat)})
+        tiers.append(tier if flat is None else {**tier, "flat": _value(flat)})
     return tiers
 
 
@@ -150,7 +152,7 @@ def _leaves(parameters: Mapping[str, object], above: tuple[str, ...] = ()) -> It
 
 def _written(value: object) -> str:
     match value:
-        case str() if _FRACTION.fullmatch(value):
+        case str() if _FRACTION.fullmatch(value) or _DECIMAL.fullmatch(value):
             return value
         case str():
             return _word(value)

@@ -1,45 +1,70 @@
 """Parameters of the built-in policies: their types, and how they are read and written.
 
-Parameters are plain JSON values. A whole number is a JSON integer; a rate is exact, a JSON integer or a fraction as
-text (`"3/1000"`). Floats and bools are not numbers here.
+Parameters are plain JSON values. A whole number is a JSON integer. A rate is exact: a JSON integer, or text as price
+lists have it (`"0.001"`, `"3/1000"`, `"3.00 per million"`, `"3 / 1M"`). Floats and bools are not numbers here.
+
+All prices are in credits, however many decimals the credits of a plan have; the policy of such a plan is made with
+`with_decimals`, and gives totals in the smallest unit.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from decimal import Decimal
 from fractions import Fraction
-from typing import Annotated, Any, ClassVar, Generic, TypeAlias, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Self, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, ValidationError
 
-from ledger.amounts import MAX_CREDITS, add_usage
+from ledger.amounts import MAX_CREDITS, add_usage, exact_text
 from ledger.plugins import Scope
 
-_FRACTION = re.compile(r"([0-9]{1,19})(?:/([0-9]{1,19}))?")
+_FRACTION = re.compile(r"([0-9]{1,19})/([0-9]{1,19})")
+_RATE = re.compile(r"([0-9]{1,19}(?:\.[0-9]{1,19})?)(?: *(?:per|/) *([0-9]{1,19}|1[KM]|thousand|million|billion))?")
+_MANY = {"1K": 10**3, "1M": 10**6, "thousand": 10**3, "million": 10**6, "billion": 10**9}
+
+_MAX_DIGITS = 20
+"""More digits than a whole number of 64 bits has."""
 
 
 def _read_rate(value: object) -> Fraction:
-    numerator, denominator = -1, 1
+    rate = Fraction(-1)
     if type(value) is int:
-        numerator = value
-    elif isinstance(value, str) and (match := _FRACTION.fullmatch(value)):
-        numerator, denominator = int(match[1]), int(match[2] or 1)
+        rate = Fraction(value)
+    elif isinstance(value, Decimal):
+        small = value.is_finite() and abs(value.adjusted()) < _MAX_DIGITS  # larger ones would take too long
+        rate = Fraction(value) if small else rate
+    elif isinstance(value, str):
+        if (fraction := _FRACTION.fullmatch(value)) and int(fraction[2]):
+            rate = Fraction(int(fraction[1]), int(fraction[2]))
+        elif (match := _RATE.fullmatch(value)) and (units := _MANY.get(match[2]) or int(match[2] or 1)):
+            rate = Fraction(match[1]) / units
     # Both parts in 64 bits: beyond that, other readers of JSON lose digits.
-    if not (0 <= numerator <= MAX_CREDITS and 1 <= denominator <= MAX_CREDITS):
-        raise ValueError(f"{value!r} is neither a whole number nor a fraction as text, such as 3/1000, of 0 or more")
-    return Fraction(numerator, denominator)
+    if not 0 <= rate.numerator <= MAX_CREDITS >= rate.denominator:
+        raise ValueError(
+            f"{value!r} is not an exact rate of 0 or more: "
+            "write a whole number, or text such as '0.001', '3/1000' or '3.00 per million'"
+        )
+    return rate
 
 
 def _write_rate(rate: Fraction) -> str:
     return str(rate)
 
 
+def _write_amount(amount: Fraction) -> int | str:
+    return int(amount) if amount.denominator == 1 else exact_text(amount).replace(",", "")
+
+
 Rate = Annotated[Fraction, PlainValidator(_read_rate), PlainSerializer(_write_rate)]
 """An exact factor of 0 or more, mostly credits a unit; written as text in lowest terms, `"7"` or `"3/1000"`."""
 
+Amount = Annotated[Fraction, PlainValidator(_read_rate), PlainSerializer(_write_amount)]
+"""An amount of credits, 0 or more, that must fit the plan's decimals; written as an integer, or as text: `"0.05"`."""
+
 Whole = Annotated[int, Field(strict=True, ge=0, le=MAX_CREDITS)]
-"""A whole number of credits or units, from 0 to 2^63-1."""
+"""A whole number of units, from 0 to 2^63-1."""
 
 Positive = Annotated[int, Field(strict=True, ge=1, le=MAX_CREDITS)]
 """A whole number from 1 to 2^63-1."""
@@ -61,9 +86,10 @@ P = TypeVar("P", bound=Parameters)
 
 
 class BuiltIn(Generic[P]):
-    """Base of the built-in policies. Two are equal if they have the same name and equal parameters.
+    """Base of the built-in policies. Two are equal if they have the same name, equal parameters and equal decimals.
 
-    Every built-in policy offers `credits_of`, `reads`, `by_label` and `peak`, and those of scope `period` `dearest`
+    `smallest` is the number of smallest units in a credit: totals are in that unit, parameters in credits. Every
+    built-in policy offers `credits_of`, `reads`, `by_label` and `peak`, and those of scope `period` `dearest`
     (`ledger.plugins`). Raises ValueError for invalid parameters.
     """
 
@@ -75,11 +101,26 @@ class BuiltIn(Generic[P]):
     by_label = False
     accepts: type[P]
 
-    def __init__(self, parameters: Mapping[str, Any]) -> None:
+    def __init__(self, parameters: Mapping[str, Any], decimals: int = 0) -> None:
+        self.smallest = 10**decimals
         try:
             self.given = self.accepts.model_validate(dict(parameters))
         except ValidationError as error:
             raise ValueError(f"{self.name}: {'; '.join(_messages(error))}") from error
+
+    @classmethod
+    def with_decimals(cls, parameters: Mapping[str, Any], decimals: int) -> Self:
+        """Return the policy of a plan whose credits have so many decimals."""
+        return cls(parameters, decimals)
+
+    def in_smallest(self, parameter: str, credits: Fraction) -> int:
+        """Return credits in the smallest unit. Raises ValueError for more decimals than the plan has, or too many."""
+        amount = credits * self.smallest
+        if amount.denominator != 1 or amount > MAX_CREDITS:
+            decimals = len(str(self.smallest)) - 1
+            fault = "is too large" if amount.denominator == 1 else f"does not fit credits of {decimals} decimals"
+            raise ValueError(f"{self.name}: {parameter}: {exact_text(credits)} {fault}")
+        return int(amount)
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -95,7 +136,11 @@ class BuiltIn(Generic[P]):
         return self.credits_of(add_usage(before, usage), labels)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, BuiltIn) and self.name == other.name and self.parameters == other.parameters
+        return isinstance(other, BuiltIn) and (self.name, self.smallest, self.parameters) == (
+            other.name,
+            other.smallest,
+            other.parameters,
+        )
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.parameters})"

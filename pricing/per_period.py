@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
@@ -12,7 +13,7 @@ from pydantic import field_validator
 from ledger.events import Line
 from ledger.plugins import Price, Scope
 
-from .parameters import BuiltIn, Name, Parameters, Positive, Rate, Whole
+from .parameters import Amount, BuiltIn, Name, Parameters, Positive, Rate, Whole
 from .rates import common, exact, explained, rounded_up
 
 
@@ -21,7 +22,7 @@ class Tier(Parameters):
 
     up_to: Positive | None
     unit: Rate
-    flat: Whole = 0
+    flat: Amount = Fraction(0)
 
 
 class TieredParameters(Parameters):
@@ -49,11 +50,13 @@ class _Tiered(BuiltIn[TieredParameters]):
     scope: Scope = "period"
     accepts = TieredParameters
 
-    def __init__(self, parameters: Mapping[str, Any]) -> None:
-        super().__init__(parameters)
+    def __init__(self, parameters: Mapping[str, Any], decimals: int = 0) -> None:
+        super().__init__(parameters, decimals)
         self._tiers = self.given.tiers
         self._bounds = _bounds(self._tiers)
-        self._denominator, self._numerators = common([tier.unit for tier in self._tiers])
+        self._units = [tier.unit * self.smallest for tier in self._tiers]
+        self._flats = [self.in_smallest(f"tiers.{index}.flat", tier.flat) for index, tier in enumerate(self._tiers)]
+        self._denominator, self._numerators = common(self._units)
         self._reads = frozenset({self.given.dimension})
 
     def reads(self, labels: Mapping[str, str]) -> frozenset[str] | None:
@@ -71,18 +74,18 @@ class _Tiered(BuiltIn[TieredParameters]):
     def _exact(self, units: int) -> int:
         """Return the exact price of all units with the flat fees, as a numerator."""
         return sum(
-            part * self._numerators[index] + self._tiers[index].flat * self._denominator
+            part * self._numerators[index] + self._flats[index] * self._denominator
             for index, part in self._parts(units)
         )
 
     def _lines(self, units: int) -> Iterator[Line]:
         dimension = self.given.dimension
         for index, part in self._parts(units):
-            tier, credits = self._tiers[index], exact(part * self._numerators[index], self._denominator)
+            credits = exact(part * self._numerators[index], self._denominator)
             if part:
-                yield Line(dimension=dimension, units=part, rate=str(tier.unit), credits=credits)
-            if tier.flat:
-                yield Line(text=f"flat fee of tier {index + 1}", credits=str(tier.flat))
+                yield Line(dimension=dimension, units=part, rate=str(self._units[index]), credits=credits)
+            if flat := self._flats[index]:
+                yield Line(text=f"flat fee of tier {index + 1}", credits=str(flat))
 
     def _at(self, units: int) -> int:
         """Return the total of that many units in credits."""
@@ -155,8 +158,8 @@ class Volume(_Tiered):
     name = "volume"
     example = "volume:dimension=calls,tiers=100@3/1000@2/inf@1"
 
-    def __init__(self, parameters: Mapping[str, Any]) -> None:
-        super().__init__(parameters)
+    def __init__(self, parameters: Mapping[str, Any], decimals: int = 0) -> None:
+        super().__init__(parameters, decimals)
         # Within a tier the total never falls, so only the step over a bound can lower it.
         self._tops = [self._at(bound) for bound in self._bounds]
         self.monotone = all(top <= self._at(bound + 1) for top, bound in zip(self._tops, self._bounds, strict=True))
@@ -178,7 +181,7 @@ class PackageParameters(Parameters):
 
     dimension: Name
     size: Positive
-    credits: Whole
+    credits: Amount
     free: Whole = 0
 
 
@@ -190,8 +193,9 @@ class Package(BuiltIn[PackageParameters]):
     scope: Scope = "period"
     accepts = PackageParameters
 
-    def __init__(self, parameters: Mapping[str, Any]) -> None:
-        super().__init__(parameters)
+    def __init__(self, parameters: Mapping[str, Any], decimals: int = 0) -> None:
+        super().__init__(parameters, decimals)
+        self._credits = self.in_smallest("credits", self.given.credits)
         self._reads = frozenset({self.given.dimension})
 
     def reads(self, labels: Mapping[str, str]) -> frozenset[str] | None:
@@ -212,15 +216,15 @@ class Package(BuiltIn[PackageParameters]):
         dimension = self.given.dimension
         start, units = before.get(dimension, 0), usage.get(dimension, 0)
         begun = self._begun(start + max(units, among.get(dimension, 0))) - self._begun(start)
-        return min(units, begun) * self.given.credits
+        return min(units, begun) * self._credits
 
     def credits_of(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> int:
         """Return the credits of the period's units so far."""
-        return self._begun(usage.get(self.given.dimension, 0)) * self.given.credits
+        return self._begun(usage.get(self.given.dimension, 0)) * self._credits
 
     def total(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> Price:
         """Return the price of the period's units so far, with its lines."""
-        dimension, size, credits = self.given.dimension, self.given.size, self.given.credits
+        dimension, size, credits = self.given.dimension, self.given.size, self._credits
         units = usage.get(dimension, 0)
         free = min(units, self.given.free)
         paid = units - free

@@ -11,7 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from ledger.events import Line
 from ledger.plugins import Price, Scope
 
-from .parameters import BuiltIn, Name, Parameters, Rate, RateByDimension, Whole
+from .parameters import Amount, BuiltIn, Name, Parameters, Rate, RateByDimension
 from .rates import Rates, RatesByModel, exact, explained, rounded_up
 
 
@@ -30,9 +30,9 @@ class Time(BuiltIn[TimeParameters]):
     scope: Scope = "request"
     accepts = TimeParameters
 
-    def __init__(self, parameters: Mapping[str, Any]) -> None:
-        super().__init__(parameters)
-        self._rates = Rates({"seconds": self.given.credits_per_second})
+    def __init__(self, parameters: Mapping[str, Any], decimals: int = 0) -> None:
+        super().__init__(parameters, decimals)
+        self._rates = Rates({"seconds": self.given.credits_per_second}, self.smallest)
         self._reads = self._rates.dimensions if self.given.credits_per_second else None
 
     def reads(self, labels: Mapping[str, str]) -> frozenset[str] | None:
@@ -52,7 +52,7 @@ class Time(BuiltIn[TimeParameters]):
 class PerCreditParameters(Parameters):
     """Parameters of `per_credit`: `credits` for each request, or for each of its `calls`."""
 
-    credits: Whole = 1
+    credits: Amount = Fraction(1)
     per: Literal["request", "call"] = "request"
 
 
@@ -64,8 +64,9 @@ class PerCredit(BuiltIn[PerCreditParameters]):
     scope: Scope = "request"
     accepts = PerCreditParameters
 
-    def __init__(self, parameters: Mapping[str, Any]) -> None:
-        super().__init__(parameters)
+    def __init__(self, parameters: Mapping[str, Any], decimals: int = 0) -> None:
+        super().__init__(parameters, decimals)
+        self._credits = self.in_smallest("credits", self.given.credits)
         self._reads = None if self.given.per == "request" else frozenset({"calls"})
 
     def reads(self, labels: Mapping[str, str]) -> frozenset[str] | None:
@@ -74,11 +75,11 @@ class PerCredit(BuiltIn[PerCreditParameters]):
 
     def credits_of(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> int:
         """Return the credits of the request, or of its calls."""
-        return self.given.credits * (1 if self.given.per == "request" else usage.get("calls", 0))
+        return self._credits * (1 if self.given.per == "request" else usage.get("calls", 0))
 
     def total(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> Price:
         """Return the price of the request, or of its calls, with its line."""
-        rate = self.given.credits
+        rate = self._credits
         if self.given.per == "request":
             return Price(rate, (Line(text="request", units=1, rate=str(rate), credits=str(rate)),))
         calls = usage.get("calls", 0)
@@ -101,8 +102,8 @@ class ComplexityParameters(_ByModel):
     request."""
 
     weights: RateByDimension = Field(default={})
-    minimum: Whole = 0
-    maximum: Whole | None = None
+    minimum: Amount = Fraction(0)
+    maximum: Amount | None = None
 
     @model_validator(mode="after")
     def _ordered(self) -> ComplexityParameters:
@@ -122,10 +123,12 @@ class Complexity(BuiltIn[ComplexityParameters]):
     scope: Scope = "request"
     accepts = ComplexityParameters
 
-    def __init__(self, parameters: Mapping[str, Any]) -> None:
-        super().__init__(parameters)
-        self._rates = RatesByModel(self.given.weights, self.given.models)
-        self._minimum, self._maximum = self.given.minimum, self.given.maximum
+    def __init__(self, parameters: Mapping[str, Any], decimals: int = 0) -> None:
+        super().__init__(parameters, decimals)
+        self._rates = RatesByModel(self.given.weights, self.given.models, self.smallest)
+        maximum = self.given.maximum
+        self._minimum = self.in_smallest("minimum", self.given.minimum)
+        self._maximum = None if maximum is None else self.in_smallest("maximum", maximum)
         self.by_label = self._rates.by_model
         no_rates = not self.given.weights and not self.given.models
         self._flat = self._minimum == self._maximum or (no_rates and self._minimum > 0)
@@ -166,9 +169,9 @@ class CostPlus(BuiltIn[CostPlusParameters]):
     scope: Scope = "request"
     accepts = CostPlusParameters
 
-    def __init__(self, parameters: Mapping[str, Any]) -> None:
-        super().__init__(parameters)
-        self._rates = RatesByModel(self.given.costs, self.given.models)
+    def __init__(self, parameters: Mapping[str, Any], decimals: int = 0) -> None:
+        super().__init__(parameters, decimals)
+        self._rates = RatesByModel(self.given.costs, self.given.models, self.smallest)
         self.by_label = self._rates.by_model
 
     def reads(self, labels: Mapping[str, str]) -> frozenset[str] | None:

@@ -39,11 +39,12 @@ def explained(credits: int, numerator: int, denominator: int, lines: Sequence[Li
 
 
 class Rates:
-    """Credits a unit by dimension. `dimensions` are those with a rate, which may be 0; others are ignored."""
+    """Credits a unit by dimension, `smallest` units to a credit. `dimensions` are those with a rate, which may be 0;
+    others are ignored. Totals and lines are in the smallest unit."""
 
-    def __init__(self, rates: Mapping[str, Fraction]) -> None:
+    def __init__(self, rates: Mapping[str, Fraction], smallest: int = 1) -> None:
         # Sorted, so that the lines do not depend on the order of the parameters or of the usage.
-        ordered = sorted(rates.items())
+        ordered = [(dimension, rate * smallest) for dimension, rate in sorted(rates.items())]
         self.denominator, numerators = common([rate for _, rate in ordered])
         self._rates = [
             (dimension, numerator, str(rate)) for (dimension, rate), numerator in zip(ordered, numerators, strict=True)
@@ -72,9 +73,11 @@ class RatesByModel:
     `by_model` is True if any model has its own rates.
     """
 
-    def __init__(self, general: Mapping[str, Fraction], models: Mapping[str, Mapping[str, Fraction]]) -> None:
-        self._general = Rates(general)
-        self._models = {model: Rates({**general, **own}) for model, own in models.items()}
+    def __init__(
+        self, general: Mapping[str, Fraction], models: Mapping[str, Mapping[str, Fraction]], smallest: int = 1
+    ) -> None:
+        self._general = Rates(general, smallest)
+        self._models = {model: Rates({**general, **own}, smallest) for model, own in models.items()}
         self.by_model = bool(models)
 
     def of(self, labels: Mapping[str, str]) -> Rates:

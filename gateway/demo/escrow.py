@@ -16,7 +16,7 @@ from ledger import Command, CreatePlan, Ledger
 from ledger.plugins import Chain, chain_plugin, contract_of
 from ledger.settlement.messages import PurchaseMade
 
-from .shop import ASSET, CENTS, Shop
+from .shop import ASSET, CENTS, Shop, price_of
 from .summary import OnChain
 
 
@@ -118,7 +118,7 @@ class MockEscrow(Escrow):
     def _buy(self, order: Order) -> PurchaseMade:
         plan = order.plan
         return self._mock.purchase(
-            order.subscriber, plan.plan, plan.asset, plan.price, credits=plan.credits, seconds=plan.seconds
+            order.subscriber, plan.plan, plan.asset, price_of(plan), credits=int(plan.credits), seconds=plan.seconds
         )
 
     def _request_exit(self, subscriber: str, plan: CreatePlan) -> int:

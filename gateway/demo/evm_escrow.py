@@ -33,7 +33,7 @@ from ledger.plugins import Chain
 from ledger.settlement.messages import PurchaseMade
 
 from .escrow import Escrow, Order
-from .shop import DAY, Shop
+from .shop import DAY, Shop, price_of
 from .summary import Gas, OnChain
 from .trace_clock import TraceClock
 
@@ -129,7 +129,7 @@ class EvmEscrow(Escrow):
         asset = self._deployed.asset
         if not plan.price:
             return replace(plan, asset=asset, asset_decimals=DECIMALS)
-        price = {self._address(name): cents * _CENT for name, cents in plan.price.items()}
+        price = {self._address(name): cents * _CENT for name, cents in price_of(plan).items()}
         terms: dict[str, Any] = {"asset": asset, "price": price, "credits": plan.credits, "seconds": plan.seconds}
         self._set_block_time()
         published = publish_plan(self._deployed.seller, self._contract, plan.plan, **terms)
@@ -168,8 +168,8 @@ class EvmEscrow(Escrow):
             subscriber=order.subscriber,
             plan=plan.onchain_id,
             asset=plan.asset,
-            shares=tuple(Share(receiver, amount) for receiver, amount in sorted(plan.price.items())),
-            credits=plan.credits,
+            shares=tuple(Share(receiver, amount) for receiver, amount in sorted(price_of(plan).items())),
+            credits=int(plan.credits),
             seconds=plan.seconds,
         )
 

@@ -81,6 +81,11 @@ def open_shop(trace: Trace, tariff: Tariff, slice_length: int) -> Shop:
     )
 
 
+def price_of(plan: CreatePlan) -> dict[str, int]:
+    """Return the price of a plan of the shop by receiver, in the asset's smallest unit, in which the shop writes it."""
+    return {receiver: int(amount) for receiver, amount in plan.price.items()}
+
+
 def mean_price(policy: Policy, rows: Sequence[Row]) -> int:
     """Return the mean price of a sample of the trace's requests, in credits, rounded up; at least 1."""
     sample = rows[:: -(-len(rows) // _SAMPLE_ROWS)]

@@ -180,7 +180,7 @@ class Story:
         active, self._active = self._active, {}
         for (subscriber, plan), account in active.items():
             balance = self._ledger.balance(subscriber, plan)
-            if balance is not None and balance.available * 4 < account.plan.credits:
+            if balance is not None and balance.available * 4 < int(account.plan.credits):
                 self._after(0, lambda account=account: self._buy(account))  # type: ignore[misc]
 
     def _refused(self, account: _Account, reason: Reason) -> None:

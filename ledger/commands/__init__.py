@@ -14,7 +14,7 @@ from typing import Any, TypeAlias, TypeVar, cast, get_args
 
 import msgspec
 
-from ..errors import BadData
+from ..errors import BadData, WrongValue
 from .catalogue import CreatePlan as CreatePlan
 from .catalogue import RegisterAgent as RegisterAgent
 from .catalogue import RepricePlan as RepricePlan
@@ -67,6 +67,7 @@ from .settlements import MarkSettlementUnknown as MarkSettlementUnknown
 from .settlements import OpenSettlement as OpenSettlement
 from .settlements import SettlementCommand as SettlementCommand
 from .settlements import SubmitSettlement as SubmitSettlement
+from .written_amounts import as_whole_numbers
 
 
 class Tick(Command[None], frozen=True, kw_only=True, tag="tick"):
@@ -119,18 +120,24 @@ _decoder: msgspec.json.Decoder[AnyCommand] = msgspec.json.Decoder(AnyCommand)
 
 def admit(command: C) -> C:
     """Return the command with every field validated against its type and bounds, as a copy that shares nothing with the
-    caller. NumPy's integers, and all else that Python takes as an index, become ints.
+    caller. NumPy's integers, and all else that Python takes as an index, become ints; a plan's written amounts become
+    whole numbers.
 
     Raises WrongType or WrongValue with the full name of the first field at fault.
     """
     if type(command) not in _KINDS:
         raise not_a_command(command)
+    whole: Any = command
     try:
-        kept = _decoder.decode(_encoder.encode(command))
-        if kept != command or isinstance(kept, _NESTING):
-            check_kept(command, kept, MAX_NESTED)
+        if isinstance(command, CreatePlan | RepricePlan):
+            whole = as_whole_numbers(command)
+        kept = _decoder.decode(_encoder.encode(whole))
+        if kept != whole or isinstance(kept, _NESTING):
+            check_kept(whole, kept, MAX_NESTED)
+    except WrongValue:
+        raise
     except Exception as error:  # noqa: BLE001 - an object may do anything while it is encoded or compared
-        raise first_fault(command, error) from None
+        raise first_fault(whole, error) from None
     return cast(C, kept)
 
 

@@ -27,11 +27,12 @@ from ..events import (
 from .command import (
     AssetDecimals,
     Command,
-    Credits,
     Name,
     Priority,
     Seconds,
     Text,
+    WrittenCredits,
+    WrittenPrice,
 )
 
 
@@ -40,7 +41,11 @@ class CreatePlan(Command[PlanCreated], frozen=True, kw_only=True, tag="create_pl
 
     Without a policy a request costs 1 credit (`per_credit`), and nothing on a plan that sells only time (`time`). Units
     that no rate of the tariff reads cost nothing if `unpriced` is `free`; if it is `refuse`, the request is refused.
-    `asset_decimals` None is what the ledger knows of the asset already, or else the minor units of its ISO 4217 code.
+
+    Amounts may be written as text or Decimal, in whole credits or in the asset (`credits="10.00"`,
+    `price={"acme": "9.50"}`); whole numbers are in the smallest unit. Prices in `parameters` are in credits: with more
+    `decimals` the same prices are charged more finely. `asset_decimals` None is what the ledger knows of the asset
+    already, or else the minor units of its ISO 4217 code.
 
     With `billing="postpaid"` nothing is bought in advance: `price` is the money of `credits`, and what a subscriber has
     used is invoiced at the end of each `period` (month or day), due after `due_days`. A subscriber may owe up to
@@ -52,8 +57,8 @@ class CreatePlan(Command[PlanCreated], frozen=True, kw_only=True, tag="create_pl
     owner: Name
     asset: Name = "USD"
     asset_decimals: AssetDecimals | None = None
-    price: dict[Name, Annotated[int, Meta(ge=0)]] = {}
-    credits: Credits = 0
+    price: WrittenPrice = {}
+    credits: WrittenCredits = 0
     seconds: Seconds = 0
     policy: Name | None = None
     parameters: dict[str, Any] = {}
@@ -66,13 +71,13 @@ class CreatePlan(Command[PlanCreated], frozen=True, kw_only=True, tag="create_pl
     longest_seconds: Seconds = DAY_SECONDS
     late_seconds: Seconds = DAY_SECONDS
     overrun: Overrun = "cap"
-    debt_limit: Credits = 0
+    debt_limit: WrittenCredits = 0
     period: Metering = "month"
     record_refusals: bool = False
     record_lines: bool = False
     unpriced: Unpriced = "refuse"
     billing: BillingMode = "prepaid"
-    credit_limit: Credits = 0
+    credit_limit: WrittenCredits = 0
     due_days: Annotated[int, Meta(ge=0, le=MAX_DUE_DAYS)] = 30
     overdue: OnOverdue = "serve"
     onchain_id: Text = ""

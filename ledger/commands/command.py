@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Generic, TypeAlias
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import TYPE_CHECKING, Annotated, Generic, TypeAlias
 
 import msgspec
 from msgspec import Meta
@@ -19,6 +21,12 @@ MAX_TIME = 253_402_300_799_999_999
 Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=MAX_NAME_LENGTH)]
 Text: TypeAlias = Annotated[str, Meta(max_length=4096)]
 Credits: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_CREDITS)]
+if TYPE_CHECKING:
+    WrittenCredits: TypeAlias = int | str | Decimal
+    WrittenPrice: TypeAlias = Mapping[str, int | str | Decimal]
+else:  # admission makes whole numbers of what is written
+    WrittenCredits = Credits
+    WrittenPrice = dict[Name, Annotated[int, Meta(ge=0)]]
 SignedCredits: TypeAlias = Annotated[int, Meta(ge=-MAX_CREDITS, le=MAX_CREDITS)]
 Number: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_CREDITS)]
 AssetDecimals: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_ASSET_DECIMALS)]

@@ -168,7 +168,7 @@ def _check_give(context: Context, command: Give) -> None:
 
 
 def _check_tariff(context: Context, command: CreatePlan | RepricePlan) -> None:
-    catalogue.tariff(context, 1, catalogue.policy_of(command), command.parameters)
+    catalogue.tariff(context, 1, command)
 
 
 _CONTENT: dict[type, Callable[[Context, Any], None]] = {

@@ -47,11 +47,11 @@ def create_plan(context: Context, command: CreatePlan) -> list[Recorded]:
     for name in (command.plan, command.onchain_id):  # leaves name plans by either, so both must be unique
         if name and (name in context.books.onchain or name in context.books.plans):
             raise Refusal(Reason.key_reused, detail=f"{name!r} already is the name of a plan, or its id on a chain")
-    price = tuple(Share(receiver, amount) for receiver, amount in command.price.items())
+    price = tuple(Share(receiver, int(amount)) for receiver, amount in command.price.items())
     # msgspec leaves out what *is* a default, not what equals it: equal content must be equal bytes
     given = {name: getattr(command, name) for name in _TERMS} | {"asset_decimals": _asset_decimals(context, command)}
     terms = {name: value for name, value in given.items() if value != _TERMS[name]}
-    return [PlanCreated(price=price, tariff=tariff(context, 1, policy_of(command), command.parameters), **terms)]
+    return [PlanCreated(price=price, tariff=tariff(context, 1, command), **terms)]
 
 
 def _asset_decimals(context: Context, command: CreatePlan) -> int | None:
@@ -74,11 +74,19 @@ def policy_of(command: CreatePlan | RepricePlan) -> str:
     return command.policy
 
 
+def _decimals(context: Context, command: CreatePlan | RepricePlan) -> int:
+    """Return the decimals of a plan's credits; 0 for an unknown plan, which is refused later."""
+    if isinstance(command, CreatePlan):
+        return command.decimals
+    plan = context.books.plans.get(command.plan)
+    return 0 if plan is None else plan.terms.decimals
+
+
 def reprice_plan(context: Context, command: RepricePlan) -> list[Recorded]:
     """Add the plan's next tariff version."""
     plan = plan_of(context, command.plan)
     _check_sold(plan.retired, command.plan)
-    new = tariff(context, plan.tariff.version + 1, command.policy, command.parameters)
+    new = tariff(context, plan.tariff.version + 1, command)
     return [PlanRepriced(plan=command.plan, tariff=new)]
 
 
@@ -149,11 +157,12 @@ def _check_terms(context: Context, plans: tuple[str, ...], endpoints: tuple[Endp
         check(endpoint)
 
 
-def tariff(context: Context, version: int, name: str, parameters: dict[str, object]) -> Tariff:
-    """Return a tariff with the parameters in the policy's own form, so that equal tariffs are equal bytes. Raises
-    Refusal."""
+def tariff(context: Context, version: int, command: CreatePlan | RepricePlan) -> Tariff:
+    """Return a command's tariff with the parameters in the policy's own form, so that equal tariffs are equal bytes.
+    Raises Refusal."""
+    name = policy_of(command)
     try:
-        policy = context.tariffs.make(name, parameters)
+        policy = context.tariffs.make(name, command.parameters, _decimals(context, command))
         made = Tariff(version=version, policy=name, policy_version=policy.version, parameters=dict(policy.parameters))
     except (UnknownPlugin, ValueError) as error:
         raise Refusal(Reason.malformed, detail=f"policy {name}: {error}") from error

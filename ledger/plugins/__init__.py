@@ -21,6 +21,7 @@ from .discovery import Origin as Origin
 from .discovery import Register as Register
 from .discovery import hookimpl as hookimpl
 from .discovery import hookspec as hookspec
+from .pricing import DecimalFactory as DecimalFactory
 from .pricing import DerivablePolicy as DerivablePolicy
 from .pricing import PeakingPolicy as PeakingPolicy
 from .pricing import Policy as Policy

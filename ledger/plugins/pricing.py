@@ -121,5 +121,21 @@ class SharingPolicy(PeakingPolicy, Protocol):
         ...
 
 
+@runtime_checkable
+class DecimalFactory(Protocol):
+    """Optional: a factory of policies whose parameters are in credits, also where credits have decimals.
+
+    Without it the parameters and totals of a policy are in the smallest unit of the plan's credits.
+    """
+
+    def with_decimals(self, parameters: Mapping[str, Any], decimals: int) -> Policy:
+        """Return the policy of a plan whose credits have so many decimals: its totals are in the smallest unit.
+
+        `parameters` of the policy are those that were given. Raise ValueError if they are invalid, or if an amount has
+        more decimals than the plan.
+        """
+        ...
+
+
 PolicyFactory: TypeAlias = Callable[[Mapping[str, Any]], Policy]
 """Makes a policy from its parameters. Raises ValueError if they are invalid."""

@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import get_args
 
 from ledger.amounts import add_usage, split
-from ledger.plugins import Policy, Price, Scope
+from ledger.plugins import DecimalFactory, Policy, Price, Scope
 from ledger.rating import PolicyFailed, derivable, marginal
 
 from .optional_methods import OFFERED
@@ -29,6 +29,7 @@ MADE = "is made"
 SAME = "equal usage costs the same"
 PARTS = "parts cost the whole"
 SUMS = "charges sum to the total"
+DECIMALS = "decimals change no price"
 
 
 def _made(subject: Subject) -> Iterator[str]:
@@ -216,6 +217,24 @@ def _round_trip(subject: Subject) -> Iterator[str]:
             yield f"{stated} make a policy whose {method} of {usage} {labels} is {_short(other)}, not {_short(answer)}"
 
 
+def _decimals(subject: Subject) -> Iterator[str]:
+    if not isinstance(subject.factory, DecimalFactory):
+        return
+    for decimals in (0, 1, 6):
+        try:
+            finer = subject.factory.with_decimals(deepcopy(subject.parameters), decimals)
+        except Exception as error:  # noqa: BLE001 - foreign code
+            yield f"{subject.parameters} are refused with {decimals} decimals: {type(error).__name__}: {error}"
+            return
+        if finer.parameters != subject.policy().parameters:
+            yield f"with {decimals} decimals the parameters are {finer.parameters}"
+        for usage, labels, price in subject.prices():
+            answer = answer_of(finer, usage, labels)
+            # Either may be rounded, by less than a credit.
+            if not isinstance(answer, Price) or abs(answer.credits - price.credits * 10**decimals) >= 10**decimals:
+                yield f"{usage} {labels} costs {price.credits}, and {_short(answer)} of {decimals} decimals"
+
+
 def _has_float(value: object) -> bool:
     match value:
         case dict():
@@ -238,6 +257,7 @@ RULES: Mapping[str, Callable[[Subject], Iterator[str]]] = {
     PARTS: _parts,
     SUMS: _sums,
     "parameters round-trip": _round_trip,
+    DECIMALS: _decimals,
     **OFFERED,
 }
 """The rules by name: each a function that yields the cases in which it is broken."""

@@ -87,7 +87,7 @@ class World(Environment):
         ledger.execute(RegisterAgent(agent="bot", owner="acme", plans=(plans[0].plan,))).unwrap()
         for plan in plans:
             if plan.onchain_id and plan.asset == self.market.harness.asset:
-                credits = min(plan.credits, 60)
+                credits = min(int(plan.credits), 60)
                 self.market.sell(self.random, plan.onchain_id, credits, 0 if credits else plan.seconds or 30)
         names = [plan.plan for plan in plans]
         for subscriber in self.market.harness.subscribers:

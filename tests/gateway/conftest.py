@@ -114,7 +114,7 @@ def tell(path: Path) -> Shop:
             "owner": "acme",
             "decimals": 2,
             "policy": "complexity",
-            "parameters": {"weights": {"input_tokens": "1/100"}},
+            "parameters": {"weights": {"input_tokens": "1/10000"}},
         }
         do("plan", CreatePlan(plan="pro", price={"acme": 900, "fee": 100}, credits=10_000, **terms))
         do("coins", CreatePlan(plan="coins", price={"acme": 10**20}, asset=COIN, credits=1_000, **terms))

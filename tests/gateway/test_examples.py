@@ -15,8 +15,8 @@ from gateway.cli.commands.chain import ChainCommands
 from gateway.cli.lazy import load
 from gateway.demo import Options, run
 
-ELSEWHERE = ("eip155:", "evm", "Azure", "found.db")
-"""Of examples that need another chain, a trace that is not ours, or a log that lacks its write-ahead file."""
+ELSEWHERE = ("eip155:", "evm", "Azure", "found.db", "invoices LOG --")
+"""Of examples that need another chain, a trace that is not ours, a damaged log, or one with invoices."""
 
 PAGES = {name: load(Commands.package, name).help for name in Commands.short_help_of if name != "chain"}
 EXAMPLES = [

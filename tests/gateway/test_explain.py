@@ -17,7 +17,7 @@ def test_it_has_the_contracts_keys_in_their_order(tollbook, told):
         "usage": {"input_tokens": 10_001},
         "labels": {"model": "m"},
         "before": {},
-        "tariff": {"version": 1, "policy": "complexity", "parameters": {"weights": {"input_tokens": "1/100"}}},
+        "tariff": {"version": 1, "policy": "complexity", "parameters": {"weights": {"input_tokens": "1/10000"}}},
         "lines": [
             {
                 "text": "10001 input_tokens at 1/100",

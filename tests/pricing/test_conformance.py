@@ -29,7 +29,7 @@ from pricing.plugin import register_policies
 from pricing.testing.conformance import ConformanceError, check, main
 from pricing.testing.optional_methods import BY_LABEL, DEAREST, OFFERED, PEAK, READS
 from pricing.testing.purity import STARTS, patched_clocks
-from pricing.testing.rules import MADE, PARTS, RULES, SAME, SUMS
+from pricing.testing.rules import DECIMALS, MADE, PARTS, RULES, SAME, SUMS
 
 SAMPLES = {
     "time": ["time", "time:credits_per_second=1/60", "time:credits_per_second=7"],
@@ -450,6 +450,24 @@ class DearestRaises(Offers):
         return self.at(before["calls"] + among["calls"])
 
 
+class IgnoresDecimals(Honest):
+    @classmethod
+    def with_decimals(cls, parameters: Mapping[str, Any], decimals: int) -> "IgnoresDecimals":
+        return cls(parameters)
+
+
+class RefusesDecimals(Honest):
+    @classmethod
+    def with_decimals(cls, parameters: Mapping[str, Any], decimals: int) -> "RefusesDecimals":
+        raise ValueError("this policy has no decimals")
+
+
+class WritesDecimals(Honest):
+    @classmethod
+    def with_decimals(cls, parameters: Mapping[str, Any], decimals: int) -> "WritesDecimals":
+        return cls({**parameters, "decimals": decimals})
+
+
 class Refuses(Honest):
     def __init__(self, parameters: Mapping[str, Any]) -> None:
         raise ValueError("dozen: not today")
@@ -464,10 +482,13 @@ class NoVersion(Honest):
 
 
 ANSWERS, WHOLE, NEGATIVE, ALONE, MONOTONE, LINES, LINELESS, AGAIN = (
-    name for name in RULES if name not in (MADE, SAME, PARTS, SUMS, *OFFERED)
+    name for name in RULES if name not in (MADE, SAME, PARTS, SUMS, DECIMALS, *OFFERED)
 )
 
 PLANTED: list[tuple[PolicyFactory, str]] = [
+    (IgnoresDecimals, DECIMALS),
+    (RefusesDecimals, DECIMALS),
+    (WritesDecimals, DECIMALS),
     (Refuses, MADE),
     (OddScope, MADE),
     (NoVersion, MADE),

@@ -44,6 +44,19 @@ READ: list[tuple[str, str, dict[str, Any]]] = [
     ('complexity:weights."a,b=c \\"d\\""=1', "complexity", {"weights": {'a,b=c "d"': 1}}),
     # A tier begins with UPTO@, so the slash of a fraction is no end of a tier.
     (
+        "complexity:weights.input_tokens=0.001,weights.output_tokens=3.00 per million,minimum=0.05",
+        "complexity",
+        {"weights": {"input_tokens": "0.001", "output_tokens": "3.00 per million"}, "minimum": "0.05"},
+    ),
+    (
+        "volume:dimension=calls,tiers=10@0.5+1.25/inf@1+2",
+        "volume",
+        {
+            "dimension": "calls",
+            "tiers": [{"up_to": 10, "unit": "0.5", "flat": "1.25"}, {"up_to": None, "unit": "1", "flat": 2}],
+        },
+    ),
+    (
         "graduated:dimension=calls,tiers=1000@3/1000/inf@1/1000",
         "graduated",
         {"dimension": "calls", "tiers": [{"up_to": 1000, "unit": "3/1000"}, {"up_to": None, "unit": "1/1000"}]},
@@ -89,7 +102,7 @@ def test_a_policy_is_read_from_one_line(text: str, name: str, parameters: dict[s
         ("complexity:weights.=1", "not key=value"),
         ("volume:tiers=1000", "'1000' is not a tier"),
         ("volume:tiers=10@1/2/3/inf@1", "'10@1/2/3' is not a tier"),
-        ("volume:tiers=10@1.5/inf@1", "'10@1.5' is not a tier"),
+        ("volume:tiers=10@1./inf@1", "'10@1.' is not a tier"),
         (f"per_credit:credits={'9' * 5000}", "a number of 5000 digits is too long"),
     ],
 )
@@ -163,7 +176,7 @@ def test_writing_and_reading_again_changes_nothing(name: str, plain: dict[str, A
         {"list": [1, 2]},
         {"tiers": [1]},
         {"tiers": [{"up_to": None, "unit": 1, "more": 2}]},
-        {"tiers": [{"up_to": None, "unit": "1.5"}]},
+        {"tiers": [{"up_to": None, "unit": "1.5 per 10"}]},
     ],
 )
 def test_what_one_line_cannot_say_is_refused_and_not_bent(parameters: dict[str, Any]) -> None:

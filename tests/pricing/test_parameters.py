@@ -1,5 +1,6 @@
 """Parameters: what is refused at the door, and in what form the log keeps the rest."""
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -8,9 +9,15 @@ from ledger.plugins import PolicyFactory
 from pricing import Complexity, CostPlus, Graduated, Package, PerCredit, Time, Volume
 
 REFUSED: list[tuple[PolicyFactory, dict[str, Any], str]] = [
-    (Time, {"credits_per_second": 0.5}, "time: credits_per_second: 0.5 is neither a whole number nor a fraction"),
+    (Time, {"credits_per_second": 0.5}, "time: credits_per_second: 0.5 is not an exact rate"),
     (Time, {"credits_per_second": True}, "time: credits_per_second"),
-    (Time, {"credits_per_second": "0.5"}, "time: credits_per_second"),
+    (Time, {"credits_per_second": "1,000"}, "time: credits_per_second"),
+    (Time, {"credits_per_second": "3 per dozen"}, "time: credits_per_second"),
+    (Time, {"credits_per_second": "3 per 0"}, "time: credits_per_second"),
+    (Time, {"credits_per_second": "$3 per million"}, "time: credits_per_second"),
+    (Time, {"credits_per_second": "1e-3"}, "time: credits_per_second"),
+    (Time, {"credits_per_second": Decimal("NaN")}, "time: credits_per_second"),
+    (Time, {"credits_per_second": Decimal("1e999999")}, "time: credits_per_second"),
     (Time, {"credits_per_second": "1/0"}, "time: credits_per_second"),
     (Time, {"credits_per_second": "-1/2"}, "time: credits_per_second"),
     (Time, {"credits_per_second": -1}, "time: credits_per_second"),
@@ -19,7 +26,7 @@ REFUSED: list[tuple[PolicyFactory, dict[str, Any], str]] = [
     (Time, {"credits_per_secnod": 1}, "time: credits_per_secnod"),
     (PerCredit, {"credits": 2.0}, "per_credit: credits"),
     (PerCredit, {"credits": True}, "per_credit: credits"),
-    (PerCredit, {"credits": "2"}, "per_credit: credits"),
+    (PerCredit, {"credits": "0.5"}, "per_credit: credits: 0.5 does not fit credits of 0 decimals"),
     (PerCredit, {"credits": 2**63}, "per_credit: credits"),
     (PerCredit, {"per": "second"}, "per_credit: per"),
     (Complexity, {"weights": {"input_tokens": 1.5}}, r"complexity: weights\.input_tokens"),
@@ -40,7 +47,7 @@ REFUSED: list[tuple[PolicyFactory, dict[str, Any], str]] = [
         "volume: tiers: the bounds must rise",
     ),
     (Volume, {"dimension": "calls", "tiers": [{"up_to": None, "unit": 0.1}]}, r"volume: tiers\.0\.unit"),
-    (Volume, {"dimension": "calls", "tiers": [{"up_to": None, "unit": 1, "flat": "1"}]}, r"volume: tiers\.0\.flat"),
+    (Volume, {"dimension": "calls", "tiers": [{"up_to": None, "unit": 1, "flat": "0.5"}]}, r"volume: tiers\.0\.flat"),
     (Package, {"dimension": "calls", "size": 0, "credits": 1}, "package: size"),
     (Package, {"dimension": "calls", "size": 10, "credits": "1/2"}, "package: credits"),
 ]

@@ -1,0 +1,135 @@
+"""Amounts and prices as people write them: exact, whole numbers in the log (issue 13)."""
+
+from decimal import Decimal
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ledger import Reason
+from ledger.amounts import MAX_CREDITS, amount_text
+from ledger.commands import CreatePlan, RepricePlan, admit
+
+COIN = "eip155:1/erc20:0xa0b8"
+
+
+def stored(shop, **terms):
+    return shop.stored(shop.given(shop.plan(**terms)))
+
+
+@pytest.mark.parametrize("credits", ["10.00", "10", Decimal("10"), Decimal("1E+1"), 1000])
+def test_credits_are_written_in_credits_and_kept_in_the_smallest_unit(shop, credits):
+    assert stored(shop, credits=credits, decimals=2)["credits"] == 1000
+
+
+def test_a_debt_limit_is_written_in_credits_too(shop):
+    assert stored(shop, decimals=3, debt_limit="0.5", overrun="debt")["debt_limit"] == 500
+
+
+@pytest.mark.parametrize(("asset", "price", "amount"), [("USD", "9.50", 950), ("JPY", "9", 9), ("KWD", "9.5", 9500)])
+def test_a_price_is_written_in_its_asset(shop, asset, price, amount):
+    assert stored(shop, asset=asset, price={"acme": price})["price"] == [{"receiver": "acme", "amount": amount}]
+
+
+def test_a_price_may_be_written_and_whole_in_its_parts(shop):
+    event = stored(shop, price={"acme": Decimal("9.50"), "platform": 50})
+    assert [share["amount"] for share in event["price"]] == [950, 50]
+
+
+def test_an_asset_that_is_no_currency_needs_its_decimals(shop):
+    price = [{"receiver": "acme", "amount": 9_500_000}]
+    assert stored(shop, asset=COIN, asset_decimals=6, price={"acme": "9.50"})["price"] == price
+    shop.raises(shop.plan("other", asset="points", price={"acme": "9.50"}), "price: the decimals of 'points'")
+
+
+def test_a_price_is_never_read_with_other_decimals_than_the_ledger_has(shop):
+    """USD has 4 here: what the table says would make 9.50 a hundredth of it."""
+    shop.given(shop.plan(asset="USD", asset_decimals=4))
+    shop.refuses(shop.plan("other", price={"acme": "9.50"}), Reason.malformed)
+    event = stored(shop, plan="third", asset_decimals=4, price={"acme": "9.50"})
+    assert event["price"] == [{"receiver": "acme", "amount": 95_000}]
+
+
+@pytest.mark.parametrize(
+    ("terms", "message"),
+    [
+        ({"credits": "10.005", "decimals": 2}, r"credits: 10\.005 has more decimals than 2"),
+        ({"credits": "0.5"}, r"credits: 0\.5 has more decimals than 0"),
+        ({"price": {"acme": "9.505"}}, r'price\["acme"\]: 9\.505 has more decimals than 2'),
+        ({"price": {"acme": "nine"}}, r'price\["acme"\]: \'nine\' is not an amount'),
+        ({"credits": "1,000"}, "credits: '1,000' is not an amount"),
+        ({"credits": "-1"}, "credits: '-1' is not an amount"),
+        ({"credits": Decimal("NaN")}, "credits: 'NaN' is not an amount"),
+        ({"credits": Decimal("1E+999999")}, "credits: '1E\\+999999' is not an amount"),
+    ],
+    ids=str,
+)
+def test_what_does_not_fit_is_an_error_that_says_so(shop, terms, message):
+    shop.raises(shop.plan(**terms), message)
+
+
+@pytest.mark.parametrize(
+    ("terms", "message"),
+    [
+        ({"credits": 1.5}, "credits: a whole number is needed, 1.5 is a float"),
+        ({"price": {"acme": 9.5, "fee": "0.50"}}, r'price\["acme"\]: a whole number is needed, 9.5 is a float'),
+        ({"credits": "1" * 60}, "credits: 1+ is above"),
+        ({"credits": "1", "decimals": -1}, "decimals: -1 is below 0"),
+        ({"parameters": {"weights": {"units": Decimal("Infinity")}}}, r'parameters\["weights"\]\["units"\]: Infinity'),
+    ],
+    ids=str,
+)
+def test_a_float_is_no_amount_nor_what_is_out_of_bounds(shop, terms, message):
+    shop.raises(shop.plan(**terms), message)
+
+
+@given(st.integers(1, MAX_CREDITS), st.integers(0, 36))
+def test_what_is_written_as_it_is_shown_is_the_same_amount(amount, decimals):
+    shown = amount_text(amount, decimals).replace(",", "")
+    plan = CreatePlan(
+        plan="p", owner="o", credits=shown, decimals=decimals, price={"o": shown}, asset_decimals=decimals
+    )
+    kept = admit(plan)
+    assert (kept.credits, kept.price) == (amount, {"o": amount})
+
+
+@pytest.mark.parametrize("rate", ["0.001", "1/1000", Decimal("0.001"), Fraction(1, 1000), "1.00 per thousand"])
+def test_a_rate_is_what_price_lists_say(shop, rate):
+    """A unit costs a thousandth of a credit, which is 10 of the smallest unit."""
+    event = stored(shop, decimals=4, credits="100", parameters={"weights": {"units": rate}})
+    assert event["tariff"]["parameters"] == {"weights": {"units": "1/1000"}}
+    shop.given(shop.buy())
+    shop.given(shop.charge_directly(3))
+    assert shop.ledger.balance("alice", "pro").spent == 30
+
+
+def test_a_new_tariff_is_in_the_plans_decimals(shop):
+    shop.given(shop.plan(decimals=2, credits="100"), shop.buy())
+    shop.given(RepricePlan(plan="pro", policy="complexity", parameters={"weights": {"units": Decimal("0.25")}}))
+    shop.given(shop.charge_directly(3))
+    assert shop.ledger.balance("alice", "pro").spent == 75
+    shop.refuses(
+        RepricePlan(plan="pro", policy="complexity", parameters={"weights": {"units": 1}, "minimum": "0.005"}),
+        Reason.malformed,
+    )
+
+
+def test_a_request_costs_a_credit_by_default_whatever_the_decimals(shop):
+    shop.given(shop.plan(policy=None, parameters={}, decimals=2, credits="100"), shop.buy())
+    shop.given(shop.charge_directly(1))
+    assert shop.ledger.balance("alice", "pro").spent == 100
+
+
+def test_a_policy_that_knows_no_decimals_is_in_the_smallest_unit(shop):
+    """It is made from its parameters alone, and a unit costs 2."""
+    shop.given(shop.plan(policy="only_total", parameters={}, decimals=2, credits="100"), shop.buy())
+    shop.given(shop.charge_directly(3))
+    assert shop.ledger.balance("alice", "pro").spent == 6
+
+
+def test_an_audit_computes_prices_with_their_decimals(shop):
+    shop.given(shop.plan(decimals=3, credits="100", parameters={"weights": {"units": "0.0015"}}), shop.buy())
+    charge = shop.given(shop.charge_directly(3))
+    explained = shop.ledger.explain(charge)
+    assert (explained.credits, explained.recomputed, explained.agrees) == (5, 5, True)
