@@ -10,7 +10,7 @@ import msgspec
 
 from ledger.events import Adjusted, Line, encode
 from ledger.log import Entry
-from ledger.readings import Balance, Reading
+from ledger.readings import Balance, InvoiceReading, Reading
 from ledger.statements import Explanation, Statement
 from replay.audit.findings import time_text
 
@@ -46,6 +46,12 @@ def _account(balance: Balance) -> dict[str, Any]:
 def _without_empty(shape: dict[str, Any]) -> dict[str, Any]:
     """Leave out `unpriced` if no units lack a price."""
     return shape if shape["unpriced"] else {key: value for key, value in shape.items() if key != "unpriced"}
+
+
+def invoices(log: Path, reading: Reading, found: Iterable[InvoiceReading]) -> dict[str, Any]:
+    """Return the answer of `invoices`."""
+    listed = [msgspec.structs.asdict(each) | {"at": time_text(each.at), "due": time_text(each.due)} for each in found]
+    return {"log": path_text(log), "as_of": as_of(reading), "invoices": listed}
 
 
 def statement(log: Path, reading: Reading, account: Statement, proof: dict[str, Any] | None = None) -> dict[str, Any]:

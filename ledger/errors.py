@@ -137,7 +137,10 @@ class Damaged(LogError):
     """The bytes of the log are not what was written."""
 
     code = "bad_data"
-    hint = "run `tollbook audit` on it to see what is damaged, and restore it from a copy"
+    hint = (
+        "`tollbook audit` says what is damaged; to restore a backup, move the log and its -wal and -shm files away, "
+        "and run `tollbook backup BACKUP LOG`"
+    )
 
 
 class NotWritten(LogError):

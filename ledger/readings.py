@@ -14,7 +14,8 @@ from .earnings import Earned as Earned
 from .earnings import earned_of
 from .events import ContractRef, EscrowAsset, PlanCreated, Recorded
 from .expiry import due
-from .invoice_readings import BillingReading, InvoiceReading, billing_of, invoices_of
+from .invoice_readings import BillingReading, billing_of, invoices_of
+from .invoice_readings import InvoiceReading as InvoiceReading
 from .settlement.netting import batch, leaf_plan
 from .settlement.state import BatchReading as BatchReading
 from .settlement.state import EscrowedLot as EscrowedLot

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
-from itertools import islice
+from itertools import islice, takewhile
 from typing import TypeVar
 
 from .account_index import AccountIndex
@@ -84,19 +84,23 @@ class Views:
         """Return the lots of an account now, oldest first. Raises Closed, Damaged, LogError or BadData."""
         return self._account(subscriber, plan)[0].lots(subscriber, plan)
 
-    def statement(self, subscriber: str, plan: str, *, since: int | None = None) -> Statement | None:
-        """Return every movement of an account with running balances, after sequence `since`; None if there is no
-        account.
+    def statement(
+        self, subscriber: str, plan: str, *, since: int | None = None, upto: int | None = None
+    ) -> Statement | None:
+        """Return every movement of an account with running balances, after sequence `since` and up to `upto`; None if
+        there is no account. Those of an invoice are after its `after` up to its `seq`.
 
         Raises Closed, Damaged, LogError or BadData.
         """
         now, head = self._account(subscriber, plan)
         if (account := now.number(subscriber, plan)) is None:
             return None
-        subject = Subject(account, subscriber, plan, head.seq, now.at, now.units(subscriber, plan))
-        pending = now.pending(subscriber, plan)
+        last = head.seq if upto is None else min(upto, head.seq)
+        subject = Subject(account, subscriber, plan, last, now.at, now.units(subscriber, plan))
+        pending = now.pending(subscriber, plan) if upto is None else ()
         with self._view(head) as log:
-            return statement(subject, self._index.entries(log, account), pending, since)
+            known = takewhile(lambda entry: entry.seq <= last, self._index.entries(log, account))
+            return statement(subject, known, pending, since)
 
     def explain(self, charge: int) -> Explanation | None:
         """Return an explanation of a charge, with its price computed again; None if that sequence is not a charge.

@@ -36,13 +36,32 @@ def test_the_pages_of_chains_run(path):
         exec(compile(block, path, "exec"), {})
 
 
+GUIDES = ["pay_as_you_go"]
+
+
+@pytest.mark.parametrize("guide", GUIDES)
+def test_a_guide_runs(guide, tmp_path, monkeypatch):
+    """Its Python in one session, then its `tollbook` commands, in one folder."""
+    monkeypatch.chdir(tmp_path)
+    path = ROOT / "docs" / "guides" / f"{guide}.md"
+    session: dict[str, object] = {}
+    for block in re.findall(r"```python\n(.*?)```", path.read_text(), re.DOTALL):
+        exec(compile(block, path.name, "exec"), session)
+    shell = re.findall(r"```sh\n(.*?)```", path.read_text(), re.DOTALL)
+    run_commands([line for block in shell for line in block.splitlines() if line.startswith("tollbook ")], tmp_path)
+
+
+def run_commands(commands: list[str], folder: Path) -> None:
+    for command in commands:
+        words = [str(Path(sys.executable).with_name("tollbook")), *shlex.split(command)[1:]]
+        done = subprocess.run(words, cwd=folder, capture_output=True, text=True)
+        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+
+
 def test_the_tollbook_commands_run_in_order(tmp_path):
     commands = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("tollbook ")]
     assert len(commands) >= 5
-    for command in commands:
-        words = [str(Path(sys.executable).with_name("tollbook")), *shlex.split(command)[1:]]
-        done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
-        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    run_commands(commands, tmp_path)
 
 
 def test_the_refusal_in_the_readme_is_the_one_that_comes(tmp_path, monkeypatch, capsys):

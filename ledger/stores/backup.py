@@ -1,4 +1,4 @@
-"""Consistent copy of a log at one point in time, while other processes write to it, by SQLite's online backup.
+"""Backup of a log: a whole copy at one head, verified, made while other processes write, by SQLite's online backup.
 
 Copying the file alone is not enough: the last commits are in the write-ahead file beside it.
 """
@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from ..errors import AlreadyExists, Damaged, LogError
 from ..log import Head
+from ..log.following import follow_store
 from .sqlite import SQLiteStore
 from .sqlite_rows import LOCK_SECONDS, reading_uri
 from .wal_mark import MISSING, MISSING_HINT, clear_mark
@@ -23,24 +24,27 @@ _SIDES = ("", "-wal", "-shm", "-journal")
 _LAST = "SELECT first_seq, count, hash FROM commits ORDER BY first_seq DESC LIMIT 1"
 
 
-class Copied(NamedTuple):
-    """A finished copy: its head (sequence 0 if the log is empty) and the number of its commits."""
+class Backup(NamedTuple):
+    """A finished backup: its head (sequence 0 if the log is empty), the number of its commits, and its size."""
 
     head: Head
     commits: int
+    bytes: int
 
 
-def copy_log(
+def back_up(
     log: Path, to: Path, *, as_it_is: bool = False, progress: Callable[[int, int], None] = lambda done, total: None
-) -> Copied:
-    """Copy a log into the new file `to`, which appears complete and synced, or not at all.
+) -> Backup:
+    """Copy a log into the new file `to`, which appears complete, verified and synced, or not at all.
 
-    Writers may continue meanwhile; the copy has what was committed when it began, with free pages and everything else
-    in the file. `progress` is called with the pages done and the total. With `as_it_is`, a log whose write-ahead file
-    is missing is copied, too: the copy has the commits of the file alone.
+    Writers may continue meanwhile; the backup has what was committed when it began, with free pages and everything else
+    in the file. Each of its commits is held to its hash. `progress` is called with the pages done and the total. With
+    `as_it_is`, a log whose write-ahead file is missing, or that is damaged, is copied, too: the copy has the commits of
+    the file alone, and its hashes are not looked at.
 
     Raises NotFound, NotALog or WrongVersion as opening does; AlreadyExists; LogError if `to` cannot be written; and
-    Damaged if the write-ahead file is missing, or the copy does not end as the log does.
+    Damaged if the write-ahead file is missing, a commit does not have its hash, or the backup does not end as the log
+    does.
     """
     _check_free(to)
     with closing(SQLiteStore(log, read_only=True, warn=False)) as store, _new_file(to) as part:
@@ -50,18 +54,31 @@ def copy_log(
         with closing(sqlite3.connect(uri, uri=True, timeout=LOCK_SECONDS, isolation_level=None)) as source:
             source.execute("BEGIN")  # a read transaction: later commits do not restart the backup
             expected = source.execute(_LAST).fetchone()
-            _back_up(source, part, to, progress)
+            _copy(source, part, to, progress)
         with closing(SQLiteStore(part, read_only=True)) as copy:
             head = copy.head()
             last = copy._execute(_LAST)
             commits = copy._execute("SELECT count(*) FROM commits")[0][0]
             same = copy.id == store.id and last == ([] if expected is None else [expected])
-        if not same:
-            raise Damaged(f"the copy of {log} ends at {head.seq}, but the log did not")
-    return Copied(head, commits)
+            if not same:
+                raise Damaged(f"the backup of {log} ends at {head.seq}, but the log did not")
+            if not as_it_is:
+                _verify(copy, log)
+        size = part.stat().st_size
+    return Backup(head, commits, size)
 
 
-def _back_up(source: sqlite3.Connection, part: Path, to: Path, progress: Callable[[int, int], None]) -> None:
+def _verify(copy: SQLiteStore, log: Path) -> None:
+    """Hold each commit of a copy to its hash. Raises Damaged, which is then the log's own damage."""
+    try:
+        for _ in follow_store(copy):
+            pass
+    except Damaged as error:
+        hint = "restore an earlier backup; `--as-it-is` copies the damaged log, for a closer look"
+        raise Damaged(f"{log} cannot be backed up: {error}", hint) from error
+
+
+def _copy(source: sqlite3.Connection, part: Path, to: Path, progress: Callable[[int, int], None]) -> None:
     target = sqlite3.connect(part, isolation_level=None)
     try:
         target.execute("PRAGMA synchronous = OFF")  # the file is synced when it is complete
@@ -80,7 +97,7 @@ def _check_free(to: Path) -> None:
         if os.path.lexists(path):
             raise AlreadyExists(f"{path} exists")
     if os.path.lexists(part):
-        raise AlreadyExists(f"{part} exists", "another copy is writing it; if none is, one was killed: remove it")
+        raise AlreadyExists(f"{part} exists", "another backup is writing it; if none is, one was killed: remove it")
 
 
 def _part(to: Path) -> Path:

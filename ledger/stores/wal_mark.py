@@ -25,8 +25,8 @@ CHECKPOINT_PAGES = 1_000
 
 MISSING = "its write-ahead file is missing: this may be a copy of the file alone, made while a writer had it open"
 MISSING_HINT = (
-    "commits may be lost: copy the log with `tollbook copy`, or accept what this file has with "
-    "`tollbook copy --as-it-is`"
+    "commits may be lost: back the log up with `tollbook backup`, or accept what this file has with "
+    "`tollbook backup --as-it-is`"
 )
 
 _HEADER = 32  # bytes of a write-ahead file that has nothing in it

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
-from ledger.events import Adjusted, Charged, Recorded
+from ledger.events import Adjusted, Recorded
 from ledger.log import TEXT, Snapshot
 from ledger.log.bodies import UNREADABLE, decode, mentions
 from ledger.plugins import Store
@@ -18,8 +18,6 @@ from ledger.plugins import Store
 from .checks import (
     AT_END,
     BY_EVENT,
-    DIFFERENCE,
-    KINDS,
     account_index,
     account_rules,
     conservation,
@@ -32,20 +30,19 @@ from .checks import (
 )
 from .checks.adjustments import pending_falls
 from .checks.case import Case
-from .checks.times import KIND, Dues
-from .findings import Findings, Leap, Report, ReportHead, in_order, time_text, verdict
+from .checks.times import Dues
+from .conclusion import count, kinds_of, report_of
+from .findings import Findings, Report
 from .hashes import Checkpoint, HashChain, compare
 from .onchain import EarnedByBatch
 from .parts import TOGETHER, LogEnd, Part, Partition
 from .rows import Row, Source, Unreadable
-from .unverified import unverified
 
 Progress: TypeAlias = Callable[[int, int], None]
 """Called every few commits with the sequence that an audit has reached, and the last sequence of the log."""
 
 _PROGRESS_EVERY = 500
-_COPY = "copy a log that is open with `tollbook copy`"
-_EMPTY = f"there are 0 events: a copy of the file of a log that was open may have lost them; {_COPY}"
+_COPY = "copy a log that is open with `tollbook backup`"
 _END = "; what follows it is not folded"
 
 
@@ -64,7 +61,8 @@ class Auditor:
 
     def run(self, against: str | Path | Store | None, progress: Progress | None) -> tuple[Report, EarnedByBatch]:
         """Audit the whole log. Return its report, and what had been earned when each batch was opened."""
-        kinds = KINDS if against is None else (*KINDS, DIFFERENCE)
+        kinds = kinds_of(self._checkpoints, against)
+        self._check_ledger()
         if against is not None and (saved := compare(self._log, against, self._findings)) is not None:
             self._checkpoints.append(saved)
         self._case = Case(self._findings, _corrected(self._log), self._log.id)
@@ -83,6 +81,15 @@ class Auditor:
         report = report_of(self._log, _end_of(chain), self._case, kinds, tuple(chain.leaps))
         return report, self._case.settled.earned
 
+    def _check_ledger(self) -> None:
+        """Report checkpoints of another ledger: they say nothing about this one's hashes."""
+        foreign = [each for each in self._checkpoints if each.ledger and each.ledger != self._log.id]
+        for each in foreign:
+            self._checkpoints.remove(each)
+            self._findings.checked[each.missing] += 1
+            message = f"the noted head at {each.seq} is of the ledger {each.ledger!r}, and this is {self._log.id!r}"
+            self._findings.add(each.missing, None, "ledger", each.ledger, self._log.id, message)
+
     def part(self, partition: Partition) -> Part | None:
         """Audit the accounts of a partition. Return None where anything is found, or cannot be judged alone."""
         self._partition = partition
@@ -99,7 +106,7 @@ class Auditor:
             self._guarded("snapshot", lambda: account_index.judge(self._findings, self._log))
         if self._findings.counts or (last and (self._log.incomplete() or self._log.flaws())):
             return None
-        _count(case)
+        count(case)
         if partition.index:  # the first part counts the commits
             self._findings.checked.subtract(dict.fromkeys(("unreadable", "sequence", "time", "schema"), chain.commits))
         return Part(
@@ -244,38 +251,6 @@ class Auditor:
 
 def _end_of(chain: HashChain) -> LogEnd:
     return LogEnd(chain.seq, chain.commits, chain.at, chain.hash)
-
-
-def report_of(log: Source, end: LogEnd, case: Case, kinds: tuple[str, ...], leaps: tuple[Leap, ...]) -> Report:
-    """Build the report of a case whose log was read to `end`, with the checks of these kinds."""
-    _count(case)
-    listed, gaps = in_order(case.findings.listed), unverified(case.unverified, case.unverified_batches)
-    return Report(
-        log=log.name,
-        verdict=verdict(listed, gaps),
-        head=ReportHead(
-            seq=end.seq,
-            commits=end.commits,
-            at=time_text(end.at) if end.commits else None,
-            hash=end.hash.hex(),
-        ),
-        checks=case.findings.checks(kinds),
-        unverified=gaps,
-        findings=listed,
-        warnings=() if end.seq or listed else (_EMPTY,),
-        leaps=leaps,
-        notes=tuple(f"the file also has the {each}, which is no part of the log" for each in log.additions()),
-    )
-
-
-def _count(case: Case) -> None:
-    """Add the counts of the fold and of the fast path to the kinds that they were checked for."""
-    checked = case.findings.checked
-    checked.update(conservation=case.folded, overspend=case.touched, hold=case.touched, books=case.compared)
-    for event, number in case.accepted.items():
-        checked.update(dict.fromkeys(("schema", KIND, *(("meter",) if event is Charged else ())), number))
-        for kind, *_ in BY_EVENT.get(event, ()):
-            checked[kind] += number
 
 
 def _corrected(log: Source) -> frozenset[int]:

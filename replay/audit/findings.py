@@ -69,6 +69,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     is wrong in what could be verified; or `findings`. `unverified` says by policy what was not verified, and why.
     `warnings` name what is no fault of the log, but probably not what was meant to be audited; `leaps` of the clock and
     `notes` of what else is in the file are listed, and are no findings.
+
+    `ledger` is the log's id. `proven_to` is the sequence of the last earlier head that was given and that the log still
+    has, None without one; `unseen` says what this audit cannot see.
     """
 
     log: str
@@ -80,6 +83,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     warnings: tuple[str, ...] = ()
     leaps: tuple[Leap, ...] = ()
     notes: tuple[str, ...] = ()
+    ledger: str = ""
+    proven_to: int | None = None
+    unseen: tuple[str, ...] = ()
 
     @property
     def clean(self) -> bool:

@@ -24,12 +24,19 @@ FAR = 60 * SECOND
 _MAX_AUDIT = 64 * 1024 * 1024
 
 
+MISSING_END = "missing_end"
+"""Kind of the finding where a log ends before its noted head, or is another ledger."""
+
+
 class Checkpoint(msgspec.Struct, frozen=True):
-    """The head that an earlier audit saw. `kind` is what a log without it has."""
+    """The head that an earlier audit saw. `kind` is the finding of a log that has another hash there, `missing` that of
+    one that ends before it, or that is another ledger than `ledger`, where that was noted."""
 
     seq: int
     hash: str
     kind: str = "hash"
+    missing: str = "hash"
+    ledger: str = ""
 
 
 def checkpoint(text: str) -> Checkpoint:
@@ -78,7 +85,8 @@ class HashChain:
         self._stood()
         for each in self._awaited.values():
             message = f"the log ends at {self.seq} or has no commit that ends at {each.seq}"
-            self._findings.add(each.kind, each.seq, "hash", each.hash, None, message)
+            self._findings.checked[each.missing] += each.missing == MISSING_END
+            self._findings.add(each.missing, each.seq, "hash", each.hash, None, message)
 
     def _follow_clock(self, row: Row, at: int) -> None:
         """Find leaps: a clock that jumped ahead and was corrected is behind the log, and until it has caught up,
@@ -100,6 +108,7 @@ class HashChain:
         if awaited is None:
             return
         self._findings.checked[awaited.kind] += 1
+        self._findings.checked[awaited.missing] += awaited.missing == MISSING_END
         if self.hash.hex() != awaited.hash:
             message = f"the log had another hash at {self.seq} before: its history was rewritten"
             self._findings.add(awaited.kind, self.seq, "hash", awaited.hash, self.hash, message)
@@ -196,7 +205,7 @@ def _saved(path: Path) -> Checkpoint | None:
             saved = msgspec.json.decode(file.read(_MAX_AUDIT), type=_Saved)
     except (OSError, msgspec.MsgspecError, RecursionError):
         return None
-    return Checkpoint(saved.head.seq, saved.head.hash, "difference")
+    return Checkpoint(saved.head.seq, saved.head.hash, kind="difference", missing="difference")
 
 
 class _SavedHead(msgspec.Struct):

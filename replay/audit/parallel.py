@@ -16,9 +16,9 @@ from pathlib import Path
 
 from ledger.errors import LedgerError
 
-from .auditor import Auditor, report_of
-from .checks import KINDS
+from .auditor import Auditor
 from .checks.case import Case
+from .conclusion import kinds_of, report_of
 from .file_rows import FileRows
 from .findings import Findings, Report
 from .hashes import Checkpoint
@@ -107,10 +107,12 @@ def audit_in_parts(log: FileRows, checkpoints: list[Checkpoint], parts: int) -> 
         finally:
             for future in futures:
                 future.cancel()
-    return combined(log, results)
+    return combined(log, results, checkpoints)
 
 
-def combined(log: Source, results: Sequence[Part | None]) -> tuple[Report, EarnedByBatch] | None:
+def combined(
+    log: Source, results: Sequence[Part | None], checkpoints: Sequence[Checkpoint] = ()
+) -> tuple[Report, EarnedByBatch] | None:
     """Return the report of all parts, and the money earned by batch. None where they do not prove the log."""
     proofs = [part for part in results if part is not None]
     case = Case(Findings(), frozenset(), log.id)
@@ -119,7 +121,7 @@ def combined(log: Source, results: Sequence[Part | None]) -> tuple[Report, Earne
             return None
     except Exception:  # noqa: BLE001 - a log in which the parts do not fit together is not clean
         return None
-    return report_of(log, proofs[0].end, case, KINDS, proofs[0].leaps), case.settled.earned
+    return report_of(log, proofs[0].end, case, kinds_of(checkpoints), proofs[0].leaps), case.settled.earned
 
 
 def audit_part(path: str, upto: int, checkpoints: list[Checkpoint], of: int, index: int) -> Part | None:

@@ -27,6 +27,9 @@ def html(report: Report) -> str:
     facts = [("log", report.log), ("sequence", str(head.seq)), ("commits", str(head.commits))]
     facts += [("time", head.at or "none yet"), ("hash", head.hash)]
     facts += [("not verified", text) for text in not_verified(report.unverified)]
+    if report.proven_to is not None:
+        facts.append(("proven to", f"{report.proven_to}, a head that was noted earlier"))
+    facts += [("not seen", text) for text in report.unseen]
     facts += [("warning", text) for text in report.warnings]
     facts += [("note", text) for text in report.notes]
     for leap in report.leaps:

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from ledger import plugins
 from ledger.plugins import Store
 
@@ -21,6 +23,7 @@ from .hashes import Checkpoint, checkpoint
 from .onchain import EarnedByBatch, compared
 from .parallel import ProcessDied, audit_in_parts, processes_for
 from .sources import source
+from .unseen import unseen
 
 __all__ = ["ProcessDied", "Progress", "audit", "checkpoint"]
 
@@ -28,7 +31,7 @@ __all__ = ["ProcessDied", "Progress", "audit", "checkpoint"]
 def audit(
     where: str | Path | Store,
     *,
-    since: Checkpoint | str | None = None,
+    since: Checkpoint | str | Sequence[Checkpoint] | None = None,
     against: str | Path | Store | None = None,
     progress: Progress | None = None,
     processes: int | None = 1,
@@ -36,10 +39,12 @@ def audit(
 ) -> Report:
     """Audit a log file, or an open store.
 
-    `since` is a head that an earlier audit reported and that the log must still have; `against` is a copy of the log,
-    or the JSON of a saved audit. A log file can be audited by several `processes`: None means one per core if the log
-    is long enough to be worth it. An open store, or a log that is compared with a copy, is audited in this process. The
-    report does not depend on the number of processes.
+    `since` is a head that an earlier audit reported and that the log must still have (`Note.checkpoint`), or several;
+    `against` is a copy of the log, or the JSON of a saved audit. Without any, the log's end is not proven.
+
+    A log file can be audited by several `processes`: None means one per core if the log is long enough to be worth it.
+    An open store, or a log that is compared with a copy, is audited in this process. The report does not depend on the
+    number of processes.
 
     With `chains`, connections to contracts, the log is also compared with these (`onchain`): give all contracts that it
     has money in (`onchain.read(log).contracts_by_chain()` names them). They are read, and nothing is sent.
@@ -48,9 +53,12 @@ def audit(
     ProcessDied, and ChainUnavailable.
     """
     early = checkpoint(since) if isinstance(since, str) else since
-    checkpoints = [early] if early is not None else []
+    checkpoints = [early] if isinstance(early, Checkpoint) else list(early or ())
     report, earned = _audited(where, checkpoints, against, progress, processes)
-    return compared(report, where, chains, earned) if chains else report
+    if chains:
+        report = compared(report, where, chains, earned)
+    proven_to = None if report.findings else max((each.seq for each in checkpoints), default=None)
+    return replace(report, proven_to=proven_to, unseen=unseen(report, proven_to, bool(chains)))
 
 
 def _audited(
@@ -64,7 +72,8 @@ def _audited(
     log = source(where)
     try:
         number = processes_for(log, processes)
-        if isinstance(log, FileRows) and number > 1 and against is None:
+        here = all(each.ledger in ("", log.id) for each in checkpoints)
+        if isinstance(log, FileRows) and number > 1 and against is None and here:
             proven = audit_in_parts(log, checkpoints, number)
             if proven is not None:
                 if progress is not None:

@@ -7,7 +7,20 @@ def test_a_clean_log_exits_0_with_the_contracts_keys(tollbook, told):
     done = tollbook("audit", told.log, "--json")
     assert done.code == 0
     answer = done.json
-    assert list(answer) == ["log", "verdict", "head", "checks", "unverified", "findings", "warnings", "leaps", "notes"]
+    assert list(answer) == [
+        "log",
+        "verdict",
+        "head",
+        "checks",
+        "unverified",
+        "findings",
+        "warnings",
+        "leaps",
+        "notes",
+        "ledger",
+        "proven_to",
+        "unseen",
+    ]
     assert list(answer["head"]) == ["seq", "commits", "at", "hash"]
     assert (answer["verdict"], answer["findings"]) == ("clean", [])
     assert all(list(check) == ["name", "checked", "findings"] for check in answer["checks"])

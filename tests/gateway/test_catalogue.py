@@ -14,7 +14,7 @@ def test_plans_have_owner_tariff_terms_and_accounts(tollbook, told):
     pro, coins = answer["plans"]
     assert list(pro) == ["plan", "owner", "retired", "accounts", "tariff", "terms"]
     assert (pro["plan"], pro["owner"], pro["retired"], pro["accounts"]) == ("pro", "acme", False, 1)
-    assert pro["tariff"]["parameters"] == {"weights": {"input_tokens": "1/100"}}
+    assert pro["tariff"]["policy"] == "complexity"
     assert (pro["terms"]["credits"], pro["terms"]["decimals"]) == (10_000, 2)
     assert coins["terms"]["price"] == [{"receiver": "acme", "amount": 10**20}]
 

@@ -53,6 +53,7 @@ def overwritten(log):
         ("unknown_plugin", ("demo", "--policy", "nonsense", "--db", "{folder}/new.db")),
         ("missing_extra", ("demo", "--chain", "evm", "--db", "{folder}/new.db")),
         *(("usage", (command, ":memory:")) for command in ("audit", "balance", "batches", "events", "settle")),
+        ("usage", ("backup", "{log}", ":memory:")),
         ("usage", ("copy", "{log}", ":memory:")),
         ("usage", ("export", "{log}", "--to", "csv", "--out", ":memory:")),
         ("io", ("export", "{log}", "--to", "csv", "--out", "{folder}/none/out.csv")),

@@ -23,7 +23,7 @@ from ledger.errors import Damaged, Locked
 from ledger.events import PlanRetired
 from ledger.log import Snapshot, encode_commit
 from ledger.stores import sqlite
-from ledger.stores.backup import copy_log
+from ledger.stores.backup import back_up
 from ledger.stores.sqlite import IncompleteLog, SQLiteStore
 from ledger.stores.wal_mark import marked
 from replay.audit.run import audit
@@ -66,7 +66,7 @@ def vacuum(log: Path, to: Path) -> Path:
 
 
 def copy(log: Path, to: Path) -> Path:
-    copy_log(log, to)
+    back_up(log, to)
     return to
 
 
@@ -89,7 +89,7 @@ WHOLE: dict[str, Callable[[Path, Path], Path]] = {
     "its files": files,
     "SQLite's backup": backup,
     "VACUUM INTO": vacuum,
-    "tollbook copy": copy,
+    "tollbook backup": copy,
     "its pages": dump,
     "closed by others": read_by_others,
 }
@@ -118,7 +118,7 @@ def test_a_copy_of_the_file_of_an_open_log_is_not_clean(tmp_path):
         "present",
         "missing",
     )
-    assert "tollbook copy" in found.message
+    assert "tollbook backup" in found.message
 
 
 def test_so_does_one_of_a_log_that_was_opened_again(tmp_path):
@@ -143,7 +143,7 @@ def test_it_is_read_with_a_warning_and_not_written_to(tmp_path):
     before = cp.read_bytes()
     with pytest.warns(IncompleteLog, match="made while a writer had it open") as told, Ledger.open(cp, read_only=True):
         pass
-    assert "tollbook copy" in told[0].message.hint
+    assert "tollbook backup" in told[0].message.hint
     assert Path(told[0].filename) != Path(sqlite.__file__)
     for _ in range(2):  # opening leaves nothing that would look like a write-ahead file
         with pytest.raises(Damaged, match="write-ahead file is missing") as raised:
@@ -163,9 +163,9 @@ def test_a_copy_of_it_as_it_is_is_a_log_like_any(tmp_path):
     with trade(tmp_path / "log.db"):
         cp = file_alone(tmp_path / "log.db", tmp_path / "cp.db")
     with pytest.raises(Damaged, match="write-ahead file is missing"):
-        copy_log(cp, tmp_path / "whole.db")
+        back_up(cp, tmp_path / "whole.db")
     assert not (tmp_path / "whole.db").exists()
-    copy_log(cp, tmp_path / "whole.db", as_it_is=True)
+    back_up(cp, tmp_path / "whole.db", as_it_is=True)
     assert not says(tmp_path / "whole.db")
     trade(tmp_path / "whole.db").close()
 

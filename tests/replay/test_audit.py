@@ -32,6 +32,7 @@ from ledger.events import (
     SettlementOpened,
     Started,
     Withdrawn,
+    WrittenOff,
 )
 from ledger.folding import SNAPSHOT_VERSION, refold
 from ledger.log import IndexPart, encode_commit
@@ -63,7 +64,20 @@ def test_every_event_of_the_core_is_in_that_log(written):
 
 def test_the_report_is_the_contracts_audit(written):
     stored = msgspec.json.decode(msgspec.json.encode(audit(written.path)))
-    assert list(stored) == ["log", "verdict", "head", "checks", "unverified", "findings", "warnings", "leaps", "notes"]
+    assert list(stored) == [
+        "log",
+        "verdict",
+        "head",
+        "checks",
+        "unverified",
+        "findings",
+        "warnings",
+        "leaps",
+        "notes",
+        "ledger",
+        "proven_to",
+        "unseen",
+    ]
     assert stored["log"] == str(written.path)
     assert list(stored["head"]) == ["seq", "commits", "at", "hash"]
     assert stored["head"]["at"].endswith("Z")
@@ -283,6 +297,11 @@ def frozen(log: Any) -> int:
     return 1 + forge(log, Frozen(account=log.hal), *sold(log))
 
 
+def invoice(log: Any) -> int:
+    """More is written off than is owed."""
+    return forge(log, WrittenOff(account=log.una, invoice=1, money=10**6, room=5))
+
+
 FAULTS: dict[str, Callable[[Any], int]] = {
     plant.__name__.rstrip("_"): plant
     for plant in (
@@ -311,6 +330,7 @@ FAULTS: dict[str, Callable[[Any], int]] = {
         limit,
         unpriced,
         frozen,
+        invoice,
         difference,
     )
 }
@@ -347,7 +367,7 @@ def test_a_planted_fault_is_found_where_it_is(kind, log, written):
 
 ALONE = (
     *("hash", "schema", "overspend", "hold", "price", "meter", "draws", "earned", "snapshot", "difference"),
-    *("coverage", "window", "limit", "unpriced", "frozen"),
+    *("coverage", "window", "limit", "unpriced", "frozen", "invoice"),
 )
 
 

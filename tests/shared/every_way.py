@@ -45,6 +45,6 @@ def audit(where: Any, **said: Any) -> Report:
     if not said:
         with closing(source(where)) as log:
             proven = parallel.combined(log, [parallel.part_of(log, [], 2, index) for index in range(2)])
-        parted = report if proven is None else msgspec.structs.replace(proven[0], log=report.log)
+        parted = report if proven is None else msgspec.structs.replace(proven[0], log=report.log, unseen=report.unseen)
         assert msgspec.json.encode(parted) == msgspec.json.encode(report)
     return report

@@ -16,6 +16,7 @@ from ledger import (
     Freeze,
     Give,
     Limits,
+    PayInvoice,
     Purchase,
     RegisterAgent,
     Reinstate,
@@ -25,9 +26,11 @@ from ledger import (
     RetireAgent,
     RetirePlan,
     Reverse,
+    Subscribe,
     Unfreeze,
     UpdateAgent,
     Withdraw,
+    WriteOff,
 )
 from ledger.books import Books
 from ledger.events import Adjusted, Charged, CreditsLimit, Event, Purchased, RateLimit, Requested, Share
@@ -53,10 +56,12 @@ def tell(path: Path) -> SimpleNamespace:
         catalogue(do)
         names = carol(do, shop)
         debts(do, shop)
+        subscribed = used_before_paid(do)
         periods(do, shop)
+        invoiced(do)
         windows(do, shop)
         shop.ledger.snapshot()
-        names |= ending(do, shop)
+        names |= ending(do, shop) | {"una": shop.event(subscribed).account}
         shop.refusal(Request(subscriber="carol", plan="plain", estimate={"calls": 10**6}))
         do(Release(request=names["open"]))
         names["open"] = do(Request(subscriber="hal", plan="plain", estimate={"calls": 2}))
@@ -148,6 +153,22 @@ def periods(do: Callable[[Any], int], clock: Shop) -> None:
         do(Charge(**at, usage={"tokens": tokens}))
     clock.now += 3 * DAY
     do(Charge(**at, usage={"tokens": 4}, occurred_at=clock.now - 2 * DAY))
+
+
+def used_before_paid(do: Callable[[Any], int]) -> int:
+    """A postpaid plan by the day, and its use on one."""
+    plain = {"policy": "per_credit", "parameters": {"credits": 1, "per": "call"}, "price": PRICE}
+    terms: dict[str, Any] = {"billing": "postpaid", "credit_limit": 50, "due_days": 1, "period": "day"}
+    do(CreatePlan(plan="payg", owner="acme", credits=3, **terms, **plain))
+    subscribed = do(Subscribe(subscriber="una", plan="payg"))
+    do(Charge(subscriber="una", plan="payg", usage={"calls": 20}))
+    return subscribed
+
+
+def invoiced(do: Callable[[Any], int]) -> None:
+    """Days later: its invoice is overdue, and paid and written off in parts."""
+    do(PayInvoice(subscriber="una", plan="payg", invoice=1, payment="una-1", amount=100))
+    do(WriteOff(subscriber="una", plan="payg", invoice=1, amount=50, reason="goodwill"))
 
 
 def windows(do: Callable[[Any], int], clock: Shop) -> None:

@@ -20,12 +20,14 @@ class Commands(LazyGroup):
         "statement": "List every movement of one account, with running balances.",
         "plans": "List what a log sells: plans with their terms, tariffs and prices.",
         "agents": "List the agents of a log: the services behind its plans.",
+        "invoices": "List the invoices of postpaid plans, and what is owed.",
         "settle": "Pay out earned money on a chain, exactly once.",
         "batches": "List settlement batches, and the money settled and outstanding.",
         "events": "List the events of a log, one per line.",
         "explain": "Explain a charge: usage, tariff, price lines and corrections.",
         "export": "Export the events of a log as CSV, NDJSON or SQLite.",
-        "copy": "Copy a log, even while another process writes to it.",
+        "backup": "Back up a log, even while another process writes to it; restore a backup.",
+        "copy": "Back up a log: the same as `tollbook backup`.",
         "policies": "List the installed pricing policies, with parameters, an example, and what it charges.",
         "plugins": "List the installed policies, chains and stores, and the plugins that failed.",
         "simulate": "Test the whole engine under simulated crashes and faults.",
@@ -36,7 +38,6 @@ class Commands(LazyGroup):
 app = typer.Typer(
     name="tollbook",
     cls=Commands,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -73,7 +74,7 @@ def tollbook(
       tollbook batches toll.db
       tollbook events toll.db --type charged --limit 5 --json
       tollbook explain toll.db 1234
-      tollbook copy toll.db backup.db
+      tollbook backup toll.db monday.db
       tollbook simulate --seeds 100
       tollbook chain up
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, closing
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ledger import ContractRef
+from ledger.clock import system_clock
+from ledger.plugins import Chain
 from replay.audit.findings import Report
+from replay.audit.note import read_note, write_note
 from replay.audit.parallel import PART, at_most
 from replay.audit.report import html as report_page
 from replay.audit.run import audit as run_audit
@@ -41,6 +45,14 @@ _Since = Annotated[
         metavar="CHECKPOINT", help="Check that the log still has an earlier head, SEQ:HASH.", show_default=False
     ),
 ]
+_Note = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Check that LOG continues from the head in FILE, and then note its present head there.",
+        show_default=False,
+    ),
+]
 _Html = Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the report here.", show_default=False)]
 _Processes = Annotated[
     int | None,
@@ -60,6 +72,7 @@ def audit(
     chain: _Chain = None,
     against: _Against = None,
     since: _Since = None,
+    note: _Note = None,
     html: _Html = None,
     processes: _Processes = None,
     json: Json = False,
@@ -71,6 +84,7 @@ def audit(
       tollbook audit LOG
       tollbook audit LOG --json
       tollbook audit LOG --against COPY
+      tollbook audit LOG --note head.json
       tollbook audit LOG --html report.html
       tollbook audit LOG --chain mock
       tollbook audit LOG --chain eip155:8453 --json
@@ -81,6 +95,10 @@ def audit(
     paid and is due (chain_payout), and the escrow (chain_escrow). Only final blocks are compared, and nothing is sent.
     A fact that `tollbook settle` has not imported yet is a finding.
 
+    Commits that were cut off at the end of a log leave no trace in it. --note FILE notes the head, if there are no
+    findings, and next time LOG must still have it: a missing end is a finding (missing_end). Keep FILE where those who
+    can write to LOG cannot.
+
     Exit codes: 0 clean; 1 findings, or a policy or chain that comes with Tollbook could not be loaded; 2 the audit
     could not run, for example because the chain does not answer.
 
@@ -88,24 +106,20 @@ def audit(
     finding: the verdict says so, as in "clean, 2,098 prices not verified". A log without events is clean, with a
     warning. A log whose write-ahead file is missing is a finding: it may be a copy made by `cp`.
     """
-    noted = None if since is None else checkpoint(since)
-    with progress(quiet=json) as report_progress, ExitStack() as stack:
-        name, contracts = ("", []) if chain is None else chosen_to_compare(log, chain)
-        connections = [
-            stack.enter_context(closing(connect(log, ContractRef(name, contract), read_only=True)))
-            for contract in contracts
-        ]
+    noted = None if note is None else read_note(note)
+    earlier = [*([] if since is None else [checkpoint(since)]), *([] if noted is None else [noted.checkpoint])]
+    with progress(quiet=json) as report_progress, _connected(log, chain) as connections:
         report = run_audit(
             log,
-            since=noted,
+            since=earlier,
             against=against,
             progress=lambda done, total: report_progress("audit", done, total),
             processes=processes and _at_most(log, processes, json),
             chains=connections,
         )
-    for text in report.warnings:
-        message, _, hint = text.partition("; ")
-        write_warning(f"{log}: {message}", hint, json)
+    _warn(report, json)
+    if note is not None:
+        _note(note, report, json)
     if html is not None:
         html.write_text(report_page(report), encoding="utf-8")
     if json:
@@ -113,6 +127,32 @@ def audit(
     else:
         _show(report)
     return DONE if report.passed else BAD_ANSWER
+
+
+@contextmanager
+def _connected(log: Path, chain: str | None) -> Iterator[list[Chain]]:
+    """Connect to the contracts in which the log has money on a chain, to read them."""
+    name, contracts = ("", []) if chain is None else chosen_to_compare(log, chain)
+    with ExitStack() as stack:
+        yield [
+            stack.enter_context(closing(connect(log, ContractRef(name, contract), read_only=True)))
+            for contract in contracts
+        ]
+
+
+def _warn(report: Report, json: bool) -> None:
+    for text in report.warnings:
+        message, _, hint = text.partition("; ")
+        write_warning(f"{report.log}: {message}", hint, json)
+
+
+def _note(note: Path, report: Report, json: bool) -> None:
+    """Note the head of a log that passed."""
+    if report.passed:
+        write_note(note, report, system_clock())
+    else:
+        hint = f"{note} is as it was, since the audit did not pass"
+        write_warning(f"the head of {report.log} is not noted", hint, json)
 
 
 def _at_most(log: Path, processes: int, json: bool) -> int:
@@ -127,7 +167,12 @@ def _at_most(log: Path, processes: int, json: bool) -> int:
 
 def _show(report: Report) -> None:
     line(f"{report.log}: {report.verdict}{'' if report.head.seq else ', 0 events'}")
-    line(f"head {report.head.seq} in {report.head.commits} commits, {report.head.at}, {report.head.hash}")
+    head = report.head
+    line(f"head {head.seq} in {head.commits} commits, {head.at}, {head.hash}")
+    if report.proven_to is not None:
+        line(f"it continues from the earlier head at {report.proven_to}, by {head.seq - report.proven_to} events")
+    for text in report.unseen:
+        line(f"not seen: {text}")
     line()
     table(("check", ">checked", ">findings"), [(check.name, check.checked, check.findings) for check in report.checks])
     for text in not_verified(report.unverified):

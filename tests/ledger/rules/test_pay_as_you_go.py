@@ -343,3 +343,18 @@ def test_a_statement_shows_the_lines_of_an_invoice(street):
     billed(street)
     texts = [line.text for line in street.ledger.statement("alice", "pro").lines]
     assert texts[-1] == "invoice 1 of 2023-11: 30 credits, 3.00 USD"
+
+
+def test_the_movements_of_an_invoice_are_between_it_and_the_one_before(street):
+    charge = billed(street)
+    late = street.when(street.charge_directly(5))
+    street.at(DECEMBER).tick()
+    first, second = street.invoices()
+    assert [line.seq for line in street.ledger.statement("alice", "pro", since=first.after, upto=first.seq).lines][
+        1:
+    ] == [
+        charge,
+        first.seq,
+    ]
+    lines = street.ledger.statement("alice", "pro", since=second.after, upto=second.seq).lines
+    assert [line.charge for line in lines if line.charge] == [late]

@@ -1,0 +1,89 @@
+"""`tollbook invoices`."""
+
+from __future__ import annotations
+
+from ledger.amounts import amount_text, money_text
+from ledger.errors import NotFound
+from ledger.readings import InvoiceReading
+
+from ... import answers
+from ...logs import opened, reading, subscriber_in
+from .. import render
+from ..options import AsOf, Json, Log, OnePlan, OneSubscriber
+
+
+def invoices(
+    log: Log, subscriber: OneSubscriber = None, plan: OnePlan = None, as_of: AsOf = None, json: Json = False
+) -> None:
+    """List the invoices of postpaid plans, and what is owed.
+
+    \b
+    Examples:
+      tollbook invoices LOG
+      tollbook invoices LOG --subscriber alice --json
+      tollbook invoices LOG --plan payg --as-of now
+
+    amount = paid + credited + written off + owed. Credited is what credit notes, which are invoices below 0, have taken
+    off. Without --as-of the invoices are those at the log's last event; at a later moment they include those of periods
+    that have ended since. The charges of an invoice are those of `tollbook statement` from the sequence of the invoice
+    before it (`after` in JSON) to its own: --from SEQ --as-of SEQ.
+
+    Exit codes: 0 done; 2 could not run, or a filter matches no invoice.
+    """
+    with opened(log) as store:
+        now = reading(store, as_of)
+        if subscriber is not None:
+            subscriber = subscriber_in(now, subscriber)
+        found = now.invoices(subscriber, plan)
+    if not found and (subscriber is not None or plan is not None):
+        raise NotFound("no invoice matches", "`tollbook invoices LOG` lists them all")
+    answer = answers.invoices(log, now, found)
+    if json:
+        render.json(answer)
+        return
+    if not found:
+        render.line(
+            "there are no invoices: plans with billing=postpaid have them, from the end of their first period on"
+        )
+        return
+    columns = (
+        "subscriber",
+        "plan",
+        ">invoice",
+        "period",
+        "status",
+        "due",
+        ">credits",
+        ">amount",
+        ">paid",
+        ">owed",
+        ">seq",
+    )
+    rows = (_row(one, shape["due"]) for one, shape in zip(found, answer["invoices"], strict=True))
+    render.table(
+        columns, rows, f"{answer['log']} as of {now.seq}, {answer['as_of']['at']}", goes=("seq", "credits", "paid")
+    )
+    for asset in sorted({one.asset for one in found}):
+        decimals = now.asset_decimals(asset)
+        owed = sum(one.owed for one in found if one.asset == asset)
+        written_off = sum(one.written_off for one in found if one.asset == asset)
+        rest = f", {money_text(written_off, asset, decimals)} written off" if written_off else ""
+        render.line(f"{money_text(owed, asset, decimals)} owed{rest}")
+
+
+def _row(one: InvoiceReading, due: str) -> tuple[object, ...]:
+    amount, paid, owed = (amount_text(each, one.asset_decimals) for each in (one.money, one.paid, one.owed))
+    credits = amount_text(one.credits, one.decimals)
+    return (
+        one.subscriber,
+        one.plan,
+        one.invoice,
+        one.period,
+        one.status,
+        due[:10],
+        credits,
+        f"{amount} {one.asset}",
+        paid,
+        owed,
+        one.seq or "",
+    )
