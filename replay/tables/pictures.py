@@ -177,7 +177,7 @@ def _name_axes(balance: Any, charged: Any, statement: Statement) -> None:  # noq
 
 
 def _thinned(lines: Sequence[StatementLine]) -> list[StatementLine]:
-    """Return the last line of each of _MAX_POINTS equal times: more could not be told apart."""
+    """Return the last line of each of _MAX_POINTS equal times: the eye does not separate more."""
     if len(lines) <= _MAX_POINTS:
         return list(lines)
     first = lines[0].at
