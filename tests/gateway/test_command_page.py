@@ -52,12 +52,9 @@ def test_the_page_has_every_command_and_no_other():
 
 def test_the_page_has_every_errors_code_and_exit_code():
     def family(kind):
-        return {kind}.union(
-            *(family(child) for child in kind.__subclasses__() if child.__module__.startswith("ledger"))
-        )
+        ours = [child for child in kind.__subclasses__() if child.__module__.startswith("ledger")]
+        return {kind}.union(*map(family, ours))
 
     listed = {code: cells[0] for code, cells in rows("Errors").items()}
-    codes = {
-        kind.code: str(exit_code(kind.__new__(kind))) for kind in family(LedgerError) | {UsageError, PaymentRequired}
-    }
-    assert listed == codes
+    kinds = family(LedgerError) | {UsageError, PaymentRequired}
+    assert listed == {kind.code: str(exit_code(kind.__new__(kind))) for kind in kinds}
