@@ -20,7 +20,6 @@ from whole_accounts import (
     burn_order,
     cut_window,
     debt,
-    debt_room,
     end_request,
     give_back_of_charge,
     give_back_of_period,
@@ -430,8 +429,6 @@ class Model:
             period = period_of(account, plan, command.occurred_at if command.occurred_at is not None else at)
             period = period if period in latest_periods(account, plan, at) else period_of(account, plan, at)
             price = self.meter_charge(account, command, at, seq, plan["tariffs"][-1], command.labels, period)
-            short = max(0, price) - max(0, available(account, at))
-            refuse_if(short > debt_room(account, plan), "insufficient_credits")
             write_charge(account, plan, at, seq, max(0, price), [])
             tier_refund(account, at, period, price)
 

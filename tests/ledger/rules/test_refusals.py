@@ -3,6 +3,7 @@
 The table has one row for each reason, in the order of the list: what leads to it, and what the refusal tells.
 """
 
+from traceback import format_exception
 from typing import NamedTuple
 
 import msgspec
@@ -250,6 +251,15 @@ def test_the_list_is_closed_and_in_the_order_of_the_contract():
     assert [str(reason) for reason in Reason] == order.replace(",", "").split()
 
 
+@pytest.mark.parametrize("reason", Reason)
+def test_a_refusal_says_what_to_do_and_the_error_ends_with_it(reason):
+    refused = Refused(reason)
+    with pytest.raises(PaymentRequired) as caught:
+        refused.unwrap()
+    assert caught.value.hint == refused.hint
+    assert "".join(format_exception(caught.value)).endswith(f"\nhint: {refused.hint}\n")
+
+
 def test_every_reason_has_a_row_in_order():
     assert [row.reason for row in REFUSALS] == list(Reason)
 
@@ -452,12 +462,8 @@ PAIRS = {
     "frozen, expired": lambda s: frozen_and(s, expired, s.ask(1)),
     "frozen, in_debt": lambda s: frozen_and(s, in_debt, s.ask(1)),
     "frozen, rate_limited": lambda s: frozen_and(s, rate_limited, s.ask(1)),
-    "frozen, insufficient_credits (a direct charge)": lambda s: frozen_and(
-        s, insufficient_credits, s.charge_directly(1000)
-    ),
     "expired, in_debt": expired_in_debt,
     "expired, rate_limited": expired_under_rate,
-    "expired, insufficient_credits (a direct charge)": lambda s: expired(s) and s.at(100 + DAY).charge_directly(1000),
     "request_closed, overflow": closed_and_too_large,
     "adjustment_exceeds, overflow": delta_below_and_beyond,
     "in_debt, rate_limited": lambda s: owing_and_limited(s, rate=RATE),
