@@ -26,7 +26,7 @@ from ledger.refusals import Refused
 
 MOST = 2**63 - 1
 DAY = 86_400
-LONG_AGO = -2 * DAY
+LONG_AGO = -36 * DAY
 OWING = {"overrun": "debt", "debt_limit": 50}
 TRIAL = {"trial": True, "price": {}}
 SITE = "https://svc.example"
@@ -73,7 +73,7 @@ def key_reused(shop):
 
 def key_too_old(shop):
     shop.given(shop.plan(), shop.gift(1))
-    return shop.at(DAY).gift(2, key="k", issued_at=0)
+    return shop.at(35 * DAY).gift(2, key="k", issued_at=0)
 
 
 def payment_reversed(shop):
