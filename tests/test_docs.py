@@ -107,7 +107,7 @@ def test_architecture_names_every_room_and_every_module_of_the_core():
 def test_what_architecture_names_is_there():
     """Modules by their names, folders by their paths, wherever they are."""
     text = (ROOT / "ARCHITECTURE.md").read_text()
-    rooms = (*ROOMS, "benchmarks", "tests")
+    rooms = (*ROOMS, "benchmarks", "docs", "tests")
     paths = [path.relative_to(ROOT).as_posix() for room in rooms for path in (ROOT / room).rglob("*")]
     here = [f"/{path}{'' if '.' in path else '/'}" for path in (*rooms, *paths) if "node_modules" not in path]
     named = set(re.findall(r"`([\w/]+(?:\.py|\.md|/))`", text))
