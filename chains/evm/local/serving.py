@@ -42,7 +42,7 @@ class Server(ThreadingHTTPServer):
     def _answer_one(self, request: object) -> dict[str, Any]:
         try:
             return self._answer(request)
-        except Exception as error:  # noqa: BLE001 - whatever the chain's own code raises
+        except Exception as error:  # noqa: BLE001 - the chain's own code may raise anything
             id = request.get("id") if isinstance(request, dict) else None
             message = f"internal error: {type(error).__name__}: {error}"
             return {"jsonrpc": "2.0", "id": id, "error": {"code": -32603, "message": message}}

@@ -31,7 +31,7 @@ class Waiting:
 
     @property
     def seconds(self) -> int:
-        """How long the oldest request has waited, in whole seconds; 0 if none waits."""
+        """The time that the oldest request has waited, in whole seconds; 0 if none waits."""
         now = time.monotonic()
         return int(max((now - since for since in list(self._since.values())), default=0))
 
