@@ -36,8 +36,8 @@ def plot(
       tollbook plot LOG --subscriber alice --plan pro --from 2023-11-16T18:00:00Z --out alice.png
 
     The figures are those of `tollbook statement`: credits available and held after each movement, and below them the
-    credits charged, less those returned, by the hour, day or another time that fits. An existing file is an error. Needs the
-    extra `plots`: pip install 'tollbook[plots]'.
+    credits charged, less those returned, by the hour, day or another time that fits. An existing file is an error. It
+    needs the extra `plots`: pip install 'tollbook[plots]'.
     """
     from replay.tables.pictures import FORMATS, draw
 
