@@ -133,7 +133,6 @@ USES: dict[str, Callable[[Ledger], object]] = {
     "requests": lambda ledger: ledger.requests(),
     "earned": lambda ledger: ledger.earned(),
     "escrows": lambda ledger: ledger.escrows(),
-    "invoices": lambda ledger: ledger.invoices(),
     "escrowed": lambda ledger: ledger.escrowed(ContractRef("mock:local", "tollbook")),
     "settling": lambda ledger: ledger.settling(ContractRef("mock:local", "tollbook")),
     "batches": lambda ledger: ledger.batches(ContractRef("mock:local", "tollbook")),
