@@ -224,7 +224,7 @@ class Bank(MockPlugin):
 @pytest.fixture
 def bank(monkeypatch, seller):
     """The bank holds what Dora paid: 1000 USD, of which she has used 600."""
-    monkeypatch.setitem(chains._load(), "bank", Bank())
+    monkeypatch.setitem(chains._load().factories, "bank", Bank())
     seller.escrowed("dora", "bank:town", "vault")
     seller.use(60, subscriber="dora")
     return seller
