@@ -29,7 +29,8 @@ from replay.audit.run import audit
 
 KEYS = [
     *("log", "chain", "source", "policy", "plans", "subscribers", "requests", "sold", "charged", "adjusted", "lapsed"),
-    *("earned", "settled", "outstanding", "asset_decimals", "batches", "receivers", "open_batches", "head", "audit", "onchain"),
+    *("earned", "settled", "outstanding", "asset_decimals", "batches", "receivers", "open_batches", "head", "audit"),
+    "onchain",
 ]
 POLICIES = {
     "time": "time:credits_per_second=1/2",
