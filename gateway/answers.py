@@ -91,6 +91,7 @@ def explanation(charge: Explanation) -> dict[str, Any]:
         "lines": [_line(line) for line in charge.lines],
         "credits": charge.credits,
         "shortfall": charge.shortfall,
+        "exact": charge.exact,
         "recomputed": charge.recomputed,
         "agrees": charge.agrees,
         "draws": charge.draws,
