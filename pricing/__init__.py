@@ -13,8 +13,8 @@ Every built-in policy offers optional methods, too (their protocols are in `ledg
     peak         the largest total on the way to some usage: with falling tiers it is not at the end
     dearest      (period) the most that usage adds to a meter that requests under another tariff share
 
-Your own policy is registered by an entry point, as these are (`pricing.plugin`); README.md has a whole package. Check it
-with `pricing.testing.conformance`.
+Your own policy is registered by an entry point, as these are (`pricing.plugin`); README.md has a whole package.
+Check it with `pricing.testing.conformance`.
 """
 
 from ledger.events import Line
