@@ -37,6 +37,7 @@ from .hashes import Checkpoint, HashChain, compare
 from .onchain import EarnedByBatch
 from .parts import TOGETHER, LogEnd, Part, Partition
 from .rows import Row, Source, Unreadable
+from .tally import Tally, tally
 
 Progress: TypeAlias = Callable[[int, int], None]
 """Called every few commits with the sequence that an audit has reached, and the last sequence of the log."""
@@ -58,6 +59,7 @@ class Auditor:
         self._snapshots: dict[int, Snapshot] = {}
         self._partition: Partition | None = None
         self._folds = True
+        self._sums: Tally | None = None
 
     def run(self, against: str | Path | Store | None, progress: Progress | None) -> tuple[Report, EarnedByBatch]:
         """Audit the whole log. Return its report, and what had been earned when each batch was opened."""
@@ -78,7 +80,7 @@ class Auditor:
         if self._folds:
             self._end()
             self._guarded("books", self._end_together)
-        report = report_of(self._log, _end_of(chain), self._case, kinds, tuple(chain.leaps))
+        report = report_of(self._log, _end_of(chain), self._case, kinds, tuple(chain.leaps), self._sums)
         return report, self._case.settled.earned
 
     def _check_ledger(self) -> None:
@@ -116,6 +118,7 @@ class Auditor:
             unverified=case.unverified,
             taken=case.taken,
             counted=conservation.count(case),
+            tally=tally(case),
             batches=partition.batches,
             earnings=partition.earnings,
             settlings=case.books.settlings,
@@ -132,6 +135,8 @@ class Auditor:
         counted = conservation.count(self._case)
         conservation.end(self._case, counted)
         outstanding.end(self._case, counted, self._case.books.settlings)
+        if not self._findings.counts:  # sums of a log that contradicts itself mean nothing
+            self._sums = tally(self._case)
 
     def _follow(self, chain: HashChain, progress: Progress | None) -> None:
         """Follow each commit: as bytes, then as events."""
@@ -250,7 +255,7 @@ class Auditor:
 
 
 def _end_of(chain: HashChain) -> LogEnd:
-    return LogEnd(chain.seq, chain.commits, chain.at, chain.hash)
+    return LogEnd(chain.seq, chain.commits, chain.at, chain.hash, chain.begin)
 
 
 def _corrected(log: Source) -> frozenset[int]:

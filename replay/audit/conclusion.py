@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
+from importlib.metadata import version
+from platform import python_version
 
 from ledger.events import Charged
 
@@ -13,6 +16,7 @@ from .findings import Leap, Report, ReportHead, in_order, time_text, verdict
 from .hashes import MISSING_END, Checkpoint
 from .parts import LogEnd
 from .rows import Source
+from .tally import Tally, totals
 from .unverified import unverified
 
 _COPY = "copy a log that is open with `tollbook backup`"
@@ -25,8 +29,11 @@ def kinds_of(checkpoints: Sequence[Checkpoint], against: object = None) -> tuple
     return (*KINDS, *noted, *(() if against is None else (DIFFERENCE,)))
 
 
-def report_of(log: Source, end: LogEnd, case: Case, kinds: tuple[str, ...], leaps: tuple[Leap, ...]) -> Report:
-    """Build the report of a case whose log was read to `end`, with the checks of these kinds."""
+def report_of(
+    log: Source, end: LogEnd, case: Case, kinds: tuple[str, ...], leaps: tuple[Leap, ...], sums: Tally | None
+) -> Report:
+    """Build the report of a case whose log was read to `end`, with the checks of these kinds. `sums` are those of all
+    accounts, None for a log with findings."""
     count(case)
     listed, gaps = in_order(case.findings.listed), unverified(case.unverified, case.unverified_batches)
     return Report(
@@ -45,6 +52,9 @@ def report_of(log: Source, end: LogEnd, case: Case, kinds: tuple[str, ...], leap
         warnings=() if end.seq or listed else (_EMPTY,),
         leaps=leaps,
         notes=tuple(f"the file also has the {each}, which is no part of the log" for each in log.additions()),
+        begin=time_text(end.begin) if end.commits else None,
+        versions={"tollbook": version("tollbook"), "python": python_version(), "sqlite": sqlite3.sqlite_version},
+        totals=None if sums is None else totals(sums, case.settled.assets),
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from .totals import Totals
 from .unverified import Unverified
 
 CLEAN = "clean"
@@ -71,7 +72,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     `notes` of what else is in the file are listed, and are no findings.
 
     `ledger` is the log's id. `proven_to` is the sequence of the last earlier head that was given and that the log still
-    has, None without one; `unseen` says what this audit cannot see.
+    has, None without one; `unseen` says what this audit cannot see. `begin` is the time of the first commit, `versions`
+    are those of Tollbook, Python and SQLite; `totals` are None for a log with findings in itself.
     """
 
     log: str
@@ -86,6 +88,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     ledger: str = ""
     proven_to: int | None = None
     unseen: tuple[str, ...] = ()
+    begin: str | None = None
+    versions: dict[str, str] = {}
+    totals: Totals | None = None
 
     @property
     def clean(self) -> bool:

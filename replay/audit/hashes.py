@@ -54,8 +54,8 @@ _HEX = frozenset("0123456789abcdef")
 class HashChain:
     """Follows a log's commits. A broken commit is found once: the next is compared with the hash that this one stored.
 
-    `seq`, `at` and `hash` are those of the last commit, as stored. Without `hashes` these are not computed again.
-    `leaps` are the first leaps of the clock that the log shows.
+    `seq`, `at` and `hash` are those of the last commit, as stored; `begin` is the time of the first one. Without
+    `hashes` these are not computed again. `leaps` are the first leaps of the clock that the log shows.
     """
 
     def __init__(
@@ -65,6 +65,7 @@ class HashChain:
         self._known: tuple[bytes, ...] = (origin,)
         self._awaited = {each.seq: each for each in checkpoints}
         self.commits, self.seq, self.at, self.hash = 0, 0, 0, origin
+        self.begin = 0
         self.leaps: list[Leap] = []
         self._leap = (0, 0, 0)
         self._pass()
@@ -142,6 +143,8 @@ class HashChain:
         if self.commits > 1 and row.at < self.at:
             message = f"time goes back from {time_text(self.at)} to {time_text(row.at)}"
             self._findings.add("time", row.first_seq, "at", self.at, row.at, message)
+        if self.commits == 1:
+            self.begin = row.at
         self._follow_clock(row, row.at)
         self.at = row.at
 

@@ -25,6 +25,7 @@ from .hashes import Checkpoint
 from .onchain import EarnedByBatch
 from .parts import Part, Partition, together
 from .rows import Source
+from .tally import Tally
 
 LONG = 100_000
 """Number of events from which it is worth starting processes to audit a log."""
@@ -121,7 +122,11 @@ def combined(
             return None
     except Exception:  # noqa: BLE001 - a log in which the parts do not fit together is not clean
         return None
-    return report_of(log, proofs[0].end, case, kinds_of(checkpoints), proofs[0].leaps), case.settled.earned
+    sums = Tally()
+    for part in proofs:
+        sums.add(part.tally)
+    report = report_of(log, proofs[0].end, case, kinds_of(checkpoints), proofs[0].leaps, sums)
+    return report, case.settled.earned
 
 
 def audit_part(path: str, upto: int, checkpoints: list[Checkpoint], of: int, index: int) -> Part | None:

@@ -43,6 +43,7 @@ from .checks.roots import ROOT
 from .checks.settled import MOVES
 from .checks.snapshots import KIND as SNAPSHOT
 from .findings import Leap
+from .tally import Tally
 from .unverified import Gaps, add
 
 TOGETHER = (PAYOUTS, SOLVENCY, ROOT)
@@ -65,12 +66,13 @@ class BatchEvent:
 
 @dataclass(slots=True)
 class LogEnd:
-    """The end of the log, as a part has read it."""
+    """The end of the log, as a part has read it, and the time at which it begins."""
 
     seq: int
     commits: int
     at: int
     hash: bytes
+    begin: int = 0
 
 
 @dataclass(slots=True)
@@ -89,6 +91,7 @@ class Part:
     unverified: Gaps
     taken: list[bytes]
     counted: Counted
+    tally: Tally
     batches: list[BatchEvent] = field(default_factory=list)
     earnings: dict[int, Earnings] = field(default_factory=dict)
     settlings: dict[ContractRef, Settling] = field(default_factory=dict)

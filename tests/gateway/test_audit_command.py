@@ -20,6 +20,9 @@ def test_a_clean_log_exits_0_with_the_contracts_keys(tollbook, told):
         "ledger",
         "proven_to",
         "unseen",
+        "begin",
+        "versions",
+        "totals",
     ]
     assert list(answer["head"]) == ["seq", "commits", "at", "hash"]
     assert (answer["verdict"], answer["findings"]) == ("clean", [])

@@ -77,6 +77,9 @@ def test_the_report_is_the_contracts_audit(written):
         "ledger",
         "proven_to",
         "unseen",
+        "begin",
+        "versions",
+        "totals",
     ]
     assert stored["log"] == str(written.path)
     assert list(stored["head"]) == ["seq", "commits", "at", "hash"]

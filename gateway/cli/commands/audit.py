@@ -121,7 +121,7 @@ def audit(
     if note is not None:
         _note(note, report, json)
     if html is not None:
-        html.write_text(report_page(report), encoding="utf-8")
+        html.write_text(report_page(report, system_clock()), encoding="utf-8")
     if json:
         render.json(report)
     else:

@@ -86,8 +86,8 @@ class Case:
 
     `taken` collects, in one part of an audit, the digests of payments and facts that may be ingested only once.
     `folded`, `touched` and `compared` count events, those of them about an account, and lots that were compared with
-    the journal; `accepted` counts, by type, the events that the fast path accepted. `reported` has the kinds, accounts
-    and lots that have a finding, so that one fault is reported once.
+    the journal; `types` counts events by type, `accepted` those of them that the fast path accepted. `reported` has the
+    kinds, accounts and lots that have a finding, so that one fault is reported once.
     """
 
     __slots__ = (
@@ -126,6 +126,7 @@ class Case:
         "taken",
         "tariffs",
         "touched",
+        "types",
         "unverified",
         "unverified_batches",
     )  # fmt: skip
@@ -156,6 +157,7 @@ class Case:
         self._day = -1
         self.folded = self.touched = self.compared = 0
         self.accepted: Counter[type[Event]] = Counter()
+        self.types: Counter[type[Event]] = Counter()
         self.unverified: Gaps = {}
         self._gaps: dict[tuple[str, int], str] = {}
         self.unverified_batches: dict[str, int] = {}
@@ -250,6 +252,7 @@ class Case:
     def fold(self) -> None:
         """Fold the event into the books, the journal, and the sums."""
         event, kind = self.event, type(self.event)
+        self.types[kind] += 1
         reduce(self.books, self.seq, self.at, event)
         self.journal.follow(self.seq, event)
         if (count := ADDERS.get(kind)) is not None:
