@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from fractions import Fraction
 
 import msgspec
@@ -28,14 +29,15 @@ class Rounding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RoundingSum:
-    """Sums the prices of the charges in a log's events, given in order from its beginning.
+    """Sums the prices of the charges in a log's events, given in order from its beginning; or, with the `plans` of the
+    books, in the events of some accounts.
 
     Charges without an exact price (a policy that does not offer it, or is not installed) are left out.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, plans: Mapping[str, Plan] | None = None) -> None:
         self._tariffs = Tariffs()
-        self._plans: dict[str, Plan] = {}
+        self._plans: dict[str, Plan] = {**(plans or {})}
         self._plan_of: dict[int, str] = {}
         self._charges = self._priced = 0
         self._numerators: Counter[int] = Counter()  # by denominator: a fraction is made once, at the end
