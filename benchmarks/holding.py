@@ -1,6 +1,7 @@
 """A process that writes many accounts and closed requests, keeps the books in memory, and reports the memory used.
 
-`python -m benchmarks.holding FILE ACCOUNTS REQUESTS` prints the resident bytes before and after as JSON.
+`python -m benchmarks.holding FILE ACCOUNTS REQUESTS [KEYS]` prints the resident bytes before and after as JSON. With
+KEYS it writes REQUESTS direct charges with keys first, and measures KEYS more.
 """
 
 from __future__ import annotations
@@ -22,8 +23,11 @@ def resident() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def main(path: str, accounts: int, requests: int) -> None:
+def main(path: str, accounts: int, requests: int, keys: int = 0) -> None:
     """Write the log, keep its books, and print the sizes as JSON."""
+    if keys:
+        print(json.dumps(_keyed(path, accounts, requests, keys)))
+        return
     with Ledger.open(path, clock=standing_clock) as ledger:
         before = resident()
         open_shop(ledger, accounts)
@@ -43,5 +47,18 @@ def main(path: str, accounts: int, requests: int) -> None:
     print(json.dumps(sizes))
 
 
+def _keyed(path: str, accounts: int, warm: int, keys: int) -> dict[str, int]:
+    """Return the sizes before and after so many charges with keys. Those that `warm` caches have keys, too."""
+    with Ledger.open(path, clock=standing_clock) as ledger:
+        open_shop(ledger, accounts)
+        load, sizes = Load(accounts, LARGEST, keyed=True), list[int]()
+        for begin, end in ((0, warm), (warm, warm + keys)):
+            for first in range(begin, end, LARGEST):
+                ledger.execute_many([load.direct(number) for number in range(first, min(end, first + LARGEST))])
+            gc.collect()
+            sizes.append(resident())
+    return {"before": sizes[0], "after": sizes[1]}
+
+
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+    main(sys.argv[1], *map(int, sys.argv[2:]))

@@ -10,11 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from .figures import Limit, Quantity
-from .workload import Load, chain_of, writer
+from .workload import LARGEST, Load, chain_of, writer
 from .workshop import Workshop
 
 ROOT = Path(__file__).parent.parent
 MEGABYTE = 1_000_000
+WARM_KEYS, KEYS = 2 * LARGEST, 5 * LARGEST
+"""Keys that fill the cache of digests, and those that are measured: the books hold all of them."""
 
 
 def quantities(workshop: Workshop) -> list[Quantity]:
@@ -38,6 +40,7 @@ def quantities(workshop: Workshop) -> list[Quantity]:
     return [
         *(Quantity(name, title, "byte", _on_disk(workshop, load), most) for name, title, load, most in loads),
         Quantity("memory", title, "MB", _held(accounts, requests), Limit(300, "under 300 MB"), _no_statm),
+        Quantity("memory.key", f"memory for each of {KEYS:,} keys", "byte", _key, None, _no_statm),
     ]
 
 
@@ -66,6 +69,14 @@ def _held(accounts: int, requests: int) -> Callable[[Path], float]:
         return float(sizes["after"] - sizes["before"]) / MEGABYTE
 
     return measure
+
+
+def _key(folder: Path) -> float:
+    """Return the bytes by which a key enlarges the memory of the books, measured in a separate process."""
+    command = [sys.executable, "-m", "benchmarks.holding", str(folder / "keys.db"), "1024", str(WARM_KEYS), str(KEYS)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    sizes = json.loads(done.stdout)
+    return float(sizes["after"] - sizes["before"]) / KEYS
 
 
 def _no_statm() -> str | None:

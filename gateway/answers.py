@@ -26,6 +26,11 @@ def as_of(reading: Reading) -> dict[str, Any]:
     return {"seq": reading.seq, "at": time_text(reading.at)}
 
 
+def catalogue(log: Path, seq: int, at: int) -> dict[str, Any]:
+    """Return the head of the answers of `plans` and `agents`."""
+    return {"log": path_text(log), "as_of": {"seq": seq, "at": time_text(at)}}
+
+
 def balances(log: Path, reading: Reading, accounts: Iterable[Balance]) -> dict[str, Any]:
     """Return the answer of `balance`."""
     return {"log": path_text(log), "as_of": as_of(reading), "accounts": [_account(balance) for balance in accounts]}

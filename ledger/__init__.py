@@ -72,6 +72,7 @@ from .events import (
 from .invoice_readings import BillingReading, InvoiceReading
 from .log import Entry, Head
 from .names import check_names
+from .offers import AgentReading, PlanReading
 from .outcomes import Answer, Outcome
 from .readings import Balance, BatchReading, Earned, LotReading, Reading, RequestReading
 from .refusals import PaymentRequired, Reason, Refused
@@ -81,6 +82,7 @@ from .statements import Amounts, Explanation, Statement
 __all__ = [
     "Adjust",
     "AdoptSettlement",
+    "AgentReading",
     "Amounts",
     "Answer",
     "AsyncLedger",
@@ -126,6 +128,7 @@ __all__ = [
     "PayInvoice",
     "PaymentRequired",
     "Payout",
+    "PlanReading",
     "Purchase",
     "PurchaseMade",
     "RateLimit",

@@ -17,9 +17,10 @@ from types import TracebackType
 from typing import Any, ParamSpec, TypeVar, Unpack, cast
 
 from .clock import Clock, system_clock
-from .commands import Command, Request, RequestTerms, admit, admit_all
+from .commands import Command, CreatePlan, RegisterAgent, Request, RequestTerms, admit, admit_all
 from .engine import Ledger
 from .metering import AsyncRequestContext, releases
+from .offers import AgentReading, PlanReading
 from .outcomes import Answer, E, Outcome
 from .queue import WAKE_INTERVAL, outcomes_of
 from .readings import Balance
@@ -122,6 +123,16 @@ class AsyncLedger:
         self.enqueue(ticket)
         await ticket.answered
         return cast("list[Answer[E] | Refused]", outcomes_of(ticket))
+
+    async def ensure_plan(self, command: CreatePlan) -> PlanReading:
+        """Create a plan unless it is there with these terms, and return it. Raises the errors of
+        `Ledger.ensure_plan`."""
+        return await self.read(self.ledger.ensure_plan, command)
+
+    async def ensure_agent(self, command: RegisterAgent) -> AgentReading:
+        """Register an agent unless it is there with these terms, and return it. Raises the errors of
+        `Ledger.ensure_agent`."""
+        return await self.read(self.ledger.ensure_agent, command)
 
     async def accept_clock(self) -> None:
         """Accept the present time of the machine's clock after a leap, as `Ledger.accept_clock` does. Raises

@@ -1,23 +1,28 @@
 """The books: the state of the whole ledger, folded from the log.
 
 Books are mutable, and only `reducers.reduce` changes them. They stay small: of closed requests and charges they hold
-only the net of each corrected charge, the digests of recent keys, and payment ids.
+only the net of each corrected charge, the digests of the latest keys (`KEY_GENERATION`), and payment ids.
 """
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import msgspec
 
 from .accounts import Account
-from .amounts import SECOND
 from .catalogue import Agent, Plan
 from .events import ContractRef, Event
 from .settlement.state import Settling
 
-KEY_WINDOW = 86_400 * SECOND
-"""The time for which a key is kept, in microseconds of commit time."""
+KEY_GENERATION = 32_768
+"""Number of keys after which the books begin a new generation, and forget the one before the last."""
 
-VERSION = "9"
+KeyUse: TypeAlias = tuple[bytes, int, int]
+"""The use of a key: the command's fingerprint, the sequence of its first event, and the time until which the key is
+remembered (UTC microseconds)."""
+
+VERSION = "10"
 """The version of the reducers: a snapshot of another version is ignored."""
 
 
@@ -25,10 +30,12 @@ class Books(msgspec.Struct):
     """The state of a ledger, as of `seq` and `at`.
 
     `names` gives accounts by (subscriber, plan), `open` the account of each request that may still be charged.
-    `keys` gives by digest the fingerprint, first sequence and time of a keyed command, `older_keys` those of the window
-    before; together they hold every key of the last window. `payments` is the same for payment ids and chain
-    facts, permanently. `settlings` is by contract, `onchain` gives plans by their id on chains, `assets` the decimals
-    of assets, where they are known. `opened` and `registered` count the accounts and the agents.
+    `keys` gives by digest the last use of a key, `older_keys` those of the generation before, which ends at `keys_end`.
+    Together they hold every key that was used after the sequence `keys_after`; an earlier use is found in `OlderKeys`.
+    Both depend on the log alone, and not on where earlier keys are, so that equal logs have equal books. `payments`
+    gives the fingerprint and first sequence of payment ids and chain facts, permanently. `settlings` is by contract,
+    `onchain` gives plans by their id on chains, `assets` the decimals of assets, where they are known. `opened` and
+    `registered` count the accounts and the agents.
     """
 
     seq: int = 0
@@ -41,29 +48,28 @@ class Books(msgspec.Struct):
     accounts: dict[int, Account] = msgspec.field(default_factory=dict)
     names: dict[tuple[str, str], int] = msgspec.field(default_factory=dict)
     open: dict[int, int] = msgspec.field(default_factory=dict)
-    keys: dict[bytes, tuple[bytes, int, int]] = msgspec.field(default_factory=dict)
-    older_keys: dict[bytes, tuple[bytes, int, int]] = msgspec.field(default_factory=dict)
+    keys: dict[bytes, KeyUse] = msgspec.field(default_factory=dict)
+    older_keys: dict[bytes, KeyUse] = msgspec.field(default_factory=dict)
+    keys_end: int = 0
+    keys_after: int = 0
     payments: dict[bytes, tuple[bytes, int]] = msgspec.field(default_factory=dict)
     settlings: dict[ContractRef, Settling] = msgspec.field(default_factory=dict)
     onchain: dict[str, str] = msgspec.field(default_factory=dict)
     assets: dict[str, int] = msgspec.field(default_factory=dict)
 
-    def remember(self, digest: bytes, print_: bytes, seq: int) -> None:
-        """Record a key for a window of commit time."""
-        self.keys[digest] = (print_, seq, self.at)
+    def recall(self, digest: bytes) -> KeyUse | None:
+        """Return the last use of a key, also one whose time is over; None if there was none after `keys_after`."""
+        return self.keys.get(digest) or self.older_keys.get(digest)
 
-    def recall(self, digest: bytes, at: int) -> tuple[bytes, int] | None:
-        """Return the fingerprint and first sequence of a key; None if the window no longer has it."""
-        known = self.keys.get(digest) or self.older_keys.get(digest)
-        return None if known is None or at - known[2] >= KEY_WINDOW else known[:2]
-
-    def advance(self, at: int) -> None:
-        """Set the time of the next commit, and drop the keys of two windows ago as a whole."""
-        windows = at // KEY_WINDOW - self.at // KEY_WINDOW
-        if windows > 0:
-            self.older_keys = self.keys if windows == 1 else {}
-            self.keys = {}
+    def advance(self, at: int) -> dict[bytes, KeyUse]:
+        """Set the time of the next commit. Return the keys that the books forget, those up to `keys_after`: a whole
+        generation, or most often none."""
         self.at = at
+        if len(self.keys) < KEY_GENERATION:
+            return {}
+        forgotten, self.older_keys, self.keys = self.older_keys, self.keys, {}
+        self.keys_after, self.keys_end = self.keys_end, self.seq
+        return forgotten
 
     def account_of(self, event: Event) -> int:
         """Return the number of an event's account; 0 for events of the catalogue and of settlements."""
@@ -96,10 +102,9 @@ class Books(msgspec.Struct):
         """Return the books that `dump` wrote. Raises msgspec.MsgspecError for invalid bytes."""
         stored = _decoder.decode(body)
         books = cls(**{name: getattr(stored, name) for name in _PLAIN})
-        for digest, print_, seq, at in stored.keys:
-            recent = at // KEY_WINDOW == books.at // KEY_WINDOW
-            generation = books.keys if recent else books.older_keys
-            generation[bytes.fromhex(digest)] = (bytes.fromhex(print_), seq, at)
+        for digest, print_, seq, until in stored.keys:
+            generation = books.keys if seq > books.keys_end else books.older_keys
+            generation[bytes.fromhex(digest)] = (bytes.fromhex(print_), seq, until)
         books.payments = {
             bytes.fromhex(digest): (bytes.fromhex(print_), seq) for digest, print_, seq in stored.payments
         }
@@ -120,6 +125,8 @@ class _Stored(msgspec.Struct):
     at: int
     opened: int
     registered: int
+    keys_end: int
+    keys_after: int
     onchain: dict[str, str]
     assets: dict[str, int]
     plans: dict[str, Plan]
@@ -131,14 +138,27 @@ class _Stored(msgspec.Struct):
     settlings: list[Settling]
 
 
-_PLAIN = ("seq", "at", "opened", "registered", "onchain", "assets", "plans", "agents", "agent_names", "accounts")
+_PLAIN = (
+    "seq",
+    "at",
+    "opened",
+    "registered",
+    "keys_end",
+    "keys_after",
+    "onchain",
+    "assets",
+    "plans",
+    "agents",
+    "agent_names",
+    "accounts",
+)
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(_Stored)
 
 
 def _as_stored(books: Books) -> _Stored:
     known = (*books.older_keys.items(), *books.keys.items())
-    keys = [(digest.hex(), print_.hex(), seq, at) for digest, (print_, seq, at) in known]
+    keys = [(digest.hex(), print_.hex(), seq, until) for digest, (print_, seq, until) in known]
     payments = [(digest.hex(), print_.hex(), seq) for digest, (print_, seq) in books.payments.items()]
     settlings = list(books.settlings.values())
     return _Stored(keys=keys, payments=payments, settlings=settlings, **{name: getattr(books, name) for name in _PLAIN})

@@ -66,9 +66,9 @@ class Draft(Books):
     @classmethod
     def over(cls, books: Books, at: int) -> Draft:
         """Return a draft of the next commit at time `at` (UTC microseconds)."""
-        draft = cls(
+        return cls(
             seq=books.seq,
-            at=books.at,
+            at=at,
             opened=books.opened,
             registered=books.registered,
             plans=books.plans,
@@ -77,16 +77,15 @@ class Draft(Books):
             accounts=_Overlay(books.accounts),
             names=_Overlay(books.names),
             open=_Overlay(books.open),
-            keys=books.keys,
+            keys=_Overlay(books.keys),
             older_keys=books.older_keys,
+            keys_end=books.keys_end,
+            keys_after=books.keys_after,
             payments=_Overlay(books.payments),
             settlings=books.settlings,
             onchain=books.onchain,
             assets=_Overlay(books.assets),
         )
-        draft.advance(at)
-        draft.keys = _Overlay(draft.keys)
-        return draft
 
     def account(self, number: int) -> Account:
         """Return the account with the group's events applied. It may be the books' own: read it, do not change it."""

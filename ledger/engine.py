@@ -7,24 +7,28 @@ A lone caller pays one commit, a hundred callers share one, without a background
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import ClassVar, Unpack, cast
+from typing import Any, ClassVar, TypeVar, Unpack, cast
 
 from . import stores
 from .clock import Clock, WallClock, system_clock
-from .commands import Command, Request, RequestTerms, Tick, admit, admit_all
+from .commands import Command, CreatePlan, RegisterAgent, Request, RequestTerms, Tick, admit, admit_all
 from .errors import LogError
 from .forking import register
 from .metering import RequestContext
+from .offers import AgentReading, PlanReading, agents, matching_agent, matching_plan, plans
 from .outcomes import Answer, E, Outcome
 from .plugins import PausingStore, Store
 from .queue import CommandQueue
-from .refusals import Refused
+from .refusals import Refusal, Refused
 from .views import Views
 from .writer import Writer
+
+C = TypeVar("C", bound=Command[Any])
+T = TypeVar("T")
 
 SNAPSHOT_EVENTS = 50_000
 """Closing a ledger saves a snapshot if its last one is at least this many events old."""
@@ -133,6 +137,48 @@ class Ledger(Views):
         Entering raises PaymentRequired if the request is refused, and the errors of `execute`.
         """
         return RequestContext(self, admit(Request(subscriber=subscriber, plan=plan, **terms)))
+
+    # -- the catalogue -------------------------------------------------------------------------------------------------
+
+    def plans(self) -> list[PlanReading]:
+        """Return all plans, by name: terms, present tariff, retired or not. Raises Closed, Damaged or LogError."""
+        with self._consistent():
+            return plans(self._writer.books)
+
+    def agents(self) -> list[AgentReading]:
+        """Return all agents, by name: terms, retired or not. Raises Closed, Damaged or LogError."""
+        with self._consistent():
+            return agents(self._writer.books)
+
+    def ensure_plan(self, command: CreatePlan) -> PlanReading:
+        """Create a plan unless it is there with these terms, and return it: for programs that start again.
+
+        After a repricing the present tariff counts. Raises TermsDiffer if the plan has other terms now or is retired,
+        PaymentRequired if it cannot be created, and the errors of `execute`.
+        """
+        return self._ensure(command, lambda wanted: matching_plan(self._writer.books, self._writer.tariffs, wanted))
+
+    def ensure_agent(self, command: RegisterAgent) -> AgentReading:
+        """Register an agent unless it is there with these terms, and return it. Raises TermsDiffer if it has other
+        terms now or is retired, PaymentRequired if it cannot be registered, and the errors of `execute`."""
+        return self._ensure(command, lambda wanted: matching_agent(self._writer.books, wanted))
+
+    def _ensure(self, command: C, find: Callable[[C], T | None]) -> T:
+        wanted = admit(command)
+        if (present := self._found(wanted, find)) is None:
+            outcome = self.execute(wanted)
+            present = self._found(wanted, find)  # refused, another process may have been first
+            if present is None:
+                outcome.unwrap()
+                raise AssertionError("what was created is there")
+        return present
+
+    def _found(self, wanted: C, find: Callable[[C], T | None]) -> T | None:
+        try:
+            with self._consistent():
+                return find(wanted)
+        except Refusal as refusal:
+            refusal.refused.unwrap()
 
     # -- closing and forking -------------------------------------------------------------------------------------------
 

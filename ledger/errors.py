@@ -4,7 +4,8 @@ LedgerError
 ├── PaymentRequired        a refused command, raised where raising is the natural form (in `refusals`)
 ├── BadData                invalid input: a trace, an event, a parameter
 │   ├── WrongType          an argument of a call has another type than is needed (also a TypeError)
-│   └── WrongValue         an argument of a call lies outside its bounds (also a ValueError)
+│   ├── WrongValue         an argument of a call lies outside its bounds (also a ValueError)
+│   └── TermsDiffer        a plan or an agent has other terms than a program expects
 ├── UnknownPlugin          no policy, chain or store of that name is installed
 │   └── PluginFailed       one is installed, and cannot be used
 ├── MissingExtra           an optional part is not installed
@@ -28,9 +29,14 @@ LedgerError
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class LedgerError(Exception):
-    """The base of all errors of Tollbook. `hint` says what to do; `code` names the error on the command line."""
+    """The base of all errors of Tollbook. `hint` says what to do; `code` names the error on the command line.
+
+    The hint is a note of the exception too, so that a traceback ends with it.
+    """
 
     code = "internal"
     hint = "please report this"
@@ -39,6 +45,7 @@ class LedgerError(Exception):
         super().__init__(message)
         if hint is not None:
             self.hint = hint
+        self.add_note(f"hint: {self.hint}")
 
 
 class BadData(LedgerError):
@@ -63,6 +70,15 @@ class WrongValue(BadData, ValueError):
     """An argument of a call, or a field of a command, has a value that is out of its bounds. Nothing was done."""
 
     hint = "give a value within the bounds"
+
+
+class TermsDiffer(BadData):
+    """A plan or an agent has other terms than a program expects. `differences` are the present and the given value by
+    field."""
+
+    def __init__(self, message: str, differences: Mapping[str, tuple[object, object]], hint: str) -> None:
+        super().__init__(message, hint)
+        self.differences = dict(differences)
 
 
 class UnknownPlugin(LedgerError):

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from .books import KEY_WINDOW, VERSION, Books
+from .books import KEY_GENERATION, VERSION, Books, KeyUse
 from .errors import LedgerError
 from .events import Recorded
 from .log import Commit, Head, Snapshot, decode_commit
@@ -14,15 +14,16 @@ from .plugins import LogReader
 from .readings import Reading
 from .reducers import reduce
 
-SNAPSHOT_VERSION = f"{VERSION}:{KEY_WINDOW}"
+SNAPSHOT_VERSION = f"{VERSION}:{KEY_GENERATION}"
 """The version of snapshots. Those of another version of the reducers are ignored."""
 
 
-def fold(books: Books, commit: Commit, events: Iterable[Recorded]) -> None:
-    """Fold a commit's events into the books."""
-    books.advance(commit.at)
+def fold(books: Books, commit: Commit, events: Iterable[Recorded]) -> dict[bytes, KeyUse]:
+    """Fold a commit's events into the books. Return the keys that they forget, as `Books.advance` does."""
+    forgotten = books.advance(commit.at)
     for seq, event in enumerate(events, commit.first_seq):
         reduce(books, seq, commit.at, event)
+    return forgotten
 
 
 def refold(commits: Iterable[Commit]) -> Books:

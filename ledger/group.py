@@ -7,7 +7,7 @@ changed: the first accepted command needs no draft, and later ones are decided o
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from .books import Books
 from .commands import Adjust, AnyCommand, Request
@@ -15,14 +15,22 @@ from .decisions import decide
 from .decisions.context import NO_EVIDENCE, Context, Decision, Replay
 from .draft import Draft
 from .events import Recorded
-from .identity import referenced_seq
+from .identity import OlderKey, referenced_seq
 from .log import Entry, Head
 from .outcomes import Answer
 from .refusals import Refused
 from .tariffs import Tariffs
 
-Evidence: TypeAlias = Callable[[int], Entry]
-"""Reads one event of the log, by its sequence: that of a closed request or charge which a command refers to."""
+
+class Evidence(NamedTuple):
+    """Readings that a decision may need beside the books.
+
+    `entry` reads one event of the log by its sequence, that of a closed request or charge which a command refers to;
+    `older_key` finds a key that the books no longer hold.
+    """
+
+    entry: Callable[[int], Entry]
+    older_key: OlderKey
 
 
 class DecidedGroup(NamedTuple):
@@ -53,18 +61,19 @@ def decide_group(
     `ledger` is the log's id; `behind` is how far the clock is behind that time, in microseconds. Raises nothing:
     an error in deciding a command is that command's outcome.
     """
-    group = _Group(Context(books, at, tariffs, ledger, head, NO_EVIDENCE, {}, behind), evidence)
+    context = Context(books, at, tariffs, ledger, head, NO_EVIDENCE, {}, behind, evidence.older_key)
+    group = _Group(context, evidence.entry)
     return DecidedGroup(group.events, [group.decide(command) for command in commands], group.refused)
 
 
 class _Group:
     """A group in progress: the events so far, and the draft that they make of the books."""
 
-    def __init__(self, context: Context, evidence: Evidence) -> None:
+    def __init__(self, context: Context, entry: Callable[[int], Entry]) -> None:
         self.events: list[Recorded] = []
         self.refused: list[tuple[Request, Refused]] = []
         self._context = context
-        self._evidence = evidence
+        self._entry = entry
         self._draft: Draft | None = None
 
     def decide(self, command: AnyCommand) -> Answer | Replay | Refused | Exception:
@@ -103,5 +112,5 @@ class _Group:
         if not needed or not 0 < seq <= head + len(self.events):
             return NO_EVIDENCE
         if seq <= head:
-            return {seq: self._evidence(seq)}
+            return {seq: self._entry(seq)}
         return {seq: Entry(seq, self._context.at, self.events[seq - head - 1])}

@@ -1,19 +1,24 @@
 """Identity: the digests under which the books know commands, payments and chain facts, so that each is done once.
 
-An idempotency key is known for a window of commit time, in the scope of its account (or, in the catalogue, of its
-owner); a payment id and a chain fact are known permanently. Each is stored with the fingerprint of its command: the
-same content gets the first answer, other content is refused.
+An idempotency key is known in the scope of its account, for the `key_seconds` of its plan, or in that of an owner
+(catalogue) or the ledger (settlement), for `KEY_SECONDS`; a payment id and a chain fact are known permanently. Each is
+stored with the fingerprint of its command: the same content gets the first answer, other content is refused.
+
+Invariant: no two events have the same key in the same scope while the first of them is remembered. A key's time runs
+from the commit of its command, and ends as the commit of a later one is that much later.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
+from typing import TypeAlias
 
 import msgspec
 
-from .books import KEY_WINDOW, Books
+from .amounts import SECOND
+from .books import Books, KeyUse
 from .commands import (
     Adjust,
     AnyCommand,
@@ -36,13 +41,14 @@ from .commands import (
     Reverse,
     SettlementCommand,
     Subscribe,
-    Tick,
     Unfreeze,
     UpdateAgent,
     Withdraw,
     WriteOff,
 )
 from .events import (
+    DAY_SECONDS,
+    KEY_SECONDS,
     AgentRegistered,
     AgentRetired,
     Charged,
@@ -52,8 +58,10 @@ from .events import (
     PlanCreated,
     PlanRepriced,
     PlanRetired,
+    Purchased,
     Recorded,
     Requested,
+    Subscribed,
 )
 from .log import Entry
 from .refusals import Reason, Refusal
@@ -61,6 +69,9 @@ from .refusals import Reason, Refusal
 _sorted = msgspec.json.Encoder(order="sorted")
 _FACTUAL = (Purchase, PayInvoice, Freeze, Exit)
 """Commands that may carry a payment or a chain fact."""
+
+OlderKey: TypeAlias = Callable[[bytes], KeyUse | None]
+"""Finds the last use of a key before the books' own (`Books.keys_after`), by its digest."""
 
 
 # -- digests -----------------------------------------------------------------------------------------------------------
@@ -127,25 +138,48 @@ def is_identified(command: AnyCommand) -> bool:
 
 
 def earlier_answer(
-    books: Books, command: AnyCommand, print_: str, at: int, evidence: Mapping[int, Entry]
+    books: Books, command: AnyCommand, print_: str, at: int, evidence: Mapping[int, Entry], older_key: OlderKey
 ) -> int | None:
     """Return the sequence of the first answer to a command with the same identity and content; None if it is new.
 
-    `print_` is the command's fingerprint, `at` the commit's time (UTC microseconds). Raises Refusal where the identity
-    was used with other content, where the key is too old to be known, and where the purchase was reversed since.
+    `print_` is the command's fingerprint, `at` the commit's time (UTC microseconds). A command without `issued_at`
+    counts as issued at that time. Raises Refusal where the identity was used with other content, where the key is too
+    old to be known, and where the purchase was reversed since.
     """
     permanent = _permanent_digest(command)
-    scoped = None if command.key is None else _scoped_digest(books, command, command.key, evidence)
     payment = None if permanent is None else books.payments.get(permanent)
-    keyed = None if scoped is None else books.recall(scoped, at)
+    keyed = None if command.key is None else _last_use(books, command, at, evidence, older_key)
     for first_print, seq in filter(None, (payment, keyed)):
         if first_print.hex() == print_:
             _check_not_reversed(books, command, seq)
             return seq
         raise Refusal(Reason.key_reused, detail=f"used before with other content, at {seq}")
-    if command.key is not None and command.issued_at is not None and at - command.issued_at >= KEY_WINDOW:
-        raise Refusal(Reason.key_too_old, detail="keys are remembered for a day")
+    if command.key is not None and command.issued_at is not None:
+        seconds = _key_seconds(books, _subject(books, command, evidence)[1])
+        if at - command.issued_at >= seconds * SECOND:
+            raise Refusal(Reason.key_too_old, detail=f"keys are remembered for {_duration(seconds)} here")
     return None
+
+
+def _last_use(
+    books: Books, command: AnyCommand, at: int, evidence: Mapping[int, Entry], older_key: OlderKey
+) -> tuple[bytes, int] | None:
+    """Return the fingerprint and first sequence of a command's key; None if it is not remembered at that time."""
+    digest = None if command.key is None else _scoped_digest(books, command, command.key, evidence)
+    if digest is None:
+        return None
+    use = books.recall(digest)
+    if use is None and books.keys_after:
+        use = older_key(digest)
+    return use[:2] if use is not None and at < use[2] else None
+
+
+def _duration(seconds: int) -> str:
+    """Return a time in the largest unit that divides it: `35 days`, `1 hour`."""
+    for size, unit in ((DAY_SECONDS, "day"), (3_600, "hour"), (60, "minute"), (1, "second")):
+        if not seconds % size:
+            return f"{seconds // size:,} {unit}{'' if seconds == size else 's'}"
+    raise AssertionError("a second divides every time")
 
 
 def referenced_seq(command: AnyCommand) -> int:
@@ -191,12 +225,19 @@ def _scoped_digest(books: Books, command: AnyCommand, key: str, evidence: Mappin
         case UpdateAgent() | RetireAgent():
             agent = books.agents.get(books.agent_names.get(command.agent, 0))
             return owner_key(agent.terms.owner, key) if agent else None
-        case Tick():
-            return None
         case SettlementCommand():
             return account_key(0, key)
+        case _:
+            number, _ = _subject(books, command, evidence)
+            return account_key(number, key) if number else None
+
+
+def _subject(books: Books, command: AnyCommand, evidence: Mapping[int, Entry]) -> tuple[int, str]:
+    """Return the account of a command, 0 if there is none yet, and the name of its plan, empty if that is unknown."""
+    match command:
         case Extend() | Release() | Charge() | Adjust() if seq := referenced_seq(command):
             number = books.open.get(seq) or _account_at(seq, evidence)
+            return number, books.accounts[number].plan if number else ""
         case (
             Purchase()
             | Give()
@@ -213,10 +254,9 @@ def _scoped_digest(books: Books, command: AnyCommand, key: str, evidence: Mappin
             | Charge()
             | Adjust()
         ):
-            number = books.names.get((command.subscriber, command.plan), 0)
+            return books.names.get((command.subscriber, command.plan), 0), command.plan
         case _:
-            return None
-    return account_key(number, key) if number else None
+            return 0, ""
 
 
 def _account_at(seq: int, evidence: Mapping[int, Entry]) -> int:
@@ -224,22 +264,36 @@ def _account_at(seq: int, evidence: Mapping[int, Entry]) -> int:
     return entry.event.account if entry is not None and isinstance(entry.event, (Requested, Charged)) else 0
 
 
+def _key_seconds(books: Books, plan: str) -> int:
+    """Return how long the keys of a plan's accounts are remembered; the default where there is no such plan."""
+    known = books.plans.get(plan)
+    return KEY_SECONDS if known is None else known.terms.key_seconds
+
+
 # -- of events, when they are folded -----------------------------------------------------------------------------------
 
 
 def remember_key(books: Books, seq: int, event: Recorded) -> None:
-    """Record the key of a command's first event in the books."""
+    """Record the key of a command's first event, in the books' next commit."""
     if event.key is not None and event.fingerprint is not None:
-        books.remember(_key_digest(books, event, event.key), bytes.fromhex(event.fingerprint), seq)
+        digest, use = key_use(books, Entry(seq, books.at, event), books.account_of(event))
+        books.keys[digest] = use
 
 
-def _key_digest(books: Books, event: Recorded, key: str) -> bytes:
+def key_use(books: Books, entry: Entry, account: int) -> tuple[bytes, KeyUse]:
+    """Return the digest of the key of an event that has one, and its use. `account` is the event's, or 0.
+
+    The books may be those before the event or later ones: neither owners nor a plan's `key_seconds` ever change.
+    """
+    seq, at, event = entry
+    key, print_ = event.key or "", bytes.fromhex(event.fingerprint or "")
     match event:
         case PlanCreated() | AgentRegistered():
-            return owner_key(event.owner, key)
+            return owner_key(event.owner, key), (print_, seq, at + KEY_SECONDS * SECOND)
         case PlanRepriced() | PlanRetired():
-            return owner_key(books.plans[event.plan].terms.owner, key)
+            return owner_key(books.plans[event.plan].terms.owner, key), (print_, seq, at + KEY_SECONDS * SECOND)
         case AgentRetired():
-            return owner_key(books.agents[event.agent].terms.owner, key)
-        case _:
-            return account_key(books.account_of(event), key)
+            return owner_key(books.agents[event.agent].terms.owner, key), (print_, seq, at + KEY_SECONDS * SECOND)
+    known = books.accounts.get(account)
+    plan = known.plan if known is not None else event.plan if isinstance(event, Purchased | Subscribed) else ""
+    return account_key(account, key), (print_, seq, at + _key_seconds(books, plan) * SECOND)

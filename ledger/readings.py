@@ -259,6 +259,7 @@ class Reading:
         ends = [lot.expiry for lot in now.lots.values() if lot.expiry is not None and lot.expiry > self.at]
         lasts = any(lot.expiry is None for lot in living)
         enough = not terms.grants_credits or now.available > 0
+        stopped = terms.overdue == "stop" and now.billing is not None and now.billing.overdue
         return Balance(
             account=now.number,
             subscriber=now.subscriber,
@@ -273,7 +274,7 @@ class Reading:
             debt=now.debt,
             open_requests=len(now.requests),
             access_until=None if lasts or not ends else max(ends),
-            admits=bool(living) and not now.frozen and not now.debt and enough,
+            admits=bool(living) and not now.frozen and not now.debt and not stopped and enough,
             unpriced={**now.unpriced},
             billing=billing_of(now, *self._terms(account)),
         )

@@ -74,6 +74,39 @@ _STATUS = {
 }
 
 
+_HINTS = {
+    Reason.malformed: "correct the command, as its detail says",
+    Reason.key_reused: "choose another key, payment or name; the same one is for the same command alone",
+    Reason.key_too_old: "look in the log whether the command was done, and give it a new key if it was not",
+    Reason.payment_reversed: "`Reinstate` what was reversed, or buy with another payment",
+    Reason.plan_unknown: "create the plan, or correct its name",
+    Reason.plan_retired: "sell another plan; what was bought of this one may still be used",
+    Reason.agent_unknown: "register the agent, or correct its name",
+    Reason.agent_retired: "name another agent, or none",
+    Reason.agent_not_in_plan: "add the plan to the agent (`UpdateAgent`), or name an agent of the plan",
+    Reason.endpoint_not_allowed: "add the endpoint to the agent (`UpdateAgent`), or call one that is allowed",
+    Reason.trial_used: "buy another plan: a subscriber tries a plan once",
+    Reason.not_subscribed: "buy the plan (`Purchase`), or wait for the start of what was bought",
+    Reason.frozen: "unfreeze the account (`Unfreeze`), unless its subscriber leaves a chain",
+    Reason.expired: "buy the plan again",
+    Reason.request_unknown: "give the number (`seq`) that the answer to the request has",
+    Reason.request_closed: "charge the account directly, or correct the charge of the request (`Adjust`)",
+    Reason.charge_unknown: "give the number (`seq`) that the answer to the charge has, or a period that is still kept",
+    Reason.invoice_unknown: "give the number of an invoice of that account: `ledger.invoices()` lists them",
+    Reason.overdue: "pay the overdue invoice (`PayInvoice`), or write it off",
+    Reason.adjustment_exceeds: "correct by what is left of the charge at most",
+    Reason.unpriced: 'add a rate (`RepricePlan`), or create the plan with `unpriced="free"`',
+    Reason.in_debt: "buy credits: `top_up` are enough",
+    Reason.rate_limited: "wait as long as `retry_after_us` says",
+    Reason.window_exhausted: "wait as long as `retry_after_us` says, or estimate less",
+    Reason.too_many_open: "charge or release open requests first",
+    Reason.insufficient_credits: "buy credits: `top_up` are enough; or ask for less",
+    Reason.overflow: "use smaller amounts: credits and usage fit in 64 bits",
+    Reason.policy_failed: "correct the policy, as the detail says, or its parameters",
+    Reason.batch_open: "run the settlement on until the open batch is submitted or confirmed",
+}
+
+
 class Refused(msgspec.Struct, frozen=True, gc=False):
     """A refused command: nothing changed, nothing was written.
 
@@ -106,6 +139,11 @@ class Refused(msgspec.Struct, frozen=True, gc=False):
         """The HTTP status for this refusal; 402 (Payment Required) if only credits are missing."""
         return _STATUS.get(self.reason, 402)
 
+    @property
+    def hint(self) -> str:
+        """The remedy, as text."""
+        return _HINTS[self.reason]
+
     def unwrap(self) -> NoReturn:
         """Raise PaymentRequired with this refusal."""
         raise PaymentRequired(self)
@@ -116,10 +154,9 @@ class PaymentRequired(LedgerError):
     facts."""
 
     code = "refused"
-    hint = "see the reason and its facts"
 
     def __init__(self, refused: Refused) -> None:
-        super().__init__(str(refused))
+        super().__init__(str(refused), refused.hint)
         self.refused = refused
 
 

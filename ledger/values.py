@@ -29,6 +29,8 @@ BillingMode: TypeAlias = Literal["prepaid", "postpaid"]
 OnOverdue: TypeAlias = Literal["serve", "stop"]
 
 DAY_SECONDS = 86_400
+KEY_SECONDS = 35 * DAY_SECONDS
+"""The time for which a key is remembered unless its plan says otherwise: a month, and time to find a mistake in it."""
 MAX_DUE_DAYS = 3_650
 
 

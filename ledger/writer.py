@@ -13,15 +13,16 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import count, pairwise
 from typing import TypeAlias
 
-from .books import Books
+from .books import Books, KeyUse
 from .clock import Clock, WallClock
 from .commands import MAX_TIME, AnyCommand, OpenSettlement
 from .decisions.context import Replay
 from .errors import BadData, Closed, Conflict, Damaged, OutcomeUnknown
 from .events import Recorded, decode_one, encode
 from .folding import fold, latest_snapshot, snapshot_of
-from .group import decide_group
+from .group import Evidence, decide_group
 from .log import Commit, Entry, Head, check_successor, decode_commit, encode_commit, entries, follow_store, origin
+from .older_keys import SAVED_AT_ONCE, OlderKeys
 from .outcomes import Answer, Outcome
 from .plugins import HoldingStore, Store
 from .refusal_records import RefusalRecords
@@ -53,6 +54,8 @@ class Writer:
         self.lock, self.books_lock = threading.RLock(), threading.RLock()
         self.closed = False
         self.books, self.head, self.snapshot_seq = Books(), origin(store.id), 0
+        self.older_keys = OlderKeys(store, self.entry)
+        self._evidence = Evidence(self.entry, self._older_key)
         self._process = os.getpid()
         self._records: RefusalRecords | None = None
         self._running: list[AnyCommand] = []
@@ -116,7 +119,7 @@ class Writer:
                 group = decide_group(
                     self.books,
                     commands,
-                    self.entry,
+                    self._evidence,
                     at,
                     tariffs=self.tariffs,
                     ledger=self.store.id,
@@ -171,6 +174,7 @@ class Writer:
         with self.books_lock:
             self.stale = True  # until head and books belong together
             self.books, self.head = books, head
+            self.older_keys.reset()
             self.stale = False
         self.catch_up()
 
@@ -210,12 +214,18 @@ class Writer:
             self.unknown = True
             raise
         self._fold(commit, events)
+        self.older_keys.save(self.books, max(SAVED_AT_ONCE, 2 * commit.count))
+
+    def _older_key(self, digest: bytes) -> KeyUse | None:
+        return self.older_keys.find(self.books, digest)
 
     def _fold(self, commit: Commit, events: list[Recorded]) -> None:
         with self.books_lock:
             self.stale = True  # until the fold is complete: an interrupt in the middle must not leave half of it
             self.scans.keep(self.books, events)
-            fold(self.books, commit, events)
+            after = self.books.keys_after
+            if forgotten := fold(self.books, commit, events):
+                self.older_keys.add(forgotten, after, self.books)
             self.head = commit.head
             self.stale = False
 

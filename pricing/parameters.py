@@ -94,6 +94,7 @@ class BuiltIn(Generic[P]):
     """
 
     name: ClassVar[str]
+    example: ClassVar[str]
     version = 1
     scope: Scope
     monotone = True

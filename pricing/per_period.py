@@ -145,6 +145,7 @@ class Graduated(_Tiered):
     """
 
     name = "graduated"
+    example = "graduated:dimension=calls,tiers=100@3/1000@2/inf@1"
 
     def _parts(self, units: int) -> list[tuple[int, int]]:
         reached = self._reached(units)
@@ -159,6 +160,7 @@ class Volume(_Tiered):
     """
 
     name = "volume"
+    example = "volume:dimension=calls,tiers=100@3/1000@2/inf@1"
 
     def __init__(self, parameters: Mapping[str, Any], decimals: int = 0) -> None:
         super().__init__(parameters, decimals)
@@ -191,6 +193,7 @@ class Package(BuiltIn[PackageParameters]):
     """Whole packages: ⌈max(0, units − free) / size⌉ × credits. A begun package is paid in full."""
 
     name = "package"
+    example = "package:dimension=calls,size=10,credits=25,free=5"
     scope: Scope = "period"
     accepts = PackageParameters
 

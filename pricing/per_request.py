@@ -26,6 +26,7 @@ class Time(BuiltIn[TimeParameters]):
     """Credits by the second: `seconds` × credits_per_second, rounded up once for each request."""
 
     name = "time"
+    example = "time:credits_per_second=1/60"
     scope: Scope = "request"
     accepts = TimeParameters
 
@@ -63,6 +64,7 @@ class PerCredit(BuiltIn[PerCreditParameters]):
     """A fixed number of credits for a request with any usage, or for each of its `calls`."""
 
     name = "per_credit"
+    example = "per_credit:credits=2,per=call"
     scope: Scope = "request"
     accepts = PerCreditParameters
 
@@ -121,6 +123,7 @@ class Complexity(BuiltIn[ComplexityParameters]):
     """
 
     name = "complexity"
+    example = "complexity:weights.input_tokens=1/100,weights.output_tokens=3/100,minimum=1"
     scope: Scope = "request"
     accepts = ComplexityParameters
 
@@ -172,6 +175,7 @@ class CostPlus(BuiltIn[CostPlusParameters]):
     """
 
     name = "cost_plus"
+    example = "cost_plus:costs.input_tokens=1/1000,costs.output_tokens=4/1000,margin=1/5"
     scope: Scope = "request"
     accepts = CostPlusParameters
 

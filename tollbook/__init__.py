@@ -9,7 +9,7 @@ They are the names of the packages `ledger` (the core, with its errors), `replay
 An ImportError says so if a file of yours has the name of one of these packages, and is found in its place.
 """
 
-from importlib import import_module
+from importlib import import_module, metadata
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,198 +20,38 @@ if _core is None or Path(_core.origin or "").resolve().parent.parent != Path(__f
         f"`import ledger` finds {_core and _core.origin}, which hides Tollbook's package ledger: rename it"
     )
 
-import ledger as _ledger  # noqa: E402
 from ledger import *  # noqa: E402, F403
-from ledger.errors import (  # noqa: E402
-    AlreadyExists,
-    BadData,
-    ChainUnavailable,
-    ClockMoved,
-    Closed,
-    Conflict,
-    Damaged,
-    Locked,
-    LogError,
-    MissingExtra,
-    NameClash,
-    NotALog,
-    NotFound,
-    NotWritten,
-    OutcomeUnknown,
-    PluginFailed,
-    SendUnknown,
-    SettlementStopped,
-    UnknownPlugin,
-    WrongVersion,
-)
+from ledger.errors import *  # noqa: E402, F403
 
 if TYPE_CHECKING:
-    from importlib.metadata import version
+    from chains import *  # noqa: F403
+    from pricing import *  # noqa: F403
+    from replay import *  # noqa: F403
 
-    from chains import (
-        Outbox,
-        Proof,
-        RejectedFact,
-        Step,
-        Watcher,
-        command_of,
-        prove,
-        verify,
-    )
-    from pricing import (
-        Complexity,
-        CostPlus,
-        Graduated,
-        Line,
-        Package,
-        PerCredit,
-        Policy,
-        Price,
-        Scope,
-        Time,
-        Volume,
-        parse,
-    )
-    from replay import (
-        Check,
-        Checkpoint,
-        Export,
-        Finding,
-        Profile,
-        Report,
-        Row,
-        Trace,
-        assign,
-        audit,
-        checkpoint,
-        demand,
-        draw,
-        export,
-        generate,
-        html,
-        read_profile,
-        read_trace,
-    )
-
-    __version__ = version("tollbook")
-
-_PACKAGES = {
-    "chains": ("Outbox", "Proof", "RejectedFact", "Step", "Watcher", "command_of", "prove", "verify"),
-    "pricing": (
-        "Complexity",
-        "CostPlus",
-        "Graduated",
-        "Line",
-        "Package",
-        "PerCredit",
-        "Policy",
-        "Price",
-        "Scope",
-        "Time",
-        "Volume",
-        "parse",
-    ),
-    "replay": (
-        "Check",
-        "Checkpoint",
-        "Export",
-        "Finding",
-        "Profile",
-        "Report",
-        "Row",
-        "Trace",
-        "assign",
-        "audit",
-        "checkpoint",
-        "demand",
-        "draw",
-        "export",
-        "generate",
-        "html",
-        "read_profile",
-        "read_trace",
-    ),
-}
-"""The names of the packages that are imported when one of their names is used."""
-
-_PACKAGE_OF = {name: package for package, names in _PACKAGES.items() for name in names}
-
-__all__ = [
-    "AlreadyExists",
-    "BadData",
-    "ChainUnavailable",
-    "Check",
-    "Checkpoint",
-    "ClockMoved",
-    "Closed",
-    "Complexity",
-    "Conflict",
-    "CostPlus",
-    "Damaged",
-    "Export",
-    "Finding",
-    "Graduated",
-    "Line",
-    "Locked",
-    "LogError",
-    "MissingExtra",
-    "NameClash",
-    "NotALog",
-    "NotFound",
-    "NotWritten",
-    "Outbox",
-    "OutcomeUnknown",
-    "Package",
-    "PerCredit",
-    "PluginFailed",
-    "Policy",
-    "Price",
-    "Profile",
-    "Proof",
-    "RejectedFact",
-    "Report",
-    "Row",
-    "Scope",
-    "SendUnknown",
-    "SettlementStopped",
-    "Step",
-    "Time",
-    "Trace",
-    "UnknownPlugin",
-    "Volume",
-    "Watcher",
-    "WrongVersion",
-    "__version__",
-    "assign",
-    "audit",
-    "checkpoint",
-    "command_of",
-    "demand",
-    "draw",
-    "export",
-    "generate",
-    "html",
-    "parse",
-    "prove",
-    "read_profile",
-    "read_trace",
-    "verify",
-]
-__all__ += _ledger.__all__
-
-if not TYPE_CHECKING:
+    __version__: str
+else:
 
     def __getattr__(name: str) -> object:
-        """Import a name of another package than the core, or return the version."""
+        """Return a name of a package that was not imported yet, the version, or the list of all names."""
         if name == "__version__":
-            from importlib.metadata import version
+            return metadata.version("tollbook")
+        if name == "__all__":
+            return _names()
+        for package in map(import_module, () if name.startswith("_") else _LATER):
+            if name in package.__all__:
+                return getattr(package, name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
-            return version("tollbook")
-        if name not in _PACKAGE_OF:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        value = globals()[name] = getattr(import_module(_PACKAGE_OF[name]), name)
-        return value
+    def __dir__() -> list[str]:
+        return _names()
 
 
-def __dir__() -> list[str]:
-    return sorted(__all__)
+_LATER = ("replay", "chains", "pricing")
+"""The packages that are imported when one of their names is used."""
+
+
+def _names() -> list[str]:
+    """Return all public names."""
+    packages = [import_module(package) for package in ("ledger", *_LATER)]
+    errors = [name for name, value in vars(import_module("ledger.errors")).items() if isinstance(value, type)]
+    return sorted({"__version__", *errors, *(name for package in packages for name in package.__all__)})

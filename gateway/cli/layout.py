@@ -130,5 +130,5 @@ def _records(columns: Sequence[Column], rows: int, width: int) -> Iterator[str]:
                     yield ("" if index else column.name).ljust(label) + line
             else:
                 yield column.name
-                for line in _lines(column, cell, width - _GAP):
+                for line in (part for text in cell for part in wrapped(text, width - _GAP)):
                     yield " " * _GAP * (cell_len(line) + _GAP <= width) + line

@@ -14,6 +14,9 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
+COMPLETE = "_TOLLBOOK_COMPLETE"
+"""The variable with which a shell asks for completions, as Typer's scripts set it."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code. `argv` lacks the program's name."""
@@ -48,10 +51,14 @@ def _run(words: list[str]) -> int:
 
     command = typer.main.get_command(app)
     try:
+        if COMPLETE in os.environ:  # a shell asks for completions: Typer answers them in its own entry point
+            command.main(words, prog_name="tollbook")
         with command.make_context("tollbook", words) as context:
             return command.invoke(context) or 0
     except typer.Exit as exit:
         return exit.exit_code
+    except SystemExit as exit:  # how Typer ends after completions
+        return int(exit.code or 0)
     except typer.Abort as abort:
         raise KeyboardInterrupt from abort
 

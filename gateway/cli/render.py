@@ -30,6 +30,11 @@ def json(answer: object) -> None:
     sys.stdout.write(msgspec.json.encode(answer).decode() + "\n")
 
 
+def compact(value: object) -> str:
+    """Return a value as JSON text on one line."""
+    return msgspec.json.encode(value).decode()
+
+
 def shown(text: object) -> str:
     """Escape characters that are not printable, so that text cannot control a terminal."""
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in str(text))

@@ -1,7 +1,9 @@
 """The commands of a ledger, one struct each.
 
-A command with an idempotency `key` is executed once: the same key with the same content gets the first answer.
-`issued_at` (UTC microseconds) lets the ledger refuse a command that is older than the window in which keys are kept.
+A command with an idempotency `key` is executed once within the time for which its key is remembered (the plan's
+`key_seconds`, 35 days by default): the same key with the same content gets the first answer. `issued_at` (UTC
+microseconds) lets the ledger refuse a command that is older than that. Without it a command counts as issued when it
+arrives, so that a repeat after that time is executed anew.
 
 `admit` validates the type and bounds of every field where a command is given to a ledger, before it is queued: values
 that a struct's constructor accepts (a float, a bool, a NaN, a lone surrogate) are programmers' errors and raise there.

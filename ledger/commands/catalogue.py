@@ -8,6 +8,7 @@ from msgspec import Meta
 
 from ..events import (
     DAY_SECONDS,
+    KEY_SECONDS,
     MAX_DUE_DAYS,
     AgentRegistered,
     AgentRetired,
@@ -25,6 +26,7 @@ from ..events import (
     Unpriced,
 )
 from .command import (
+    MAX_SECONDS,
     AssetDecimals,
     Command,
     Name,
@@ -41,6 +43,7 @@ class CreatePlan(Command[PlanCreated], frozen=True, kw_only=True, tag="create_pl
 
     Without a policy a request costs 1 credit (`per_credit`), and nothing on a plan that sells only time (`time`). Units
     that no rate of the tariff reads cost nothing if `unpriced` is `free`; if it is `refuse`, the request is refused.
+    `key_seconds` is how long the idempotency keys of the plan's accounts are remembered (default 35 days).
 
     Amounts may be written as text or Decimal, in whole credits or in the asset (`credits="10.00"`,
     `price={"acme": "9.50"}`); whole numbers are in the smallest unit. Prices in `parameters` are in credits: with more
@@ -81,6 +84,7 @@ class CreatePlan(Command[PlanCreated], frozen=True, kw_only=True, tag="create_pl
     due_days: Annotated[int, Meta(ge=0, le=MAX_DUE_DAYS)] = 30
     overdue: OnOverdue = "serve"
     onchain_id: Text = ""
+    key_seconds: Annotated[int, Meta(ge=1, le=MAX_SECONDS)] = KEY_SECONDS
 
 
 class RepricePlan(Command[PlanRepriced], frozen=True, kw_only=True, tag="reprice_plan"):

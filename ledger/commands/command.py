@@ -15,6 +15,8 @@ from ..outcomes import E
 MAX_NAME_LENGTH = 512
 MAX_RAW = 2**20
 """Maximum length of a signed transaction, in characters."""
+MAX_SECONDS = 3_155_760_000
+"""A hundred years of 365.25 days."""
 MAX_TIME = 253_402_300_799_999_999
 """The last microsecond of the year 9999; `datetime` cannot represent later times."""
 
@@ -30,7 +32,7 @@ else:  # admission makes whole numbers of what is written
 SignedCredits: TypeAlias = Annotated[int, Meta(ge=-MAX_CREDITS, le=MAX_CREDITS)]
 Number: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_CREDITS)]
 AssetDecimals: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_ASSET_DECIMALS)]
-Seconds: TypeAlias = Annotated[int, Meta(ge=0, le=3_155_760_000)]
+Seconds: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_SECONDS)]
 Moment: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_TIME)]
 Priority: TypeAlias = Annotated[int, Meta(ge=-1_000_000, le=1_000_000)]
 Units: TypeAlias = dict[Name, Credits]

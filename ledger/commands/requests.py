@@ -71,7 +71,8 @@ class Charge(Command[Charged], frozen=True, kw_only=True, tag="charge"):
     """Charge usage: of an open `request`, in any number of partial charges and a final one; or, without a request,
     directly to an account (`subscriber`, `plan`), for work that was metered elsewhere.
 
-    `occurred_at` (UTC microseconds) determines only the metering period.
+    A charge is never refused for credits alone: beyond what is there the plan's `overrun` rule decides, and what is not
+    paid is the event's `shortfall`. `occurred_at` (UTC microseconds) determines only the metering period.
     """
 
     request: Number = 0

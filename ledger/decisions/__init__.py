@@ -106,7 +106,7 @@ def _decide(context: Context, command: AnyCommand) -> Decision | Replay | Refuse
         if (check := _CONTENT.get(type(command))) is not None:
             check(context, command)
         print_ = fingerprint(command) if is_identified(command) else ""
-        if print_ and (seq := earlier_answer(context.books, command, print_, context.at, context.evidence)) is not None:
+        if print_ and (seq := _earlier_answer(context, command, print_)) is not None:
             return Replay(seq)
         if (in_catalogue := _CATALOGUE.get(type(command))) is not None:
             decision = Decision([], in_catalogue(context, command))
@@ -119,6 +119,10 @@ def _decide(context: Context, command: AnyCommand) -> Decision | Replay | Refuse
         return refusal_of(error).refused
     except ValueError as error:  # an event's own invariants are the last check
         return Refused(Reason.malformed, {"detail": str(error)})
+
+
+def _earlier_answer(context: Context, command: AnyCommand, print_: str) -> int | None:
+    return earlier_answer(context.books, command, print_, context.at, context.evidence, context.older_key)
 
 
 # Checks that need no books: `malformed` is first in precedence.

@@ -47,11 +47,16 @@ def create_plan(context: Context, command: CreatePlan) -> list[Recorded]:
     for name in (command.plan, command.onchain_id):  # leaves name plans by either, so both must be unique
         if name and (name in context.books.onchain or name in context.books.plans):
             raise Refusal(Reason.key_reused, detail=f"{name!r} already is the name of a plan, or its id on a chain")
+    return [plan_terms(context, command)]
+
+
+def plan_terms(context: Context, command: CreatePlan) -> PlanCreated:
+    """Return the terms of a plan that a command creates, whether or not there is one already. Raises Refusal."""
     price = tuple(Share(receiver, int(amount)) for receiver, amount in command.price.items())
     # msgspec leaves out what *is* a default, not what equals it: equal content must be equal bytes
     given = {name: getattr(command, name) for name in _TERMS} | {"asset_decimals": _asset_decimals(context, command)}
     terms = {name: value for name, value in given.items() if value != _TERMS[name]}
-    return [PlanCreated(price=price, tariff=tariff(context, 1, command), **terms)]
+    return PlanCreated(price=price, tariff=tariff(context, 1, command), **terms)
 
 
 def _asset_decimals(context: Context, command: CreatePlan) -> int | None:
@@ -101,17 +106,20 @@ def register_agent(context: Context, command: RegisterAgent) -> list[Recorded]:
     if command.agent in context.books.agent_names:
         raise Refusal(Reason.key_reused, detail=f"there already is an agent {command.agent!r}: choose another name")
     _check_terms(context, command.plans, (*command.endpoints, *command.open_endpoints))
-    return [
-        AgentRegistered(
-            agent=context.books.registered + 1,
-            name=command.agent,
-            owner=command.owner,
-            plans=command.plans,
-            endpoints=command.endpoints,
-            open_endpoints=command.open_endpoints,
-            metadata=command.metadata,
-        )
-    ]
+    return [agent_terms(command, context.books.registered + 1)]
+
+
+def agent_terms(command: RegisterAgent, number: int) -> AgentRegistered:
+    """Return the terms of an agent that a command registers under a number."""
+    return AgentRegistered(
+        agent=number,
+        name=command.agent,
+        owner=command.owner,
+        plans=command.plans,
+        endpoints=command.endpoints,
+        open_endpoints=command.open_endpoints,
+        metadata=command.metadata,
+    )
 
 
 def update_agent(context: Context, command: UpdateAgent) -> list[Recorded]:

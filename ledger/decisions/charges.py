@@ -20,7 +20,7 @@ from ..refusals import Reason, Refusal
 from ..values import consume, total
 from .adjustments import give_back
 from .consequences import Projection, with_consequences
-from .context import Context, Decision, account_of, agent_of, check_access, overrun, plan_of, shown_with, take
+from .context import Context, Decision, account_of, agent_of, check_access, overrun, plan_of, take
 from .fast_path import fast_charge
 from .refusal_facts import Assessment
 from .requests import closed_request, find_open, later_deadline
@@ -108,7 +108,11 @@ def _borrow(target: _Target, request: OpenRequest, rated: _Rated) -> list[Record
 def charge_directly(context: Context, command: Charge) -> Decision:
     """Charge an account without a request. Limits on requests do not apply, since nothing is admitted.
 
-    The charge may come after the end of access, for as long as a request may be charged late.
+    The work is done, so it is never refused for credits alone: what is available is taken, and the rest follows the
+    plan's overrun rule, as a request's does. The charge may come after the end of access, for as long as a request may
+    be charged late. Refused, and so left to an importer to keep: an unknown plan or agent, a subscriber who never had
+    access (`not_subscribed`), a frozen account, work after the end of access or reported too late (`expired`), a price
+    that cannot be computed (`overflow`, `policy_failed`).
     """
     plan = plan_of(context, command.plan)
     agent = agent_of(context, plan, command.agent)
@@ -141,21 +145,12 @@ class _DirectCharge(Assessment["_Rated"]):
         """Return what the usage costs. Raises Refusal."""
         if not self.is_late(account, at):
             check_access(account, self.plan, at)
-        rated = self._rate(account, at)
-        beyond = rated.price - max(0, account.available)
-        if beyond > 0 and overrun(account, self.plan, beyond)[1]:
-            facts = {"needed": rated.price, "available": account.available} | shown_with(self.plan)
-            raise Refusal(Reason.insufficient_credits, **facts)
-        return rated
-
-    def needed(self, account: Account, at: int) -> int:
-        """Return the price, less the debt that the plan allows."""
-        terms = self.plan.terms
-        return self._rate(account, at).price - (terms.debt_limit if terms.overrun == "debt" else 0)
-
-    def _rate(self, account: Account, at: int) -> _Rated:
         context = self.context if at == self.context.at else replace(self.context, at=at)
         return _rate(context, self._command, account, self.plan, None)
+
+    def needed(self, account: Account, at: int) -> int:
+        """Return 0: access is all that a direct charge needs."""
+        return 0
 
 
 @dataclass(slots=True)

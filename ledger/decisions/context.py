@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..accounts import Account
-from ..books import Books
+from ..books import Books, KeyUse
 from ..catalogue import Agent, Plan
 from ..endpoints import allows
 from ..events import Draws, Recorded, Usage
 from ..expiry import due
+from ..identity import OlderKey
 from ..log import Entry, Head
 from ..rating import PolicyFailed, PriceTooLarge, unpriced
 from ..refusals import Reason, Refusal
@@ -34,10 +35,16 @@ class PriceList:
     period: str = ""
 
 
+def no_older_key(digest: bytes) -> KeyUse | None:
+    """Find no key: the books have all of them."""
+    return None
+
+
 @dataclass(slots=True)
 class Context:
     """Input of a decision: the books as the group's earlier commands leave them, the commit's time
-    (`at`, UTC microseconds), the policies, the log's id and head, and the events read from the log for the command.
+    (`at`, UTC microseconds), the policies, the log's id and head, the events read from the log for the command, and
+    what finds an older key than the books hold.
 
     `prices` caches price lists by plan for the group. `behind` is how far the clock is behind `at`, in microseconds,
     because the log's head is ahead of the clock.
@@ -51,6 +58,7 @@ class Context:
     evidence: Mapping[int, Entry] = field(default_factory=lambda: NO_EVIDENCE)
     prices: dict[str, PriceList] = field(default_factory=dict)
     behind: int = 0
+    older_key: OlderKey = no_older_key
 
 
 @dataclass(slots=True)

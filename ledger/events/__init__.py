@@ -19,6 +19,7 @@ from typing import TypeAlias, get_args
 import msgspec
 
 from ..values import DAY_SECONDS as DAY_SECONDS
+from ..values import KEY_SECONDS as KEY_SECONDS
 from ..values import MAX_DUE_DAYS as MAX_DUE_DAYS
 from ..values import AdjustReason as AdjustReason
 from ..values import BillingMode as BillingMode

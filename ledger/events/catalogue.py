@@ -7,6 +7,7 @@ from typing import Any
 from ..amounts import check_credits
 from ..values import (
     DAY_SECONDS,
+    KEY_SECONDS,
     MAX_DUE_DAYS,
     BillingMode,
     Endpoint,
@@ -32,7 +33,8 @@ class PlanCreated(Event, frozen=True, kw_only=True, tag="plan_created"):
     deadline, `longest_seconds` the maximum to which that can be extended, `late_seconds` how long after expiring a
     request may still be charged, and how long after the end of access a direct charge is accepted. `unpriced` is the
     rule for a request whose estimate has units that no rate of the tariff reads. `decimals` are those of a credit,
-    `asset_decimals` those of the asset (None: unknown): an amount of 950 with 2 decimals is shown as 9.50.
+    `asset_decimals` those of the asset (None: unknown): an amount of 950 with 2 decimals is shown as 9.50. The keys of
+    the plan's accounts are remembered for `key_seconds` from the commit of the command that used one.
 
     With `billing` postpaid nothing is bought in advance: `price` is the money of `credits`, what is used is invoiced at
     the end of each period, due after `due_days`, and up to `credit_limit` credits may be owed: used, held and invoiced.
@@ -66,14 +68,16 @@ class PlanCreated(Event, frozen=True, kw_only=True, tag="plan_created"):
     credit_limit: int = 0
     due_days: int = 30
     overdue: OnOverdue = "serve"
+    key_seconds: int = KEY_SECONDS
 
     def __post_init__(self) -> None:
-        check_credits(self.credits, self.debt_limit, self.seconds, self.late_seconds)
+        check_credits(self.credits, self.debt_limit, self.seconds, self.late_seconds, self.key_seconds)
         check(bool(self.plan) and bool(self.owner) and bool(self.asset), "a plan has a name, an owner and an asset")
         check(self.credits > 0 or self.seconds > 0, "a plan grants credits, a time window, or both")
         check(not self.trial or self.cost == 0, "a trial has no price")
         self._check_billing()
         check(1 <= self.hold_seconds <= self.longest_seconds, "hold_seconds is from 1 to longest_seconds")
+        check(self.key_seconds >= 1, "a key is remembered for a second at least")
         check(self.tariff.version == 1, "a plan begins with version 1 of its tariff")
         check(0 <= self.decimals <= 36, "decimals are from 0 to 36")
         check_asset_decimals(self.asset_decimals)

@@ -7,7 +7,9 @@ from .commits import Commit as Commit
 from .commits import Entry as Entry
 from .commits import Head as Head
 from .commits import IndexPart as IndexPart
+from .commits import KeysEnd as KeysEnd
 from .commits import Snapshot as Snapshot
+from .commits import StoredKey as StoredKey
 from .commits import commit_hash as commit_hash
 from .commits import decode_commit as decode_commit
 from .commits import encode_commit as encode_commit

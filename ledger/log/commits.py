@@ -70,6 +70,24 @@ class IndexPart(NamedTuple):
     body: bytes
 
 
+class StoredKey(NamedTuple):
+    """An idempotency key that the books no longer hold: its digest, the first event of the command that used it last,
+    and the time until which it is remembered (UTC microseconds)."""
+
+    digest: bytes
+    seq: int
+    until: int
+
+
+class KeysEnd(NamedTuple):
+    """The end of the stored keys: the log's last sequence that they cover, the hash of the commit which has that, and
+    the log's time when they were stored (UTC microseconds). Keys whose time was over by then may be missing."""
+
+    upto: int
+    hash: bytes
+    at: int
+
+
 class Entry(NamedTuple):
     """One event with its sequence and time (UTC microseconds)."""
 

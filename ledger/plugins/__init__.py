@@ -36,6 +36,7 @@ from .protocols import Chain as Chain
 from .protocols import ChainPlugin as ChainPlugin
 from .protocols import HoldingStore as HoldingStore
 from .protocols import IndexKeeper as IndexKeeper
+from .protocols import KeyKeeper as KeyKeeper
 from .protocols import LogReader as LogReader
 from .protocols import PausingStore as PausingStore
 from .protocols import ReadableStore as ReadableStore

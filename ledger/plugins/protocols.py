@@ -10,7 +10,7 @@ from ..events import ContractRef
 from ..settlement.messages import Attempt, Batch, ChainFact, Commitment, Found, Standing
 
 if TYPE_CHECKING:
-    from ..log import Commit, Head, IndexPart, Snapshot
+    from ..log import Commit, Head, IndexPart, KeysEnd, Snapshot, StoredKey
 
 
 class LogReader(Protocol):
@@ -110,6 +110,35 @@ class IndexKeeper(Protocol):
 
     def load_index(self) -> list[IndexPart]:
         """Return the parts whose own digest holds, in the order of their ends."""
+        ...
+
+
+@runtime_checkable
+class KeyKeeper(Protocol):
+    """Optional: a store that keeps older idempotency keys on disk. Without it they are all held in memory.
+
+    It is a cache: losing it changes nothing but time. But a loss must show, since a key that is not found is executed
+    anew. So a key is not found only if the store can show that no row between its neighbours was lost.
+    """
+
+    def keys_end(self) -> KeysEnd | None:
+        """Return the end of the stored keys; None if there are none that can be read."""
+        ...
+
+    def find_key(self, digest: bytes, upto: int) -> int:
+        """Return the sequence stored with a key; 0 if there is no such key. `upto` is the end that the caller knows.
+
+        Raise Damaged if keys were lost, or if what is stored ends before `upto`.
+        """
+        ...
+
+    def save_keys(self, before: KeysEnd | None, keys: Sequence[StoredKey], end: KeysEnd) -> None:
+        """Store keys and the new end, all or nothing, beside the keys before them, or in place of all if `before` is
+        None.
+
+        A key that is stored already gets the new sequence. Keys whose time is over at the new end may be dropped.
+        Raise Conflict if the end is not `before`, Damaged if keys were lost, or another LogError.
+        """
         ...
 
 

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 
 SNAPSHOTS = "CREATE TABLE snapshots (seq INTEGER PRIMARY KEY, hash BLOB, version TEXT, body BLOB, digest BLOB)"
 INDEX = "CREATE TABLE account_index (upto INTEGER PRIMARY KEY, after INTEGER, hash BLOB, body BLOB, digest BLOB)"
-CACHES = frozenset({"snapshots", "account_index"})
+KEYS = "CREATE TABLE older_keys (digest BLOB PRIMARY KEY, seq INTEGER, until INTEGER, next BLOB) WITHOUT ROWID"
+KEYS_END = "CREATE TABLE older_keys_end (upto INTEGER, hash BLOB, at INTEGER, swept BLOB)"
+CACHES = frozenset({"snapshots", "account_index", "older_keys", "older_keys_end"})
 """Tables that are derived from the commits: one that was dropped is made again."""
 
 SCHEMA = f"""
@@ -17,6 +19,8 @@ CREATE TABLE commits (
 ) STRICT;
 {SNAPSHOTS};
 {INDEX};
+{KEYS};
+{KEYS_END};
 
 CREATE TRIGGER commits_are_not_updated BEFORE UPDATE ON commits
 BEGIN SELECT RAISE(ABORT, 'the log is append-only: commits are never updated'); END;

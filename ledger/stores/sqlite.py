@@ -6,7 +6,6 @@ The file opens in plain `sqlite3` and in Datasette: the view `events` unpacks th
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import time
 import uuid
@@ -29,20 +28,19 @@ from ..errors import (
     OutcomeUnknown,
     WrongVersion,
 )
-from ..log import FORMAT, TEXT, Commit, Head, Snapshot, origin
+from ..log import FORMAT, TEXT, Commit, Head, origin
 from .fair_lock import FairLock
-from .schema import SCHEMA, SNAPSHOTS, statements
+from .schema import SCHEMA, statements
+from .sqlite_caches import PAGE, SQLiteCaches
 from .sqlite_rows import (
     LOCK_SECONDS,
     SQLiteReader,
-    SQLiteRows,
     file_uri,
     locked_or,
     opening_error,
     reading_error,
     reading_uri,
     remove_side_files,
-    snapshot_digest,
 )
 from .wal_mark import (
     CHECKPOINT_PAGES,
@@ -53,11 +51,11 @@ from .wal_mark import (
     marked,
     misses_write_ahead_file,
     set_mark,
+    sync_emptied_file,
     write_ahead_file,
 )
 
 APPLICATION_ID = 0x546F6C6C  # "Toll"
-_PAGE = 4_096
 _RETRY_PAUSE = timedelta(milliseconds=5)
 
 _APPEND = """
@@ -75,7 +73,7 @@ class IncompleteLog(UserWarning):
         self.hint = hint
 
 
-class SQLiteStore(SQLiteRows):
+class SQLiteStore(SQLiteCaches):
     """A log in the file `where`, created if missing (with `id`, or a new one) unless `read_only`.
 
     Raises NotFound, NotALog, WrongVersion or Locked. Raises Damaged for a log that is opened to be written and whose
@@ -129,7 +127,7 @@ class SQLiteStore(SQLiteRows):
                 raise Conflict("the head moved: another process appended a commit")
             committing = True
             connection.execute("COMMIT")
-            self._unmarked_pages += 2 + len(commit.body) // _PAGE
+            self._unmarked_pages += 2 + len(commit.body) // PAGE
         except sqlite3.Error as error:
             if not committing:
                 self._roll_back()
@@ -162,16 +160,6 @@ class SQLiteStore(SQLiteRows):
     def reader(self) -> SQLiteReader:
         """Return a reader of the same file on a connection of its own. Close it before the store."""
         return SQLiteReader(self._file, self.id)
-
-    def save_snapshot(self, snapshot: Snapshot) -> None:
-        """Keep this snapshot and the one before it. Raises LogError."""
-        self._execute(SNAPSHOTS.replace("TABLE", "TABLE IF NOT EXISTS"))  # it is a cache, and may have been dropped
-        row = (*snapshot, snapshot_digest(snapshot))
-        self._execute("INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?, ?, ?)", *row)
-        self._execute(
-            "DELETE FROM snapshots WHERE seq > 0 AND seq NOT IN (SELECT seq FROM snapshots ORDER BY seq DESC LIMIT 2)"
-        )
-        self._unmarked_pages += len(snapshot.body) // _PAGE
 
     def pause(self) -> None:
         """Close the file until it is next needed."""
@@ -309,7 +297,7 @@ class SQLiteStore(SQLiteRows):
             at = 0 if commit is None else commit.first_seq
             rows = self._execute("SELECT hash FROM commits WHERE first_seq = ?", at)
             if not rows:
-                _sync_emptied_wal(self._file)
+                sync_emptied_file(self._file)
         except (sqlite3.Error, LogError, OSError) as second:
             self.close()
             raise OutcomeUnknown(f"the append failed ({error}), and so did reading the log again ({second})") from error
@@ -320,6 +308,21 @@ class SQLiteStore(SQLiteRows):
             raise OutcomeUnknown(f"the append failed ({error}), and a reader keeps it from being synced again")
         if not rows:
             raise self._not_written(error) from error
+
+    @contextmanager
+    def _cache_transaction(self, pages: int) -> Iterator[sqlite3.Connection]:
+        """Change about so many pages of caches in one transaction. Raises LogError."""
+        try:
+            connection = self._open_connection()
+            self._roll_back_leftover(connection)
+            self._begin(connection)
+            yield connection
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise self._not_written(error) from error
+        finally:
+            self._roll_back()
+        self._unmarked_pages += pages
 
     def _roll_back_leftover(self, connection: sqlite3.Connection) -> None:
         """Roll back a transaction that an interrupted append left open, if a second interrupt cut its rollback
@@ -361,20 +364,6 @@ class SQLiteStore(SQLiteRows):
         if self._connection is None:
             raise Closed("the ledger is closed")
         return self._connection
-
-
-def _sync_emptied_wal(path: Path) -> None:
-    """Sync that the `-wal` file was emptied, or removed from its folder. SQLite does not: after a power cut it could
-    return with a commit that was reported as not written."""
-    paths = [write_ahead_file(path)] if write_ahead_file(path).exists() else []
-    if hasattr(os, "O_DIRECTORY"):  # elsewhere a folder cannot be synced
-        paths.append(path.absolute().parent)
-    for synced in paths:
-        descriptor = os.open(synced, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _set_wal_mode(connection: sqlite3.Connection) -> None:

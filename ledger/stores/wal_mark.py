@@ -40,6 +40,20 @@ def write_ahead_file(log: Path) -> Path:
     return log.with_name(f"{log.name}-wal")
 
 
+def sync_emptied_file(path: Path) -> None:
+    """Sync that the write-ahead file was emptied, or removed from its folder. SQLite does not: after a power cut it
+    could return with a commit that was reported as not written."""
+    paths = [write_ahead_file(path)] if write_ahead_file(path).exists() else []
+    if hasattr(os, "O_DIRECTORY"):  # elsewhere a folder cannot be synced
+        paths.append(path.absolute().parent)
+    for synced in paths:
+        descriptor = os.open(synced, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
 def marked(connection: sqlite3.Connection) -> bool:
     """True if the mark is set. False if the snapshots cannot be read, which are a cache."""
     try:

@@ -1,4 +1,5 @@
-"""Rules of what a store may offer (`ledger.plugins`): readers of its log, and keeping the index of accounts."""
+"""Rules of what a store may offer (`ledger.plugins`): readers of its log, and keeping the index of accounts and older
+keys."""
 
 from __future__ import annotations
 
@@ -6,9 +7,9 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-from ..errors import Closed
-from ..log import BINARY, Commit, Head, IndexPart, Snapshot, origin
-from ..plugins import IndexKeeper, LogReader, ReadableStore
+from ..errors import Closed, Conflict, Damaged
+from ..log import BINARY, Commit, Head, IndexPart, KeysEnd, Snapshot, StoredKey, origin
+from ..plugins import IndexKeeper, KeyKeeper, LogReader, ReadableStore
 from .store_steps import Rule, Subject, after, differ, grow
 
 _COMMITS = 300
@@ -146,6 +147,43 @@ def _keeps_the_index(subject: Subject) -> Iterator[str]:
         yield f"the saved index comes back as {loaded}"
 
 
+def _keeps_older_keys(subject: Subject) -> Iterator[str]:
+    """A cache: all of it may be lost, and then `find_key` raises. A key whose time is over may be gone."""
+    store = subject.open()
+    if not isinstance(store, KeyKeeper):
+        return
+    commits = grow(store, [2, 1, 3])
+    yield from differ("the end of the keys of a new log", store.keys_end(), None)
+    first, second, third = (KeysEnd(commit.last_seq, commit.hash, at) for at, commit in enumerate(commits, 1))
+    one, two, over, four = (bytes([number]) * 16 for number in (1, 2, 3, 4))
+    unknown = [bytes(16), one[:15] + b"\0", two[:15] + b"\xff", b"\xff" * 16]
+    store.save_keys(None, [StoredKey(two, 1, 9), StoredKey(one, 2, 9), StoredKey(over, 2, 2)], first)
+    yield from _finds(store, {one: 2, two: 1, over: 2} | dict.fromkeys(unknown, 0), first)
+    store.save_keys(first, [StoredKey(four, 3, 9), StoredKey(one, 3, 9)], second)
+    yield from _finds(store, {one: 3, two: 1, four: 3} | dict.fromkeys(unknown, 0), second)
+    if store.find_key(over, second.upto) not in (0, 2):
+        yield "a key whose time is over is found at another sequence"
+    try:
+        store.save_keys(first, [StoredKey(two, 4, 9)], third)
+        yield "keys are stored after an end that is not the present one"
+    except Conflict:
+        yield from _finds(store, {two: 1}, second)
+    store.save_keys(None, [StoredKey(four, 6, 9)], third)
+    yield from _finds(store, {four: 6, one: 0, two: 0}, third)
+    yield from differ("the log after keys were stored", list(store.read()), commits)
+
+
+def _finds(store: KeyKeeper, keys: dict[bytes, int], end: KeysEnd) -> Iterator[str]:
+    yield from differ("the end of the stored keys", store.keys_end(), end)
+    for digest, seq in keys.items():
+        yield from differ(f"the sequence of the key {digest.hex()}", store.find_key(digest, end.upto), seq)
+        try:
+            store.find_key(digest, end.upto + 1)
+            yield "a key is looked for beyond the end of those that are stored"
+        except Damaged:
+            pass
+
+
 READER_RULES: dict[str, Rule] = {
     "a reader sees what was appended": _sees_what_was_appended,
     "a reader reads as its store": _reads_as_the_store,
@@ -153,5 +191,6 @@ READER_RULES: dict[str, Rule] = {
     "a reader's read bears appends": _continues,
     "a reader closes alone": _closes_alone,
     "an index is what was kept of it": _keeps_the_index,
+    "older keys are what was stored of them": _keeps_older_keys,
 }
 """The rules by name, in the order in which they are checked."""

@@ -18,8 +18,8 @@ from ledger.plugins import Store
 from .checks import (
     AT_END,
     BY_EVENT,
-    account_index,
     account_rules,
+    caches,
     conservation,
     fast_path,
     holds,
@@ -76,7 +76,7 @@ class Auditor:
             self._findings.add("unreadable", None, *flaw)
         if missing := self._log.incomplete():
             self._findings.add("unreadable", None, "write-ahead file", "present", "missing", f"{missing}; {_COPY}")
-        self._guarded("snapshot", lambda: account_index.judge(self._findings, self._log))
+        self._guarded("snapshot", lambda: caches.judge(self._findings, self._log))
         if self._folds:
             self._end()
             self._guarded("books", self._end_together)
@@ -105,7 +105,7 @@ class Auditor:
             self._end()
         last = partition.index == partition.of - 1
         if last:
-            self._guarded("snapshot", lambda: account_index.judge(self._findings, self._log))
+            self._guarded("snapshot", lambda: caches.judge(self._findings, self._log))
         if self._findings.counts or (last and (self._log.incomplete() or self._log.flaws())):
             return None
         count(case)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from ledger.errors import Damaged, NotALog
 from ledger.folding import SNAPSHOT_VERSION
-from ledger.log import BINARY, TEXT, IndexPart, Snapshot
+from ledger.log import BINARY, TEXT, IndexPart, KeysEnd, Snapshot
+from ledger.stores import key_table
 from ledger.stores.sqlite import SQLiteStore
 from ledger.stores.sqlite_rows import LOCK_SECONDS, index_digest, reading_uri, remove_side_files
 from ledger.stores.wal_mark import MISSING, misses_write_ahead_file
@@ -92,6 +93,28 @@ class FileRows:
         kinds = (int, int, bytes, bytes)
         parts = [(IndexPart(*fields), digest) for *fields, digest in rows if tuple(map(type, fields)) == kinds]
         return [part for part, digest in parts if digest == index_digest(part)]
+
+    def keys_end(self) -> KeysEnd | None:
+        """Return the end of the stored older keys, as a writer would read it."""
+        try:
+            return key_table.end_of(self._connection.execute(key_table.END).fetchall())
+        except BROKEN:
+            return None  # a cache that cannot be read is no cache
+
+    def find_key(self, digest: bytes) -> int:
+        """Return the sequence stored with a key; 0 if there is none. Raises Damaged if rows were lost."""
+        try:
+            rows = self._connection.execute(key_table.AT_OR_BEFORE, (digest,)).fetchall()
+        except BROKEN as error:
+            raise Damaged(str(error)) from error
+        return key_table.found(rows, digest, 0)
+
+    def living_keys(self) -> int | None:
+        """Return the number of rows whose time was not over at their end."""
+        try:
+            return int(self._connection.execute(key_table.LIVING).fetchone()[0])
+        except BROKEN:
+            return None
 
     def flaws(self) -> list[Flaw]:
         """Return SQLite's findings about the pages of the commits, and where the schema is not that of a new log."""
@@ -190,6 +213,18 @@ class BrokenFile:
     def index(self) -> list[IndexPart]:
         """Return no parts: none can be read."""
         return []
+
+    def keys_end(self) -> KeysEnd | None:
+        """Return None: no keys can be read."""
+        return None
+
+    def find_key(self, digest: bytes) -> int:
+        """Return 0: no key can be read."""
+        return 0
+
+    def living_keys(self) -> int | None:
+        """Return None: no keys can be read."""
+        return None
 
     def flaws(self) -> list[Flaw]:
         """Return none beside the error that `rows` raises."""

@@ -10,8 +10,8 @@ import msgspec
 
 from ledger.errors import LedgerError
 from ledger.folding import SNAPSHOT_VERSION
-from ledger.log import IndexPart, Snapshot, origin
-from ledger.plugins import IndexKeeper, Store
+from ledger.log import IndexPart, KeysEnd, Snapshot, origin
+from ledger.plugins import IndexKeeper, KeyKeeper, Store
 
 BROKEN = (sqlite3.Error, UnicodeError)
 """What reading a damaged file raises: SQLite quotes a damaged schema in its message."""
@@ -63,6 +63,18 @@ class Source(Protocol):
 
     def index(self) -> list[IndexPart]:
         """Return the parts of the index of accounts whose own digest is right, in the order of their ends."""
+        ...
+
+    def keys_end(self) -> KeysEnd | None:
+        """Return the end of the stored older keys; None if none are stored, or if it cannot be read."""
+        ...
+
+    def find_key(self, digest: bytes) -> int:
+        """Return the sequence stored with a key; 0 if there is none. Raises Damaged if keys were lost."""
+        ...
+
+    def living_keys(self) -> int | None:
+        """Return the number of stored keys whose time was not over at their end; None where they cannot be counted."""
         ...
 
     def flaws(self) -> list[Flaw]:
@@ -118,6 +130,19 @@ class StoreRows:
         """Return the parts of the index that the store would load."""
         parts = self._store.load_index() if isinstance(self._store, IndexKeeper) else []
         return [part for part in parts if part.upto <= self._upto]
+
+    def keys_end(self) -> KeysEnd | None:
+        """Return the end of the keys that the store has, unless another process has moved it beyond what is read."""
+        end = self._store.keys_end() if isinstance(self._store, KeyKeeper) else None
+        return end if end is not None and end.upto <= self._upto else None
+
+    def find_key(self, digest: bytes) -> int:
+        """Return the sequence that the store has for a key."""
+        return self._store.find_key(digest, 0) if isinstance(self._store, KeyKeeper) else 0
+
+    def living_keys(self) -> int | None:
+        """Return None: a store finds keys, and counts none."""
+        return None
 
     def flaws(self) -> list[Flaw]:
         """Return nothing: a store reports damage by failing to read."""

@@ -35,7 +35,7 @@ from ledger.events import (
     WrittenOff,
 )
 from ledger.log import Entry
-from ledger.readings import Balance, Reading
+from ledger.readings import Balance, InvoiceReading, Reading
 from ledger.reducers import reduce
 
 from ..audit.findings import ReportHead, time_text
@@ -92,6 +92,7 @@ class SQLiteExport:
                 ("agents", self._agents()),
                 ("accounts", self._accounts()),
                 ("balances", map(_balance, Reading(self._books, self._books.at).balances())),
+                ("invoices", map(_invoice, Reading(self._books, self._books.at).invoices())),
                 ("about", [about]),
             ):
                 self._database.table(table).insert_all(rows)
@@ -193,6 +194,8 @@ def _plan(plan: Plan) -> dict[str, Any]:
         "credits": terms.credits,
         "seconds": terms.seconds,
         "period": terms.period,
+        "billing": terms.billing,
+        "credit_limit": terms.credit_limit,
         "policy": plan.tariff.policy,
         "parameters": _json(plan.tariff.parameters),
         "tariff": plan.tariff.version,
@@ -212,6 +215,13 @@ def _balance(balance: Balance) -> dict[str, Any]:
         "admits": int(balance.admits),
         "unpriced": _json(balance.unpriced),
     }
+
+
+def _invoice(invoice: InvoiceReading) -> dict[str, Any]:
+    row = {name: getattr(invoice, name) for name in TABLES["invoices"].columns if name != "id"}
+    row |= {name: str(row[name]) for name in ("money", "paid", "credited", "written_off", "owed")}
+    row |= {"at": time_text(invoice.at), "due": time_text(invoice.due)}
+    return {"id": f"{invoice.account}-{invoice.invoice}"} | row
 
 
 def _json(value: object) -> str:

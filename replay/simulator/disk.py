@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum, auto
 from random import Random
 
 import msgspec
 
-from ledger.errors import Closed, Conflict, Locked, LogError, NotWritten, OutcomeUnknown
-from ledger.log import Commit, Head, Snapshot, origin
+from ledger.errors import Closed, Conflict, Damaged, Locked, LogError, NotWritten, OutcomeUnknown
+from ledger.log import Commit, Head, KeysEnd, Snapshot, StoredKey, origin
 
 
 class Fate(Enum):
@@ -55,6 +55,10 @@ class Surroundings:
         """Return the snapshot that is found, of those that fit in their order; None for none."""
         return snapshots[-1] if snapshots else None
 
+    def loses_keys(self) -> bool:
+        """True if the stored keys are lost by now."""
+        return False
+
 
 class Kept(msgspec.Struct):
     """A snapshot on the disk. One that is `damaged` fails its checksum, and is never returned."""
@@ -64,7 +68,8 @@ class Kept(msgspec.Struct):
 
 
 class Disk:
-    """One log: its commits, the writer of each, the number that are synced, and snapshots."""
+    """One log: its commits, the writer of each, the number that are synced, snapshots, and older keys with their
+    end."""
 
     def __init__(self, id: str) -> None:
         self.id = id
@@ -73,6 +78,8 @@ class Disk:
         self.synced = 0
         self.writing = False
         self.snapshots: list[Kept] = []
+        self.keys: dict[bytes, StoredKey] = {}
+        self.keys_end: KeysEnd | None = None
         self.holder: DiskStore | None = None
         self.lock = threading.Lock()
 
@@ -110,7 +117,7 @@ class Disk:
 
 
 class DiskStore:
-    """One process's store on a disk: a `ledger.plugins.Store` that can `hold`."""
+    """One process's store on a disk: a `ledger.plugins.Store` that can `hold` and keeps older keys."""
 
     def __init__(self, disk: Disk, owner: str, surroundings: Surroundings) -> None:
         self.id = disk.id
@@ -173,6 +180,34 @@ class DiskStore:
         others = [kept for kept in self._disk.snapshots if kept.snapshot.seq != snapshot.seq]
         self._disk.snapshots = [*others, Kept(snapshot)]
         self._surroundings.after("save_snapshot")
+
+    def keys_end(self) -> KeysEnd | None:
+        """Return the end of the stored keys, or none: a cache may be lost."""
+        self._check_open()
+        self._surroundings.before("keys_end")
+        return None if self._surroundings.loses_keys() else self._disk.keys_end
+
+    def find_key(self, digest: bytes, upto: int) -> int:
+        """Return the sequence stored with a key; 0 if there is none. Raises Damaged if keys were lost."""
+        self._check_open()
+        self._surroundings.before("find_key")
+        end = self._disk.keys_end
+        if end is None or end.upto < upto or self._surroundings.loses_keys():
+            raise Damaged("the stored keys were lost")
+        return self._disk.keys[digest].seq if digest in self._disk.keys else 0
+
+    def save_keys(self, before: KeysEnd | None, keys: Sequence[StoredKey], end: KeysEnd) -> None:
+        """Store keys, and drop those whose time is over."""
+        self._check_open()
+        self._surroundings.before("save_keys")
+        with self._disk.lock:
+            if before is not None and before != self._disk.keys_end:
+                raise Conflict("another process stored keys")
+            kept = {} if before is None else self._disk.keys
+            kept = {**kept, **{key.digest: key for key in keys}}
+            self._disk.keys = {digest: key for digest, key in kept.items() if key.until > end.at}
+            self._disk.keys_end = end
+        self._surroundings.after("save_keys")
 
     @contextmanager
     def hold(self) -> Iterator[None]:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 
 from chains.outbox import Outbox
 from ledger.accounts import Account
-from ledger.books import KEY_WINDOW, Books
+from ledger.books import Books
 from ledger.commands import Command, Purchase
 from ledger.engine import Ledger
 from ledger.errors import Damaged, LogError, OutcomeUnknown
@@ -21,11 +21,13 @@ from ledger.events import (
     EscrowFunding,
     Purchased,
     Recorded,
+    Requested,
     SettlementConfirmed,
     SettlementFailed,
     SettlementOpened,
 )
 from ledger.folding import fold, latest_snapshot, refold
+from ledger.identity import key_use
 from ledger.log import Commit, Entry, check_successor, decode_commit, origin
 from ledger.movements import CREDITS, Journal
 from ledger.outcomes import Answer
@@ -54,7 +56,8 @@ class Oracle:
         self.confirmed: dict[int, str] = {}
         self.failed: dict[str, int] = {}
         self._followed: list[Commit] = []
-        self._keys: dict[tuple[str, str], int] = {}
+        self._keys: dict[bytes, int] = {}
+        self._accounts: dict[int, int] = {}
         self._escrows: dict[str, int] = {}
         self._numbers: dict[int, str] = {}
 
@@ -87,6 +90,8 @@ class Oracle:
             self._is_new(entry)
             self._note(seq, event)
         fold(self.books, commit, events)
+        for entry in self.entries[-len(events) :]:
+            self._key_is_new(entry)  # in the books that have its account and its plan
         for number in touched:
             self._account(self.books.accounts[number])
 
@@ -99,16 +104,22 @@ class Oracle:
         require(not any(sums.values()), "each event's movements sum to zero", f"{entry}: {dict(sums)}")
 
     def _is_new(self, entry: Entry) -> None:
-        """A key is used once in its window, and a purchase on a chain once, unless it was reversed."""
+        """A purchase on a chain is taken in once, unless it was reversed."""
         event = entry.event
-        key, print_ = getattr(event, "key", None), getattr(event, "fingerprint", None)
-        if key and print_:
-            before = self._keys.get((key, print_))
-            again = before is not None and entry.at - before < KEY_WINDOW
-            require(not again, "a command with a key is done once", f"{key} again at {entry.seq}: {event}")
-            self._keys[key, print_] = entry.at
         if isinstance(event, Purchased) and isinstance(event.funding, EscrowFunding):
             self._is_new_purchase(entry.seq, event.account, event.funding.escrow)
+
+    def _key_is_new(self, entry: Entry) -> None:
+        """A key is used once in its time."""
+        event = entry.event
+        if isinstance(event, Requested):
+            self._accounts[entry.seq] = event.account
+        if event.key is not None:
+            number = self._accounts.get(getattr(event, "request", 0), 0)
+            digest, (_, _, until) = key_use(self.books, entry, getattr(event, "account", number))
+            again = entry.at < self._keys.get(digest, 0)
+            require(not again, "a command with a key is done once", f"{event.key} again at {entry.seq}: {event}")
+            self._keys[digest] = until
 
     def _is_new_purchase(self, seq: int, number: int, escrow: Escrow) -> None:
         lot = self._escrows.get(escrow.purchase)

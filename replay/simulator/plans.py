@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from ledger.amounts import MAX_CREDITS
 from ledger.commands import CreatePlan
-from ledger.events import CreditsLimit, Limits, RateLimit
+from ledger.events import DAY_SECONDS, KEY_SECONDS, CreditsLimit, Limits, RateLimit
 from pricing.notation import parse
 
 Tariff: TypeAlias = str | tuple[str, Mapping[str, Any]]
@@ -37,6 +37,8 @@ BUILT_IN: Sequence[tuple[str, dict[str, Any]]] = (
 
 OWNER = "acme"
 MAX_PLANS = 3
+KEY_SECONDS_OF_PLANS = (KEY_SECONDS, DAY_SECONDS, 20)
+"""How long keys are remembered, plan by plan: longer than a run, about as long, and shorter than many pauses in it."""
 
 
 def drawn(random: Random, tariffs: Sequence[Tariff], asset: str, names: Sequence[str]) -> list[CreatePlan]:
@@ -44,17 +46,17 @@ def drawn(random: Random, tariffs: Sequence[Tariff], asset: str, names: Sequence
     given = [parse(tariff) if isinstance(tariff, str) else tariff for tariff in tariffs]
     chosen = given or random.sample(BUILT_IN, MAX_PLANS)
     return [
-        _plan(random, f"plan {number}", asset, tariff, names[number - 1] if number <= len(names) else "")
+        _plan(random, number, asset, tariff, names[number - 1] if number <= len(names) else "")
         for number, tariff in enumerate(chosen, 1)
     ]
 
 
-def _plan(random: Random, name: str, asset: str, tariff: tuple[str, Mapping[str, Any]], onchain: str) -> CreatePlan:
+def _plan(random: Random, number: int, asset: str, tariff: tuple[str, Mapping[str, Any]], onchain: str) -> CreatePlan:
     policy, parameters = tariff
     in_time = policy == "time" and not parameters
     overrun, trial = random.choice(("cap", "debt")), random.randrange(8) == 0
     return CreatePlan(
-        plan=name,
+        plan=f"plan {number}",
         owner=OWNER,
         onchain_id=onchain,
         asset=random.choice((asset, asset, "EUR")),
@@ -75,6 +77,7 @@ def _plan(random: Random, name: str, asset: str, tariff: tuple[str, Mapping[str,
         period=random.choice(("month", "day", "purchase", "forever")),
         record_refusals=random.randrange(3) == 0,
         unpriced="refuse" if random.randrange(3) == 0 else "free",
+        key_seconds=KEY_SECONDS_OF_PLANS[number % len(KEY_SECONDS_OF_PLANS)],
     )
 
 

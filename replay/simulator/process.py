@@ -127,10 +127,10 @@ class Process(Surroundings):
             self._environment.overtake()
             if strikes("space", 300):
                 self._environment.full = self._environment.random.randint(1, MAX_SPACE_LENGTH)
-        if call in ("append", "save_snapshot") and self._environment.full:
+        if call in ("append", "save_snapshot", "save_keys") and self._environment.full:
             self._environment.full -= 1
             raise NotWritten("the simulated disk is full")
-        if call in ("read", "head", "load_snapshot") and strikes("read", 300):
+        if call in ("read", "head", "load_snapshot", "keys_end", "find_key") and strikes("read", 300):
             raise unreadable()
 
     def after(self, call: str) -> None:
@@ -161,6 +161,10 @@ class Process(Surroundings):
         if snapshots and self._environment.faults.strikes("snapshot", 6):
             snapshots = snapshots[: self._environment.random.randrange(len(snapshots))]
         return super().finds(snapshots)
+
+    def loses_keys(self) -> bool:
+        """Lose the stored keys, now and then."""
+        return self._environment.faults.strikes("snapshot", 60)
 
     # -- between any two calls -----------------------------------------------------------------------------------------
 

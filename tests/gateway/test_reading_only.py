@@ -9,6 +9,8 @@ READING = [
     ("balance",),
     ("statement", "--subscriber", "alice", "--plan", "pro"),
     ("events",),
+    ("plans",),
+    ("agents",),
     ("explain", "12"),
     ("audit",),
     ("export", "--to", "csv", "--out", "-"),

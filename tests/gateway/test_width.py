@@ -74,6 +74,10 @@ COMMANDS = [
     ("audit", "{log}"),
     ("batches", "{log}"),
     ("batches", "{demo}", "--hashes"),
+    ("plans", "{log}"),
+    ("plans", "{demo}"),
+    ("agents", "{demo}"),
+    ("policies",),
     ("plugins",),
     ("simulate", "--seed", "1", "--steps", "5"),
     ("demo", "--db", ":memory:", "--requests", "60"),
@@ -96,7 +100,13 @@ def test_no_word_is_broken_or_cut_and_no_line_is_too_long_that_could_be_broken(
         each.strip(",:") for each in f"{piped.out} {notes}".split()
     }
     for line in text.splitlines():
-        assert len(line) <= columns or len(line.split()) == 1 or "tollbook " in line or "sqlite3" in line, line
+        assert (
+            len(line) <= columns
+            or len(line.split()) == 1
+            or "tollbook " in line
+            or "sqlite3" in line
+            or "--policy " in line
+        ), line
     for name in (ALICE, PLAN, *BOB.split()):
         assert text.split().count(name) > 0 or name not in piped.out.split(), name
 

@@ -215,7 +215,7 @@ def reschema(schema: str, and_then: str = "", said: str = "") -> Harm:
             commits = connection.execute("SELECT first_seq, count, at, body, hash FROM commits").fetchall()
             for view in ("accounts", "plans", "agents", "events"):
                 connection.execute(f"DROP VIEW {view}")
-            for table in ("commits", "ledger", "snapshots", "account_index"):
+            for table in ("commits", "ledger", "snapshots", "account_index", "older_keys", "older_keys_end"):
                 connection.execute(f"DROP TABLE {table}")
             connection.executescript(schema)
             connection.executemany("INSERT INTO ledger VALUES (?, ?)", ledger)

@@ -7,9 +7,10 @@ from standing_clock import BEGIN, SECOND, Clock
 
 from ledger import Adjust, Charge, CreatePlan, Entry, Extend, Give, Ledger, Purchase, Refused, Release, Request, Tick
 from ledger.books import Books
+from ledger.decisions.context import no_older_key
 from ledger.events import Charged, RefusedRequests
 from ledger.folding import refold
-from ledger.group import DecidedGroup, decide_group
+from ledger.group import DecidedGroup, Evidence, decide_group
 from ledger.log import encode_commit
 from ledger.outcomes import Answer
 from ledger.tariffs import Tariffs
@@ -40,7 +41,8 @@ def decided(ledger: Ledger, commands: list[object], at: int) -> DecidedGroup:
     log = {entry.seq: entry for entry in ledger.events()}
     books = refold(ledger.commits())
     before = books.dump()
-    group = decide_group(books, commands, log.__getitem__, at, tariffs=Tariffs(), ledger=ledger.id, head=ledger.head)
+    evidence = Evidence(log.__getitem__, no_older_key)
+    group = decide_group(books, commands, evidence, at, tariffs=Tariffs(), ledger=ledger.id, head=ledger.head)
     assert books.dump() == before, "the books are unchanged"
     return group
 
@@ -75,7 +77,8 @@ def test_a_group_needs_a_log_only_for_closed_requests_and_charges():
     with Ledger.open(clock=Clock()) as ledger:
         head, name = ledger.head, ledger.id
     commands = [*PLANS, Purchase(subscriber="ann", plan="pro"), Charge(subscriber="ann", plan="pro")]
-    group = decide_group(Books(), commands, nothing, BEGIN, tariffs=Tariffs(), ledger=name, head=head)
+    evidence = Evidence(nothing, no_older_key)
+    group = decide_group(Books(), commands, evidence, BEGIN, tariffs=Tariffs(), ledger=name, head=head)
     assert [outcome.accepted for outcome in group.outcomes] == [True, True, True, True]
     commit = encode_commit(head, BEGIN, group.events)
     assert refold([commit]).accounts[1].left == 19
@@ -90,7 +93,8 @@ def test_a_fault_in_one_command_is_its_own_outcome():
         books, head = refold(ledger.commits()), ledger.head
         charge = next(entry.seq for entry in ledger.events() if isinstance(entry.event, Charged))
     commands = [Adjust(charge=charge, credits=-1), Charge(subscriber="ann", plan="pro")]
-    group = decide_group(books, commands, broken, BEGIN, tariffs=Tariffs(), ledger="x", head=head)
+    evidence = Evidence(broken, no_older_key)
+    group = decide_group(books, commands, evidence, BEGIN, tariffs=Tariffs(), ledger="x", head=head)
     fault, answer = group.outcomes
     with pytest.raises(OSError, match="cannot be read"):
         raise fault

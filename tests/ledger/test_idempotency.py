@@ -1,6 +1,7 @@
 """Idempotency: a key is done once, and remembers what was asked; some identities hold for ever.
 
-What a key costs: a digest of 16 bytes, a fingerprint of 16, a sequence and a time, for one to two days of commit time.
+A key costs a digest of 16 bytes, a fingerprint of 16, a sequence and a time, as long as its plan says. Keys that the
+books no longer hold are in `test_older_keys.py`.
 """
 
 import subprocess
@@ -41,8 +42,9 @@ from ledger import (
     UpdateAgent,
     Withdraw,
 )
-from ledger.books import KEY_WINDOW
+from ledger.events import KEY_SECONDS
 
+KEY_TIME = KEY_SECONDS * SECOND
 PRO = CreatePlan(plan="pro", owner="acme", price={"acme": 10**20}, credits=100, late_seconds=60)
 WRITER = RegisterAgent(agent="writer", owner="acme", plans=("pro",))
 BUY = Purchase(subscriber="ann", plan="pro")
@@ -277,77 +279,104 @@ def test_a_refused_command_is_not_remembered(ledger: Ledger) -> None:
     ledger.execute(ask).unwrap()
 
 
-def test_a_key_is_remembered_for_a_day_of_commit_time_and_no_longer(ledger: Ledger, clock: Clock, path: Path) -> None:
+@pytest.mark.parametrize("seconds", [None, 1, 90, 400 * 86_400])
+def test_a_key_is_remembered_as_long_as_the_plan_says_from_its_commit_and_no_longer(
+    seconds: int | None, ledger: Ledger, clock: Clock
+) -> None:
+    if seconds is None:
+        ask, remembered = ASK, KEY_TIME
+    else:
+        ledger.execute(replace(PRO, plan="own", key_seconds=seconds)).unwrap()
+        ledger.execute(replace(BUY, plan="own")).unwrap()
+        ask, remembered = replace(ASK, plan="own"), seconds * SECOND
     clock.now += 12_345
-    first = ledger.execute(ASK).unwrap()
-    for before in (KEY_WINDOW // 2, KEY_WINDOW - 1):
+    first = ledger.execute(ask).unwrap()
+    for before in (remembered // 2, remembered - 1):
         clock.now = first.at + before
-        assert ledger.execute(ASK) == again(first)
-    clock.now = first.at + KEY_WINDOW
-    assert ledger.execute(replace(ASK, estimate={"calls": 2})).unwrap().seq > first.seq
+        assert ledger.execute(ask) == again(first)
+        assert reason(ledger.execute(replace(ask, estimate={"calls": 2}))) is Reason.key_reused
+    clock.now = first.at + remembered
+    assert ledger.execute(replace(ask, estimate={"calls": 2})).unwrap().seq > first.seq
+
+
+def test_keys_of_the_catalogue_and_of_settlements_are_remembered_for_35_days(ledger: Ledger, clock: Clock) -> None:
+    assert KEY_SECONDS == 35 * 86_400
+    short = replace(PRO, plan="short", key_seconds=1, key="k")
+    first = ledger.execute(short).unwrap()
+    clock.now += KEY_TIME - 1
+    assert ledger.execute(short) == again(first)
+    clock.now += 1
+    assert ledger.execute(RegisterAgent(agent="a", owner="acme", key="k")).unwrap()
+
+
+def test_a_keys_first_use_may_open_its_account(ledger: Ledger, clock: Clock) -> None:
+    """Its time is that of the plan that is bought."""
+    ledger.execute(replace(PRO, plan="short", key_seconds=60)).unwrap()
+    first = Purchase(subscriber="new", plan="short", key="k")
+    answer = ledger.execute(first).unwrap()
+    clock.now += 60 * SECOND - 1
+    assert ledger.execute(first) == again(answer)
+    clock.now += 1
+    assert ledger.execute(first).unwrap().seq > answer.seq
 
 
 @pytest.mark.parametrize("reopen", [False, True])
-def test_the_window_goes_by_commit_time_and_not_by_what_was_written_since(
-    path: Path, clock: Clock, reopen: bool
-) -> None:
-    """Also with commits in between, with a snapshot, and over the turn of the day."""
-    clock.now = BEGIN // KEY_WINDOW * KEY_WINDOW + KEY_WINDOW - 7 * SECOND
+def test_its_time_goes_by_commits_and_not_by_what_was_written_since(path: Path, clock: Clock, reopen: bool) -> None:
+    """Also with commits in between, and with a snapshot."""
     ledger = Ledger.open(path, clock=clock)
     ledger.execute_many([PRO, BUY])
     first = ledger.execute(ASK).unwrap()
     for step in range(1, 8):
-        clock.now = first.at + step * KEY_WINDOW // 8
+        clock.now = first.at + step * KEY_TIME // 8
         ledger.execute(replace(BUY, key=f"other {step}")).unwrap()
         if reopen:
             ledger.snapshot()
             ledger.close()
             ledger = Ledger.open(path, clock=clock)
         assert ledger.execute(ASK) == again(first)
-    clock.now = first.at + KEY_WINDOW
+    clock.now = first.at + KEY_TIME
     assert ledger.execute(ASK).unwrap().seq > first.seq
     ledger.close()
 
 
-def test_a_key_that_is_done_anew_after_the_window_is_remembered_anew(ledger: Ledger, clock: Clock) -> None:
+def test_a_key_that_is_done_anew_after_its_time_is_remembered_anew(ledger: Ledger, clock: Clock) -> None:
     first = ledger.execute(ASK).unwrap()
-    clock.now += KEY_WINDOW
+    clock.now += KEY_TIME
     second = ledger.execute(ASK).unwrap()
     assert second.seq > first.seq
-    clock.now += KEY_WINDOW - 1
+    clock.now += KEY_TIME - 1
     assert ledger.execute(ASK) == again(second)
 
 
-def test_books_do_not_grow_by_keys_that_are_older_than_two_windows(ledger: Ledger, clock: Clock) -> None:
-    for number in range(50):
-        ledger.execute(replace(BUY, subscriber="ben", key=f"{number}")).unwrap()
-    assert ledger.state().count(b"[") > 50
-    with_keys = ledger.as_of()._books
-    assert len(with_keys.keys) + len(with_keys.older_keys) == 50
-    clock.now += 2 * KEY_WINDOW
-    ledger.execute(BUY).unwrap()
-    without = ledger.as_of()._books
-    assert len(without.keys) + len(without.older_keys) == 0
+def test_a_keyed_command_that_is_older_than_its_plans_keys_is_refused(ledger: Ledger, clock: Clock) -> None:
+    ledger.execute(replace(PRO, plan="own", key_seconds=7_200)).unwrap()
+    ledger.execute(replace(BUY, plan="own")).unwrap()
+    for plan, seconds, said in (("pro", KEY_SECONDS, "35 days"), ("own", 7_200, "2 hours")):
+        old = replace(ASK, plan=plan, issued_at=clock.now - seconds * SECOND)
+        refused = ledger.execute(old)
+        assert reason(refused) is Reason.key_too_old
+        assert said in str(refused)
+        ledger.execute(replace(old, issued_at=clock.now - seconds * SECOND + 1)).unwrap()
 
 
-def test_a_keyed_command_that_is_older_than_the_window_is_refused(ledger: Ledger, clock: Clock) -> None:
-    old = replace(ASK, issued_at=clock.now - KEY_WINDOW)
-    assert reason(ledger.execute(old)) is Reason.key_too_old
-    ledger.execute(replace(old, issued_at=clock.now - KEY_WINDOW + 1)).unwrap()
-
-
-def test_issued_at_closes_the_gap_that_the_window_leaves(ledger: Ledger, clock: Clock) -> None:
-    """A retry that comes too late is not done a second time."""
+def test_issued_at_decides_when_the_key_is_no_longer_remembered(ledger: Ledger, clock: Clock) -> None:
+    """A retry that comes too late is not done a second time; without `issued_at` it counts as issued on arrival."""
     ask = replace(ASK, issued_at=clock.now)
     first = ledger.execute(ask).unwrap()
-    clock.now += KEY_WINDOW - 1
+    clock.now += KEY_TIME - 1
     assert ledger.execute(ask) == again(first)
     clock.now += 1
     assert reason(ledger.execute(ask)) is Reason.key_too_old
+    assert ledger.execute(replace(ask, issued_at=None)).unwrap().seq > first.seq
 
 
 def test_issued_at_without_a_key_says_nothing(ledger: Ledger, clock: Clock) -> None:
-    ledger.execute(replace(ASK, key=None, issued_at=clock.now - 10 * KEY_WINDOW)).unwrap()
+    ledger.execute(replace(ASK, key=None, issued_at=clock.now - 10 * KEY_TIME)).unwrap()
+
+
+def test_a_plan_remembers_keys_for_a_second_at_least(ledger: Ledger) -> None:
+    with pytest.raises(ValueError, match="key_seconds"):
+        ledger.execute(replace(PRO, plan="none", key_seconds=0))
 
 
 # -- things that are closed by now -------------------------------------------------------------------------------------
@@ -406,7 +435,7 @@ def test_a_request_is_charged_finally_once_for_ever(ledger: Ledger, clock: Clock
     ledger.execute(Charge(request=held.seq, usage={"calls": 1})).unwrap()
     for _ in range(3):
         assert reason(ledger.execute(Charge(request=held.seq, usage={"calls": 1}))) is Reason.request_closed
-        clock.now += KEY_WINDOW
+        clock.now += KEY_TIME
 
 
 # -- payments ----------------------------------------------------------------------------------------------------------
@@ -415,7 +444,7 @@ def test_a_request_is_charged_finally_once_for_ever(ledger: Ledger, clock: Clock
 def test_a_payment_is_used_once_for_ever(ledger: Ledger, clock: Clock, path: Path) -> None:
     paid = replace(BUY, payment="invoice-7")
     first = ledger.execute(paid).unwrap()
-    clock.now += 1_000 * KEY_WINDOW
+    clock.now += 1_000 * KEY_TIME
     assert ledger.execute(paid) == again(first)
     assert ledger.execute(replace(paid, key="k", issued_at=clock.now)) == again(first)
     ledger.execute(RetirePlan(plan="pro")).unwrap()
@@ -445,7 +474,7 @@ def test_an_escrows_purchase_is_used_once_for_ever(ledger: Ledger, clock: Clock)
         return replace(BUY, funding=EscrowFunding(Escrow(chain, contract, purchase)))
 
     first = ledger.execute(on_chain("other:1", "0xa", "7")).unwrap()
-    clock.now += 3 * KEY_WINDOW
+    clock.now += 3 * KEY_TIME
     assert ledger.execute(on_chain("other:1", "0xa", "7")) == again(first)
     others = [on_chain("other:2", "0xa", "7"), on_chain("other:1", "0xb", "7"), on_chain("other:1", "0xa", "8")]
     assert len({first.seq, *(ledger.execute(other).unwrap().seq for other in others)}) == 4

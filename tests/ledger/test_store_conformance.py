@@ -1,15 +1,15 @@
 """The store conformance suite passes what is right and names what is wrong. Each bad store has one planted fault."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
-from ledger.errors import Closed, Conflict
-from ledger.log import BINARY, Commit, Head, IndexPart, Snapshot, origin
+from ledger.errors import Closed, Conflict, Damaged
+from ledger.log import BINARY, Commit, Head, IndexPart, KeysEnd, Snapshot, StoredKey, origin
 from ledger.plugins import Store, stores
 from ledger.stores.memory import MemoryReader, MemoryStore
 from ledger.stores.sqlite import SQLiteStore
@@ -308,6 +308,60 @@ def test_a_store_that_keeps_an_index_conforms() -> None:
     check(KeepsAnIndex, again=KeepsAnIndex)
 
 
+class KeepsKeys(Shared):
+    def __init__(self, of: "Shared | None" = None) -> None:
+        super().__init__(of)
+        self.keys: dict[bytes, StoredKey] = {}
+        self.end: KeysEnd | None = None
+
+    def keys_end(self) -> KeysEnd | None:
+        return self.end
+
+    def find_key(self, digest: bytes, upto: int) -> int:
+        if self.end is None or self.end.upto < upto:
+            raise Damaged("keys were lost")
+        return self.keys[digest].seq if digest in self.keys else 0
+
+    def save_keys(self, before: KeysEnd | None, keys: Sequence[StoredKey], end: KeysEnd) -> None:
+        if before is None:
+            self.keys = {}
+        elif before != self.end:
+            raise Conflict("the end moved")
+        self.keys |= {key.digest: key for key in keys}
+        self.end = end
+
+
+class KeepsAKeysFirstUse(KeepsKeys):
+    def save_keys(self, before: KeysEnd | None, keys: Sequence[StoredKey], end: KeysEnd) -> None:
+        known = self.keys if before is not None else {}
+        super().save_keys(before, [known.get(key.digest, key) for key in keys], end)
+
+
+class KeepsWhatItReplaces(KeepsKeys):
+    def save_keys(self, before: KeysEnd | None, keys: Sequence[StoredKey], end: KeysEnd) -> None:
+        super().save_keys(self.end if before is None else before, keys, end)
+
+
+class StoresAfterAnyEnd(KeepsKeys):
+    def save_keys(self, before: KeysEnd | None, keys: Sequence[StoredKey], end: KeysEnd) -> None:
+        super().save_keys(before and self.end, keys, end)
+
+
+class FindsWithoutAnEnd(KeepsKeys):
+    def find_key(self, digest: bytes, upto: int) -> int:
+        return super().find_key(digest, 0)
+
+
+class FindsTheNearestKey(KeepsKeys):
+    def find_key(self, digest: bytes, upto: int) -> int:
+        super().find_key(digest, upto)
+        return self.keys[max((key for key in self.keys if key <= digest), default=min(self.keys))].seq
+
+
+def test_a_store_that_keeps_keys_conforms() -> None:
+    check(KeepsKeys, again=KeepsKeys)
+
+
 FAULTS: dict[type[Shared], set[str]] = {
     BeginsAtZero: {"a log begins empty"},
     ForgetsTheTime: {"an append moves the head"},
@@ -342,6 +396,11 @@ FAULTS: dict[type[Shared], set[str]] = {
     ReadsOnWhenClosed.store: {"a reader closes alone"},
     KeepsTheFirstOfAnEnd: {"an index is what was kept of it"},
     KeepsTheOrderOfSaving: {"an index is what was kept of it"},
+    KeepsAKeysFirstUse: {"older keys are what was stored of them"},
+    KeepsWhatItReplaces: {"older keys are what was stored of them"},
+    StoresAfterAnyEnd: {"older keys are what was stored of them"},
+    FindsWithoutAnEnd: {"older keys are what was stored of them"},
+    FindsTheNearestKey: {"older keys are what was stored of them"},
 }
 
 

@@ -152,7 +152,11 @@ MORE: list[tuple[str, str, Callable[[Any], list[Event]]]] = [
         "debt without a rule for it",
         lambda log: [direct(log, credits=130, usage={"calls": 130}, draws=((log.low, 88), (log.high, 40), (0, 2)))],
     ),
-    ("overspend", "a direct charge that is capped", lambda log: [direct(log, draws=(), credits=0, shortfall=3)]),
+    (
+        "draws",
+        "a direct charge that is capped while credits are there",
+        lambda log: [direct(log, draws=(), credits=0, shortfall=3)],
+    ),
     (
         "overspend",
         "more withdrawn than is left",

@@ -1,6 +1,8 @@
 """The audit of postpaid accounts: an honest log is clean, and each forged invoice, payment or write-off is found."""
 
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,7 +12,20 @@ from every_way import audit
 from rich_log import DAY, SECOND, forge, kinds_at
 from shop import OPENING, Shop
 
-from ledger import Adjust, Charge, CreatePlan, Give, PayInvoice, Reinstate, Request, Reverse, Subscribe, Tick, WriteOff
+from ledger import (
+    Adjust,
+    Charge,
+    CreatePlan,
+    Give,
+    Ledger,
+    PayInvoice,
+    Reinstate,
+    Request,
+    Reverse,
+    Subscribe,
+    Tick,
+    WriteOff,
+)
 from ledger.events import (
     Charged,
     Event,
@@ -23,6 +38,7 @@ from ledger.events import (
     Subscribed,
     WrittenOff,
 )
+from replay.reports.exports import export
 
 pytestmark = pytest.mark.smoke
 
@@ -147,3 +163,18 @@ def test_it_is_found(
     seq = forge(log, *forged, at=at)
     report = audit(log.path)
     assert kind in kinds_at(report, seq + len(forged) - 1), report.findings
+
+
+def test_the_export_has_the_invoices(honest: Path, tmp_path: Path) -> None:
+    export(honest, "sqlite", tmp_path / "out.db", after=0)
+    with closing(sqlite3.connect(tmp_path / "out.db")) as exported:
+        rows = exported.execute(
+            "SELECT subscriber, invoice, status, credits, money, paid, owed FROM invoices"
+        ).fetchall()
+    with Ledger.open(honest, read_only=True, clock=lambda: DECEMBER + DAY) as ledger:
+        expected = [
+            (each.subscriber, each.invoice, each.status, each.credits, str(each.money), str(each.paid), str(each.owed))
+            for each in ledger.as_of(seq=ledger.head.seq).invoices()
+        ]
+    assert rows == expected
+    assert len(rows) == 4

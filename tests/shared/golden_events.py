@@ -453,6 +453,21 @@ LATER_LINES: list[tuple[bytes, Event]] = [
         ),
     ),
     (
+        b'{"type":"plan_created","plan":"p","owner":"o","asset":"USD","credits":1,"tariff":{"version":1,"policy":"'
+        b'time","policy_version":1},"hold_seconds":600,"longest_seconds":900,"period":"month","key_seconds":86400}',
+        PlanCreated(
+            plan="p",
+            owner="o",
+            asset="USD",
+            credits=1,
+            tariff=Tariff(version=1, policy="time", policy_version=1),
+            hold_seconds=600,
+            longest_seconds=900,
+            period="month",
+            key_seconds=86_400,
+        ),
+    ),
+    (
         b'{"type":"reversed","account":1,"lot":9,"payment":"invoice-1","credits":40,"money":1000000000000000000000'
         b'000000000,"expiry":1700158606680590,"repaid":[[12,3],[14,4]]}',
         Reversed(

@@ -20,7 +20,6 @@ from whole_accounts import (
     burn_order,
     cut_window,
     debt,
-    debt_room,
     end_request,
     give_back_of_charge,
     give_back_of_period,
@@ -67,7 +66,8 @@ from whole_time import as_due, settle
 from ledger.commands import Charge, Command, Purchase, Request
 from ledger.identity import fingerprint
 
-KEY_WINDOW = 86_400 * SECOND
+KEY_SECONDS = 35 * 86_400
+"""How long a key of the catalogue is remembered, and one of a plan that says nothing else."""
 MOST = 2**63 - 1
 HINTED = (
     "not_subscribed",
@@ -128,14 +128,15 @@ class Model:
         return "accepted", seq
 
     def done_before(self, command: Command, at: int) -> Row | None:
-        """A key is remembered for a day, for its account, a payment for ever; said again, they get the first answer."""
+        """A key is remembered as long as its plan says, a payment for ever; said again, they get the first answer."""
+        remembered = 0 if command.key is None else self.key_seconds(command) * SECOND
         names = self.names_of(command)
         for row in reversed(self.done):
-            if row["name"] in names and (row["name"][0] == "payment" or at - row["at"] < KEY_WINDOW):
+            if row["name"] in names and (row["name"][0] == "payment" or at - row["at"] < remembered):
                 refuse_if(row["asked"] != fingerprint(command), "key_reused")
                 refuse_if(self.is_reversed(command, row["seq"]), "payment_reversed")
                 return row
-        too_old = command.issued_at is not None and at - command.issued_at > KEY_WINDOW
+        too_old = command.issued_at is not None and at - command.issued_at >= remembered
         refuse_if(command.key is not None and too_old, "key_too_old")
         return None
 
@@ -160,6 +161,12 @@ class Model:
         if getattr(command, "charge", 0):
             return self.account_with("charges", command.charge)
         return command.subscriber, command.plan
+
+    def key_seconds(self, command: Any) -> int:
+        """How long the command's key is remembered."""
+        scope = self.scope(command)
+        plan = scope[1] if isinstance(scope, tuple) else None
+        return int(self.plans[plan]["key_seconds"]) if plan in self.plans else KEY_SECONDS
 
     def account_with(self, kind: str, number: int) -> tuple[str, str] | None:
         """The account that has this request or charge."""
@@ -430,8 +437,6 @@ class Model:
             period = period_of(account, plan, command.occurred_at if command.occurred_at is not None else at)
             period = period if period in latest_periods(account, plan, at) else period_of(account, plan, at)
             price = self.meter_charge(account, command, at, seq, plan["tariffs"][-1], command.labels, period)
-            short = max(0, price) - max(0, available(account, at))
-            refuse_if(short > debt_room(account, plan), "insufficient_credits")
             write_charge(account, plan, at, seq, max(0, price), [])
             tier_refund(account, at, period, price)
 

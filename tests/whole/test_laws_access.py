@@ -163,14 +163,14 @@ def test_buying_is_no_help_where_a_purchase_would_sleep():
     is_true(house, house.asking(10), retry_after_us=100 * SECOND)
 
 
-def test_what_is_bought_covers_open_requests_before_a_direct_charge():
+def test_what_is_bought_covers_open_requests_before_another():
     """10 are held for 10 units at 1; then 8 others are charged, so that they may cost 26: 16 are missing, and 1."""
     house = House(credits=10, hold_seconds=60, **tiers("graduated", (10, 1), (None, 3)))
     house.buy()
     house.ask(10)
     house.give(8)
     house.charge(8)
-    is_true(house, Charge(**ANN, usage={"u": 1}), top_up=17, retry_after_us=60 * SECOND)
+    is_true(house, Request(**ANN, estimate={"u": 1}), top_up=19, retry_after_us=60 * SECOND)
 
 
 def test_work_that_costs_nothing_needs_access_and_nothing_else():

@@ -18,6 +18,8 @@ class Commands(LazyGroup):
         "audit": "Verify a log: hash chain, order, balances, prices, settlement.",
         "balance": "Show account balances, now or at a point in time.",
         "statement": "List every movement of one account, with running balances.",
+        "plans": "List what a log sells: plans with their terms, tariffs and prices.",
+        "agents": "List the agents of a log: the services behind its plans.",
         "invoices": "List the invoices of postpaid plans, and what is owed.",
         "settle": "Pay out earned money on a chain, exactly once.",
         "batches": "List settlement batches, and the money settled and outstanding.",
@@ -26,6 +28,7 @@ class Commands(LazyGroup):
         "export": "Export the events of a log as CSV, NDJSON or SQLite.",
         "backup": "Back up a log, even while another process writes to it; restore a backup.",
         "copy": "Back up a log: the same as `tollbook backup`.",
+        "policies": "List the installed pricing policies, with parameters, an example, and what it charges.",
         "plugins": "List the installed policies, chains and stores, and the plugins that failed.",
         "simulate": "Test the whole engine under simulated crashes and faults.",
         "chain": "Run, deploy and inspect the settlement contract on EVM chains.",
@@ -35,7 +38,6 @@ class Commands(LazyGroup):
 app = typer.Typer(
     name="tollbook",
     cls=Commands,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -67,6 +69,7 @@ def tollbook(
       tollbook audit toll.db
       tollbook balance toll.db --as-of 1000
       tollbook statement toll.db --subscriber alice --plan pro
+      tollbook plans toll.db
       tollbook settle toll.db
       tollbook batches toll.db
       tollbook events toll.db --type charged --limit 5 --json

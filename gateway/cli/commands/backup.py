@@ -43,6 +43,8 @@ def backup(log: Log, to: To, as_it_is: AsItIs = False, json: Json = False) -> No
 
     --as-it-is also copies a file whose write-ahead file is missing, or that is damaged. Commits that were only in the
     missing file are lost: compare the copy with what was reported to customers and chains before you write to it.
+
+    Exit codes: 0 backed up; 2 it could not be, and TO was not made.
     """
     with progress(quiet=json) as report:
         made = back_up(log, to, as_it_is=as_it_is, progress=lambda done, total: report("backup", done, total))

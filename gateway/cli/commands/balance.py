@@ -35,8 +35,10 @@ def balance(
       tollbook balance LOG --as-of now
 
     Without --as-of the balances are those at the log's last event. At a later moment they include what time alone
-    changes: credits that expire, requests whose deadline passes. A filter that matches no account exits 2. An EVM
-    address matches in any spelling. In text, an amount that is zero in all accounts is left out.
+    changes: credits that expire, requests whose deadline passes. An EVM address matches in any spelling. In text, an
+    amount that is zero in all accounts is left out.
+
+    Exit codes: 0 done; 2 could not run, or a filter matches no account.
     """
     with opened(log) as store:
         now = reading(store, as_of)

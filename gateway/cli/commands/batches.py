@@ -51,6 +51,8 @@ def batches(
 
     earned = settled + outstanding. Outstanding is what is not paid out yet, and what was earned from purchases without
     funding, which no batch pays out.
+
+    Exit codes: 0 done; 2 could not run.
     """
     with opened(log) as store:
         history = StoredBatches(store)

@@ -12,5 +12,7 @@ def copy(log: Log, to: To, as_it_is: AsItIs = False, json: Json = False) -> None
     \b
     Examples:
       tollbook copy LOG monday.db
+
+    Exit codes: 0 backed up; 2 it could not be, and TO was not made.
     """
     backup(log, to, as_it_is, json)

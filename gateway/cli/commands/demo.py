@@ -9,6 +9,7 @@ import typer
 
 from ...demo import Options, Summary, run, show
 from .. import render
+from ..completion import one_of, policies
 from ..errors import BAD_ANSWER, DONE, UNKNOWN, write_warning
 from ..options import Json
 from ..progress import progress
@@ -32,7 +33,12 @@ _Db = Annotated[
 ]
 _Policy = Annotated[
     str | None,
-    typer.Option(metavar="P", help="The price: NAME, NAME:key=value,… or NAME:@FILE.json.", show_default=False),
+    typer.Option(
+        metavar="P",
+        help="The price: NAME, NAME:key=value,… or NAME:@FILE.json. `tollbook policies` lists the names.",
+        show_default=False,
+        autocompletion=policies,
+    ),
 ]
 _Subscribers = Annotated[int, typer.Option(metavar="N", min=1, help="Customers, if the trace names none.")]
 _Requests = Annotated[
@@ -41,7 +47,11 @@ _Requests = Annotated[
 _Seed = Annotated[int, typer.Option(metavar="N", help="The seed of everything random.")]
 _Chain = Annotated[
     str,
-    typer.Option(metavar="NAME", help="Where to settle: mock, in a file beside the log; evm, on a local EVM chain."),
+    typer.Option(
+        metavar="NAME",
+        help="Where to settle: mock, in a file beside the log; evm, on a local EVM chain.",
+        autocompletion=one_of(("mock", "evm")),
+    ),
 ]
 _Dimensions = Annotated[
     list[str] | None,

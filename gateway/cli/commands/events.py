@@ -22,12 +22,19 @@ from ... import answers
 from ...errors import UsageError
 from ...logs import opened, within
 from .. import render
+from ..completion import one_of
 from ..options import After, Json, Log
 
 _Limit = Annotated[int | None, typer.Option(metavar="N", min=1, help="At most N events.", show_default=False)]
 _Types = Annotated[
     list[str] | None,
-    typer.Option("--type", metavar="T", help="Only events of this type; may be given again.", show_default=False),
+    typer.Option(
+        "--type",
+        metavar="T",
+        help="Only events of this type; may be given again.",
+        show_default=False,
+        autocompletion=one_of(map(tag, EVENT_TYPES)),
+    ),
 ]
 _Account = Annotated[
     int | None, typer.Option(metavar="N", min=1, help="Only events of the account of this number.", show_default=False)
@@ -55,6 +62,8 @@ def events(
     time, the type, the subscriber and plan (or the plan or agent), and what happened, with credits and usage. Hashes
     are not checked, so that a damaged log can be inspected; `tollbook audit` checks them. If nothing matches, nothing
     is printed. On a terminal the list goes through $PAGER if that is set, else it ends after 200 events.
+
+    Exit codes: 0 done, also if nothing matches; 2 could not run.
     """
     types = _known_types(type or [])
     with opened(log) as store, render.paged(json):

@@ -14,10 +14,19 @@ from ... import answers
 from ...errors import UsageError
 from ...logs import opened, within
 from .. import render
+from ..completion import one_of
 from ..options import After, Json, Log, a_file
 from ..progress import progress
 
-_To = Annotated[str, typer.Option(metavar="FORMAT", help="csv, ndjson or sqlite.", show_default=False)]
+_To = Annotated[
+    str,
+    typer.Option(
+        metavar="FORMAT",
+        help="csv, ndjson or sqlite.",
+        show_default=False,
+        autocompletion=one_of(exports.FORMATS),
+    ),
+]
 _Out = Annotated[str, typer.Option(metavar="FILE", help="A new file, or - for stdout.", show_default=False)]
 _ForSpreadsheet = Annotated[
     bool,
@@ -52,6 +61,8 @@ def export(
 
     sqlite also has the tables plans, agents, accounts and balances as of the end of the log, and notes, with full-text
     search. `sqlite3 toll.db "select metadata from about"` prints a description of all columns for datasette --metadata.
+
+    Exit codes: 0 done; 2 it could not be exported, and FILE was not made.
     """
     if to not in exports.FORMATS:
         raise UsageError(

@@ -26,7 +26,9 @@ def invoices(
     amount = paid + credited + written off + owed. Credited is what credit notes, which are invoices below 0, have taken
     off. Without --as-of the invoices are those at the log's last event; at a later moment they include those of periods
     that have ended since. The charges of an invoice are those of `tollbook statement` from the sequence of the invoice
-    before it (`after` in JSON) to its own: --from SEQ --as-of SEQ. A filter that matches no invoice exits 2.
+    before it (`after` in JSON) to its own: --from SEQ --as-of SEQ.
+
+    Exit codes: 0 done; 2 could not run, or a filter matches no invoice.
     """
     with opened(log) as store:
         now = reading(store, as_of)
@@ -58,7 +60,9 @@ def invoices(
         ">seq",
     )
     rows = (_row(one, shape["due"]) for one, shape in zip(found, answer["invoices"], strict=True))
-    render.table(columns, rows, f"{answer['log']} as of {now.seq}, {answer['as_of']['at']}")
+    render.table(
+        columns, rows, f"{answer['log']} as of {now.seq}, {answer['as_of']['at']}", goes=("seq", "credits", "paid")
+    )
     for asset in sorted({one.asset for one in found}):
         decimals = now.asset_decimals(asset)
         owed = sum(one.owed for one in found if one.asset == asset)

@@ -12,6 +12,7 @@ import typer
 from replay.simulator import SimulationFailed, SimulationReport, explore
 
 from .. import render
+from ..completion import policies
 from ..errors import BAD_ANSWER, DONE
 from ..options import Json
 from ..progress import progress
@@ -33,6 +34,7 @@ _Policies = Annotated[
         metavar="P",
         help="Sell at this price: NAME, NAME:key=value,… or NAME:@FILE.json; may be given again.",
         show_default=False,
+        autocompletion=policies,
     ),
 ]
 _Faults = Annotated[

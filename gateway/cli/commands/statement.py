@@ -52,8 +52,9 @@ def statement(
 
     --proof adds the account's leaf in a batch (in money, all that it was charged and credited up to the batch's
     opening) and the hashes from the leaf to the batch's root, which the chain has. The proof shows what the operator
-    committed to; the lines above show that the figures are right. `tollbook batches LOG` lists the batches. A batch
-    that does not exist, or that has no leaf of the account, exits 2.
+    committed to; the lines above show that the figures are right. `tollbook batches LOG` lists the batches.
+
+    Exit codes: 0 done; 2 could not run, or there is no such account, batch or leaf.
     """
     with opened(log) as store:
         now, account = statement_of(store, subscriber, plan, as_of, begin)

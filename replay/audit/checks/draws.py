@@ -55,9 +55,6 @@ def charged(case: Case) -> None:
     held, new = consume(event.draws, total(expected))
     if held != expected and merged(held) != merged(expected):
         case.find("draws", "draws", expected, held, "a charge takes its own hold first, in the order drawn")
-    if event.shortfall and not event.request and not event.late:
-        message = "a direct charge takes its whole price, or is refused"
-        case.find("overspend", "shortfall", 0, event.shortfall, message)
     if event.shortfall and total(hold) > event.credits:
         case.find("draws", "shortfall", 0, event.shortfall, "there is a shortfall while credits are held")
     if new or event.shortfall:

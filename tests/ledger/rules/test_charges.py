@@ -109,11 +109,15 @@ def test_a_direct_charge_is_a_request_and_its_final_charge_in_one_event(shop):
     shop.leaves(available=75, held=0, spent=25, open_requests=0)
 
 
-def test_a_direct_charge_is_refused_when_available_is_less_than_its_price(shop):
-    """`cap` does not apply to it: 101 of 100 are refused, 100 pass. What is held is not available."""
-    shop.given(shop.plan(), shop.buy(), shop.ask(40))
-    shop.refuses(shop.charge_directly(61), Reason.insufficient_credits, needed=61, available=60, top_up=1)
-    shop.when(shop.charge_directly(60))
+def test_a_direct_charge_beyond_what_is_available_is_capped_and_keeps_its_shortfall(shop):
+    """61 of 60: 60 are taken, 1 is short; an importer loses nothing unrecorded. What is held is not available."""
+    lot = shop.given(shop.plan(), shop.buy())
+    shop.given(shop.ask(40))
+    charge = shop.when(shop.charge_directly(61))
+    assert (shop.draws(charge), shop.event(charge).shortfall) == ([(lot, 60)], 1)
+    charge = shop.when(shop.charge_directly(5))
+    assert (shop.draws(charge), shop.event(charge).shortfall) == ([], 5)
+    shop.leaves(available=0, held=40, spent=60, debt=0)
 
 
 def test_a_direct_charge_goes_into_debt_where_the_rule_is_debt(shop):
@@ -123,20 +127,28 @@ def test_a_direct_charge_goes_into_debt_where_the_rule_is_debt(shop):
     shop.leaves(available=-20, debt=20)
 
 
-def test_a_direct_charge_beyond_the_debt_limit_is_refused(shop):
-    """`cap` does not apply: 121 are refused where 100 and a debt of 20 are there. One credit more would do."""
-    shop.given(shop.plan(overrun="debt", debt_limit=20), shop.buy())
-    shop.refuses(shop.charge_directly(121), Reason.insufficient_credits, needed=121, available=100)
-    shop.given(shop.gift(1), shop.charge_directly(121))
+def test_a_direct_charge_beyond_the_debt_limit_keeps_its_shortfall(shop):
+    """130 where 100 and a debt of 20 are there: 10 are short; in debt to the limit, all of the next."""
+    lot = shop.given(shop.plan(overrun="debt", debt_limit=20), shop.buy())
+    charge = shop.when(shop.charge_directly(130))
+    assert (shop.draws(charge), shop.event(charge).shortfall) == ([(lot, 100), (0, 20)], 10)
+    charge = shop.when(shop.charge_directly(5))
+    assert (shop.draws(charge), shop.event(charge).shortfall) == ([], 5)
+    shop.leaves(available=-20, spent=120, debt=20)
 
 
-def test_the_smallest_top_up_lets_the_direct_charge_pass(shop):
-    """130 cost, 100 and a debt of 20 there: 10 are what is missing. In debt by 20, for 5 more: 5."""
-    shop.given(shop.plan(overrun="debt", debt_limit=20), shop.buy())
-    shop.refuses(shop.charge_directly(130), Reason.insufficient_credits, needed=130, available=100, top_up=10)
-    shop.given(shop.gift(10), shop.charge_directly(130))
-    shop.refuses(shop.charge_directly(5), Reason.insufficient_credits, needed=5, available=-20, top_up=5)
-    shop.given(shop.gift(5), shop.charge_directly(5))
+@pytest.mark.parametrize("terms", [{}, {"overrun": "debt", "debt_limit": 20}])
+@pytest.mark.parametrize("units", [0, 99, 100, 101, 120, 121, 500])
+def test_a_direct_charge_takes_what_that_of_a_request_takes(open_shop, terms, units):
+    """By the plan's overrun rule, whether the work was admitted or is reported afterwards."""
+    charges = []
+    for make in (lambda shop: shop.charge(shop.given(shop.ask(1)), units), lambda shop: shop.charge_directly(units)):
+        shop = open_shop()
+        shop.given(shop.plan(**terms), shop.buy())
+        charge = shop.when(make(shop))
+        charges.append((shop.draws(charge), shop.event(charge).credits, shop.event(charge).shortfall))
+        shop.close()
+    assert charges[0] == charges[1]
 
 
 def test_a_direct_charge_needs_an_account_that_is_there_lives_and_is_not_frozen(shop):
@@ -287,17 +299,27 @@ def test_what_occurred_after_the_end_is_not_charged_after_it(shop, occurred, pas
 
 
 def test_a_late_direct_charge_follows_the_rule_of_any_direct_charge(shop):
-    """Nothing is available and nothing may be owed: `cap` does not apply, since nothing was admitted."""
+    """Nothing is available and nothing may be owed: all of it is short."""
     shop.given(shop.plan(seconds=100), shop.buy())
-    shop.at(150).refuses(shop.charge_directly(5), Reason.insufficient_credits, needed=5, available=0, top_up=5)
+    event = shop.event(shop.at(150).when(shop.charge_directly(5)))
+    assert (event.credits, event.shortfall, event.late) == (0, 5, True)
     shop.given(shop.buy())
-    assert shop.event(shop.when(shop.charge_directly(5))).late is False
+    event = shop.event(shop.when(shop.charge_directly(5)))
+    assert (event.credits, event.shortfall, event.late) == (5, 0, False)
 
 
-def test_a_late_direct_charge_beyond_the_debt_limit_is_refused(shop):
+def test_a_late_direct_charge_beyond_the_debt_limit_keeps_its_shortfall(shop):
     shop.given(shop.plan(seconds=100, **OWING), shop.buy(), shop.charge_directly(30))
-    shop.at(150).refuses(shop.charge_directly(21), Reason.insufficient_credits, needed=21, available=0, top_up=1)
-    shop.given(shop.charge_directly(20))
+    event = shop.event(shop.at(150).when(shop.charge_directly(21)))
+    assert (event.draws, event.shortfall) == (((0, 20),), 1)
+
+
+def test_one_credit_lets_a_direct_charge_pass_where_access_has_ended(shop):
+    """It needs access, not credits: the rest of its price is short."""
+    shop.given(shop.plan(seconds=100, late_seconds=0), shop.buy())
+    shop.at(150).refuses(shop.charge_directly(500), Reason.expired, needed=None, top_up=1)
+    shop.given(shop.gift(1))
+    assert shop.event(shop.when(shop.charge_directly(500))).shortfall == 499
 
 
 def test_the_end_is_that_of_the_last_lot(shop):

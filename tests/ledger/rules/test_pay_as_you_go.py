@@ -296,6 +296,7 @@ def test_a_plan_may_stop_serving_while_an_invoice_is_overdue(shop):
     shop.given(shop.postpaid(overdue="stop"), shop.subscribe())
     billed(shop)
     shop.at(NOVEMBER + 7 * DAY).refuses(shop.ask(1), Reason.overdue)
+    assert not shop.ledger.balance("alice", "pro").admits
     shop.given(shop.charge_directly(1))  # finished work is charged all the same
     shop.given(shop.pay())
     shop.given(shop.ask(1))
@@ -358,3 +359,29 @@ def test_the_movements_of_an_invoice_are_between_it_and_the_one_before(street):
     ]
     lines = street.ledger.statement("alice", "pro", since=second.after, upto=second.seq).lines
     assert [line.charge for line in lines if line.charge] == [late]
+
+
+def test_a_period_is_that_in_which_something_came_to_be_invoiced_however_late_that_is_written(shop):
+    """A hold of all the line leaves a direct charge to debt; the hold that expires in November pays it."""
+    shop.given(shop.postpaid(overrun="debt", debt_limit=50), shop.subscribe(), shop.ask(500), shop.charge_directly(30))
+    shop.at(JANUARY).tick()
+    shop.invoice_is(period="2023-11", credits=30, status="overdue")
+
+
+def test_who_owes_nothing_has_the_whole_limit_again(shop):
+    """Of a credit at 3 1/3 USD a third is not charged: the line clears it all the same."""
+    shop.given(shop.postpaid(price={"acme": 10}, credits=3), shop.subscribe())
+    billed(shop, 1)
+    shop.invoice_is(money=3)
+    shop.given(shop.pay())
+    shop.leaves(available=500)
+
+
+def test_credits_that_a_chain_sold_are_used_before_the_line_and_settled_there(street):
+    street.given(street.deposit("c1"), street.charge_directly(130))
+    assert sum(street.payouts(street.settles()).values()) == 1000
+    street.at(NOVEMBER).tick()
+    street.invoice_is(credits=30, money=300)
+    street.given(street.pay(funding="none"))
+    street.opens_nothing()  # what a chain does not hold, no batch pays
+    assert (street.earned, street.ledger.earned()[0].outstanding) == (1300, 300)

@@ -107,15 +107,13 @@ def test_a_give_back_after_it_leaves_the_debt_of_other_charges(shop):
     assert shop.draws(shop.when(shop.correct(second, -20))) == [(gift, 20)]
 
 
-@pytest.mark.parametrize(("terms", "top_up"), [({}, 55), ({"overrun": "debt", "debt_limit": 20}, 35)])
-def test_the_smallest_top_up_for_a_direct_charge_counts_the_debt(shop, terms, top_up):
-    """50 are owed, a direct charge costs 5: 55 are missing; 35 where 20 may be owed."""
-    lot = shop.given(shop.plan(**terms), shop.buy())
+def test_a_direct_charge_of_an_account_in_debt_is_short_by_all_that_may_not_be_owed(shop):
+    """50 are owed: of 5, nothing is there."""
+    lot = shop.given(shop.plan(), shop.buy())
     shop.given(shop.charge_directly(50), shop.reverse(lot))
-    shop.refuses(shop.charge_directly(5), Reason.insufficient_credits, needed=5, available=-50, top_up=top_up)
-    shop.given(shop.gift(top_up - 1))
-    shop.refuses(shop.charge_directly(5), Reason.insufficient_credits, top_up=1)
-    shop.given(shop.gift(1), shop.charge_directly(5))
+    event = shop.event(shop.when(shop.charge_directly(5)))
+    assert (event.draws, event.shortfall) == ((), 5)
+    shop.leaves(available=-50, debt=50)
 
 
 def test_what_lapsed_does_not_become_debt(shop):

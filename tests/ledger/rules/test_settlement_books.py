@@ -222,8 +222,8 @@ def test_a_key_that_was_refused_may_pass_later(selling):
     assert selling.opens(key="night 2").batch.number == 2
 
 
-def test_a_command_older_than_the_window_is_refused(selling):
-    selling.at(3 * 86_400).refuses(selling.open_batch(key="late", issued_at=selling.moment(0)), Reason.key_too_old)
+def test_a_command_older_than_keys_are_remembered_is_refused(selling):
+    selling.at(35 * 86_400).refuses(selling.open_batch(key="late", issued_at=selling.moment(0)), Reason.key_too_old)
 
 
 # -- snapshots, and ledgers that are reopened --------------------------------------------------------------------------

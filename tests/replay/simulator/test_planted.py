@@ -167,7 +167,7 @@ def test_a_snapshot_that_is_ahead_of_the_log_is_found() -> None:
 
 
 class ForgetsOlderKeys(Writer):
-    """Its snapshots have the keys of this window, and not those of the one before."""
+    """Its snapshots have the keys of this generation, and not those of the one before."""
 
     def save_snapshot(self) -> None:
         forgetful = Books.load(self.books.dump())
@@ -175,7 +175,14 @@ class ForgetsOlderKeys(Writer):
         self.store.save_snapshot(snapshot_of(forgetful, self.head))
 
 
-def test_a_snapshot_that_forgets_a_window_of_keys_is_found() -> None:
+@pytest.mark.usefixtures("small_generations")
+def test_a_store_that_does_not_find_its_keys_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(DiskStore, "find_key", lambda *_: 0)
+    assert found() in ANSWERS
+
+
+@pytest.mark.usefixtures("small_generations")
+def test_a_snapshot_that_forgets_a_generation_of_keys_is_found() -> None:
     assert found(3, engine=writing_with(ForgetsOlderKeys)) in BOOKS | ANSWERS
 
 

@@ -43,6 +43,12 @@ def test_every_law_holds(seed: int) -> None:
     assert simulate(seed).seq > 0
 
 
+@pytest.mark.usefixtures("small_generations")
+@pytest.mark.parametrize("seed", FIXED)
+def test_every_law_holds_while_keys_leave_the_books(seed: int) -> None:
+    assert simulate(seed).seq > 0
+
+
 @pytest.mark.sweep
 def test_every_law_holds_by_fresh_seeds() -> None:
     """From TOLLBOOK_SEED on, or from anywhere; a failure says how to have it again."""

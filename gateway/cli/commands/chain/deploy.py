@@ -63,6 +63,8 @@ def deploy(
     change owner, operator and guardian. Every run deploys another contract. Refused before anything is sent: a node of
     another chain, a node that is syncing, a key without the money for the gas, roles and delays that the contract
     cannot have. If no answer comes (exit 3), look up the named transaction before you run it again.
+
+    Exit codes: 0 deployed; 2 refused, or could not run; 3 no answer came, so it may have been deployed.
     """
     check_extra()
     from ....settle.evm_deploy import deploy_contract

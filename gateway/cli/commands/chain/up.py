@@ -48,6 +48,8 @@ def up(port: _Port = 8545, kind: _Kind = None, window: _Window = 0, json: Json =
     The output has the lines to set in another terminal, so that `tollbook settle LOG --chain eip155:31337` settles
     there. The keys are public, as on every test chain: never use them elsewhere. With --json one line is printed once
     the chain is ready. The chain runs until Ctrl-C or SIGTERM, then ends with all its data: exit 0.
+
+    Exit codes: 0 it was stopped; 2 it could not start, or it died.
     """
     check_extra()
     from ....settle.evm_local import running, until_stopped
