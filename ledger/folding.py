@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import msgspec
 
 from .books import KEY_GENERATION, VERSION, Books, KeyUse
-from .errors import LedgerError
+from .errors import LedgerError, WrongValue
 from .events import Recorded
 from .log import Commit, Head, Snapshot, decode_commit
 from .plugins import LogReader
@@ -56,7 +56,8 @@ def latest_snapshot(log: LogReader, upto: int | None = None) -> tuple[Books, Sna
 def as_of(log: LogReader, *, seq: int | None = None, at: int | None = None) -> Reading:
     """Return a reading of the books after sequence `seq`, or at time `at` (UTC microseconds); by default at the head.
 
-    Raises LedgerError if both are given, for a value that is not a whole number, and for a sequence beyond the head.
+    Raises LedgerError if both are given, for a value that is not a whole number, and for what lies outside the log: a
+    sequence below 0 or beyond the head, or a time before the first event.
     """
     books = books_at(log, seq=seq, at=at)
     return Reading(books, books.at if at is None else max(at, books.at))
@@ -70,6 +71,10 @@ def books_at(log: LogReader, *, seq: int | None = None, at: int | None = None) -
         )
     if seq is not None and seq > (head := log.head().seq):
         raise LedgerError(f"the log ends at sequence {head}", "give an earlier sequence")
+    if seq is not None and seq < 0:
+        raise WrongValue(f"seq: {seq} is below 0, where the log begins", "give a later sequence")
+    if at is not None and (first := next(log.read(0), None)) is not None and at < first.at:
+        raise WrongValue(f"at: {at} is before the first event, which is of {first.at}", "give a later time")
     cached = latest_snapshot(log, seq) if at is None else None
     books = cached[0] if cached is not None else Books()
     for commit in log.read(books.seq):

@@ -97,9 +97,10 @@ def test_what_is_no_moment_of_this_log_is_a_usage_error(tollbook, told, moment):
     assert tollbook("balance", told.log, f"--as-of={moment}", "--json").error["code"] == "usage"
 
 
-def test_before_the_first_event_there_is_nothing(tollbook, told):
+def test_before_the_first_event_there_is_nothing_and_a_time_before_it_is_an_error(tollbook, told):
     assert tollbook("balance", told.log, "--as-of", 0, "--json").json["accounts"] == []
-    assert tollbook("balance", told.log, "--as-of", "2020-01-01", "--json").json["as_of"]["seq"] == 0
+    error = tollbook("balance", told.log, "--as-of", "2020-01-01", "--json").error
+    assert (error["code"], "before the first event" in error["message"]) == ("bad_data", True)
 
 
 def test_the_table_shows_credits_with_the_plans_decimals(tollbook, told):

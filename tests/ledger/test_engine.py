@@ -305,3 +305,15 @@ def test_the_events_of_the_answers_are_of_the_kinds_that_the_commands_ask_for(le
         ledger.execute(Give(subscriber="ann", plan="pro", credits=1)).unwrap().event,
     ]
     assert [type(event) for event in kinds] == [Charged, Purchased]
+
+
+def test_the_books_before_the_log_began_are_an_error(ledger: Ledger) -> None:
+    """They would read as empty, and so as an answer. Sequence 0 is the log before its first event."""
+    first = next(ledger.events()).at
+    for wanted in ({"seq": -1}, {"at": first - 1}, {"at": 0}):
+        with pytest.raises(ValueError, match=r"is below 0|is before the first event"):
+            ledger.as_of(**wanted)
+    assert ledger.as_of(seq=0).balances() == []
+    assert ledger.as_of(at=first).seq >= 1
+    with Ledger.open() as empty:
+        assert empty.as_of(at=0).balances() == []

@@ -8,7 +8,7 @@ from typing import Any
 
 from standing_clock import BEGIN, SECOND, Clock
 
-from ledger import Adjust, Charge, ContractRef, CreatePlan, Ledger, Purchase, Request
+from ledger import Adjust, Charge, ContractRef, CreatePlan, Ledger, Purchase, RegisterAgent, Request
 from ledger.events import tag
 from ledger.folding import refold
 from ledger.log import Commit, Head, Snapshot
@@ -136,6 +136,11 @@ USES: dict[str, Callable[[Ledger], object]] = {
     "escrowed": lambda ledger: ledger.escrowed(ContractRef("mock:local", "tollbook")),
     "settling": lambda ledger: ledger.settling(ContractRef("mock:local", "tollbook")),
     "batches": lambda ledger: ledger.batches(ContractRef("mock:local", "tollbook")),
+    "invoices": lambda ledger: ledger.invoices(),
+    "plans": lambda ledger: ledger.plans(),
+    "agents": lambda ledger: ledger.agents(),
+    "ensure_plan": lambda ledger: ledger.ensure_plan(PRO),
+    "ensure_agent": lambda ledger: ledger.ensure_agent(RegisterAgent(agent="bot", owner="acme")),
     "plan_on_chain": lambda ledger: ledger.plan_on_chain("pro"),
     "statement": lambda ledger: ledger.statement("ann", "pro"),
     "explain": lambda ledger: ledger.explain(3),
