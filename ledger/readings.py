@@ -231,10 +231,6 @@ class Reading:
         """Return a sum of exact and charged prices for the events of accounts, which knows the books' plans."""
         return RoundingSum(self._books.plans)
 
-    def asset_decimals(self, asset: str) -> int:
-        """Return the decimals of an asset; 0 if they are unknown."""
-        return self._books.decimals(asset)
-
     def _accounts(self, subscriber: str | None = None, plan: str | None = None) -> Iterator[Account]:
         if subscriber is not None and plan is not None:
             account = self._books.find(subscriber, plan)

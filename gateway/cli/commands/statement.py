@@ -80,7 +80,7 @@ def statement(
             f"{rounding.charges:,} charges of exactly {exact} cost {priced}: rounding added {rounding.added_percent} %"
         )
     if proven is not None:
-        _show_proof(proven, log, now.asset_decimals(proven.batch.asset))
+        _show_proof(proven, log, now.units(subscriber, plan).assets.get(proven.batch.asset, 0))
 
 
 def _rows(account: Statement, times: list[str]) -> Iterator[tuple[object, ...]]:
