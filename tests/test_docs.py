@@ -61,14 +61,32 @@ def run_commands(commands: list[str], folder: Path) -> None:
 def test_the_tollbook_commands_run_in_order(tmp_path):
     commands = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("tollbook ")]
     assert len(commands) >= 5
+    first_screen(tmp_path)
     run_commands(commands, tmp_path)
+
+
+def first_screen(folder: Path) -> str:
+    """Run the README's first program in a process of its own, and return what it prints."""
+    done = subprocess.run([sys.executable, "-c", blocks("python")[0]], cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_first_screen_runs_in_ten_lines_and_shows_what_it_says(tmp_path):
+    program = blocks("python")[0]
+    assert len([line for line in program.splitlines() if line]) <= 11
+    assert first_screen(tmp_path) == "clean\n"
+    command = next(line for line in blocks("sh")[0].splitlines() if "explain" in line)
+    words = [str(Path(sys.executable).with_name("tollbook")), *shlex.split(command)[1:]]
+    shown = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    assert blocks("text")[0] in shown
 
 
 def test_the_refusal_in_the_readme_is_the_one_that_comes(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    exec(compile(blocks("python")[0], "README.md", "exec"), {})
     promised = re.search(r"print\(error.refused\)  # (.*)", README.read_text())
     assert promised is not None
+    exec(compile(next(block for block in blocks("python") if promised[0] in block), "README.md", "exec"), {})
     assert capsys.readouterr().out.strip() == promised[1]
 
 
@@ -89,7 +107,7 @@ def test_architecture_names_every_room_and_every_module_of_the_core():
 def test_what_architecture_names_is_there():
     """Modules by their names, folders by their paths, wherever they are."""
     text = (ROOT / "ARCHITECTURE.md").read_text()
-    rooms = (*ROOMS, "benchmarks", "tests")
+    rooms = (*ROOMS, "benchmarks", "docs", "tests")
     paths = [path.relative_to(ROOT).as_posix() for room in rooms for path in (ROOT / room).rglob("*")]
     here = [f"/{path}{'' if '.' in path else '/'}" for path in (*rooms, *paths) if "node_modules" not in path]
     named = set(re.findall(r"`([\w/]+(?:\.py|\.md|/))`", text))

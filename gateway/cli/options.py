@@ -39,6 +39,6 @@ AsOf = Annotated[
         show_default=False,
     ),
 ]
-Limit = Annotated[int | None, typer.Option(metavar="N", min=1, help="At most N of them.", show_default=False)]
+Limit = Annotated[int | None, typer.Option(metavar="N", min=1, help="At most the first N.", show_default=False)]
 After = Annotated[int, typer.Option(metavar="SEQ", min=0, help="Only events after this sequence.")]
 Hashes = Annotated[bool, typer.Option("--hashes", help="Also show roots, digests and transactions in full.")]

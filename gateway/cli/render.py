@@ -9,8 +9,6 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from itertools import islice
-from typing import TypeVar
 
 import msgspec
 from rich.cells import cell_len
@@ -18,8 +16,6 @@ from rich.cells import cell_len
 from ledger.amounts import amount_text
 
 from .layout import laid_out, wrapped
-
-T = TypeVar("T")
 
 amount = amount_text
 """Formats an amount; money with its asset is `ledger.amounts.money_text`."""
@@ -107,16 +103,15 @@ def paged(as_json: bool = False) -> Iterator[None]:
         process.wait()
 
 
-def limited(rows: Iterable[T], limit: int | None) -> Iterator[T]:
-    """Yield the first `limit` rows. Without a limit yield all, or on a terminal without a pager the first MAX_ROWS, and
-    then write how to see the rest."""
-    iterator, on_terminal = iter(rows), sys.stdout.isatty() and not isinstance(sys.stdout, _Paged)
-    if limit is None and on_terminal:
-        yield from islice(iterator, MAX_ROWS)
-        if next(iterator, None) is not None:
-            line(f"more than {MAX_ROWS}: --limit N shows N, PAGER=less pages all, --json has all", "dim")
-    else:
-        yield from islice(iterator, limit)
+def most(limit: int | None) -> int | None:
+    """Return how many rows of a list to write: `limit`; without one all, or on a terminal without a pager MAX_ROWS."""
+    on_terminal = sys.stdout.isatty() and not isinstance(sys.stdout, _Paged)
+    return MAX_ROWS if limit is None and on_terminal else limit
+
+
+def rest(text: str) -> None:
+    """Write that there are more rows than were written: `text`, and how to see them."""
+    line(f"{text}: --limit N shows N, PAGER=less pages all, --json has all", "dim")
 
 
 MAX_ROWS = 200

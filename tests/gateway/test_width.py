@@ -149,6 +149,15 @@ def test_a_long_list_on_a_terminal_ends_and_says_how_to_see_the_rest(monkeypatch
     assert b"--limit" not in b"".join(shown)
 
 
+def test_a_long_statement_on_a_terminal_ends_with_its_last_lines(monkeypatch, long_log):
+    words = ["statement", str(long_log), "--subscriber", "alice", "--plan", "pro"]
+    with terminal(monkeypatch, 200) as shown:
+        assert main([*words, "--limit", "3"]) == 0
+    lines = b"".join(shown).decode().splitlines()
+    assert [line.split()[0] for line in lines[-4:-1]] == ["30002", "30003", "closing"]
+    assert lines[-1].startswith("the last 3 of 30,")
+
+
 def test_a_pager_gets_the_whole_list_from_a_terminal_only(process, monkeypatch, told, long_log, tmp_path):
     with terminal(monkeypatch, 80) as shown:
         monkeypatch.setenv("PAGER", f"cat > {tmp_path / 'paged'}")

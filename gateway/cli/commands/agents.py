@@ -26,11 +26,12 @@ def agents(log: Log, limit: Limit = None, json: Json = False) -> None:
     """
     with opened(log) as store:
         books = books_at(store)
-    answer = answers.catalogue(log, books.seq, books.at) | {"agents": agents_of(books)[:limit]}
+    answer = answers.catalogue(log, books.seq, books.at) | {"agents": agents_of(books)[: limit if json else None]}
     if json:
         render.json(answer)
         return
     with render.paged():
+        most = render.most(limit)
         rows = [
             (
                 each["agent"],
@@ -39,7 +40,9 @@ def agents(log: Log, limit: Limit = None, json: Json = False) -> None:
                 each["owner"],
                 "yes" * each["retired"],
             )
-            for each in render.limited(answer["agents"], limit)
+            for each in answer["agents"][:most]
         ]
         title = f"{answer['log']} as of {answer['as_of']['seq']}"
         render.table(("agent", ">number", "plans", "owner", "retired"), rows, title)
+        if most is not None and most < len(answer["agents"]):
+            render.rest(f"the first {most} of {len(answer['agents']):,} agents")

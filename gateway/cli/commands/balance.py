@@ -60,9 +60,11 @@ def _show(balances: list[Balance], answer: dict[str, Any], limit: int | None) ->
     title = f"{answer['log']} as of {answer['as_of']['seq']}, {answer['as_of']['at']}"
     columns = ("subscriber", "plan", *(f">{position}" for position in _POSITIONS), ">open", "access until", "admits")
     zero = {position for position in _OPTIONAL if not any(getattr(one, position) for one in balances)}
-    shown = list(render.limited(balances, limit))
+    shown = balances[: render.most(limit)]
     rows = [_row(one, shape, zero) for one, shape in zip(shown, answer["accounts"], strict=False)]
     render.table(columns, rows, title, goes=("issued", "open", "withdrawn", "lapsed", "debt"))
+    if len(shown) < len(balances):
+        render.rest(f"the first {len(shown)} of {len(balances):,} accounts")
     for one in shown:
         if one.unpriced:
             units = ", ".join(f"{units} {name}" for name, units in sorted(one.unpriced.items()))

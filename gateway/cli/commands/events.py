@@ -73,8 +73,11 @@ def events(
                 render.json(answers.event(entry))
             return
         units = _units(store)
-        for entry, subject in render.limited(_matching(store, after, types, account), limit):
+        found = _matching(store, after, types, account)
+        for entry, subject in islice(found, most := render.most(limit)):
             render.line(_text(entry, subject, units(entry.event)))
+        if limit is None and most is not None and next(found, None) is not None:
+            render.rest(f"the first {most} events")
 
 
 def _known_types(types: list[str]) -> set[str]:

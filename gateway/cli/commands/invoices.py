@@ -60,9 +60,10 @@ def invoices(
         ">seq",
     )
     rows = (_row(one, shape["due"]) for one, shape in zip(found, answer["invoices"], strict=True))
-    render.table(
-        columns, rows, f"{answer['log']} as of {now.seq}, {answer['as_of']['at']}", goes=("seq", "credits", "paid")
-    )
+    with render.paged():
+        render.table(
+            columns, rows, f"{answer['log']} as of {now.seq}, {answer['as_of']['at']}", goes=("seq", "credits", "paid")
+        )
     for asset in sorted({one.asset for one in found}):
         decimals = now.asset_decimals(asset)
         owed = sum(one.owed for one in found if one.asset == asset)

@@ -32,14 +32,17 @@ def plans(log: Log, limit: Limit = None, json: Json = False) -> None:
     """
     with opened(log) as store:
         books = books_at(store)
-    answer = answers.catalogue(log, books.seq, books.at) | {"plans": plans_of(books)[:limit]}
+    answer = answers.catalogue(log, books.seq, books.at) | {"plans": plans_of(books)[: limit if json else None]}
     if json:
         render.json(answer)
         return
     with render.paged():
+        most = render.most(limit)
         columns = ("plan", "~sells", ">price", "~tariff", ">version", "owner", ">accounts", "retired")
-        rows = [_row(each) for each in render.limited(answer["plans"], limit)]
+        rows = [_row(each) for each in answer["plans"][:most]]
         render.table(columns, rows, f"{answer['log']} as of {answer['as_of']['seq']}", goes=("accounts", "version"))
+        if most is not None and most < len(answer["plans"]):
+            render.rest(f"the first {most} of {len(answer['plans']):,} plans")
 
 
 def _row(each: dict[str, Any]) -> tuple[object, ...]:

@@ -28,6 +28,11 @@ _Proof = Annotated[
     typer.Option("--proof", metavar="BATCH", min=1, help="Prove its leaf in this batch.", show_default=False),
 ]
 
+_Limit = Annotated[
+    int | None,
+    typer.Option(metavar="N", min=1, help="In text, only the last N lines, with the closing one.", show_default=False),
+]
+
 
 def statement(
     log: Log,
@@ -36,6 +41,7 @@ def statement(
     as_of: AsOf = None,
     begin: _From = None,
     proof: _Proof = None,
+    limit: _Limit = None,
     json: Json = False,
 ) -> None:
     """List every movement of one account, with running balances.
@@ -69,7 +75,11 @@ def statement(
     columns = (">seq", "at", "~what", ">available", ">held", ">spent", ">available after", ">held after")
     with render.paged():
         times = [movement["at"] for movement in answer["lines"]]
-        render.table(columns, _rows(account, times), title, goes=("held after", "spent", "held"))
+        rows = list(_rows(account, times))
+        shown = rows[-(render.most(limit) or len(rows)) :]
+        render.table(columns, shown, title, goes=("held after", "spent", "held"))
+        if len(shown) < len(rows):
+            render.rest(f"the last {len(shown)} of {len(rows):,} lines")
     if account.unpriced:
         units = ", ".join(f"{units} {name}" for name, units in sorted(account.unpriced.items()))
         line(f"no price for {units}")
