@@ -24,6 +24,7 @@ def connect(
     *,
     default_leaves: Path | None = None,
     read_only: bool = False,
+    node: Node | None = None,
     clock: Clock = system_clock,
     **options: Any,  # noqa: ANN401
 ) -> EvmChain:
@@ -31,6 +32,7 @@ def connect(
 
     `options` are fields of `Settings`, and override the environment. Leaf files are published in
     `default_leaves` if the settings name no folder. A connection that is `read_only` needs no key, and cannot send.
+    `node` replaces the one that the settings name; the connection closes it.
     `clock` measures the age of the node's last block.
 
     Raises BadData for a wrong name, address or setting, and for a node of another chain; ChainUnavailable for a node
@@ -44,7 +46,7 @@ def connect(
         raise BadData(str(error), "correct the name of the chain, or the contract's address") from error
     settings = Settings.read(chain_id, **options)
     key = None if read_only else operator(settings)
-    node = node_of(settings)
+    node = node or node_of(settings)
     try:
         node.check(chain_id, now=clock() // SECOND)
         contract = SettlementContract(node, address)

@@ -20,8 +20,8 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Mapping, Sequence
-from types import TracebackType
-from typing import Any, Literal, NamedTuple, Self, TypeAlias, cast
+from contextlib import nullcontext
+from typing import Any, Literal, NamedTuple, TypeAlias, cast
 
 from ledger.errors import BadData, ChainUnavailable, SendUnknown
 
@@ -33,6 +33,8 @@ try:
     from eth_hash.auto import keccak
     from web3.exceptions import TransactionNotFound
     from web3.types import FilterParams, LogReceipt, TxData, TxParams, TxReceipt
+
+    from .transport import During
 except ModuleNotFoundError as error:
     raise missing(error) from error
 keep_depth()
@@ -62,9 +64,8 @@ class Node(Rpc):
 
     `finality` is the chain's rule: the tag `finalized`, or the number of blocks on top. `fallback` is that number for a
     node without the tag. `max_head_age` (seconds; 0 for any) is the maximum age of the last block when the node is
-    checked. `timeout` (seconds) is for each try. `tries` is for reads only, `backoff` (seconds) the first pause between
-    them, which doubles. Raises BadData for an invalid URL. `web3` is for contracts' encodings; requests through it
-    raise web3's errors.
+    checked. `timeout` (seconds; None for any) is for each try. `tries` is for reads only, `backoff` (seconds) the first
+    pause between them, which doubles. `during` is entered for each request. Raises BadData for an invalid URL.
     """
 
     def __init__(
@@ -74,25 +75,18 @@ class Node(Rpc):
         finality: Literal["finalized"] | int = "finalized",
         fallback: int | None = None,
         max_head_age: int = 600,
-        timeout: float = 10,
+        timeout: float | None = 10,
         tries: int = 5,
         backoff: float = 0.25,
+        during: During = nullcontext,
     ) -> None:
-        super().__init__(url, timeout=timeout, tries=tries, backoff=backoff)
+        super().__init__(url, timeout=timeout, tries=tries, backoff=backoff, during=during)
         self._finality, self._fallback, self._max_head_age = finality, fallback, max_head_age
         self._final = 0
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
         return f"Node({self.shown!r})"
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
     # -- checking the node ---------------------------------------------------------------------------------------------
 

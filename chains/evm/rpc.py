@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, cast
+from contextlib import contextmanager, nullcontext
+from types import TracebackType
+from typing import Any, Self, cast
 from urllib.parse import unquote, urlsplit
 
 from ledger.errors import BadData, ChainUnavailable, LedgerError
@@ -22,7 +23,7 @@ try:
     from web3.middleware import AttributeDictMiddleware
     from web3.types import RPCResponse
 
-    from .transport import Transport
+    from .transport import During, Transport
 except ModuleNotFoundError as error:
     raise missing(error) from error
 keep_depth()
@@ -31,10 +32,12 @@ keep_depth()
 class Rpc:
     """Requests to the node at a URL. `shown` is the part of the URL without secrets. Raises BadData for an invalid URL.
 
-    `web3` is for contracts' encodings; requests through it raise web3's errors.
+    `during` is entered for each request. `web3` is for contracts' encodings; requests through it raise web3's errors.
     """
 
-    def __init__(self, url: str, *, timeout: float, tries: int, backoff: float) -> None:
+    def __init__(
+        self, url: str, *, timeout: float | None, tries: int, backoff: float, during: During = nullcontext
+    ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise BadData("the node's URL is not an http or https URL", "give it as https://host or https://host/path")
@@ -46,9 +49,17 @@ class Rpc:
             if len(secret) > 5
         ]
         self._transport = Transport(
-            url, self.shown, secrets=self._secrets, timeout=timeout, tries=tries, backoff=backoff
+            url, self.shown, secrets=self._secrets, timeout=timeout, tries=tries, backoff=backoff, during=during
         )
         self.web3 = Web3(self._transport, middleware=[(AttributeDictMiddleware, "attrdict")])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
 
     def close(self) -> None:
         """End the connection. A second call does nothing; requests afterwards raise ChainUnavailable."""

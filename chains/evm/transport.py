@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
-from typing import Any, cast
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, TypeAlias, cast
 
 import requests
 from pydantic_core import from_json
@@ -21,6 +22,9 @@ from ledger.errors import ChainUnavailable, LedgerError, SendUnknown
 _SEND = "eth_sendRawTransaction"
 _BUSY = (408, 425, 429, 500, 502, 503, 504)
 _DENIED = (401, 403, 404, 405, 407, 410)
+During: TypeAlias = Callable[[], AbstractContextManager[None]]
+"""Gives a context that is entered for each request."""
+
 _LOGGERS = ("urllib3.connectionpool", "urllib3.util.retry")
 _MAX_PAUSE = 10
 """Maximum seconds to honour of a Retry-After header: a caller is waiting."""
@@ -56,11 +60,19 @@ class Transport(HTTPProvider):
     """JSON-RPC over HTTP, for one node. `shown` is the part of the URL without secrets, `secrets` are other parts.
 
     Reads are tried up to `tries` times; `eth_sendRawTransaction` is tried once, and raises SendUnknown if the node
-    may have received it.
+    may have received it. Without a `timeout` an answer is waited for as long as the connection lasts.
     """
 
     def __init__(
-        self, url: str, shown: str, *, secrets: Iterable[str] = (), timeout: float, tries: int, backoff: float
+        self,
+        url: str,
+        shown: str,
+        *,
+        secrets: Iterable[str] = (),
+        timeout: float | None,
+        tries: int,
+        backoff: float,
+        during: During = nullcontext,
     ) -> None:
         self._reads, self._sends = requests.Session(), requests.Session()
         retries = BoundedRetry(
@@ -78,6 +90,7 @@ class Transport(HTTPProvider):
         super().__init__(shown, session=self._reads, exception_retry_configuration=None)
         self.global_ccip_read_enabled = False  # a contract's answer must not direct us to another server
         self._url, self._shown, self._timeout, self._closed = url, shown, timeout, False
+        self._during = during
         self._filter = SecretRedactingFilter(secrets)
         for name in _LOGGERS:
             logging.getLogger(name).addFilter(self._filter)
@@ -97,7 +110,10 @@ class Transport(HTTPProvider):
         """Send one request, and return its answer: a JSON object with a result or an error."""
         if self._closed:
             raise ChainUnavailable(f"the connection to the node at {self._shown} was closed", "connect again")
-        body = self.encode_rpc_request(method, params)
+        with self._during():
+            return self._exchange(method, self.encode_rpc_request(method, params))
+
+    def _exchange(self, method: str, body: bytes) -> RPCResponse:
         session = self._sends if method == _SEND else self._reads
         headers = cast(Mapping[str, str], self.get_request_headers())
         try:

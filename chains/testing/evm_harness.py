@@ -119,7 +119,7 @@ class LocalHarness(Harness):
         return self._asking(self._local)
 
     def _asking(self, local: LocalChain) -> Node:
-        return self._stack.enter_context(closing(Node(local.url, timeout=600)))
+        return self._stack.enter_context(closing(local.node()))
 
     @cached_property
     def _leaves(self) -> Path:

@@ -9,10 +9,15 @@ from __future__ import annotations
 import gc
 import io
 import os
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+
+_REPEAT_SECONDS = 0.01
+"""The time in which the finalizer that an interrupt hit comes to its end."""
 
 COMPLETE = "_TOLLBOOK_COMPLETE"
 """The variable with which a shell asks for completions, as Typer's scripts set it."""
@@ -24,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     gc.set_threshold(200_000, 20, 100)  # a command makes many objects and few cycles: it collects less often
     try:
         _prepare_streams()
-        with _warnings_on_stderr("--json" in words):
+        with _warnings_on_stderr("--json" in words), _lost_interrupts_repeated():
             code = _run(words)
         sys.stdout.flush()
     except KeyboardInterrupt as interrupt:
@@ -34,6 +39,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = 141
     except Exception as error:  # noqa: BLE001 - the last resort: every error becomes a line and a code
         code = _report(error, "--json" in words)
+    if argv is None:  # this is the program: a further Ctrl-C must not interrupt the interpreter's end
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         sys.stdout.flush()
     except (OSError, ValueError):
@@ -80,6 +87,25 @@ def _warnings_on_stderr(as_json: bool) -> Iterator[None]:
         warnings.filterwarnings("always", message=".*write-ahead file")
         warnings.showwarning = write
         yield
+
+
+@contextmanager
+def _lost_interrupts_repeated() -> Iterator[None]:
+    """Repeat a Ctrl-C that arrived in a finalizer or a callback, where Python drops the exception with a traceback."""
+    hook, main_thread = sys.unraisablehook, threading.main_thread().ident
+
+    def repeat(lost: sys.UnraisableHookArgs) -> None:
+        if isinstance(lost.exc_value, KeyboardInterrupt) and main_thread is not None:
+            threading.Timer(_REPEAT_SECONDS, signal.pthread_kill, (main_thread, signal.SIGINT)).start()
+        else:
+            hook(lost)
+
+    if hasattr(signal, "pthread_kill"):
+        sys.unraisablehook = repeat
+    try:
+        yield
+    finally:
+        sys.unraisablehook = hook
 
 
 def _report(error: Exception, as_json: bool) -> int:

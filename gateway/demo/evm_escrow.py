@@ -20,7 +20,7 @@ from chains.evm import addresses
 from chains.evm.connecting import connect
 from chains.evm.contract import SettlementContract
 from chains.evm.deploying import Delays, Roles, deploy_settlement, deploy_token, publish_plan
-from chains.evm.local import LocalChain, local_chain
+from chains.evm.local import MINED_SECONDS, LocalChain, local_chain
 from chains.evm.node import Node
 from chains.evm.sending import Done, Sender
 from chains.evm.tokens import Token
@@ -31,7 +31,9 @@ from ledger.amounts import SECOND
 from ledger.events import SettlementConfirmed, SettlementOpened, Share
 from ledger.plugins import Chain
 from ledger.settlement.messages import PurchaseMade
+from replay.reports.exports import Progress
 
+from ..waiting import reported
 from .escrow import Escrow, Order
 from .shop import DAY, Shop, price_of
 from .summary import Gas, OnChain
@@ -46,8 +48,6 @@ _MINTED = 10**12
 _COIN = 10**17
 _VALID_SECONDS = 366 * DAY
 _PAUSE = 0.02
-_TIMEOUT = 600
-"""Seconds for one answer of the local node, and for one block: it may be slow on a busy or suspended machine."""
 
 _OPERATOR, _SELLER, _RELAYER = 0, 1, 2
 """The local chain's accounts by role: nonces are counted by one sender for each key."""
@@ -65,34 +65,33 @@ class Deployment(NamedTuple):
 
 @contextmanager
 def evm_escrow(
-    ledger: Ledger, clock: TraceClock, leaves: Path, kind: Literal["anvil", "eth-tester"] | None
+    ledger: Ledger,
+    clock: TraceClock,
+    leaves: Path,
+    kind: Literal["anvil", "eth-tester"] | None,
+    progress: Progress,
 ) -> Iterator[EvmEscrow]:
     """Yield the escrow at a new contract on a new local chain, which is closed at the end of the context.
 
-    Raises ChainUnavailable where the chain cannot be started.
+    Long waits for the chain are reported. Raises ChainUnavailable where the chain
+    cannot be started.
     """
     start = clock.now // SECOND
     with (
         local_chain(kind, timestamp=start - EXIT_DELAY) as local,
-        closing(Node(local.url, finality=0, timeout=_TIMEOUT)) as node,
+        reported(local, progress),
+        closing(local.node(finality=0)) as node,
     ):
         operator, seller = local.accounts[_OPERATOR], local.accounts[_SELLER]
-        sender = Sender(node, seller.key, timeout=_TIMEOUT)
+        sender = Sender(node, seller.key, timeout=MINED_SECONDS)
         local.set_next_time(start - EXIT_DELAY // 2)
         token = deploy_token(sender).contract
         local.set_next_time(start - FREEZE_DELAY)
         roles, delays = Roles(seller.address, operator.address), Delays(freeze=FREEZE_DELAY, exit=EXIT_DELAY)
         contract = deploy_settlement(sender, roles, delays).contract
         name = addresses.chain_name(local.chain_id)
-        settings: dict[str, Any] = {
-            "url": local.url,
-            "key": operator.key,
-            "finality": 0,
-            "leaves": leaves,
-            "pause": _PAUSE,
-            "timeout": _TIMEOUT,
-        }
-        with closing(connect(ContractRef(name, contract), **settings)) as chain:
+        settings: dict[str, Any] = {"key": operator.key, "leaves": leaves, "pause": _PAUSE}
+        with closing(connect(ContractRef(name, contract), node=local.node(finality=0), **settings)) as chain:
             deployed = Deployment(local, node, sender, contract, addresses.asset_name(name, token))
             yield EvmEscrow(ledger, clock, chain, deployed)
 
@@ -100,7 +99,7 @@ def evm_escrow(
 class EvmEscrow(Escrow):
     """The settlement contract on a local chain, with a token that is worth nothing."""
 
-    max_pauses = int(_TIMEOUT / _PAUSE)
+    max_pauses = int(MINED_SECONDS / _PAUSE)
 
     def __init__(self, ledger: Ledger, clock: TraceClock, chain: Chain, deployed: Deployment) -> None:
         super().__init__(ledger, chain)
@@ -149,7 +148,7 @@ class EvmEscrow(Escrow):
         return self._wallets[address]
 
     def _wallet_of(self, key: str) -> Wallet:
-        return Wallet(self._node, key, self._deployed.contract, timeout=_TIMEOUT)
+        return Wallet(self._node, key, self._deployed.contract, timeout=MINED_SECONDS)
 
     # -- customers -----------------------------------------------------------------------------------------------------
 

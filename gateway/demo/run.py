@@ -17,10 +17,11 @@ from chains.evm.extra import missing
 from chains.mock import MockChain
 from ledger import Ledger, stores
 from ledger.commands import MAX_NAME_LENGTH
-from ledger.errors import BadData, UnknownPlugin
+from ledger.errors import BadData, ChainUnavailable, UnknownPlugin
 from ledger.plugins import Chain, Store, policies
 from pricing.notation import parse
 from replay.audit.findings import Report
+from replay.reports.exports import Progress
 from replay.workload.customers import demand
 from replay.workload.traces import Trace
 
@@ -29,7 +30,7 @@ from ..settle.target import CONTRACT, MOCK
 from .escrow import Escrow, MockEscrow
 from .place import Place, check_free, place
 from .shop import Tariff, open_shop
-from .story import Progress, Story
+from .story import Story
 from .summary import PolicyShown, Summary, figures
 from .trace_clock import TraceClock, slice_length
 from .usage import check_priced, dimensions_read, models
@@ -74,10 +75,10 @@ def run(options: Options, progress: Progress = _quietly) -> Summary:
 
     Create a log, and a chain: a mock chain beside it, or a local EVM chain that ends with the run (`place` has where).
     On a mock chain the same trace, options and version give the same log, hash for hash. `progress` gets a phase
-    (`chain` for a local EVM chain, `requests`, `audit`), the number done and the total, 0 where that is unknown. No
-    file remains where the input cannot be read or the chain does not start; an interrupt leaves files with all
-    acknowledged commits, and names them in a note. Raises BadData, NotFound, UnknownPlugin, AlreadyExists, MissingExtra
-    or ChainUnavailable.
+    (`chain` for a local EVM chain, `requests`, `audit`; WAITING while that chain takes long), the number done and the
+    total, 0 where that is unknown. No file remains where the input cannot be read or the chain does not start; an
+    interrupt, or the end of the chain, leaves files with all acknowledged commits, and names them. Raises BadData,
+    NotFound, UnknownPlugin, AlreadyExists, MissingExtra or ChainUnavailable.
     """
     chain, seed = options.chain, options.seed
     if chain not in CHAINS:
@@ -110,8 +111,8 @@ def run(options: Options, progress: Progress = _quietly) -> Summary:
         except BaseException as error:
             if not begun:
                 where.remove()
-            elif isinstance(error, KeyboardInterrupt) and where.kept(CHAINS[chain] == MOCK):
-                error.add_note(f"what was done so far is in {where.kept(CHAINS[chain] == MOCK)}")
+            elif kept := where.kept(CHAINS[chain] == MOCK):
+                _name_files(error, f"what was done so far is in {kept}")
             raise
     return summary(
         log=str(where.log),
@@ -122,6 +123,14 @@ def run(options: Options, progress: Progress = _quietly) -> Summary:
         audit=report,
         onchain=onchain,
     )
+
+
+def _name_files(error: BaseException, kept: str) -> None:
+    """Say which files an interrupt, or the end of the chain, has left."""
+    if isinstance(error, KeyboardInterrupt):
+        error.add_note(kept)
+    elif isinstance(error, ChainUnavailable):  # the chain and its money are gone
+        error.hint = f"run the demo again; {kept}"
 
 
 def _demand(tariff: Tariff, options: Options) -> Trace:
@@ -157,7 +166,7 @@ def _escrow(chain: str, ledger: Ledger, clock: TraceClock, where: Place, progres
         from .evm_escrow import evm_escrow
     except ModuleNotFoundError as error:
         raise missing(error) from error
-    with evm_escrow(ledger, clock, where.leaves, KINDS[chain]) as escrow:
+    with evm_escrow(ledger, clock, where.leaves, KINDS[chain], progress) as escrow:
         yield escrow
 
 
@@ -193,5 +202,7 @@ def _digest(trace: Trace, tariff: Tariff, seed: int, chain: str) -> str:
     """Return the digest of all that the run depends on: the requests, the options, and this version."""
     options = [version("tollbook"), tariff.name, tariff.policy.version, tariff.policy.parameters, seed, chain]
     digest = hashlib.sha256(msgspec.json.encode(options, order="sorted"))
-    digest.update(msgspec.json.encode(trace.rows))
+    for number, row in enumerate(trace.rows):  # in parts: the bytes of the whole list
+        digest.update((b"," if number else b"[") + msgspec.json.encode(row))
+    digest.update(b"]")
     return digest.hexdigest()[:16]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from heapq import heappop, heappush
-from itertools import count
+from itertools import count, islice
 from random import Random
 from typing import TypeAlias
 
@@ -33,6 +33,7 @@ from ledger import (
 )
 from ledger.amounts import SECOND
 from ledger.events import Charged, Requested
+from replay.reports.exports import Progress
 from replay.workload.traces import Row, Trace
 
 from .escrow import Escrow, Order
@@ -56,7 +57,6 @@ BATCHES = 10
 """The most settlements: at even times in the trace, and once after it."""
 
 Then: TypeAlias = Callable[[Outcome], None]
-Progress: TypeAlias = Callable[[str, int, int], None]
 
 
 class _Account(msgspec.Struct):
@@ -207,7 +207,7 @@ class Story:
 
     def _account_to_exit(self, done: int) -> _Account | None:
         """Return the account with the fewest requests to come, of those with credits and without open requests."""
-        requests = Counter(row.subscriber for row in self._rows[done:])
+        requests = Counter(row.subscriber for row in islice(self._rows, done, None))
         able = [
             account
             for (subscriber, plan), account in self._accounts.items()

@@ -29,6 +29,7 @@ from ledger.amounts import split
 
 from .moments import HOUR, midnight
 from .profiles import Client, Profile, read_profile
+from .row_store import ordered
 from .traces import Row, Source, Trace, has_json_lines, read
 
 START = midnight(2026, 1, 25)
@@ -88,12 +89,12 @@ def assign(trace: Trace, subscribers: int, seed: int) -> Trace:
     names = _names(subscribers)
     upto = list(accumulate(_zipf(subscribers)))
     rng = Random(seed)
-    rows = [
+    rows = ordered(
         row
         if row.subscriber is not None
         else msgspec.structs.replace(row, subscriber=names[bisect_right(upto, int(rng.random() * upto[-1]))])
         for row in trace.rows
-    ]
+    )
     return msgspec.structs.replace(trace, source=msgspec.structs.replace(trace.source, seed=seed), rows=rows)
 
 

@@ -13,13 +13,13 @@ subscriber, or no use of that dimension. A record is one line: a quoted field mu
 quote costs one row and not the rest of the file. Objects within an object of JSONL have their names after its own:
 `usage.input_tokens`.
 
-Real traces are slightly out of order, so rows are sorted by time (those of one time stay in the order of the file), and
-therefore all are held in memory; of the file itself, a line at a time.
+Real traces are slightly out of order, so rows are sorted by time (those of one time stay in the order of the file). A
+long trace is sorted in a temporary file: memory does not grow with its length.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -28,6 +28,7 @@ from ledger.errors import BadData
 
 from .columns import is_usage, plain
 from .lines import line_of_text, lines, opened, shown
+from .row_store import ordered
 from .trace_formats import JSON_SUFFIXES, Kind, Row, format_of
 
 __all__ = ["JSON_SUFFIXES", "Kind", "Row", "Source", "Trace", "has_json_lines", "read"]
@@ -49,7 +50,7 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
     """Requests in the order of their times, where they come from, and the dimensions that there are columns for."""
 
     source: Source
-    rows: list[Row]
+    rows: Sequence[Row]
     dimensions: tuple[str, ...] = ()
 
 
@@ -65,20 +66,24 @@ def read(
     for a trace without a single good row.
     """
     name = str(path)
-    rows: list[Row] = []
     skipped, first = 0, None
-    with opened(Path(path)) as file:
-        numbered = lines(file)
-        form = format_of(Path(path), numbered, _asked(dimensions, reads, name))
+
+    def read_rows() -> Iterator[Row]:
+        nonlocal skipped, first
         for number, raw in form.rest(numbered):
             try:
                 if record := line_of_text(raw).removeprefix("\ufeff" if number == 1 else ""):
-                    rows.append(form.row(record))
+                    yield form.row(record)
             except BadData as problem:
                 problem.file, problem.line = name, number
                 if not skip_bad:
                     raise
                 skipped, first = skipped + 1, first or problem
+
+    with opened(Path(path)) as file:
+        numbered = lines(file)
+        form = format_of(Path(path), numbered, _asked(dimensions, reads, name))
+        rows = ordered(read_rows())
     if first and not rows:
         raise BadData(f"none of the {skipped} rows can be read; the first: {first}", first.hint, name, first.line)
     if not rows:
@@ -88,7 +93,6 @@ def read(
         if plain(dimension) not in found:  # its reader may spell it otherwise, and then it has the reader's name
             there = ", ".join(map(shown, (*form.dimensions, *form.ignored))) or "none but the time and names"
             raise BadData(f"there is no column {shown(dimension)}; there are {there}", "correct --dimension", name, 1)
-    rows.sort(key=lambda row: row.at)
     source = Source(kind=form.kind, file=name, rows=len(rows), skipped=skipped, ignored=tuple(form.ignored))
     return Trace(source=source, rows=rows, dimensions=tuple(form.dimensions))
 

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
-from local_kinds import KINDS
+from local_kinds import KINDS, needs_anvil
 from shares_left import left_by_floors
 
 from chains import leaf_file
 from chains.evm import addresses
+from chains.evm.local.anvil import find_anvil
 from gateway.cli import render
 from gateway.cli.main import main
 from gateway.cli.settlement_tables import short
 from gateway.demo import Options, Summary, run, show
 from gateway.demo.summary import OnChain
+from gateway.waiting import WAITING
 from ledger.errors import ChainUnavailable
 from ledger.events import EscrowFunding, Frozen, Purchased, SettlementConfirmed, Withdrawn
 from ledger.log import entries
 from ledger.plugins import stores
+from replay.audit import audit
 
 PHASES = ["chain", "requests", "audit"]
 
@@ -175,6 +181,62 @@ def test_without_the_extra_it_says_what_to_install_and_leaves_no_file(tmp_path):
 
 
 def test_progress_reports_the_chain_first(told_with_progress):
-    _, progress = told_with_progress
+    progress = [news for news in told_with_progress[1] if news[0] != WAITING]  # a busy machine
     assert progress[:2] == [("chain", 0, 0), ("chain", 1, 1)]
     assert [phase for phase, _, _ in progress] == sorted((phase for phase, _, _ in progress), key=PHASES.index)
+
+
+@pytest.fixture
+def named_anvil(tmp_path, monkeypatch) -> Path:
+    """The file with the id of the last anvil process that was started."""
+    program, file = tmp_path / "anvil", tmp_path / "pid"
+    program.write_text(f'#!/bin/sh\necho $$ >"{file}"\nexec "{find_anvil()}" "$@"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("TOLLBOOK_ANVIL", str(program))
+    return file
+
+
+@needs_anvil
+def test_a_chain_that_dies_ends_the_demo_with_what_happened_and_what_to_do(tmp_path, named_anvil):
+    def kill(phase: str, done: int, total: int) -> None:
+        if phase == "requests" and done >= 50:
+            os.kill(int(named_anvil.read_text()), signal.SIGKILL)
+
+    db = tmp_path / "demo.db"
+    with pytest.raises(ChainUnavailable, match="has ended: it was killed") as raised:
+        run(Options(chain="anvil", requests=200, subscribers=4, db=db), kill)
+    assert raised.value.hint == f"run the demo again; what was done so far is in {db}"
+    assert audit(db).verdict == "clean"
+
+
+DEMO, UP = ("demo", "--requests", "100", "--chain"), ("chain", "up", "--port", "0", "--kind")
+
+
+@pytest.mark.parametrize(
+    ("words", "begun"),
+    [
+        ((*DEMO, "eth-tester"), "tollbook-demo.db"),
+        pytest.param((*DEMO, "anvil"), "temporary/*", marks=needs_anvil),
+        pytest.param((*UP, "anvil"), "temporary/*", marks=needs_anvil),
+    ],
+    ids=["demo-eth-tester", "demo-anvil", "up-anvil"],
+)
+def test_ctrl_c_leaves_neither_tracebacks_nor_processes_nor_files(words, begun, start, program, tmp_path, patience):
+    """Pressed twice while the chain starts; what has begun by then keeps its log."""
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    running = start(program, *words, cwd=tmp_path, env=os.environ | {"TMPDIR": str(temporary)})
+    while not any(tmp_path.glob(begun)) and running.poll() is None:
+        time.sleep(0.01)
+    running.send_signal(signal.SIGINT)
+    running.send_signal(signal.SIGINT)
+    _, error = running.communicate(timeout=patience)
+    if words[0] == "demo":
+        assert (running.returncode, error.count(b"\n")) == (130, 1)
+        assert error.startswith(b"tollbook: interrupted")
+    else:  # Ctrl-C is the end of `chain up`
+        assert (running.returncode, error) == (0, b"")
+    while any(temporary.iterdir()):  # the shell beside anvil removes it when anvil has ended
+        time.sleep(0.01)
+    kept = [path.name for path in tmp_path.iterdir() if path != temporary]
+    assert bool(kept) == (b"what was done so far is in tollbook-demo.db" in error)

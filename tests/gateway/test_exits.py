@@ -46,6 +46,31 @@ def test_an_interrupted_export_leaves_no_file(start, told, tmp_path, patience, m
     assert list(tmp_path.iterdir()) == []
 
 
+LOST = """
+import signal, sys, time
+from gateway.cli.main import main
+
+class Finalized:
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+
+def interrupt(event, arguments):
+    if event == "open" and str(arguments[0]).endswith(".part"):
+        Finalized()
+        time.sleep(600)
+
+sys.addaudithook(interrupt)
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_an_interrupt_that_python_drops_is_repeated(start, told, tmp_path, patience):
+    words = ("export", told.log, "--to", "csv", "--out", tmp_path / "out.csv")
+    running = start(sys.executable, "-c", LOST, *words)
+    out, error = running.communicate(timeout=patience)
+    assert (running.returncode, out, error) == (130, b"", b"tollbook: interrupted\n")
+
+
 @pytest.mark.parametrize("words", [("events",), ("events", "--json"), ("export", "--to", "csv", "--out", "-")])
 def test_a_broken_pipe_is_141_and_silent(start, program, long_log, patience, words):
     command, *rest = words

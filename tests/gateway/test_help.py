@@ -25,6 +25,7 @@ COMMANDS = [
     "events",
     "explain",
     "export",
+    "plot",
     "backup",
     "copy",
     "policies",

@@ -112,8 +112,9 @@ def test_an_account_s_events_are_those_that_the_books_know_as_its_own(data: st.D
                 read = ledger.statement(name, "pro", since=after)
                 assert (read is None) == (ledger.balance(name, "pro") is None)
                 if read is not None:
-                    subject = Subject(read.account, name, "pro", read.seq, read.at)
-                    pending = ledger._account(name, "pro")[0].pending(name, "pro")
+                    now = ledger._account(name, "pro")[0]
+                    pending, units = now.pending(name, "pro"), now.units(name, "pro")
+                    subject = Subject(read.account, name, "pro", read.seq, read.at, units)
                     assert read == statement(subject, ledger.events(), pending, after)
 
 
@@ -183,7 +184,8 @@ def from_the_whole_log(ledger: Ledger, name: str) -> object:
     now = ledger._account(name, "pro")[0]
     number = now.number(name, "pro")
     assert number is not None
-    return statement(Subject(number, name, "pro", ledger.head.seq, now.at), ledger.events(), now.pending(name, "pro"))
+    subject = Subject(number, name, "pro", ledger.head.seq, now.at, now.units(name, "pro"))
+    return statement(subject, ledger.events(), now.pending(name, "pro"))
 
 
 def test_a_kept_index_is_read_and_the_log_before_its_end_is_not(kept: Path, clock: Clock) -> None:

@@ -3,7 +3,7 @@
     from chains.evm.local import local_chain
 
     with local_chain() as chain:                  # anvil where it is installed, else eth-tester in this process
-        node = Node(chain.url)
+        node = chain.node()
         operator = chain.accounts[0].key          # a published key: never use it elsewhere
         chain.mine(3)
 
@@ -15,9 +15,9 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from .chain import CHAIN_ID, DEV_ACCOUNTS, DevAccount, LocalChain
+from .chain import CHAIN_ID, DEV_ACCOUNTS, MINED_SECONDS, DevAccount, LocalChain
 
-__all__ = ["CHAIN_ID", "DEV_ACCOUNTS", "DevAccount", "LocalChain", "local_chain"]
+__all__ = ["CHAIN_ID", "DEV_ACCOUNTS", "MINED_SECONDS", "DevAccount", "LocalChain", "local_chain"]
 
 
 def local_chain(kind: Literal["anvil", "eth-tester"] | None = None, **options: Any) -> LocalChain:  # noqa: ANN401

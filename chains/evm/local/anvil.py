@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -24,8 +25,17 @@ CLOSE_SECONDS = 120
 """The time that anvil has to end, and to write its state, before it is killed."""
 
 # The shell waits for the end of its input and then ends anvil. Its input ends when this process closes it or dies, even
-# by SIGKILL. Linux's parent-death signal would be sent as soon as the thread that started anvil ends.
-_GUARD = '"$@" </dev/null & anvil=$!; echo "$anvil"; exec >/dev/null 2>&1; read -r _; kill "$anvil"; wait'
+# by SIGKILL. Linux's parent-death signal would be sent as soon as the thread that started anvil ends. By itself anvil
+# would leave the states of past blocks in the user's home.
+_GUARD = (
+    'states=$(mktemp -d) || exit; "$@" --cache-path "$states" </dev/null & anvil=$!; echo "$anvil $states"; '
+    'exec >/dev/null 2>&1; read -r _; kill "$anvil"; wait; rm -rf "$states"'
+)
+
+_FAILURE = re.compile("panicked|rror")
+
+_ENDING_SECONDS = 5
+"""The time in which the end of a process is seen after its connections broke off."""
 
 
 def find_anvil() -> Path | None:
@@ -106,20 +116,35 @@ class Anvil(LocalChain):
             errors="replace",
             start_new_session=True,  # Ctrl-C must not reach anvil: `close` ends it in order
         )
-        assert self._process.stdout is not None
-        self.pid = int(self._process.stdout.readline())
-        output: deque[str] = deque(maxlen=20)
-        for line in self._process.stdout:
+        self._output: deque[str] = deque(maxlen=20)
+        self._reader: threading.Thread | None = None
+        self._states = ""
+        try:
+            self._read_address()
+        except BaseException:
+            self.close()
+            raise
+
+    def _read_address(self) -> None:
+        output = self._process.stdout
+        assert output is not None
+        process, _, states = (first := output.readline().strip()).partition(" ")
+        if not process.isdigit():
+            raise ChainUnavailable(f"anvil did not start: {first}", "correct the cause, and start it again")
+        self.pid, self._states = int(process), states
+        for line in output:
             if line.startswith("Listening on "):
                 self.url = f"http://{line.split()[-1]}"
                 break
-            output.append(line.strip())
+            self._output.append(line.strip())
         else:
-            self.close()
-            raise ChainUnavailable(f"anvil did not start: {' '.join(output).strip()}", "correct the options")
+            raise ChainUnavailable(f"anvil did not start: {' '.join(self._output).strip()}", "correct the options")
         # It writes a line for each request, and would block if they were not read.
-        self._reader = threading.Thread(target=_drain, args=(self._process.stdout,), name="anvil's output", daemon=True)
+        self._reader = threading.Thread(target=self._read, args=(output,), name="anvil's output", daemon=True)
         self._reader.start()
+
+    def _read(self, output: Iterable[str]) -> None:
+        self._output.extend(line.strip() for line in output)
 
     def close(self) -> None:
         """End the process, and wait until it has ended."""
@@ -135,11 +160,19 @@ class Anvil(LocalChain):
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-        if reader := getattr(self, "_reader", None):
-            reader.join()
+            if self._states:  # the shell was killed too
+                shutil.rmtree(self._states, ignore_errors=True)
+        if self._reader is not None:
+            self._reader.join()
         process.stdout.close()
 
-
-def _drain(lines: Iterable[str]) -> None:
-    for _ in lines:
-        pass
+    def ended(self) -> str:
+        assert self._process.stdin is not None
+        if self._process.stdin.closed:
+            return "it was closed"
+        assert self._reader is not None
+        self._reader.join(_ENDING_SECONDS)  # its output ends with it
+        if self._reader.is_alive():
+            return ""
+        last_words = next((line for line in reversed(self._output) if _FAILURE.search(line)), None)
+        return f"anvil (process {self.pid}) has ended: {last_words or 'it was killed, perhaps for lack of memory'}"

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import http.client
 import itertools
 import json
 import time
 import urllib.error
 import urllib.request
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, NamedTuple, Self, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
 
-from ledger.errors import BadData, ChainUnavailable
+from ledger.errors import BadData, ChainUnavailable, SendUnknown
+
+from .waiting import Waiting
+
+if TYPE_CHECKING:
+    from ..node import Node
 
 CHAIN_ID = 31337
 """The usual chain id of local EVM chains."""
 
-ANSWER_SECONDS = 600
-"""The time that the chain has to answer one request: generous, since a busy machine may run nothing for minutes."""
-
-MINED_SECONDS = 300
-"""The time that a transaction has to be mined."""
+MINED_SECONDS = 600
+"""The time that a transaction has to be mined: generous, since a busy machine may run nothing for minutes."""
 
 
 class DevAccount(NamedTuple):
@@ -86,8 +91,9 @@ class LocalChain(ABC):
 
     `url` is its node's, `chain_id` its id; `accounts` have 10,000 coins or more each, and public keys. Every
     transaction is mined immediately unless the kind of chain says otherwise. `finalized` is the block `2 * slots` below
-    the head, `safe` the one `slots` below. All methods raise ChainUnavailable where the chain does not answer, and
-    BadData where it refuses.
+    the head, `safe` the one `slots` below. An answer has no time limit while the chain runs, since a busy machine may
+    run nothing for minutes; `waiting` has the requests without one. All methods raise ChainUnavailable where the chain
+    has ended, and BadData where it refuses.
     """
 
     kind: str
@@ -98,6 +104,7 @@ class LocalChain(ABC):
 
     def __init__(self) -> None:
         self._ids = itertools.count(1)
+        self.waiting = Waiting()
 
     def __enter__(self) -> Self:
         return self
@@ -111,20 +118,43 @@ class LocalChain(ABC):
     def close(self) -> None:
         """End the chain. A second call does nothing."""
 
+    @abstractmethod
+    def ended(self) -> str:
+        """Return how the chain has ended; an empty text while it runs."""
+
+    def node(self, **options: Any) -> Node:  # noqa: ANN401 - Node's
+        """Return a connection that waits for each answer as long as the chain runs. `options` are `Node`'s; its last
+        block may be of any age."""
+        from ..node import Node
+
+        return Node(self.url, timeout=None, during=self._request, **{"max_head_age": 0, **options})
+
+    @contextmanager
+    def _request(self) -> Iterator[None]:
+        """Count a request as waiting, and say so where the chain has ended before it answered."""
+        try:
+            with self.waiting.request():
+                yield
+        except (ChainUnavailable, SendUnknown):
+            if how := self.ended():
+                reason = f"the local chain at {self.url} does not answer: {how}"
+                raise ChainUnavailable(reason, "start it again") from None
+            raise
+
     def ask(self, method: str, *params: object) -> Any:  # noqa: ANN401 - JSON, of any shape
         """Return the result of one JSON-RPC request."""
         request = {"jsonrpc": "2.0", "id": next(self._ids), "method": method, "params": params}
         headers = {"Content-Type": "application/json"}
-        try:
-            # The chain is on this machine: proxies that the environment names are not used.
-            opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-            message = urllib.request.Request(self.url, json.dumps(request).encode(), headers)
-            with opener.open(message, timeout=ANSWER_SECONDS) as answer:
-                decoded = json.load(answer)
-        except (OSError, ValueError) as error:
-            raise ChainUnavailable(
-                f"the local chain at {self.url} does not answer: {error}", "start it again"
-            ) from error
+        # The chain is on this machine: proxies that the environment names are not used.
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        message = urllib.request.Request(self.url, json.dumps(request).encode(), headers)
+        with self._request():
+            try:
+                with opener.open(message) as answer:
+                    decoded = json.load(answer)
+            except (OSError, ValueError, http.client.HTTPException) as error:
+                reason = f"the local chain at {self.url} does not answer: {error}"
+                raise ChainUnavailable(reason, "start it again") from error
         if "error" in decoded:
             raise BadData(f"the local chain rejects {method}: {decoded['error'].get('message')}")
         return decoded.get("result")

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import socket
 import threading
 from collections.abc import Callable
-from contextlib import suppress
-from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, cast
-
-from pydantic_core import from_json
 
 from ledger.errors import ChainUnavailable
 
 from ..extra import keep_depth, missing
-from .chain import ANSWER_SECONDS, CHAIN_ID, DEV_ACCOUNTS, LocalChain
+from .chain import CHAIN_ID, DEV_ACCOUNTS, LocalChain
+from .serving import Server
 
 try:
     from eth_account import Account
@@ -58,7 +52,7 @@ class Tester(LocalChain):
         super().__init__()
         self.chain_id, self.slots = chain_id, slots
         try:
-            self._server = _Server(_Rpc(Backend(chain_id, timestamp), slots, automine), port)
+            self._server = Server(_Rpc(Backend(chain_id, timestamp), slots, automine).answer, port)
         except OSError as error:
             message = f"eth-tester did not start at port {port}: {error.strerror}"
             raise ChainUnavailable(message, "choose another port") from error
@@ -72,6 +66,9 @@ class Tester(LocalChain):
             self._server.shutdown()
             self._thread.join()
             self._server.server_close()
+
+    def ended(self) -> str:
+        return "" if self._thread.is_alive() else "it was closed"
 
 
 class _Rpc:
@@ -259,55 +256,3 @@ def _plain(value: object) -> object:
     if isinstance(value, bytes):
         return f"0x{value.hex()}"
     return hex(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-class _Handler(BaseHTTPRequestHandler):
-    """One POST per connection (HTTP/1.0), so that closing the chain leaves no connection behind."""
-
-    server: _Server
-    timeout = ANSWER_SECONDS  # on a busy machine minutes pass between a connection and its request
-
-    def do_POST(self) -> None:
-        """Answer a request, or a batch of them."""
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        try:
-            decoded = from_json(body)
-        except ValueError:
-            decoded = None
-        if isinstance(decoded, list) and decoded:
-            answer: object = [self.server.rpc.answer(request) for request in decoded]
-        else:
-            answer = self.server.rpc.answer(decoded)
-        payload = json.dumps(answer).encode()
-        self.send_response(HTTPStatus.OK)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(payload)))
-        self.end_headers()
-        self.wfile.write(payload)
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Log nothing: the caller knows its requests."""
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = False  # closing waits for requests that are being answered
-    request_queue_size = 128  # many threads may connect together; one that finds the queue full waits for a second
-
-    def __init__(self, rpc: _Rpc, port: int) -> None:
-        self.rpc = rpc
-        self._connections: set[socket.socket] = set()
-        super().__init__(("127.0.0.1", port), _Handler)
-
-    def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - the library's signature
-        self._connections.add(request)
-        super().process_request(request, client_address)
-
-    def shutdown_request(self, request: Any) -> None:  # noqa: ANN401
-        self._connections.discard(request)
-        super().shutdown_request(request)
-
-    def server_close(self) -> None:
-        for connection in list(self._connections):
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_RD)  # a client that sends nothing must not keep `close` waiting
-        super().server_close()

@@ -26,6 +26,7 @@ class Commands(LazyGroup):
         "events": "List the events of a log, one per line.",
         "explain": "Explain a charge: usage, tariff, price lines and corrections.",
         "export": "Export the events of a log as CSV, NDJSON or SQLite.",
+        "plot": "Draw an account's balance over time, and the credits it was charged.",
         "backup": "Back up a log, even while another process writes to it; restore a backup.",
         "copy": "Back up a log: the same as `tollbook backup`.",
         "policies": "List the installed pricing policies, with parameters, an example, and what it charges.",
@@ -74,6 +75,7 @@ def tollbook(
       tollbook batches toll.db
       tollbook events toll.db --type charged --limit 5 --json
       tollbook explain toll.db 1234
+      tollbook plot toll.db --subscriber alice --plan pro --out alice.svg
       tollbook backup toll.db monday.db
       tollbook simulate --seeds 100
       tollbook chain up

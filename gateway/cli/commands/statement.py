@@ -19,7 +19,7 @@ from .. import render
 from ..options import AsOf, Json, Log, Plan, Subscriber
 from ..render import amount, command, line
 
-_From = Annotated[
+From = Annotated[
     str | None,
     typer.Option("--from", metavar="MOMENT", help="Only movements after this moment.", show_default=False),
 ]
@@ -39,7 +39,7 @@ def statement(
     subscriber: Subscriber,
     plan: Plan,
     as_of: AsOf = None,
-    begin: _From = None,
+    begin: From = None,
     proof: _Proof = None,
     limit: _Limit = None,
     json: Json = False,

@@ -30,7 +30,8 @@ def test_the_type_comes_first(shop):
 def test_the_defaults_of_a_plan_are_left_out(shop):
     stored = shop.stored(shop.given(shop.plan()))
     terms = {"hold_seconds", "longest_seconds", "period"}  # the contract gives these no default
-    assert set(stored) == {"type", "plan", "owner", "asset", "price", "credits", "tariff"} | terms
+    given = {"type", "plan", "owner", "asset", "asset_decimals", "price", "credits", "tariff"}
+    assert set(stored) == given | terms
     assert (stored["price"][1], stored["tariff"]["version"]) == ({"receiver": "fee", "amount": 100}, 1)
 
 

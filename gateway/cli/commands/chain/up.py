@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import ExitStack
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,7 @@ import typer
 from ... import render
 from ...errors import DONE
 from ...options import Json
+from ...progress import progress
 from ...render import amount, command, line, table
 from . import check_extra
 
@@ -54,7 +56,9 @@ def up(port: _Port = 8545, kind: _Kind = None, window: _Window = 0, json: Json =
     check_extra()
     from ....settle.evm_local import running, until_stopped
 
-    with until_stopped(), running(None if kind is None else kind.value, port, window) as there:
+    with until_stopped(), ExitStack() as stack:
+        with progress(quiet=json) as report:
+            there = stack.enter_context(running(None if kind is None else kind.value, port, window, report))
         if json:
             render.json(there.answer())
         else:
