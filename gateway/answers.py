@@ -11,6 +11,7 @@ import msgspec
 from ledger.events import Adjusted, Line, encode
 from ledger.log import Entry
 from ledger.readings import Balance, InvoiceReading, Reading
+from ledger.rounding import Rounding
 from ledger.statements import Explanation, Statement
 from replay.audit.findings import time_text
 
@@ -54,7 +55,9 @@ def invoices(log: Path, reading: Reading, found: Iterable[InvoiceReading]) -> di
     return {"log": path_text(log), "as_of": as_of(reading), "invoices": listed}
 
 
-def statement(log: Path, reading: Reading, account: Statement, proof: dict[str, Any] | None = None) -> dict[str, Any]:
+def statement(
+    log: Path, reading: Reading, account: Statement, rounding: Rounding, proof: dict[str, Any] | None = None
+) -> dict[str, Any]:
     """Return the answer of `statement`."""
     shape = {
         "log": path_text(log),
@@ -67,6 +70,7 @@ def statement(log: Path, reading: Reading, account: Statement, proof: dict[str, 
         "lines": [_without_empty(msgspec.structs.asdict(line) | {"at": time_text(line.at)}) for line in account.lines],
         "closing": account.closing,
         "proof": proof,
+        "rounding": rounding,
         "unpriced": account.unpriced,
     }
     return _without_empty(shape)
@@ -96,6 +100,7 @@ def explanation(charge: Explanation) -> dict[str, Any]:
         "lines": [_line(line) for line in charge.lines],
         "credits": charge.credits,
         "shortfall": charge.shortfall,
+        "exact": charge.exact,
         "recomputed": charge.recomputed,
         "agrees": charge.agrees,
         "draws": charge.draws,

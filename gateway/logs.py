@@ -17,10 +17,12 @@ from typing import NamedTuple
 import msgspec
 
 from ledger.errors import BadData, NotFound
+from ledger.events import Charged
 from ledger.folding import as_of
 from ledger.log import Entry
-from ledger.plugins import Store, stores
+from ledger.plugins import LogReader, Store, stores
 from ledger.readings import Reading
+from ledger.rounding import Rounding
 from ledger.statements import Statement, StatementLine, Subject, entries_of, statement
 from replay.reports.exports import Verified
 from replay.workload.moments import calendar_time
@@ -102,6 +104,15 @@ def statement_of(
     subject = Subject(account, subscriber, plan, now.seq, now.at, now.units(subscriber, plan))
     whole = statement(subject, _noting(known, instants), pending)
     return now, whole if start is None else _later(whole, start, instants)
+
+
+def rounding_of(store: LogReader, now: Reading, account: Statement) -> Rounding:
+    """Return what rounding added to the prices of the charges on a statement."""
+    sums, shown = now.rounding(), {line.seq for line in account.lines}
+    for entry in entries_of(store, account.account, account.seq):
+        if not isinstance(entry.event, Charged) or entry.seq in shown:
+            sums.add(entry.event)
+    return sums.sum()
 
 
 def _noting(known: Iterable[Entry], instants: dict[int, int]) -> Iterator[Entry]:

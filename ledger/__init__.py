@@ -14,8 +14,8 @@ them.
 
 Public beside this module: `ledger.amounts`, `ledger.clock`, `ledger.commands`, `ledger.errors`, `ledger.events`,
 `ledger.folding`, `ledger.log`, `ledger.outcomes`, `ledger.plugins`, `ledger.rating`, `ledger.readings`,
-`ledger.refusals`, `ledger.settlement`, `ledger.statements`, `ledger.stores`, and `ledger.testing` for tests. All other
-modules are internal; of them `replay` alone reads the books, and what they are made of.
+`ledger.refusals`, `ledger.rounding`, `ledger.settlement`, `ledger.statements`, `ledger.stores`, and `ledger.testing`
+for tests. All other modules are internal; of them `replay` alone reads the books, and what they are made of.
 """
 
 from .aio import AsyncLedger

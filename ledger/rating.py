@@ -9,12 +9,13 @@ total before is 0, even if the policy gives empty usage a minimum or a flat fee,
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from fractions import Fraction
 from typing import TypeGuard
 
 from .amounts import MAX_CREDITS, add_usage, is_whole
 from .errors import LedgerError
 from .events import Line
-from .plugins import DerivablePolicy, PeakingPolicy, Policy, Price, ReadingPolicy, SharingPolicy
+from .plugins import DerivablePolicy, ExactPolicy, PeakingPolicy, Policy, Price, ReadingPolicy, SharingPolicy
 
 EMPTY: Mapping[str, int] = {}
 
@@ -117,6 +118,20 @@ def difference(
     if before is None:
         return _bounded(credits(policy, add_usage(EMPTY, usage) if 0 in usage.values() else usage, labels))
     return _bounded(credits(policy, add_usage(before, usage), labels) - credits(policy, before, labels))
+
+
+def exact(
+    policy: Policy, before: Mapping[str, int] | None, usage: Mapping[str, int], labels: Mapping[str, str]
+) -> Fraction | None:
+    """Return the price of `usage` on top of `before` before rounding, never below 0; None if the policy does not offer
+    it. Raises PolicyFailed."""
+    if not isinstance(policy, ExactPolicy):
+        return None
+    try:
+        price = policy.exact(add_usage(before or EMPTY, usage), {**labels})
+        return max(Fraction(0), price if before is None else price - policy.exact({**before}, {**labels}))
+    except Exception as error:
+        raise PolicyFailed(f"the pricing policy raised {type(error).__name__}: {error}") from error
 
 
 def quote(

@@ -16,6 +16,7 @@ from .events import ContractRef, EscrowAsset, PlanCreated, Recorded
 from .expiry import due
 from .invoice_readings import BillingReading, billing_of, invoices_of
 from .invoice_readings import InvoiceReading as InvoiceReading
+from .rounding import RoundingSum
 from .settlement.netting import batch, leaf_plan
 from .settlement.state import BatchReading as BatchReading
 from .settlement.state import EscrowedLot as EscrowedLot
@@ -226,9 +227,9 @@ class Reading:
         lots = {} if account is None else {lot.id: lot.asset for lot in account.lots.values()}
         return Units(terms.decimals, terms.asset, self._books.assets, lots)
 
-    def asset_decimals(self, asset: str) -> int:
-        """Return the decimals of an asset; 0 if they are unknown."""
-        return self._books.decimals(asset)
+    def rounding(self) -> RoundingSum:
+        """Return a sum of exact and charged prices for the events of accounts, which knows the books' plans."""
+        return RoundingSum(self._books.plans)
 
     def _accounts(self, subscriber: str | None = None, plan: str | None = None) -> Iterator[Account]:
         if subscriber is not None and plan is not None:

@@ -36,6 +36,7 @@ from .movements import CREDITS, Journal
 from .plugins import LogReader
 from .rating import marginal
 from .readers import LogView
+from .rounding import exact_price
 from .shown import Shown
 from .tariffs import Tariffs
 
@@ -110,7 +111,8 @@ class Statement(Shown, frozen=True, kw_only=True):
 class Explanation(Shown, frozen=True, kw_only=True):
     """An explanation of a charge, in the smallest unit of the plan's credits, which have `decimals`.
 
-    `recomputed` is its price computed again; None if the policy is not installed.
+    `exact` is its price before rounding, a fraction as text; None if the policy does not offer it. `recomputed` is its
+    price computed again; None if the policy is not installed.
     """
 
     charge: int
@@ -131,6 +133,7 @@ class Explanation(Shown, frozen=True, kw_only=True):
     lines: tuple[Line, ...]
     credits: int
     shortfall: int
+    exact: str | None
     recomputed: int | None
     agrees: bool
     draws: tuple[tuple[int, int], ...]
@@ -225,6 +228,7 @@ def explain(
     tariff = plan.tariffs[event.tariff - 1]
     adjustments = tuple(entry for entry in later if isinstance(entry.event, Adjusted) and entry.event.charge == charge)
     recomputed, lines = reprice(tariffs, plan, event) or (None, ())
+    exact = exact_price(plan, event, tariffs)
     return Explanation(
         charge=charge,
         at=at,
@@ -244,6 +248,7 @@ def explain(
         lines=event.lines or lines,
         credits=event.credits,
         shortfall=event.shortfall,
+        exact=None if exact is None else str(exact),
         recomputed=recomputed,
         agrees=recomputed is None or recomputed == event.credits + event.shortfall,
         draws=event.draws,

@@ -7,13 +7,14 @@ fraction that is rounded up once, at the end, so that a request costs the same i
 Every built-in policy offers optional methods, too (their protocols are in `ledger.plugins`; none is required):
 
     credits_of   the total without its lines, which follow from the parameters and are computed when asked for
+    exact        the total before it is rounded
     reads        the dimensions that have a rate, so that usage without a rate can be refused
     by_label     whether labels can change the total
     peak         the largest total on the way to some usage: with falling tiers it is not at the end
     dearest      (period) the most that usage adds to a meter that requests under another tariff share
 
-Your own policy is registered by an entry point, as these are (`pricing.plugin`). Check it with
-`pricing.testing.conformance`.
+Your own policy is registered by an entry point, as these are (`pricing.plugin`); README.md has a whole package.
+Check it with `pricing.testing.conformance`.
 """
 
 from ledger.events import Line

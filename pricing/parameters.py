@@ -131,6 +131,10 @@ class BuiltIn(Generic[P]):
         """Return the credits of all usage in the scope so far."""
         raise NotImplementedError
 
+    def exact(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> Fraction:
+        """Return the total before it is rounded; it is the total itself where nothing is."""
+        return Fraction(self.credits_of(usage, labels))
+
     def peak(self, before: Mapping[str, int], usage: Mapping[str, int], labels: Mapping[str, str]) -> int:
         """Return the largest total from `before` to `before` + `usage`: the last one, unless the total may fall."""
         return self.credits_of(add_usage(before, usage), labels)

@@ -126,6 +126,10 @@ class _Tiered(BuiltIn[TieredParameters]):
         """Return the credits of the period's units so far."""
         return self._at(usage.get(self.given.dimension, 0))
 
+    def exact(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> Fraction:
+        """Return the price of the period's units so far, before it is rounded."""
+        return Fraction(self._exact(usage.get(self.given.dimension, 0)), self._denominator)
+
     def total(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> Price:
         """Return the price of the period's units so far, with its lines."""
         units = usage.get(self.given.dimension, 0)

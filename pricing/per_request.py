@@ -43,6 +43,10 @@ class Time(BuiltIn[TimeParameters]):
         """Return the credits of the request's seconds."""
         return rounded_up(self._rates.total(usage), self._rates.denominator)
 
+    def exact(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> Fraction:
+        """Return the price of the request's seconds before it is rounded."""
+        return Fraction(self._rates.total(usage), self._rates.denominator)
+
     def total(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> Price:
         """Return the price of the request's seconds, with its lines."""
         rates = self._rates
@@ -144,6 +148,12 @@ class Complexity(BuiltIn[ComplexityParameters]):
         credits = max(rounded_up(rates.total(usage), rates.denominator), self._minimum)
         return credits if self._maximum is None else min(credits, self._maximum)
 
+    def exact(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> Fraction:
+        """Return the price of the request's usage, within minimum and maximum, before it is rounded."""
+        rates = self._rates.of(labels)
+        price = max(Fraction(rates.total(usage), rates.denominator), Fraction(self._minimum))
+        return price if self._maximum is None else min(price, Fraction(self._maximum))
+
     def total(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> Price:
         """Return the price of the request's usage at its model's weights, with its lines."""
         rates = self._rates.of(labels)
@@ -183,6 +193,11 @@ class CostPlus(BuiltIn[CostPlusParameters]):
         rates, margin = self._rates.of(labels), self.given.margin
         marked_up = rates.total(usage) * (margin.denominator + margin.numerator)
         return rounded_up(marked_up, rates.denominator * margin.denominator)
+
+    def exact(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> Fraction:
+        """Return the cost of the request's usage with the margin, before it is rounded."""
+        rates = self._rates.of(labels)
+        return Fraction(rates.total(usage), rates.denominator) * (1 + self.given.margin)
 
     def total(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> Price:
         """Return the price of the request's usage at its model's costs, with the margin and its lines."""

@@ -27,6 +27,7 @@ PUBLIC = {
     "ledger.rating",
     "ledger.readings",
     "ledger.refusals",
+    "ledger.rounding",
     "ledger.settlement",
     "ledger.statements",
     "ledger.stores",

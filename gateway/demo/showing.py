@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fractions import Fraction
 
 from ledger.amounts import money_text
 from replay.audit.unverified import not_verified
@@ -38,6 +39,9 @@ def _lines(summary: Summary) -> Iterator[tuple[str, str, str, str | list[str]]]:
     for reason, number in asked.refused_by.items():
         yield f"    {reason}", f"{number:,}", "", ""
     yield "charged", f"{charged.charges:,}", f"{charged.credits:,}", ""
+    if summary.rounding.added_percent is not None:
+        added = int(summary.rounding.priced - Fraction(summary.rounding.exact))
+        yield f"  rounding added {summary.rounding.added_percent} % to the exact prices", "", f"{added:,}", ""
     if charged.shortfall:
         yield "  beyond the balance, not charged", "", f"{charged.shortfall:,}", ""
     if charged.uncharged:

@@ -22,12 +22,13 @@ from ledger.events import (
     Requested,
 )
 from ledger.readings import Earned
+from ledger.rounding import Rounding, RoundingSum
 from replay.audit.findings import Report, ReportHead
 from replay.batch_history import BatchHistory
 from replay.workload.traces import Source
 
-# The contract's keys of `tollbook demo --json`, in its order; `receivers`, `asset_decimals`, `open_batches` and
-# `onchain` are added.
+# The contract's keys of `tollbook demo --json`, in its order; `receivers`, `rounding`, `asset_decimals`,
+# `open_batches` and `onchain` are added.
 
 
 class PolicyShown(msgspec.Struct, frozen=True):
@@ -120,6 +121,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     requests: Requests
     sold: Sold
     charged: Charges
+    rounding: Rounding
     adjusted: Adjustments
     lapsed: int
     earned: dict[str, int]
@@ -139,12 +141,14 @@ class _Tally:
 
     def __init__(self) -> None:
         self.uncharged: set[int] = set()
+        self.rounding = RoundingSum()
         self.sums: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
         self.money: Counter[str] = Counter()
         self.subscribers: set[str] = set()
 
     def add(self, seq: int, event: Recorded) -> None:
+        self.rounding.add(event)
         match event:
             case Requested():
                 self.sums["admitted"] += 1
@@ -194,6 +198,7 @@ def figures(ledger: Ledger, unread: Mapping[str, int]) -> partial[Summary]:
             uncharged=len(tally.uncharged),
             unpriced={name: units for name, units in sorted(unread.items()) if units},
         ),
+        rounding=tally.rounding.sum(),
         adjusted=Adjustments(sums["adjustments"], sums["returned"], sums["added"]),
         lapsed=sums["lapsed"],
         earned={asset.asset: asset.earned for asset in assets},

@@ -23,6 +23,7 @@ from .discovery import hookimpl as hookimpl
 from .discovery import hookspec as hookspec
 from .pricing import DecimalFactory as DecimalFactory
 from .pricing import DerivablePolicy as DerivablePolicy
+from .pricing import ExactPolicy as ExactPolicy
 from .pricing import PeakingPolicy as PeakingPolicy
 from .pricing import Policy as Policy
 from .pricing import PolicyFactory as PolicyFactory

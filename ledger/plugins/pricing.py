@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from fractions import Fraction
 from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import msgspec
@@ -61,6 +62,18 @@ class DerivablePolicy(Policy, Protocol):
 
     def credits_of(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> int:
         """Return the credits of `total`, without its lines. Any exception refuses the command (`policy_failed`)."""
+        ...
+
+
+@runtime_checkable
+class ExactPolicy(Protocol):
+    """Optional: a policy that knows what its total is before it is rounded, so that the rounding can be shown.
+
+    It is apart from `Policy`, so that `isinstance` checks for this method alone.
+    """
+
+    def exact(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> Fraction:
+        """Return the exact total, which `total` rounds, less than 1 away from it."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""Rules for the optional methods of a policy: `reads`, `by_label`, `peak` and `dearest` (`ledger.plugins`).
+"""Rules for the optional methods of a policy: `exact`, `reads`, `by_label`, `peak` and `dearest` (`ledger.plugins`).
 
 A policy that does not offer a method passes its rules.
 """
@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from itertools import pairwise, product
 from operator import itemgetter
 from random import Random
 
 from ledger.amounts import MAX_CREDITS, add_usage, split
-from ledger.plugins import PeakingPolicy, Policy, Price, ReadingPolicy, SharingPolicy
+from ledger.plugins import ExactPolicy, PeakingPolicy, Policy, Price, ReadingPolicy, SharingPolicy
 
 from .subject import Labels, Subject, Usage, answer_of, attempt
 
@@ -155,12 +156,24 @@ def _credits(policy: Policy, usage: Usage, labels: Labels) -> int | None:
     return answer.credits if isinstance(answer, Price) and type(answer.credits) is int else None
 
 
+def _exact(subject: Subject) -> Iterator[str]:
+    policy = subject.policy()
+    if not isinstance(policy, ExactPolicy):
+        return
+    for usage, labels, price in subject.prices():
+        exact = attempt(policy.exact, usage, labels)
+        if not isinstance(exact, Fraction) or abs(exact - price.credits) >= 1:
+            yield f"{usage} {labels} costs {price.credits}, and exactly {exact}"
+
+
+EXACT = "the exact price is rounded to the price"
 READS = "reads what changes the price"
 BY_LABEL = "labels that change the price are declared"
 PEAK = "the peak is the largest total on the path"
 DEAREST = "the dearest is never too little"
 
 OFFERED: Mapping[str, Callable[[Subject], Iterator[str]]] = {
+    EXACT: _exact,
     READS: _reads,
     BY_LABEL: _by_label,
     PEAK: _peak,

@@ -58,6 +58,7 @@ def answer_of(policy: Policy, usage: Usage, labels: Labels, method: str = "total
 
 QUESTIONS: Mapping[str, Callable[[Any, Usage, Labels], object]] = {
     "total": lambda policy, usage, labels: policy.total(usage, labels),
+    "exact": lambda policy, usage, labels: policy.exact(usage, labels),
     "reads": lambda policy, _, labels: policy.reads(labels),
     "by_label": lambda policy, *_: policy.by_label,
     "peak": lambda policy, usage, labels: policy.peak(usage, usage, labels),

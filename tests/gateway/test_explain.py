@@ -30,6 +30,7 @@ def test_it_has_the_contracts_keys_in_their_order(tollbook, told):
         ],
         "credits": 101,
         "shortfall": 0,
+        "exact": "10001/100",
         "recomputed": 101,
         "agrees": True,
         "draws": [[told.seq["gift"], 101]],
@@ -38,7 +39,7 @@ def test_it_has_the_contracts_keys_in_their_order(tollbook, told):
     }
     assert list(answer) == [
         "charge", "at", "account", "subscriber", "plan", "decimals", "request", "final", "usage", "labels", "before",
-        "tariff", "lines", "credits", "shortfall", "recomputed", "agrees", "draws", "adjustments", "net",
+        "tariff", "lines", "credits", "shortfall", "exact", "recomputed", "agrees", "draws", "adjustments", "net",
     ]  # fmt: skip
 
 

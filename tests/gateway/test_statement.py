@@ -16,6 +16,7 @@ def statement(tollbook, told):
 def test_it_has_the_contracts_keys_in_their_order(statement, told):
     answer = statement()
     top = ["log", "account", "subscriber", "plan", "decimals", "as_of", "opening", "lines", "closing", "proof"]
+    top += ["rounding"]
     line = ["seq", "at", "type", "text", "request", "charge", "change", "balance"]
     assert list(answer) == top
     assert answer["as_of"] == {"seq": told.seq["head"], "at": "2023-11-16T20:00:01.000000Z"}
@@ -86,5 +87,17 @@ def test_the_text_has_opening_lines_and_closing(tollbook, told):
     lines = tollbook("statement", told.log, *ACCOUNT).out.splitlines()
     assert "alice on pro" in lines[0]
     assert lines[2].split() == ["opening", "0.00", "0.00"]
-    assert lines[-1].split() == ["closing", "100.00", "0.00"]
+    assert lines[-2].split() == ["closing", "100.00", "0.00"]
     assert any("refund of charge 12: half an answer" in line and "+0.24" in line for line in lines)
+
+
+def test_it_says_what_rounding_added(tollbook, statement, told):
+    """100.01 + 0.05 + 123.45 hundredths of a credit were charged as 101 + 0 + 124."""
+    rounding = statement()["rounding"]
+    assert rounding == {"charges": 3, "exact": "22351/100", "priced": 225, "added_percent": "0.7"}
+    out = tollbook("statement", told.log, *ACCOUNT).out
+    assert "3 charges of exactly 2.2351 cost 2.25: rounding added 0.7 %" in out
+
+
+def test_of_a_part_of_the_movements_it_says_what_rounding_added_there(statement, told):
+    assert statement("--from", str(told.seq["open"]))["rounding"]["charges"] == 1

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from datetime import date
 from datetime import datetime as moment
+from fractions import Fraction
 from time import time as now
 from typing import Any
 
@@ -27,7 +28,7 @@ from pricing import parse
 from pricing.notation import notation
 from pricing.plugin import register_policies
 from pricing.testing.conformance import ConformanceError, check, main
-from pricing.testing.optional_methods import BY_LABEL, DEAREST, OFFERED, PEAK, READS
+from pricing.testing.optional_methods import BY_LABEL, DEAREST, EXACT, OFFERED, PEAK, READS
 from pricing.testing.purity import STARTS, patched_clocks
 from pricing.testing.rules import DECIMALS, MADE, PARTS, RULES, SAME, SUMS
 
@@ -468,6 +469,16 @@ class WritesDecimals(Honest):
         return cls({**parameters, "decimals": decimals})
 
 
+class ExactlyTooLittle(Honest):
+    def exact(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> Fraction:
+        return Fraction(3 * usage.get("calls", 0), 2)
+
+
+class ExactlyAFloat(Honest):
+    def exact(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> float:
+        return 2.0 * usage.get("calls", 0)
+
+
 class Refuses(Honest):
     def __init__(self, parameters: Mapping[str, Any]) -> None:
         raise ValueError("dozen: not today")
@@ -486,6 +497,8 @@ ANSWERS, WHOLE, NEGATIVE, ALONE, MONOTONE, LINES, LINELESS, AGAIN = (
 )
 
 PLANTED: list[tuple[PolicyFactory, str]] = [
+    (ExactlyTooLittle, EXACT),
+    (ExactlyAFloat, EXACT),
     (IgnoresDecimals, DECIMALS),
     (RefusesDecimals, DECIMALS),
     (WritesDecimals, DECIMALS),

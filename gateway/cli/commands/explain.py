@@ -65,7 +65,8 @@ def _show(explanation: Explanation, answer: dict[str, Any]) -> None:
     line()
     price, shortfall = explanation.credits + explanation.shortfall, explanation.shortfall
     short = f", {amount(explanation.credits, decimals)} taken and {amount(shortfall, decimals)} short"
-    line(f"price {amount(price, decimals)}" + (short if shortfall else ""))
+    exact = "" if explanation.exact is None else f", exactly {exact_text(Fraction(explanation.exact), decimals)}"
+    line(f"price {amount(price, decimals)}{exact}" + (short if shortfall else ""))
     line(_verdict(explanation, decimals))
     draws = ((f"lot {lot}" if lot else "debt", amount(credits, decimals)) for lot, credits in explanation.draws)
     line(f"drawn: {', '.join(f'{credits} from {source}' for source, credits in draws) or 'nothing'}")

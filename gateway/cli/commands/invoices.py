@@ -65,7 +65,7 @@ def invoices(
             columns, rows, f"{answer['log']} as of {now.seq}, {answer['as_of']['at']}", goes=("seq", "credits", "paid")
         )
     for asset in sorted({one.asset for one in found}):
-        decimals = now.asset_decimals(asset)
+        decimals = next(one.asset_decimals for one in found if one.asset == asset)
         owed = sum(one.owed for one in found if one.asset == asset)
         written_off = sum(one.written_off for one in found if one.asset == asset)
         rest = f", {money_text(written_off, asset, decimals)} written off" if written_off else ""

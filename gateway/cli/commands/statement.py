@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ledger.amounts import exact_text
 from ledger.statements import Amounts, Statement
 
 from ... import answers
-from ...logs import opened, statement_of
+from ...logs import opened, rounding_of, statement_of
 from ...settle.proofs import BatchProof, batch_proof
 from .. import render
 from ..options import AsOf, Json, Log, Plan, Subscriber
@@ -63,8 +65,9 @@ def statement(
     with opened(log) as store:
         now, account = statement_of(store, subscriber, plan, as_of, begin)
         subscriber = account.subscriber
+        rounding = rounding_of(store, now, account)
         proven = None if proof is None else batch_proof(store, proof, subscriber, plan)
-    answer = answers.statement(log, now, account, None if proven is None else proven.answer())
+    answer = answers.statement(log, now, account, rounding, None if proven is None else proven.answer())
     if json:
         render.json(answer)
         return
@@ -80,8 +83,14 @@ def statement(
     if account.unpriced:
         units = ", ".join(f"{units} {name}" for name, units in sorted(account.unpriced.items()))
         line(f"no price for {units}")
+    if rounding.added_percent is not None:
+        exact = exact_text(Fraction(rounding.exact), account.decimals)
+        priced = amount(rounding.priced, account.decimals)
+        line(
+            f"{rounding.charges:,} charges of exactly {exact} cost {priced}: rounding added {rounding.added_percent} %"
+        )
     if proven is not None:
-        _show_proof(proven, log, now.asset_decimals(proven.batch.asset))
+        _show_proof(proven, log, now.units(subscriber, plan).assets.get(proven.batch.asset, 0))
 
 
 def _rows(account: Statement, times: list[str]) -> Iterator[tuple[object, ...]]:
