@@ -147,7 +147,7 @@ def test_a_file_that_means_a_batch_but_is_written_otherwise_is_refused(found, in
 
 
 def test_the_line_that_is_written_otherwise_is_named():
-    with pytest.raises(BadData, match=r"see line 6$") as caught:
+    with pytest.raises(BadData, match=r"see line 6\n") as caught:
         leaf_file.decode(GOLDEN.replace('"number": 3', '"number":3').encode())
     assert caught.value.line == 6
 

@@ -47,7 +47,7 @@ def test_the_text_and_the_page_show_what_was_compared(tollbook, sold, tmp_path):
         ["chain_escrow", "2", "0"],
     ]
     page = (tmp_path / "report.html").read_text()
-    assert all(f"<td>{kind}</td>" in page for kind in KINDS)
+    assert all(f"<td><code>{kind}</code></td>" in page for kind in KINDS)
 
 
 def test_several_processes_say_the_same(audit, monkeypatch):

@@ -38,6 +38,8 @@ def plot(
     The figures are those of `tollbook statement`: credits available and held after each movement, and below them the
     credits charged, less those returned, by the hour, day or another time that fits. An existing file is an error. It
     needs the extra `plots`: pip install 'tollbook[plots]'.
+
+    Exit codes: 0 done; 2 could not run, or FILE was not made.
     """
     from replay.tables.pictures import FORMATS, draw
 
