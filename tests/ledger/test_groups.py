@@ -141,24 +141,26 @@ def test_one_key_from_many_threads_is_done_once(ledger: Ledger) -> None:
 
 def test_readers_see_whole_commands_only(ledger: Ledger) -> None:
     """A purchase is two events; no reading sees one without the other."""
-    stop = threading.Event()
 
     def write() -> None:
-        while not stop.is_set():
+        for _ in range(300):
             ledger.execute(Purchase(subscriber="ben", plan="pro")).unwrap()
+
+    def read() -> None:
+        for balance in ledger.balances("ben"):
+            assert balance.issued == balance.available
+            assert balance.issued % 100 == 0
+        assert (ledger.head.seq - 3) % 2 == 0
+        assert len(list(ledger.events(after=3))) % 2 == 0
 
     writer = threading.Thread(target=write)
     writer.start()
     try:
-        for _ in range(100):
-            for balance in ledger.balances("ben"):
-                assert balance.issued == balance.available
-                assert balance.issued % 100 == 0
-            assert (ledger.head.seq - 3) % 2 == 0
-            assert len(list(ledger.events(after=3))) % 2 == 0
+        while writer.is_alive():
+            read()
     finally:
-        stop.set()
         writer.join()
+    read()
 
 
 class Gate(MemoryStore):
