@@ -28,7 +28,8 @@ from pricing.plugin import register_policies
 from replay.audit.run import audit
 
 KEYS = [
-    *("log", "chain", "source", "policy", "plans", "subscribers", "requests", "sold", "charged", "adjusted", "lapsed"),
+    *("log", "chain", "source", "policy", "plans", "subscribers", "requests", "sold", "charged", "rounding"),
+    *("adjusted", "lapsed"),
     *("earned", "settled", "outstanding", "asset_decimals", "batches", "receivers", "open_batches", "head", "audit"),
     "onchain",
 ]
