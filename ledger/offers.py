@@ -42,18 +42,12 @@ class AgentReading(Shown, frozen=True, kw_only=True):
 
 def plans(books: Books) -> list[PlanReading]:
     """Return all plans, by name."""
-    return [
-        PlanReading(plan=name, terms=plan.terms, tariff=plan.tariff, retired=plan.retired)
-        for name, plan in sorted(books.plans.items())
-    ]
+    return [_plan(books, name) for name in sorted(books.plans)]
 
 
 def agents(books: Books) -> list[AgentReading]:
     """Return all agents, by name."""
-    return [
-        AgentReading(agent=name, number=number, terms=books.agents[number].terms, retired=books.agents[number].retired)
-        for name, number in sorted(books.agent_names.items())
-    ]
+    return [_agent(books, name) for name in sorted(books.agent_names)]
 
 
 def matching_plan(books: Books, tariffs: Tariffs, command: CreatePlan) -> PlanReading | None:
@@ -61,7 +55,7 @@ def matching_plan(books: Books, tariffs: Tariffs, command: CreatePlan) -> PlanRe
 
     After a repricing its present tariff counts. Raises TermsDiffer, and Refusal for a command that no books would take.
     """
-    present = next((each for each in plans(books) if each.plan == command.plan), None)
+    present = _plan(books, command.plan) if command.plan in books.plans else None
     if present is not None:
         wanted = plan_terms(Context(books, books.at, tariffs, "", Head(books.seq, b"", books.at)), command)
         _check(
@@ -76,7 +70,7 @@ def matching_plan(books: Books, tariffs: Tariffs, command: CreatePlan) -> PlanRe
 def matching_agent(books: Books, command: RegisterAgent) -> AgentReading | None:
     """Return the agent that a command would register, if it is there with the command's terms now; None if it is not.
     Raises TermsDiffer."""
-    present = next((each for each in agents(books) if each.agent == command.agent), None)
+    present = _agent(books, command.agent) if command.agent in books.agent_names else None
     if present is not None:
         _check(
             f"the agent {command.agent!r}",
@@ -85,6 +79,17 @@ def matching_agent(books: Books, command: RegisterAgent) -> AgentReading | None:
             "give its present terms, or change it (`UpdateAgent`)",
         )
     return present
+
+
+def _plan(books: Books, name: str) -> PlanReading:
+    plan = books.plans[name]
+    return PlanReading(plan=name, terms=plan.terms, tariff=plan.tariff, retired=plan.retired)
+
+
+def _agent(books: Books, name: str) -> AgentReading:
+    number = books.agent_names[name]
+    agent = books.agents[number]
+    return AgentReading(agent=name, number=number, terms=agent.terms, retired=agent.retired)
 
 
 def _terms(event: PlanCreated | AgentRegistered | AgentUpdated, tariff: Tariff | None = None) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import msgspec
@@ -12,13 +13,13 @@ from ledger.events import AgentRegistered, AgentUpdated, PlanCreated
 
 def plans_of(books: Books) -> list[dict[str, Any]]:
     """Return the plans: each with its owner, tariff, terms, number of accounts, and whether it is retired."""
-    accounts = [plan for _, plan in books.names]
+    accounts = Counter(plan for _, plan in books.names)
     return [
         {
             "plan": name,
             "owner": plan.terms.owner,
             "retired": plan.retired,
-            "accounts": accounts.count(name),
+            "accounts": accounts[name],
             "tariff": msgspec.to_builtins(plan.tariff),
             "terms": _terms(plan.terms, "plan", "owner", "tariff"),
         }

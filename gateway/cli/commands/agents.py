@@ -31,7 +31,7 @@ def agents(log: Log, limit: Limit = None, json: Json = False) -> None:
         render.json(answer)
         return
     with render.paged():
-        most = render.most(limit)
+        shown = answer["agents"][: render.most(limit)]
         rows = [
             (
                 each["agent"],
@@ -40,9 +40,9 @@ def agents(log: Log, limit: Limit = None, json: Json = False) -> None:
                 each["owner"],
                 "yes" * each["retired"],
             )
-            for each in answer["agents"][:most]
+            for each in shown
         ]
         title = f"{answer['log']} as of {answer['as_of']['seq']}"
         render.table(("agent", ">number", "plans", "owner", "retired"), rows, title)
-        if most is not None and most < len(answer["agents"]):
-            render.rest(f"the first {most} of {len(answer['agents']):,} agents")
+        if len(shown) < len(answer["agents"]):
+            render.rest(f"the first {len(shown)} of {len(answer['agents']):,} agents")

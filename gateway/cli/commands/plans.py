@@ -37,12 +37,12 @@ def plans(log: Log, limit: Limit = None, json: Json = False) -> None:
         render.json(answer)
         return
     with render.paged():
-        most = render.most(limit)
+        shown = answer["plans"][: render.most(limit)]
         columns = ("plan", "~sells", ">price", "~tariff", ">version", "owner", ">accounts", "retired")
-        rows = [_row(each) for each in answer["plans"][:most]]
+        rows = [_row(each) for each in shown]
         render.table(columns, rows, f"{answer['log']} as of {answer['as_of']['seq']}", goes=("accounts", "version"))
-        if most is not None and most < len(answer["plans"]):
-            render.rest(f"the first {most} of {len(answer['plans']):,} plans")
+        if len(shown) < len(answer["plans"]):
+            render.rest(f"the first {len(shown)} of {len(answer['plans']):,} plans")
 
 
 def _row(each: dict[str, Any]) -> tuple[object, ...]:
