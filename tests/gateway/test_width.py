@@ -154,9 +154,8 @@ def test_a_long_statement_on_a_terminal_ends_with_its_last_lines(monkeypatch, lo
     with terminal(monkeypatch, 200) as shown:
         assert main([*words, "--limit", "3"]) == 0
     lines = b"".join(shown).decode().splitlines()
-    assert lines[-1] == "30,000 charges of exactly 30,000 cost 30,000: rounding added 0.0 %"
-    assert [line.split()[0] for line in lines[-5:-2]] == ["30002", "30003", "closing"]
-    assert lines[-2].startswith("the last 3 of 30,")
+    assert [line.split()[0] for line in lines[-4:-1]] == ["30002", "30003", "closing"]
+    assert lines[-1].startswith("the last 3 of 30,")
 
 
 def test_a_pager_gets_the_whole_list_from_a_terminal_only(process, monkeypatch, told, long_log, tmp_path):

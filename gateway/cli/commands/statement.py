@@ -83,7 +83,7 @@ def statement(
     if account.unpriced:
         units = ", ".join(f"{units} {name}" for name, units in sorted(account.unpriced.items()))
         line(f"no price for {units}")
-    if rounding.added_percent is not None:
+    if rounding.added_percent not in (None, "0.0"):
         exact = exact_text(Fraction(rounding.exact), account.decimals)
         priced = amount(rounding.priced, account.decimals)
         line(
