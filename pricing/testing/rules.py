@@ -244,23 +244,24 @@ def _written(subject: Subject) -> dict[str, Any]:
     is each whole number from whose text the factory makes the same policy."""
     written, stated = deepcopy(subject.parameters), subject.policy().parameters
 
-    def try_each(values: Any) -> None:
+    def try_each(values: dict[Any, Any] | list[Any]) -> None:
+        places: Any = values  # by key or by index
         for key, value in list(values.items() if isinstance(values, dict) else enumerate(values)):
             if isinstance(value, dict | list):
                 try_each(value)
             elif type(value) is int:
-                values[key] = str(value)
+                places[key] = str(value)
                 try:
                     same = subject.factory(deepcopy(written)).parameters == stated
                 except Exception:  # noqa: BLE001 - foreign code: this one is a count
                     same = False
-                values[key] = str(value) if same else value
+                places[key] = str(value) if same else value
 
     try_each(written)
     return written
 
 
-def _texts(value: Any) -> Any:
+def _texts(value: object) -> object:
     match value:
         case dict():
             return {key: _texts(each) for key, each in value.items()}

@@ -1,5 +1,7 @@
-"""A written price is in credits: with more decimals the same price list is charged more finely. A whole number is in the
-smallest unit."""
+"""A written price is in credits: with more decimals the same price list is charged more finely.
+
+A whole number is in the smallest unit.
+"""
 
 from decimal import Decimal
 from fractions import Fraction
