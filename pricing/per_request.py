@@ -11,7 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from ledger.events import Line
 from ledger.plugins import Price, Scope
 
-from .parameters import Amount, BuiltIn, Name, Parameters, Rate, RateByDimension
+from .parameters import Amount, BuiltIn, Name, Parameters, Rate, RateByDimension, Ratio
 from .rates import Rates, RatesByModel, exact, explained, rounded_up
 
 
@@ -165,7 +165,7 @@ class CostPlusParameters(_ByModel):
     fifth."""
 
     costs: RateByDimension = Field(default={})
-    margin: Rate
+    margin: Ratio
 
 
 class CostPlus(BuiltIn[CostPlusParameters]):

@@ -45,9 +45,9 @@ class CreatePlan(Command[PlanCreated], frozen=True, kw_only=True, tag="create_pl
     that no rate of the tariff reads cost nothing if `unpriced` is `free`; if it is `refuse`, the request is refused.
     `key_seconds` is how long the idempotency keys of the plan's accounts are remembered (default 35 days).
 
-    Amounts may be written as text or Decimal, in whole credits or in the asset (`credits="10.00"`,
-    `price={"acme": "9.50"}`); whole numbers are in the smallest unit. Prices in `parameters` are in credits: with more
-    `decimals` the same prices are charged more finely. `asset_decimals` None is what the ledger knows of the asset
+    Amounts may be written as text or Decimal, in credits or in the asset (`credits="10.00"`,
+    `price={"acme": "9.50"}`, rates of `parameters` such as `"0.001"`): with more `decimals` the same rates are charged
+    more finely. Whole numbers are in the smallest unit. `asset_decimals` None is what the ledger knows of the asset
     already, or else the minor units of its ISO 4217 code.
 
     With `billing="postpaid"` nothing is bought in advance: `price` is the money of `credits`, and what a subscriber has
