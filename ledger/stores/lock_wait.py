@@ -1,4 +1,4 @@
-"""How long SQLite's locks are waited for, and the error where another process holds one for longer."""
+"""Waiting for SQLite's locks: for how long, and the error where another process holds one for longer."""
 
 from __future__ import annotations
 
