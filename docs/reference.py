@@ -35,15 +35,16 @@ _WRITTEN = {
 """Types by the name of their annotation, where admission takes more than is stored."""
 
 _PARAMETERS = {
-    "Rate": "rate",
-    "Amount": "credits",
-    "Amount | None": "credits, or None",
+    "Rate": "price",
+    "Ratio": "exact number",
+    "Amount": "price",
+    "Amount | None": "price, or None",
     "Name": "text",
     "Whole": "whole number from 0",
     "Positive": "whole number from 1",
     "Positive | None": "whole number from 1, or None",
-    "RateByDimension": "map of dimensions to rates",
-    "dict[Name, RateByDimension]": "map of models to maps of dimensions to rates",
+    "RateByDimension": "map of dimensions to prices",
+    "dict[Name, RateByDimension]": "map of models to maps of dimensions to prices",
     "tuple[Tier, ...]": "list of tiers",
     "Literal['request', 'call']": '"request" or "call"',
 }
@@ -88,9 +89,9 @@ VALUES = "Structs in the fields of commands and events.\n"
 
 POLICIES = """\
 A tariff is a policy with its parameters: `CreatePlan(policy="time", parameters={"credits_per_second": "1/60"})`, or
-`--policy 'time:credits_per_second=1/60'` on the command line. Parameters are in credits, for any decimals of a plan. A
-rate is an exact factor of 0 or more: a whole number, or text as price lists have it (`"0.001"`, `"3/1000"`,
-`"3.00 per million"`). Your own policies: [pricing](../../pricing/README.md).
+`--policy 'time:credits_per_second=1/60'` on the command line. A price is exact, 0 or more. As text it is in credits,
+on a plan of any decimals, as price lists have it: `"0.001"`, `"3/1000"`, `"3.00 per million"`. As a whole number it is
+in the smallest unit of the plan's credits. Your own policies: [pricing](../../pricing/README.md).
 """
 
 REFUSALS = """\

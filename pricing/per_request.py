@@ -11,7 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from ledger.events import Line
 from ledger.plugins import Price, Scope
 
-from .parameters import Amount, BuiltIn, Name, Parameters, Rate, RateByDimension
+from .parameters import Amount, BuiltIn, Name, Parameters, Rate, RateByDimension, Ratio
 from .rates import Rates, RatesByModel, exact, explained, rounded_up
 
 
@@ -172,7 +172,7 @@ class CostPlusParameters(_ByModel):
     fifth."""
 
     costs: RateByDimension = Field(default={}, description="Cost of a unit in credits, by dimension.")
-    margin: Rate = Field(description="Part of the cost that is added: 1/5 adds a fifth.")
+    margin: Ratio = Field(description="Part of the cost that is added: 1/5 adds a fifth.")
 
 
 class CostPlus(BuiltIn[CostPlusParameters]):

@@ -41,9 +41,9 @@ from .command import (
 class CreatePlan(Command[PlanCreated], frozen=True, kw_only=True, tag="create_plan"):
     """Put a plan on sale: its price, what one purchase brings, its first tariff, and its rules.
 
-    A plan grants credits, a window of time (`seconds`), or both. Amounts are whole numbers of the smallest unit, or
-    text or a Decimal in whole credits (`credits="10.00"`) or in the asset (`price={"acme": "9.50"}`). Prices in
-    `parameters` are in credits: with more `decimals` the same prices are charged more finely.
+    A plan grants credits, a window of time (`seconds`), or both. Amounts and the prices of `parameters` are whole
+    numbers of the smallest unit, or text or a Decimal in whole credits (`credits="10.00"`) or in the asset
+    (`price={"acme": "9.50"}`). With more `decimals` the same written prices are charged more finely.
 
     With `billing="postpaid"` nothing is bought in advance: `price` is the money of `credits`, what a subscriber has
     used is invoiced at the end of each `period`, and up to `credit_limit` may be owed.
@@ -61,8 +61,8 @@ class CreatePlan(Command[PlanCreated], frozen=True, kw_only=True, tag="create_pl
             follow each other. 0: no window, and credits that do not expire.
         policy: Pricing policy of the first tariff, by name. None: `per_credit` (1 credit a request), or `time` without
             a rate if the plan sells only time.
-        parameters: Parameters of the policy; rates are exact: whole numbers, text ("0.001", "3.00 per million"),
-            Decimals or Fractions.
+        parameters: Parameters of the policy. Prices are exact: text ("0.001", "3.00 per million"), Decimals and
+            Fractions are in credits, whole numbers in their smallest unit.
         decimals: Decimals of a credit. 2: amounts are hundredths of a credit, and prices are rounded up to hundredths.
         priority: Order in which lots are drawn: the lowest first, then the one that expires first.
         trial: True: a trial, which has no price and is sold once to a subscriber.
@@ -157,7 +157,11 @@ class RepricePlan(Command[PlanRepriced], frozen=True, kw_only=True, tag="reprice
         parameters: Parameters of the policy, as in `CreatePlan`.
 
     Example:
-        RepricePlan(plan="pro", policy="per_credit", parameters={"credits": 2})
+        RepricePlan(
+            plan="pro",
+            policy="time",
+            parameters={"credits_per_second": "1/60"},
+        )
     """
 
     plan: Name
