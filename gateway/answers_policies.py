@@ -47,7 +47,12 @@ def policy(name: str, factory: PolicyFactory, origin: Origin) -> dict[str, Any]:
 def _parameters(accepts: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - a model's class, of any release of pydantic
     defaults = accepts.model_json_schema(mode="serialization")["properties"]
     return [
-        {"name": name, "required": field.is_required(), "default": defaults[name].get("default")}
+        {
+            "name": name,
+            "required": field.is_required(),
+            "default": defaults[name].get("default"),
+            "description": field.description,
+        }
         for name, field in accepts.model_fields.items()
     ]
 
