@@ -38,7 +38,7 @@ class Request(Command[Requested], frozen=True, kw_only=True, tag="request"):
         method: HTTP method of the call, checked with `url`.
         url: URL of the call, checked against the agent's endpoints. Empty: not checked.
         estimate: Usage that the call may come to, in units by dimension. As long as the usage stays within it, the hold
-            covers the price. Empty: at least 1 credit is held.
+            covers the price. Empty: at least 1 of the smallest unit is held.
 
     Example:
         Request(
