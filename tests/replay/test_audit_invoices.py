@@ -13,7 +13,6 @@ from rich_log import DAY, SECOND, forge, kinds_at
 from shop import OPENING, ChainShop, Shop
 
 from chains.mock import MockChain
-
 from ledger import (
     Adjust,
     Charge,
