@@ -25,8 +25,8 @@ class Charged(NamedTuple):
 def policy(name: str, factory: PolicyFactory, origin: Origin) -> dict[str, Any]:
     """Return a policy in the answer of `policies`.
 
-    A factory may say more about itself: `accepts`, a model of pydantic, its parameters; `example`, the text of one, as
-    on the command line; its docstring, how it charges. What it does not say is None.
+    A factory may say more about itself: `accepts`, a model of pydantic, its parameters with their descriptions;
+    `example`, the text of one, as on the command line; its docstring, how it charges. What it does not say is None.
     """
     accepts, example = getattr(factory, "accepts", None), getattr(factory, "example", None)
     charged = None if example is None else _charged(factory, example)
@@ -47,7 +47,12 @@ def policy(name: str, factory: PolicyFactory, origin: Origin) -> dict[str, Any]:
 def _parameters(accepts: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - a model's class, of any release of pydantic
     defaults = accepts.model_json_schema(mode="serialization")["properties"]
     return [
-        {"name": name, "required": field.is_required(), "default": defaults[name].get("default")}
+        {
+            "name": name,
+            "required": field.is_required(),
+            "default": defaults[name].get("default"),
+            "description": field.description,
+        }
         for name, field in accepts.model_fields.items()
     ]
 

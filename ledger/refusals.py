@@ -12,7 +12,40 @@ from .errors import LedgerError
 
 
 class Reason(StrEnum):
-    """The reasons for which a command is refused. If several apply, the first in this list is returned."""
+    """The reasons for which a command is refused. If several apply, the first in this list is returned.
+
+    Members:
+        malformed: The command contradicts itself, the terms of its plan or what it names. Facts: detail.
+        key_reused: The key, payment or name was used before with other content. Facts: detail.
+        key_too_old: The command was issued longer ago than keys are remembered. Facts: detail.
+        payment_reversed: The payment was reversed since, and buys nothing when it is repeated. Facts: detail.
+        plan_unknown: There is no such plan. Facts: detail.
+        plan_retired: The plan is no longer sold. Facts: detail.
+        agent_unknown: There is no such agent. Facts: detail.
+        agent_retired: The agent takes no new requests. Facts: detail.
+        agent_not_in_plan: The agent does not serve the plan. Facts: detail.
+        endpoint_not_allowed: The agent does not allow the method and URL. Facts: detail.
+        trial_used: The subscriber has had the trial of this plan.
+        not_subscribed: The subscriber has no account on the plan, or nothing on it has started. Facts: top_up,
+            retry_after_us.
+        frozen: The account is frozen. Facts: detail.
+        expired: All that the account has had is over. Facts: top_up, retry_after_us.
+        request_unknown: There is no such request. Facts: detail.
+        request_closed: The request was charged or released, or has expired. Facts: detail.
+        charge_unknown: There is no such charge, or the period's meter is not kept. Facts: detail.
+        invoice_unknown: The account has no such invoice. Facts: detail.
+        adjustment_exceeds: The correction takes back more than was charged. Facts: needed, available, detail.
+        unpriced: No rate of the tariff reads some units of the estimate. Facts: detail.
+        in_debt: The account owes credits, and takes no new requests. Facts: available, top_up, retry_after_us.
+        overdue: An invoice is overdue, and the plan then serves no requests. Facts: detail.
+        rate_limited: The plan's rate of requests is reached. Facts: retry_after_us.
+        window_exhausted: The credits of the plan's window do not suffice. Facts: needed, available, retry_after_us.
+        too_many_open: As many requests are open as the plan allows. Facts: needed, available, retry_after_us.
+        insufficient_credits: The available credits do not suffice. Facts: needed, available, top_up, retry_after_us.
+        overflow: An amount or a time would exceed its bounds. Facts: detail.
+        policy_failed: The pricing policy raised an error, or gave no valid price. Facts: detail.
+        batch_open: A batch must be submitted or confirmed before the next one. Facts: detail.
+    """
 
     malformed = auto()
     key_reused = auto()

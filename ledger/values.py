@@ -89,7 +89,12 @@ def _is_within(value: object, least: int) -> bool:
 
 
 class Share(msgspec.Struct, frozen=True, gc=False):
-    """A part of a price: `amount` in the asset's smallest unit goes to `receiver`."""
+    """A part of a price.
+
+    Fields:
+        receiver: Name of the receiver.
+        amount: Money in the asset's smallest unit.
+    """
 
     receiver: str
     amount: int
@@ -99,7 +104,14 @@ class Share(msgspec.Struct, frozen=True, gc=False):
 
 
 class Tariff(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
-    """A pricing policy's name, the policy's own version, and its parameters, in a numbered version (from 1)."""
+    """A pricing policy with its parameters, in a numbered version.
+
+    Fields:
+        version: Version of the plan's tariff, from 1.
+        policy: Name of the policy.
+        policy_version: Version of the policy's arithmetic.
+        parameters: Parameters in the policy's own form.
+    """
 
     version: int
     policy: str
@@ -111,7 +123,12 @@ class Tariff(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=
 
 
 class RateLimit(msgspec.Struct, frozen=True, gc=False):
-    """At most `requests` in `seconds`: all in a burst at first, then evenly spaced (GCRA)."""
+    """At most so many requests in a time: all in a burst at first, then evenly spaced (GCRA).
+
+    Fields:
+        requests: Number of requests, from 1.
+        seconds: Time in seconds, from 1.
+    """
 
     requests: int
     seconds: int
@@ -122,7 +139,12 @@ class RateLimit(msgspec.Struct, frozen=True, gc=False):
 
 
 class CreditsLimit(msgspec.Struct, frozen=True, gc=False):
-    """At most `credits`, charged or held, in each window of `seconds` (windows count from the epoch)."""
+    """At most so many credits, charged or held, in each window (windows count from the epoch).
+
+    Fields:
+        credits: Credits, in the plan's smallest unit.
+        seconds: Length of a window in seconds, from 1.
+    """
 
     credits: int
     seconds: int
@@ -135,7 +157,13 @@ class CreditsLimit(msgspec.Struct, frozen=True, gc=False):
 
 
 class Limits(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
-    """A plan's limits; None is no limit. They apply to requests only: finished work cannot be throttled."""
+    """A plan's limits; None is no limit. They apply to requests only: finished work cannot be throttled.
+
+    Fields:
+        rate: Limit on the rate of requests (`rate_limited`).
+        credits: Limit on the credits of a window (`window_exhausted`).
+        open: Number of requests that may be open at once, from 1 (`too_many_open`).
+    """
 
     rate: RateLimit | None = None
     credits: CreditsLimit | None = None
@@ -146,14 +174,25 @@ class Limits(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=
 
 
 class Endpoint(msgspec.Struct, frozen=True, gc=False):
-    """A method (or `*`) and a URL pattern, as `endpoints.matches` reads it."""
+    """A pattern of the calls that an agent allows.
+
+    Fields:
+        method: HTTP method in capitals, or `*` for any.
+        url: URL; in its path `*` stands for any characters within a segment, and `:name` for a whole one. The query is
+            ignored.
+    """
 
     method: str
     url: str
 
 
 class ContractRef(msgspec.Struct, frozen=True, gc=False, order=True):
-    """A settlement contract: its chain's CAIP-2 name, and its address or name on that chain."""
+    """A settlement contract.
+
+    Fields:
+        chain: CAIP-2 name of its chain.
+        contract: Its address or name on that chain.
+    """
 
     chain: str
     contract: str
@@ -184,8 +223,14 @@ class OnContract:
 
 
 class Escrow(OnContract, msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """The escrow that holds a purchase's money: a chain, a contract, the purchase's id there; and its block, if the
-    purchase was recorded before that block was final."""
+    """The escrow that holds a purchase's money.
+
+    Fields:
+        chain: CAIP-2 name of the chain.
+        contract: Address or name of the contract on that chain.
+        purchase: Id of the purchase there.
+        block: Block of the purchase, if it was recorded before that was final; else 0.
+    """
 
     chain: str
     contract: str
@@ -194,7 +239,13 @@ class Escrow(OnContract, msgspec.Struct, frozen=True, gc=False, omit_defaults=Tr
 
 
 class Fact(OnContract, msgspec.Struct, frozen=True, gc=False):
-    """A fact of a contract on a chain, by its stable id there. A ledger records each fact once, permanently."""
+    """A fact of a contract on a chain. A ledger records each fact once, permanently.
+
+    Fields:
+        chain: CAIP-2 name of the chain.
+        contract: Address or name of the contract on that chain.
+        id: Id of the fact there, which never changes.
+    """
 
     chain: str
     contract: str
@@ -202,7 +253,11 @@ class Fact(OnContract, msgspec.Struct, frozen=True, gc=False):
 
 
 class EscrowFunding(msgspec.Struct, frozen=True, gc=False):
-    """Funding by escrow, as events record it: `{"escrow": {…}}`."""
+    """Funding by escrow, as events record it: `{"escrow": {…}}`.
+
+    Fields:
+        escrow: Escrow that holds the money.
+    """
 
     escrow: Escrow
 
@@ -211,9 +266,14 @@ Funding: TypeAlias = EscrowFunding | Literal["direct", "none"]
 
 
 class Line(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
-    """One line of a price's computation: `units` of `dimension` at `rate` credits a unit sum to `credits`.
+    """One line of a price's computation. The credits of a price's lines sum to the price.
 
-    Rates and credits are exact fractions as text (`3/1000`, `7`). The credits of a price's lines sum to the price.
+    Fields:
+        text: Meaning of a line that is about no dimension, such as `rounded up`.
+        dimension: Dimension of the usage; None: the line has a text.
+        units: Units of the dimension.
+        rate: Price of a unit, in the smallest unit of credits: an exact fraction as text (`3/1000`, `7`).
+        credits: Units times rate, or what a line with a text adds: an exact fraction as text.
     """
 
     text: str = ""

@@ -5,10 +5,11 @@
     graduated:dimension=calls,tiers=1000@3/1000+5/inf@1/1000
 
 A value is an integer, a fraction or a decimal number (kept as text, since JSON has no exact ones), a rate as price
-lists have it (`3.00 per million`), or a word; `none`, `true` and `false` are
-JSON's constants. A dotted key is a key in a map: the first dot ends the option's name and the rest is the dimension;
-for `models` the next dot ends the model's name. `tiers` are `UPTO@UNIT+FLAT`, the flat fee optional, separated by
-slashes. Text with a dot, comma or other separator, or that would be read as another value, is quoted as in JSON.
+lists have it (`3.00 per million`), or a word; `none`, `true` and `false` are JSON's constants. On a plan whose credits
+have decimals a price that is an integer is in their smallest unit: write `25.00` or `"25"` for 25 credits. A dotted key
+is a key in a map: the first dot ends the option's name and the rest is the dimension; for `models` the next dot ends
+the model's name. `tiers` are `UPTO@UNIT+FLAT`, the flat fee optional, separated by slashes. Text with a dot, comma or
+other separator, or that would be read as another value, is quoted as in JSON.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Parameters of the built-in policies: their types, and how they are read and written.
 
-Parameters are plain JSON values. A whole number is a JSON integer. A rate is exact: a JSON integer, or text as price
-lists have it (`"0.001"`, `"3/1000"`, `"3.00 per million"`, `"3 / 1M"`). Floats and bools are not numbers here.
+Parameters are plain JSON values. A whole number is a JSON integer. A price is exact: a JSON integer, which is in the
+smallest unit of the plan's credits as everywhere, or text as price lists have it, which is in credits (`"0.001"`,
+`"3/1000"`, `"3.00 per million"`, `"3 / 1M"`). Floats and bools are not numbers here.
 
-All prices are in credits, however many decimals the credits of a plan have; the policy of such a plan is made with
-`with_decimals`, and gives totals in the smallest unit.
+The policy of a plan whose credits have decimals is made with `with_decimals`, and gives totals in the smallest unit.
 """
 
 from __future__ import annotations
@@ -15,7 +15,16 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Annotated, Any, ClassVar, Generic, Self, TypeAlias, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    SerializationInfo,
+    ValidationError,
+    ValidationInfo,
+)
 
 from ledger.amounts import MAX_CREDITS, add_usage, exact_text
 from ledger.plugins import Scope
@@ -28,10 +37,18 @@ _MAX_DIGITS = 20
 """More digits than a whole number of 64 bits has."""
 
 
-def _read_rate(value: object) -> Fraction:
+def _read_ratio(value: object) -> Fraction:
+    return _read_exact(value, 1)
+
+
+def _read_price(value: object, info: ValidationInfo) -> Fraction:
+    return _read_exact(value, info.context or 1)
+
+
+def _read_exact(value: object, smallest: int) -> Fraction:
     rate = Fraction(-1)
     if type(value) is int:
-        rate = Fraction(value)
+        rate = Fraction(value, smallest)
     elif isinstance(value, Decimal):
         small = value.is_finite() and abs(value.adjusted()) < _MAX_DIGITS  # larger ones would take too long
         rate = Fraction(value) if small else rate
@@ -49,19 +66,20 @@ def _read_rate(value: object) -> Fraction:
     return rate
 
 
-def _write_rate(rate: Fraction) -> str:
-    return str(rate)
+def _write_amount(amount: Fraction, info: SerializationInfo) -> int | str:
+    whole = amount.denominator == 1 == (info.context or 1)  # an integer is read in the smallest unit again
+    return int(amount) if whole else exact_text(amount).replace(",", "")
 
 
-def _write_amount(amount: Fraction) -> int | str:
-    return int(amount) if amount.denominator == 1 else exact_text(amount).replace(",", "")
+Ratio = Annotated[Fraction, PlainValidator(_read_ratio), PlainSerializer(str)]
+"""An exact part of another amount, 0 or more; written as text in lowest terms, `"7"` or `"3/1000"`."""
 
+Rate = Annotated[Fraction, PlainValidator(_read_price), PlainSerializer(str)]
+"""Exact credits a unit, 0 or more; written as text in lowest terms, `"7"` or `"3/1000"`."""
 
-Rate = Annotated[Fraction, PlainValidator(_read_rate), PlainSerializer(_write_rate)]
-"""An exact factor of 0 or more, mostly credits a unit; written as text in lowest terms, `"7"` or `"3/1000"`."""
-
-Amount = Annotated[Fraction, PlainValidator(_read_rate), PlainSerializer(_write_amount)]
-"""An amount of credits, 0 or more, that must fit the plan's decimals; written as an integer, or as text: `"0.05"`."""
+Amount = Annotated[Fraction, PlainValidator(_read_price), PlainSerializer(_write_amount)]
+"""An amount of credits, 0 or more, that must fit the plan's decimals; written as text, `"0.05"`, or as an integer where
+credits have no decimals."""
 
 Whole = Annotated[int, Field(strict=True, ge=0, le=MAX_CREDITS)]
 """A whole number of units, from 0 to 2^63-1."""
@@ -88,7 +106,7 @@ P = TypeVar("P", bound=Parameters)
 class BuiltIn(Generic[P]):
     """Base of the built-in policies. Two are equal if they have the same name, equal parameters and equal decimals.
 
-    `smallest` is the number of smallest units in a credit: totals are in that unit, parameters in credits. Every
+    `smallest` is the number of smallest units in a credit: totals are in that unit, `given` in credits. Every
     built-in policy offers `credits_of`, `reads`, `by_label` and `peak`, and those of scope `period` `dearest`
     (`ledger.plugins`). Raises ValueError for invalid parameters.
     """
@@ -104,7 +122,7 @@ class BuiltIn(Generic[P]):
     def __init__(self, parameters: Mapping[str, Any], decimals: int = 0) -> None:
         self.smallest = 10**decimals
         try:
-            self.given = self.accepts.model_validate(dict(parameters))
+            self.given = self.accepts.model_validate(dict(parameters), context=self.smallest)
         except ValidationError as error:
             raise ValueError(f"{self.name}: {'; '.join(_messages(error))}") from error
 
@@ -124,8 +142,8 @@ class BuiltIn(Generic[P]):
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """The parameters as plain JSON values, fractions in lowest terms, defaults left out."""
-        return self.given.model_dump(mode="json", exclude_defaults=True)
+        """The parameters as plain JSON values, prices in credits, fractions in lowest terms, defaults left out."""
+        return self.given.model_dump(mode="json", exclude_defaults=True, context=self.smallest)
 
     def credits_of(self, usage: Mapping[str, int], labels: Mapping[str, str]) -> int:
         """Return the credits of all usage in the scope so far."""

@@ -8,7 +8,7 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from ledger.events import Line
 from ledger.plugins import Price, Scope
@@ -20,16 +20,16 @@ from .rates import common, exact, explained, rounded_up
 class Tier(Parameters):
     """Units up to and including the `up_to`-th (None: no bound), at `unit` credits each, and `flat` credits once."""
 
-    up_to: Positive | None
-    unit: Rate
-    flat: Amount = Fraction(0)
+    up_to: Positive | None = Field(description="Last unit of the tier. None: no bound, in the last tier alone.")
+    unit: Rate = Field(description="Credits for each unit.")
+    flat: Amount = Field(default=Fraction(0), description="Credits once in a period, in addition to the units.")
 
 
 class TieredParameters(Parameters):
     """Parameters of tiered policies. The bounds of `tiers` rise strictly; the last tier has none."""
 
-    dimension: Name
-    tiers: tuple[Tier, ...]
+    dimension: Name = Field(description="Dimension of the usage that is counted.")
+    tiers: tuple[Tier, ...] = Field(description="Tiers with rising bounds, the last without one.")
 
     @field_validator("tiers")
     @classmethod
@@ -183,10 +183,10 @@ class Volume(_Tiered):
 class PackageParameters(Parameters):
     """Parameters of `package`: `size` and `free` in units of `dimension`, `credits` for each package."""
 
-    dimension: Name
-    size: Positive
-    credits: Amount
-    free: Whole = 0
+    dimension: Name = Field(description="Dimension of the usage that is counted.")
+    size: Positive = Field(description="Units of one package.")
+    credits: Amount = Field(description="Credits for one package.")
+    free: Whole = Field(default=0, description="Units of each period that cost nothing.")
 
 
 class Package(BuiltIn[PackageParameters]):

@@ -11,7 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from ledger.events import Line
 from ledger.plugins import Price, Scope
 
-from .parameters import Amount, BuiltIn, Name, Parameters, Rate, RateByDimension
+from .parameters import Amount, BuiltIn, Name, Parameters, Rate, RateByDimension, Ratio
 from .rates import Rates, RatesByModel, exact, explained, rounded_up
 
 
@@ -19,7 +19,9 @@ class TimeParameters(Parameters):
     """Parameters of `time`: `credits_per_second` may be a fraction; 0, the default, is for plans that sell only
     access."""
 
-    credits_per_second: Rate = Fraction(0)
+    credits_per_second: Rate = Field(
+        default=Fraction(0), description="Credits for each unit of `seconds`. 0: the plan sells only access."
+    )
 
 
 class Time(BuiltIn[TimeParameters]):
@@ -56,8 +58,10 @@ class Time(BuiltIn[TimeParameters]):
 class PerCreditParameters(Parameters):
     """Parameters of `per_credit`: `credits` for each request, or for each of its `calls`."""
 
-    credits: Amount = Fraction(1)
-    per: Literal["request", "call"] = "request"
+    credits: Amount = Field(default=Fraction(1), description="Credits for each request, or for each call.")
+    per: Literal["request", "call"] = Field(
+        default="request", description='"request": for a request with any usage. "call": for each unit of `calls`.'
+    )
 
 
 class PerCredit(BuiltIn[PerCreditParameters]):
@@ -92,7 +96,10 @@ class PerCredit(BuiltIn[PerCreditParameters]):
 
 
 class _ByModel(Parameters):
-    models: dict[Name, RateByDimension] = Field(default={})
+    models: dict[Name, RateByDimension] = Field(
+        default={},
+        description="Rates by model (label `model`) and dimension, which override the general ones.",
+    )
 
     @field_validator("models")
     @classmethod
@@ -105,9 +112,9 @@ class ComplexityParameters(_ByModel):
     """Parameters of `complexity`: `weights` and `models` in credits a unit; `minimum` and `maximum` in credits a
     request."""
 
-    weights: RateByDimension = Field(default={})
-    minimum: Amount = Fraction(0)
-    maximum: Amount | None = None
+    weights: RateByDimension = Field(default={}, description="Credits a unit, by dimension.")
+    minimum: Amount = Field(default=Fraction(0), description="Credits that a request costs at least.")
+    maximum: Amount | None = Field(default=None, description="Credits that a request costs at most. None: no bound.")
 
     @model_validator(mode="after")
     def _ordered(self) -> ComplexityParameters:
@@ -164,8 +171,8 @@ class CostPlusParameters(_ByModel):
     """Parameters of `cost_plus`: `costs` and `models` in credits a unit; `margin` is a part of the cost: 1/5 adds a
     fifth."""
 
-    costs: RateByDimension = Field(default={})
-    margin: Rate
+    costs: RateByDimension = Field(default={}, description="Cost of a unit in credits, by dimension.")
+    margin: Ratio = Field(description="Part of the cost that is added: 1/5 adds a fifth.")
 
 
 class CostPlus(BuiltIn[CostPlusParameters]):

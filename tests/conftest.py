@@ -6,10 +6,11 @@ that a busy machine fails none. With TOLLBOOK_EXPLORE=1 each run tries something
 
 from __future__ import annotations
 
-import os
+import gc
 import random
 
 import pytest
+from examples import EXPLORING
 from hypothesis import HealthCheck, Phase, settings
 from local_kinds import ANVIL, INSTALL_ANVIL
 
@@ -19,7 +20,7 @@ settings.register_profile("any speed", deadline=None, suppress_health_check=[Hea
 settings.register_profile(
     "repeatable", settings.get_profile("any speed"), derandomize=True, phases=(Phase.explicit, Phase.generate)
 )
-settings.load_profile("any speed" if os.environ.get("TOLLBOOK_EXPLORE") else "repeatable")
+settings.load_profile("any speed" if EXPLORING else "repeatable")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -37,15 +38,16 @@ def pytest_report_header() -> list[str]:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep a sample: first one case of each test function, then more. The order stays."""
+    """Keep a sample: what no sample goes without, one case of each other test function, then more. The order stays."""
     size = config.getoption("--sample")
     if size is None or size >= len(items):
         return
     drawn = list(items)
     random.Random(config.getoption("--sample-seed")).shuffle(drawn)
+    always = [item for item in items if any(mark.kwargs.get("always") for mark in item.iter_markers("sweep"))]
     first = {item.nodeid.partition("[")[0]: item for item in reversed(drawn)}
     ranked = [*first.values(), *(item for item in drawn if item not in first.values())]
-    kept = set(ranked[:size])
+    kept = {*always, *ranked[:size]}
     config.hook.pytest_deselected(items=[item for item in items if item not in kept])
     items[:] = [item for item in items if item in kept]
 
@@ -53,3 +55,4 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_collection_finish() -> None:
     """Tests import Ethereum's packages themselves, and so let Python recurse too deep for all others."""
     keep_depth()
+    gc.freeze()  # thousands of tests, which are there to the end: whoever collects need not look at them each time

@@ -12,7 +12,14 @@ ROOMS = ("tollbook", "ledger", "pricing", "chains", "replay", "gateway")
 SOURCES = [path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))]
 PAGES = [
     path
-    for pattern in ("README.md", "docs/*.md", "*/README.md", "*/*/README.md", "chains/evm/contracts/*.sol")
+    for pattern in (
+        "README.md",
+        "docs/*.md",
+        "docs/reference/*.md",
+        "*/README.md",
+        "*/*/README.md",
+        "chains/evm/contracts/*.sol",
+    )
     for path in sorted(ROOT.glob(pattern))
 ]
 

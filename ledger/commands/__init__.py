@@ -16,6 +16,7 @@ from typing import Any, TypeAlias, TypeVar, cast, get_args
 
 import msgspec
 
+from ..described import describe
 from ..errors import BadData, WrongValue
 from .catalogue import CreatePlan as CreatePlan
 from .catalogue import RegisterAgent as RegisterAgent
@@ -40,7 +41,7 @@ from .command import SignedCredits as SignedCredits
 from .command import Text as Text
 from .command import Units as Units
 from .faults import MAX_NESTED as MAX_NESTED
-from .faults import as_plain, first_fault, not_a_command
+from .faults import as_plain, first_fault, not_a_command, not_several
 from .faults import check_kept as check_kept
 from .invoices import PayInvoice as PayInvoice
 from .invoices import Subscribe as Subscribe
@@ -73,7 +74,12 @@ from .written_amounts import as_whole_numbers
 
 
 class Tick(Command[None], frozen=True, kw_only=True, tag="tick"):
-    """Write the due events of all accounts: starts, expiries and lapses up to now."""
+    """Write the due events of all accounts: starts, expiries, lapses and invoices up to now. Without it they are
+    written with an account's next command; readings have them in any case.
+
+    Example:
+        Tick()
+    """
 
 
 AnyCommand: TypeAlias = (
@@ -111,6 +117,9 @@ AnyCommand: TypeAlias = (
 """The union of all commands."""
 
 COMMAND_TYPES: tuple[type[Command], ...] = get_args(AnyCommand)
+for _kind in COMMAND_TYPES:
+    describe(_kind)
+describe(Terms)
 C = TypeVar("C", bound=Command[Any])
 _KINDS = frozenset(COMMAND_TYPES)
 _NESTING = (CreatePlan, RepricePlan, RegisterAgent, UpdateAgent)
@@ -144,7 +153,10 @@ def admit(command: C) -> C:
 
 
 def admit_all(commands: Iterable[C]) -> list[C]:
-    """Return all commands admitted. Raises the error of the first that cannot be, with its index."""
+    """Return all commands admitted. Raises the error of the first that cannot be, with its index, and WrongType for
+    what is no iterable."""
+    if not isinstance(commands, Iterable):
+        raise not_several(commands)
     admitted: list[C] = []
     for index, command in enumerate(commands):
         try:

@@ -41,9 +41,25 @@ Labels: TypeAlias = dict[Name, Name]
 
 
 class Command(msgspec.Struct, Generic[E], frozen=True, gc=False, kw_only=True, omit_defaults=True, tag_field="command"):
-    """The fields of all commands: an idempotency key, and the time of issue (UTC microseconds).
+    """The fields of all commands. `E` is the event that answers the command: `ledger.execute(Charge(…))` returns
+    `Answer[Charged] | Refused`.
 
-    `E` is the event that answers the command: `ledger.execute(Charge(…))` returns `Answer[Charged] | Refused`.
+    Fields:
+        key: Idempotency key. Under it the command is executed once, for as long as keys are remembered (`key_seconds`
+            of the account's plan; 35 days for plans, agents and settlement); a repeat gets the first answer, other
+            content is refused (`key_reused`). None: executed each time.
+        issued_at: Time of issue, in UTC microseconds. With a key, a command that is as old as keys are remembered is
+            refused (`key_too_old`). None: the time of its arrival.
+
+    Shared fields:
+        subscriber: Name of the subscriber, who pays. Subscriber and plan name an account.
+        plan: Name of the plan.
+        agent: Name of the agent.
+        credits: Credits, in the plan's smallest unit.
+        labels: Labels by name. The built-in policies read `model`; all are kept in the log.
+        invoice: Number of the invoice; an account's are counted from 1.
+        reason: Note for people; nothing is decided by it.
+        fact: Exit on a chain, by its id there. A fact is recorded once, permanently.
     """
 
     key: Name | None = None

@@ -11,17 +11,33 @@ from .command import Command, Name, Number, Text
 
 
 class Subscribe(Command[Subscribed], frozen=True, kw_only=True, tag="subscribe"):
-    """Let a subscriber use a postpaid plan, up to the plan's credit limit."""
+    """Let a subscriber use a postpaid plan: a credit line of the plan's `credit_limit`. What is used is invoiced at
+    the end of each period. A subscriber subscribes once.
+
+    Example:
+        Subscribe(subscriber="carol", plan="payg")
+    """
 
     subscriber: Name
     plan: Name
 
 
 class PayInvoice(Command[InvoicePaid], frozen=True, kw_only=True, tag="pay_invoice"):
-    """Record a payment of an invoice: of `amount` (in the asset's smallest unit), or of all that is owed on it.
+    """Record a payment of an invoice, or of a part of it. The money is earned, and the credit line grows by what it
+    paid for.
 
-    A `payment` id can be used once, permanently. With `funding` `direct` the receivers have the money; with `none` it
-    is due to them.
+    Fields:
+        payment: Id of the payment, which pays once, permanently.
+        amount: Money that was paid, in the asset's smallest unit. None: all that is owed on the invoice.
+        funding: Holder of the money. "direct": the receivers have it. "none": it is due to them.
+
+    Example:
+        PayInvoice(
+            subscriber="carol",
+            plan="payg",
+            invoice=1,
+            payment="bank-17",
+        )
     """
 
     subscriber: Name
@@ -33,7 +49,14 @@ class PayInvoice(Command[InvoicePaid], frozen=True, kw_only=True, tag="pay_invoi
 
 
 class WriteOff(Command[WrittenOff], frozen=True, kw_only=True, tag="write_off"):
-    """Give up `amount` (in the asset's smallest unit) of an invoice, or all that is owed on it."""
+    """Give up what is owed on an invoice, or a part of it. The credit line grows by it.
+
+    Fields:
+        amount: Money that is given up, in the asset's smallest unit. None: all that is owed on the invoice.
+
+    Example:
+        WriteOff(subscriber="carol", plan="payg", invoice=1, reason="goodwill")
+    """
 
     subscriber: Name
     plan: Name

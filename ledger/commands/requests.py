@@ -30,7 +30,24 @@ from .command import (
 
 
 class Request(Command[Requested], frozen=True, kw_only=True, tag="request"):
-    """Request admission of a call: hold the cost of `estimate`. A URL is checked against the agent's endpoints."""
+    """Request admission of a call, before the work: it holds the cost of the estimate, and is refused if that is not
+    available. An answer's `seq` is the request's number.
+
+    Fields:
+        agent: Name of the agent that is called. Empty: none.
+        method: HTTP method of the call, checked with `url`.
+        url: URL of the call, checked against the agent's endpoints. Empty: not checked.
+        estimate: Usage that the call may come to, in units by dimension. As long as the usage stays within it, the hold
+            covers the price. Empty: at least 1 of the smallest unit is held.
+
+    Example:
+        Request(
+            subscriber="alice",
+            plan="pro",
+            estimate={"output_tokens": 4_000},
+            key="call-17",
+        )
+    """
 
     subscriber: Name
     plan: Name
@@ -54,14 +71,30 @@ class RequestTerms(TypedDict, total=False):
 
 
 class Extend(Command[Extended], frozen=True, kw_only=True, tag="extend"):
-    """Move an open request's deadline to `seconds` from now, up to the plan's longest request."""
+    """Move an open request's deadline. It never moves back, nor beyond the plan's `longest_seconds`.
+
+    Fields:
+        request: Number of the request: the `seq` of its answer.
+        seconds: Seconds from now to the new deadline.
+
+    Example:
+        Extend(request=request.seq, seconds=3_600)
+    """
 
     request: Number
     seconds: Seconds
 
 
 class Release(Command[Released], frozen=True, kw_only=True, tag="release"):
-    """End a request without a charge; its held credits return."""
+    """End a request without a charge; its held credits return.
+
+    Fields:
+        request: Number of the request: the `seq` of its answer.
+        reason: Reason, as it is recorded. "voided": the work was not done. "failed": it failed.
+
+    Example:
+        Release(request=request.seq, reason="failed")
+    """
 
     request: Number
     reason: Literal["voided", "failed"] = "voided"
@@ -72,7 +105,23 @@ class Charge(Command[Charged], frozen=True, kw_only=True, tag="charge"):
     directly to an account (`subscriber`, `plan`), for work that was metered elsewhere.
 
     A charge is never refused for credits alone: beyond what is there the plan's `overrun` rule decides, and what is not
-    paid is the event's `shortfall`. `occurred_at` (UTC microseconds) determines only the metering period.
+    paid is the event's `shortfall`.
+
+    Fields:
+        request: Number of the request: the `seq` of its answer. 0: a direct charge.
+        subscriber: Name of the subscriber of a direct charge.
+        plan: Name of the plan of a direct charge.
+        agent: Name of the agent of a direct charge. Empty: none.
+        usage: Usage of this charge alone, in units by dimension.
+        labels: Labels by name, added to the request's. After its first charge they cannot change.
+        final: True: the request ends, and the rest of its hold returns. False: a partial charge, which also moves the
+            deadline.
+        occurred_at: Time of the work, in UTC microseconds. It determines the metering period, as far as its meter is
+            still kept, and whether a direct charge is for work before the end of access. None: now.
+
+    Example:
+        Charge(request=request.seq, usage={"output_tokens": 3_120})
+        Charge(subscriber="alice", plan="pro", usage={"output_tokens": 500})
     """
 
     request: Number = 0
@@ -86,9 +135,24 @@ class Charge(Command[Charged], frozen=True, kw_only=True, tag="charge"):
 
 
 class Adjust(Command[Adjusted], frozen=True, kw_only=True, tag="adjust"):
-    """Correct one `charge`, or one `period` of an account, by `credits` (> 0 takes more) or by a `usage` delta.
+    """Correct one `charge`, or one `period` of an account (`subscriber`, `plan`), by `credits` or by `usage`. The
+    charge stays; the correction is one more event. No more returns than was paid.
 
-    `expiry` is the new expiry of expired lots that credits return to; without it those credits lapse immediately.
+    Fields:
+        charge: Number of the charge: the `seq` of its answer. 0: a period is corrected.
+        subscriber: Name of the subscriber of the period.
+        plan: Name of the plan of the period.
+        period: Metering period: `2026-03`, `2026-03-10`, the sequence of a purchase, or `forever`. The current one or
+            the one before.
+        credits: Credits, in the plan's smallest unit: above 0 more is taken, below 0 is given back.
+        usage: Change of the measured usage, in units by dimension: what it costs on the meter is taken or given back.
+        reason: Reason, as it is recorded: "correction", "refund", "true_up" or "late". "tier" is the ledger's own.
+        expiry: New end of expired lots to which credits return, in UTC microseconds. None: those credits lapse at once.
+        note: Note for people; nothing is decided by it.
+
+    Example:
+        Adjust(charge=charge.seq, credits=-1_24, reason="refund")
+        Adjust(charge=charge.seq, usage={"output_tokens": -120})
     """
 
     charge: Number = 0

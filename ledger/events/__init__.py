@@ -18,6 +18,7 @@ from typing import TypeAlias, get_args
 
 import msgspec
 
+from ..described import describe
 from ..values import DAY_SECONDS as DAY_SECONDS
 from ..values import KEY_SECONDS as KEY_SECONDS
 from ..values import MAX_DUE_DAYS as MAX_DUE_DAYS
@@ -124,6 +125,13 @@ Recorded: TypeAlias = (
 
 EVENT_TYPES: tuple[type[Event], ...] = get_args(Recorded)
 """Every event, in the order of the families."""
+
+_VALUES: tuple[type[msgspec.Struct], ...] = (
+    *(Share, Tariff, Limits, RateLimit, CreditsLimit, Endpoint, Line, Leaf, Payout),
+    *(ContractRef, Escrow, EscrowFunding, Fact),
+)
+for _kind in (*EVENT_TYPES, *_VALUES):
+    describe(_kind)
 
 
 def tag(event: Event | type[Event]) -> str:

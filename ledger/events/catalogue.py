@@ -26,19 +26,40 @@ from .event import Event
 
 
 class PlanCreated(Event, frozen=True, kw_only=True, tag="plan_created"):
-    """A plan is on sale: its price, what it grants (credits, seconds, or both), its tariff and its limits.
+    """A plan is on sale: its price, what it grants (credits, seconds, or both), its tariff and its rules, which are
+    those of `CreatePlan`. They never change, except for the tariff.
 
-    With `record_lines` every charge has the lines of its computation, otherwise only where they cannot be derived.
-    `price` is split among receivers; a fee is one of them. `hold_seconds` is the time from a request's admission to its
-    deadline, `longest_seconds` the maximum to which that can be extended, `late_seconds` how long after expiring a
-    request may still be charged, and how long after the end of access a direct charge is accepted. `unpriced` is the
-    rule for a request whose estimate has units that no rate of the tariff reads. `decimals` are those of a credit,
-    `asset_decimals` those of the asset (None: unknown): an amount of 950 with 2 decimals is shown as 9.50. The keys of
-    the plan's accounts are remembered for `key_seconds` from the commit of the command that used one.
-
-    With `billing` postpaid nothing is bought in advance: `price` is the money of `credits`, what is used is invoiced at
-    the end of each period, due after `due_days`, and up to `credit_limit` credits may be owed: used, held and invoiced.
-    `overdue` is the rule for requests while an invoice is overdue.
+    Fields:
+        plan: Name of the plan.
+        onchain_id: Id of the plan on a chain, if that is not its name.
+        owner: Name of the seller.
+        asset: Asset of the price.
+        asset_decimals: Decimals of the asset; None: unknown. 950 with 2 decimals is shown as 9.50.
+        decimals: Decimals of a credit.
+        price: Money of one purchase, by receiver; a fee is one of them. On a postpaid plan, the money of `credits`.
+        credits: Credits of one purchase, in the smallest unit. 0: only time is sold.
+        seconds: Seconds of the window of one purchase. 0: none.
+        priority: Order in which lots are drawn: the lowest first.
+        trial: True: sold once to a subscriber, without a price.
+        on_lapse: Rule for the money of credits that expire unused: "earn" or "refund".
+        tariff: First tariff, of version 1.
+        limits: Limits on requests.
+        hold_seconds: Seconds from a request's admission to its deadline.
+        longest_seconds: Seconds from a request's admission to its last possible deadline.
+        late_seconds: Seconds after its deadline in which an expired request may still be charged, and after the end of
+            access a direct charge is accepted.
+        overrun: Rule for the part of a charge that exceeds the available credits: "cap" or "debt".
+        debt_limit: Credits that an account may owe under "debt".
+        period: Metering period: "month", "day", "purchase" or "forever".
+        record_refusals: True: refused requests are counted in the log.
+        record_lines: True: every charge has the lines of its price.
+        unpriced: Rule for units that no rate of the tariff reads: "refuse" or "free".
+        billing: "prepaid" or "postpaid".
+        credit_limit: Credits that a postpaid account may owe: used, held and invoiced.
+        due_days: Days from the end of an invoice's period to its due time.
+        overdue: Rule for requests while an invoice is overdue: "serve" or "stop".
+        key_seconds: Seconds for which keys of the plan's accounts are remembered, from the commit of the command that
+            used one.
     """
 
     plan: str
@@ -108,7 +129,11 @@ class PlanCreated(Event, frozen=True, kw_only=True, tag="plan_created"):
 
 
 class PlanRepriced(Event, frozen=True, kw_only=True, tag="plan_repriced"):
-    """The plan has a new tariff. Charges and open requests under an older tariff keep it."""
+    """The plan has a new tariff. Charges and open requests under an older tariff keep it.
+
+    Fields:
+        tariff: New tariff, of the next version.
+    """
 
     plan: str
     tariff: Tariff
@@ -121,7 +146,17 @@ class PlanRetired(Event, frozen=True, kw_only=True, tag="plan_retired"):
 
 
 class AgentRegistered(Event, frozen=True, kw_only=True, tag="agent_registered"):
-    """An agent, a service, is offered to subscribers of plans. Without any endpoints, all are allowed."""
+    """An agent, a service, is offered to subscribers of plans. Without any endpoints, all are allowed.
+
+    Fields:
+        agent: Number of the agent, from 1.
+        name: Name of the agent.
+        owner: Name of its owner.
+        plans: Names of the plans that it serves.
+        endpoints: Endpoints that requests may call.
+        open_endpoints: Further endpoints, where `endpoints` names any.
+        metadata: Anything else about the agent.
+    """
 
     agent: int
     name: str

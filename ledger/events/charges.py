@@ -19,14 +19,25 @@ from .event import Event
 
 
 class Charged(Event, frozen=True, kw_only=True, tag="charged"):
-    """A charge of a request, or a direct one. The price is `credits + shortfall`; the draws sum to `credits`.
+    """A charge of a request, or a direct one. Its price is `credits + shortfall`; the draws sum to `credits`. Its
+    sequence is the charge's number.
 
-    `before` is the meter of the tariff's scope before this charge (of the request, or of the account in `period`);
-    `continues` is True if the meter was charged before, which an empty meter does not show. `request` 0 is a direct
-    charge: a request and its final charge in one. A partial charge moves its request's `deadline`. `lines` are the
-    computation of the price, if it cannot be derived from the tariff, the usage and the meter, or if the plan records
-    it. `unpriced` are the units of the usage that no rate of the tariff reads. `repaid` is the part of
-    the account's debt that is paid by the rest of the hold, which returns at the final charge.
+    Fields:
+        request: Request, by the sequence of its event. 0: a direct charge, a request and its final charge in one.
+        credits: Credits that were taken, in the smallest unit.
+        draws: The same by lot, in the order drawn; lot 0 is debt.
+        shortfall: Part of the price that is not owed, in credits.
+        usage: Units by dimension.
+        period: Metering period of the charge.
+        before: Meter of the tariff's scope before this charge (of the request, or of the account in `period`), in units
+            by dimension.
+        continues: True: the meter was charged before, which an empty one does not show.
+        lines: Computation of the price, if it cannot be derived from tariff, usage and meter, or if the plan records
+            it.
+        final: True: the request ends, and the rest of its hold returns.
+        deadline: New deadline of the request after a partial charge, in UTC microseconds. None: it does not move.
+        late: True: after the request had expired, or after the end of access.
+        occurred_at: Time of the work as the command said it, in UTC microseconds.
     """
 
     account: int
@@ -64,14 +75,26 @@ class Charged(Event, frozen=True, kw_only=True, tag="charged"):
 
 
 class Adjusted(Event, frozen=True, kw_only=True, tag="adjusted"):
-    """A signed correction of one charge, or of one account's period: `credits` > 0 takes more, < 0 gives back.
+    """A signed correction of one charge, or of one account's period.
 
-    The draws sum to |credits|: lots taken from, or given back to. The corrected charge or period owes `credits +
-    shortfall` more: a correction downwards lowers the unpaid part first, so its shortfall is negative. A `usage` delta
-    moves the meter, and that sum is total(before + usage) − total(before) under `tariff`. `metered` is the period whose
-    meter and net a correction of a charge moves, `request` the open request whose meter it moves. `expiry` is a new
-    expiry for expired lots that credits return to. `unpriced` are the units of the delta that no rate reads, `repaid`
-    is the part of the account's debt that the returning credits pay.
+    The corrected charge or period owes `credits + shortfall` more: a correction downwards lowers the unpaid part first,
+    so its shortfall is negative. For a `usage` delta that sum is total(before + usage) − total(before) under `tariff`.
+
+    Fields:
+        charge: Charge, by the sequence of its event. 0: a period is corrected.
+        period: Metering period that is corrected; empty: a charge is.
+        credits: Credits: above 0 more is taken, below 0 is given back.
+        draws: |credits| by lot: lots taken from, or given back to; lot 0 is debt.
+        shortfall: Change of the part that is not owed, in credits.
+        reason: "correction", "refund", "true_up" or "late" as the command said it; "tier": the ledger's own, as a
+            volume tier made earlier usage cheaper.
+        usage: Change of the measured usage, in units by dimension; it moves the meter.
+        before: Meter before this correction by usage, in units by dimension.
+        tariff: Version of the tariff of a correction by usage; 0: by credits.
+        metered: Period whose meter and net a correction of a charge moves.
+        request: Open request whose meter a correction by usage moves; 0: none.
+        expiry: New end of expired lots to which credits return, in UTC microseconds. None: those credits lapse.
+        note: Note for people.
     """
 
     account: int
@@ -101,7 +124,11 @@ class Adjusted(Event, frozen=True, kw_only=True, tag="adjusted"):
 
 
 class Lapsed(Event, frozen=True, kw_only=True, tag="lapsed"):
-    """Credits of a lot expired unused."""
+    """Credits of a lot expired unused.
+
+    Fields:
+        credits: Credits that lapse.
+    """
 
     account: int
     lot: int

@@ -8,9 +8,12 @@ from .event import Event
 
 
 class Subscribed(Event, frozen=True, kw_only=True, tag="subscribed"):
-    """A subscriber may use a postpaid plan, on a credit line of `credits`; the lot of it has this event's sequence.
+    """A subscriber may use a postpaid plan, on a credit line; the lot of it has this event's sequence.
 
-    `draws` is the debt that it pays, `((0, credits),)`.
+    Fields:
+        account: Number of the account, from 1; the next one, or the subscriber's own on that plan.
+        credits: Credits of the line.
+        draws: Debt that it pays, `((0, credits),)`.
     """
 
     account: int
@@ -27,9 +30,15 @@ class Subscribed(Event, frozen=True, kw_only=True, tag="subscribed"):
 
 
 class Invoiced(Event, frozen=True, kw_only=True, tag="invoiced"):
-    """A metering period ended: the `credits` used on the credit line since the last invoice, and their `money` in the
-    asset's smallest unit. Below 0, where more came back than was used, it is a credit note. Invoices of an account are
-    numbered from 1. The credits that were invoiced stay spent; only money is owed for them."""
+    """A metering period ended: the use of the credit line since the last invoice. The credits that were invoiced stay
+    spent; only money is owed for them.
+
+    Fields:
+        period: Metering period that ended.
+        credits: Credits used since the last invoice. Below 0, where more came back than was used, it is a credit note.
+        money: Their price, in the asset's smallest unit, with the same sign.
+        due: Due time of the money, in UTC microseconds.
+    """
 
     account: int
     invoice: int
@@ -48,10 +57,14 @@ class Invoiced(Event, frozen=True, kw_only=True, tag="invoiced"):
 
 
 class InvoicePaid(Event, frozen=True, kw_only=True, tag="invoice_paid"):
-    """An invoice, or a part of it, is paid: `money`, of which each receiver has its share. All of it is earned.
+    """An invoice, or a part of it, is paid. All of the money is earned. The payment is a lot without credits, of this
+    event's sequence.
 
-    The payment is a lot without credits, of this event's sequence. The credit line has `room` credits more for it,
-    which first pay the account's debt: `repaid`.
+    Fields:
+        money: Money that was paid, in the asset's smallest unit.
+        shares: The same by receiver.
+        funding: Holder of the money: "direct" the receivers; "none": it is due to them.
+        room: Credits by which the credit line grows; they first pay the account's debt.
     """
 
     account: int
@@ -74,8 +87,12 @@ class InvoicePaid(Event, frozen=True, kw_only=True, tag="invoice_paid"):
 
 
 class WrittenOff(Event, frozen=True, kw_only=True, tag="written_off"):
-    """Money of an invoice will not be paid. The credit line has `room` credits more for it, which first pay the
-    account's debt: `repaid`."""
+    """Money of an invoice will not be paid.
+
+    Fields:
+        money: Money that is given up, in the asset's smallest unit.
+        room: Credits by which the credit line grows; they first pay the account's debt.
+    """
 
     account: int
     invoice: int

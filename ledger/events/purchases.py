@@ -18,12 +18,22 @@ from .event import Event
 
 
 class Purchased(Event, frozen=True, kw_only=True, tag="purchased"):
-    """A lot is bought, tried or given: credits, a window of time, or both, with its money.
+    """A lot is bought, tried or given: credits, a window of time, or both, with its money. Its sequence is the lot's
+    number.
 
-    `start` None is the commit's time, `earliest` the requested start if it is later than that; `expiry` None is never.
-    `shares` sum to `cost`. `funding` is the holder of the money: `escrow` a contract on a chain, `direct` the
-    receivers, `none` if nothing was paid to the ledger's knowledge. `asset_decimals` are those that the chain reports,
-    where the log did not have them yet.
+    Fields:
+        account: Number of the account, from 1; the next one where this opens it.
+        kind: "sale", "trial" or "gift".
+        credits: Credits of the lot, in the plan's smallest unit.
+        seconds: Seconds of its window; 0: none.
+        cost: Money of the lot, in the asset's smallest unit.
+        shares: The same by receiver.
+        funding: Holder of the money: an escrow on a chain, "direct" the receivers, "none" neither.
+        start: Start, in UTC microseconds. None: the commit's time.
+        expiry: End, in UTC microseconds. None: never.
+        priority: Order in which lots are drawn: the lowest first.
+        earliest: Start that the command wanted, in UTC microseconds, if it is later than the commit.
+        asset_decimals: Decimals of the asset as the chain reports them, where the log did not have them yet.
     """
 
     account: int
@@ -55,7 +65,11 @@ class Purchased(Event, frozen=True, kw_only=True, tag="purchased"):
 
 
 class Started(Event, frozen=True, kw_only=True, tag="started"):
-    """A lot starts: its credits become available. `draws` is the debt it pays, `((0, credits),)`, oldest debt first."""
+    """A lot starts: its credits become available.
+
+    Fields:
+        draws: Debt that it pays, `((0, credits),)`, oldest debt first.
+    """
 
     account: int
     lot: int
@@ -68,10 +82,17 @@ class Started(Event, frozen=True, kw_only=True, tag="started"):
 
 
 class Withdrawn(Event, frozen=True, kw_only=True, tag="withdrawn"):
-    """Unused credits leave with their unearned money, by lot; a window without credits ends here.
+    """Unused credits leave with their unearned money; a window without credits ends here. So do credits that expire
+    under `on_lapse="refund"` (reason `lapsed`), and the lots of an exited subscriber (reason `exit`).
 
-    If a chain has paid an exited subscriber, `fact` is that exit and `paid` the sum that it paid in `asset`: the money
-    of this event, and what had been withdrawn from the lots before and was still in escrow.
+    Fields:
+        draws: Credits that leave, by lot.
+        money: Money that leaves, in the asset's smallest unit, by lot.
+        instant: Time of the expiry that caused it, in UTC microseconds. None: a command did.
+        fact: Exit of the subscriber, whom a chain has paid. None: no exit.
+        asset: Asset that the chain paid; empty: no exit.
+        paid: Sum that the chain paid: the money of this event, and what had been withdrawn from the lots before and was
+            still in escrow.
     """
 
     account: int
@@ -90,12 +111,18 @@ class Withdrawn(Event, frozen=True, kw_only=True, tag="withdrawn"):
 
 
 class Reversed(Event, frozen=True, kw_only=True, tag="reversed"):
-    """A payment, or a part of it, was void: `money` goes back to the payer and `credits` of the lot are withdrawn.
+    """A payment, or a part of it, was void: its money goes back to the payer.
 
-    They are taken from unused credits first, then from spent ones, then from held ones; spent or held credits become
-    debt under any rule of the plan. `expiry` is the new end of a window without credits that was reversed in part.
-    `repaid` is the part of that debt that other lots pay immediately. A payment of an invoice is owed again, and the
-    credit line has `room` credits less.
+    Credits of the lot are taken from unused ones first, then from spent ones, then from held ones; spent or held
+    credits become debt under any rule of the plan. A payment of an invoice is owed again.
+
+    Fields:
+        credits: Credits of the lot that are withdrawn.
+        money: Money that goes back, in the asset's smallest unit.
+        expiry: New end of a window without credits that was reversed in part, in UTC microseconds. None: it does not
+            move.
+        repaid: Part of the new debt that other lots pay at once, by lot.
+        room: Credits by which the credit line shrinks, if the payment was of an invoice.
     """
 
     account: int
@@ -114,10 +141,13 @@ class Reversed(Event, frozen=True, kw_only=True, tag="reversed"):
 
 
 class Reinstated(Event, frozen=True, kw_only=True, tag="reinstated"):
-    """A dispute was won: the lot gets back the `credits` and the `money` that its reversals had taken.
+    """A dispute was won: the lot gets back what its reversals had taken. Its credits are unused again. A payment of an
+    invoice pays it again.
 
-    The credits return to the lot as unused, and pay the account's debt: `repaid`. A payment of an invoice pays it
-    again, and the credit line has `room` credits more.
+    Fields:
+        credits: Credits that return.
+        money: Money that is back, in the asset's smallest unit.
+        room: Credits by which the credit line grows, if the payment was of an invoice.
     """
 
     account: int

@@ -16,7 +16,17 @@ from .event import Event
 
 
 class Requested(Event, frozen=True, kw_only=True, tag="requested"):
-    """A call is admitted: it holds `hold` credits, drawn from lots, until it is charged, released or expires."""
+    """A call is admitted: it holds credits until it is charged, released or expires. Its sequence is the request's
+    number.
+
+    Fields:
+        method: HTTP method of the call.
+        url: URL of the call.
+        hold: Credits that are held.
+        draws: The same by lot.
+        deadline: Time at which it expires, in UTC microseconds.
+        estimate: Usage that the call may come to, in units by dimension.
+    """
 
     account: int
     agent: int = 0
@@ -36,15 +46,23 @@ class Requested(Event, frozen=True, kw_only=True, tag="requested"):
 
 
 class Extended(Event, frozen=True, kw_only=True, tag="extended"):
-    """The request's deadline moves."""
+    """The request's deadline moves.
+
+    Fields:
+        deadline: New deadline, in UTC microseconds.
+    """
 
     request: int
     deadline: int
 
 
 class Reheld(Event, frozen=True, kw_only=True, tag="reheld"):
-    """An open request's hold is replaced by these draws, because the possible cost of the account's open requests has
-    changed. Credits that it no longer holds return to their lots."""
+    """An open request's hold is replaced, because the possible cost of the account's open requests has changed.
+    Credits that it no longer holds return to their lots.
+
+    Fields:
+        draws: Credits that it holds from now on, by lot.
+    """
 
     account: int
     request: int
@@ -55,9 +73,11 @@ class Reheld(Event, frozen=True, kw_only=True, tag="reheld"):
 
 
 class Released(Event, frozen=True, kw_only=True, tag="released"):
-    """The request ends without a charge; its held credits return to their lots, which pay `repaid` of the debt.
+    """The request ends without a charge; its held credits return to their lots.
 
-    `instant` is the time at which it expired; None if it was released.
+    Fields:
+        reason: "voided" or "failed" as the command said it; "expired" at its deadline.
+        instant: Deadline at which it expired, in UTC microseconds. None: it was released.
     """
 
     request: int
@@ -71,7 +91,13 @@ class Released(Event, frozen=True, kw_only=True, tag="released"):
 
 
 class RefusedRequests(Event, frozen=True, kw_only=True, tag="refused"):
-    """`count` requests were refused for a reason since the last such event. No balance changes."""
+    """Requests were refused since the last such event. No balance changes.
+
+    Fields:
+        reason: Name of the refusal.
+        estimate: Estimate of the last of them, in units by dimension.
+        count: Number of refused requests.
+    """
 
     reason: str
     plan: str

@@ -13,7 +13,18 @@ from .event import Event
 
 
 class Settlement(OnContract, Event, frozen=True, kw_only=True):
-    """The fields of all events of a batch: its number, its chain and its contract."""
+    """The fields of all events of a batch.
+
+    Fields:
+        number: Number of the batch; a contract's are counted from 1.
+        chain: CAIP-2 name of the chain.
+        contract: Address or name of the contract on that chain.
+
+    Shared fields:
+        transaction: Id of the transaction on the chain.
+        block: Number of the block that has the transaction.
+        attempt: Number of the batch's attempt, from 1.
+    """
 
     number: int
     chain: str
@@ -24,7 +35,12 @@ class Settlement(OnContract, Event, frozen=True, kw_only=True):
 
 
 class Payout(msgspec.Struct, frozen=True, gc=False):
-    """A batch's payment to a receiver in the asset's smallest unit; below 0 it is taken back from later payouts."""
+    """A batch's payment to a receiver.
+
+    Fields:
+        receiver: Name of the receiver.
+        amount: Money in the asset's smallest unit; below 0 it is taken back from later payouts.
+    """
 
     receiver: str
     amount: int
@@ -34,9 +50,13 @@ class Payout(msgspec.Struct, frozen=True, gc=False):
 
 
 class Leaf(msgspec.Struct, frozen=True, gc=False):
-    """One account in a batch: its running totals of charges and credits, in the asset's smallest unit.
+    """One account in a batch: its running totals of charges and credits.
 
-    `plan` is the plan's id on the chain if it has one, else its name.
+    Fields:
+        subscriber: Name of the subscriber.
+        plan: Id of the plan on the chain if it has one, else its name.
+        charged: Sum of all increases of what was earned from the account, in the asset's smallest unit.
+        credited: Sum of all decreases, in the same unit. Neither sum ever falls.
     """
 
     subscriber: str
@@ -49,9 +69,18 @@ class Leaf(msgspec.Struct, frozen=True, gc=False):
 
 
 class Opening(Settlement, frozen=True, kw_only=True):
-    """The start of a batch: earnings in an asset up to `covers` (last sequence by stream), as signed payouts and a
-    Merkle root over the leaves of `accounts` accounts. `head_seq` and `head_hash` are the log's head before the event's
-    own commit."""
+    """The start of a batch: earnings in an asset, as signed payouts and a Merkle root over accounts.
+
+    Fields:
+        asset: Asset that is paid out.
+        covers: Last sequence that is counted, by stream.
+        root: Merkle root of the batch's leaves, as 0x hex.
+        digest: Digest of the batch, as 0x hex.
+        payouts: Payments to receivers.
+        accounts: Number of leaves.
+        head_seq: Sequence of the log's head before this event's own commit.
+        head_hash: Hash of that head, in hexadecimal.
+    """
 
     asset: str
     covers: dict[str, int]
@@ -68,7 +97,11 @@ class SettlementOpened(Opening, frozen=True, kw_only=True, tag="settlement_opene
 
 
 class SettlementSubmitted(Settlement, frozen=True, kw_only=True, tag="settlement_submitted"):
-    """A signed transaction is stored; it is sent after this event is durable."""
+    """A signed transaction is stored; it is sent after this event is durable.
+
+    Fields:
+        raw: Signed transaction, sufficient to send it again.
+    """
 
     attempt: int = 0
     raw: str = ""
@@ -90,8 +123,11 @@ class SettlementConfirmed(Settlement, frozen=True, kw_only=True, tag="settlement
 
 
 class SettlementFailed(Settlement, frozen=True, kw_only=True, tag="settlement_failed"):
-    """The batch was refused, cancelled or challenged. Its payouts are due again in the next batch, which also gets its
-    number, unless that is `used`: permanently taken on the chain."""
+    """The batch was refused, cancelled or challenged. Its payouts are due again in the next batch.
+
+    Fields:
+        used: True: its number is permanently taken on the chain. False: the next batch gets it.
+    """
 
     reason: str = ""
     used: bool = False
@@ -105,8 +141,13 @@ class SettlementUnknown(Settlement, frozen=True, kw_only=True, tag="settlement_u
 
 
 class SettlementAdopted(Opening, frozen=True, kw_only=True, tag="settlement_adopted"):
-    """A batch that the chain has and the log lacked (a restored backup), from its published leaf file. `covers` is
-    of the log that was lost, so the event records the leaves and the time `at` (UTC microseconds) of their totals."""
+    """A batch that the chain has and the log lacked (a restored backup), from its published leaf file. What it covers
+    was lost with the log, so the event records the leaves.
+
+    Fields:
+        at: Time of the leaves' totals, in UTC microseconds.
+        leaves: Running totals of each account.
+    """
 
     at: int = 0
     leaves: tuple[Leaf, ...] = ()

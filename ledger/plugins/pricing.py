@@ -136,9 +136,10 @@ class SharingPolicy(PeakingPolicy, Protocol):
 
 @runtime_checkable
 class DecimalFactory(Protocol):
-    """Optional: a factory of policies whose parameters are in credits, also where credits have decimals.
+    """Optional: a factory of policies that read prices in credits, also where credits have decimals.
 
-    Without it the parameters and totals of a policy are in the smallest unit of the plan's credits.
+    A price that is text is in credits; one that is a whole number is in the smallest unit, as everywhere. Without this
+    method all parameters and totals of a policy are in the smallest unit of the plan's credits.
     """
 
     def with_decimals(self, parameters: Mapping[str, Any], decimals: int) -> Policy:

@@ -6,6 +6,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from ..described import describe
 from ..events import Leaf, OnContract, Payout, Share
 
 STREAM = "main"
@@ -15,10 +16,19 @@ STREAM = "main"
 class Batch(OnContract, msgspec.Struct, frozen=True, kw_only=True):
     """A settlement batch, as it is submitted to a chain; its commitment is computed from it.
 
-    `at` is the time up to which earnings are counted (UTC microseconds), `covers` the last sequence counted, by stream.
-    `ledger`, `head_seq` and `head_hash` name the log and its head before the batch's own commit. `previous` is the
-    digest of the contract's batch before this one, or empty. Leaves are sorted by subscriber and plan, payouts by
-    receiver; money is in the asset's smallest unit.
+    Fields:
+        ledger: Id of the log.
+        chain: CAIP-2 name of the chain.
+        contract: Address or name of the contract on that chain.
+        number: Number of the batch; a contract's are counted from 1.
+        asset: Asset that is paid out.
+        at: Time up to which earnings are counted, in UTC microseconds.
+        covers: Last sequence that is counted, by stream.
+        head_seq: Sequence of the log's head before the batch's own commit.
+        head_hash: Hash of that head, in hexadecimal.
+        previous: Digest of the contract's batch before this one; empty: it is the first.
+        leaves: Totals of each account, sorted by subscriber and plan.
+        payouts: Payments, sorted by receiver; money is in the asset's smallest unit.
     """
 
     ledger: str
@@ -33,6 +43,9 @@ class Batch(OnContract, msgspec.Struct, frozen=True, kw_only=True):
     previous: str
     leaves: tuple[Leaf, ...]
     payouts: tuple[Payout, ...]
+
+
+describe(Batch)
 
 
 class Commitment(msgspec.Struct, frozen=True):

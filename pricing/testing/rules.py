@@ -13,7 +13,7 @@ from itertools import product
 from operator import itemgetter
 from random import Random
 from types import ModuleType
-from typing import get_args
+from typing import Any, get_args
 
 from ledger.amounts import add_usage, split
 from ledger.plugins import DecimalFactory, Policy, Price, Scope
@@ -220,19 +220,54 @@ def _round_trip(subject: Subject) -> Iterator[str]:
 def _decimals(subject: Subject) -> Iterator[str]:
     if not isinstance(subject.factory, DecimalFactory):
         return
+    written = _written(subject)
     for decimals in (0, 1, 6):
         try:
-            finer = subject.factory.with_decimals(deepcopy(subject.parameters), decimals)
+            finer = subject.factory.with_decimals(deepcopy(written), decimals)
+            again = subject.factory.with_decimals(deepcopy(finer.parameters), decimals)
         except Exception as error:  # noqa: BLE001 - foreign code
-            yield f"{subject.parameters} are refused with {decimals} decimals: {type(error).__name__}: {error}"
+            yield f"{written} are refused with {decimals} decimals: {type(error).__name__}: {error}"
             return
-        if finer.parameters != subject.policy().parameters:
-            yield f"with {decimals} decimals the parameters are {finer.parameters}"
+        if finer.parameters != again.parameters or _texts(finer.parameters) != _texts(subject.policy().parameters):
+            yield f"with {decimals} decimals the parameters are {finer.parameters}, and then {again.parameters}"
         for usage, labels, price in subject.prices():
             answer = answer_of(finer, usage, labels)
+            if answer != answer_of(again, usage, labels):
+                yield f"with {decimals} decimals {finer.parameters} make a policy with other prices"
             # Either may be rounded, by less than a credit.
             if not isinstance(answer, Price) or abs(answer.credits - price.credits * 10**decimals) >= 10**decimals:
                 yield f"{usage} {labels} costs {price.credits}, and {_short(answer)} of {decimals} decimals"
+
+
+def _written(subject: Subject) -> dict[str, Any]:
+    """Return the parameters with prices as text, which are in credits, where whole ones are in the smallest unit: that
+    is each whole number from whose text the factory makes the same policy."""
+    written, stated = deepcopy(subject.parameters), subject.policy().parameters
+
+    def try_each(values: dict[Any, Any] | list[Any]) -> None:
+        places: Any = values  # by key or by index
+        for key, value in list(values.items() if isinstance(values, dict) else enumerate(values)):
+            if isinstance(value, dict | list):
+                try_each(value)
+            elif type(value) is int:
+                places[key] = str(value)
+                try:
+                    same = subject.factory(deepcopy(written)).parameters == stated
+                except Exception:  # noqa: BLE001 - foreign code: this one is a count
+                    same = False
+                places[key] = str(value) if same else value
+
+    try_each(written)
+    return written
+
+
+def _texts(value: object) -> object:
+    match value:
+        case dict():
+            return {key: _texts(each) for key, each in value.items()}
+        case list():
+            return list(map(_texts, value))
+    return str(value)
 
 
 def _has_float(value: object) -> bool:

@@ -2,9 +2,11 @@
 
 from collections import Counter
 
+import pytest
+from examples import examples
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from chains import leaf_file
 from chains.leaves import TEXT_LEAF
@@ -224,4 +226,9 @@ class Life(RuleBasedStateMachine):
 
 
 TestLife = Life.TestCase
-TestLife.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestLife.settings = examples(50, stateful_step_count=40)
+
+
+@pytest.mark.sweep
+def test_many_more_lives_keep_the_laws():
+    run_state_machine_as_test(Life, settings=settings(max_examples=400, stateful_step_count=60, deadline=None))

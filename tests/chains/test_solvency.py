@@ -1,6 +1,7 @@
 """Escrow has what subscribers have not spent, and the last of them can leave: on the mock. See settlement_honest."""
 
 import pytest
+from examples import examples
 from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 from settlement_honest import HonestSteps
@@ -57,7 +58,7 @@ class OnTheMock(HonestSteps):
 
 
 TestSolvency = OnTheMock.TestCase
-TestSolvency.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestSolvency.settings = examples(20, stateful_step_count=40)
 
 
 @pytest.mark.parametrize("window", [False, True])

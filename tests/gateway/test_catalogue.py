@@ -52,7 +52,9 @@ def test_policies_are_listed_with_parameters_and_an_example_that_works(tollbook)
     for name, each in answer.items():
         assert each["charges"].endswith(".")
         assert each["scope"] in ("request", "period")
-        assert all(list(parameter) == ["name", "required", "default"] for parameter in each["parameters"])
+        for parameter in each["parameters"]:
+            assert list(parameter) == ["name", "required", "default", "description"]
+            assert parameter["description"].endswith(".")
         given, parameters = parse(each["example"])
         assert given == name
         assert set(parameters) <= {parameter["name"] for parameter in each["parameters"]}

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from local_kinds import KINDS, needs_anvil
+from local_kinds import EVERY_KIND, needs_anvil
 from shares_left import left_by_floors
 
 from chains import leaf_file
@@ -31,7 +31,7 @@ from replay.audit import audit
 PHASES = ["chain", "requests", "audit"]
 
 
-@pytest.fixture(scope="module", params=KINDS)
+@pytest.fixture(scope="module", params=EVERY_KIND)
 def told_with_progress(request, tmp_path_factory) -> tuple[Summary, list[tuple[str, int, int]]]:
     """One run for all tests of a kind of chain."""
     progress: list[tuple[str, int, int]] = []

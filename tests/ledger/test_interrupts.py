@@ -29,6 +29,11 @@ BUY = Purchase(subscriber="ann", plan="pro")
 ASK = Request(subscriber="ann", plan="pro", estimate={"calls": 3})
 
 
+def few_of(*every_run: tuple[int, ...], more: list[tuple[int, ...]]) -> list[Any]:
+    """Distances between interrupts: a few of them in every run, more in the sweep."""
+    return [*every_run, *(pytest.param(gaps, marks=pytest.mark.sweep) for gaps in more)]
+
+
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever waits looks for a leader often, so that thousands of cases take seconds."""
@@ -142,7 +147,7 @@ def test_an_interrupt_at_any_bytecode_of_the_queue_leaves_nobody_waiting(role: C
 
 
 @pytest.mark.parametrize("role", [leads, follows])
-@pytest.mark.parametrize("more", [(1,), (4,), (9,), (16,), (30,), (1, 1), (3, 11), (6, 6)], ids=str)
+@pytest.mark.parametrize("more", few_of((4,), (3, 11), more=[(1,), (9,), (16,), (30,), (1, 1), (6, 6)]), ids=str)
 def test_interrupts_that_follow_each_other_leave_nobody_waiting(
     role: Callable[[Books], None], more: tuple[int, ...]
 ) -> None:
@@ -197,7 +202,7 @@ def told_in_a_thread(ledger: Ledger, command: Command = BUY) -> Any:
     return told[0] if told else "waits for ever"
 
 
-@pytest.mark.parametrize("more", [(), (1,), (2,), (5,), (1, 1)], ids=str)
+@pytest.mark.parametrize("more", few_of((), (2,), more=[(1,), (5,), (1, 1)]), ids=str)
 def test_a_ledger_goes_on_after_interrupts_wherever_they_are_taken(
     part: str, tmp_path: Path, more: tuple[int, ...]
 ) -> None:
@@ -304,7 +309,7 @@ def test_an_interrupt_wherever_it_is_taken_in_entering_leaves_no_hold_behind(led
     assert held(ledger) == (1, 3)
 
 
-@pytest.mark.parametrize("more", [(1,), (3,), (10,), (40,), (2, 2)], ids=str)
+@pytest.mark.parametrize("more", few_of((3,), (2, 2), more=[(1,), (10,), (40,)]), ids=str)
 def test_after_more_interrupts_the_next_command_gives_the_hold_back(
     ledger: Ledger, part: str, more: tuple[int, ...]
 ) -> None:

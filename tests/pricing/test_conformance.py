@@ -68,7 +68,7 @@ def test_every_built_in_policy_has_a_sample_here() -> None:
 
 
 @pytest.mark.parametrize("text", [text for texts in SAMPLES.values() for text in texts])
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.sweep)])
 def test_every_built_in_policy_conforms(text: str, seed: int) -> None:
     name, parameters = parse(text)
     check(built_in()[name], parameters, seed=seed)

@@ -66,11 +66,12 @@ def places(report: Report) -> set[int | None]:
 # -- every byte --------------------------------------------------------------------------------------------------------
 
 
-def test_a_flipped_byte_in_any_body_names_its_commit(written, tmp_path):
-    """Every fifth byte of every commit, and bits from all over."""
+@pytest.mark.parametrize("step", [20, pytest.param(5, marks=pytest.mark.sweep)])
+def test_a_flipped_byte_in_any_body_names_its_commit(written, tmp_path, step):
+    """Every fifth byte of every commit in the sweep, fewer in every run; and bits from all over."""
     flip = random.Random(1)
     for seq, _, _, body, _ in rows(written):
-        for offset in range(seq % 5, len(body), 5):
+        for offset in range(seq % step, len(body), step):
             log = Path(shutil.copy(written, tmp_path / "flipped.db"))
             changed = bytearray(body)
             changed[offset] ^= 1 << flip.randrange(8)

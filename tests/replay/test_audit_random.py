@@ -8,7 +8,8 @@ from contextlib import closing
 
 import pytest
 from every_way import audit
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger import (
@@ -192,7 +193,7 @@ def back_from(numbers, n):
     return numbers[-1 - n % len(numbers)] if numbers else 10**9
 
 
-@settings(max_examples=250, deadline=None)
+@examples(100)
 @given(plans, st.lists(commands, min_size=5, max_size=30))
 def test_what_random_commands_wrote_is_clean(terms, said):
     run = Run({**terms})

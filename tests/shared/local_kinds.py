@@ -16,5 +16,8 @@ ANVIL = find_anvil() is not None
 KINDS: list[Literal["anvil", "eth-tester"]] = ["anvil", "eth-tester"] if ANVIL else ["eth-tester"]
 """The quicker one first."""
 
+EVERY_KIND = [KINDS[0], *(pytest.param(kind, marks=pytest.mark.sweep) for kind in KINDS[1:])]
+"""For tests that assert the same of each kind: the slower one, by several times, is in the sweep."""
+
 needs_anvil = pytest.mark.skipif(not ANVIL, reason=f"needs anvil: {INSTALL_ANVIL}")
 """For a test of what only anvil does."""

@@ -466,12 +466,12 @@ def at_most(examples: int, steps: int) -> settings:
 
 @pytest.mark.smoke
 class TestInMemory(Machine.TestCase):
-    settings = at_most(60, 40)
+    settings = at_most(25, 40)
 
 
 @pytest.mark.smoke
 class TestOnDisk(MachineOnDisk.TestCase):
-    settings = at_most(60, 40)
+    settings = at_most(20, 40)
 
 
 @pytest.mark.sweep

@@ -10,7 +10,8 @@
 import json
 from typing import Any
 
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from shop import SECOND, Shop
 
@@ -149,7 +150,7 @@ def accounts(street: Street) -> Any:
     return json.loads(street.ledger.state())["accounts"]
 
 
-@settings(max_examples=100, deadline=None)
+@examples(40)
 @given(plans, st.lists(steps, min_size=12, max_size=40))
 def test_the_laws_of_pay_as_you_go(plan: dict[str, Any], told: list[tuple[Any, ...]]) -> None:
     with Street(plan) as eager, Street(plan) as lazy:

@@ -10,6 +10,7 @@ from collections import Counter
 from typing import Any, ClassVar
 
 import pytest
+from examples import examples
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -458,7 +459,7 @@ class Machine(RuleBasedStateMachine):
 
 
 TestSettling = Machine.TestCase
-TestSettling.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestSettling.settings = examples(30, stateful_step_count=40)
 
 
 @pytest.mark.sweep

@@ -44,7 +44,8 @@ def _show(each: dict[str, Any]) -> None:
         render.line(f"  {each['charges']}")
     for parameter in each["parameters"] or ():
         default = "required" if parameter["required"] else f"default {render.compact(parameter['default'])}"
-        render.line(f"  {parameter['name']}: {default}")
+        about = f". {parameter['description']}" if parameter["description"] else ""
+        render.line(f"  {parameter['name']}: {default}{about}")
     if each["example"]:
         render.line("  example:")
         render.command(f"    --policy '{each['example']}'", "command")

@@ -1,7 +1,7 @@
 """Local chains to test on."""
 
 import pytest
-from local_kinds import KINDS
+from local_kinds import EVERY_KIND, KINDS
 
 from chains.evm.local import local_chain
 
@@ -9,6 +9,13 @@ from chains.evm.local import local_chain
 @pytest.fixture(params=KINDS)
 def chain(request):
     """A new chain of each kind that is installed."""
+    with local_chain(request.param) as chain:
+        yield chain
+
+
+@pytest.fixture(params=EVERY_KIND)
+def any_chain(request):
+    """A new chain of any kind that is installed: for what each kind asserts the same of."""
     with local_chain(request.param) as chain:
         yield chain
 

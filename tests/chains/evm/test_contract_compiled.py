@@ -35,7 +35,8 @@ def made(tmp_path_factory) -> Callable[[str], tuple[Path, Path]]:
     return make
 
 
-@pytest.mark.parametrize("kind", ["ours", pytest.param("hostile", marks=pytest.mark.sweep)])
+@pytest.mark.sweep(always=True)
+@pytest.mark.parametrize("kind", FOLDERS)
 def test_the_artifacts_are_what_the_compiler_makes_of_the_sources(made, kind):
     checked_in = FOLDERS[kind].parent / "artifacts"
     new = {path.name: path.read_bytes() for path in made(kind)[0].iterdir()}
@@ -44,6 +45,7 @@ def test_the_artifacts_are_what_the_compiler_makes_of_the_sources(made, kind):
     assert [name for name in new if new[name] != old[name]] == []
 
 
+@pytest.mark.sweep(always=True)
 def test_every_function_of_ours_tells_users_what_it_does_and_names_all_that_it_takes_and_returns(made):
     natspec = json.loads((made("ours")[1] / "UsageSettlement.json").read_text())
     for entry in load("UsageSettlement").abi:

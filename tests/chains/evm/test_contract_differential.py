@@ -31,6 +31,7 @@ def on_a_node(kind, **options):
         harness.close()
 
 
+@pytest.mark.sweep(always=True)
 def test_the_harness_of_eth_tester_is_compared_as_well():
     on_a_node("eth-tester", walks=1, steps=12)
 

@@ -6,8 +6,10 @@ import signal
 import socket
 import struct
 import threading
+import time
 import urllib.request
 from contextlib import closing, contextmanager
+from pathlib import Path
 from queue import Queue
 
 import pytest
@@ -104,10 +106,18 @@ def test_a_chain_that_stands_still_is_waited_for_and_then_answers():
         asker.join()
 
 
+def until_stopped(pid):
+    """Wait until no thread of a process runs: until then it may answer a request that it has read."""
+    threads = list(Path(f"/proc/{pid}/task").glob("*"))  # none where there is no /proc
+    while any(thread.joinpath("stat").read_text().rpartition(")")[2].split()[0] != "T" for thread in threads):
+        time.sleep(0.01)
+
+
 @needs_anvil
 def test_a_chain_that_is_killed_while_it_is_asked_is_said_to_have_ended():
     with local_chain("anvil") as chain, closing(chain.node(backoff=0)) as node:
         os.kill(chain.pid, signal.SIGSTOP)
+        until_stopped(chain.pid)
         killer = threading.Timer(0.5, os.kill, (chain.pid, signal.SIGKILL))
         killer.start()
         for ask in (lambda: node.send("0x00"), node.head, chain.mine):

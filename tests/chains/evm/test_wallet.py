@@ -2,7 +2,7 @@
 
 import pytest
 from evm_street import ALICE, BOB, OWNER, PLATFORM, PRICE, PURSE, SELLER, market
-from local_kinds import KINDS
+from local_kinds import EVERY_KIND
 from scripted_node import ScriptedNode, block
 
 from chains.evm.deploying import plan_id
@@ -15,7 +15,7 @@ from ledger.errors import BadData, ChainUnavailable, SendUnknown
 from ledger.events import Leaf
 
 
-@pytest.fixture(scope="module", params=KINDS)
+@pytest.fixture(scope="module", params=EVERY_KIND)
 def markets(request):
     """A market with a window and one without, on one chain of each kind."""
     with local_chain(request.param) as chain, market(chain) as shop, market(chain, window=600) as windowed:

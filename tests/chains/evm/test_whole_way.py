@@ -80,9 +80,9 @@ class Shop:
 
 
 @pytest.fixture
-def shop(chain, tmp_path) -> Iterator[Shop]:
-    with Node(chain.url, finality=0, timeout=600) as node:
-        made = Shop(chain, node, tmp_path)
+def shop(any_chain, tmp_path) -> Iterator[Shop]:
+    with Node(any_chain.url, finality=0, timeout=600) as node:
+        made = Shop(any_chain, node, tmp_path)
         made.buy()
         yield made
         made.close()

@@ -1,6 +1,7 @@
 """What time will do to an account stands on its agenda, whatever happened; and the state is what the log says."""
 
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.books import Books
@@ -8,7 +9,7 @@ from ledger.folding import refold
 from ledger.lots import EXPIRY_OF_LOT, EXPIRY_OF_REQUEST, START
 from ledger.reducers import reduce
 
-from_the_log = settings(max_examples=150, deadline=None)
+from_the_log = examples(60)
 
 few, some = st.integers(1, 3), st.integers(0, 12)
 soon = st.none() | st.integers(1, 60)

@@ -4,7 +4,8 @@ Requests are admitted as long as they are; what is free beside them is withdrawn
 or at once, released, expire and are charged late, over a month's end and under tariffs that change meanwhile.
 """
 
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.holds import exposure
@@ -123,7 +124,7 @@ class Run:
             assert account.held >= exposure(account, plan, tariffs, reserves=False)
 
 
-@settings(max_examples=500, deadline=None)
+@examples(120)
 @given(
     tariffs,
     st.sampled_from(["month", "day", "purchase", "forever"]),

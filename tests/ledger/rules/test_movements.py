@@ -7,6 +7,7 @@ its closing, which is the balance.
 
 from collections import defaultdict
 
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -162,7 +163,7 @@ def check_statement(ledger, since):
     return told
 
 
-@settings(max_examples=200, deadline=None)
+@examples(60)
 @given(terms, tariffs, st.booleans(), st.lists(commands, min_size=10, max_size=30))
 def test_movements_and_reduce_come_to_the_same_numbers(open_shop, terms, tiers, volume, said):
     shop = open_shop()
