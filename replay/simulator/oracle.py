@@ -174,9 +174,10 @@ class Oracle:
                 terms.cost * billing.billed // terms.credits,
             )
             paid = sum(lot.cost - lot.refunded for lot in account.lots.values() if lot.pays)
-            adds_up = money == billing.invoiced == price and paid == billing.paid
-            met = billing.credit >= 0 and not (billing.credit and billing.owed)
-            require(adds_up and met, "what is invoiced is paid or owed", f"account {number} paid {paid}: {billing}")
+            holds = (
+                money == billing.invoiced == price and paid == billing.paid and min(billing.credit, billing.owed) == 0
+            )
+            require(holds, "what is invoiced is paid or owed", f"account {number} paid {paid}: {billing}")
 
     def _posted(self, account: int, lot: int, place: str) -> int:
         return self.journal.totals.get((CREDITS, "available" if place == "left" else place, account, lot, ""), 0)
@@ -297,6 +298,5 @@ def _is_new(command: Command, answer: Answer) -> bool:
     return answer.event is not None and command.key is None and not _pays(command)
 
 
-def _pays(command: Command) -> bool:
-    """True if a command has a payment, which counts once: its first answer may have had another key."""
+def _pays(command: Command) -> bool:  # a payment counts once: its first answer may have had another key
     return isinstance(command, Purchase | PayInvoice) and bool(command.payment)
