@@ -169,15 +169,10 @@ class Oracle:
             not account.debt or not account.left, law, f"account {number} owes {account.debt}, and has {account.left}"
         )
         if (billing := account.billing) is not None:
-            money, price = (
-                sum(one.money for one in billing.invoices.values()),
-                terms.cost * billing.billed // terms.credits,
-            )
             paid = sum(lot.cost - lot.refunded for lot in account.lots.values() if lot.pays)
-            holds = (
-                money == billing.invoiced == price and paid == billing.paid and min(billing.credit, billing.owed) == 0
-            )
-            require(holds, "what is invoiced is paid or owed", f"account {number} paid {paid}: {billing}")
+            found = (sum(one.money for one in billing.invoices.values()), paid, min(billing.credit, billing.owed))
+            expected = (terms.cost * billing.billed // terms.credits, billing.paid, 0)
+            require(found == expected, "what is invoiced is paid or owed", f"account {number}: {found} and {expected}")
 
     def _posted(self, account: int, lot: int, place: str) -> int:
         return self.journal.totals.get((CREDITS, "available" if place == "left" else place, account, lot, ""), 0)
@@ -298,5 +293,6 @@ def _is_new(command: Command, answer: Answer) -> bool:
     return answer.event is not None and command.key is None and not _pays(command)
 
 
-def _pays(command: Command) -> bool:  # a payment counts once: its first answer may have had another key
+def _pays(command: Command) -> bool:
+    """True if a command has a payment, which counts once: its first answer may have had another key."""
     return isinstance(command, Purchase | PayInvoice) and bool(command.payment)
