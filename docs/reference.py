@@ -75,9 +75,12 @@ numbers of microseconds since 1970-01-01, in UTC. A request, a charge and a lot 
 """
 
 COMMANDS = """\
-`ledger.execute(command)` returns an `Answer` with the first event that the command wrote, or a [refusal](refusals.md).
+`ledger.execute(command)` returns an `Answer` or a [refusal](refusals.md). An answer has the first `event` that the
+command wrote, its sequence `seq` and time `at`, and is `repeated` if the command was executed before.
+
 All fields are given by name. A value of a wrong type, or out of its bounds, raises an [error](errors.md) at the call.
-In the examples `request` and `charge` are answers to earlier commands.
+In the examples `request` and `charge` are answers to earlier commands, `published` is a batch from its leaf file and
+`found` what the chain has of it.
 """
 
 EVENTS = """\

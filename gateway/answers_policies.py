@@ -25,8 +25,8 @@ class Charged(NamedTuple):
 def policy(name: str, factory: PolicyFactory, origin: Origin) -> dict[str, Any]:
     """Return a policy in the answer of `policies`.
 
-    A factory may say more about itself: `accepts`, a model of pydantic, its parameters; `example`, the text of one, as
-    on the command line; its docstring, how it charges. What it does not say is None.
+    A factory may say more about itself: `accepts`, a model of pydantic, its parameters with their descriptions;
+    `example`, the text of one, as on the command line; its docstring, how it charges. What it does not say is None.
     """
     accepts, example = getattr(factory, "accepts", None), getattr(factory, "example", None)
     charged = None if example is None else _charged(factory, example)

@@ -6,6 +6,7 @@ checked while reading, so that a log that was changed gives an error, not a bala
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Iterable, Iterator
@@ -24,6 +25,7 @@ from ledger.plugins import LogReader, Store, stores
 from ledger.readings import Reading
 from ledger.rounding import Rounding
 from ledger.statements import Statement, StatementLine, Subject, entries_of, statement
+from ledger.stores import checked_lock_seconds
 from replay.reports.exports import Verified
 from replay.workload.moments import calendar_time
 
@@ -56,6 +58,18 @@ def opened(path: Path, warn: bool = True) -> Iterator[Store]:
     """Open the log at `path` to be read. With `warn`, a missing write-ahead file is a warning."""
     with closing(stores.get("sqlite")(path, read_only=True, warn=warn)) as store:
         yield store
+
+
+def lock_seconds() -> float | None:
+    """Return how long a command that writes waits for a lock of another process (TOLLBOOK_LOCK_SECONDS); None: as
+    long as the store does by itself. Raises UsageError."""
+    text = os.environ.get("TOLLBOOK_LOCK_SECONDS")
+    if not text:
+        return None
+    try:
+        return checked_lock_seconds(float(text))
+    except ValueError as error:
+        raise UsageError(f"TOLLBOOK_LOCK_SECONDS: {text!r} is no wait", "give seconds, from 0 to 86400") from error
 
 
 def within(store: Store, seq: int) -> None:

@@ -98,11 +98,19 @@ class AsyncLedger:
         id: str | None = None,
         read_only: bool = False,
         accept_clock: bool = False,
+        lock_seconds: float | None = None,
     ) -> AsyncLedger:
         """Open a ledger without blocking the event loop. Arguments and errors are those of `Ledger.open`."""
         return cls(
             await asyncio.to_thread(
-                Ledger.open, where, store=store, clock=clock, id=id, read_only=read_only, accept_clock=accept_clock
+                Ledger.open,
+                where,
+                store=store,
+                clock=clock,
+                id=id,
+                read_only=read_only,
+                accept_clock=accept_clock,
+                lock_seconds=lock_seconds,
             )
         )
 

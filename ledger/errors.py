@@ -146,7 +146,10 @@ class Locked(LogError):
     """Another process has held the write lock for longer than the timeout."""
 
     code = "locked"
-    hint = "wait for the other process, or stop it, and run again"
+    hint = (
+        "wait for the other process, or stop it, and run again; `lock_seconds` when opening, or TOLLBOOK_LOCK_SECONDS "
+        "for `tollbook settle`, sets how long to wait"
+    )
 
 
 class Damaged(LogError):

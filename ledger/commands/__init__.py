@@ -41,7 +41,7 @@ from .command import SignedCredits as SignedCredits
 from .command import Text as Text
 from .command import Units as Units
 from .faults import MAX_NESTED as MAX_NESTED
-from .faults import as_plain, first_fault, not_a_command
+from .faults import as_plain, first_fault, not_a_command, not_several
 from .faults import check_kept as check_kept
 from .invoices import PayInvoice as PayInvoice
 from .invoices import Subscribe as Subscribe
@@ -153,7 +153,10 @@ def admit(command: C) -> C:
 
 
 def admit_all(commands: Iterable[C]) -> list[C]:
-    """Return all commands admitted. Raises the error of the first that cannot be, with its index."""
+    """Return all commands admitted. Raises the error of the first that cannot be, with its index, and WrongType for
+    what is no iterable."""
+    if not isinstance(commands, Iterable):
+        raise not_several(commands)
     admitted: list[C] = []
     for index, command in enumerate(commands):
         try:

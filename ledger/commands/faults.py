@@ -65,6 +65,11 @@ def not_a_command(value: object) -> WrongType:
     return WrongType(f"a command is needed, {_described(value)}", "make one of `ledger.commands`, such as Charge(…)")
 
 
+def not_several(value: object) -> WrongType:
+    """Return the error for a value that is no iterable of commands."""
+    return WrongType(f"commands are needed, {_described(value)}", "give a list of commands; `execute` takes one")
+
+
 def _faults(name: str, value: object, kind: inspect.Type) -> Iterator[BadData]:
     """Yield the faults of a field's value of a declared type, in order."""
     match kind:

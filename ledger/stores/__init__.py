@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 from ..errors import NotFound
 from ..forking import opening
 from ..plugins import Store, stores
+from .lock_wait import checked_lock_seconds as checked_lock_seconds
 
 Location: TypeAlias = str | PathLike[str] | None
 """The path of a log file; `:memory:` or None for a log in memory; or `scheme://…` for the store plugin of that name."""
@@ -19,13 +20,22 @@ MEMORY = ":memory:"
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+._-]+)://")
 
 
-def open(location: Location = None, *, store: str | None = None, **options: Any) -> Store:  # noqa: ANN401 - the plugin's
+def open(
+    location: Location = None,
+    *,
+    store: str | None = None,
+    lock_seconds: float | None = None,
+    **options: Any,  # noqa: ANN401 - the plugin's
+) -> Store:
     """Open the log at a location, or create one there, and return its store.
 
     `store` names a store plugin, which takes precedence over the location's scheme. `options` go to the plugin: `id`
-    (of a new ledger), `read_only` and its own. Raise UnknownPlugin if no plugin has the name or scheme, else as the
-    plugin does: NotFound, NotALog, WrongVersion, Locked or Damaged.
+    (of a new ledger), `read_only` and its own; so does `lock_seconds`, unless it is None. Raise UnknownPlugin if no
+    plugin has the name or scheme, WrongType or WrongValue for `lock_seconds`, else as the plugin does: NotFound,
+    NotALog, WrongVersion, Locked or Damaged.
     """
+    if lock_seconds is not None:
+        options["lock_seconds"] = checked_lock_seconds(lock_seconds)
     name, target = _resolve(location)
     if store == "sqlite" and name == "memory":
         raise NotFound(f"{location} is no file", "give the path of a file, or leave out `store`")

@@ -15,8 +15,9 @@ from typing import NamedTuple
 from ..errors import AlreadyExists, Damaged, LogError
 from ..log import Head
 from ..log.following import follow_store
+from .lock_wait import LOCK_SECONDS
 from .sqlite import SQLiteStore
-from .sqlite_rows import LOCK_SECONDS, reading_uri
+from .sqlite_rows import reading_uri
 from .wal_mark import MISSING, MISSING_HINT, clear_mark
 
 _PAGES = 256

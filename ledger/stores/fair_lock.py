@@ -35,11 +35,13 @@ class FairLock:
         self._file: int | None = None
 
     @contextmanager
-    def turn(self, seconds: float) -> Iterator[None]:
-        """Hold the turn to wait for the write lock; after so many seconds, continue without it."""
-        entered = fcntl is not None and self._enter(time.monotonic() + seconds)
+    def turn(self, seconds: float) -> Iterator[float]:
+        """Hold the turn to wait for the write lock, and yield the seconds that are left for that; at least one, if it
+        was so many. After all of them continue without the turn."""
+        end = time.monotonic() + seconds
+        entered, waited = (False, False) if fcntl is None else self._enter(end)
         try:
-            yield
+            yield max(min(seconds, 1), end - time.monotonic()) if waited else seconds
         finally:
             if entered and self._file is not None:
                 fcntl.flock(self._file, fcntl.LOCK_UN)
@@ -50,18 +52,20 @@ class FairLock:
             os.close(self._file)
             self._file = None
 
-    def _enter(self, end: float) -> bool:
-        pause = _MIN_PAUSE
+    def _enter(self, end: float) -> tuple[bool, bool]:
+        """Return whether the turn was taken, and whether that was waited for."""
+        pause, waited = _MIN_PAUSE, False
         while True:
             try:
                 if self._file is None:
                     self._file = os.open(self._side_file, os.O_RDONLY | os.O_CLOEXEC)
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return True
+                return True, waited
             except BlockingIOError:
+                waited = True
                 if time.monotonic() >= end:
-                    return False
+                    return False, waited
             except OSError:  # no side file, or a file system without locks
-                return False
+                return False, waited
             time.sleep(pause.total_seconds())
             pause = min(2 * pause, _MAX_PAUSE)

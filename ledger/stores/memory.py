@@ -11,9 +11,11 @@ from ..log import Commit, Head, Snapshot, origin
 
 
 class MemoryStore:
-    """Store that keeps commits in a list. `where` and `read_only` are accepted and ignored."""
+    """Store that keeps commits in a list. `where`, `read_only` and `lock_seconds` are accepted and ignored."""
 
-    def __init__(self, where: object = None, id: str | None = None, read_only: bool = False) -> None:
+    def __init__(
+        self, where: object = None, id: str | None = None, read_only: bool = False, lock_seconds: float = 0
+    ) -> None:
         self.id = id or str(uuid.uuid4())
         self._commits: list[Commit] = []
         self._snapshots: list[Snapshot] = []

@@ -7,12 +7,10 @@ The file opens in plain `sqlite3` and in Datasette: the view `events` unpacks th
 from __future__ import annotations
 
 import sqlite3
-import time
 import uuid
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +18,6 @@ from ..errors import (
     Closed,
     Conflict,
     Damaged,
-    Locked,
     LogError,
     NotALog,
     NotFound,
@@ -30,13 +27,12 @@ from ..errors import (
 )
 from ..log import FORMAT, TEXT, Commit, Head, origin
 from .fair_lock import FairLock
+from .lock_wait import LOCK_SECONDS, locked_or, set_lock_wait, set_wal_mode
 from .schema import SCHEMA, statements
 from .sqlite_caches import PAGE, SQLiteCaches
 from .sqlite_rows import (
-    LOCK_SECONDS,
     SQLiteReader,
     file_uri,
-    locked_or,
     opening_error,
     reading_error,
     reading_uri,
@@ -56,7 +52,6 @@ from .wal_mark import (
 )
 
 APPLICATION_ID = 0x546F6C6C  # "Toll"
-_RETRY_PAUSE = timedelta(milliseconds=5)
 
 _APPEND = """
 INSERT INTO commits (first_seq, count, at, body, hash) SELECT ?, ?, ?, ?, ?
@@ -78,13 +73,21 @@ class SQLiteStore(SQLiteCaches):
 
     Raises NotFound, NotALog, WrongVersion or Locked. Raises Damaged for a log that is opened to be written and whose
     write-ahead file with commits is missing, since new commits would follow an older head than the acknowledged one.
-    Such a log can be read: `incomplete` is True then, and `warn` makes it an `IncompleteLog` warning.
+    Such a log can be read: `incomplete` is True then, and `warn` makes it an `IncompleteLog` warning. A lock that
+    another process holds is waited for `lock_seconds`.
     """
 
-    def __init__(self, where: str | Path, id: str | None = None, read_only: bool = False, warn: bool = True) -> None:
+    def __init__(
+        self,
+        where: str | Path,
+        id: str | None = None,
+        read_only: bool = False,
+        warn: bool = True,
+        lock_seconds: float = LOCK_SECONDS,
+    ) -> None:
         self.path = Path(where)
         self._file = self.path.absolute()  # absolute: the process may change its folder before the file is reopened
-        self._read_only = read_only
+        self._read_only, self._lock_seconds = read_only, lock_seconds
         self.incomplete = False
         self._connection: sqlite3.Connection | None = None
         self._fair_lock = FairLock(write_ahead_file(self._file))
@@ -97,7 +100,7 @@ class SQLiteStore(SQLiteCaches):
             self._check_complete()
         except (sqlite3.DatabaseError, UnicodeError) as error:
             self.close()
-            raise opening_error(self.path, error) from error
+            raise opening_error(self.path, error, self._lock_seconds) from error
         except BaseException:
             self.close()
             raise
@@ -159,7 +162,7 @@ class SQLiteStore(SQLiteCaches):
 
     def reader(self) -> SQLiteReader:
         """Return a reader of the same file on a connection of its own. Close it before the store."""
-        return SQLiteReader(self._file, self.id)
+        return SQLiteReader(self._file, self.id, self._lock_seconds)
 
     def pause(self) -> None:
         """Close the file until it is next needed."""
@@ -190,7 +193,7 @@ class SQLiteStore(SQLiteCaches):
             raise NotALog(f"{self.path} is not a file")  # opening a pipe would block until its other end is opened
         where = reading_uri(self._file) if self._read_only else file_uri(self._file, "rwc" if create else "rw")
         self._connection = sqlite3.connect(
-            where, uri=True, timeout=LOCK_SECONDS, isolation_level=None, check_same_thread=False
+            where, uri=True, timeout=self._lock_seconds, isolation_level=None, check_same_thread=False
         )
         if not self._read_only:
             self._connection.execute("PRAGMA synchronous = FULL")
@@ -212,7 +215,7 @@ class SQLiteStore(SQLiteCaches):
         if row is None or not isinstance(row[0], str):
             raise NotALog(f"{self.path} has no ledger id")
         if not self._read_only:
-            _set_wal_mode(connection)  # a copy may have another journal mode
+            set_wal_mode(connection, self._lock_seconds)  # a copy may have another journal mode
         return row[0]
 
     def _check_complete(self) -> None:
@@ -228,7 +231,7 @@ class SQLiteStore(SQLiteCaches):
     def _unmark(self, connection: sqlite3.Connection) -> None:
         """Clear a mark that was left by an interrupted or dead writer: the write-ahead file is there."""
         if marked(connection):
-            with self._fair_lock.turn(LOCK_SECONDS), suppress(sqlite3.Error):  # then the next opening clears it
+            with self._turn(connection), suppress(sqlite3.Error):  # then the next opening clears it
                 clear_mark(connection)
         self._half_marked = False
 
@@ -243,7 +246,7 @@ class SQLiteStore(SQLiteCaches):
             return
         self._half_marked = True
         try:
-            with self._fair_lock.turn(LOCK_SECONDS):
+            with self._turn(connection):
                 complete = set_mark(connection)
         except NothingWritten as failed:
             raise failed.error from None
@@ -263,7 +266,7 @@ class SQLiteStore(SQLiteCaches):
 
     def _create(self, id: str) -> None:
         connection = self._open_connection()
-        _set_wal_mode(connection)
+        set_wal_mode(connection, self._lock_seconds)
         connection.execute("BEGIN IMMEDIATE")
         try:
             if not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
@@ -339,11 +342,24 @@ class SQLiteStore(SQLiteCaches):
                 self.close()
 
     def _not_written(self, error: sqlite3.Error) -> LogError:
-        return locked_or(error, NotWritten(f"nothing was written to {self.path}: {error}"))
+        return locked_or(error, NotWritten(f"nothing was written to {self.path}: {error}"), self._lock_seconds)
 
     def _begin(self, connection: sqlite3.Connection) -> None:
-        with self._fair_lock.turn(LOCK_SECONDS):
+        with self._turn(connection):
             connection.execute("BEGIN IMMEDIATE")
+
+    @contextmanager
+    def _turn(self, connection: sqlite3.Connection) -> Iterator[None]:
+        """Hold the turn to wait for the write lock. What the turn took is waited less for the lock itself."""
+        with self._fair_lock.turn(self._lock_seconds) as left:
+            if left == self._lock_seconds:
+                yield
+                return
+            set_lock_wait(connection, left)
+            try:
+                yield
+            finally:
+                set_lock_wait(connection, self._lock_seconds)
 
     def _execute(self, sql: str, *parameters: object) -> list[Any]:
         try:
@@ -352,35 +368,15 @@ class SQLiteStore(SQLiteCaches):
                 self._roll_back_leftover(connection)
             return connection.execute(sql, parameters).fetchall()
         except (sqlite3.DatabaseError, UnicodeError) as error:
-            raise reading_error(self.path, error) from error
+            raise reading_error(self.path, error, self._lock_seconds) from error
 
     def _open_connection(self) -> sqlite3.Connection:
         if self._paused:
             try:
                 self._connect(create=False)
             except sqlite3.Error as error:
-                raise opening_error(self.path, error) from error
+                raise opening_error(self.path, error, self._lock_seconds) from error
             self._paused = False
         if self._connection is None:
             raise Closed("the ledger is closed")
         return self._connection
-
-
-def _set_wal_mode(connection: sqlite3.Connection) -> None:
-    """Set the journal mode to WAL. Raises LogError if the mode does not change.
-
-    SQLite does not wait for this lock, so this function retries: several processes may create a file together.
-    Nor does SQLite raise if the disk fails here: it keeps another mode, in which a commit may return before it is
-    durable.
-    """
-    end = time.monotonic() + LOCK_SECONDS
-    while True:
-        try:
-            mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
-            break
-        except sqlite3.OperationalError as error:
-            if not isinstance(locked_or(error, LogError("")), Locked) or time.monotonic() > end:
-                raise
-        time.sleep(_RETRY_PAUSE.total_seconds())
-    if mode != "wal":
-        raise LogError(f"the log cannot use write-ahead logging: its journal mode stays {mode}")

@@ -20,10 +20,10 @@ from urllib.parse import quote
 from ..errors import Closed, Damaged, Locked, LogError, NotALog
 from ..forking import register
 from ..log import BINARY, TEXT, Commit, Head, IndexPart, Snapshot, origin
+from .lock_wait import LOCK_SECONDS, locked_or
 from .schema import INDEX
 from .wal_mark import write_ahead_file
 
-LOCK_SECONDS = 30
 MAX_AT_ONCE = 32
 """Commits that one statement reads at most: each may hold thousands of events."""
 
@@ -128,8 +128,8 @@ class SQLiteReader(SQLiteRows):
     Closed in its next one.
     """
 
-    def __init__(self, file: Path, id: str) -> None:
-        self.path, self.id = file, id
+    def __init__(self, file: Path, id: str, lock_seconds: float = LOCK_SECONDS) -> None:
+        self.path, self.id, self._lock_seconds = file, id, lock_seconds
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
         self._closed = False
@@ -146,7 +146,7 @@ class SQLiteReader(SQLiteRows):
             with self._lock:
                 return self._connected().execute(sql, parameters).fetchall()
         except (sqlite3.DatabaseError, UnicodeError) as error:
-            raise reading_error(self.path, error) from error
+            raise reading_error(self.path, error, self._lock_seconds) from error
 
     def _connected(self) -> sqlite3.Connection:
         if self._closed:
@@ -154,7 +154,7 @@ class SQLiteReader(SQLiteRows):
         if self._connection is None:
             uri = reading_uri(self.path)
             self._connection = sqlite3.connect(
-                uri, uri=True, timeout=LOCK_SECONDS, isolation_level=None, check_same_thread=False
+                uri, uri=True, timeout=self._lock_seconds, isolation_level=None, check_same_thread=False
             )
         return self._connection
 
@@ -214,24 +214,18 @@ def _row_of(part: IndexPart) -> tuple[object, ...]:
     return part.upto, part.after, part.hash, part.body, index_digest(part)
 
 
-def reading_error(path: Path, error: Exception) -> LogError:
+def reading_error(path: Path, error: Exception, lock_seconds: float) -> LogError:
     """Return the error of ours for one that reading raised: text that is no text has no code of SQLite's, since Python
     finds it."""
     if isinstance(error, sqlite3.OperationalError) and hasattr(error, "sqlite_errorname"):
-        return locked_or(error, LogError(f"{path}: {error}"))
+        return locked_or(error, LogError(f"{path}: {error}"), lock_seconds)
     return Damaged(f"{path}: {error}")
 
 
-def locked_or(error: sqlite3.Error, otherwise: LogError) -> LogError:
-    """Return Locked where another process holds the lock, else `otherwise`."""
-    locked = getattr(error, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
-    return Locked(f"another process holds the log's lock: {error}") if locked else otherwise
-
-
-def opening_error(path: Path, error: Exception) -> LogError:
+def opening_error(path: Path, error: Exception, lock_seconds: float) -> LogError:
     """Return the error to raise for one that opening the file raised: NotALog, Locked or LogError."""
     if getattr(error, "sqlite_errorname", "") == "SQLITE_NOTADB":
         return NotALog(f"{path} is not an SQLite file")
     if isinstance(error, sqlite3.OperationalError):
-        return locked_or(error, LogError(f"{path}: {error}", "check the path and its permissions"))
+        return locked_or(error, LogError(f"{path}: {error}", "check the path and its permissions"), lock_seconds)
     return NotALog(f"{path} is damaged or not a ledger: {error}")

@@ -6,6 +6,7 @@ A commit that cannot be read ends the fold, since nothing after it can be judged
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias
@@ -135,8 +136,9 @@ class Auditor:
         counted = conservation.count(self._case)
         conservation.end(self._case, counted)
         outstanding.end(self._case, counted, self._case.books.settlings)
-        if not self._findings.counts:  # sums of a log that contradicts itself mean nothing
-            self._sums = tally(self._case)
+        if not self._case.passed_over:
+            with suppress(Exception):  # a log with findings may have what cannot be summed
+                self._sums = tally(self._case)
 
     def _follow(self, chain: HashChain, progress: Progress | None) -> None:
         """Follow each commit: as bytes, then as events."""

@@ -33,7 +33,7 @@ def report_of(
     log: Source, end: LogEnd, case: Case, kinds: tuple[str, ...], leaps: tuple[Leap, ...], sums: Tally | None
 ) -> Report:
     """Build the report of a case whose log was read to `end`, with the checks of these kinds. `sums` are those of all
-    accounts, None for a log with findings."""
+    accounts, None where not every event could be folded."""
     count(case)
     listed, gaps = in_order(case.findings.listed), unverified(case.unverified, case.unverified_batches)
     return Report(

@@ -12,8 +12,9 @@ from ledger.errors import Damaged, NotALog
 from ledger.folding import SNAPSHOT_VERSION
 from ledger.log import BINARY, TEXT, IndexPart, KeysEnd, Snapshot
 from ledger.stores import key_table
+from ledger.stores.lock_wait import LOCK_SECONDS
 from ledger.stores.sqlite import SQLiteStore
-from ledger.stores.sqlite_rows import LOCK_SECONDS, index_digest, reading_uri, remove_side_files
+from ledger.stores.sqlite_rows import index_digest, reading_uri, remove_side_files
 from ledger.stores.wal_mark import MISSING, misses_write_ahead_file
 
 from .file_schema import additions, differences

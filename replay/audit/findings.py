@@ -73,7 +73,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
     `ledger` is the log's id. `proven_to` is the sequence of the last earlier head that was given and that the log still
     has, None without one; `unseen` says what this audit cannot see. `begin` is the time of the first commit, `versions`
-    are those of Tollbook, Python and SQLite; `totals` are None for a log with findings in itself.
+    are those of Tollbook, Python and SQLite; `totals` are those of the log as it is, also with
+    findings; None where not every event could be folded.
     """
 
     log: str

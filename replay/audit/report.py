@@ -46,7 +46,7 @@ def html(report: Report, audited_at: int | None = None) -> str:
         _list("Not verified", [*not_verified(report.unverified)]),
         _list("What this audit cannot see", report.unseen),
         _list("To note", [*report.warnings, *report.notes, *_leaps(report)]),
-        "" if report.totals is None else _totals(report.totals),
+        "" if report.totals is None else _totals(report.totals, bool(report.findings)),
         _checks(report),
         _findings(report),
         _terms(),
@@ -84,7 +84,7 @@ def _leaps(report: Report) -> Iterator[str]:
         yield f"the clock leapt by {ahead} seconds at {leap.seq}, to {leap.at}; {leap.commits} commits have that time"
 
 
-def _totals(totals: Totals) -> str:
+def _totals(totals: Totals, found: bool) -> str:
     accounts = f"{totals.accounts:,} account{'' if totals.accounts == 1 else 's'}"
     names = ["sold", "earned", "settled"]
     if any(each.receivable or each.written_off for each in totals.assets):
@@ -108,6 +108,7 @@ def _totals(totals: Totals) -> str:
     events = [(_text(name), _number(number)) for name, number in totals.events.items()]
     return (
         f"<h2>Totals of {accounts}</h2>\n"
+        + ("<p>These are the sums of the log as it is, with what was found in it.</p>\n" if found else "")
         + (_table(("money", *titles), money) if money else "")
         + (
             _table(("plan", ">accounts", ">credits", ">spent", ">lapsed or taken back", ">left", ">owed"), plans)

@@ -92,10 +92,8 @@ READ_OVER = """
 import os, sqlite3, sys
 from ledger import Charge, CreatePlan, Give, Ledger
 from ledger.errors import Closed, OutcomeUnknown
-from ledger.stores import sqlite
 
-sqlite.LOCK_SECONDS = 0.05
-ledger = Ledger.open(sys.argv[1], clock=lambda: 1_700_000_000_000_000)
+ledger = Ledger.open(sys.argv[1], clock=lambda: 1_700_000_000_000_000, lock_seconds=0.05)
 ledger.execute_many(
     [CreatePlan(plan="pro", owner="acme", credits=1), Give(subscriber="alice", plan="pro", credits=9)]
 )

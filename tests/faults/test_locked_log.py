@@ -1,5 +1,6 @@
 """Another process holds the log: a writer waits, and says at last what it waits for; a reader goes on."""
 
+import asyncio
 import subprocess
 import sys
 import threading
@@ -9,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from ledger import Answer, Charge, CreatePlan, Give, Ledger
-from ledger.errors import Locked
-from ledger.stores import sqlite
+from ledger import Answer, AsyncLedger, Charge, CreatePlan, Give, Ledger
+from ledger.errors import Locked, WrongType, WrongValue
+from ledger.stores.fair_lock import FairLock
 
 CHARGE = Charge(subscriber="alice", plan="pro", key="charge")
 HOLD = """
@@ -35,11 +36,6 @@ def log(tmp_path: Path) -> Path:
     return tmp_path / "toll.db"
 
 
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite, "LOCK_SECONDS", 0.05)
-
-
 @contextmanager
 def held(log: Path, *statements: str) -> Iterator[subprocess.Popen[bytes]]:
     """Another process has done these statements on the file, and stays; a byte lets it go."""
@@ -53,14 +49,14 @@ def held(log: Path, *statements: str) -> Iterator[subprocess.Popen[bytes]]:
             process.kill()
 
 
-@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("how", ["IMMEDIATE", "EXCLUSIVE"])
 def test_a_writer_says_what_it_has_waited_for_and_a_reader_goes_on(log, how):
-    with Ledger.open(log) as writer, Ledger.open(log, read_only=True) as reader:
+    with Ledger.open(log, lock_seconds=0.05) as writer, Ledger.open(log, read_only=True) as reader:
         with held(log, f"BEGIN {how}"):
             with pytest.raises(Locked, match="lock") as caught:
                 writer.execute(CHARGE)
-            assert (caught.value.code, "another process" in str(caught.value)) == ("locked", True)
+            assert str(caught.value).startswith("another process holds the log's lock; waited 0.05 s for it")
+            assert caught.value.code == "locked"
             for ledger in (writer, reader):
                 balance = ledger.balance("alice", "pro")
                 assert balance is not None
@@ -95,11 +91,47 @@ def test_a_process_that_dies_with_the_lock_leaves_nothing_locked(log):
             assert writer.execute(CHARGE).unwrap().seq == 4
 
 
-@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("read_only", [False, True])
 def test_a_log_that_another_process_has_for_itself_is_said_to_be_locked(log, read_only):
-    with held(log, *EVERYONE_OUT), pytest.raises(Locked, match="lock") as caught:
-        Ledger.open(log, read_only=read_only)
+    with held(log, *EVERYONE_OUT), pytest.raises(Locked, match=r"waited 0\.05 s") as caught:
+        Ledger.open(log, read_only=read_only, lock_seconds=0.05)
     assert "wait for the other process" in caught.value.hint
+    assert "`lock_seconds`" in caught.value.hint
     with Ledger.open(log, read_only=read_only) as ledger:
         assert ledger.head.seq == 3
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_the_async_twin_waits_as_long_as_it_is_told(log, read_only):
+    with held(log, *EVERYONE_OUT), pytest.raises(Locked, match=r"waited 0\.05 s"):
+        asyncio.run(AsyncLedger.open(log, read_only=read_only, lock_seconds=0.05))
+
+
+def test_processes_that_wait_behind_another_wait_no_longer_in_all(log):
+    """The time for the turn and the time for the lock are one time: in the turn only what is left is waited for."""
+    file = Path(f"{log}-wal")
+    with Ledger.open(log, lock_seconds=60), FairLock(file).turn(60):
+        other = FairLock(file)
+        with other.turn(0.05) as left:
+            assert left == 0.05, "there is none left, and one try more"
+        with FairLock(file).turn(1.5) as left:
+            assert left == 1
+    with Ledger.open(log), FairLock(file).turn(60) as left:
+        assert left == 60
+
+
+@pytest.mark.parametrize("value", [-1, float("nan"), float("inf"), 86_401])
+def test_a_wait_out_of_its_bounds_raises(value):
+    with pytest.raises(WrongValue, match="lock_seconds"):
+        Ledger.open(lock_seconds=value)
+
+
+@pytest.mark.parametrize("value", ["5", True, [5]])
+def test_a_wait_that_is_no_number_raises(value):
+    with pytest.raises(WrongType, match="lock_seconds"):
+        Ledger.open(lock_seconds=value)
+
+
+def test_a_log_in_memory_has_no_lock_to_wait_for():
+    with Ledger.open(lock_seconds=5) as ledger:
+        assert ledger.head.seq == 0

@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import shutil
+import sqlite3
 import subprocess
 from contextlib import closing
 
@@ -558,3 +559,26 @@ def test_a_terminal_is_told_that_it_waits(earned, program):
         assert b"confirmed" in running.stdout.read()
     os.close(leader)
     assert b"waiting for the chain" in shown
+
+
+# -- a lock of another process -----------------------------------------------------------------------------------------
+
+
+def test_the_wait_for_a_held_lock_can_be_set(earned, settle, monkeypatch):
+    monkeypatch.setenv("TOLLBOOK_LOCK_SECONDS", "0.05")
+    with closing(sqlite3.connect(earned.log, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        refused = settle()
+    error = refused.error
+    assert (refused.code, error["code"]) == (2, "locked")
+    assert "waited 0.05 s" in error["message"]
+    assert "TOLLBOOK_LOCK_SECONDS" in error["hint"]
+    assert settle().code == 0
+
+
+@pytest.mark.parametrize("text", ["soon", "-1", "nan", "1e9"])
+def test_a_wait_that_is_none_is_an_error_of_its_own(earned, settle, monkeypatch, text):
+    monkeypatch.setenv("TOLLBOOK_LOCK_SECONDS", text)
+    refused = settle()
+    assert (refused.code, refused.error["code"]) == (2, "usage")
+    assert text in refused.error["message"]

@@ -153,6 +153,22 @@ def test_after_one_bad_command_nothing_of_a_list_is_done(ledger: Ledger) -> None
     assert ledger.head == head
 
 
+@pytest.mark.parametrize("given", [BUY, None, 3])
+def test_one_command_where_several_belong_is_told_what_takes_one(ledger: Ledger, given: Any) -> None:
+    head = ledger.head
+    with pytest.raises(WrongType, match=r"^commands are needed, ") as caught:
+        ledger.execute_many(given)
+    assert caught.value.hint == "give a list of commands; `execute` takes one"
+    assert ledger.head == head
+
+
+def test_what_a_generator_yields_is_looked_at_before_anything_is_done(ledger: Ledger) -> None:
+    head = ledger.head
+    with pytest.raises(WrongType, match=r"^commands\[1\]: a command is needed, not None"):
+        ledger.execute_many(each for each in (BUY, None, BUY))  # type: ignore[misc]
+    assert ledger.head == head
+
+
 def test_an_async_ledger_raises_the_same() -> None:
     async def story() -> None:
         async with await AsyncLedger.open() as ledger:
@@ -162,6 +178,10 @@ def test_an_async_ledger_raises_the_same() -> None:
                 await ledger.execute(Give(**ANN, credits=1.5))  # type: ignore[arg-type]
             with pytest.raises(WrongValue, match=r"commands\[1\]: credits"):
                 await ledger.execute_many([BUY, Give(**ANN, credits=-1)])
+            with pytest.raises(WrongType, match=r"^commands are needed"):
+                await ledger.execute_many(BUY)  # type: ignore[arg-type]
+            with pytest.raises(WrongType, match=r"^commands\[0\]: a command is needed"):
+                await ledger.execute_many(each for each in (None,))  # type: ignore[misc]
             with pytest.raises(WrongType, match=r'estimate\["calls"\]'):
                 ledger.request("ann", "pro", estimate={"calls": 0.5})  # type: ignore[dict-item]
             assert ledger.ledger.head == head

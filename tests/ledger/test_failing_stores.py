@@ -23,7 +23,6 @@ from ledger.books import Books
 from ledger.errors import Closed, Damaged, Locked, NotWritten, OutcomeUnknown
 from ledger.folding import refold
 from ledger.log import Commit, Head
-from ledger.stores import sqlite
 from ledger.stores.memory import MemoryStore
 from ledger.stores.sqlite import SQLiteStore
 
@@ -255,8 +254,7 @@ def test_a_long_decision_is_overtaken_a_few_times_and_then_holds_the_log(
     """A batch of many accounts takes long to decide; other processes that never pause must not starve it."""
     with Ledger.open(path, clock=clock) as ledger:
         a_day(ledger, clock)
-        monkeypatch.setattr(sqlite, "LOCK_SECONDS", 0)
-        with Ledger.open(path, clock=clock) as other:
+        with Ledger.open(path, clock=clock, lock_seconds=0) as other:
             tries: list[str] = []
             honest = writer.decide_group
 

@@ -20,7 +20,6 @@ from ledger import Charge, CreatePlan, Give, Head, Ledger, Purchase, RegisterAge
 from ledger.errors import Closed, Damaged, LedgerError, Locked, LogError, NotALog, NotFound, WrongVersion
 from ledger.events import Frozen, PlanRetired, encode
 from ledger.log import BINARY, TEXT, Commit, commit_hash, decode_commit, encode_commit, origin
-from ledger.stores import sqlite as sqlite_store
 from ledger.stores.sqlite import SQLiteStore
 from ledger.testing.stores import after
 
@@ -542,9 +541,8 @@ def test_an_opening_that_fails_leaves_no_handle_on_the_file(tmp_path: Path) -> N
     assert before in (0, len(os.listdir("/proc/self/fd")))
 
 
-def test_a_lock_that_is_held_for_too_long_is_said_to_be_held(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite_store, "LOCK_SECONDS", 0.05)
-    with Ledger.open(path) as ledger, closing(sqlite3.connect(path, isolation_level=None)) as other:
+def test_a_lock_that_is_held_for_too_long_is_said_to_be_held(path: Path) -> None:
+    with Ledger.open(path, lock_seconds=0.05) as ledger, closing(sqlite3.connect(path, isolation_level=None)) as other:
         head = ledger.head
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(Locked, match="lock"):

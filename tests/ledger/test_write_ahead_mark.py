@@ -289,10 +289,9 @@ def test_what_interrupts_the_setting_of_the_mark_is_made_up_for(tmp_path, monkey
     assert not says(tmp_path / "log.db")
 
 
-def test_a_lock_that_is_held_leaves_the_log_without_a_mark_and_the_ledger_going_on(tmp_path, monkeypatch):
+def test_a_lock_that_is_held_leaves_the_log_without_a_mark_and_the_ledger_going_on(tmp_path):
     trade(tmp_path / "log.db").close()
-    monkeypatch.setattr(sqlite, "LOCK_SECONDS", 0.01)
-    with Ledger.open(tmp_path / "log.db") as ledger:
+    with Ledger.open(tmp_path / "log.db", lock_seconds=0.01) as ledger:
         with closing(sqlite3.connect(tmp_path / "log.db", isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             with pytest.raises(Locked):

@@ -85,6 +85,25 @@ def test_a_log_that_cannot_be_folded_has_no_totals(written, tmp_path):
     assert "Totals" not in html(report)
 
 
+def test_a_log_whose_events_can_be_folded_has_totals_whatever_is_found(written, report, tmp_path):
+    """A trigger that is missing says nothing against the sums; a changed event does, and the page says so."""
+    path = tmp_path / "untriggered.db"
+    with closing(sqlite3.connect(written.path)) as log, closing(sqlite3.connect(path)) as copy:
+        log.backup(copy)
+        copy.execute("DROP TRIGGER commits_are_not_updated")
+        copy.commit()
+        untriggered = audit(path)
+        copy.execute("UPDATE commits SET hash = zeroblob(32) WHERE first_seq = 1")
+        copy.commit()
+    assert [found.kind for found in untriggered.findings] == ["unreadable"]
+    changed = audit(path)
+    assert "hash" in [found.kind for found in changed.findings]
+    for each in (untriggered, changed):
+        assert each.totals == report.totals
+        assert "sums of the log as it is, with what was found in it" in html(each)
+    assert "with what was found in it" not in html(report)
+
+
 # -- the page ----------------------------------------------------------------------------------------------------------
 
 

@@ -14,7 +14,7 @@ from replay.batch_history import BatchRecord
 from replay.reports.money import Money, money_now
 
 from ... import answers, answers_settlement
-from ...logs import opened
+from ...logs import lock_seconds, opened
 from ...settle.run import SettlementRun, pauses
 from ...settle.target import check_writable, chosen
 from .. import render, settlement_tables
@@ -72,6 +72,8 @@ def settle(
     Leaf files are published in LOG.leaves, or where TOLLBOOK_EVM_LEAVES says. `tollbook chain` runs, deploys and
     inspects such chains.
 
+    While another process holds LOG's lock this waits 30 seconds, or as many as TOLLBOOK_LOCK_SECONDS says.
+
     A LOG that was restored from a backup may lack batches that the chain has. Nothing is settled then until --adopt
     imports them from the leaf files that were published with them.
 
@@ -80,7 +82,7 @@ def settle(
     """
     with opened(log, warn=False):  # opening it to be written warns too
         check_writable(log)  # and would create a log that does not exist
-    with progress(quiet=json) as report, Ledger.open(log) as ledger:
+    with progress(quiet=json) as report, Ledger.open(log, lock_seconds=lock_seconds()) as ledger:
         begun, before = ledger.head, ledger.earned()
         name = chosen(ledger, log, chain, contract)
         run = SettlementRun(ledger, log, name, contract, warn=lambda message, hint: write_warning(message, hint, json))
