@@ -187,12 +187,7 @@ class Endpoint(msgspec.Struct, frozen=True, gc=False):
 
 
 class ContractRef(msgspec.Struct, frozen=True, gc=False, order=True):
-    """A settlement contract.
-
-    Fields:
-        chain: CAIP-2 name of its chain.
-        contract: Its address or name on that chain.
-    """
+    """A settlement contract: its chain's CAIP-2 name, and its address or name on that chain."""
 
     chain: str
     contract: str
@@ -209,7 +204,12 @@ class EscrowAsset(msgspec.Struct, frozen=True, gc=False, order=True):
 
 
 class OnContract:
-    """Base of values with the fields `chain` and `contract`, which name a settlement contract."""
+    """Base of values with the fields `chain` and `contract`, which name a settlement contract.
+
+    Shared fields:
+        chain: CAIP-2 name of the chain, such as `eip155:1` or `mock:local`.
+        contract: Address or name of the contract on that chain.
+    """
 
     __slots__ = ()
 
@@ -226,8 +226,6 @@ class Escrow(OnContract, msgspec.Struct, frozen=True, gc=False, omit_defaults=Tr
     """The escrow that holds a purchase's money.
 
     Fields:
-        chain: CAIP-2 name of the chain.
-        contract: Address or name of the contract on that chain.
         purchase: Id of the purchase there.
         block: Block of the purchase, if it was recorded before that was final; else 0.
     """
@@ -242,8 +240,6 @@ class Fact(OnContract, msgspec.Struct, frozen=True, gc=False):
     """A fact of a contract on a chain. A ledger records each fact once, permanently.
 
     Fields:
-        chain: CAIP-2 name of the chain.
-        contract: Address or name of the contract on that chain.
         id: Id of the fact there, which never changes.
     """
 
