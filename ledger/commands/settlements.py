@@ -30,10 +30,6 @@ from .command import (
 class SettlementCommand(OnContract, Command[E], frozen=True, kw_only=True):
     """The fields of all commands about a contract on a chain. The outbox sends them (`tollbook settle`).
 
-    Fields:
-        chain: CAIP-2 name of the chain, such as `eip155:1` or `mock:local`.
-        contract: Address or name of the contract on that chain.
-
     Shared fields:
         transaction: Id of the transaction on the chain.
         block: Number of the block that has the transaction.

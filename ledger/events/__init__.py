@@ -128,7 +128,7 @@ EVENT_TYPES: tuple[type[Event], ...] = get_args(Recorded)
 
 _VALUES: tuple[type[msgspec.Struct], ...] = (
     *(Share, Tariff, Limits, RateLimit, CreditsLimit, Endpoint, Line, Leaf, Payout),
-    *(ContractRef, Escrow, EscrowFunding, Fact),
+    *(Escrow, EscrowFunding, Fact),
 )
 for _kind in (*EVENT_TYPES, *_VALUES):
     describe(_kind)

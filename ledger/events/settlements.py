@@ -17,8 +17,6 @@ class Settlement(OnContract, Event, frozen=True, kw_only=True):
 
     Fields:
         number: Number of the batch; a contract's are counted from 1.
-        chain: CAIP-2 name of the chain.
-        contract: Address or name of the contract on that chain.
 
     Shared fields:
         transaction: Id of the transaction on the chain.

@@ -18,8 +18,6 @@ class Batch(OnContract, msgspec.Struct, frozen=True, kw_only=True):
 
     Fields:
         ledger: Id of the log.
-        chain: CAIP-2 name of the chain.
-        contract: Address or name of the contract on that chain.
         number: Number of the batch; a contract's are counted from 1.
         asset: Asset that is paid out.
         at: Time up to which earnings are counted, in UTC microseconds.

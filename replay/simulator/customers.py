@@ -1,10 +1,10 @@
 """Customers: random commands, small enough to collide, with edge cases where rules meet.
 
 By default, half of the commands are requests, charges and releases; the rest are purchases, gifts, corrections,
-reversals and changes of the catalogue. Amounts are a few units, or exactly an account's remainder (or one more, one
-less), or near a number in the tariff, or near 2^63. Times are a few seconds around now. References are to recent
-requests, charges and lots, seldom to unknown ones. One in four commands has a key; one in eight repeats an earlier one,
-identically or with other content under the same key.
+reversals, changes of the catalogue, and what `payers.py` does about invoices. Amounts are a few units, or exactly an
+account's remainder (or one more, one less), or near a number in the tariff, or near 2^63. Times are a few seconds
+around now. References are to recent requests, charges and lots, seldom to unknown ones. One in four commands has a key;
+one in eight repeats an earlier one, identically or with other content under the same key.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from ledger.commands import (
     Extend,
     Freeze,
     Give,
+    PayInvoice,
     Purchase,
     RegisterAgent,
     Reinstate,
@@ -38,6 +39,7 @@ from ledger.commands import (
 )
 from ledger.periods import period
 
+from .payers import Payers, payment
 from .plans import BUILT_IN
 from .usages import Usages
 
@@ -70,16 +72,17 @@ class Customers:
     """Draws commands for the plans of a run; references are taken from the books of the whole log."""
 
     def __init__(
-        self, random: Random, subscribers: Sequence[str], plans: Sequence[str], charges: Sequence[int]
+        self, random: Random, subscribers: Sequence[str], plans: Sequence[str], charges: Sequence[int], payers: Payers
     ) -> None:
         self._random = random
         self._subscribers, self._plans = subscribers, plans
         self._usages = Usages(random)
         self.repeatable: list[Command] = []
-        self._charges = charges
+        self._charges, self._payers = charges, payers
         self._keys = 0
         weights = {kind: weight * random.choice((0, 1, 1, 2)) for kind, weight in WEIGHTS.items()}
         weights["freeze"] = weights["unfreeze"] = random.choice((0, 0, 1))
+        weights |= payers.weights
         self._kinds = [kind for kind, weight in weights.items() for _ in range(weight)] or ["request"]
         self._may_reprice = random.randrange(2) == 0
 
@@ -91,13 +94,18 @@ class Customers:
         kind = random.choice(self._kinds)
         if kind in ("charge_request", "release", "extend") and not books.open and random.randrange(20):
             kind = "request"
-        make: Callable[[Books, int], Command] = getattr(self, f"_{kind}")
-        command = make(books, now)
+        command = self._made(kind, books, now)
         if random.randrange(4) == 0:
             self._keys += 1
             issued = random.choice((None, None, now, now - random.randrange(100_000) * SECOND))
             command = replace(command, key=f"key {self._keys}", issued_at=issued)
         return command
+
+    def _made(self, kind: str, books: Books, now: int) -> Command:
+        if kind in self._payers.draws:
+            return self._payers.draws[kind](books)
+        make: Callable[[Books, int], Command] = getattr(self, f"_{kind}")
+        return make(books, now)
 
     def any_plan(self) -> str:
         """Return a random plan of the run."""
@@ -105,7 +113,7 @@ class Customers:
 
     def remember(self, command: Command) -> None:
         """Keep a command with a key or a payment, so that it may be repeated."""
-        if command.key is not None or (isinstance(command, Purchase) and command.payment):
+        if command.key is not None or (isinstance(command, Purchase | PayInvoice) and command.payment):
             self.repeatable = [*self.repeatable[-_REMEMBERED:], command]
 
     def _again(self, command: Command) -> Command:
@@ -163,13 +171,13 @@ class Customers:
 
     def _purchase(self, books: Books, now: int) -> Command:
         subscriber, plan = self._account()
-        payment = f"payment {self._random.randrange(6)}" if self._random.randrange(3) == 0 else ""
+        paid = payment(self._random) if self._random.randrange(3) == 0 else ""
         start = self._later(now) if self._random.randrange(5) == 0 else None
         funding = self._random.choice(("none", "direct"))
         return Purchase(
             subscriber=subscriber,
             plan=plan,
-            payment=payment,
+            payment=paid,
             start=start,
             funding="direct" if funding == "direct" else "none",
         )
@@ -196,8 +204,7 @@ class Customers:
         subscriber, plan = self._account()
         amount = self._random.choice((None, None, 1, 7, 300))
         if self._random.randrange(3) == 0:
-            payment = f"payment {self._random.randrange(6)}"
-            return Reverse(subscriber=subscriber, plan=plan, payment=payment, amount=amount)
+            return Reverse(subscriber=subscriber, plan=plan, payment=payment(self._random), amount=amount)
         return Reverse(subscriber=subscriber, plan=plan, lot=self._lot(books, subscriber, plan), amount=amount)
 
     def _reinstate(self, books: Books, now: int) -> Command:

@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 from chains.outbox import Outbox
 from ledger.accounts import Account
 from ledger.books import Books
-from ledger.commands import Command, Purchase
+from ledger.commands import Command, PayInvoice, Purchase
 from ledger.engine import Ledger
 from ledger.errors import Damaged, LogError, OutcomeUnknown
 from ledger.events import (
@@ -142,7 +142,7 @@ class Oracle:
                 self.failed[self._numbers[event.number]] = event.number
 
     def _account(self, account: Account) -> None:
-        """Check that an account's lots, requests and debts sum to its totals, by the books and by the movements."""
+        """Check that an account's parts and invoices sum to its totals, by the books and by the movements."""
         terms, number = self.books.plans[account.plan].terms, account.number
         for lot in account.lots.values():
             places = {place: getattr(lot, place) for place in PLACES}
@@ -164,9 +164,15 @@ class Oracle:
         limit = terms.debt_limit if terms.overrun == "debt" else 0
         owes = account.debt <= limit or any(lot.reversal is not None for lot in account.lots.values())
         require(owes, "debt stays within its limit", f"account {number} owes {account.debt}, and may owe {limit}")
-        pays = not account.debt or not account.left
         law = "no account owes and has free credits at once"
-        require(pays, law, f"account {number} owes {account.debt}, and has {account.left}")
+        require(
+            not account.debt or not account.left, law, f"account {number} owes {account.debt}, and has {account.left}"
+        )
+        if (billing := account.billing) is not None:
+            paid = sum(lot.cost - lot.refunded for lot in account.lots.values() if lot.pays)
+            found = (sum(one.money for one in billing.invoices.values()), paid, min(billing.credit, billing.owed))
+            expected = (terms.cost * billing.billed // terms.credits, billing.paid, 0)
+            require(found == expected, "what is invoiced is paid or owed", f"account {number}: {found} and {expected}")
 
     def _posted(self, account: int, lot: int, place: str) -> int:
         return self.journal.totals.get((CREDITS, "available" if place == "left" else place, account, lot, ""), 0)
@@ -218,8 +224,7 @@ class Oracle:
         entry = self.entries[answer.seq - 1]
         same = (entry.seq, entry.at) == (answer.seq, answer.at) and entry.event == answer.event
         require(same, law, f"{command} was answered with {answer}, and there is {entry}")
-        paid = isinstance(command, Purchase) and bool(command.payment)  # its first answer may have had another key
-        mine = command.key is None or paid or getattr(entry.event, "key", None) == command.key
+        mine = command.key is None or _pays(command) or getattr(entry.event, "key", None) == command.key
         require(mine, "a key gives its first answer", f"{command} was answered with {entry}")
 
     def _failed(self, error: BaseException, written: Sequence[Commit]) -> None:
@@ -285,5 +290,9 @@ class Oracle:
 
 def _is_new(command: Command, answer: Answer) -> bool:
     """True if an answer is to this command alone: it has an event, and the command could not repeat an earlier one."""
-    again = command.key is not None or (isinstance(command, Purchase) and bool(command.payment))
-    return answer.event is not None and not again
+    return answer.event is not None and command.key is None and not _pays(command)
+
+
+def _pays(command: Command) -> bool:
+    """True if a command has a payment, which counts once: its first answer may have had another key."""
+    return isinstance(command, Purchase | PayInvoice) and bool(command.payment)

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Any, TypeAlias
 
+from msgspec.structs import replace
+
 from ledger.amounts import MAX_CREDITS
 from ledger.commands import CreatePlan
 from ledger.events import DAY_SECONDS, KEY_SECONDS, CreditsLimit, Limits, RateLimit
@@ -55,7 +57,7 @@ def _plan(random: Random, number: int, asset: str, tariff: tuple[str, Mapping[st
     policy, parameters = tariff
     in_time = policy == "time" and not parameters
     overrun, trial = random.choice(("cap", "debt")), random.randrange(8) == 0
-    return CreatePlan(
+    plan = CreatePlan(
         plan=f"plan {number}",
         owner=OWNER,
         onchain_id=onchain,
@@ -78,6 +80,23 @@ def _plan(random: Random, number: int, asset: str, tariff: tuple[str, Mapping[st
         record_refusals=random.randrange(3) == 0,
         unpriced="refuse" if random.randrange(3) == 0 else "free",
         key_seconds=KEY_SECONDS_OF_PLANS[number % len(KEY_SECONDS_OF_PLANS)],
+    )
+    return _postpaid(random, plan) if random.randrange(3) == 0 else plan
+
+
+def _postpaid(random: Random, plan: CreatePlan) -> CreatePlan:
+    """Return a plan that sells credits as a postpaid one, which has a price."""
+    if plan.trial or not plan.credits:
+        return plan
+    return replace(
+        plan,
+        price=plan.price if any(plan.price.values()) else {OWNER: 7},
+        seconds=0,
+        period=random.choice(("day", "month")),
+        billing="postpaid",
+        credit_limit=random.choice((5, 12, 40, 1_000, MAX_CREDITS // 4)),
+        due_days=random.choice((0, 1, 7, 30)),
+        overdue=random.choice(("serve", "serve", "stop")),
     )
 
 

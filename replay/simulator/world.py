@@ -9,7 +9,7 @@ from random import Random
 from chains.outbox import Step
 from chains.testing import Harness
 from ledger.amounts import SECOND
-from ledger.commands import Command, CreatePlan, Give, Purchase, RegisterAgent
+from ledger.commands import Command, CreatePlan, Give, RegisterAgent
 from ledger.engine import Ledger
 from ledger.errors import (
     ChainUnavailable,
@@ -27,6 +27,7 @@ from .environment import Environment
 from .finish import finish
 from .laws import DECLARED_ERRORS_ONLY, Violated, require
 from .oracle import Oracle
+from .payers import Payers
 from .process import Caller, Crash, Engine, Interrupted, Process
 from .reads import Projection, Projections, check_explanation, check_past, check_statement
 
@@ -89,12 +90,11 @@ class World(Environment):
             if plan.onchain_id and plan.asset == self.market.harness.asset:
                 credits = min(int(plan.credits), 60)
                 self.market.sell(self.random, plan.onchain_id, credits, 0 if credits else plan.seconds or 30)
-        names = [plan.plan for plan in plans]
-        for subscriber in self.market.harness.subscribers:
-            for name in names:
-                if self.random.randrange(4):
-                    ledger.execute(Purchase(subscriber=subscriber, plan=name, funding="direct"))
-        self.customers = Customers(self.random, self.market.harness.subscribers, names, self.oracle.charges)
+        names, subscribers = [plan.plan for plan in plans], self.market.harness.subscribers
+        self.payers = Payers(self.random, subscribers, plans)
+        for command in self.payers.first():
+            ledger.execute(command)
+        self.customers = Customers(self.random, subscribers, names, self.oracle.charges, self.payers)
         for _ in range(2 * len(plans)):
             self._buy()
         self.market.pass_time()
@@ -373,7 +373,7 @@ class World(Environment):
                 coming = self.oracle.instants()
                 instant = random.choice(coming) if coming else self.now
                 self.now = max(self.now, instant + random.randint(-1, 1))
-            case 4 if random.randrange(6) == 0:
+            case 4 if self.payers.wait or random.randrange(6) == 0:
                 self.now += random.choice((1, 2, 32)) * _DAY * SECOND + random.randint(-1, 1)
             case _:
                 self.now += random.randint(0, 12) * SECOND

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from every_way import audit
 from rich_log import DAY, SECOND, forge, kinds_at
-from shop import OPENING, Shop
+from shop import OPENING, ChainShop, Shop
 
+from chains.mock import MockChain
 from ledger import (
     Adjust,
     Charge,
@@ -163,6 +164,26 @@ def test_it_is_found(
     seq = forge(log, *forged, at=at)
     report = audit(log.path)
     assert kind in kinds_at(report, seq + len(forged) - 1), report.findings
+
+
+def test_a_batch_comes_after_the_invoices_that_are_due_before_it(tmp_path: Path) -> None:
+    """ann used credits of the chain, and then her line; her batch is opened when November is over, and overdue."""
+    chain = MockChain()
+    with ChainShop(chain, tmp_path / "log.db") as shop:
+        metered: dict[str, Any] = {"policy": "complexity", "parameters": {"weights": {"units": 1}}}
+        terms: dict[str, Any] = {"price": {"acme": 100}, "credits": 10, "credit_limit": 50, "due_days": 1}
+        shop.do(CreatePlan(plan="payg", owner="acme", billing="postpaid", **terms, **metered))
+        chain.purchase("ann", "payg", "USD", {"acme": 100}, credits=10)
+        shop.sync(blocks=4)
+        shop.do(Subscribe(**WHO))
+        shop.use(25, "ann", "payg")
+        shop.now = NOVEMBER + 2 * DAY
+        shop.open()
+        assert [type(event) for event in shop.events()][-3:-1] == [Invoiced, Overdue]
+        shop.finish()
+        assert audit(shop.location, chains=[chain]).findings == ()
+        (earned,) = shop.ledger.earned()
+        assert (earned.settled, earned.receivable) == (100, 150)  # the batch pays what the chain holds
 
 
 def test_the_export_has_the_invoices(honest: Path, tmp_path: Path) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from ledger.events import (
+    Invoiced,
     Lapsed,
+    Overdue,
     Recorded,
     Reheld,
     Released,
@@ -62,7 +64,7 @@ def numbered(case: Case, event: SettlementOpened | SettlementAdopted) -> None:
 def _is_due(event: Recorded) -> bool:
     """True if time alone writes such an event, or it follows from one that time wrote."""
     match event:
-        case Started() | Lapsed() | Reheld():
+        case Started() | Lapsed() | Reheld() | Invoiced() | Overdue():
             return True
         case Released() | Withdrawn():
             return event.instant is not None

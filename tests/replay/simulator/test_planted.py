@@ -18,7 +18,7 @@ from ledger.books import Books
 from ledger.catalogue import Plan
 from ledger.decisions import charges, consequences
 from ledger.errors import Conflict, NotWritten, OutcomeUnknown, SendUnknown
-from ledger.events import Charged, Draws, Recorded
+from ledger.events import Charged, Draws, Invoiced, Recorded
 from ledger.folding import snapshot_of
 from ledger.log import Commit, encode_commit
 from ledger.plugins import Price, policies
@@ -48,6 +48,7 @@ CREDITS = {
     "movements and books agree",
     "debt stays within its limit",
 }
+INVOICES = {"what is invoiced is paid or owed", DECLARED_ERRORS_ONLY}
 MONEY = {"money moves exactly once", "what is confirmed has been paid", "all is settled in the end"}
 """By which laws a bug may come to light, each depending on what happens next."""
 
@@ -243,6 +244,23 @@ def test_a_debt_beyond_its_limit_is_found(monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr(charges, "overrun", generous)
     assert found(16) in CREDITS | BOOKS
+
+
+def test_a_reversed_payment_that_still_counts_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reducers.purchases, "reduce_payment", lambda *_: None)
+    assert found(16) in INVOICES | BOOKS | CREDITS
+
+
+def test_a_price_that_is_rounded_invoice_by_invoice_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Instead of once for all of them."""
+
+    def rounded(account: Account, plan: Plan, instant: int) -> Invoiced:
+        invoiced = invoice(account, plan, instant)
+        return replace(invoiced, money=plan.terms.cost * invoiced.credits // plan.terms.credits)
+
+    invoice = expiry.invoice
+    monkeypatch.setattr(expiry, "invoice", rounded)
+    assert found(16) in INVOICES | BOOKS
 
 
 # -- the money ---------------------------------------------------------------------------------------------------------

@@ -69,6 +69,7 @@ def test_some_seeds_meet_everything() -> None:
         *KINDS,
         *("Adjusted", "Charged", "Extended", "Frozen", "Lapsed", "Released", "Reversed", "Withdrawn"),
         *("SettlementConfirmed", "SettlementUnknown", "RefusedRequests", "Reheld", "Reinstated", "Unfrozen"),
+        *("Subscribed", "Invoiced", "InvoicePaid", "Overdue", "WrittenOff", "overdue"),
         *("insufficient_credits", "in_debt", "rate_limited", "key_reused", "overflow", "expired"),
         "unheard",
     }
