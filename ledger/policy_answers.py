@@ -22,7 +22,7 @@ _EXACT = re.compile(r"-?[0-9]+(?:/0*[1-9][0-9]*)?", re.ASCII)
 _MAX_TEXT = 1_000
 """Characters of an exact amount in a line: Python refuses to read numbers that are much longer."""
 
-_MAX_BITS = 1_024
+MAX_BITS = 1_024
 """Bits of a total. A meter is never reset, so this is far beyond any; a larger one could not be shown."""
 
 _OPTIONAL = ("credits_of", "exact", "reads", "peak", "dearest")
@@ -170,7 +170,7 @@ def fault_of_lines(lines: Iterable[Line], price: int, falls: bool = False) -> st
 def _credits(policy: object, method: str, credits: object) -> int:
     if type(credits) is not int or credits < 0:
         raise failed(policy, method, f"returned {shown(credits)}: not a whole number of credits, 0 or more")
-    if credits.bit_length() > _MAX_BITS:
+    if credits.bit_length() > MAX_BITS:
         raise failed(policy, method, f"returned a number of {credits.bit_length():,} bits: too large for credits")
     return credits
 

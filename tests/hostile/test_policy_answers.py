@@ -10,6 +10,7 @@ from said_policy import Said, installed
 
 from gateway.cli.main import main
 from ledger import Charge, CreatePlan, Ledger, Purchase, Refused
+from ledger.errors import PluginFailed
 from ledger.events import Line
 from ledger.plugins import Price
 from replay import audit
@@ -167,3 +168,21 @@ def test_a_policy_without_lines_explains_nothing(
     _, out = run(capsys, "explain", path, charge)
     assert "the policy gives no lines" in out
     assert "credits\n" not in out  # no table without rows
+
+
+def twice(*_: object) -> Any:
+    raise PluginFailed("the pricing policy 'said' of a 1 cannot be used: it is registered twice, by a 1 and b 1")
+
+
+@pytest.mark.parametrize(
+    "parts", [{"version": 2}, {"__init__": twice}, {"scope": "day"}], ids=lambda parts: next(iter(parts))
+)
+def test_an_explanation_gives_the_cause_that_the_audit_gives(
+    ledger: Ledger, path: Path, policy: type[Said], capsys: pytest.CaptureFixture[str], parts: dict[str, Any]
+) -> None:
+    charge = ledger.execute(USE).unwrap().seq
+    say(policy, **parts)
+    (gap,) = audit(path).unverified.by_policy
+    code, out = run(capsys, "explain", path, charge)
+    assert code == 0
+    assert f"not computed again: {gap.reason}" in " ".join(out.split())
