@@ -17,6 +17,7 @@ from .errors import LedgerError
 from .events import Line
 from .plugins import DerivablePolicy, Policy, Price, Scope
 from .plugins.discovery import described
+from .plugins.discovery import shown as shown
 
 _EXACT = re.compile(r"-?[0-9]+(?:/0*[1-9][0-9]*)?", re.ASCII)
 _MAX_TEXT = 1_000
@@ -42,15 +43,6 @@ def name_of(policy: object) -> str:
     except Exception:  # noqa: BLE001 - foreign code
         name = None
     return name if isinstance(name, str) else f"{type(policy).__module__}.{type(policy).__qualname__}"
-
-
-def shown(value: object) -> str:
-    """Return a short text of any value, also of one that cannot be written."""
-    try:
-        text = repr(value)
-    except Exception:  # noqa: BLE001 - foreign code
-        text = f"a value of the type {type(value).__name__} that cannot be shown"
-    return text if len(text) <= 100 else f"{text[:100]}…"
 
 
 def failed(policy: object, method: str, what: str) -> PolicyFailed:
