@@ -32,7 +32,7 @@ class Reason(StrEnum):
         expired: All that the account has had is over. Facts: top_up, retry_after_us.
         request_unknown: There is no such request. Facts: detail.
         request_closed: The request was charged or released, or has expired. Facts: detail.
-        charge_unknown: There is no such charge, or the period's meter is not kept. Facts: detail.
+        charge_unknown: There is no such charge, or the meter that the correction needs is not kept. Facts: detail.
         invoice_unknown: The account has no such invoice. Facts: detail.
         adjustment_exceeds: The correction takes back more than was charged. Facts: needed, available, detail.
         unpriced: No rate of the tariff reads some units of the estimate. Facts: detail.
@@ -123,8 +123,8 @@ _HINTS = {
     Reason.frozen: "unfreeze the account (`Unfreeze`), unless its subscriber leaves a chain",
     Reason.expired: "buy the plan again",
     Reason.request_unknown: "give the number (`seq`) that the answer to the request has",
-    Reason.request_closed: "admit new work under another key; charge directly what is done, or correct the charge (`Adjust`)",
-    Reason.charge_unknown: "give the number (`seq`) that the answer to the charge has, or a period that is still kept",
+    Reason.request_closed: "admit new work under another key; charge directly what is done, or `Adjust` the charge",
+    Reason.charge_unknown: "give the number (`seq`) of the answer to the charge; by `credits` it is always corrected",
     Reason.invoice_unknown: "give the number of an invoice of that account: `ledger.invoices()` lists them",
     Reason.overdue: "pay the overdue invoice (`PayInvoice`), or write it off",
     Reason.adjustment_exceeds: "correct by what is left of the charge at most",

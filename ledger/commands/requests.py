@@ -138,6 +138,10 @@ class Adjust(Command[Adjusted], frozen=True, kw_only=True, tag="adjust"):
     """Correct one `charge`, or one `period` of an account (`subscriber`, `plan`), by `credits` or by `usage`. The
     charge stays; the correction is one more event. No more returns than was paid.
 
+    Meters are kept for the current period and the one before, and while a request of theirs may still be charged. After
+    that `usage` corrects only charges of policies about a request; others are refused (`charge_unknown`), and corrected
+    by `credits`.
+
     Fields:
         charge: Number of the charge: the `seq` of its answer. 0: a period is corrected.
         subscriber: Name of the subscriber of the period.
@@ -145,7 +149,8 @@ class Adjust(Command[Adjusted], frozen=True, kw_only=True, tag="adjust"):
         period: Metering period: `2026-03`, `2026-03-10`, the sequence of a purchase, or `forever`. The current one or
             the one before.
         credits: Credits, in the plan's smallest unit: above 0 more is taken, below 0 is given back.
-        usage: Change of the measured usage, in units by dimension: what it costs on the meter is taken or given back.
+        usage: Change of the measured usage, in units by dimension: what it costs on the meter of the charge or period
+            that is corrected is taken or given back.
         reason: Reason, as it is recorded: "correction", "refund", "true_up" or "late". "tier" is the ledger's own.
         expiry: New end of expired lots to which credits return, in UTC microseconds. None: those credits lapse at once.
         note: Note for people; nothing is decided by it.

@@ -23,7 +23,7 @@ from .windows import OPEN_CREDITS_LIMIT, open_credits
 @dataclass(slots=True)
 class _Target:
     """The charge or period that is corrected: its tariff, the meter that a usage delta moves, the credits it has paid
-    (`net`) and left unpaid (`shortfall`), and its outstanding draws."""
+    (`net`) and left unpaid (`shortfall`), and its outstanding draws. `period` is empty where its meter is not kept."""
 
     account: Account
     plan: Plan
@@ -42,7 +42,7 @@ class _Target:
 
 
 def adjust(context: Context, command: Adjust) -> Decision:
-    """Correct by credits, or by a usage delta that is priced on the present meter."""
+    """Correct by credits, or by a usage delta that is priced on the meter of what it corrects, never on another one."""
     if command.expiry is not None and command.expiry <= context.at:
         raise Refusal(Reason.malformed, detail="the new expiry lies in the past: give a later one")
     target = _charge(context, command) if command.charge else _period(context, command)
@@ -84,9 +84,11 @@ def _charge(context: Context, command: Adjust) -> _Target:
     plan = context.books.plans[account.plan]
     account, events = due(account, plan, context.at, context.tariffs)
     correction = account.corrections.get(command.charge, Correction())
-    periods = kept_periods(account, plan, context.at)
-    # The charge's own period while its meter is kept; after that, a usage delta counts in the current period.
-    period = event.period if event.period in periods else periods[0] if command.usage else ""
+    in_period = context.tariffs.policy(plan, event.tariff).scope == "period"
+    period = event.period if event.period in kept_periods(account, plan, context.at) else ""
+    if command.usage and in_period and not period:
+        detail = f"the meter of {event.period}, by which charge {command.charge} was priced, is no longer kept"
+        raise Refusal(Reason.charge_unknown, detail=f"{detail}: correct it by `credits`")
     meter = account.meters.get(period)
     target = _Target(
         account=account,
@@ -104,7 +106,7 @@ def _charge(context: Context, command: Adjust) -> _Target:
     )
     request = account.requests.get(event.request)
     target.request = request.id if request is not None else 0
-    if context.tariffs.policy(plan, event.tariff).scope == "period":
+    if in_period:
         target.before = meter.before if meter is not None else None
     elif request is not None:
         target.before = request.usage
@@ -116,11 +118,12 @@ def _charge(context: Context, command: Adjust) -> _Target:
 def _period(context: Context, command: Adjust) -> _Target:
     plan = plan_of(context, command.plan)
     account, events = account_of(context, command.subscriber, plan)
-    meter = account.meters.get(command.period)
-    if meter is None or command.period not in kept_periods(account, plan, context.at):
-        raise Refusal(
-            Reason.charge_unknown, detail=f"the period {command.period!r} has no meter, or its meter is no longer kept"
-        )
+    meter, periods = account.meters.get(command.period), dict.fromkeys(kept_periods(account, plan, context.at))
+    if meter is None or command.period not in periods:
+        kept = ", ".join(name for name in periods if name in account.meters)
+        detail = f"the period {command.period!r} has no meter, or its meter is no longer kept"
+        todo = f"kept are {kept}" if kept else "none is kept"
+        raise Refusal(Reason.charge_unknown, detail=f"{detail} ({todo}): correct its charges one by one, by `credits`")
     return _Target(
         account=account,
         plan=plan,
@@ -138,9 +141,9 @@ def _period(context: Context, command: Adjust) -> _Target:
 
 
 def _priced(context: Context, target: _Target, delta: Usage) -> int:
-    """Return total(meter + delta) − total(meter) on the present meter, in credits."""
-    meter = target.meter.usage if target.meter is not None else {}
-    for usage in (target.usage, target.before or {}, meter):
+    """Return total(meter + delta) − total(meter) on the target's meter, in credits."""
+    metered = [] if not target.period else [target.meter.usage if target.meter is not None else {}]
+    for usage in (target.usage, target.before or {}, *metered):
         for dimension, units in delta.items():
             if usage.get(dimension, 0) + units < 0:
                 detail = f"the correction takes {-units} {dimension}, and only {usage.get(dimension, 0)} are metered"

@@ -91,7 +91,7 @@ class Adjusted(Event, frozen=True, kw_only=True, tag="adjusted"):
         usage: Change of the measured usage, in units by dimension; it moves the meter.
         before: Meter before this correction by usage, in units by dimension.
         tariff: Version of the tariff of a correction by usage; 0: by credits.
-        metered: Period whose meter and net a correction of a charge moves.
+        metered: Period whose meter and net a correction of a charge moves: the charge's. Empty: it is no longer kept.
         request: Open request whose meter a correction by usage moves; 0: none.
         expiry: New end of expired lots to which credits return, in UTC microseconds. None: those credits lapse.
         note: Note for people.

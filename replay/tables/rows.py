@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import msgspec
 
 from ledger.log import Entry
-from ledger.readings import Balance, Earned, LotReading, RequestReading
+from ledger.readings import Balance, Earned, InvoiceReading, LotReading, RequestReading
 from ledger.statements import Amounts, Statement, StatementLine
 
 from ..batch_history import BatchHistory, BatchRecord
@@ -20,7 +20,9 @@ Kind: TypeAlias = Literal["whole", "money", "text", "yes or no", "time", "json"]
 """The content of a column: a whole number, money in its smallest unit, text, True or False, a UTC time, JSON as text.
 Any of them may be None."""
 
-Reading: TypeAlias = Balance | LotReading | RequestReading | Earned | BatchRecord | StatementLine | Entry
+Reading: TypeAlias = (
+    Balance | LotReading | RequestReading | InvoiceReading | Earned | BatchRecord | StatementLine | Entry
+)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -45,10 +47,12 @@ TABLES: dict[str, Table] = {
     "balances": Table(
         _columns(
             order="account subscriber plan decimals issued available held spent lapsed withdrawn debt open_requests "
-            "access_until admits unpriced",
-            text="subscriber plan",
+            "access_until admits unpriced billing credit_limit unbilled unbilled_price owed credit overdue asset "
+            "asset_decimals",
+            text="subscriber plan billing asset",
             time="access_until",
-            yes_or_no="admits",
+            yes_or_no="admits overdue",
+            money="unbilled_price owed credit",
             json="unpriced",
         ),
         Balance,
@@ -69,11 +73,21 @@ TABLES: dict[str, Table] = {
         _columns(order="id at deadline agent hold estimate usage", time="at deadline", json="estimate usage"),
         RequestReading,
     ),
+    "invoices": Table(
+        _columns(
+            order="account subscriber plan invoice status period at due decimals credits asset asset_decimals money "
+            "paid credited written_off owed seq after",
+            text="subscriber plan status period asset",
+            time="at due",
+            money="money paid credited written_off owed",
+        ),
+        InvoiceReading,
+    ),
     "earned": Table(
         _columns(
-            order="asset asset_decimals sold earned settled outstanding receivers due",
+            order="asset asset_decimals sold earned settled outstanding receivers due receivable written_off",
             text="asset",
-            money="sold earned settled outstanding",
+            money="sold earned settled outstanding receivable written_off",
             json="receivers due",
         ),
         Earned,
@@ -118,8 +132,8 @@ TABLES: dict[str, Table] = {
 def to_dicts(readings: Statement | Iterable[Reading]) -> list[dict[str, Any]]:
     """Return readings of one kind as rows: dictionaries from the table's columns to values.
 
-    They are balances, lots, requests, earned money, batches (see `batches`), a statement or its lines, or events.
-    Raises TypeError for anything else.
+    They are balances, lots, requests, invoices, earned money, batches (see `batches`), a statement or its lines, or
+    events. Raises TypeError for anything else.
     """
     return list(rows_of(*table_of(readings)))
 
@@ -194,6 +208,17 @@ def _batch_values(batch: BatchRecord) -> dict[str, Any]:
     return msgspec.structs.asdict(batch) | {"payouts": payouts, "paid": sum(payouts.values())}
 
 
+_OF_BILLING = "unbilled", "unbilled_price", "owed", "credit", "overdue", "asset", "asset_decimals"
+
+
+def _balance_values(balance: Balance) -> dict[str, Any]:
+    """Return a balance with what a postpaid account owes; None there for a prepaid one."""
+    billing = balance.billing
+    billed = {name: getattr(billing, name, None) for name in _OF_BILLING}
+    mode, limit = ("prepaid", None) if billing is None else ("postpaid", billing.limit)
+    return msgspec.structs.asdict(balance) | billed | {"billing": mode, "credit_limit": limit}
+
+
 def _line_values(line: StatementLine) -> dict[str, Any]:
     amounts = {
         f"{name}_{side}": getattr(found, name)
@@ -214,4 +239,8 @@ def _event_values() -> Callable[[Entry], dict[str, Any]]:
     return values
 
 
-_VALUES: dict[type, Callable[[Any], dict[str, Any]]] = {BatchRecord: _batch_values, StatementLine: _line_values}
+_VALUES: dict[type, Callable[[Any], dict[str, Any]]] = {
+    Balance: _balance_values,
+    BatchRecord: _batch_values,
+    StatementLine: _line_values,
+}

@@ -44,6 +44,16 @@ def test_money_reads_as_money(tollbook, street):
     assert text.endswith("4.30 USD owed, 0.50 USD written off\n")
 
 
+def test_a_limit_shortens_the_list_and_not_what_is_owed(tollbook, street):
+    assert [each["subscriber"] for each in tollbook("invoices", street, "--limit", "1", "--json").json["invoices"]] == [
+        "alice"
+    ]
+    text = tollbook("invoices", street, "--limit", "1").out
+    assert "bob" not in text
+    assert "the first 1 of 2 invoices: --limit N" in text
+    assert text.endswith("on all of them 4.30 USD owed, 0.50 USD written off\n")
+
+
 def test_later_invoices_are_those_that_time_alone_has_made(tollbook, street):
     later = tollbook("invoices", street, "--subscriber", "alice", "--as-of", "2024-01-02T00:00:00Z", "--json").json
     assert [(each["invoice"], each["status"], each["seq"]) for each in later["invoices"]][1:] == [(2, "open", None)]

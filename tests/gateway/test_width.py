@@ -11,11 +11,12 @@ import pytest
 
 from gateway.cli.layout import laid_out, wrapped
 from gateway.cli.main import main
-from ledger import Adjust, Charge, CreatePlan, Give, Ledger, Purchase, Request
+from ledger import Adjust, Charge, CreatePlan, Give, Ledger, Purchase, Request, Subscribe
 
 ALICE = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"
 BOB = "Second-Customer-Of-Long-Name GmbH & Co"
 TOKEN = "eip155:8453/erc20:0x833589fCD6eDb88e08f4c7C32D4f71b54bdA02913"
+LATER = "pay-as-you-go-for-enterprises-2026"
 PLAN = "enterprise-with-priority-support-2026"
 
 
@@ -35,6 +36,11 @@ def log(tmp_path_factory):
             usage = {"input_tokens": 987_654_321_012, "output_tokens": 1_234_567_890}
             charge = do(Charge(subscriber=name, plan=PLAN, usage=usage))
             do(Adjust(charge=charge.seq, credits=-1_000_000_007, reason="refund", note="half an answer"))
+        postpaid = {"billing": "postpaid", "credit_limit": 10**15, "parameters": weights, **terms}
+        do(CreatePlan(plan=LATER, price={ALICE: 10**21, BOB: 10**20}, credits=10**12, **postpaid))
+        for name in (ALICE, BOB):
+            do(Subscribe(subscriber=name, plan=LATER))
+            do(Charge(subscriber=name, plan=LATER, usage={"input_tokens": 987_654_321_012}))
     assert main(["demo", "--db", str(path.with_name("demo.db")), "--requests", "60", "--json"]) == 0
     return path
 
@@ -69,6 +75,7 @@ COMMANDS = [
     ("balance", "{demo}"),
     ("statement", "{log}", "--subscriber", ALICE.lower(), "--plan", PLAN),
     ("statement", "{log}", "--subscriber", BOB, "--plan", PLAN),
+    ("invoices", "{log}", "--as-of", "2002-01-01T00:00:00Z"),
     ("events", "{log}"),
     ("explain", "{log}", "{charge}"),
     ("audit", "{log}"),
@@ -107,7 +114,7 @@ def test_no_word_is_broken_or_cut_and_no_line_is_too_long_that_could_be_broken(
             or "sqlite3" in line
             or "--policy " in line
         ), line
-    for name in (ALICE, PLAN, *BOB.split()):
+    for name in (ALICE, PLAN, LATER, *BOB.split()):
         assert text.split().count(name) > 0 or name not in piped.out.split(), name
 
 

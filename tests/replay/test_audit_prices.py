@@ -13,7 +13,7 @@ from rich_log import BEGIN, DAY, HOLDS, books_of, forge
 from shop import Shop
 from unguarded import open_wide
 
-from ledger import Charge, CreatePlan, Ledger, Purchase, Request
+from ledger import Adjust, Charge, CreatePlan, Ledger, Purchase, Request
 from ledger.events import Adjusted, Charged, Event, PlanCreated, Purchased, Reheld, Share, Started, Tariff
 from ledger.log import FORMAT, commit_hash, decode_commit, encode_commit
 from ledger.stores.memory import MemoryStore
@@ -45,6 +45,30 @@ def test_a_tier_that_gives_back_what_was_never_paid_is_found():
         assert [(each.kind, each.seq, each.field) for each in found][:2] == [
             ("price", seq, "credits"),
             ("adjustment", seq, "shortfall"),
+        ]
+
+
+def test_a_correction_priced_on_another_periods_meter_is_found():
+    """50 tokens cost 150. Two months later, when 500 are metered, they are given back at the 50 of that meter."""
+    tiers = [{"up_to": 100, "unit": 3}, {"up_to": None, "unit": 1}]
+    plan = {"policy": "graduated", "parameters": {"dimension": "tokens", "tiers": tiers}}
+    at = {"subscriber": "ann", "plan": "p"}
+    store = MemoryStore(id="meters")
+    with Shop(store, now=BEGIN) as shop:
+        do = shop.do
+        do(CreatePlan(plan="p", owner="o", credits=1_000, **plan))
+        do(Purchase(**at))
+        charge = do(Charge(**at, usage={"tokens": 50}))
+        shop.now += 60 * DAY
+        today = shop.event(do(Charge(**at, usage={"tokens": 500}))).period
+        seq = do(Adjust(charge=charge, credits=-50))
+        assert audit(store).findings == ()
+        right = shop.event(seq)
+        wrong = replace(right, usage={"tokens": -50}, before={"tokens": 500}, tariff=1, metered=today)
+        found = audit(changed(store, right, wrong)).findings
+        assert [(each.kind, each.seq, each.field) for each in found][:2] == [
+            ("meter", seq, "metered"),
+            ("meter", seq, "usage"),
         ]
 
 

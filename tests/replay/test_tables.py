@@ -4,15 +4,16 @@ import json
 import subprocess
 import sys
 import tracemalloc
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import count
 
 import pytest
 
-from ledger import Adjust, Charge, CreatePlan, Give, Ledger, Purchase, Request
+from ledger import Adjust, Charge, CreatePlan, Give, Ledger, PayInvoice, Purchase, Request, Subscribe, Tick
 from replay.tables import TABLES, arrow_batches, batches, to_arrow, to_dicts
 
 START = 1_700_157_600_000_000  # 2023-11-16T18:00:00Z
+DECEMBER = 1_701_388_800_000_000
 BIG = 10**20  # money beyond 64 bits
 
 
@@ -38,11 +39,12 @@ def ledger():
 
 
 def every_table(ledger):
-    """The readings of each table by its name; there are no batches in this log."""
+    """The readings of each table by its name; there are no batches and no invoices in this log."""
     return {
         "balances": ledger.balances(),
         "lots": ledger.lots("bob", "coins"),
         "requests": ledger.requests(),
+        "invoices": ledger.invoices(),
         "earned": ledger.earned(),
         "batches": batches(ledger.events()),
         "statement": ledger.statement("alice", "pro"),
@@ -53,7 +55,7 @@ def every_table(ledger):
 def test_each_table_has_its_columns_in_their_order(ledger):
     for name, readings in every_table(ledger).items():
         rows = to_dicts(readings)
-        assert bool(rows) == (name != "batches")
+        assert bool(rows) == (name not in ("batches", "invoices"))
         assert all(list(row) == list(TABLES[name].columns) for row in rows)
 
 
@@ -71,6 +73,56 @@ def test_values_are_whole_numbers_and_times_in_utc(ledger):
     assert (line["type"], line["spent_change"], line["available_after"]) == ("charged", 13, 942)
     event = to_dicts(ledger.events())[-2]
     assert (event["type"], event["credits"], json.loads(event["usage"])) == ("charged", 500, {"tokens": 50_000})
+
+
+@pytest.fixture
+def billed():
+    """November of carol, who pays as she goes, was paid in part; dave bought."""
+    now = [START]
+    with Ledger.open(":memory:", clock=lambda: now[0]) as ledger:
+        terms = {"owner": "acme", "asset": "COIN", "price": {"acme": BIG}, "credits": 10}
+        for command in (
+            CreatePlan(plan="payg", billing="postpaid", credit_limit=100, due_days=0, **terms),
+            CreatePlan(plan="pro", **terms),
+            Subscribe(subscriber="carol", plan="payg"),
+            Purchase(subscriber="dave", plan="pro"),
+            *[Charge(subscriber="carol", plan="payg", usage={"calls": 1})] * 20,
+        ):
+            ledger.execute(command).unwrap()
+        now[0] = DECEMBER
+        ledger.execute(Tick()).unwrap()
+        paid = PayInvoice(subscriber="carol", plan="payg", invoice=1, payment="p1", amount=BIG)
+        ledger.execute(paid).unwrap()
+        ledger.execute(Charge(subscriber="carol", plan="payg", usage={"calls": 1})).unwrap()
+        yield ledger
+
+
+def test_invoices_are_rows(billed):
+    [row] = to_dicts(billed.invoices())
+    assert {name: row[name] for name in ("subscriber", "invoice", "status", "period", "credits")} == {
+        "subscriber": "carol",
+        "invoice": 1,
+        "status": "overdue",
+        "period": "2023-11",
+        "credits": 20,
+    }
+    assert (row["money"], row["paid"], row["owed"], row["asset"]) == (2 * BIG, BIG, BIG, "COIN")
+    assert row["due"] == row["at"] == datetime(2023, 12, 1, tzinfo=UTC)
+
+
+def test_balances_say_what_postpaid_accounts_owe(billed):
+    carol, dave = to_dicts(billed.balances())
+    names = ("billing", "credit_limit", "unbilled", "unbilled_price", "owed", "credit", "overdue", "asset")
+    assert [carol[name] for name in names] == ["postpaid", 100, 1, BIG // 10, BIG, 0, True, "COIN"]
+    assert [dave[name] for name in names] == ["prepaid", *[None] * 7]
+    [earned] = to_dicts(billed.earned())
+    assert (earned["receivable"], earned["written_off"]) == (BIG, 0)
+
+
+def test_arrow_has_what_is_owed(billed):
+    pytest.importorskip("pyarrow")
+    for readings in (billed.invoices, billed.balances):
+        assert to_arrow(readings()).to_pylist() == to_dicts(readings())
 
 
 def test_what_is_no_reading_is_an_error(ledger):

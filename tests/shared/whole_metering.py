@@ -59,11 +59,9 @@ def is_known(account: Account, plan: Row, period: str, at: int) -> bool:
 
 
 def metered_in(account: Account, plan: Row, command: Any, at: int) -> str:
-    """The period whose meter and net a correction moves: the charge's own while it is kept; for usage, else today's."""
+    """The period whose meter and net a correction moves: the charge's own while it is kept, and no other one's."""
     period = account["charges"][command.charge]["period"] if command.charge else command.period
-    if period in kept_periods(account, plan, at):
-        return str(period)
-    return period_of(account, plan, at) if command.usage else LONG_AGO
+    return str(period) if period in kept_periods(account, plan, at) else LONG_AGO
 
 
 # -- meters and nets ---------------------------------------------------------------------------------------------------
@@ -141,8 +139,9 @@ def price_delta(account: Account, plan: Row, command: Any, at: int, metered: str
     """total(meter + delta) − total(meter), at the tariff of the charge, or the current one for a period."""
     charge = account["charges"].get(command.charge)
     tariff, labels = (charge["tariff"], charge["labels"]) if charge else (plan["tariffs"][-1], {})
+    refuse_if(metered == LONG_AGO and tariff["policy"] in OF_A_PERIOD, "charge_unknown")
     base = meter(account, metered)
-    refuse_if(min(plus(base or {}, command.usage).values()) < 0, "adjustment_exceeds")
+    refuse_if(metered != LONG_AGO and min(plus(base or {}, command.usage).values()) < 0, "adjustment_exceeds")
     if charge:
         counted = total_usage(usages_of_charge(account, command.charge)) or {}
         refuse_if(min(plus(counted, command.usage).values()) < 0, "adjustment_exceeds")

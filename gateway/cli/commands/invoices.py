@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ledger.amounts import amount_text, money_text
 from ledger.errors import NotFound
 from ledger.readings import InvoiceReading
@@ -9,11 +11,16 @@ from ledger.readings import InvoiceReading
 from ... import answers
 from ...logs import opened, reading, subscriber_in
 from .. import render
-from ..options import AsOf, Json, Log, OnePlan, OneSubscriber
+from ..options import AsOf, Json, Limit, Log, OnePlan, OneSubscriber
 
 
 def invoices(
-    log: Log, subscriber: OneSubscriber = None, plan: OnePlan = None, as_of: AsOf = None, json: Json = False
+    log: Log,
+    subscriber: OneSubscriber = None,
+    plan: OnePlan = None,
+    as_of: AsOf = None,
+    limit: Limit = None,
+    json: Json = False,
 ) -> None:
     """List the invoices of postpaid plans, and what is owed.
 
@@ -21,7 +28,7 @@ def invoices(
     Examples:
       tollbook invoices LOG
       tollbook invoices LOG --subscriber alice --json
-      tollbook invoices LOG --plan payg --as-of now
+      tollbook invoices LOG --plan payg --as-of now --limit 20
 
     amount = paid + credited + written off + owed. Credited is what credit notes, which are invoices below 0, have taken
     off. Without --as-of the invoices are those at the log's last event; at a later moment they include those of periods
@@ -37,7 +44,7 @@ def invoices(
         found = now.invoices(subscriber, plan)
     if not found and (subscriber is not None or plan is not None):
         raise NotFound("no invoice matches", "`tollbook invoices LOG` lists them all")
-    answer = answers.invoices(log, now, found)
+    answer = answers.invoices(log, now, found[:limit])
     if json:
         render.json(answer)
         return
@@ -46,30 +53,30 @@ def invoices(
             "there are no invoices: plans with billing=postpaid have them, from the end of their first period on"
         )
         return
-    columns = (
-        "subscriber",
-        "plan",
-        ">invoice",
-        "period",
-        "status",
-        "due",
-        ">credits",
-        ">amount",
-        ">paid",
-        ">owed",
-        ">seq",
-    )
-    rows = (_row(one, shape["due"]) for one, shape in zip(found, answer["invoices"], strict=True))
     with render.paged():
-        render.table(
-            columns, rows, f"{answer['log']} as of {now.seq}, {answer['as_of']['at']}", goes=("seq", "credits", "paid")
-        )
-    for asset in sorted({one.asset for one in found}):
-        decimals = next(one.asset_decimals for one in found if one.asset == asset)
+        _show(found, answer, limit)
+
+
+_COLUMNS = (
+    *("subscriber", "plan", ">invoice", "period", "status", "due"),
+    *(">credits", ">amount", ">paid", ">owed", ">seq"),
+)
+
+
+def _show(found: list[InvoiceReading], answer: dict[str, Any], limit: int | None) -> None:
+    shown = found[: render.most(limit)]
+    rows = [_row(one, shape["due"]) for one, shape in zip(shown, answer["invoices"], strict=False)]
+    title = f"{answer['log']} as of {answer['as_of']['seq']}, {answer['as_of']['at']}"
+    render.table(_COLUMNS, rows, title, goes=("seq", "credits", "paid"))
+    of_all = ""
+    if len(shown) < len(found):
+        render.rest(f"the first {len(shown)} of {len(found):,} invoices")
+        of_all = "on all of them "
+    for asset, decimals in sorted({(one.asset, one.asset_decimals) for one in found}):
         owed = sum(one.owed for one in found if one.asset == asset)
         written_off = sum(one.written_off for one in found if one.asset == asset)
         rest = f", {money_text(written_off, asset, decimals)} written off" if written_off else ""
-        render.line(f"{money_text(owed, asset, decimals)} owed{rest}")
+        render.line(f"{of_all}{money_text(owed, asset, decimals)} owed{rest}")
 
 
 def _row(one: InvoiceReading, due: str) -> tuple[object, ...]:

@@ -19,7 +19,6 @@ from ledger.values import total
 from .case import Case
 from .draws import merged
 from .prices import before_of, without_zeros
-from .sums import Meter
 
 KIND = "adjustment"
 
@@ -116,7 +115,7 @@ def _owed(case: Case, account: Account, event: Adjusted, charge: Charged | None)
 
 
 def _metered(case: Case, account: Account, event: Adjusted, charge: Charged | None) -> None:
-    """A correction moves a period that is still kept: the charge's own, or for late usage the current one."""
+    """A correction moves the meter of what it corrects, while that is kept, and never another one."""
     assert case.plan is not None
     case.findings.checked["meter"] += 1
     periods = case.sums.kept(case, account.number)
@@ -124,10 +123,10 @@ def _metered(case: Case, account: Account, event: Adjusted, charge: Charged | No
         if event.period not in periods:
             case.find("meter", "period", list(periods), event.period, "only a period that is kept is corrected")
         return
-    current = periods[0] if periods and event.usage else ""
-    expected = charge.period if charge.period in periods else current
+    expected = charge.period if charge.period in periods else ""
     if event.metered not in ("", expected):
-        case.find("meter", "metered", expected, event.metered, "the correction moves another period's meter")
+        message = "a correction moves the meter of its charge's period, while that is kept, and no other"
+        case.find("meter", "metered", expected, event.metered, message)
 
 
 def _priced(case: Case, account: Account, event: Adjusted, charge: Charged | None) -> None:
@@ -140,6 +139,10 @@ def _priced(case: Case, account: Account, event: Adjusted, charge: Charged | Non
     policy = case.policy(version)
     if policy is None:
         case.cannot_reprice(version, "corrections")
+        return
+    if charge is not None and policy.scope == "period" and charge.period not in case.sums.kept(case, account.number):
+        message = "the meter by which its charge was priced is no longer kept: only credits could be corrected"
+        case.find("meter", "usage", {}, event.usage, message)
         return
     expected = _before(case, account, event, charge, policy.scope == "period")
     if event.before and without_zeros(event.before) != (expected or {}):
@@ -165,11 +168,9 @@ def _priced(case: Case, account: Account, event: Adjusted, charge: Charged | Non
 
 def _before(case: Case, account: Account, event: Adjusted, charge: Charged | None, in_period: bool) -> Usage | None:
     """The meter that the delta moves: the period's, the open request's, or that of the closed charge alone."""
-    periods = case.sums.kept(case, account.number)
     if charge is None or in_period:
-        own = "" if charge is None else charge.period if charge.period in periods else periods[0]
-        meter: Meter | None = case.sums.period(event.account, event.period or own)
-        return before_of(meter)
+        period = event.period if charge is None else charge.period
+        return before_of(case.sums.period(event.account, period))
     if charge.request and charge.request in account.requests:
         return before_of(case.sums.requests.get(charge.request))
     corrected = account.corrections.get(event.charge, Correction()).usage

@@ -315,6 +315,54 @@ def test_a_charge_of_an_earlier_period_may_still_be_corrected(shop):
     shop.leaves(available=100, spent=0)
 
 
+# -- of which meter ----------------------------------------------------------------------------------------------------
+
+TIERS = ((100, 3), (None, 1))
+DECEMBER, JANUARY = 16 * 86_400, 47 * 86_400
+
+
+def test_a_usage_delta_is_priced_on_the_meter_of_its_charge_while_that_is_kept(shop):
+    """50 units of November at 3. In December, where 500 are metered, they cost 150, and November moves."""
+    shop.given(shop.tiers(*TIERS, credits=10_000), shop.buy())
+    charge = shop.given(shop.charge_directly(50))
+    shop.at(DECEMBER).given(shop.charge_directly(500))
+    event = shop.event(shop.when(shop.correct(charge, usage={"units": -50})))
+    assert (event.credits, event.before, event.metered) == (-150, {"units": 50}, NOVEMBER)
+    assert shop.event(shop.when(shop.charge_directly(1))).before == {"units": 500}
+
+
+@pytest.mark.parametrize("delta", [-50, 50])
+def test_a_usage_delta_is_never_priced_on_another_periods_meter(shop, delta):
+    """In January the meter of November is gone. The refusal says what to do, and that passes."""
+    shop.given(shop.tiers(*TIERS, credits=10_000), shop.buy())
+    charge = shop.given(shop.charge_directly(50))
+    shop.at(JANUARY).given(shop.charge_directly(500))
+    refused = shop.refuses(shop.correct(charge, usage={"units": delta}), Reason.charge_unknown)
+    assert "2023-11" in refused.facts["detail"]
+    assert "`credits`" in refused.facts["detail"]
+    shop.when(shop.correct(charge, -150))
+    assert shop.event(shop.when(shop.charge_directly(1))).before == {"units": 500}
+
+
+def test_a_charge_that_has_its_own_meter_is_corrected_by_usage_at_any_time(shop):
+    """In January 5 of the 20 units of November are given back. January's meter has 2, and does not move."""
+    shop.given(shop.plan(), shop.buy())
+    charge = shop.given(shop.charge_directly(20))
+    shop.at(JANUARY).given(shop.charge_directly(2))
+    event = shop.event(shop.when(shop.correct(charge, usage={"units": -5})))
+    assert (event.credits, event.metered) == (-5, "")
+    shop.refuses(shop.correct_period("2024-01", -3), Reason.adjustment_exceeds, needed=3, available=2)
+    shop.refuses(shop.correct(charge, usage={"units": -16}), Reason.adjustment_exceeds)
+
+
+def test_a_period_that_is_no_longer_kept_is_refused_with_what_to_do(shop):
+    shop.given(shop.tiers(*TIERS, credits=10_000), shop.buy(), shop.charge_directly(50))
+    shop.at(JANUARY).given(shop.charge_directly(1))
+    refused = shop.refuses(shop.correct_period(NOVEMBER, usage={"units": -1}), Reason.charge_unknown)
+    assert "kept are 2024-01" in refused.facts["detail"]
+    assert "by `credits`" in refused.facts["detail"]
+
+
 @pytest.mark.parametrize("reason", ["correction", "refund", "true_up", "late"])
 def test_an_adjustment_says_why(shop, reason):
     shop.given(shop.plan(), shop.buy())

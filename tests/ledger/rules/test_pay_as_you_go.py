@@ -70,6 +70,28 @@ def test_finished_work_beyond_the_limit_follows_the_overrun_rule(street):
     street.invoice_is(credits=500, money=5000)
 
 
+def test_a_direct_charge_beyond_the_limit_follows_the_overrun_rule_too(street):
+    """The limit is what there is: `cap` takes it and keeps the rest as a shortfall, which no invoice has."""
+    billed(street, 450)
+    street.given(street.ask(30))
+    charged = street.event(street.when(street.charge_directly(70)))
+    assert (charged.credits, charged.shortfall) == (20, 50)
+    street.at(DECEMBER).tick()
+    street.invoice_is(2, credits=20, money=200)
+    street.given(street.pay(1, payment="p1"), street.pay(2, payment="p2"))
+    street.leaves(available=500, debt=0)
+
+
+def test_a_direct_charge_beyond_the_limit_is_debt_where_the_plan_allows_it(shop):
+    shop.given(shop.postpaid(overrun="debt", debt_limit=50), shop.subscribe())
+    charged = shop.event(shop.when(shop.charge_directly(570)))
+    assert (charged.credits, charged.shortfall) == (550, 20)
+    shop.leaves(debt=50, available=-50, spent=550)
+    shop.refuses(shop.ask(1), Reason.in_debt, available=-50)
+    shop.at(NOVEMBER).tick()
+    shop.invoice_is(credits=500, money=5000)
+
+
 def test_debt_beyond_the_limit_is_paid_by_the_line_as_it_clears_and_then_invoiced(shop):
     shop.given(shop.postpaid(overrun="debt", debt_limit=50), shop.subscribe())
     request = shop.when(shop.ask(500))
