@@ -45,7 +45,18 @@ def _early(trial):
         return None
 
 
-@pytest.mark.parametrize("quantity", suite.quantities(WORKSHOP), ids=lambda each: each.name)
+LONG = "memory.key"
+"""The quantity that takes as long as all the others: it is in each sample of the sweep."""
+
+
+def _marks(quantity):
+    return pytest.mark.sweep(always=True) if quantity.name == LONG else ()
+
+
+@pytest.mark.parametrize(
+    "quantity",
+    [pytest.param(each, id=each.name, marks=_marks(each)) for each in suite.quantities(WORKSHOP)],
+)
 def test_what_is_counted_is_there(quantity, tmp_path):
     if (missing := quantity.missing()) is not None:
         pytest.skip(missing)

@@ -7,7 +7,10 @@ that a busy machine fails none. With TOLLBOOK_EXPLORE=1 each run tries something
 from __future__ import annotations
 
 import gc
+import os
 import random
+import shutil
+from pathlib import Path
 
 import pytest
 from examples import EXPLORING
@@ -21,6 +24,20 @@ settings.register_profile(
     "repeatable", settings.get_profile("any speed"), derandomize=True, phases=(Phase.explicit, Phase.generate)
 )
 settings.load_profile("any speed" if EXPLORING else "repeatable")
+
+
+IN_MEMORY = Path("/dev/shm")
+SPACE = 2 << 30
+"""Bytes: several times what a run takes."""
+
+
+def pytest_configure() -> None:
+    """Keep temporary files in memory where there is space: a third of the time would go into waiting for the disk.
+
+    What a disk may do to a log is shown by the tests in `faults`, which make it fail themselves.
+    """
+    if os.access(IN_MEMORY, os.W_OK) and shutil.disk_usage(IN_MEMORY).free > SPACE:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(IN_MEMORY))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -45,7 +45,7 @@ def test_a_package_is_imported_when_a_name_of_it_is_used(tmp_path):
 @pytest.mark.smoke
 @pytest.mark.parametrize("imported", ["tollbook", "ledger"])
 @pytest.mark.parametrize("name", PACKAGES)
-@pytest.mark.parametrize("file", ["{}.py", "{}/__init__.py"])
+@pytest.mark.parametrize("file", ["{}.py", pytest.param("{}/__init__.py", marks=pytest.mark.sweep)])
 def test_a_file_that_hides_a_package_is_named_and_not_run(tmp_path, imported, name, file):
     if (imported, name) == ("ledger", "ledger"):
         pytest.skip("that is the file itself")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ..accounts import Account, Correction, Meter
 from ..amounts import MAX_CREDITS, add_usage
 from ..catalogue import Plan
-from ..commands import Adjust
+from ..commands import Adjust, whole
 from ..events import Adjusted, Charged, Draws, Recorded, Usage
 from ..expiry import due
 from ..rating import difference, unpriced
@@ -46,7 +46,7 @@ def adjust(context: Context, command: Adjust) -> Decision:
     if command.expiry is not None and command.expiry <= context.at:
         raise Refusal(Reason.malformed, detail="the new expiry lies in the past: give a later one")
     target = _charge(context, command) if command.charge else _period(context, command)
-    credits = _priced(context, target, command.usage) if command.usage else command.credits
+    credits = _priced(context, target, command.usage) if command.usage else whole(command.credits)
     if credits > 0:
         draws, shortfall = _upward(target, credits)
     else:

@@ -6,7 +6,7 @@ from ..accounts import Account
 from ..amounts import MAX_CREDITS, split_steadily
 from ..billing import Billing, Invoice, cleared
 from ..catalogue import Plan
-from ..commands import PayInvoice, Subscribe, WriteOff
+from ..commands import PayInvoice, Subscribe, WriteOff, whole
 from ..events import InvoicePaid, Recorded, Share, Subscribed, WrittenOff
 from ..refusals import Reason, Refusal
 from .consequences import Projection
@@ -117,9 +117,9 @@ def _invoice(account: Account, number: int) -> tuple[Billing, Invoice]:
     return billing, invoice
 
 
-def _amount(invoice: Invoice, amount: int | None) -> int:
+def _amount(invoice: Invoice, amount: object) -> int:
     """Return the amount that is paid or written off. Raises Refusal if so much is not owed."""
-    wanted = invoice.owed if amount is None else amount
+    wanted = invoice.owed if amount is None else whole(amount)
     if not 0 < wanted <= invoice.owed:
         raise Refusal(Reason.malformed, detail=f"amount: {invoice.owed} is owed on invoice {invoice.number}")
     return wanted

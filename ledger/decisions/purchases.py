@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ..accounts import Account, Lot
 from ..amounts import MAX_CREDITS, SECOND
 from ..catalogue import Plan
-from ..commands import MAX_TIME, Give, Purchase, Terms, Withdraw
+from ..commands import MAX_TIME, Give, Purchase, Terms, Withdraw, whole
 from ..errors import PluginFailed, UnknownPlugin
 from ..events import (
     Escrow,
@@ -124,7 +124,7 @@ def give(context: Context, command: Give) -> Decision:
         raise Refusal(Reason.plan_retired, detail=no_longer_sold(command.plan))
     new_lot = _NewLot(
         kind="gift",
-        credits=command.credits,
+        credits=whole(command.credits),
         seconds=command.seconds,
         priority=plan.terms.priority if command.priority is None else command.priority,
         asset=plan.terms.asset,
@@ -214,7 +214,7 @@ def withdraw(context: Context, command: Withdraw) -> Decision:
     lots = lots_named(account, command.lot)
     left = sum(lot.left for lot in lots)
     withdrawable = min(left, max(0, account.available))
-    credits = withdrawable if command.credits is None else command.credits
+    credits = withdrawable if command.credits is None else whole(command.credits)
     if credits > withdrawable:
         raise Refusal(Reason.insufficient_credits, needed=credits, available=withdrawable, **shown_with(plan))
     draws = ((command.lot, credits),) if command.lot and credits else take(account, credits)

@@ -251,8 +251,8 @@ class Interrupted:
         return ask
 
 
-@pytest.mark.parametrize("window", [0, 2])
 @pytest.mark.parametrize("finality", [0, 2])
+@pytest.mark.parametrize("window", [2, pytest.param(0, marks=pytest.mark.sweep)])
 def test_between_any_two_questions_another_outbox_may_be_quicker(finality: int, window: int) -> None:
     for steps in (1, 3, 6):
         for blocks in (0, 1, 5):

@@ -192,7 +192,7 @@ with Ledger.open(sys.argv[1]) as ledger:
 """
 
 
-@pytest.mark.parametrize("after", [1, 7, 20])
+@pytest.mark.parametrize("after", [7, *(pytest.param(after, marks=pytest.mark.sweep) for after in (1, 20))])
 def test_what_a_killed_process_was_told_is_in_the_log(path: Path, after: int) -> None:
     """One of three is killed in the middle of its work: what it was told stands, and the others do all of theirs."""
     callers = [Child(TELLS, path, 40, number) for number in range(3)]

@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +29,13 @@ class Uninterrupted(NamedTuple):
 
     points: list[Point]
     books: Books
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """On a disk: files in memory have no attributes, and these tests are about what a disk does."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
 
 
 @pytest.fixture(scope="session")

@@ -18,12 +18,12 @@ printf '%s\\n' "${COMPREPLY[@]}"
 ASKED = [
     (("ba",), {"balance", "batches"}),
     (("chain", ""), {"up", "deploy", "status"}),
-    (("balance", "toll.db", "--su"), {"--subscriber"}),
+    pytest.param(("balance", "toll.db", "--su"), {"--subscriber"}, marks=pytest.mark.sweep),
     (("chain", "deploy", "--f"), {"--freeze-delay"}),
     (("demo", "--policy", "p"), {"package", "per_credit"}),
-    (("simulate", "--policy", "vol"), {"volume"}),
+    pytest.param(("simulate", "--policy", "vol"), {"volume"}, marks=pytest.mark.sweep),
     (("events", "toll.db", "--type", "settlement_c"), {"settlement_committed", "settlement_confirmed"}),
-    (("export", "toll.db", "--to", ""), {"csv", "ndjson", "sqlite"}),
+    pytest.param(("export", "toll.db", "--to", ""), {"csv", "ndjson", "sqlite"}, marks=pytest.mark.sweep),
     (("--show"), {"--show-completion"}),
 ]
 

@@ -71,7 +71,14 @@ def test_an_interrupt_that_python_drops_is_repeated(start, told, tmp_path, patie
     assert (running.returncode, out, error) == (130, b"", b"tollbook: interrupted\n")
 
 
-@pytest.mark.parametrize("words", [("events",), ("events", "--json"), ("export", "--to", "csv", "--out", "-")])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("events",),
+        pytest.param(("events", "--json"), marks=pytest.mark.sweep),
+        pytest.param(("export", "--to", "csv", "--out", "-"), marks=pytest.mark.sweep),
+    ],
+)
 def test_a_broken_pipe_is_141_and_silent(start, program, long_log, patience, words):
     command, *rest = words
     running = start(program, command, long_log, *rest)
@@ -82,12 +89,16 @@ def test_a_broken_pipe_is_141_and_silent(start, program, long_log, patience, wor
     assert running.stderr.read() == b""
 
 
+STATEMENT = ("statement", "{log}", "--subscriber", "alice", "--plan", "pro")
+
+
 @pytest.mark.parametrize(
     "words",
     [
         ("--help",),
-        *((command, "{log}") for command in ("balance", "batches", "audit")),
-        ("statement", "{log}", "--subscriber", "alice", "--plan", "pro"),
+        ("audit", "{log}"),
+        *(pytest.param((command, "{log}"), marks=pytest.mark.sweep, id=command) for command in ("balance", "batches")),
+        pytest.param(STATEMENT, marks=pytest.mark.sweep, id="statement"),
         ("demo", "--db", ":memory:", "--requests", "20"),
         ("simulate", "--seed", "1", "--steps", "5"),
     ],

@@ -203,12 +203,13 @@ def told_in_a_thread(ledger: Ledger, command: Command = BUY) -> Any:
 
 
 @pytest.mark.parametrize("more", few_of((), (2,), more=[(1,), (5,), (1, 1)]), ids=str)
+@pytest.mark.parametrize("stride", [4, pytest.param(1, marks=pytest.mark.sweep)])
 def test_a_ledger_goes_on_after_interrupts_wherever_they_are_taken(
-    part: str, tmp_path: Path, more: tuple[int, ...]
+    part: str, tmp_path: Path, more: tuple[int, ...], stride: int
 ) -> None:
     """Everybody else can write, and the books are the log's; on a file, nothing is begun and left so."""
     struck = 0
-    for nth in range(1, 3_000, 3 if more and not part else 1):
+    for nth in range(1, 3_000, 1 if part else stride):  # at each fourth place in every run
         with opened_new(tmp_path / f"{nth}.db" if part else None) as ledger:
             steps = Steps([nth, *more], part, taken=True)
             steps.run(lambda ledger=ledger: ledger.execute_many([ASK, BUY]))  # type: ignore[misc]
@@ -374,9 +375,10 @@ def test_a_hold_of_somebody_else_is_not_given_back_by_who_repeats_its_key(ledger
                 break
 
 
-def test_an_interrupt_in_leaving_gives_the_hold_back_all_the_same(ledger: Ledger, part: str) -> None:
-    """Wherever it comes after leaving has begun."""
-    for nth in range(1, 3_000):
+@pytest.mark.parametrize("stride", [4, pytest.param(1, marks=pytest.mark.sweep)])
+def test_an_interrupt_in_leaving_gives_the_hold_back_all_the_same(ledger: Ledger, part: str, stride: int) -> None:
+    """Wherever it comes after leaving has begun; in every run, at each fourth place."""
+    for nth in range(1, 3_000, 1 if part else stride):
         context = ledger.request("ann", "pro", estimate={"calls": 3})
         context.__enter__()
         steps = Steps([1 + nth], part, taken=True)

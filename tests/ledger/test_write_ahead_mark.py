@@ -255,9 +255,11 @@ ledger.execute(CreatePlan(plan="max", owner="acme", credits=1)).unwrap()
 """
 
 
-def test_a_writer_that_dies_as_it_sets_the_mark_leaves_a_whole_log(tmp_path):
-    """At each step, with what it had written ahead beside the file; who opens it next takes away what is left."""
-    for step in count(1):
+@pytest.mark.parametrize("stride", [3, pytest.param(1, marks=pytest.mark.sweep)])
+def test_a_writer_that_dies_as_it_sets_the_mark_leaves_a_whole_log(tmp_path, stride):
+    """At each third step, and in the sweep at each, with what it had written ahead beside the file; who opens it next
+    takes away what is left."""
+    for step in count(1, stride):
         log = tmp_path / f"{step}.db"
         died = subprocess.run([sys.executable, "-c", DIES, log, str(step)], check=False).returncode
         if died != -signal.SIGKILL:

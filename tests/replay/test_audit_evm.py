@@ -1,8 +1,9 @@
-"""The audit of a log against an EVM chain: the same code as for any other, on the EVM that comes from PyPI."""
+"""The audit of a log against an EVM chain: the same code as for any other, on the quickest that is installed."""
 
 from collections.abc import Iterator
 
 import pytest
+from local_kinds import ANVIL
 from msgspec.structs import replace
 
 import replay
@@ -21,9 +22,9 @@ BATCH, PURCHASE, PAYOUT, _ = onchain.KINDS
 
 @pytest.fixture
 def subject() -> Iterator[Subject]:
-    from chains.testing.evm_harness import TesterHarness
+    from chains.testing.evm_harness import AnvilHarness, TesterHarness
 
-    harness = TesterHarness()
+    harness = (AnvilHarness if ANVIL else TesterHarness)()
     subject = Subject(harness)
     yield subject
     subject.close()

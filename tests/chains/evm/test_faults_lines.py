@@ -78,6 +78,7 @@ def test_as_many_receivers_as_may_be_have_gas_enough_while_their_batch_stands_in
 # -- lines -------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.sweep(always=True)
 def test_ten_batches_in_line_are_paid_in_order_and_an_eleventh_waits(shop):
     line(shop, 10)
     assert [each.nonce for each in shop.attempts()] == list(range(10))

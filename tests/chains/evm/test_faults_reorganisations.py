@@ -231,7 +231,7 @@ def test_a_purchase_that_was_reversed_and_is_mined_after_all_is_granted_after_al
     assert set(purchases(shop)) == on_chain(shop)
 
 
-@pytest.mark.parametrize("confirmations", [0, 1, 3])
+@pytest.mark.parametrize("confirmations", [1, *(pytest.param(count, marks=pytest.mark.sweep) for count in (0, 3))])
 def test_early_grants_over_re_organisations_are_each_purchase_once(shops, confirmations):
     """Some come back and some do not; whoever watches, and however often."""
     shop = shops(finality=6, confirmations=confirmations)

@@ -301,7 +301,13 @@ def test_the_best_that_is_installed_is_taken(monkeypatch, tmp_path):
         local_chain("anvil")
 
 
-@pytest.mark.parametrize("module", ["evm.connecting", "evm.wallet", "evm.local.tester", "testing.evm_harness"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "testing.evm_harness",
+        *(pytest.param(name, marks=pytest.mark.sweep) for name in ("evm.connecting", "evm.wallet", "evm.local.tester")),
+    ],
+)
 def test_python_recurses_no_deeper_for_a_chain_in_its_process(module):
     """py-evm and py_ecc raise the limit, and the standard json then crashes the process on deeply nested input."""
     lines = [

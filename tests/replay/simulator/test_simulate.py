@@ -64,7 +64,8 @@ def test_every_law_holds_in_long_runs() -> None:
 
 
 def test_some_seeds_meet_everything() -> None:
-    """Each kind of fault strikes, each kind of step is done, and most of what can happen does: within 60 seeds."""
+    """Each kind of fault strikes, each kind of step is done, and most of what can happen does: within 60 seeds, those
+    first that met most when this was written."""
     missing = {
         *KINDS,
         *("Adjusted", "Charged", "Extended", "Frozen", "Lapsed", "Released", "Reversed", "Withdrawn"),
@@ -73,7 +74,7 @@ def test_some_seeds_meet_everything() -> None:
         *("insufficient_credits", "in_debt", "rate_limited", "key_reused", "overflow", "expired"),
         "unheard",
     }
-    for seed in range(60):
+    for seed in sorted(range(60), key=lambda seed: seed not in (11, 16, 26, 33)):
         report = simulate(seed)
         missing -= {*report.faults, *report.events, *report.refused, *(["unheard"] if report.unheard else [])}
         if not missing:
