@@ -133,7 +133,7 @@ _HINTS = {
     Reason.rate_limited: "wait as long as `retry_after_us` says",
     Reason.window_exhausted: "wait as long as `retry_after_us` says, or estimate less",
     Reason.too_many_open: "charge or release open requests first",
-    Reason.insufficient_credits: "buy credits: `top_up` are enough; or pay an invoice, if the plan is postpaid; or ask for less",
+    Reason.insufficient_credits: "buy credits: `top_up` are enough; pay an invoice, if the plan is postpaid; or ask for less",
     Reason.overflow: "use smaller amounts: credits and usage fit in 64 bits",
     Reason.policy_failed: "correct the policy, as the detail says, or its parameters",
     Reason.batch_open: "run the settlement on until the open batch is submitted or confirmed",
