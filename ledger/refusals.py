@@ -43,7 +43,7 @@ class Reason(StrEnum):
         too_many_open: As many requests are open as the plan allows. Facts: needed, available, retry_after_us.
         insufficient_credits: The available credits do not suffice. Facts: needed, available, top_up, retry_after_us.
         overflow: An amount or a time would exceed its bounds. Facts: detail.
-        policy_failed: The pricing policy raised an error, or gave no valid price. Facts: detail.
+        policy_failed: The pricing policy cannot be made, raised an error, or gave no valid price. Facts: detail.
         batch_open: A batch must be submitted or confirmed before the next one. Facts: detail.
     """
 
