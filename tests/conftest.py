@@ -37,8 +37,10 @@ BEGAN = pytest.StashKey[float]()
 def pytest_configure() -> None:
     """Keep temporary files in memory where there is space: a third of the time would go into waiting for the disk.
 
-    What a disk may do to a log is shown by the tests in `faults`, which make it fail themselves.
+    What a disk may do to a log is shown by the tests in `faults`, which make it fail themselves. Workers and processes
+    keep the bytecode of what they import, whatever the environment says: hundreds of them would compile it anew.
     """
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     if os.access(IN_MEMORY, os.W_OK) and shutil.disk_usage(IN_MEMORY).free > SPACE:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(IN_MEMORY))
 
