@@ -123,7 +123,7 @@ _HINTS = {
     Reason.frozen: "unfreeze the account (`Unfreeze`), unless its subscriber leaves a chain",
     Reason.expired: "buy the plan again",
     Reason.request_unknown: "give the number (`seq`) that the answer to the request has",
-    Reason.request_closed: "charge the account directly, or correct the charge of the request (`Adjust`)",
+    Reason.request_closed: "admit new work under another key; charge directly what is done, or `Adjust` the charge",
     Reason.charge_unknown: "give the number (`seq`) of the answer to the charge; by `credits` it is always corrected",
     Reason.invoice_unknown: "give the number of an invoice of that account: `ledger.invoices()` lists them",
     Reason.overdue: "pay the overdue invoice (`PayInvoice`), or write it off",
