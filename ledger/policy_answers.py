@@ -155,8 +155,9 @@ def fault_of_lines(lines: Iterable[Line], price: int, falls: bool = False) -> st
             whole, over = whole * part + int(numerator) * over, over * part
         else:
             whole += int(numerator) * over
-    explains = whole == price * over or (falls and whole < 0 == price)
-    return "" if explains else f"the lines sum to {Fraction(whole, over)}, and the price is {price}"
+    if whole == price * over or (falls and whole < 0 == price):
+        return ""
+    return f"the lines sum to {Fraction(whole, over)}, and the price is {price}, in the smallest unit"
 
 
 def _credits(policy: object, method: str, credits: object) -> int:

