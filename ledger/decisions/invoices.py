@@ -10,7 +10,7 @@ from ..commands import PayInvoice, Subscribe, WriteOff, whole
 from ..events import InvoicePaid, Recorded, Share, Subscribed, WrittenOff
 from ..refusals import Reason, Refusal
 from .consequences import Projection
-from .context import Context, Decision, account_of, no_longer_sold, plan_of
+from .context import Context, Decision, account_of, check_policy, no_longer_sold, plan_of
 from .windows import OPEN_CREDITS_LIMIT, open_credits
 
 
@@ -30,14 +30,16 @@ def subscribe(context: Context, command: Subscribe) -> Decision:
         raise Refusal(Reason.key_reused, detail=f"{command.subscriber!r} is subscribed to {command.plan!r} already")
     if account.frozen:
         raise Refusal(Reason.frozen)
-    if open_credits(account) + terms.credit_limit > MAX_CREDITS:
+    check_policy(context, plan)
+    limit = terms.credit_limit if command.credit_limit is None else whole(command.credit_limit)
+    if open_credits(account) + limit > MAX_CREDITS:
         raise Refusal(Reason.overflow, detail=OPEN_CREDITS_LIMIT)
-    paid = min(terms.credit_limit, account.debt)
+    paid = min(limit, account.debt)
     subscribed = Subscribed(
         account=account.number,
         subscriber=command.subscriber,
         plan=command.plan,
-        credits=terms.credit_limit,
+        credits=limit,
         draws=((0, paid),) if paid else (),
     )
     projection = Projection(context, account, plan)
