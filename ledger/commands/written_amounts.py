@@ -69,8 +69,12 @@ def is_in_credits(command: Command) -> bool:
 def in_units(command: C, decimals: int) -> C:
     """Return a command whose written amount is a whole number, by that many decimals. Raises WrongValue."""
     field = _FIELDS[type(command)]
-    amount = _amount(field, getattr(command, field), decimals, signed=isinstance(command, Adjust))
-    return replace(command, **{field: amount})
+    return with_amount(command, _amount(field, getattr(command, field), decimals, signed=isinstance(command, Adjust)))
+
+
+def with_amount(command: C, amount: int) -> C:
+    """Return a command with another amount."""
+    return replace(command, **{_FIELDS[type(command)]: amount})
 
 
 def _in_smallest_units(command: CreatePlan) -> CreatePlan:
