@@ -87,17 +87,26 @@ class Views:
     def statement(
         self, subscriber: str, plan: str, *, since: int | None = None, upto: int | None = None
     ) -> Statement | None:
-        """Return every movement of an account with running balances, after sequence `since` and up to `upto`; None if
-        there is no account. Those of an invoice are after its `after` up to its `seq`.
+        """Return every movement of an account with running balances, after sequence `since` and up to `upto`, or up to
+        now; None if there is no account then. What time has changed by then has lines without a sequence.
+
+        Those of an invoice are after its `after` up to its `seq`. Invariant, property-tested: `closing` is the balance
+        of `as_of(seq=upto)`, or the balance now.
 
         Raises Closed, Damaged, LogError or BadData.
         """
-        now, head = self._account(subscriber, plan)
+        now: Reading
+        if upto is None:
+            now, head = self._account(subscriber, plan)
+        else:
+            head = self.head
+            with self._view(head) as log:
+                now = as_of(log, seq=min(upto, head.seq))
         if (account := now.number(subscriber, plan)) is None:
             return None
-        last = head.seq if upto is None else min(upto, head.seq)
+        last = head.seq if upto is None else now.seq
         subject = Subject(account, subscriber, plan, last, now.at, now.units(subscriber, plan))
-        pending = now.pending(subscriber, plan) if upto is None else ()
+        pending = now.pending(subscriber, plan)
         with self._view(head) as log:
             known = takewhile(lambda entry: entry.seq <= last, self._index.entries(log, account))
             return statement(subject, known, pending, since)
