@@ -4,7 +4,8 @@
         answer = work()
         request.charge({"calls": 1})
 
-Entering raises PaymentRequired if the request is refused. Leaving without a final charge releases the hold, also after
+Entering raises PaymentRequired if the request is refused, and if its key admitted a request that is closed by now: no
+work may run that could not be charged. Leaving without a final charge releases the hold, also after
 an exception in the body. So does entering that is cancelled or interrupted, at any point: a command that was not
 started is not executed, and an admitted request is released (by this thread, or by the leader of the queue; a task does
 not wait for it). Closing the ledger does that first; a release that cannot be written then ends at the request's
@@ -13,15 +14,17 @@ deadline.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from .commands import Charge, Extend, Release, Request
-from .events import Charged, Extended, Requested
+from .events import Charged, Extended, Released, Requested
+from .log import Entry
 from .outcomes import Answer, Outcome
 from .queue import ThreadTicket, outcomes_of
-from .refusals import PaymentRequired
+from .readings import RequestReading
+from .refusals import PaymentRequired, Reason, Refused
 
 if TYPE_CHECKING:
     from .aio import AsyncLedger
@@ -37,6 +40,35 @@ def releases(outcomes: Sequence[Outcome | Exception]) -> list[Release]:
         for outcome in outcomes
         if isinstance(outcome, Answer) and not outcome.repeated and isinstance(outcome.event, Requested)
     ]
+
+
+def still_open(ledger: Ledger, command: Request, request: int) -> RequestReading:
+    """Return the request that a repeated command admitted before, as it is now.
+
+    Raises PaymentRequired (`request_closed`, with how it ended and its charge) if it is open no longer, and the errors
+    of readings.
+    """
+    account = command.subscriber, command.plan
+    for reading in ledger.requests(*account):
+        if reading.id == request:
+            return reading
+    ended = _end(request, ledger.account_events(*account, after=request))
+    detail = f"the key {command.key!r} admitted request {request}, which {ended}: give new work a key of its own"
+    raise PaymentRequired(Refused(Reason.request_closed, {"detail": detail}))
+
+
+def _end(request: int, events: Iterable[Entry]) -> str:
+    """Return how a closed request ended and its last charge, as a phrase, from the events of its account after it."""
+    ended, charge = "has expired", 0
+    for seq, _, event in events:
+        if isinstance(event, Charged) and event.request == request:
+            charge = seq
+            if event.final:  # it may come after the deadline
+                return f"was charged (charge {charge})"
+        elif isinstance(event, Released) and event.request == request and event.reason != "expired":
+            ended = f"was released ({event.reason})"
+            break
+    return f"{ended}, {f'and charged in part until then (charge {charge})' if charge else 'and not charged'}"
 
 
 def _as_dict(given: Mapping[str, V]) -> dict[str, V]:
@@ -55,14 +87,15 @@ class _Entering(ThreadTicket[Outcome]):
 class Held:
     """An admitted request: its id, its hold in credits and its deadline (UTC microseconds).
 
-    It is `repeated` if it was admitted before, by the same key: its work may be done already, and it may be closed.
+    It is `repeated` if it was admitted before, by the same key, and is still open: another caller may be at work on it.
+    Then `now` is its reading, since charges and extensions may have moved its hold and its deadline.
     """
 
-    def __init__(self, answer: Answer[Requested]) -> None:
+    def __init__(self, answer: Answer[Requested], now: RequestReading | None) -> None:
         self.repeated = answer.repeated
         self.id = answer.seq
-        self.hold = answer.event.hold
-        self.deadline = answer.event.deadline
+        self.hold = answer.event.hold if now is None else now.hold
+        self.deadline = answer.event.deadline if now is None else now.deadline
         self.open = True
 
     def __repr__(self) -> str:
@@ -84,8 +117,8 @@ class Held:
 class HeldRequest(Held):
     """An admitted request in a `with`."""
 
-    def __init__(self, ledger: Ledger, answer: Answer[Requested]) -> None:
-        super().__init__(answer)
+    def __init__(self, ledger: Ledger, answer: Answer[Requested], now: RequestReading | None) -> None:
+        super().__init__(answer, now)
         self._ledger = ledger
 
     def charge(
@@ -113,7 +146,9 @@ class RequestContext:
         queue, ticket = self._ledger.queue, _Entering([self._command])
         try:
             (outcome,) = queue.serve(ticket)
-            self._held = HeldRequest(self._ledger, cast("Answer[Requested]", outcome.unwrap()))
+            answer = cast("Answer[Requested]", outcome.unwrap())
+            now = still_open(self._ledger, self._command, answer.seq) if answer.repeated else None
+            self._held = HeldRequest(self._ledger, answer, now)
             return self._held
         except PaymentRequired:
             raise
@@ -143,8 +178,8 @@ class RequestContext:
 class AsyncHeldRequest(Held):
     """An admitted request in an `async with`."""
 
-    def __init__(self, ledger: AsyncLedger, answer: Answer[Requested]) -> None:
-        super().__init__(answer)
+    def __init__(self, ledger: AsyncLedger, answer: Answer[Requested], now: RequestReading | None) -> None:
+        super().__init__(answer, now)
         self._ledger = ledger
 
     async def charge(
@@ -174,7 +209,11 @@ class AsyncRequestContext:
             ledger.enqueue(ticket)
             await ticket.answered
             outcomes: list[Outcome] = outcomes_of(ticket)
-            self._held = AsyncHeldRequest(ledger, cast("Answer[Requested]", outcomes[0].unwrap()))
+            answer = cast("Answer[Requested]", outcomes[0].unwrap())
+            now = None
+            if answer.repeated:
+                now = await ledger.read(still_open, ledger.ledger, self._command, answer.seq)
+            self._held = AsyncHeldRequest(ledger, answer, now)
             return self._held
         except PaymentRequired:
             raise

@@ -111,6 +111,14 @@ class Views:
             known = takewhile(lambda entry: entry.seq <= last, self._index.entries(log, account))
             return statement(subject, known, pending, since)
 
+    def account_events(self, subscriber: str, plan: str, after: int = 0) -> Iterator[Entry]:
+        """Yield the events of an account after a sequence, in order, up to the head when the reading begins; none if
+        there is no account. Raises Closed, Damaged, LogError or BadData."""
+        now, head = self._account(subscriber, plan)
+        if (account := now.number(subscriber, plan)) is not None:
+            with self._view(head) as log:
+                yield from self._index.entries(log, account, after)
+
     def explain(self, charge: int) -> Explanation | None:
         """Return an explanation of a charge, with its price computed again; None if that sequence is not a charge.
 

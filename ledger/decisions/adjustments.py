@@ -84,9 +84,10 @@ def _charge(context: Context, command: Adjust) -> _Target:
     plan = context.books.plans[account.plan]
     account, events = due(account, plan, context.at, context.tariffs)
     correction = account.corrections.get(command.charge, Correction())
-    in_period = context.tariffs.policy(plan, event.tariff).scope == "period"
+    # Credits need no meter, and so no policy, which may be installed no more.
+    in_period = bool(command.usage) and context.tariffs.policy(plan, event.tariff).scope == "period"
     period = event.period if event.period in kept_periods(account, plan, context.at) else ""
-    if command.usage and in_period and not period:
+    if in_period and not period:
         detail = f"the meter of {event.period}, by which charge {command.charge} was priced, is no longer kept"
         raise Refusal(Reason.charge_unknown, detail=f"{detail}: correct it by `credits`")
     meter = account.meters.get(period)

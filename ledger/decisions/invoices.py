@@ -10,7 +10,7 @@ from ..commands import PayInvoice, Subscribe, WriteOff, whole
 from ..events import InvoicePaid, Recorded, Share, Subscribed, WrittenOff
 from ..refusals import Reason, Refusal
 from .consequences import Projection
-from .context import Context, Decision, account_of, no_longer_sold, plan_of
+from .context import Context, Decision, account_of, check_policy, no_longer_sold, plan_of
 from .windows import OPEN_CREDITS_LIMIT, open_credits
 
 
@@ -30,6 +30,7 @@ def subscribe(context: Context, command: Subscribe) -> Decision:
         raise Refusal(Reason.key_reused, detail=f"{command.subscriber!r} is subscribed to {command.plan!r} already")
     if account.frozen:
         raise Refusal(Reason.frozen)
+    check_policy(context, plan)
     if open_credits(account) + terms.credit_limit > MAX_CREDITS:
         raise Refusal(Reason.overflow, detail=OPEN_CREDITS_LIMIT)
     paid = min(terms.credit_limit, account.debt)

@@ -15,12 +15,14 @@ from ledger import (
     Balance,
     Charge,
     CreatePlan,
+    Extend,
     Ledger,
     PaymentRequired,
     Purchase,
     Reason,
     RegisterAgent,
     Release,
+    Request,
 )
 from ledger.events import Charged, Extended, Released, Requested
 
@@ -249,19 +251,95 @@ def test_a_request_that_others_ended_is_left_alone(ledger: Ledger, use: Use) -> 
     assert balance(ledger).spent == 1
 
 
-@both
-def test_a_keyed_request_is_admitted_once(ledger: Ledger, use: Use) -> None:
-    seen = []
-
+def charge_two(final: bool) -> Body:
     async def body(request: Any) -> None:
-        seen.append(request.id)
-        await soon(request.charge({"calls": 1}))
+        await soon(request.charge({"calls": 2}, final=final))
 
-    use(ledger, body, estimate={"calls": 1}, key="k")
-    with pytest.raises(PaymentRequired, match="request_closed"):
-        use(ledger, body, estimate={"calls": 1}, key="k")
-    assert len(set(seen)) == 1
-    assert balance(ledger).spent == 1
+    return body
+
+
+async def fail(request: Any) -> None:
+    raise ValueError("it broke")
+
+
+async def do_nothing(request: Any) -> None:
+    pass
+
+
+def outlast(clock: Clock, before: Body) -> Body:
+    async def body(request: Any) -> None:
+        await before(request)
+        clock.now += 31 * SECOND
+
+    return body
+
+
+@both
+@pytest.mark.parametrize(
+    ("first", "lasts", "ended"),
+    [
+        (charge_two(final=True), False, "was charged (charge {request+1})"),
+        (charge_two(final=False), False, "was released (voided), and charged in part until then (charge {request+1})"),
+        (do_nothing, False, "was released (voided), and not charged"),
+        (fail, False, "was released (failed), and not charged"),
+        (do_nothing, True, "has expired, and not charged"),
+        (charge_two(final=False), True, "has expired, and charged in part until then (charge {request+1})"),
+    ],
+)
+def test_work_is_not_begun_again_under_the_key_of_a_request_that_is_over(
+    ledger: Ledger, clock: Clock, use: Use, first: Body, lasts: bool, ended: str
+) -> None:
+    numbers, begun = [], []
+
+    async def noted(request: Any) -> None:
+        numbers.append(request.id)
+        await first(request)
+
+    async def again(request: Any) -> None:
+        begun.append(request)
+
+    with suppress(ValueError):
+        use(ledger, outlast(clock, noted) if lasts else noted, estimate={"calls": 5}, key="k")
+    for _ in range(2):  # before and after the expiry is written
+        with pytest.raises(PaymentRequired) as caught:
+            use(ledger, again, estimate={"calls": 5}, key="k")
+        assert caught.value.refused.reason is Reason.request_closed
+        how = ended.replace("{request+1}", str(numbers[0] + 1))
+        assert f"the key 'k' admitted request {numbers[0]}, which {how}: " in str(caught.value)
+        ledger.tick()
+    assert begun == []
+    use(ledger, again, estimate={"calls": 5}, key="another")
+    assert len(begun) == 1
+
+
+def test_a_request_that_was_charged_late_is_said_to_be_charged(ledger: Ledger, clock: Clock) -> None:
+    ledger.execute(
+        CreatePlan(plan="late", owner="acme", credits=100, parameters={"per": "call"}, hold_seconds=30, late_seconds=60)
+    ).unwrap()
+    ledger.execute(Purchase(subscriber="ann", plan="late")).unwrap()
+    admission = Request(subscriber="ann", plan="late", estimate={"calls": 5}, key="k")
+    request = ledger.execute(admission).unwrap().seq
+    clock.now += 31 * SECOND
+    charge = ledger.execute(Charge(request=request, usage={"calls": 2})).unwrap().seq
+    with pytest.raises(PaymentRequired, match=f"request {request}, which was charged .charge {charge}.: "):
+        ledger.request("ann", "late", estimate={"calls": 5}, key="k").__enter__()
+
+
+@both
+def test_a_keyed_request_that_is_open_is_entered_with_what_it_holds_now(ledger: Ledger, clock: Clock, use: Use) -> None:
+    admission = Request(subscriber="ann", plan="pro", estimate={"calls": 5}, key="k")
+    request = ledger.execute(admission).unwrap().seq
+    ledger.execute(Charge(request=request, usage={"calls": 2}, final=False)).unwrap()
+    ledger.execute(Extend(request=request, seconds=60)).unwrap()
+
+    async def body(again: Any) -> None:
+        assert (again.id, again.repeated, again.hold) == (request, True, 3)
+        assert again.deadline == clock.now + 60 * SECOND
+        assert repr(again) == f"<request {request}: holds 3, repeated>"
+        await soon(again.charge({"calls": 1}))
+
+    use(ledger, body, estimate={"calls": 5}, key="k")
+    assert (balance(ledger).spent, balance(ledger).held) == (3, 0)
 
 
 @both
