@@ -20,8 +20,8 @@ from replay.workload.traces import Row, Trace
 MAX_DURATION = 600 * SECOND
 """The longest duration of a request (microseconds); a longer one in a trace is cut to this."""
 
-_ADDED = ("calls", "seconds")
-"""The dimensions that the demo adds to each request's usage."""
+_ADDED = frozenset({"calls"})
+"""The dimension that the demo adds to each request's usage."""
 
 _TO_FIRST_TOKEN = SECOND // 5
 _OUTPUT_TOKEN = SECOND // 50
@@ -35,10 +35,16 @@ class Work(NamedTuple):
     duration: int
 
 
-def work_of(row: Row) -> Work:
-    """Return a row's usage with `calls` and `seconds` beside its tokens, so that every policy finds something to price.
+def is_timed(trace: Trace) -> bool:
+    """True if the seconds of requests are generated with their tokens. A trace has its own, or none: no price is made
+    of seconds that nobody measured."""
+    return trace.source.kind == "generated"
 
-    50 output tokens take a second; a row's own `seconds` or `calls` come first.
+
+def work_of(row: Row, timed: bool) -> Work:
+    """Return a row's usage with `calls`, and `seconds` if they are generated (`is_timed`), beside its tokens.
+
+    A request takes a second for 50 output tokens; a row's own `seconds` or `calls` come first.
     """
     seconds = row.usage.get("seconds")
     if seconds is None:
@@ -46,7 +52,8 @@ def work_of(row: Row) -> Work:
     else:
         duration = max(_TO_FIRST_TOKEN, seconds * SECOND)
     duration = min(duration, MAX_DURATION)
-    return Work({"calls": 1, "seconds": -(-duration // SECOND), **row.usage}, duration)
+    generated = {"seconds": -(-duration // SECOND)} if timed else {}
+    return Work({"calls": 1, **generated, **row.usage}, duration)
 
 
 def known_after(dimension: str) -> bool:
@@ -112,7 +119,7 @@ def dimensions_read(policy: Policy, models: Iterable[str | None]) -> frozenset[s
 def check_priced(trace: Trace, name: str, policy: Policy) -> None:
     """Raise BadData where the policy reads no dimension of the trace, so that all of it would be free."""
     read = dimensions_read(policy, models(trace))
-    if read is None or read & {*trace.dimensions, *_ADDED}:
+    if read is None or read & {*trace.dimensions, *_ADDED, *(["seconds"] if is_timed(trace) else [])}:
         return
     columns = ", ".join((*trace.dimensions, *trace.source.ignored)) or "no usage"
     dimensions = ", ".join(sorted(read)) or "nothing"

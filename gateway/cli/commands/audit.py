@@ -14,7 +14,7 @@ from ledger import ContractRef
 from ledger.clock import system_clock
 from ledger.plugins import Chain
 from replay.audit.findings import Report
-from replay.audit.note import read_note, write_note
+from replay.audit.note import Note, read_note, write_note
 from replay.audit.parallel import PART, at_most
 from replay.audit.report import html as report_page
 from replay.audit.run import audit as run_audit
@@ -121,9 +121,7 @@ def audit(
     finding: the verdict says so, as in "clean, 2,098 prices not verified". A log without events is clean, with a
     warning. A log whose write-ahead file is missing is a finding: it may be a copy made by `cp`.
     """
-    if note is not None and html is not None and realpath(note) == realpath(html):
-        raise UsageError(f"--note and --html both write {html}", "give each its own file")
-    noted = None if note is None else read_note(note)
+    noted = _noted(note, html)
     earlier = [*([] if since is None else [checkpoint(since)]), *([] if noted is None else [noted.checkpoint])]
     with progress(quiet=json) as report_progress, _connected(log, chain) as connections:
         report = run_audit(
@@ -138,13 +136,24 @@ def audit(
     if note is not None:
         _note(note, report, json)
     if html is not None:
-        with new_text(html) as file:
-            file.write(report_page(report, system_clock()))
+        _write_page(html, report)
     if json:
         render.json(report)
     else:
         _show(report)
     return DONE if report.passed else BAD_ANSWER
+
+
+def _noted(note: Path | None, html: Path | None) -> Note | None:
+    """Return the note of an earlier audit; None if there is none. Raises UsageError where the page goes to its file."""
+    if note is not None and html is not None and realpath(note) == realpath(html):
+        raise UsageError(f"--note and --html both write {html}", "give each its own file")
+    return None if note is None else read_note(note)
+
+
+def _write_page(html: Path, report: Report) -> None:
+    with new_text(html) as file:
+        file.write(report_page(report, system_clock()))
 
 
 @contextmanager

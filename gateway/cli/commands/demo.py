@@ -95,7 +95,7 @@ def demo(
     subscriber, plan, agent, model, input_tokens (prompt_tokens, ContextTokens, …), output_tokens, cached and reasoning
     tokens, seconds, calls. Other columns are usage if --dimension names them or the policy reads them; a warning lists
     the ignored ones. Usage that no rate of the policy reads is counted in the summary; a trace with no other usage is
-    an error.
+    an error. So is a price by the second for a trace without seconds: only generated usage has them by itself.
 
     The clock is the trace's: the same trace, options and version give the same head. Payments are in escrow, and
     earned money is settled, on a mock chain in LOG.mock beside the log. With --chain evm it is a local EVM chain that
