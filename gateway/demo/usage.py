@@ -37,7 +37,7 @@ class Work(NamedTuple):
 
 def is_timed(trace: Trace) -> bool:
     """True if the seconds of requests are generated with their tokens. A trace has its own, or none: no price is made
-    of seconds that nobody measured."""
+    of seconds that were not measured."""
     return trace.source.kind == "generated"
 
 
@@ -125,7 +125,7 @@ def check_priced(trace: Trace, name: str, policy: Policy) -> None:
     dimensions = ", ".join(sorted(read)) or "nothing"
     of = ", ".join(sorted(model for model in models(trace) if model is not None))
     message = f"the policy {name} reads {dimensions}" + (f" (of the models {of[:200]})" if of else "")
-    hint = "name the columns as the policy does, or price one of them by --policy (and --dimension)"
+    hint = "name the columns as the policy does, or price one of them by --policy (and --column)"
     raise BadData(f"{message}, and the trace has {columns}: nothing of it would be charged", hint, trace.source.file)
 
 
