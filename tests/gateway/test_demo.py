@@ -78,7 +78,7 @@ def at_defaults(tmp_path_factory) -> Summary:
 def test_the_summary_has_the_keys_of_the_contract_in_their_order(tmp_path):
     shown = json.loads(msgspec.json.encode(small(tmp_path)))
     assert list(shown) == KEYS
-    assert list(shown["source"]) == ["kind", "file", "rows", "skipped", "seed", "ignored"]
+    assert list(shown["source"]) == ["kind", "file", "rows", "skipped", "seed", "ignored", "drawn"]
     assert list(shown["policy"]) == ["name", "parameters", "version"]
     assert list(shown["requests"]) == ["offered", "admitted", "refused", "refused_by"]
     assert list(shown["sold"]) == ["purchases", "credits", "money"]
