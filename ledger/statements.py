@@ -84,7 +84,8 @@ class StatementLine(msgspec.Struct, frozen=True, kw_only=True):
 class Statement(Shown, frozen=True, kw_only=True):
     """An account's movements. Invariant: opening + the changes of the lines = closing.
 
-    `unpriced` are the units of all lines that no rate of a tariff read.
+    `unpriced` are the units of all lines that no rate of a tariff read, `shortfall` the credits that they used and that
+    were not paid, less what corrections took off.
     """
 
     account: int
@@ -97,6 +98,7 @@ class Statement(Shown, frozen=True, kw_only=True):
     lines: tuple[StatementLine, ...]
     closing: Amounts
     unpriced: dict[str, int]
+    shortfall: int
 
     def _repr_html_(self) -> str:
         rows = "".join(
@@ -113,8 +115,8 @@ class Explanation(Shown, frozen=True, kw_only=True):
 
     `exact` is its price before rounding, a fraction as text; None if the policy does not offer it. `recomputed` is its
     price computed again; None if the policy is not installed in that version, or fails. `agrees` is false where the
-    price differs, or where the lines in the log do not sum to it. `fault` is why something was not computed again or
-    does not agree; None if nothing is wrong.
+    price differs, or where the lines in the log do not sum to it, and None where the price was not computed. `fault` is
+    why something was not computed again or does not agree; None if nothing is wrong.
     """
 
     charge: int
@@ -137,7 +139,7 @@ class Explanation(Shown, frozen=True, kw_only=True):
     shortfall: int
     exact: str | None
     recomputed: int | None
-    agrees: bool
+    agrees: bool | None
     fault: str | None
     draws: tuple[tuple[int, int], ...]
     adjustments: tuple[Entry, ...]
@@ -166,6 +168,7 @@ def statement(
     """
     journal, opening, balance = Journal(), Amounts(), Amounts()
     lines: list[StatementLine] = []
+    shortfall = 0
     for entry in _and_pending(entries, pending, subject.at):
         legs = [leg for leg in journal.post(entry) if leg.account == subject.account]
         if not legs and getattr(entry.event, "account", 0) != subject.account:
@@ -176,6 +179,7 @@ def statement(
             opening = balance
         else:
             lines.append(_line(entry, change, balance, subject.units))
+            shortfall += getattr(entry.event, "shortfall", 0)
     return Statement(
         account=subject.account,
         subscriber=subject.subscriber,
@@ -187,6 +191,7 @@ def statement(
         lines=tuple(lines),
         closing=balance,
         unpriced=reduce(add_usage, (line.unpriced for line in lines), {}),
+        shortfall=shortfall,
     )
 
 
@@ -259,7 +264,7 @@ def explain(
         shortfall=event.shortfall,
         exact=None if exact is None else str(exact),
         recomputed=recomputed,
-        agrees=recomputed in (None, price) and not wrong,
+        agrees=False if wrong else None if recomputed is None else recomputed == price,
         fault="; ".join(filter(None, (wrong, failed))) or None,
         draws=event.draws,
         adjustments=adjustments,

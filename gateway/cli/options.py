@@ -8,12 +8,21 @@ import typer
 from ledger.stores import MEMORY
 
 from ..errors import UsageError
+from ..logs import check_free
 
 
 def a_file(path: Path) -> Path:
     """Return the path of a file. Raises UsageError for `:memory:`, which no other process could read."""
     if str(path) == MEMORY:
         raise UsageError(f"{MEMORY} is a log that ends with its process", "give the path of a file")
+    return path
+
+
+def a_new_file(path: Path | None) -> Path | None:
+    """Return the path of a file that a command will make; None if it was not asked for. Raises AlreadyExists, and
+    UsageError for `:memory:` and for a path that belongs to a log."""
+    if path is not None:
+        check_free(a_file(path))
     return path
 
 

@@ -55,7 +55,7 @@ def sync_emptied_file(path: Path) -> None:
 def sync_what_is_found(path: Path) -> None:
     """Sync the write-ahead file, before a log that is to be written is read. Raises LogError.
 
-    A process may have died between writing a commit and syncing it. SQLite recovers such a commit, and whoever repeats
+    A process may have died between writing a commit and syncing it. SQLite recovers such a commit, and who repeats
     its command is answered from it: without this, a power cut could lose it after that answer.
     """
     try:
