@@ -129,6 +129,7 @@ TABLES = {
             "lapsed": Column("ANY NOT NULL", f"Credits that expired unused, {_LIFETIME}."),
             "withdrawn": Column("ANY NOT NULL", f"Credits withdrawn, {_LIFETIME}."),
             "debt": Column("INTEGER NOT NULL", "Credits owed."),
+            "shortfall": Column("ANY NOT NULL", f"Credits used and not paid, {_LIFETIME}."),
             "open_requests": Column("INTEGER NOT NULL", "Number of open requests."),
             "access_until": Column("TEXT", f"When the last of its lots that expire ends ({_TIME}); null: it does not."),
             "admits": Column("INTEGER NOT NULL", "1 if a request that holds the least would be admitted."),

@@ -8,11 +8,12 @@ pytestmark = pytest.mark.smoke
 
 KEYS = [
     "account", "subscriber", "plan", "decimals", "issued", "available", "held", "spent", "lapsed", "withdrawn",
-    "debt", "open_requests", "access_until", "admits",
+    "debt", "shortfall", "open_requests", "access_until", "admits",
 ]  # fmt: skip
 ALICE = {
     "account": 1, "subscriber": "alice", "plan": "pro", "decimals": 2, "issued": 10_500, "available": 10_000, "held": 0,
-    "spent": 201, "lapsed": 299, "withdrawn": 0, "debt": 0, "open_requests": 0, "access_until": None, "admits": True,
+    "spent": 201, "lapsed": 299, "withdrawn": 0, "debt": 0, "shortfall": 0, "open_requests": 0, "access_until": None,
+    "admits": True,
 }  # fmt: skip
 
 
