@@ -29,7 +29,7 @@ class Balance(Shown, frozen=True, kw_only=True):
     """An account's position, in credits of the plan's smallest unit.
 
     issued = available + held + spent + lapsed + withdrawn, debt counting against available; `shortfall` was used and
-    not paid. `unpriced`: the units by dimension that no rate read. `access_until` (UTC microseconds): the latest expiry of
+    not paid. `unpriced`: units by dimension that no rate read. `access_until` (UTC microseconds): the latest expiry of
     its lots; None if a lot never expires, or all have expired. `admits`: a request with the smallest hold (1 credit;
     none if only time is sold) would be admitted, limits aside.
     """
