@@ -106,5 +106,5 @@ def test_of_a_part_of_the_movements_it_says_what_rounding_added_there(statement,
 
 def test_a_limit_counts_movements_and_not_the_closing_balance(tollbook, told):
     lines = tollbook("statement", told.log, *ACCOUNT, "--limit", "1").out.splitlines()
-    (movement,) = (line for line in lines if line.strip()[:1].isdigit())
-    assert "closing" in lines[lines.index(movement) + 1]
+    closing = next(number for number, line in enumerate(lines) if "closing" in line)
+    assert lines[closing - 2].split()[0] == "seq"
