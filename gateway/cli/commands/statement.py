@@ -79,8 +79,8 @@ def statement(
         most = render.most(limit)
         shown = rows if most is None else rows[-most - 1 :]  # the closing balance is a row, too
         render.table(columns, shown, title, goes=("held after", "spent", "held"))
-        if len(shown) < len(rows):
-            render.rest(f"the last {len(shown)} of {len(rows):,} lines")
+        if most is not None and most < len(account.lines):
+            render.rest(f"the last {most} of {render.counted(len(account.lines), 'movement')}")
     if account.unpriced:
         units = ", ".join(f"{units} {name}" for name, units in sorted(account.unpriced.items()))
         line(f"no price for {units}")
