@@ -47,7 +47,10 @@ TABLES = {
             "charge": Column("INTEGER", "The charge; of an adjustment, the corrected one.", "events", earlier=True),
             "credits": Column("INTEGER", "Credits in the plan's smallest unit; below 0 if an adjustment returns them."),
             "asset": Column("TEXT", "The asset of the money."),
-            "amount": Column("TEXT", "Money in the asset's smallest unit, of any size; below 0 where it leaves."),
+            "amount": Column(
+                "TEXT",
+                "Money in the asset's smallest unit, of any size: below 0 where it leaves a lot, above 0 in payouts.",
+            ),
             "event": Column("TEXT NOT NULL", "The whole event as JSON."),
         },
         {"facets": ["type"], "sort_desc": "seq"},
