@@ -109,8 +109,8 @@ behind the log.
 """
 
 ERRORS = """\
-All errors are a `LedgerError`, from `ledger.errors` (`PaymentRequired` from `ledger`). `hint` is the remedy, and ends a
-traceback; `code` names the error on the command line, which then ends with the exit code.
+Errors of the ledger are a `LedgerError`, from `ledger.errors` (`PaymentRequired` from `ledger`). `hint` is the remedy,
+and ends a traceback; `code` names the error on the command line, which then ends with the exit code.
 """
 
 

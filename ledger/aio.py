@@ -183,6 +183,7 @@ class AsyncLedger:
     def request(self, subscriber: str, plan: str, **terms: Unpack[RequestTerms]) -> AsyncRequestContext:
         """Return a context that holds credits for work: `async with ledger.request(…, estimate={…}) as request`.
 
+        A body that ends without a charge, or raises, releases the hold: its work costs nothing.
         Raises WrongType or WrongValue. Entering raises PaymentRequired if the request is refused, and the errors of
         `execute`.
         """

@@ -168,6 +168,7 @@ class Ledger(Views):
     def request(self, subscriber: str, plan: str, **terms: Unpack[RequestTerms]) -> RequestContext:
         """Hold, do the work, charge: `with ledger.request(…, estimate={…}) as request`.
 
+        A body that ends without a charge, or raises, releases the hold: its work costs nothing.
         `terms` are the other fields of the command `Request`. Raises WrongType, WrongValue, and Closed after a fork.
         Entering raises PaymentRequired if the request is refused, and the errors of `execute`.
         """

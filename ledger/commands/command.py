@@ -52,9 +52,10 @@ class Command(msgspec.Struct, Generic[E], frozen=True, gc=False, kw_only=True, o
     `Answer[Charged] | Refused`.
 
     Fields:
-        key: Idempotency key. Under it the command is executed once, for as long as keys are remembered (`key_seconds`
-            of the account's plan; 35 days for plans, agents and settlement); a repeat gets the first answer, other
-            content is refused (`key_reused`). None: executed each time.
+        key: Idempotency key, of one account (of the ledger for plans, agents and settlement). Under it the command is
+            executed once, for as long as keys are remembered (`key_seconds` of the account's plan; 35 days for plans,
+            agents and settlement); a repeat gets the first answer, other content is refused (`key_reused`). None:
+            executed each time.
         issued_at: Time of issue, in UTC microseconds. With a key, a command that is as old as keys are remembered is
             refused (`key_too_old`). None: the time of its arrival by the ledger's clock, even where the log's last
             event is later.

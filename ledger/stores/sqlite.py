@@ -27,6 +27,7 @@ from ..errors import (
 )
 from ..log import FORMAT, TEXT, Commit, Head, origin
 from .fair_lock import FairLock
+from .file_identity import REPLACED_HINT, file_identity
 from .lock_wait import LOCK_SECONDS, locked_or, set_lock_wait, set_wal_mode
 from .schema import SCHEMA, statements
 from .sqlite_caches import PAGE, SQLiteCaches
@@ -122,6 +123,8 @@ class SQLiteStore(SQLiteCaches):
             before = (None, None) if empty else expected[:2]
             if not connection.execute(_APPEND, (*row, *before)).rowcount:
                 raise Conflict("the head moved: another process appended a commit")
+            if file_identity(self._file) != self._identity:
+                raise NotWritten(f"{self.path} was moved, deleted or replaced while it was open", REPLACED_HINT)
             committing = True
             connection.execute("COMMIT")
             self._unmarked_pages += 2 + len(commit.body) // PAGE
@@ -189,6 +192,7 @@ class SQLiteStore(SQLiteCaches):
         self._connection = sqlite3.connect(
             where, uri=True, timeout=self._lock_seconds, isolation_level=None, check_same_thread=False
         )
+        self._identity = file_identity(self._file)
         if not self._read_only:
             self._connection.executescript(
                 "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0"

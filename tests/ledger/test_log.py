@@ -17,9 +17,10 @@ from typing import Any
 import pytest
 
 from ledger import Charge, CreatePlan, Give, Head, Ledger, Purchase, RegisterAgent, Request
-from ledger.errors import Closed, Damaged, LedgerError, Locked, LogError, NotALog, NotFound, WrongVersion
+from ledger.errors import Closed, Damaged, LedgerError, Locked, LogError, NotALog, NotFound, NotWritten, WrongVersion
 from ledger.events import Frozen, PlanRetired, encode
 from ledger.log import BINARY, TEXT, Commit, commit_hash, decode_commit, encode_commit, origin
+from ledger.stores.backup import back_up
 from ledger.stores.sqlite import SQLiteStore
 from ledger.testing.stores import after
 
@@ -675,3 +676,25 @@ def test_a_closed_reader_says_so(path: Path) -> None:
     ledger.close()
     with pytest.raises(Closed):
         _ = ledger.head
+
+
+@pytest.mark.parametrize("end", ["moved", "deleted", "replaced"])
+def test_nothing_is_acknowledged_into_a_file_that_is_no_longer_at_its_path(tmp_path, end):
+    """Systems let a process write to a file that was moved or deleted, where it would not be found again."""
+    path, other = tmp_path / "toll.db", tmp_path / "other.db"
+    files = [path, path.with_name("toll.db-wal"), path.with_name("toll.db-shm")]
+    with Ledger.open(path) as ledger:
+        ledger.execute(CreatePlan(plan="pro", owner="acme", credits=1)).unwrap()
+        head = ledger.head
+        back_up(path, other)
+        for file in files:
+            file.rename(tmp_path / f"moved-{file.name}") if end == "moved" else file.unlink()
+        if end == "replaced":
+            other.rename(path)
+        with pytest.raises(NotWritten, match="was moved, deleted or replaced while it was open"):
+            ledger.execute(CreatePlan(plan="other", owner="acme", credits=1))
+        assert ledger.head == head
+    if end == "replaced":
+        with Ledger.open(path) as ledger:
+            assert ledger.head == head
+            assert ledger.execute(CreatePlan(plan="other", owner="acme", credits=1))

@@ -119,3 +119,9 @@ def test_what_has_paid_a_debt_is_not_withdrawn(shop):
     shop.refuses(shop.withdraw(credits=11), Reason.insufficient_credits, needed=11, available=10)
     shop.when(shop.withdraw())
     shop.leaves(available=0, debt=0, spent=50, withdrawn=110)
+
+
+def test_nothing_is_not_withdrawn(shop):
+    """Without an amount all is withdrawn, so that 0 is no way to say it."""
+    shop.given(shop.plan(), shop.buy())
+    shop.refuses(shop.withdraw(credits=0), Reason.malformed)
