@@ -171,6 +171,11 @@ def _check_give(context: Context, command: Give) -> None:
         raise Refusal(Reason.malformed, detail="the expiry lies before the start")
 
 
+def _check_named_once(context: Context, command: Reverse | Reinstate) -> None:
+    if command.lot and command.payment:
+        raise Refusal(Reason.malformed, detail="name either a `lot` or a `payment`")
+
+
 def _check_tariff(context: Context, command: CreatePlan | RepricePlan) -> None:
     catalogue.tariff(context, 1, command)
 
@@ -180,6 +185,8 @@ _CONTENT: dict[type, Callable[[Context, Any], None]] = {
     Charge: _check_charge,
     Purchase: _check_purchase,
     Give: _check_give,
+    Reverse: _check_named_once,
+    Reinstate: _check_named_once,
     CreatePlan: _check_tariff,
     RepricePlan: _check_tariff,
 }
