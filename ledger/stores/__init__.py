@@ -10,12 +10,10 @@ from ..errors import NotFound, WrongType, WrongValue
 from ..forking import opening
 from ..plugins import Store, stores
 from .lock_wait import checked_lock_seconds as checked_lock_seconds
+from .paths import MEMORY as MEMORY
 
 Location: TypeAlias = str | PathLike[str] | None
 """The path of a log file; `:memory:` or None for a log in memory; or `scheme://…` for the store plugin of that name."""
-
-MEMORY = ":memory:"
-"""The location of a log in memory, as SQLite has it."""
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+._-]+)://")
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")

@@ -28,6 +28,7 @@ from ..errors import (
 from ..log import FORMAT, TEXT, Commit, Head, origin
 from .fair_lock import FairLock
 from .lock_wait import LOCK_SECONDS, locked_or, set_lock_wait, set_wal_mode
+from .paths import file_path
 from .schema import SCHEMA, statements
 from .sqlite_caches import PAGE, SQLiteCaches
 from .sqlite_rows import (
@@ -85,7 +86,7 @@ class SQLiteStore(SQLiteCaches):
         warn: bool = True,
         lock_seconds: float = LOCK_SECONDS,
     ) -> None:
-        self.path = Path(where)
+        self.path = file_path(where)
         self._file = self.path.absolute()  # absolute: the process may change its folder before the file is reopened
         self._read_only, self._lock_seconds = read_only, lock_seconds
         self.incomplete = False

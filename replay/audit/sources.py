@@ -6,9 +6,8 @@ from pathlib import Path
 
 from ledger.errors import NotALog
 from ledger.plugins import Store
-from ledger.stores.sqlite import (
-    APPLICATION_ID,
-)
+from ledger.stores.paths import file_path
+from ledger.stores.sqlite import APPLICATION_ID
 
 from .file_rows import BrokenFile, FileRows
 from .rows import Source, StoreRows
@@ -19,7 +18,7 @@ def source(where: str | Path | Store) -> Source:
     if not isinstance(where, str | Path):
         return StoreRows(where)
     try:
-        return FileRows(Path(where))
+        return FileRows(file_path(where))
     except NotALog as error:
         if Path(where).is_file() and _is_a_ledger(Path(where)):
             return BrokenFile(Path(where), error)

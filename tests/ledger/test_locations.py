@@ -10,8 +10,10 @@ from ledger import Ledger
 from ledger.errors import NotFound, UnknownPlugin, WrongType, WrongValue
 from ledger.plugins import stores as registry
 from ledger.stores import open as open_store
+from ledger.stores.backup import back_up
 from ledger.stores.memory import MemoryStore
 from ledger.stores.sqlite import SQLiteStore
+from replay import audit
 
 
 @pytest.mark.parametrize("location", [None, ":memory:", Path(":memory:"), "sqlite://:memory:"])
@@ -49,6 +51,19 @@ def test_a_scheme_names_a_store_plugin_which_gets_the_whole_location(monkeypatch
     with Ledger.open("acme://host:5432/toll", id="toll") as ledger:
         assert ledger.id == "toll"
     assert seen == ["acme://host:5432/toll"]
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_no_part_takes_memory_for_a_file(kind, tmp_path, monkeypatch):
+    """Such a file was once left in a folder by a backup."""
+    monkeypatch.chdir(tmp_path)
+    Ledger.open("toll.db").close()
+    there = sorted(tmp_path.iterdir())
+    for use in (SQLiteStore, audit, lambda memory: back_up(Path("toll.db"), memory)):
+        with pytest.raises(NotFound, match=":memory: is no file"):
+            use(kind(":memory:"))
+    Ledger.open(kind(":memory:")).close()
+    assert sorted(tmp_path.iterdir()) == there
 
 
 @pytest.mark.parametrize(

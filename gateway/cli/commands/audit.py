@@ -24,7 +24,7 @@ from replay.audit.unverified import not_verified
 from ...settle.target import chosen_to_compare, connect
 from .. import render
 from ..errors import BAD_ANSWER, DONE, write_warning
-from ..options import Json, Log
+from ..options import Json, Log, a_file
 from ..progress import progress
 from ..render import line, table
 
@@ -37,7 +37,8 @@ _Chain = Annotated[
     ),
 ]
 _Against = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Compare with another copy of the log.", show_default=False)
+    Path | None,
+    typer.Option(metavar="FILE", help="Compare with another copy of the log.", show_default=False, callback=a_file),
 ]
 _Since = Annotated[
     str | None,
@@ -51,9 +52,13 @@ _Note = Annotated[
         metavar="FILE",
         help="Check that LOG continues from the head in FILE, and then note its present head there.",
         show_default=False,
+        callback=a_file,
     ),
 ]
-_Html = Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the report here.", show_default=False)]
+_Html = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Also write the report here.", show_default=False, callback=a_file),
+]
 _Processes = Annotated[
     int | None,
     typer.Option(
