@@ -9,7 +9,6 @@ from ledger.stores import MEMORY
 
 from ..errors import UsageError
 
-
 P = TypeVar("P", Path, Path | None)
 
 

@@ -145,6 +145,7 @@ USES: dict[str, Callable[[Ledger], object]] = {
     "statement": lambda ledger: ledger.statement("ann", "pro"),
     "explain": lambda ledger: ledger.explain(3),
     "events": lambda ledger: list(ledger.events()),
+    "account_events": lambda ledger: list(ledger.account_events("ann", "pro")),
     "commits": lambda ledger: list(ledger.commits()),
     "as_of": lambda ledger: ledger.as_of(seq=1),
     "state": lambda ledger: ledger.state(),
