@@ -30,6 +30,9 @@ WIDTH = 120
 _AMOUNT = "whole number of the smallest unit, or text or Decimal"
 _WRITTEN = {
     "WrittenCredits": f"{_AMOUNT} in whole credits",
+    "WrittenCredits | None": f"{_AMOUNT} in whole credits, or None",
+    "WrittenSigned": f"{_AMOUNT} in whole credits, below 0 too",
+    "WrittenMoney | None": f"{_AMOUNT} in the asset, or None",
     "WrittenPrice": f"map of receivers to {_AMOUNT} in the asset",
 }
 """Types by the name of their annotation, where admission takes more than is stored."""

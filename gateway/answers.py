@@ -103,6 +103,7 @@ def explanation(charge: Explanation) -> dict[str, Any]:
         "exact": charge.exact,
         "recomputed": charge.recomputed,
         "agrees": charge.agrees,
+        "fault": charge.fault,
         "draws": charge.draws,
         "adjustments": [_adjustment(entry) for entry in charge.adjustments],
         "net": charge.net,

@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any, ParamSpec, TypeVar, Unpack, cast
 
 from .clock import Clock, system_clock
-from .commands import Command, CreatePlan, RegisterAgent, Request, RequestTerms, admit, admit_all
+from .commands import Command, CreatePlan, RegisterAgent, Request, RequestTerms, admit, admit_all, is_written
 from .engine import Ledger
 from .metering import AsyncRequestContext, releases
 from .offers import AgentReading, PlanReading
@@ -116,7 +116,11 @@ class AsyncLedger:
 
     async def execute(self, command: Command[E]) -> Answer[E] | Refused:
         """Execute one command and return its answer or its refusal. Raises the errors of `Ledger.execute`."""
-        ticket = self.ticket([admit(command)])
+        if is_written(command):
+            admitted = await self.read(self.ledger.admit, command)
+        else:
+            admitted = admit(command)
+        ticket = self.ticket([admitted])
         self.enqueue(ticket)
         await ticket.answered
         outcomes: list[Any] = outcomes_of(ticket)
@@ -124,7 +128,11 @@ class AsyncLedger:
 
     async def execute_many(self, commands: Iterable[Command[E]]) -> list[Answer[E] | Refused]:
         """Execute several commands in one commit. Raises the errors of `Ledger.execute_many`."""
-        admitted = admit_all(commands)
+        given = list(commands) if isinstance(commands, Iterable) else commands
+        if isinstance(given, list) and any(map(is_written, given)):
+            admitted = await self.read(self.ledger.admit_all, given)
+        else:
+            admitted = admit_all(given)
         if not admitted:
             return []
         ticket = self.ticket(admitted)

@@ -122,3 +122,11 @@ def add_usage(left: Mapping[str, int], right: Mapping[str, int]) -> dict[str, in
     for dimension, units in right.items():
         total[dimension] = total[dimension] + units if dimension in total else units
     return {dimension: units for dimension, units in total.items() if units} if 0 in total.values() else total
+
+
+def duration_text(seconds: int) -> str:
+    """Return a time in the largest unit that divides it: `35 days`, `1 hour`."""
+    for size, unit in ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")):
+        if not seconds % size:
+            return f"{seconds // size:,} {unit}{'' if seconds == size else 's'}"
+    raise AssertionError("a second divides every time")

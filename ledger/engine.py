@@ -15,12 +15,24 @@ from typing import Any, ClassVar, TypeVar, Unpack, cast
 
 from . import stores
 from .clock import Clock, WallClock, system_clock
-from .commands import Command, CreatePlan, RegisterAgent, Request, RequestTerms, Tick, admit, admit_all
+from .commands import (
+    Command,
+    CreatePlan,
+    RegisterAgent,
+    Request,
+    RequestTerms,
+    Tick,
+    admit,
+    admit_all,
+    is_written,
+)
+from .commands.written_amounts import in_units
 from .errors import LogError
 from .forking import register
 from .metering import RequestContext
 from .offers import AgentReading, PlanReading, agents, matching_agent, matching_plan, plans
 from .outcomes import Answer, E, Outcome
+from .plan_units import decimals_of
 from .plugins import PausingStore, Store
 from .queue import CommandQueue
 from .refusals import Refusal, Refused
@@ -97,7 +109,7 @@ class Ledger(Views):
         written, Damaged if it cannot be read, ClockMoved after a leap of the machine's clock, BadData if the given
         clock returns no valid time, and Closed after `close` or a fork.
         """
-        return cast("Answer[E] | Refused", self.queue.run([admit(command)])[0])
+        return cast("Answer[E] | Refused", self.queue.run([self.admit(command)])[0])
 
     def execute_many(self, commands: Iterable[Command[E]]) -> list[Answer[E] | Refused]:
         """Execute several commands in one commit, in order; each is accepted or refused by itself.
@@ -106,7 +118,26 @@ class Ledger(Views):
         error says how many commands before it were done. Raises the errors of `execute`; after WrongType or WrongValue
         for one command, nothing of the list is done.
         """
-        return cast("list[Answer[E] | Refused]", self.queue.run(admit_all(commands)))
+        return cast("list[Answer[E] | Refused]", self.queue.run(self.admit_all(commands)))
+
+    def admit(self, command: C) -> C:
+        """Return a command as `execute` would queue it: every field checked, written amounts as whole numbers.
+
+        Raises WrongType or WrongValue; for a written amount also Closed, Damaged or LogError, since the log is read.
+        """
+        if is_written(command):
+            charge: int = getattr(command, "charge", 0)
+            entry = next(self.events(charge - 1), None) if charge > 0 else None
+            with self._consistent():
+                books = self._writer.books
+                charged = None if entry is None else books.accounts.get(getattr(entry.event, "account", 0))
+                decimals = decimals_of(books, command, charged)
+            command = in_units(command, decimals)
+        return admit(command)
+
+    def admit_all(self, commands: Iterable[C]) -> list[C]:
+        """Return several commands as `execute_many` would queue them. Raises the errors of `admit`."""
+        return admit_all(commands, self.admit)
 
     @property
     def queue(self) -> CommandQueue[Outcome]:

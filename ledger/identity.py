@@ -17,7 +17,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from .amounts import SECOND
+from .amounts import SECOND, duration_text
 from .books import Books, KeyUse
 from .commands import (
     Adjust,
@@ -47,7 +47,6 @@ from .commands import (
     WriteOff,
 )
 from .events import (
-    DAY_SECONDS,
     KEY_SECONDS,
     AgentRegistered,
     AgentRetired,
@@ -138,13 +137,19 @@ def is_identified(command: AnyCommand) -> bool:
 
 
 def earlier_answer(
-    books: Books, command: AnyCommand, print_: str, at: int, evidence: Mapping[int, Entry], older_key: OlderKey
+    books: Books,
+    command: AnyCommand,
+    print_: str,
+    at: int,
+    evidence: Mapping[int, Entry],
+    older_key: OlderKey,
+    behind: int,
 ) -> int | None:
     """Return the sequence of the first answer to a command with the same identity and content; None if it is new.
 
-    `print_` is the command's fingerprint, `at` the commit's time (UTC microseconds). A command without `issued_at`
-    counts as issued at that time. Raises Refusal where the identity was used with other content, where the key is too
-    old to be known, and where the purchase was reversed since.
+    `print_` is the command's fingerprint, `at` the commit's time (UTC microseconds), `behind` how far the clock is
+    behind it. A command without `issued_at` counts as issued on arrival. Raises Refusal where the identity
+    was used with other content, where the key is too old to be known, and where the purchase was reversed since.
     """
     permanent = _permanent_digest(command)
     payment = None if permanent is None else books.payments.get(permanent)
@@ -154,10 +159,13 @@ def earlier_answer(
             _check_not_reversed(books, command, seq)
             return seq
         raise Refusal(Reason.key_reused, detail=f"used before with other content, at {seq}")
-    if command.key is not None and command.issued_at is not None:
+    age = behind if command.issued_at is None else at - command.issued_at
+    if command.key is not None and age > 0:
         seconds = _key_seconds(books, _subject(books, command, evidence)[1])
-        if at - command.issued_at >= seconds * SECOND:
-            raise Refusal(Reason.key_too_old, detail=f"keys are remembered for {_duration(seconds)} here")
+        if age >= seconds * SECOND:
+            since = "its arrival" if command.issued_at is None else "`issued_at`"
+            detail = f"keys are remembered for {duration_text(seconds)} here, and {since} is older than that"
+            raise Refusal(Reason.key_too_old, detail=detail)
     return None
 
 
@@ -172,14 +180,6 @@ def _last_use(
     if use is None and books.keys_after:
         use = older_key(digest)
     return use[:2] if use is not None and at < use[2] else None
-
-
-def _duration(seconds: int) -> str:
-    """Return a time in the largest unit that divides it: `35 days`, `1 hour`."""
-    for size, unit in ((DAY_SECONDS, "day"), (3_600, "hour"), (60, "minute"), (1, "second")):
-        if not seconds % size:
-            return f"{seconds // size:,} {unit}{'' if seconds == size else 's'}"
-    raise AssertionError("a second divides every time")
 
 
 def referenced_seq(command: AnyCommand) -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from .books import Books
 from .commands import CreatePlan, RegisterAgent
 from .decisions.catalogue import agent_terms, plan_terms
@@ -104,5 +106,10 @@ def _terms(event: PlanCreated | AgentRegistered | AgentUpdated, tariff: Tariff |
 def _check(what: str, present: dict[str, Any], given: dict[str, Any], hint: str) -> None:
     differences = {name: (present[name], value) for name, value in given.items() if present[name] != value}
     if differences:
-        listed = "; ".join(f"{name} is {now!r}, not {value!r}" for name, (now, value) in differences.items())
+        listed = "; ".join(f"{name} is {_said(now)}, not {_said(value)}" for name, (now, value) in differences.items())
         raise TermsDiffer(f"{what} has other terms: {listed}", differences, hint)
+
+
+def _said(term: object) -> str:
+    """Return a term as text, without what is not set in it."""
+    return "unset" if term is None else repr(msgspec.to_builtins(term))

@@ -43,7 +43,7 @@ class Reason(StrEnum):
         too_many_open: As many requests are open as the plan allows. Facts: needed, available, retry_after_us.
         insufficient_credits: The available credits do not suffice. Facts: needed, available, top_up, retry_after_us.
         overflow: An amount or a time would exceed its bounds. Facts: detail.
-        policy_failed: The pricing policy raised an error, or gave no valid price. Facts: detail.
+        policy_failed: The pricing policy cannot be made, raised an error, or gave no valid price. Facts: detail.
         batch_open: A batch must be submitted or confirmed before the next one. Facts: detail.
     """
 
@@ -119,7 +119,7 @@ _HINTS = {
     Reason.agent_not_in_plan: "add the plan to the agent (`UpdateAgent`), or name an agent of the plan",
     Reason.endpoint_not_allowed: "add the endpoint to the agent (`UpdateAgent`), or call one that is allowed",
     Reason.trial_used: "buy another plan: a subscriber tries a plan once",
-    Reason.not_subscribed: "buy the plan (`Purchase`), or wait for the start of what was bought",
+    Reason.not_subscribed: "buy the plan (`Purchase`, or `Subscribe` if it is postpaid), or wait for its start",
     Reason.frozen: "unfreeze the account (`Unfreeze`), unless its subscriber leaves a chain",
     Reason.expired: "buy the plan again",
     Reason.request_unknown: "give the number (`seq`) that the answer to the request has",
@@ -129,11 +129,11 @@ _HINTS = {
     Reason.overdue: "pay the overdue invoice (`PayInvoice`), or write it off",
     Reason.adjustment_exceeds: "correct by what is left of the charge at most",
     Reason.unpriced: 'add a rate (`RepricePlan`), or create the plan with `unpriced="free"`',
-    Reason.in_debt: "buy credits: `top_up` are enough",
+    Reason.in_debt: "buy credits (`top_up` are enough), or pay an invoice of a postpaid plan",
     Reason.rate_limited: "wait as long as `retry_after_us` says",
     Reason.window_exhausted: "wait as long as `retry_after_us` says, or estimate less",
     Reason.too_many_open: "charge or release open requests first",
-    Reason.insufficient_credits: "buy credits: `top_up` are enough; or ask for less",
+    Reason.insufficient_credits: "buy credits (`top_up` are enough), pay an invoice of a postpaid plan, or use less",
     Reason.overflow: "use smaller amounts: credits and usage fit in 64 bits",
     Reason.policy_failed: "correct the policy, as the detail says, or its parameters",
     Reason.batch_open: "run the settlement on until the open batch is submitted or confirmed",

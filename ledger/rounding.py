@@ -20,26 +20,30 @@ class Rounding(msgspec.Struct, frozen=True, kw_only=True):
     fraction as text, `priced` the sum of their prices, shortfall included.
 
     `added_percent` is what rounding added, in percent of the exact sum, with one decimal (`28.6`); None if that is 0.
+    `unknown` counts charges whose exact price could not be computed, for the `reason` that the first of them has.
     """
 
     charges: int
     exact: str
     priced: int
     added_percent: str | None
+    unknown: int = 0
+    reason: str | None = None
 
 
 class RoundingSum:
     """Sums the prices of the charges in a log's events, given in order from its beginning; or, with the `plans` of the
     books, in the events of some accounts.
 
-    Charges without an exact price (a policy that does not offer it, or is not installed) are left out.
+    Charges without an exact price are left out, and counted if their policy offers it and fails, or cannot be made.
     """
 
     def __init__(self, plans: Mapping[str, Plan] | None = None) -> None:
         self._tariffs = Tariffs()
         self._plans: dict[str, Plan] = {**(plans or {})}
         self._plan_of: dict[int, str] = {}
-        self._charges = self._priced = 0
+        self._charges = self._priced = self._unknown = 0
+        self._reason: str | None = None
         self._numerators: Counter[int] = Counter()  # by denominator: a fraction is made once, at the end
 
     def add(self, event: Recorded) -> None:
@@ -56,7 +60,11 @@ class RoundingSum:
                 self._charge(self._plans[self._plan_of[event.account]], event)
 
     def _charge(self, plan: Plan, event: Charged) -> None:
-        price = exact_price(plan, event, self._tariffs)
+        try:
+            price = exact_price(plan, event, self._tariffs)
+        except LedgerError as error:
+            self._unknown, self._reason = self._unknown + 1, self._reason or str(error)
+            return
         if price is not None:
             self._charges += 1
             self._priced += event.credits + event.shortfall
@@ -70,17 +78,18 @@ class RoundingSum:
             exact=str(total),
             priced=self._priced,
             added_percent=percent(self._priced - total, total) if total else None,
+            unknown=self._unknown,
+            reason=self._reason,
         )
 
 
 def exact_price(plan: Plan, event: Charged, tariffs: Tariffs) -> Fraction | None:
-    """Return the price of a charge before rounding, in the smallest unit; None if its policy does not offer it, fails
-    or is not installed."""
+    """Return the price of a charge before rounding, in the smallest unit; None if its policy does not offer it.
+
+    Raises PolicyFailed.
+    """
     before = event.before if event.before or event.continues else None
-    try:
-        return exact(tariffs.policy(plan, event.tariff), before, event.usage, event.labels)
-    except LedgerError:
-        return None
+    return exact(tariffs.policy(plan, event.tariff), before, event.usage, event.labels)
 
 
 def percent(part: Fraction, whole: Fraction) -> str:

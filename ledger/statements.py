@@ -34,7 +34,7 @@ from .legs import Leg
 from .log import Entry
 from .movements import CREDITS, Journal
 from .plugins import LogReader
-from .rating import marginal
+from .rating import fault_of_lines, marginal
 from .readers import LogView
 from .rounding import exact_price
 from .shown import Shown
@@ -112,7 +112,9 @@ class Explanation(Shown, frozen=True, kw_only=True):
     """An explanation of a charge, in the smallest unit of the plan's credits, which have `decimals`.
 
     `exact` is its price before rounding, a fraction as text; None if the policy does not offer it. `recomputed` is its
-    price computed again; None if the policy is not installed.
+    price computed again; None if the policy is not installed in that version, or fails. `agrees` is false where the
+    price differs, or where the lines in the log do not sum to it. `fault` is why something was not computed again or
+    does not agree; None if nothing is wrong.
     """
 
     charge: int
@@ -136,6 +138,7 @@ class Explanation(Shown, frozen=True, kw_only=True):
     exact: str | None
     recomputed: int | None
     agrees: bool
+    fault: str | None
     draws: tuple[tuple[int, int], ...]
     adjustments: tuple[Entry, ...]
     net: int
@@ -227,8 +230,14 @@ def explain(
     """Return an explanation of a charge, with its price computed again. `later` are entries that may correct it."""
     tariff = plan.tariffs[event.tariff - 1]
     adjustments = tuple(entry for entry in later if isinstance(entry.event, Adjusted) and entry.event.charge == charge)
-    recomputed, lines = reprice(tariffs, plan, event) or (None, ())
-    exact = exact_price(plan, event, tariffs)
+    price = event.credits + event.shortfall
+    wrong = fault_of_lines(event.lines, price, falls=True) if event.lines else ""
+    recomputed, lines, failed = reprice(tariffs, plan, event)
+    exact = None
+    try:
+        exact = exact_price(plan, event, tariffs)
+    except LedgerError as error:
+        failed = failed or str(error)
     return Explanation(
         charge=charge,
         at=at,
@@ -250,7 +259,8 @@ def explain(
         shortfall=event.shortfall,
         exact=None if exact is None else str(exact),
         recomputed=recomputed,
-        agrees=recomputed is None or recomputed == event.credits + event.shortfall,
+        agrees=recomputed in (None, price) and not wrong,
+        fault="; ".join(filter(None, (wrong, failed))) or None,
         draws=event.draws,
         adjustments=adjustments,
         net=event.credits + sum(entry.event.credits for entry in adjustments if isinstance(entry.event, Adjusted)),
@@ -258,15 +268,15 @@ def explain(
     )
 
 
-def reprice(tariffs: Tariffs, plan: Plan, event: Charged) -> tuple[int, tuple[Line, ...]] | None:
-    """Return the price of a charge, computed from its usage, meter and tariff version alone, and its lines; None if the
-    policy is not installed."""
+def reprice(tariffs: Tariffs, plan: Plan, event: Charged) -> tuple[int | None, tuple[Line, ...], str]:
+    """Return the price of a charge, computed from its usage, meter and tariff version alone, and its lines; or None, no
+    lines, and why its policy computes none."""
     before = event.before if event.before or event.continues else None
     try:
         price, lines = marginal(tariffs.policy(plan, event.tariff), before, event.usage, event.labels)
-    except LedgerError:
-        return None
-    return max(0, price), lines
+    except LedgerError as error:
+        return None, (), str(error)
+    return max(0, price), lines, ""
 
 
 def _sum(left: Mapping[str, int], right: Mapping[str, int]) -> dict[str, int]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from typing import get_args
 
 from .catalogue import Plan
+from .errors import LedgerError
 from .events import Tariff
-from .plugins import DecimalFactory, Policy, Registry, Scope, policies
+from .plugins import DecimalFactory, Policy, Registry, policies
 from .plugins import PolicyFactory as Factory
-from .rating import PolicyFailed
+from .plugins.discovery import described
+from .rating import PolicyFailed, fault_of
 
 
 class Tariffs:
@@ -29,24 +30,25 @@ class Tariffs:
         return factory.with_decimals(own, decimals) if isinstance(factory, DecimalFactory) else factory(own)
 
     def policy(self, plan: Plan, version: int) -> Policy:
-        """Return the policy of a plan's tariff version. Raises PolicyFailed if it is not installed in that version."""
+        """Return the policy of a plan's tariff version. Raises PolicyFailed if it is not installed in that version, or
+        cannot be used."""
         tariff = plan.tariffs[version - 1]
         made = self._made.get((plan.terms.plan, version))
         if made is not None and made[0] is tariff:
             return made[1]
         try:
             policy = self.make(tariff.policy, tariff.parameters, plan.terms.decimals)
-            installed, scope = policy.version, policy.scope
+            installed, fault = policy.version, fault_of(policy)
         except Exception as error:
-            raise PolicyFailed(f"the tariff's policy {tariff.policy!r} cannot be made: {error}") from error
+            known = isinstance(error, LedgerError | ValueError)
+            reason, hint = str(error) if known else described(error), getattr(error, "hint", None)
+            raise PolicyFailed(f"the tariff's policy {tariff.policy!r} cannot be made: {reason}", hint) from error
+        if fault:
+            raise PolicyFailed(f"the tariff's policy {tariff.policy!r} cannot be used: {fault}")
         if installed != tariff.policy_version:
             raise PolicyFailed(
                 f"the tariff needs version {tariff.policy_version} of the policy {tariff.policy!r}, "
                 f"and version {installed} is installed"
-            )
-        if scope not in get_args(Scope):
-            raise PolicyFailed(
-                f"the scope of the tariff's policy {tariff.policy!r} is {scope!r}: it must be one of {get_args(Scope)}"
             )
         self._made[plan.terms.plan, version] = (tariff, policy)
         return policy

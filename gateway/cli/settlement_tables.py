@@ -42,12 +42,15 @@ def show_money(money: Sequence[Money], end: int) -> None:
     render.table(("receiver", "asset", ">earned", ">settled", ">outstanding"), table)
     if lefts:
         render.line("what rounding down leaves is paid when a purchase is used up")
+    for each in money:
+        if each.receivable:
+            render.line(f"{_money(each, each.receivable)} is owed on invoices, and earned when it is paid")
 
 
 def show_elsewhere(money: Sequence[Money], chain: str | None) -> None:
     """Show outstanding money that no batch on this chain will pay; without a chain, that no batch on any will."""
     lines = [
-        f"{_money(each, each.unfunded)} is outstanding from purchases that no chain holds: it is not settled here"
+        f"{_money(each, each.unfunded)} is outstanding from payments that no chain holds: it is not settled here"
         for each in money
         if each.unfunded and each.is_due
     ]

@@ -42,6 +42,8 @@ def _lines(summary: Summary) -> Iterator[tuple[str, str, str, str | list[str]]]:
     if summary.rounding.added_percent is not None:
         added = int(summary.rounding.priced - Fraction(summary.rounding.exact))
         yield f"  rounding added {summary.rounding.added_percent} % to the exact prices", "", f"{added:,}", ""
+    if summary.rounding.unknown:
+        yield "  rounding not known, since the policy fails", f"{summary.rounding.unknown:,}", "", ""
     if charged.shortfall:
         yield "  beyond the balance, not charged", "", f"{charged.shortfall:,}", ""
     if charged.uncharged:

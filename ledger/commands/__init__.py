@@ -11,7 +11,7 @@ that a struct's constructor accepts (a float, a bool, a NaN, a lone surrogate) a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias, TypeVar, cast, get_args
 
 import msgspec
@@ -40,6 +40,7 @@ from .command import Seconds as Seconds
 from .command import SignedCredits as SignedCredits
 from .command import Text as Text
 from .command import Units as Units
+from .command import whole as whole
 from .faults import MAX_NESTED as MAX_NESTED
 from .faults import as_plain, first_fault, not_a_command, not_several
 from .faults import check_kept as check_kept
@@ -71,6 +72,7 @@ from .settlements import OpenSettlement as OpenSettlement
 from .settlements import SettlementCommand as SettlementCommand
 from .settlements import SubmitSettlement as SubmitSettlement
 from .written_amounts import as_whole_numbers
+from .written_amounts import is_written as is_written
 
 
 class Tick(Command[None], frozen=True, kw_only=True, tag="tick"):
@@ -132,7 +134,7 @@ _decoder: msgspec.json.Decoder[AnyCommand] = msgspec.json.Decoder(AnyCommand)
 def admit(command: C) -> C:
     """Return the command with every field validated against its type and bounds, as a copy that shares nothing with the
     caller. NumPy's integers, and all else that Python takes as an index, become ints; a plan's written amounts become
-    whole numbers.
+    whole numbers. Those of other commands need a ledger (`written_amounts.is_written`).
 
     Raises WrongType or WrongValue with the full name of the first field at fault.
     """
@@ -152,7 +154,7 @@ def admit(command: C) -> C:
     return cast(C, kept)
 
 
-def admit_all(commands: Iterable[C]) -> list[C]:
+def admit_all(commands: Iterable[C], admit: Callable[[C], C] = admit) -> list[C]:
     """Return all commands admitted. Raises the error of the first that cannot be, with its index, and WrongType for
     what is no iterable."""
     if not isinstance(commands, Iterable):

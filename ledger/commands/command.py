@@ -23,13 +23,18 @@ MAX_TIME = 253_402_300_799_999_999
 Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=MAX_NAME_LENGTH)]
 Text: TypeAlias = Annotated[str, Meta(max_length=4096)]
 Credits: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_CREDITS)]
+SignedCredits: TypeAlias = Annotated[int, Meta(ge=-MAX_CREDITS, le=MAX_CREDITS)]
 if TYPE_CHECKING:
-    WrittenCredits: TypeAlias = int | str | Decimal
-    WrittenPrice: TypeAlias = Mapping[str, int | str | Decimal]
+    Written: TypeAlias = int | str | Decimal
+    WrittenCredits: TypeAlias = Written
+    WrittenSigned: TypeAlias = Written
+    WrittenMoney: TypeAlias = Written
+    WrittenPrice: TypeAlias = Mapping[str, Written]
 else:  # admission makes whole numbers of what is written
     WrittenCredits = Credits
+    WrittenSigned = SignedCredits
+    WrittenMoney = Annotated[int, Meta(ge=1)]
     WrittenPrice = dict[Name, Annotated[int, Meta(ge=0)]]
-SignedCredits: TypeAlias = Annotated[int, Meta(ge=-MAX_CREDITS, le=MAX_CREDITS)]
 Number: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_CREDITS)]
 AssetDecimals: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_ASSET_DECIMALS)]
 Seconds: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_SECONDS)]
@@ -49,7 +54,8 @@ class Command(msgspec.Struct, Generic[E], frozen=True, gc=False, kw_only=True, o
             of the account's plan; 35 days for plans, agents and settlement); a repeat gets the first answer, other
             content is refused (`key_reused`). None: executed each time.
         issued_at: Time of issue, in UTC microseconds. With a key, a command that is as old as keys are remembered is
-            refused (`key_too_old`). None: the time of its arrival.
+            refused (`key_too_old`). None: the time of its arrival by the ledger's clock, even where the log's last
+            event is later.
 
     Shared fields:
         subscriber: Name of the subscriber, who pays. Subscriber and plan name an account.
@@ -64,3 +70,9 @@ class Command(msgspec.Struct, Generic[E], frozen=True, gc=False, kw_only=True, o
 
     key: Name | None = None
     issued_at: Moment | None = None
+
+
+def whole(amount: object) -> int:
+    """Return an amount of an admitted command: a whole number of the smallest unit."""
+    assert isinstance(amount, int)
+    return amount

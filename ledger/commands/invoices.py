@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
-
-from msgspec import Meta
+from typing import Literal
 
 from ..events import InvoicePaid, Subscribed, WrittenOff
-from .command import Command, Name, Number, Text
+from .command import Command, Name, Number, Text, WrittenMoney
 
 
 class Subscribe(Command[Subscribed], frozen=True, kw_only=True, tag="subscribe"):
@@ -28,7 +26,8 @@ class PayInvoice(Command[InvoicePaid], frozen=True, kw_only=True, tag="pay_invoi
 
     Fields:
         payment: Id of the payment, which pays once, permanently.
-        amount: Money that was paid, in the asset's smallest unit. None: all that is owed on the invoice.
+        amount: Money that was paid, in the asset's smallest unit or written ("1.50"). None: all that is owed on the
+            invoice.
         funding: Holder of the money. "direct": the receivers have it. "none": it is due to them.
 
     Example:
@@ -44,7 +43,7 @@ class PayInvoice(Command[InvoicePaid], frozen=True, kw_only=True, tag="pay_invoi
     plan: Name
     invoice: Number
     payment: Name
-    amount: Annotated[int, Meta(ge=1)] | None = None
+    amount: WrittenMoney | None = None
     funding: Literal["direct", "none"] = "direct"
 
 
@@ -52,7 +51,8 @@ class WriteOff(Command[WrittenOff], frozen=True, kw_only=True, tag="write_off"):
     """Give up what is owed on an invoice, or a part of it. The credit line grows by it.
 
     Fields:
-        amount: Money that is given up, in the asset's smallest unit. None: all that is owed on the invoice.
+        amount: Money that is given up, in the asset's smallest unit or written ("1.50"). None: all that is owed on the
+            invoice.
 
     Example:
         WriteOff(subscriber="carol", plan="payg", invoice=1, reason="goodwill")
@@ -61,5 +61,5 @@ class WriteOff(Command[WrittenOff], frozen=True, kw_only=True, tag="write_off"):
     subscriber: Name
     plan: Name
     invoice: Number
-    amount: Annotated[int, Meta(ge=1)] | None = None
+    amount: WrittenMoney | None = None
     reason: Text = ""

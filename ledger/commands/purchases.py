@@ -27,6 +27,8 @@ from .command import (
     Priority,
     Seconds,
     Text,
+    WrittenCredits,
+    WrittenMoney,
 )
 
 
@@ -75,7 +77,8 @@ class Give(Command[Purchased], frozen=True, kw_only=True, tag="give"):
     """Give credits, a window, or both, at no cost.
 
     Fields:
-        credits: Credits that are given, in the plan's smallest unit. A plan that sells only time takes none.
+        credits: Credits that are given, in the plan's smallest unit or written ("1.50"). A plan that sells only time
+            takes none.
         seconds: Length in seconds of the window that is given.
         start: Start of the lot, in UTC microseconds; at the earliest now, and a window's at the end of an open one.
             None: now.
@@ -88,7 +91,7 @@ class Give(Command[Purchased], frozen=True, kw_only=True, tag="give"):
 
     subscriber: Name
     plan: Name
-    credits: Credits = 0
+    credits: WrittenCredits = 0
     seconds: Seconds = 0
     start: Moment | None = None
     expiry: Moment | None = None
@@ -100,8 +103,9 @@ class Withdraw(Command[Withdrawn], frozen=True, kw_only=True, tag="withdraw"):
 
     Fields:
         lot: Lot, by the `seq` of the answer that added it. 0: all lots.
-        credits: Credits, in the plan's smallest unit. None: all that are not held; then a window without credits ends,
-            with the money of its remaining time, and a lot that has not started leaves as a whole.
+        credits: Credits, in the plan's smallest unit or written ("1.50"). None: all that are not held; then a window
+            without credits ends, with the money of its remaining time, and a lot that has not started leaves as a
+            whole.
 
     Example:
         Withdraw(subscriber="alice", plan="pro", credits=100_00, reason="moved")
@@ -110,7 +114,7 @@ class Withdraw(Command[Withdrawn], frozen=True, kw_only=True, tag="withdraw"):
     subscriber: Name
     plan: Name
     lot: Number = 0
-    credits: Credits | None = None
+    credits: WrittenCredits | None = None
     reason: Text = ""
 
 
@@ -121,7 +125,8 @@ class Reverse(Command[Reversed], frozen=True, kw_only=True, tag="reverse"):
     Fields:
         lot: Lot, by the `seq` of the answer that bought it. 0: named by `payment`.
         payment: Id of the payment. Empty: named by `lot`.
-        amount: Money that is reversed, in the asset's smallest unit. None: all that is left of the payment.
+        amount: Money that is reversed, in the asset's smallest unit or written ("1.50"). None: all that is left of the
+            payment.
 
     Example:
         Reverse(subscriber="alice", plan="pro", payment="invoice-1")
@@ -131,7 +136,7 @@ class Reverse(Command[Reversed], frozen=True, kw_only=True, tag="reverse"):
     plan: Name
     lot: Number = 0
     payment: Text = ""
-    amount: Annotated[int, Meta(ge=1)] | None = None
+    amount: WrittenMoney | None = None
 
 
 class Reinstate(Command[Reinstated], frozen=True, kw_only=True, tag="reinstate"):

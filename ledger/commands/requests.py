@@ -23,9 +23,9 @@ from .command import (
     Name,
     Number,
     Seconds,
-    SignedCredits,
     Text,
     Units,
+    WrittenSigned,
 )
 
 
@@ -148,7 +148,8 @@ class Adjust(Command[Adjusted], frozen=True, kw_only=True, tag="adjust"):
         plan: Name of the plan of the period.
         period: Metering period: `2026-03`, `2026-03-10`, the sequence of a purchase, or `forever`. The current one or
             the one before.
-        credits: Credits, in the plan's smallest unit: above 0 more is taken, below 0 is given back.
+        credits: Credits, in the plan's smallest unit or written ("-1.50"): above 0 more is taken, below 0 is given
+            back.
         usage: Change of the measured usage, in units by dimension: what it costs on the meter of the charge or period
             that is corrected is taken or given back.
         reason: Reason, as it is recorded: "correction", "refund", "true_up" or "late". "tier" is the ledger's own.
@@ -164,7 +165,7 @@ class Adjust(Command[Adjusted], frozen=True, kw_only=True, tag="adjust"):
     subscriber: Annotated[str, Meta(max_length=MAX_NAME_LENGTH)] = ""
     plan: Annotated[str, Meta(max_length=MAX_NAME_LENGTH)] = ""
     period: Annotated[str, Meta(max_length=MAX_NAME_LENGTH)] = ""
-    credits: SignedCredits = 0
+    credits: WrittenSigned = 0
     usage: Deltas = {}
     reason: AdjustReason = "correction"
     expiry: Moment | None = None

@@ -1,6 +1,9 @@
 """Amounts and rates as people write them, turned into whole numbers and text when a command is admitted.
 
     CreatePlan(plan="pro", owner="acme", price={"acme": "9.50"}, credits="1000", decimals=2)
+    Give(subscriber="ann", plan="pro", credits="9.50")
+
+A plan says itself how many decimals there are; for other commands the ledger says it, when they are given to it.
 
 This is the one place where text or a Decimal becomes an amount. It is exact: what has more decimals than there are is
 an error, never rounded. Whole numbers are left as they are: they are in the smallest unit.
@@ -12,6 +15,7 @@ import re
 from collections.abc import Mapping
 from decimal import Decimal
 from fractions import Fraction
+from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
@@ -19,6 +23,22 @@ from ..amounts import exact_text
 from ..currencies import minor_units
 from ..errors import WrongValue
 from .catalogue import CreatePlan, RepricePlan
+from .command import Command
+from .invoices import PayInvoice, WriteOff
+from .purchases import Give, Reverse, Withdraw
+from .requests import Adjust
+
+C = TypeVar("C", bound=Command[Any])
+
+_FIELDS: Mapping[type, str] = {
+    Give: "credits",
+    Withdraw: "credits",
+    Adjust: "credits",
+    Reverse: "amount",
+    PayInvoice: "amount",
+    WriteOff: "amount",
+}
+"""The commands with an amount in the units of a plan that they name, and that field: credits, or money."""
 
 _NUMBER = re.compile(r"[0-9]{1,80}(?:\.[0-9]{1,255})?")
 _MAX_EXPONENT = 1_100
@@ -32,6 +52,24 @@ def as_whole_numbers(command: CreatePlan | RepricePlan) -> CreatePlan | RepriceP
     """
     command = _with_plain_parameters(command)
     return command if isinstance(command, RepricePlan) else _in_smallest_units(command)
+
+
+def is_written(command: object) -> bool:
+    """True if a command has an amount that only a ledger can read, by the decimals of a plan that the command names."""
+    field = _FIELDS.get(type(command))
+    return field is not None and _is_written(getattr(command, field))
+
+
+def is_in_credits(command: Command) -> bool:
+    """True if a command's amount is in credits, False if it is money."""
+    return _FIELDS[type(command)] == "credits"
+
+
+def in_units(command: C, decimals: int) -> C:
+    """Return a command whose written amount is a whole number, by that many decimals. Raises WrongValue."""
+    field = _FIELDS[type(command)]
+    amount = _amount(field, getattr(command, field), decimals, signed=isinstance(command, Adjust))
+    return replace(command, **{field: amount})
 
 
 def _in_smallest_units(command: CreatePlan) -> CreatePlan:
@@ -84,13 +122,13 @@ def _is_written(value: object) -> bool:
     return isinstance(value, str | Decimal)
 
 
-def _amount(name: str, value: object, decimals: object) -> int:
+def _amount(name: str, value: object, decimals: object, signed: bool = False) -> int:
     """Return an amount in the smallest unit. Raises WrongValue."""
     if isinstance(value, Decimal):
         exact = Fraction(value) if value.is_finite() and abs(value.adjusted()) < _MAX_EXPONENT else None
     else:
-        exact = Fraction(str(value)) if _NUMBER.fullmatch(str(value)) else None
-    if exact is None or exact < 0:
+        exact = Fraction(str(value)) if _NUMBER.fullmatch(str(value).removeprefix("-" * signed)) else None
+    if exact is None or (exact < 0 and not signed):
         raise WrongValue(f"{name}: {str(value)[:60]!r} is not an amount, such as '9.50'")
     if not isinstance(decimals, int) or not 0 <= decimals <= 255:
         return 0  # the decimals themselves are at fault, which admission says

@@ -122,7 +122,9 @@ def _decide(context: Context, command: AnyCommand) -> Decision | Replay | Refuse
 
 
 def _earlier_answer(context: Context, command: AnyCommand, print_: str) -> int | None:
-    return earlier_answer(context.books, command, print_, context.at, context.evidence, context.older_key)
+    return earlier_answer(
+        context.books, command, print_, context.at, context.evidence, context.older_key, context.behind
+    )
 
 
 # Checks that need no books: `malformed` is first in precedence.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ..accounts import Account, Correction, Meter
 from ..amounts import MAX_CREDITS, add_usage
 from ..catalogue import Plan
-from ..commands import Adjust
+from ..commands import Adjust, whole
 from ..events import Adjusted, Charged, Draws, Recorded, Usage
 from ..expiry import due
 from ..rating import difference, unpriced
@@ -46,7 +46,7 @@ def adjust(context: Context, command: Adjust) -> Decision:
     if command.expiry is not None and command.expiry <= context.at:
         raise Refusal(Reason.malformed, detail="the new expiry lies in the past: give a later one")
     target = _charge(context, command) if command.charge else _period(context, command)
-    credits = _priced(context, target, command.usage) if command.usage else command.credits
+    credits = _priced(context, target, command.usage) if command.usage else whole(command.credits)
     if credits > 0:
         draws, shortfall = _upward(target, credits)
     else:
@@ -84,9 +84,10 @@ def _charge(context: Context, command: Adjust) -> _Target:
     plan = context.books.plans[account.plan]
     account, events = due(account, plan, context.at, context.tariffs)
     correction = account.corrections.get(command.charge, Correction())
-    in_period = context.tariffs.policy(plan, event.tariff).scope == "period"
+    # Credits need no meter, and so no policy, which may be installed no more.
+    in_period = bool(command.usage) and context.tariffs.policy(plan, event.tariff).scope == "period"
     period = event.period if event.period in kept_periods(account, plan, context.at) else ""
-    if command.usage and in_period and not period:
+    if in_period and not period:
         detail = f"the meter of {event.period}, by which charge {command.charge} was priced, is no longer kept"
         raise Refusal(Reason.charge_unknown, detail=f"{detail}: correct it by `credits`")
     meter = account.meters.get(period)

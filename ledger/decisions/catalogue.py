@@ -30,6 +30,8 @@ from ..events import (
     Share,
     Tariff,
 )
+from ..plugins.discovery import described
+from ..rating import fault_of
 from ..refusals import Reason, Refusal
 from .context import Context, no_longer_sold, plan_of, registered, retired_agent
 
@@ -171,11 +173,14 @@ def tariff(context: Context, version: int, command: CreatePlan | RepricePlan) ->
     name = policy_of(command)
     try:
         policy = context.tariffs.make(name, command.parameters, _decimals(context, command))
+        fault = fault_of(policy)
         made = Tariff(version=version, policy=name, policy_version=policy.version, parameters=dict(policy.parameters))
     except (UnknownPlugin, ValueError) as error:
         raise Refusal(Reason.malformed, detail=f"policy {name}: {error}") from error
     except Exception as error:
-        raise Refusal(Reason.policy_failed, detail=f"policy {name} raised {type(error).__name__}: {error}") from error
+        raise Refusal(Reason.policy_failed, detail=f"policy {name} raised {described(error)}") from error
+    if fault:
+        raise Refusal(Reason.policy_failed, detail=f"policy {name} cannot be used: {fault}")
     try:
         kept = msgspec.json.decode(msgspec.json.encode(made), type=Tariff)
         check_kept(made, kept, MAX_NESTED)

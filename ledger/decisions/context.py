@@ -141,6 +141,14 @@ def account_of(
     return due(account, plan, context.at, context.tariffs)
 
 
+def check_policy(context: Context, plan: Plan) -> None:
+    """Refuse to sell a plan whose policy cannot be made, so that each of its charges would be refused.
+
+    Raises PolicyFailed.
+    """
+    context.tariffs.policy(plan, plan.tariff.version)
+
+
 def check_priced(context: Context, plan: Plan, usage: Usage, labels: Mapping[str, str]) -> None:
     """Refuse an estimate with units that no rate of the tariff prices, unless the plan makes them free."""
     if not usage or plan.terms.unpriced == "free":

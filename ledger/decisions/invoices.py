@@ -6,11 +6,11 @@ from ..accounts import Account
 from ..amounts import MAX_CREDITS, split_steadily
 from ..billing import Billing, Invoice, cleared
 from ..catalogue import Plan
-from ..commands import PayInvoice, Subscribe, WriteOff
+from ..commands import PayInvoice, Subscribe, WriteOff, whole
 from ..events import InvoicePaid, Recorded, Share, Subscribed, WrittenOff
 from ..refusals import Reason, Refusal
 from .consequences import Projection
-from .context import Context, Decision, account_of, no_longer_sold, plan_of
+from .context import Context, Decision, account_of, check_policy, no_longer_sold, plan_of
 from .windows import OPEN_CREDITS_LIMIT, open_credits
 
 
@@ -30,6 +30,7 @@ def subscribe(context: Context, command: Subscribe) -> Decision:
         raise Refusal(Reason.key_reused, detail=f"{command.subscriber!r} is subscribed to {command.plan!r} already")
     if account.frozen:
         raise Refusal(Reason.frozen)
+    check_policy(context, plan)
     if open_credits(account) + terms.credit_limit > MAX_CREDITS:
         raise Refusal(Reason.overflow, detail=OPEN_CREDITS_LIMIT)
     paid = min(terms.credit_limit, account.debt)
@@ -117,9 +118,9 @@ def _invoice(account: Account, number: int) -> tuple[Billing, Invoice]:
     return billing, invoice
 
 
-def _amount(invoice: Invoice, amount: int | None) -> int:
+def _amount(invoice: Invoice, amount: object) -> int:
     """Return the amount that is paid or written off. Raises Refusal if so much is not owed."""
-    wanted = invoice.owed if amount is None else amount
+    wanted = invoice.owed if amount is None else whole(amount)
     if not 0 < wanted <= invoice.owed:
         raise Refusal(Reason.malformed, detail=f"amount: {invoice.owed} is owed on invoice {invoice.number}")
     return wanted

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ..accounts import Account, Lot
 from ..amounts import MAX_CREDITS, SECOND
 from ..catalogue import Plan
-from ..commands import MAX_TIME, Give, Purchase, Terms, Withdraw
+from ..commands import MAX_TIME, Give, Purchase, Terms, Withdraw, whole
 from ..errors import PluginFailed, UnknownPlugin
 from ..events import (
     Escrow,
@@ -26,7 +26,7 @@ from ..plugins import chain_plugin
 from ..refusals import Reason, Refusal
 from ..settlement.netting import leaf_plan
 from .consequences import Projection
-from .context import Context, Decision, account_of, no_longer_sold, plan_of, shown_with, take
+from .context import Context, Decision, account_of, check_policy, no_longer_sold, plan_of, shown_with, take
 from .windows import OPEN_CREDITS_LIMIT, last_end, open_credits
 
 
@@ -53,8 +53,8 @@ class _NewLot:
 def purchase(context: Context, command: Purchase) -> Decision:
     """Sell the plan at its price, or on the terms of a sale that a chain has made. A trial is sold once a subscriber.
 
-    A chain's sale is refused neither for a retired plan, nor a used trial, nor a frozen account: the chain has the
-    money already.
+    A chain's sale is refused neither for a retired plan, nor a used trial, nor a frozen account, nor a policy that
+    cannot be made: the chain has the money already.
     """
     plan = plan_of(context, command.plan)
     if isinstance(command.funding, EscrowFunding):
@@ -69,6 +69,7 @@ def purchase(context: Context, command: Purchase) -> Decision:
         raise Refusal(Reason.trial_used)
     if account is not None and account.frozen:
         raise Refusal(Reason.frozen)
+    check_policy(context, plan)
     new_lot = _NewLot(
         kind="trial" if terms.trial else "sale",
         credits=terms.credits,
@@ -124,7 +125,7 @@ def give(context: Context, command: Give) -> Decision:
         raise Refusal(Reason.plan_retired, detail=no_longer_sold(command.plan))
     new_lot = _NewLot(
         kind="gift",
-        credits=command.credits,
+        credits=whole(command.credits),
         seconds=command.seconds,
         priority=plan.terms.priority if command.priority is None else command.priority,
         asset=plan.terms.asset,
@@ -214,7 +215,7 @@ def withdraw(context: Context, command: Withdraw) -> Decision:
     lots = lots_named(account, command.lot)
     left = sum(lot.left for lot in lots)
     withdrawable = min(left, max(0, account.available))
-    credits = withdrawable if command.credits is None else command.credits
+    credits = withdrawable if command.credits is None else whole(command.credits)
     if credits > withdrawable:
         raise Refusal(Reason.insufficient_credits, needed=credits, available=withdrawable, **shown_with(plan))
     draws = ((command.lot, credits),) if command.lot and credits else take(account, credits)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..accounts import Account, Lot
 from ..amounts import MAX_CREDITS
-from ..commands import Reinstate, Reverse
+from ..commands import Reinstate, Reverse, whole
 from ..events import Reinstated, Reversed
 from ..identity import payment_id_digest
 from ..refusals import Reason, Refusal
@@ -23,7 +23,7 @@ def reverse(context: Context, command: Reverse) -> Decision:
     if lot is None or lot.reversed:
         raise Refusal(Reason.malformed, detail="name a lot or a payment that has not been reversed")
     kept = lot.cost - lot.refunded
-    amount = kept if command.amount is None else command.amount
+    amount = kept if command.amount is None else whole(command.amount)
     if amount > kept:
         raise Refusal(Reason.malformed, detail=f"the amount is more than the payment has left to reverse: {kept}")
     if amount < kept and lot.escrow is not None:

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import NamedTuple
 
-from ledger.events import Charged, InvoicePaid, Purchased, Recorded, Requested, Subscribed, Withdrawn, encode, tag
+from ledger.events import (
+    Charged,
+    InvoicePaid,
+    PlanCreated,
+    Purchased,
+    Recorded,
+    Requested,
+    Subscribed,
+    Withdrawn,
+    encode,
+    tag,
+)
 from ledger.log import Entry
 
 from ..audit.findings import time_text
@@ -46,6 +58,8 @@ class EventRows:
         self._accounts: dict[int, tuple[str, str]] = {}
         self._assets: dict[int, str] = {}
         self._requests: dict[int, int] = {}
+        self._decimals: dict[str, int] = {}
+        self._asset_decimals: dict[str, int] = {}
 
     def subject(self, entry: Entry) -> Subject:
         """Return the account that an event is about, if any. Call it for every entry in turn, once."""
@@ -54,7 +68,11 @@ class EventRows:
 
     def _account(self, entry: Entry) -> int | None:
         event = entry.event
+        if (decimals := getattr(event, "asset_decimals", None)) is not None:
+            self._asset_decimals[getattr(event, "asset", "")] = decimals
         match event:
+            case PlanCreated():
+                self._decimals[event.plan] = event.decimals
             case Subscribed():
                 self._accounts[event.account] = (event.subscriber, event.plan)
             case Purchased():
@@ -88,6 +106,13 @@ class EventRows:
             event=encode(event),
         )
 
+    def decimal(self, row: EventRow) -> tuple[Decimal | None, Decimal | None]:
+        """Return the credits of the last row in whole credits, and its amount in the asset, both exact. An asset whose
+        decimals are unknown has none."""
+        credits = _scaled(row.credits, self._decimals.get(row.plan or "", 0))
+        amount = None if row.amount is None else int(row.amount)
+        return credits, _scaled(amount, self._asset_decimals.get(row.asset or "", 0))
+
     def _money(self, event: Recorded) -> tuple[str | None, int | None]:
         """Return the asset that an event names, and how much of it comes in (or, negative, leaves)."""
         if isinstance(event, Purchased):
@@ -98,3 +123,18 @@ class EventRows:
             return event.asset, event.money
         payouts = getattr(event, "payouts", ())
         return getattr(event, "asset", None), sum(payout.amount for payout in payouts) if payouts else None
+
+
+class _Exact(Decimal):
+    """A Decimal without an exponent in its text."""
+
+    def __str__(self) -> str:
+        return format(self, "f")
+
+
+def _scaled(amount: int | None, decimals: int) -> Decimal | None:
+    """Return an amount of the smallest unit as a decimal number of the whole one."""
+    if amount is None:
+        return None
+    digits = tuple(map(int, str(abs(amount))))
+    return _Exact((int(amount < 0), digits, -decimals))  # not `scaleb`, which rounds to the context's precision

@@ -10,6 +10,7 @@ import csv
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, nullcontext
+from decimal import Decimal
 from pathlib import Path
 from typing import TextIO, TypeAlias
 
@@ -80,7 +81,7 @@ def export(
 ) -> Export:
     """Write the events after a sequence, in the format `to` (one of FORMATS), to a new file or to an open stream.
 
-    `spreadsheet` is for csv: a form of which a spreadsheet runs nothing; numbers and the events' JSON are the same.
+    `spreadsheet` is for csv: a form of which a spreadsheet runs nothing, with decimal numbers for credits and money.
     A file appears whole or not at all: it is written beside its path and then renamed. Raises AlreadyExists; LogError
     where the file cannot be written, or `sqlite` is to go to a stream.
     """
@@ -92,9 +93,13 @@ def export(
                 raise LogError("an SQLite database cannot be written to a stream", "give the path of a new file")
             _write_sqlite(log, store.id, out, after, progress)
         else:
-            write = _write_spreadsheet if spreadsheet else _TEXT_FORMATS[to]
+            rows = EventRows()
+            wanted = _rows(rows, _entries(log, progress), after)
             with _new_text(out) if isinstance(out, Path) else nullcontext(out) as file:
-                write(_rows(_entries(log, progress), after), file)
+                if spreadsheet:
+                    _write_spreadsheet(wanted, rows.decimal, file)
+                else:
+                    _TEXT_FORMATS[to](wanted, file)
     finally:
         store.close()
     return Export(str(where), to, name, max(0, log.head.seq - after), log.report())
@@ -107,8 +112,7 @@ def _entries(log: Verified, progress: Progress | None) -> Iterator[Entry]:
         yield entry
 
 
-def _rows(entries: Iterable[Entry], after: int) -> Iterator[EventRow]:
-    rows = EventRows()
+def _rows(rows: EventRows, entries: Iterable[Entry], after: int) -> Iterator[EventRow]:
     return (row for row in map(rows.row, entries) if row.seq > after)
 
 
@@ -155,14 +159,21 @@ def _write_csv(rows: Iterable[EventRow], file: TextIO) -> None:
     writer.writerows((*row[:-1], row.event.decode()) for row in rows)
 
 
-def _write_spreadsheet(rows: Iterable[EventRow], file: TextIO) -> None:
+def _write_spreadsheet(
+    rows: Iterable[EventRow], decimal: Callable[[EventRow], tuple[Decimal | None, Decimal | None]], file: TextIO
+) -> None:
     writer = csv.writer(file, quoting=csv.QUOTE_NONNUMERIC)
-    writer.writerow(COLUMNS)
+    writer.writerow([_DECIMAL.get(column, column) for column in COLUMNS])
     for row in rows:
-        amount = None if row.amount is None else int(row.amount)
-        cells = row._replace(amount=None, event=b"")[:-2]
-        texts = (inert_text(cell) if isinstance(cell, str) else cell for cell in cells)
-        writer.writerow((*texts, amount, inert_json(row.event.decode())))
+        credits, amount = decimal(row)
+        named = row._asdict() | {"credits": credits, "amount": amount, "event": inert_json(row.event.decode())}
+        writer.writerow(
+            [inert_text(cell) if isinstance(cell, str) and name != "event" else cell for name, cell in named.items()]
+        )
+
+
+_DECIMAL = {"credits": "credits_decimal", "amount": "amount_decimal"}
+"""Names of the columns that a spreadsheet has as decimal numbers of whole credits and of the asset."""
 
 
 def _write_ndjson(rows: Iterable[EventRow], file: TextIO) -> None:

@@ -33,7 +33,8 @@ class Left(NamedTuple):
 class Money(msgspec.Struct, frozen=True, kw_only=True):
     """An asset's money in its smallest unit: earned = settled + outstanding.
 
-    outstanding = Σ outstanding_on (by chain) + unfunded, which was earned from purchases that no chain holds.
+    outstanding = Σ outstanding_on (by chain) + unfunded, which was earned from purchases and paid invoices that no
+    chain holds. `receivable` is owed on invoices, and part of none of these: it is earned when it is paid.
     """
 
     asset: str
@@ -43,6 +44,7 @@ class Money(msgspec.Struct, frozen=True, kw_only=True):
     outstanding: int
     outstanding_on: dict[str, int]
     unfunded: int
+    receivable: int
     oldest_unsettled: int | None
     receivers: list[Receiver]
 
@@ -72,6 +74,7 @@ def money_of(read: ReadCommits, books: Books) -> list[Money]:
                 chain: amount for (asset, chain), amount in places.items() if asset == each.asset and chain != UNFUNDED
             },
             unfunded=places.get((each.asset, UNFUNDED), 0),
+            receivable=each.receivable,
             oldest_unsettled=oldest.get(each.asset),
             receivers=[_receiver(each, name) for name in sorted(each.due)],
         )

@@ -10,7 +10,7 @@ import pytest
 
 from chains import Outbox, Watcher
 from chains.mock import MockChain, Refuse
-from ledger import Adjust, Charge, CreatePlan, Give, Ledger, Purchase, Reverse, Tick
+from ledger import Adjust, Charge, CreatePlan, Give, Ledger, PayInvoice, Purchase, Reverse, Subscribe, Tick
 from ledger.folding import refold
 from ledger.plugins import stores
 from replay.audit.findings import time_text
@@ -236,7 +236,7 @@ def test_the_money_is_told_by_asset_and_by_receiver(seller, batches):
     seller.do(Purchase(subscriber="bob", plan="pro", funding="direct"))
     seller.use(10, subscriber="bob")
     (money,) = batches()["money"]
-    places = ["outstanding_on", "unfunded", "oldest_unsettled"]
+    places = ["outstanding_on", "unfunded", "receivable", "oldest_unsettled"]
     assert list(money) == ["asset", "asset_decimals", "earned", "settled", "outstanding", *places, "receivers"]
     assert (money["earned"], money["settled"], money["outstanding"]) == (450, 400, 50)
     assert money["oldest_unsettled"] == time_text(oldest)
@@ -270,6 +270,23 @@ def test_what_is_outstanding_is_on_a_chain_or_on_none(seller, batches):
     seller.do(Adjust(charge=seller.seq - 2, credits=-10, reason="refund"))
     (money,) = batches()["money"]
     assert (money["outstanding"], money["outstanding_on"], money["unfunded"]) == (-60, {"mock:local": -100}, 40)
+
+
+def test_what_is_owed_on_invoices_is_receivable_and_earned_once_it_is_paid(seller, batches, tollbook):
+    seller.do(seller.plan("payg", billing="postpaid", credit_limit=100), Subscribe(subscriber="alice", plan="payg"))
+    seller.use(30, plan="payg")
+    seller.now += 32 * 86_400 * SECOND
+    seller.do(Tick())
+    (money,) = batches()["money"]
+    assert (money["receivable"], money["earned"], money["outstanding"]) == (300, 0, 0)
+    paid = {"subscriber": "alice", "plan": "payg", "invoice": 1, "payment": "p1", "amount": 120}
+    seller.do(PayInvoice(**paid, funding="none"))
+    (money,) = batches()["money"]
+    assert (money["receivable"], money["earned"], money["outstanding"], money["unfunded"]) == (180, 120, 120, 120)
+    assert money["oldest_unsettled"] == time_text(seller.head.at)
+    text = tollbook("batches", seller.log).out
+    assert "1.80 USD is owed on invoices, and earned when it is paid" in text
+    assert "1.20 USD is outstanding from payments that no chain holds" in text
 
 
 def test_the_text_says_how_long_the_oldest_unit_waits(seller, tollbook):

@@ -33,13 +33,15 @@ def test_it_has_the_contracts_keys_in_their_order(tollbook, told):
         "exact": "10001/100",
         "recomputed": 101,
         "agrees": True,
+        "fault": None,
         "draws": [[told.seq["gift"], 101]],
         "adjustments": [],
         "net": 101,
     }
     assert list(answer) == [
         "charge", "at", "account", "subscriber", "plan", "decimals", "request", "final", "usage", "labels", "before",
-        "tariff", "lines", "credits", "shortfall", "exact", "recomputed", "agrees", "draws", "adjustments", "net",
+        "tariff", "lines", "credits", "shortfall", "exact", "recomputed", "agrees", "fault", "draws", "adjustments",
+        "net",
     ]  # fmt: skip
 
 

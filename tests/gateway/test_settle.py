@@ -190,7 +190,7 @@ def test_what_no_chain_holds_is_told_beside_nothing_to_settle(seller, tollbook):
     seller.use(1)
     lines = tollbook("settle", seller.log).out.splitlines()
     assert lines[0] == f"{seller.log} on mock:local: nothing to settle"
-    assert lines[-1] == "0.10 USD is outstanding from purchases that no chain holds: it is not settled here"
+    assert lines[-1] == "0.10 USD is outstanding from payments that no chain holds: it is not settled here"
     assert tollbook("batches", seller.log).out.count("no chain holds") == 1
 
 

@@ -9,31 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from said_policy import Said, installed
 
 from ledger import Answer, Charge, CreatePlan, Give, Ledger, Purchase, Refused, RepricePlan, Request
 from ledger.errors import BadData
 from ledger.events import Line
-from ledger.plugins import Price, policies
+from ledger.plugins import Price
 from replay import audit
 
 BEGIN = 1_700_000_000_000_000
 GIFT = Give(subscriber="ben", plan="pro", credits=1)
 USE = Charge(subscriber="ann", plan="odd", usage={"calls": 1}, labels={"model": "m"})
 ASK = Request(subscriber="ann", plan="odd", estimate={"calls": 1}, labels={"model": "m"})
-
-
-class Said:
-    """A policy whose parts are what the test says."""
-
-    version: Any = 1
-    scope: Any = "request"
-    monotone = True
-
-    def __init__(self, parameters: Any) -> None:
-        self.parameters: Any = dict(parameters)
-
-    def total(self, usage: Any, labels: Any) -> Any:
-        return Price(sum(usage.values()))
 
 
 class Telling:
@@ -90,6 +77,12 @@ NO_PRICES: dict[str, Callable[..., Any]] = {
     "a line whose rate is a number": line(rate=1),
     "a line whose credits are a number": line(credits=1),
     "a line whose dimension is a number": line(dimension=3),
+    "a line whose credits are a word": line(credits="five"),
+    "a line whose rate is a word": line(rate="three"),
+    "a line over nothing": line(credits="1/0"),
+    "a line without an end": line(credits="1" * 5_000),
+    "a line that sums to more": line(credits="3"),
+    "far less than nothing": lambda *_: Price(-(10**5_000)),
     "lines that raise": lambda *_: Telling(),
     "an error": raising(ZeroDivisionError),
     "a refusal to go on": raising(RecursionError),
@@ -106,14 +99,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def policy(monkeypatch: pytest.MonkeyPatch) -> type[Said]:
-    """The policy `said`, to be given parts."""
-
-    class Own(Said):
-        pass
-
-    honest = policies.get
-    monkeypatch.setattr(policies, "get", lambda name: Own if name == "said" else honest(name))
-    return Own
+    return installed(monkeypatch)
 
 
 @pytest.fixture

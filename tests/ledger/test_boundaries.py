@@ -106,11 +106,15 @@ class Popper(Flat):
 
 
 class Absent(Flat):
-    """It cannot say what it costs."""
+    """It can no longer say what it costs, once its plan was sold."""
+
+    gone = False
 
     @property
     def credits_of(self) -> Any:
-        raise RuntimeError("the table is not there")
+        if self.gone:
+            raise RuntimeError("the table is not there")
+        return lambda usage, labels: self.total(usage, labels).credits
 
 
 def sold(policy: type, parameters: dict[str, Any]) -> Ledger:
@@ -135,8 +139,11 @@ def test_a_policy_may_take_apart_what_it_is_given():
         assert ledger.execute(USE).unwrap().event.credits == 50
 
 
-def test_a_policy_that_cannot_be_looked_at_refuses_its_own_charges_and_only_after_all_else():
+def test_a_policy_that_cannot_be_looked_at_refuses_its_own_charges_and_only_after_all_else(
+    monkeypatch: pytest.MonkeyPatch,
+):
     with sold(Absent, {}) as ledger:
+        monkeypatch.setattr(Absent, "gone", True)
         stranger = Charge(subscriber="bob", plan="pro", usage={"calls": 1})
         answers = ledger.execute_many([stranger, USE, Request(subscriber="ann", plan="pro", estimate={"calls": 1})])
         assert [each.reason for each in answers] == [

@@ -7,10 +7,13 @@ books no longer hold are in `test_older_keys.py`.
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from msgspec.structs import replace
 from standing_clock import BEGIN, SECOND, Clock
 
@@ -42,7 +45,7 @@ from ledger import (
     UpdateAgent,
     Withdraw,
 )
-from ledger.events import KEY_SECONDS
+from ledger.events import KEY_SECONDS, Charged
 
 KEY_TIME = KEY_SECONDS * SECOND
 PRO = CreatePlan(plan="pro", owner="acme", price={"acme": 10**20}, credits=100, late_seconds=60)
@@ -368,6 +371,37 @@ def test_issued_at_decides_when_the_key_is_no_longer_remembered(ledger: Ledger, 
     clock.now += 1
     assert reason(ledger.execute(ask)) is Reason.key_too_old
     assert ledger.execute(replace(ask, issued_at=None)).unwrap().seq > first.seq
+
+
+def test_a_command_arrives_when_the_clock_says_and_not_when_the_log_ends(ledger: Ledger, clock: Clock) -> None:
+    """A clock that is set back, as for an import that is run again: what the log has forgotten is not done again."""
+    first = ledger.execute(ASK).unwrap()
+    clock.now += 2 * KEY_TIME
+    ledger.tick()
+    last = ledger.execute(replace(ASK, key="last")).unwrap()
+    clock.now = first.at
+    refused = ledger.execute(ASK)
+    assert reason(refused) is Reason.key_too_old
+    assert "35 days here, and its arrival is older than that, clock_behind_us " in str(refused)
+    assert ledger.execute(replace(ASK, key="last")) == again(last)
+    ledger.execute(replace(ASK, issued_at=last.at)).unwrap()
+    ledger.execute(replace(ASK, key=None)).unwrap()
+
+
+@settings(max_examples=60)
+@given(st.lists(st.integers(0, 60), min_size=1, max_size=12), st.data())
+def test_an_import_that_is_run_again_charges_nothing_twice(days: list[int], data: st.DataObject) -> None:
+    """Rows so many days apart, each with a key and without `issued_at`, and a clock that follows the rows."""
+    rows = list(accumulate(days, initial=0))
+    with Ledger.open(clock=(clock := Clock())) as ledger:
+        ledger.execute_many([replace(PRO, credits=1000), BUY])
+        for _ in range(3):
+            upto = data.draw(st.integers(0, len(rows)))
+            for number, day in enumerate(rows[:upto]):
+                clock.now = BEGIN + day * 86_400 * SECOND
+                ledger.execute(Charge(subscriber="ann", plan="pro", usage={"calls": 1}, key=str(number)))
+        keys = [entry.event.key for entry in ledger.events() if isinstance(entry.event, Charged)]
+        assert len(keys) == len(set(keys))
 
 
 def test_issued_at_without_a_key_says_nothing(ledger: Ledger, clock: Clock) -> None:

@@ -13,6 +13,7 @@ from ledger import (
     CreatePlan,
     Endpoint,
     Ledger,
+    Limits,
     PaymentRequired,
     RegisterAgent,
     RepricePlan,
@@ -152,3 +153,13 @@ def test_an_async_ledger_does_the_same() -> None:
                 await ledger.ensure_plan(changed(PRO, credits=7))
 
     asyncio.run(story())
+
+
+def test_what_is_not_set_is_said_in_words():
+    with Ledger.open() as ledger:
+        terms: dict[str, Any] = {"owner": "acme", "asset": "points", "credits": 1}
+        ledger.ensure_plan(CreatePlan(plan="pro", limits=Limits(open=1), **terms))
+        with pytest.raises(TermsDiffer) as caught:
+            ledger.ensure_plan(CreatePlan(plan="pro", asset_decimals=3, **terms))
+    said = "the plan 'pro' has other terms: asset_decimals is unset, not 3; limits is {'open': 1}, not {}"
+    assert str(caught.value) == said

@@ -104,6 +104,20 @@ def test_a_log_whose_events_can_be_folded_has_totals_whatever_is_found(written, 
     assert "with what was found in it" not in html(report)
 
 
+def test_a_log_with_an_event_that_belongs_to_no_account_has_no_totals(written, tmp_path):
+    path = tmp_path / "foreign.db"
+    with closing(sqlite3.connect(written.path)) as log, closing(sqlite3.connect(path)) as copy:
+        log.backup(copy)
+        copy.execute("DROP TRIGGER commits_are_not_updated")
+        of = 'instr(body, \'"type":"charged"\') AND instr(body, \'"account":1,\')'
+        last = f"(SELECT max(first_seq) FROM commits WHERE {of})"
+        changed = "replace(body, '\"account\":1,', '\"account\":999,')"
+        assert copy.execute(f"UPDATE commits SET body = {changed} WHERE first_seq = {last}").rowcount == 1
+        copy.commit()
+    report = audit(path)
+    assert (report.totals, report.verdict) == (None, "findings")
+
+
 # -- the page ----------------------------------------------------------------------------------------------------------
 
 

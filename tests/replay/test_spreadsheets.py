@@ -4,13 +4,14 @@ import csv
 import io
 import json
 import re
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger import CreatePlan, Give, Ledger, Withdraw
+from ledger import CreatePlan, Give, Ledger, Purchase, Withdraw
 from replay.reports.exports import export
 from replay.reports.spreadsheets import inert_json, inert_text
 
@@ -82,6 +83,9 @@ def same(raw: str, safe: str) -> None:
     rows, inert = (list(csv.DictReader(io.StringIO(text, newline=""))) for text in (raw, safe))
     for one, other in zip(rows, inert, strict=True):
         assert json.loads(one.pop("event")) == json.loads(other.pop("event"))
+        assert one.pop("credits") == other.pop("credits_decimal")  # the plans have no decimals
+        cents, money = one.pop("amount"), other.pop("amount_decimal")
+        assert cents == money == "" or Fraction(cents) == Fraction(money) * 100
         for name, cell in one.items():
             number = name not in ("at", "type", "subscriber", "plan", "asset")
             assert (other[name] if number else other[name].replace("'", "")) == (
@@ -97,3 +101,24 @@ def test_numbers_stay_numbers(tmp_path: Path):
     row = out.getvalue().splitlines()[1].split(",")
     assert (row[0], row[9]) == ("1", "10")
     assert '"' in row[1]
+
+
+@given(credits=st.integers(1, 2**62), money=st.integers(1, 10**40), plans=st.integers(0, 18), assets=st.integers(0, 36))
+def test_amounts_are_exact_decimals_of_the_plan_and_of_the_asset(tmp_path_factory, credits, money, plans, assets):
+    """In a file that begins after the plan, too; large numbers are not rounded, small ones have no exponent."""
+    path = tmp_path_factory.mktemp("log") / "log.db"
+    with Ledger.open(path, clock=lambda: 0) as ledger:
+        terms = {"owner": "acme", "asset": "X", "asset_decimals": assets, "decimals": plans}
+        ledger.execute(CreatePlan(plan="pro", price={"acme": money}, credits=credits, **terms)).unwrap()
+        ledger.execute(Purchase(subscriber="ann", plan="pro")).unwrap()
+    out = io.StringIO(newline="")
+    export(path, "csv", out, spreadsheet=True, after=1)
+    bought = next(csv.DictReader(io.StringIO(out.getvalue(), newline="")))
+    assert "credits" not in bought
+    for cell, amount, decimals in (
+        (bought["credits_decimal"], credits, plans),
+        (bought["amount_decimal"], money, assets),
+    ):
+        assert re.fullmatch(r"[0-9]+(\.[0-9]+)?", cell)
+        assert Fraction(cell) * 10**decimals == amount
+        assert len(cell.partition(".")[2]) == decimals

@@ -79,6 +79,7 @@ class Shop:
         """Execute a command that must be refused; return the refusal."""
         answer = self.ledger.execute(command)
         assert not answer, f"{command} was accepted: {answer.event}"
+        assert "None" not in str(answer), f"{answer} has a placeholder"
         return answer
 
     def event(self, seq: int) -> Any:

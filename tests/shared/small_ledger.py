@@ -8,7 +8,7 @@ from typing import Any
 
 from standing_clock import BEGIN, SECOND, Clock
 
-from ledger import Adjust, Charge, ContractRef, CreatePlan, Ledger, Purchase, RegisterAgent, Request
+from ledger import Adjust, Charge, ContractRef, CreatePlan, Give, Ledger, Purchase, RegisterAgent, Request
 from ledger.events import tag
 from ledger.folding import refold
 from ledger.log import Commit, Head, Snapshot
@@ -122,6 +122,8 @@ USES: dict[str, Callable[[Ledger], object]] = {
     "execute": lambda ledger: ledger.execute(ASK),
     "execute a refusal": lambda ledger: ledger.execute(REFUSED),
     "execute_many": lambda ledger: ledger.execute_many([ASK, BUY]),
+    "admit": lambda ledger: ledger.admit(Give(subscriber="ann", plan="pro", credits="1")),
+    "admit_all": lambda ledger: ledger.admit_all([Give(subscriber="ann", plan="pro", credits="1")]),
     "tick": lambda ledger: ledger.tick(),
     "snapshot": lambda ledger: ledger.snapshot(),
     "request": lambda ledger: ledger.request("ann", "pro").__enter__(),

@@ -49,8 +49,9 @@ def batches(
     not known yet: `tollbook settle LOG` asks the chain. A number that never reached the chain is given out again, so it
     may be listed twice.
 
-    earned = settled + outstanding. Outstanding is what is not paid out yet, and what was earned from purchases without
-    funding, which no batch pays out.
+    earned = settled + outstanding. Outstanding is what is not paid out yet, and what was earned from purchases and
+    paid invoices without funding, which no batch pays out. What is owed on invoices is not earned before it is paid:
+    `tollbook invoices LOG` lists it.
 
     Exit codes: 0 done; 2 could not run.
     """

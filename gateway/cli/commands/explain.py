@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fractions import Fraction
 from typing import Annotated, Any
 
@@ -12,6 +13,7 @@ from ledger import Ledger
 from ledger.amounts import exact_text
 from ledger.errors import NotFound
 from ledger.events import Line
+from ledger.rating import is_exact
 from ledger.statements import Explanation
 
 from ... import answers
@@ -61,13 +63,15 @@ def _show(explanation: Explanation, answer: dict[str, Any]) -> None:
     line(f"  tariff {explanation.tariff}: {explanation.policy} {_pairs(explanation.parameters)}".rstrip())
     line(f"  meter before: {_pairs(explanation.before) or 'nothing'}")
     line()
-    table(("~line", ">credits"), [_line(priced, decimals) for priced in explanation.lines])
-    line()
+    if explanation.lines:
+        table(("~line", ">credits"), [_line(priced, decimals) for priced in explanation.lines])
+        line()
     price, shortfall = explanation.credits + explanation.shortfall, explanation.shortfall
     short = f", {amount(explanation.credits, decimals)} taken and {amount(shortfall, decimals)} short"
     exact = "" if explanation.exact is None else f", exactly {exact_text(Fraction(explanation.exact), decimals)}"
     line(f"price {amount(price, decimals)}{exact}" + (short if shortfall else ""))
-    line(_verdict(explanation, decimals))
+    for verdict in _verdict(explanation, decimals):
+        line(verdict)
     draws = ((f"lot {lot}" if lot else "debt", amount(credits, decimals)) for lot, credits in explanation.draws)
     line(f"drawn: {', '.join(f'{credits} from {source}' for source, credits in draws) or 'nothing'}")
     for correction in answer["adjustments"]:
@@ -77,18 +81,29 @@ def _show(explanation: Explanation, answer: dict[str, Any]) -> None:
 
 
 def _line(priced: Line, decimals: int) -> tuple[str, str]:
-    """Return a line's text and its exact credits, in whole credits of the plan."""
-    credits = exact_text(Fraction(priced.credits), decimals)
+    """Return a line's text and its exact credits, in whole credits of the plan; as they are in the log where they are
+    no exact amounts."""
+    rate, credits = (
+        exact_text(Fraction(text), decimals) if is_exact(text) else text for text in (priced.rate, priced.credits)
+    )
     if priced.text or not priced.dimension:
         return priced.text or f"{credits} credits", credits
-    return f"{priced.units:,} {priced.dimension} at {exact_text(Fraction(priced.rate), decimals)}", credits
+    return f"{priced.units:,} {priced.dimension} at {rate}", credits
 
 
-def _verdict(explanation: Explanation, decimals: int) -> str:
+def _verdict(explanation: Explanation, decimals: int) -> Iterator[str]:
+    """Yield what the price computed again says of the charge, and what is wrong with the lines or the policy."""
+    fault = explanation.fault
     if explanation.recomputed is None:
-        return f"not computed again: no policy {explanation.policy} that takes these parameters is installed"
+        yield f"{'' if explanation.agrees else 'DISAGREES, and '}not computed again: {fault}"
+        return
+    price = explanation.credits + explanation.shortfall
     again = amount(explanation.recomputed, decimals)
-    return f"computed again: {again}, which {'agrees' if explanation.agrees else 'DISAGREES'}"
+    yield f"computed again: {again}, which {'agrees' if explanation.recomputed == price else 'DISAGREES'}"
+    if fault is not None:
+        yield f"{'' if explanation.agrees else 'DISAGREES: '}{fault}"
+    elif not explanation.lines and price:
+        yield "the policy gives no lines"
 
 
 def _pairs(values: dict[str, Any]) -> str:

@@ -30,7 +30,7 @@ _To = Annotated[
 _Out = Annotated[str, typer.Option(metavar="FILE", help="A new file, or - for stdout.", show_default=False)]
 _ForSpreadsheet = Annotated[
     bool,
-    typer.Option("--for-spreadsheet", help="With csv: escape text that a spreadsheet would run as a formula."),
+    typer.Option("--for-spreadsheet", help="With csv: decimal amounts, and text that is no formula."),
 ]
 
 
@@ -56,8 +56,9 @@ def export(
     is an error. Times are UTC; `amount` is money in the asset's smallest unit, as text since it may be of any size.
 
     A CSV file has names as they were written: a name such as =HYPERLINK(…) is a formula, which a spreadsheet runs.
-    --for-spreadsheet puts an apostrophe before such text, and escapes in the JSON; numbers are the same, and so is the
-    value of the JSON.
+    --for-spreadsheet puts an apostrophe before such text, and escapes in the JSON, whose value is the same. Its columns
+    credits_decimal and amount_decimal have whole credits and money, as in 12.50; else credits and amount are in the
+    smallest unit.
 
     sqlite also has the tables plans, agents, accounts and balances as of the end of the log, and notes, with full-text
     search. `sqlite3 toll.db "select metadata from about"` prints a description of all columns for datasette --metadata.

@@ -89,6 +89,8 @@ def statement(
         line(
             f"{rounding.charges:,} charges of exactly {exact} cost {priced}: rounding added {rounding.added_percent} %"
         )
+    if rounding.unknown:
+        line(f"what rounding added to {rounding.unknown:,} of the charges is not known: {rounding.reason}")
     if proven is not None:
         _show_proof(proven, log, now.units(subscriber, plan).assets.get(proven.batch.asset, 0))
 

@@ -15,10 +15,10 @@ from ledger.amounts import SECOND, add_usage
 from ledger.catalogue import Plan
 from ledger.events import Charged, Draws, Event, Limits, Released, Requested, Usage
 from ledger.periods import period
-from ledger.rating import credits, difference, marginal
+from ledger.rating import credits
 
 from .case import Case
-from .prices import lines_recorded
+from .prices import priced
 from .times import overdue
 
 
@@ -129,10 +129,7 @@ def _priced(case: Case, event: Charged) -> bool:
         return False
     else:
         before = None
-    if not event.lines and not lines_recorded(case.plan, policy):
-        return difference(policy, before, event.usage, event.labels) == event.credits
-    price, lines = marginal(policy, before, event.usage, event.labels)
-    return price == event.credits and event.lines == lines
+    return priced(case, policy, before, event) == (event.credits, event.lines)
 
 
 def _drawn(account: Account, draws: Draws, hold: Draws, at: int) -> bool:

@@ -5,21 +5,17 @@ A charge that no installed policy can reprice is counted as unverified, which is
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from fractions import Fraction
 
 from ledger.accounts import OpenRequest
 from ledger.catalogue import Plan
 from ledger.events import Charged, Line, Usage
 from ledger.periods import period
 from ledger.plugins import Policy
-from ledger.rating import PolicyFailed, PriceTooLarge, derivable, difference, marginal
+from ledger.rating import PolicyFailed, PriceTooLarge, derivable, difference, fault_of_lines, marginal
 
 from .case import Case
 from .sums import Meter
-
-_EXACT = re.compile(r"-?[0-9]{1,60}(/[0-9]{1,40})?", re.ASCII)
 
 
 def before_of(meter: Meter | None) -> Usage | None:
@@ -41,16 +37,14 @@ def charged(case: Case) -> None:
     policy = case.policy(event.tariff)
     expected = _meters(case, event, policy)
     if policy is None:
+        _recorded(case, event)
         case.cannot_reprice(event.tariff, "charges")
         return
     before = event.before if event.before or event.continues else {} if expected == {} else None
-    lines: tuple[Line, ...] = ()
     try:
-        if event.lines or lines_recorded(case.plan, policy):
-            price, lines = marginal(policy, before, event.usage, event.labels)
-        else:
-            price = difference(policy, before, event.usage, event.labels)
+        price, lines = priced(case, policy, before, event)
     except PolicyFailed as error:
+        _recorded(case, event)
         case.cannot_reprice(event.tariff, "charges", error)
         return
     except PriceTooLarge as error:
@@ -60,10 +54,19 @@ def charged(case: Case) -> None:
     if found != max(0, price):
         message = f"by its usage, meter and tariff the price is {case.credits(price)}"
         case.find("price", "credits", max(0, price), found, message)
-    elif event.lines != lines:
-        _lines(case, event.lines, price)
+    elif event.lines != lines and (fault := fault_of_lines(event.lines, price)):
+        case.find("price", "lines", price, None, fault)
     if price < 0:
         case.falls[event.account] = (case.seq, event.period, -price)
+
+
+def priced(case: Case, policy: Policy, before: Usage | None, event: Charged) -> tuple[int, tuple[Line, ...]]:
+    """Return a charge's price and the lines that it must have. Raises PolicyFailed or PriceTooLarge."""
+    recorded = bool(event.lines) or lines_recorded(case.plan, policy)
+    if recorded or case.compares(event):
+        price, lines = marginal(policy, before, event.usage, event.labels)
+        return price, lines if recorded else ()
+    return difference(policy, before, event.usage, event.labels), ()
 
 
 def lines_recorded(plan: Plan | None, policy: Policy) -> bool:
@@ -80,17 +83,11 @@ def _labels(case: Case, event: Charged, request: OpenRequest) -> None:
         case.find("price", "labels", request.labels, event.labels, "a charge has its request's labels")
 
 
-def _lines(case: Case, lines: tuple[Line, ...], price: int) -> None:
-    """Check that lines sum to the price; another release may word them differently."""
-    if not all(_EXACT.fullmatch(line.credits) for line in lines):
-        case.find("price", "lines", price, None, "the lines are not exact fractions")
-        return
-    try:
-        total = sum((Fraction(line.credits) for line in lines), Fraction(0))
-    except ZeroDivisionError:
-        total = Fraction(-1, 2)
-    if total != price:
-        case.find("price", "lines", price, str(total), "the lines do not sum to the price")
+def _recorded(case: Case, event: Charged) -> None:
+    """Lines in the log sum to the charge's price, also where its policy cannot say it again."""
+    price = event.credits + event.shortfall
+    if event.lines and (fault := fault_of_lines(event.lines, price, falls=True)):
+        case.find("price", "lines", price, None, fault)
 
 
 def _meters(case: Case, event: Charged, policy: Policy | None) -> Usage | None:

@@ -132,12 +132,12 @@ def test_money_is_of_any_size(shop):
 
 @pytest.mark.parametrize("amount", [9.0, 9.5, float("nan"), float("inf"), True, Decimal(9), "9", None, -9, b"9"])
 def test_a_float_raises_at_the_door(shop, amount):
-    """And so does whatever else is not a whole number, as money, as credits and as usage; only a plan's amounts may be
-    written as text or Decimal."""
+    """And so does whatever else is not a whole number, as money, as credits and as usage; amounts of credits
+    and money may be written as text or Decimal, and usage may not."""
     shop.given(shop.plan("free", price={}))
     if not isinstance(amount, Decimal | str):
         shop.raises(shop.plan(price={"acme": amount}), r'price\["acme"\]')
-    shop.raises(shop.gift(amount, plan="free"), "credits: ")
+        shop.raises(shop.gift(amount, plan="free"), "credits: ")
     shop.raises(shop.charge_directly({"units": amount}, plan="free"), r'usage\["units"\]')
     shop.raises(shop.ask({"units": amount}, plan="free"), r'estimate\["units"\]')
 

@@ -1,5 +1,6 @@
 """Amounts and prices as people write them: exact, whole numbers in the log (issue 13)."""
 
+import asyncio
 from decimal import Decimal
 from fractions import Fraction
 
@@ -7,10 +8,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger import Reason
+from ledger import (
+    Adjust,
+    AsyncLedger,
+    Charge,
+    CreditsLimit,
+    Give,
+    Ledger,
+    Purchase,
+    Reason,
+    Reverse,
+    Withdraw,
+)
 from ledger.amounts import MAX_CREDITS, amount_text
 from ledger.commands import CreatePlan, RepricePlan, admit
+from ledger.errors import WrongValue
 
+ANN = {"subscriber": "ann", "plan": "pro"}
 COIN = "eip155:1/erc20:0xa0b8"
 
 
@@ -133,3 +147,101 @@ def test_an_audit_computes_prices_with_their_decimals(shop):
     charge = shop.given(shop.charge_directly(3))
     explained = shop.ledger.explain(charge)
     assert (explained.credits, explained.recomputed, explained.agrees) == (5, 5, True)
+
+
+# -- amounts of commands on a plan -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("credits", ["7.50", "7.5", Decimal("7.5"), 750])
+def test_a_gift_is_written_in_the_credits_of_its_plan(shop, credits):
+    shop.given(shop.plan(decimals=2))
+    assert shop.stored(shop.given(Give(**ANN, credits=credits)))["credits"] == 750
+
+
+def test_what_is_withdrawn_and_corrected_is_written_in_credits_with_its_sign(shop):
+    shop.given(shop.plan(decimals=2, credits="100.00"), Purchase(**ANN))
+    charge = shop.given(Charge(**ANN, usage={"units": 5}))
+    assert shop.stored(shop.given(Adjust(charge=charge, credits="-0.01", reason="refund")))["credits"] == -1
+    assert shop.stored(shop.given(Adjust(charge=charge, credits=Decimal("-0.02"))))["credits"] == -2
+    period = {**ANN, "period": "2023-11"}
+    assert shop.stored(shop.given(Adjust(**period, credits="1.25")))["credits"] == 125
+    withdrawn = shop.stored(shop.given(Withdraw(**ANN, credits="2.50")))
+    assert sum(credits for _, credits in withdrawn["draws"]) == 250
+
+
+def test_money_is_written_in_the_asset_of_the_plan(shop):
+    shop.given(shop.plan(price={"acme": "9.50"}, credits=100), Purchase(**ANN, payment="bank-1"))
+    assert shop.stored(shop.given(Reverse(**ANN, payment="bank-1", amount="1.25")))["money"] == 125
+    assert shop.stored(shop.given(Reverse(**ANN, payment="bank-1")))["money"] == 950 - 125
+
+
+def test_an_invoice_is_paid_and_written_off_in_money(shop):
+    shop.given(shop.postpaid(price={"acme": "10.00"}, credits=10), shop.subscribe(), shop.charge_directly(4))
+    shop.at(16 * 86_400).tick()
+    assert shop.stored(shop.given(shop.pay(amount="1.50")))["money"] == 150
+    assert shop.stored(shop.given(shop.write_off(amount=Decimal("0.25"))))["money"] == 25
+    shop.invoice_is(owed=400 - 175)
+
+
+def test_a_key_means_the_amount_and_not_how_it_was_written(shop):
+    shop.given(shop.plan(decimals=2))
+    first = shop.given(Give(**ANN, credits="7.50", key="gift"))
+    for credits in (750, "7.5", Decimal("7.500")):
+        assert shop.given(Give(**ANN, credits=credits, key="gift")) == first
+
+
+def test_a_limit_on_credits_is_a_whole_number_since_it_is_stored_as_it_is_made():
+    with pytest.raises(ValueError, match=r"'12\.50' is not an amount of credits: a whole number"):
+        CreditsLimit(credits="12.50", seconds=60)
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (Give(**ANN, credits="0.005"), r"credits: 0\.005 has more decimals than 2"),
+        (Give(**ANN, credits="-1"), "credits: '-1' is not an amount"),
+        (Give(**ANN, credits="ten"), "credits: 'ten' is not an amount"),
+        (Withdraw(**ANN, credits="--1"), "credits: '--1' is not an amount"),
+        (Adjust(**ANN, period="2023-11", credits="--1"), "credits: '--1' is not an amount"),
+        (Adjust(**ANN, period="2023-11", credits=Decimal("-0.001")), r"credits: -0\.001 has more decimals than 2"),
+        (Give(subscriber="ann", plan="none", credits="1"), "the decimals of the plan 'none' are not known"),
+        (Adjust(charge=999, credits="1"), "the decimals of the charge 999 are not known"),
+        (Reverse(**ANN, lot=1, amount="0.005"), r"amount: 0\.005 has more decimals than 2"),
+        (Reverse(**ANN, lot=1, amount="0"), "amount: 0 is below 1"),
+    ],
+    ids=str,
+)
+def test_what_is_no_amount_of_the_plan_raises_at_the_call_and_nothing_is_done(shop, command, message):
+    shop.given(shop.plan(decimals=2))
+    head = shop.ledger.head
+    shop.raises(command, message)
+    with pytest.raises(WrongValue, match=rf"^commands\[1\]: .*{message}"):
+        shop.ledger.execute_many([Give(**ANN, credits=1), command])
+    assert shop.ledger.head == head
+
+
+def test_money_of_an_asset_without_known_decimals_is_a_whole_number(shop):
+    shop.given(shop.plan(asset="points", price={"acme": 900}, credits=10), Purchase(**ANN))
+    shop.raises(Reverse(**ANN, lot=1, amount="1"), "amount: the decimals of 'points' are not known")
+
+
+def test_the_async_twin_reads_them_as_well():
+    async def story():
+        async with await AsyncLedger.open() as ledger:
+            plan = CreatePlan(plan="pro", owner="acme", credits="10.00", decimals=2)
+            (await ledger.execute(plan)).unwrap()
+            gift = Give(**ANN, credits="2.50")
+            answers = [await ledger.execute(gift), *await ledger.execute_many(each for each in (gift, gift))]
+            assert [answer.unwrap().event.credits for answer in answers] == [250] * 3
+            with pytest.raises(WrongValue, match=r"^commands\[0\]: credits"):
+                await ledger.execute_many([Give(**ANN, credits="2.505")])
+
+    asyncio.run(story())
+
+
+@given(st.integers(1, 10**9), st.integers(0, 12))
+def test_a_gift_that_is_written_as_it_is_shown_is_the_same_amount(amount, decimals):
+    with Ledger.open() as ledger:
+        ledger.execute(CreatePlan(plan="pro", owner="acme", credits=1, decimals=decimals)).unwrap()
+        shown = amount_text(amount, decimals).replace(",", "")
+        assert ledger.execute(Give(**ANN, credits=shown)).unwrap().event.credits == amount
