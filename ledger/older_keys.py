@@ -12,13 +12,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 
-from .amounts import SECOND
 from .books import KEY_GENERATION, Books, KeyUse
 from .errors import Damaged
 from .events import KEY_SECONDS, Charged, Recorded, Released, Requested
 from .identity import key_use
 from .log import Entry, KeysEnd, StoredKey, decode_commit, follow_store
 from .plugins import KeyKeeper, Store
+from .values import key_end
 
 MAX_PENDING = 4 * KEY_GENERATION
 """Keys of a store with `KeyKeeper` that are held in memory at most: a process that only reads stores none of them."""
@@ -152,12 +152,12 @@ def derived(
 
     The books are those at `upto` or later ones. Raises Damaged or another LogError.
     """
-    longest = max([KEY_SECONDS, *(plan.terms.key_seconds for plan in books.plans.values())]) * SECOND
+    longest = max([KEY_SECONDS, *(plan.terms.key_seconds for plan in books.plans.values())])
     requests: dict[int, int] = {}
     for commit in follow_store(store, after):
         if commit.first_seq > upto:
             return
-        if commit.at + longest <= books.at:
+        if key_end(commit.at, longest) <= books.at:
             continue
         for seq, event in enumerate(decode_commit(commit), commit.first_seq):
             if isinstance(event, Requested):

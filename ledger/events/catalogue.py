@@ -59,7 +59,7 @@ class PlanCreated(Event, frozen=True, kw_only=True, tag="plan_created"):
         due_days: Days from the end of an invoice's period to its due time.
         overdue: Rule for requests while an invoice is overdue: "serve" or "stop".
         key_seconds: Seconds for which keys of the plan's accounts are remembered, from the commit of the command that
-            used one.
+            used one, and 5 minutes more, since clocks differ.
     """
 
     plan: str

@@ -67,6 +67,8 @@ from ledger.commands import Charge, Command, Purchase, Request
 from ledger.identity import fingerprint
 
 KEY_SECONDS = 35 * 86_400
+AHEAD = 300
+"""So many seconds may clocks differ: keys are remembered so much longer."""
 """How long a key of the catalogue is remembered, and one of a plan that says nothing else."""
 MOST = 2**63 - 1
 HINTED = (
@@ -110,15 +112,17 @@ class Model:
         self.accounts: dict[tuple[str, str], Account] = {}
         self.done: list[Row] = []
 
-    def apply(self, command: Command, at: int, seq: int = 0) -> tuple[str, Any]:
-        """Do the command at `at`. `seq` is the number that the engine gave it, or would have given it.
+    def apply(self, command: Command, at: int, seq: int = 0, behind: int = 0) -> tuple[str, Any]:
+        """Do the command at `at`, to which the clock is so far behind. `seq` is the number that the engine gave it, or
+        would have given it.
 
         Answers ("accepted", seq), ("refused", reason), or ("repeated", the seq of the first answer).
         """
         do = getattr(self, command.__struct_config__.tag)
         try:
-            refuse_if(not makes_sense(command, at), "malformed")
-            if earlier := self.done_before(command, at):
+            ahead = command.key is not None and (command.issued_at or 0) > at + AHEAD * SECOND
+            refuse_if(ahead or not makes_sense(command, at), "malformed")
+            if earlier := self.done_before(command, at, behind):
                 return "repeated", earlier["seq"]
             do(command, at, seq)
         except Refusal as refusal:
@@ -127,17 +131,17 @@ class Model:
         self.done += [{"name": name, "asked": asked, "seq": seq, "at": at} for name in self.names_of(command)]
         return "accepted", seq
 
-    def done_before(self, command: Command, at: int) -> Row | None:
+    def done_before(self, command: Command, at: int, behind: int) -> Row | None:
         """A key is remembered as long as its plan says, a payment for ever; said again, they get the first answer."""
         remembered = 0 if command.key is None else self.key_seconds(command) * SECOND
         names = self.names_of(command)
         for row in reversed(self.done):
-            if row["name"] in names and (row["name"][0] == "payment" or at - row["at"] < remembered):
+            if row["name"] in names and (row["name"][0] == "payment" or at - row["at"] < remembered + AHEAD * SECOND):
                 refuse_if(row["asked"] != fingerprint(command), "key_reused")
                 refuse_if(self.is_reversed(command, row["seq"]), "payment_reversed")
                 return row
-        too_old = command.issued_at is not None and at - command.issued_at >= remembered
-        refuse_if(command.key is not None and too_old, "key_too_old")
+        age = behind if command.issued_at is None else at - command.issued_at
+        refuse_if(command.key is not None and age >= remembered, "key_too_old")
         return None
 
     def is_reversed(self, command: Any, seq: int) -> bool:
