@@ -22,7 +22,7 @@ from .accounts import Account
 from .books import Books
 from .errors import Damaged, LogError
 from .events import Charged, ContractRef, EscrowAsset
-from .folding import as_of
+from .folding import as_of, check_whole
 from .invoice_readings import InvoiceReading
 from .log import Commit, Entry, Head, entries, follow_store
 from .outcomes import Outcome
@@ -90,8 +90,9 @@ class Views:
         """Return every movement of an account with running balances, after sequence `since` and up to `upto`; None if
         there is no account. Those of an invoice are after its `after` up to its `seq`.
 
-        Raises Closed, Damaged, LogError or BadData.
+        Raises WrongType, Closed, Damaged, LogError or BadData.
         """
+        check_whole(since=since, upto=upto)
         now, head = self._account(subscriber, plan)
         if (account := now.number(subscriber, plan)) is None:
             return None

@@ -72,7 +72,7 @@ def _resolve(location: Location) -> tuple[str, Location]:
         return "sqlite", location
     target = text[scheme.end() :]
     if scheme[1] == "sqlite" and target.count("/") == 1 and target.startswith("/"):
-        # Elsewhere three slashes begin a relative path; nobody keeps a log in the root folder.
+        # Elsewhere three slashes begin a relative path; a log in the root folder is an accident.
         hint = f"write {target[1:]!r} for a file in the working folder, or {target!r}"
         raise WrongValue(f"where: {text!r} names a file in the root folder", hint)
     return scheme[1], target if scheme[1] == "sqlite" else text

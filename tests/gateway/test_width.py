@@ -185,7 +185,7 @@ def test_a_pager_that_ends_early_is_no_error(monkeypatch, long_log):
 def test_events_show_subscriber_usage_and_credits(tollbook, told):
     lines = tollbook("events", told.log).out.splitlines()
     assert "alice on pro" in lines[told.seq["direct"] - 1]
-    assert "charged for direct charge, 1.24 credits, 12,345 input_tokens" in lines[told.seq["direct"] - 1]
+    assert "charged directly, 1.24 credits, 12,345 input_tokens" in lines[told.seq["direct"] - 1]
     assert "alice on pro" in lines[told.seq["released"] - 1]
     assert "-0.24 credits" in lines[told.seq["refund"] - 1]
 
