@@ -130,7 +130,6 @@ USES: dict[str, Callable[[Ledger], object]] = {
     "head": lambda ledger: ledger.head,
     "clock_behind": lambda ledger: ledger.clock_behind,
     "balance": lambda ledger: ledger.balance("ann", "pro"),
-    "account_events": lambda ledger: list(ledger.account_events("ann", "pro")),
     "balances": lambda ledger: ledger.balances(),
     "lots": lambda ledger: ledger.lots("ann", "pro"),
     "requests": lambda ledger: ledger.requests(),
