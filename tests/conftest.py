@@ -70,8 +70,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     always = [item for item in items if in_every_sample(item)]
     first = {item.nodeid.partition("[")[0]: item for item in reversed(drawn)}
     ranked = [*first.values(), *(item for item in drawn if item not in first.values())]
-    kept = list(dict.fromkeys([*always, *ranked[:size]]))
-    config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
+    kept = dict.fromkeys([*always, *ranked[:size]])
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
     items[:] = kept
 
 
