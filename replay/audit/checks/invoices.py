@@ -82,8 +82,8 @@ def invoiced(case: Case) -> None:
     terms = plan.terms
     spent = case.journal.states(event.account, own.line)[SPENT]
     whole = spent * sum(share.amount for share in terms.price) // terms.credits
-    name = period(terms.period, (), event.instant - 1, None)
-    if event.instant <= own.instant or name == period(terms.period, (), event.instant, None):
+    name = period(terms.period, (), event.instant - 1)
+    if event.instant <= own.instant or name == period(terms.period, (), event.instant):
         case.find(KIND, "instant", "the end of a period", event.instant, "an invoice is of the end of a period")
     for field, expected in {
         "credits": spent - own.billed,
