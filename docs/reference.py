@@ -31,6 +31,7 @@ _AMOUNT = "whole number of the smallest unit, or text or Decimal"
 _WRITTEN = {
     "WrittenCredits": f"{_AMOUNT} in whole credits",
     "WrittenCredits | None": f"{_AMOUNT} in whole credits, or None",
+    "WrittenLimit | None": f"{_AMOUNT} in whole credits, at least 1, or None",
     "WrittenSigned": f"{_AMOUNT} in whole credits, below 0 too",
     "WrittenMoney | None": f"{_AMOUNT} in the asset, or None",
     "WrittenPrice": f"map of receivers to {_AMOUNT} in the asset",

@@ -26,7 +26,7 @@ from .commands import (
     admit_all,
     is_written,
 )
-from .commands.written_amounts import in_units
+from .commands.written_amounts import in_units, with_amount
 from .errors import LogError
 from .forking import register
 from .metering import RequestContext
@@ -126,12 +126,13 @@ class Ledger(Views):
         Raises WrongType or WrongValue; for a written amount also Closed, Damaged or LogError, since the log is read.
         """
         if is_written(command):
-            charge: int = getattr(command, "charge", 0)
-            entry = next(self.events(charge - 1), None) if charge > 0 else None
+            rest = admit(with_amount(command, 1))  # no other field is at fault
+            charge: int = getattr(rest, "charge", 0)
+            entry = next(self.events(charge - 1), None) if charge else None
             with self._consistent():
                 books = self._writer.books
                 charged = None if entry is None else books.accounts.get(getattr(entry.event, "account", 0))
-                decimals = decimals_of(books, command, charged)
+                decimals = decimals_of(books, rest, charged)
             command = in_units(command, decimals)
         return admit(command)
 

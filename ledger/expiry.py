@@ -73,7 +73,7 @@ def invoice(account: Account, plan: Plan, instant: int) -> Invoiced:
     return Invoiced(
         account=account.number,
         invoice=len(billing.invoices) + 1,
-        period=period(terms.period, (), instant - 1, None),
+        period=period(terms.period, (), instant - 1),
         credits=credits,
         asset=terms.asset,
         money=price(terms, billing.billed + credits) - billing.invoiced,

@@ -14,6 +14,10 @@ from .amounts import SECOND
 from .events import Metering
 
 _DAY = 86_400 * SECOND
+MAX_AHEAD = 60 * SECOND
+"""Microseconds by which the clock that work is timed by may be ahead of the ledger's."""
+MAX_AGE = 3_650 * _DAY
+"""Microseconds after which work is no longer charged. Seconds or milliseconds in place of microseconds are of 1970."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -43,17 +47,38 @@ def kept(metering: Metering, purchases: Sequence[tuple[int, int]], at: int) -> t
     return _kept_calendar(metering, at // _DAY)
 
 
-def period(metering: Metering, purchases: Sequence[tuple[int, int]], at: int, occurred_at: int | None) -> str:
-    """Return the period in which a charge is metered: that of `occurred_at` if its meter is kept, else the current
-    one."""
+def period(metering: Metering, purchases: Sequence[tuple[int, int]], at: int) -> str:
+    """Return the period of a time (UTC microseconds)."""
+    return kept(metering, purchases, at)[0]
+
+
+def period_of_work(
+    metering: Metering, purchases: Sequence[tuple[int, int]], at: int, occurred_at: int | None
+) -> tuple[str, bool]:
+    """Return the period in which work is metered at a time: that in which it was done, if its meter is kept, else the
+    current one. The second is True if it is metered so late."""
     periods = kept(metering, purchases, at)
-    if occurred_at is None or metering == "forever":
-        return periods[0]
+    if occurred_at is None or occurred_at >= at or metering == "forever":
+        return periods[0], False
     if metering == "purchase":
         begun = [str(seq) for start, seq in _begun(purchases) if start <= occurred_at]
-        return begun[-1] if begun else periods[0]
+        return (begun[-1], False) if begun else (periods[0], True)
     named = _calendar(metering, occurred_at // _DAY)
-    return named if named in periods else periods[0]
+    return (named, False) if named in periods else (periods[0], True)
+
+
+def may_have_occurred(occurred_at: int, at: int) -> bool:
+    """True if work that is charged at a time may have been done then (both UTC microseconds): neither later, give or
+    take what clocks differ by, nor so long ago that the unit must be wrong."""
+    return at - MAX_AGE <= occurred_at <= at + MAX_AHEAD
+
+
+def time_text(at: int) -> str:
+    """Format UTC microseconds as `2023-11-16T18:15:46.680590Z`; a time beyond the calendar as the number itself."""
+    try:
+        return (_EPOCH + timedelta(microseconds=at)).strftime("%Y-%m-%dT%H:%M:%S.%fZ").rjust(27, "0")
+    except OverflowError:
+        return str(at)
 
 
 def end_of(metering: Metering, at: int) -> int | None:

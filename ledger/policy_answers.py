@@ -17,12 +17,13 @@ from .errors import LedgerError
 from .events import Line
 from .plugins import DerivablePolicy, Policy, Price, Scope
 from .plugins.discovery import described
+from .plugins.discovery import shown as shown
 
 _EXACT = re.compile(r"-?[0-9]+(?:/0*[1-9][0-9]*)?", re.ASCII)
 _MAX_TEXT = 1_000
 """Characters of an exact amount in a line: Python refuses to read numbers that are much longer."""
 
-_MAX_BITS = 1_024
+MAX_BITS = 1_024
 """Bits of a total. A meter is never reset, so this is far beyond any; a larger one could not be shown."""
 
 _OPTIONAL = ("credits_of", "exact", "reads", "peak", "dearest")
@@ -42,15 +43,6 @@ def name_of(policy: object) -> str:
     except Exception:  # noqa: BLE001 - foreign code
         name = None
     return name if isinstance(name, str) else f"{type(policy).__module__}.{type(policy).__qualname__}"
-
-
-def shown(value: object) -> str:
-    """Return a short text of any value, also of one that cannot be written."""
-    try:
-        text = repr(value)
-    except Exception:  # noqa: BLE001 - foreign code
-        text = f"a value of the type {type(value).__name__} that cannot be shown"
-    return text if len(text) <= 100 else f"{text[:100]}…"
 
 
 def failed(policy: object, method: str, what: str) -> PolicyFailed:
@@ -163,14 +155,15 @@ def fault_of_lines(lines: Iterable[Line], price: int, falls: bool = False) -> st
             whole, over = whole * part + int(numerator) * over, over * part
         else:
             whole += int(numerator) * over
-    explains = whole == price * over or (falls and whole < 0 == price)
-    return "" if explains else f"the lines sum to {Fraction(whole, over)}, and the price is {price}"
+    if whole == price * over or (falls and whole < 0 == price):
+        return ""
+    return f"the lines sum to {Fraction(whole, over)}, and the price is {price}, in the smallest unit"
 
 
 def _credits(policy: object, method: str, credits: object) -> int:
     if type(credits) is not int or credits < 0:
         raise failed(policy, method, f"returned {shown(credits)}: not a whole number of credits, 0 or more")
-    if credits.bit_length() > _MAX_BITS:
+    if credits.bit_length() > MAX_BITS:
         raise failed(policy, method, f"returned a number of {credits.bit_length():,} bits: too large for credits")
     return credits
 

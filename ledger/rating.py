@@ -17,6 +17,7 @@ from .amounts import MAX_CREDITS, add_usage
 from .errors import LedgerError
 from .events import Line
 from .plugins import ExactPolicy, PeakingPolicy, Policy, ReadingPolicy, SharingPolicy
+from .policy_answers import MAX_BITS as MAX_BITS
 from .policy_answers import PolicyFailed as PolicyFailed
 from .policy_answers import ask_credits
 from .policy_answers import credits as credits
@@ -25,6 +26,7 @@ from .policy_answers import fault_of as fault_of
 from .policy_answers import fault_of_lines as fault_of_lines
 from .policy_answers import is_exact as is_exact
 from .policy_answers import name_of as name_of
+from .policy_answers import shown as shown
 from .policy_answers import total as total
 
 EMPTY: Mapping[str, int] = {}

@@ -84,7 +84,7 @@ def _pairs(text: str) -> Iterator[tuple[tuple[str, ...], Any]]:
             raise _bad(f"{item!r} is not key=value")
         option, inside, value = match.groups()
         path = (option, *_inside(option, inside)) if inside else (option,)
-        yield path, _tiers(value) if path == ("tiers",) else _value(value)
+        yield path, tiers(value) if path == ("tiers",) else _value(value)
 
 
 def _inside(option: str, inside: str) -> list[str]:
@@ -117,15 +117,16 @@ def _integer(text: str) -> int:
         raise _bad(f"a number of {len(text)} digits is too long") from error
 
 
-def _tiers(text: str) -> list[dict[str, Any]]:
-    tiers = []
+def tiers(text: str) -> list[dict[str, Any]]:
+    """Return tiers as JSON values from their text, `100@3/inf@1`. Raises BadData."""
+    found = []
     for written in _BETWEEN_TIERS.split(text):
         if not (match := _TIER.fullmatch(written)):
             raise _bad(f"{written!r} is not a tier", "write tiers=UPTO@UNIT+FLAT/…/inf@UNIT+FLAT")
         bound, unit, flat = match.groups()
         tier: dict[str, Any] = {"up_to": None if bound == "inf" else _integer(bound), "unit": str(_value(unit))}
-        tiers.append(tier if flat is None else {**tier, "flat": _value(flat)})
-    return tiers
+        found.append(tier if flat is None else {**tier, "flat": _value(flat)})
+    return found
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -10,11 +10,15 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
+from ledger.errors import BadData
 from ledger.events import Line
 from ledger.plugins import Price, Scope
 
+from .notation import tiers as read_tiers
 from .parameters import Amount, BuiltIn, Name, Parameters, Positive, Rate, Whole
 from .rates import common, exact, explained, rounded_up
+
+_FORM = '`[{"up_to": 100, "unit": "3"}, {"up_to": None, "unit": "1"}]`, or as text `"100@3/inf@1"`'
 
 
 class Tier(Parameters):
@@ -26,10 +30,26 @@ class Tier(Parameters):
 
 
 class TieredParameters(Parameters):
-    """Parameters of tiered policies. The bounds of `tiers` rise strictly; the last tier has none."""
+    """Parameters of tiered policies. The bounds of `tiers` rise strictly; the last tier has none.
+
+    `tiers` may be text as on the command line, UPTO@UNIT+FLAT separated by slashes, the flat fee optional.
+    """
 
     dimension: Name = Field(description="Dimension of the usage that is counted.")
-    tiers: tuple[Tier, ...] = Field(description="Tiers with rising bounds, the last without one.")
+    tiers: tuple[Tier, ...] = Field(description=f"Tiers with rising bounds, the last without one: {_FORM}.")
+
+    @field_validator("tiers", mode="before")
+    @classmethod
+    def _written(cls, given: object) -> object:
+        """Read tiers that are text."""
+        if isinstance(given, str):
+            try:
+                return read_tiers(given)
+            except BadData as error:
+                raise ValueError(f"{error}; {error.hint}") from error
+        if not isinstance(given, list | tuple) or not all(isinstance(each, dict | Tier) for each in given):
+            raise ValueError(f"write {_FORM}")
+        return given
 
     @field_validator("tiers")
     @classmethod

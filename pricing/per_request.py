@@ -98,7 +98,8 @@ class PerCredit(BuiltIn[PerCreditParameters]):
 class _ByModel(Parameters):
     models: dict[Name, RateByDimension] = Field(
         default={},
-        description="Rates by model (label `model`) and dimension, which override the general ones.",
+        description="Rates by model (label `model`) and dimension, which override the general ones: "
+        '`{"large": {"input_tokens": "2"}}`.',
     )
 
     @field_validator("models")
@@ -112,7 +113,9 @@ class ComplexityParameters(_ByModel):
     """Parameters of `complexity`: `weights` and `models` in credits a unit; `minimum` and `maximum` in credits a
     request."""
 
-    weights: RateByDimension = Field(default={}, description="Credits a unit, by dimension.")
+    weights: RateByDimension = Field(
+        default={}, description='Credits a unit, by dimension: `{"input_tokens": "3.00 per million"}`.'
+    )
     minimum: Amount = Field(default=Fraction(0), description="Credits that a request costs at least.")
     maximum: Amount | None = Field(default=None, description="Credits that a request costs at most. None: no bound.")
 
@@ -132,7 +135,7 @@ class Complexity(BuiltIn[ComplexityParameters]):
     """
 
     name = "complexity"
-    example = "complexity:weights.input_tokens=1/100,weights.output_tokens=3/100,minimum=1"
+    example = "complexity:weights.input_tokens=1/100,weights.output_tokens=3/100"
     scope: Scope = "request"
     accepts = ComplexityParameters
 
@@ -190,7 +193,7 @@ class CostPlus(BuiltIn[CostPlusParameters]):
     """
 
     name = "cost_plus"
-    example = "cost_plus:costs.input_tokens=1/1000,costs.output_tokens=4/1000,margin=1/5"
+    example = "cost_plus:costs.input_tokens=1/1000,margin=1/5"
     scope: Scope = "request"
     accepts = CostPlusParameters
 

@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 from ledger.amounts import MAX_CREDITS, SECOND
 from ledger.errors import BadData
-from ledger.plugins import Policy, ReadingPolicy
+from ledger.plugins import Policy
+from ledger.rating import reads
 from replay.workload.traces import Row, Trace
 
 MAX_DURATION = 600 * SECOND
@@ -99,11 +100,9 @@ def models(trace: Trace) -> set[str | None]:
 def dimensions_read(policy: Policy, models: Iterable[str | None]) -> frozenset[str] | None:
     """Return the dimensions that some rate of the policy reads for any of these models; None where the policy reads
     all of them, or does not declare what it reads."""
-    if not isinstance(policy, ReadingPolicy):
-        return None
     dimensions: frozenset[str] = frozenset()
     for model in models:
-        if (read := policy.reads(labels(model))) is None:
+        if (read := reads(policy, labels(model))) is None:
             return None
         dimensions |= read
     return dimensions
@@ -116,7 +115,8 @@ def check_priced(trace: Trace, name: str, policy: Policy) -> None:
         return
     columns = ", ".join((*trace.dimensions, *trace.source.ignored)) or "no usage"
     dimensions = ", ".join(sorted(read)) or "nothing"
-    of = ", ".join(sorted(model for model in models(trace) if model is not None))
+    by_model = dimensions_read(policy, [None]) != read  # else the models do not matter
+    of = ", ".join(sorted(model for model in models(trace) if model is not None)) if by_model else ""
     message = f"the policy {name} reads {dimensions}" + (f" (of the models {of[:200]})" if of else "")
     hint = "name the columns as the policy does, or price one of them by --policy (and --dimension)"
     raise BadData(f"{message}, and the trace has {columns}: nothing of it would be charged", hint, trace.source.file)

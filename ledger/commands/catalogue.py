@@ -74,7 +74,7 @@ class CreatePlan(Command[PlanCreated], frozen=True, kw_only=True, tag="create_pl
         longest_seconds: Seconds from a request's admission to the last deadline that it can be given. At least
             `hold_seconds`.
         late_seconds: Seconds after its deadline in which an expired request may still be charged, and after the end of
-            access in which a direct charge is accepted.
+            access in which a direct charge is accepted. It does not decide the period: `Charge.occurred_at` does.
         overrun: Rule for the part of a charge that exceeds the available credits. "cap": it is not owed, and the
             charge's `shortfall` records it. "debt": it is owed up to `debt_limit`, and credits that come later pay it
             first.

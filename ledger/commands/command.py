@@ -27,11 +27,13 @@ SignedCredits: TypeAlias = Annotated[int, Meta(ge=-MAX_CREDITS, le=MAX_CREDITS)]
 if TYPE_CHECKING:
     Written: TypeAlias = int | str | Decimal
     WrittenCredits: TypeAlias = Written
+    WrittenLimit: TypeAlias = Written
     WrittenSigned: TypeAlias = Written
     WrittenMoney: TypeAlias = Written
     WrittenPrice: TypeAlias = Mapping[str, Written]
 else:  # admission makes whole numbers of what is written
     WrittenCredits = Credits
+    WrittenLimit = Annotated[int, Meta(ge=1, le=MAX_CREDITS)]
     WrittenSigned = SignedCredits
     WrittenMoney = Annotated[int, Meta(ge=1)]
     WrittenPrice = dict[Name, Annotated[int, Meta(ge=0)]]

@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import Literal
 
 from ..events import InvoicePaid, Subscribed, WrittenOff
-from .command import Command, Name, Number, Text, WrittenMoney
+from .command import Command, Name, Number, Text, WrittenLimit, WrittenMoney
 
 
 class Subscribe(Command[Subscribed], frozen=True, kw_only=True, tag="subscribe"):
-    """Let a subscriber use a postpaid plan: a credit line of the plan's `credit_limit`. What is used is invoiced at
-    the end of each period. A subscriber subscribes once.
+    """Let a subscriber use a postpaid plan, on a credit line. What is used is invoiced at the end of each period. A
+    subscriber subscribes once.
+
+    Fields:
+        credit_limit: Credits that this subscriber may owe: used, held and invoiced. None: the plan's.
 
     Example:
         Subscribe(subscriber="carol", plan="payg")
@@ -18,6 +21,7 @@ class Subscribe(Command[Subscribed], frozen=True, kw_only=True, tag="subscribe")
 
     subscriber: Name
     plan: Name
+    credit_limit: WrittenLimit | None = None
 
 
 class PayInvoice(Command[InvoicePaid], frozen=True, kw_only=True, tag="pay_invoice"):

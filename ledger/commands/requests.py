@@ -116,8 +116,10 @@ class Charge(Command[Charged], frozen=True, kw_only=True, tag="charge"):
         labels: Labels by name, added to the request's. After its first charge they cannot change.
         final: True: the request ends, and the rest of its hold returns. False: a partial charge, which also moves the
             deadline.
-        occurred_at: Time of the work, in UTC microseconds. It determines the metering period, as far as its meter is
-            still kept, and whether a direct charge is for work before the end of access. None: now.
+        occurred_at: Time of the work, in UTC microseconds. None: now. A direct charge is metered in the period of this
+            time: the current one or the one before. For earlier work it is metered in the current period, and recorded
+            as `late`. It also determines whether a direct charge is for work before the end of access. A time after
+            the present (by more than a minute) or more than ten years ago is refused (`malformed`).
 
     Example:
         Charge(request=request.seq, usage={"output_tokens": 3_120})

@@ -24,7 +24,7 @@ from ..currencies import minor_units
 from ..errors import WrongValue
 from .catalogue import CreatePlan, RepricePlan
 from .command import Command
-from .invoices import PayInvoice, WriteOff
+from .invoices import PayInvoice, Subscribe, WriteOff
 from .purchases import Give, Reverse, Withdraw
 from .requests import Adjust
 
@@ -34,6 +34,7 @@ _FIELDS: Mapping[type, str] = {
     Give: "credits",
     Withdraw: "credits",
     Adjust: "credits",
+    Subscribe: "credit_limit",
     Reverse: "amount",
     PayInvoice: "amount",
     WriteOff: "amount",
@@ -62,14 +63,18 @@ def is_written(command: object) -> bool:
 
 def is_in_credits(command: Command) -> bool:
     """True if a command's amount is in credits, False if it is money."""
-    return _FIELDS[type(command)] == "credits"
+    return _FIELDS[type(command)] != "amount"
 
 
 def in_units(command: C, decimals: int) -> C:
     """Return a command whose written amount is a whole number, by that many decimals. Raises WrongValue."""
     field = _FIELDS[type(command)]
-    amount = _amount(field, getattr(command, field), decimals, signed=isinstance(command, Adjust))
-    return replace(command, **{field: amount})
+    return with_amount(command, _amount(field, getattr(command, field), decimals, signed=isinstance(command, Adjust)))
+
+
+def with_amount(command: C, amount: int) -> C:
+    """Return a command with another amount."""
+    return replace(command, **{_FIELDS[type(command)]: amount})
 
 
 def _in_smallest_units(command: CreatePlan) -> CreatePlan:

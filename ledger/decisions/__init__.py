@@ -52,7 +52,7 @@ from ..refusals import Reason, Refusal, Refused
 from ..settlement import decide as settlement
 from . import catalogue, exits, invoices, purchases, reversals
 from .adjustments import adjust
-from .charges import charge
+from .charges import charge, check_occurred
 from .context import Context, Decision, Replay, refusal_of
 from .refusal_facts import with_clock_skew
 from .requests import extend, release, request
@@ -162,6 +162,7 @@ def _check_charge(context: Context, command: Charge) -> None:
             Reason.malformed, detail="a request has its account and agent: leave out `subscriber`, `plan` and `agent`"
         )
     _check_named(command.request, command)
+    check_occurred(context.at, command)
     if not command.request and not command.final:
         raise Refusal(Reason.malformed, detail="a direct charge is final: leave out `final`, or charge a request")
 

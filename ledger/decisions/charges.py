@@ -12,7 +12,7 @@ from ..catalogue import Plan
 from ..commands import Charge
 from ..events import Adjusted, Charged, Draws, Line, Recorded, Usage
 from ..holds import exposure, lend
-from ..periods import period
+from ..periods import may_have_occurred, period_of_work, time_text
 from ..plugins import Policy
 from ..rating import PolicyFailed, PriceTooLarge, derivable, difference, marginal, unpriced
 from ..reducers import apply, late_until
@@ -119,9 +119,18 @@ def charge_directly(context: Context, command: Charge) -> Decision:
     assessment = _DirectCharge(context, command, plan)
     account, events = account_of(context, command.subscriber, plan, assessment)
     rated = assessment.accepted(account)
-    late = assessment.is_late(account, context.at)
+    late = rated.late or assessment.is_late(account, context.at)
     target = _Target(context, command, account, plan, events, None, agent, late)
     return _charged(target, rated, take(account, rated.price))
+
+
+def check_occurred(at: int, command: Charge) -> None:
+    """Refuse a time at which no work was done, as seen from the present (`at`, UTC microseconds)."""
+    occurred = command.occurred_at
+    if occurred is not None and not may_have_occurred(occurred, at):
+        where = "after the present" if occurred > at else "more than ten years ago"
+        detail = f"occurred_at: {occurred} is {time_text(occurred)} in microseconds, which lies {where}"
+        raise Refusal(Reason.malformed, detail=detail)
 
 
 class _DirectCharge(Assessment["_Rated"]):
@@ -156,7 +165,7 @@ class _DirectCharge(Assessment["_Rated"]):
 @dataclass(slots=True)
 class _Rated:
     """The price of usage in credits, or a `refund` where the total falls; what it was computed from; the lines that are
-    recorded; and the units that no rate reads."""
+    recorded; the units that no rate reads; and whether it is metered in a later period than that of the work."""
 
     price: int
     refund: int
@@ -166,6 +175,7 @@ class _Rated:
     period: str
     before: Usage | None
     unpriced: Usage
+    late: bool
 
 
 def _rate(context: Context, command: Charge, account: Account, plan: Plan, request: OpenRequest | None) -> _Rated:
@@ -174,9 +184,9 @@ def _rate(context: Context, command: Charge, account: Account, plan: Plan, reque
     labels = command.labels if request is None else _labels(request, command)
     policy = context.tariffs.policy(plan, version)
     if request is not None:
-        metered_in = request.period
+        metered_in, late = request.period, False
     else:
-        metered_in = period(plan.terms.period, account.purchases, context.at, command.occurred_at)
+        metered_in, late = period_of_work(plan.terms.period, account.purchases, context.at, command.occurred_at)
     before = _before(policy, account, request, metered_in)
     lines: tuple[Line, ...] = ()
     if plan.terms.record_lines or not derivable(policy):
@@ -185,7 +195,7 @@ def _rate(context: Context, command: Charge, account: Account, plan: Plan, reque
         price = difference(policy, before, command.usage, labels)
     free = plan.terms.unpriced == "free"
     unread = {} if free else unpriced(policy, command.usage, labels)
-    return _Rated(max(0, price), max(0, -price), lines, version, labels, metered_in, before, unread)
+    return _Rated(max(0, price), max(0, -price), lines, version, labels, metered_in, before, unread, late)
 
 
 def _before(policy: Policy, account: Account, request: OpenRequest | None, metered_in: str) -> Usage | None:

@@ -31,14 +31,15 @@ def subscribe(context: Context, command: Subscribe) -> Decision:
     if account.frozen:
         raise Refusal(Reason.frozen)
     check_policy(context, plan)
-    if open_credits(account) + terms.credit_limit > MAX_CREDITS:
+    limit = terms.credit_limit if command.credit_limit is None else whole(command.credit_limit)
+    if open_credits(account) + limit > MAX_CREDITS:
         raise Refusal(Reason.overflow, detail=OPEN_CREDITS_LIMIT)
-    paid = min(terms.credit_limit, account.debt)
+    paid = min(limit, account.debt)
     subscribed = Subscribed(
         account=account.number,
         subscriber=command.subscriber,
         plan=command.plan,
-        credits=terms.credit_limit,
+        credits=limit,
         draws=((0, paid),) if paid else (),
     )
     projection = Projection(context, account, plan)

@@ -47,7 +47,7 @@ class PlanCreated(Event, frozen=True, kw_only=True, tag="plan_created"):
         hold_seconds: Seconds from a request's admission to its deadline.
         longest_seconds: Seconds from a request's admission to its last possible deadline.
         late_seconds: Seconds after its deadline in which an expired request may still be charged, and after the end of
-            access a direct charge is accepted.
+            access a direct charge is accepted. The period is not decided by it.
         overrun: Rule for the part of a charge that exceeds the available credits: "cap" or "debt".
         debt_limit: Credits that an account may owe under "debt".
         period: Metering period: "month", "day", "purchase" or "forever".

@@ -36,7 +36,8 @@ class Charged(Event, frozen=True, kw_only=True, tag="charged"):
             it.
         final: True: the request ends, and the rest of its hold returns.
         deadline: New deadline of the request after a partial charge, in UTC microseconds. None: it does not move.
-        late: True: after the request had expired, or after the end of access.
+        late: True: after the request had expired, after the end of access, or so long after the work that it is metered
+            in the current period instead of the work's.
         occurred_at: Time of the work as the command said it, in UTC microseconds.
     """
 

@@ -23,6 +23,13 @@ BUILT_IN = "tollbook"
 """The distribution of the built-in plugins, whose names no other can take."""
 
 
+MAX_NAME = 64
+"""Characters of a plugin's name, so that tables and messages hold it."""
+
+MAX_SHOWN = 100
+"""Characters that messages show of a value."""
+
+
 class Hooks:
     """The hooks that a plugin module may implement."""
 
@@ -98,7 +105,8 @@ def find(kind: str, group: str, hook: str, fits: Callable[[object], bool]) -> Fo
             continue
         for name, factory in given:
             if reason := unsuitable(kind, name, factory, fits):
-                found.failures.append(Failure(origin, (str(name),), reason))
+                named = name if isinstance(name, str) and len(name) <= MAX_NAME else shown(name)
+                found.failures.append(Failure(origin, (named,), reason))
             else:
                 registered.setdefault(name, []).append((origin, factory))
     for name, bringers in registered.items():
@@ -113,12 +121,14 @@ def _into(given: list[tuple[str, F]]) -> Register[F]:
 def unsuitable(kind: str, name: object, factory: object, fits: Callable[[object], bool]) -> str:
     """Return why a plugin cannot be registered under this name; empty if it can."""
     if not isinstance(name, str) or not re.fullmatch("[A-Za-z0-9_][A-Za-z0-9_.-]*", name):
-        return f"{name!r} cannot name a {kind}: use letters, digits, `_`, `.` and `-`"
+        return f"{shown(name)} cannot name a {kind}: use letters, digits, `_`, `.` and `-`"
+    if len(name) > MAX_NAME:
+        return f"{shown(name)} cannot name a {kind}: it has {len(name):,} characters, of at most {MAX_NAME}"
     try:
         suits = fits(factory)
     except Exception as error:  # noqa: BLE001 - a plugin is foreign code
         return f"what it registers as {name!r} cannot be looked at: {described(error)}"
-    return "" if suits else f"what it registers as {name!r} is no {kind}, but a {type(factory).__name__}"
+    return "" if suits else f"what it registers as {name!r} cannot be a {kind}: its type is {type(factory).__name__}"
 
 
 def described(error: BaseException) -> str:
@@ -127,6 +137,15 @@ def described(error: BaseException) -> str:
         return f"{type(error).__name__}: {error}"
     except Exception:  # noqa: BLE001 - a plugin is foreign code
         return type(error).__name__
+
+
+def shown(value: object) -> str:
+    """Return a short text of any value, also of one that cannot be written."""
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001 - foreign code
+        text = f"a value of the type {type(value).__name__} that cannot be shown"
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"
 
 
 def _settle(kind: str, name: str, bringers: list[tuple[Origin, F]], found: Found[F]) -> None:

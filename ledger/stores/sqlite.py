@@ -92,9 +92,8 @@ class SQLiteStore(SQLiteCaches):
         self.incomplete = False
         self._connection: sqlite3.Connection | None = None
         self._fair_lock = FairLock(write_ahead_file(self._file))
-        self._paused = self._held = False
+        self._paused = self._held = self._half_marked = False
         self._unmarked_pages = CHECKPOINT_PAGES
-        self._half_marked = False
         try:
             self._connect(create=not read_only)
             self.id = self._identify(id)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 import random
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -24,6 +25,16 @@ of the week, in all months, and in two years."""
 _SECONDS = ("time", "monotonic", "perf_counter", "process_time", "thread_time", "clock_gettime")
 _NANOSECONDS = tuple(f"{name}_ns" for name in _SECONDS)
 _CALENDAR = ("gmtime", "localtime", "ctime")
+
+
+def modules_beside(*made: object) -> list[ModuleType]:
+    """Return the modules of the packages of classes or functions: they may have imported a clock by name."""
+    packages = {getattr(each, "__module__", "").partition(".")[0] for each in made}
+    return [
+        module
+        for name, module in list(sys.modules.items())
+        if isinstance(module, ModuleType) and name.partition(".")[0] in packages
+    ]
 
 
 @contextmanager

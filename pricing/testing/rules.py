@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
@@ -12,18 +10,17 @@ from fractions import Fraction
 from itertools import product
 from operator import itemgetter
 from random import Random
-from types import ModuleType
 from typing import Any, get_args
 
 from ledger.amounts import add_usage, split
+from ledger.events import Line
 from ledger.plugins import DecimalFactory, Policy, Price, Scope
-from ledger.rating import PolicyFailed, derivable, marginal
+from ledger.plugins.discovery import described
+from ledger.rating import MAX_BITS, PolicyFailed, PriceTooLarge, derivable, is_exact, marginal, shown
 
 from .optional_methods import OFFERED
-from .purity import STARTS, patched_clocks
-from .subject import QUESTIONS, Labels, Subject, Usage, answer_of, questions
-
-_EXACT = re.compile(r"-?[0-9]+(/[1-9][0-9]*)?")
+from .purity import STARTS, modules_beside, patched_clocks
+from .subject import QUESTIONS, Labels, Subject, Usage, answer_of, attempt, questions
 
 MADE = "is made"
 SAME = "equal usage costs the same"
@@ -35,10 +32,14 @@ DECIMALS = "decimals change no price"
 def _made(subject: Subject) -> Iterator[str]:
     try:
         policy = subject.policy()
-        version, scope, monotone = policy.version, policy.scope, policy.monotone
-    except Exception as error:  # noqa: BLE001 - foreign code
-        yield f"{subject.parameters} are refused: {type(error).__name__}: {error}"
+        version, scope, monotone, stated = policy.version, policy.scope, policy.monotone, policy.parameters
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - foreign code
+        yield f"{subject.parameters} are refused: {described(error)}"
         return
+    if not isinstance(stated, dict):
+        yield f"parameters are {shown(stated)}, not a dict"
+    if not callable(getattr(policy, "total", None)):
+        yield "it has no method `total`"
     if type(version) is not int or version < 1:
         yield f"version is {version!r}, not a whole number from 1"
     if scope not in get_args(Scope):
@@ -61,7 +62,9 @@ def _answers(subject: Subject) -> Iterator[str]:
 def _whole(subject: Subject) -> Iterator[str]:
     for usage, labels, answer in subject.answers():
         if isinstance(answer, Price) and type(answer.credits) is not int:
-            yield f"{usage} {labels} costs {answer.credits!r}, a {type(answer.credits).__name__}"
+            yield f"{usage} {labels} costs {shown(answer.credits)}, of the type {type(answer.credits).__name__}"
+        elif isinstance(answer, Price) and answer.credits.bit_length() > MAX_BITS:
+            yield f"{usage} {labels} costs a number of {answer.credits.bit_length():,} bits, of at most {MAX_BITS:,}"
 
 
 def _negative(subject: Subject) -> Iterator[str]:
@@ -71,8 +74,8 @@ def _negative(subject: Subject) -> Iterator[str]:
 
 
 def _same(subject: Subject) -> Iterator[str]:
-    modules = _modules(subject)
     used = subject.policy()
+    modules = modules_beside(subject.factory, type(used))
     cases = [(usage, labels, method) for _, usage, labels in subject.some(SAME) for method in questions(used)]
     first: list[object] = []
     for start in STARTS:
@@ -86,18 +89,8 @@ def _same(subject: Subject) -> Iterator[str]:
                 yield f"{method} of {usage} {labels} has been {_short(first[at // 3])} and {_short(answer)}"
 
 
-def _modules(subject: Subject) -> list[ModuleType]:
-    """Return the modules of the policy's package, which may have imported a clock by name."""
-    packages = {getattr(made, "__module__", "").partition(".")[0] for made in (subject.factory, type(subject.policy()))}
-    return [
-        module
-        for name, module in list(sys.modules.items())
-        if isinstance(module, ModuleType) and name.partition(".")[0] in packages
-    ]
-
-
 def _short(answer: object) -> str:
-    return f"{answer.credits} credits" if isinstance(answer, Price) else str(answer)
+    return f"{shown(answer.credits)} credits" if isinstance(answer, Price) else str(answer)
 
 
 def _untouched(subject: Subject) -> Iterator[str]:
@@ -109,7 +102,7 @@ def _untouched(subject: Subject) -> Iterator[str]:
         measured, labelled = dict(usage), dict(labels)
         try:
             QUESTIONS[method](policy, measured, labelled)
-        except Exception:  # noqa: BLE001 - foreign code; another rule reports it
+        except (Exception, SystemExit):  # noqa: BLE001 - foreign code; another rule reports it
             continue
         if (measured, labelled) != (usage, labels):
             yield f"{usage} {labels} became {measured} {labelled} when {method} was called"
@@ -131,7 +124,13 @@ def _monotone(subject: Subject) -> Iterator[str]:
 def _lines(subject: Subject) -> Iterator[str]:
     for usage, labels, price in subject.prices():
         case = f"{usage} {labels} costs {price.credits}"
-        if wrong := [text for line in price.lines for text in (line.rate, line.credits) if not _is_exact(text)]:
+        if not isinstance(price.lines, tuple | list):
+            yield f"{case}, and its lines are {shown(price.lines)}, not a tuple"
+            continue
+        if others := [line for line in price.lines if type(line) is not Line or type(line.units) is not int]:
+            yield f"{case}, with {shown(others[0])} for a line, which is no Line of whole units"
+            continue
+        if wrong := [text for line in price.lines for text in (line.rate, line.credits) if not is_exact(text)]:
             yield f"{case}, with {wrong[0]!r} in a line, which is not a fraction as text"
             continue
         if (total := sum((Fraction(line.credits) for line in price.lines), Fraction(0))) != price.credits:
@@ -145,12 +144,8 @@ def _alone(subject: Subject) -> Iterator[str]:
     policy = subject.policy()
     if derivable(policy):
         for usage, labels, price in subject.prices():
-            if (answer := policy.credits_of(usage, labels)) != price.credits:
-                yield f"{usage} {labels} costs {price.credits}, and {answer} without its lines"
-
-
-def _is_exact(text: object) -> bool:
-    return isinstance(text, str) and _EXACT.fullmatch(text) is not None
+            if (answer := attempt(policy.credits_of, usage, labels)) != price.credits:
+                yield f"{usage} {labels} costs {price.credits}, and {shown(answer)} without its lines"
 
 
 def _parts(subject: Subject) -> Iterator[str]:
@@ -160,7 +155,7 @@ def _parts(subject: Subject) -> Iterator[str]:
         try:
             whole = marginal(subject.policy(), before, usage, labels)[0]
             charges = list(_charges(subject.policy(), before, [(part, labels) for part in parts]))
-        except PolicyFailed:
+        except (PolicyFailed, PriceTooLarge):
             continue
         if sum(charges) != whole:
             yield f"{usage} {labels} after {before} costs {whole}, and in the parts {parts} {charges}"
@@ -184,7 +179,7 @@ def _sums(subject: Subject) -> Iterator[str]:
         try:
             whole = marginal(subject.policy(), None, total, labels)[0]
             charges = list(_charges(policy, None, list(zip(usages, labels_of, strict=True))))
-        except PolicyFailed:
+        except (PolicyFailed, PriceTooLarge):
             continue
         if sum(charges) != whole:
             yield f"{total} costs {whole}, and in the charges {usages} with labels {labels_of} {charges}"

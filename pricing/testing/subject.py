@@ -10,6 +10,8 @@ from typing import Any
 
 from ledger.amounts import add_usage
 from ledger.plugins import Policy, PolicyFactory, Price
+from ledger.plugins.discovery import described
+from ledger.rating import MAX_BITS
 
 Usage = Mapping[str, int]
 Labels = Mapping[str, str]
@@ -39,9 +41,9 @@ class Subject:
                 yield usage, labels, answer_of(policy, usage, labels)
 
     def prices(self) -> Iterator[tuple[Usage, Labels, Price]]:
-        """Yield each case with its price, if it is one with whole credits; other rules report the others."""
+        """Yield each case with its price, if it is whole credits that can be shown; other rules report the others."""
         for usage, labels, answer in self.answers():
-            if isinstance(answer, Price) and type(answer.credits) is int:
+            if isinstance(answer, Price) and type(answer.credits) is int and answer.credits.bit_length() <= MAX_BITS:
                 yield usage, labels, answer
 
     def some(self, rule: str) -> Iterator[tuple[Random, Usage, Labels]]:
@@ -76,5 +78,5 @@ def attempt(method: Callable[..., object], *arguments: Mapping[str, object]) -> 
     """Call a method with copies of the arguments. Return its result, or the text of the error that it raised."""
     try:
         return method(*map(dict, arguments))
-    except Exception as error:  # noqa: BLE001 - foreign code: any error is its answer
-        return f"{type(error).__name__}: {error}"
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - foreign code: any error is its answer
+        return described(error)

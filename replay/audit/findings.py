@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
+
+from ledger.periods import time_text as time_text
 
 from .totals import Totals
 from .unverified import Unverified
@@ -19,7 +20,6 @@ MAX_LISTED = 100
 
 _MAX_LENGTH = 200
 _WIDEST = 1024
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -139,14 +139,6 @@ class Findings:
 def in_order(found: Iterable[Finding]) -> tuple[Finding, ...]:
     """Return findings sorted by sequence; those without one come last."""
     return tuple(sorted(found, key=lambda each: (each.seq is None, each.seq or 0)))
-
-
-def time_text(at: int) -> str:
-    """Format UTC microseconds as `2023-11-16T18:15:46.680590Z`; a time beyond the calendar as the number itself."""
-    try:
-        return (_EPOCH + timedelta(microseconds=at)).strftime("%Y-%m-%dT%H:%M:%S.%fZ").rjust(27, "0")
-    except OverflowError:
-        return str(at)
 
 
 def _plain(value: object) -> object:

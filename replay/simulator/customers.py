@@ -162,7 +162,7 @@ class Customers:
         account, terms = books.find(subscriber, plan), books.plans.get(plan)
         name = "2020-01"
         if account is not None and account.purchases and terms is not None and self._random.randrange(8):
-            name = period(terms.terms.period, account.purchases, now, None)
+            name = period(terms.terms.period, account.purchases, now)
         if self._random.randrange(3) == 0:
             return Adjust(subscriber=subscriber, plan=plan, period=name, usage=self._delta())
         return Adjust(subscriber=subscriber, plan=plan, period=name, credits=self._correction())

@@ -52,7 +52,8 @@ class Payers:
 
     def _subscribe(self, books: Books) -> Command:
         plans = self._postpaid if self._random.randrange(8) else self._plans
-        return Subscribe(subscriber=self._random.choice(self._subscribers), plan=self._random.choice(plans))
+        subscriber, plan = self._random.choice(self._subscribers), self._random.choice(plans)
+        return Subscribe(subscriber=subscriber, plan=plan, credit_limit=self._random.choice((None, 3, 60)))
 
     def _pay_invoice(self, books: Books) -> Command:
         random = self._random

@@ -13,7 +13,7 @@ from ledger.errors import BadData, LedgerError, Locked, OutcomeUnknown
 
 CODES = {
     "usage", "not_found", "not_a_log", "wrong_version", "exists", "locked", "bad_data", "unknown_plugin",
-    "missing_extra", "name_clash", "refused", "io", "outcome_unknown", "internal",
+    "missing_extra", "name_clash", "refused", "io", "outcome_unknown", "internal", "policy_failed",
 }  # fmt: skip
 
 

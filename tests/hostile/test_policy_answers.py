@@ -10,6 +10,7 @@ from said_policy import Said, installed
 
 from gateway.cli.main import main
 from ledger import Charge, CreatePlan, Ledger, Purchase, Refused
+from ledger.errors import PluginFailed
 from ledger.events import Line
 from ledger.plugins import Price
 from replay import audit
@@ -60,7 +61,10 @@ def test_lines_that_do_not_sum_to_the_price_refuse_the_charge(ledger: Ledger, po
     assert isinstance(refused, Refused)
     assert refused.reason == "policy_failed"
     detail = refused.facts["detail"]
-    assert detail == "the pricing policy said: `total` returned a price of which the lines sum to 3, and the price is 5"
+    assert detail == (
+        "the pricing policy said: `total` returned a price of which the lines sum to 3, and the price is 5, "
+        "in the smallest unit"
+    )
 
 
 def test_a_total_that_differs_without_its_lines_refuses_a_charge_with_lines(policy: type[Said]) -> None:
@@ -167,3 +171,21 @@ def test_a_policy_without_lines_explains_nothing(
     _, out = run(capsys, "explain", path, charge)
     assert "the policy gives no lines" in out
     assert "credits\n" not in out  # no table without rows
+
+
+def twice(*_: object) -> Any:
+    raise PluginFailed("the pricing policy 'said' of a 1 cannot be used: it is registered twice, by a 1 and b 1")
+
+
+@pytest.mark.parametrize(
+    "parts", [{"version": 2}, {"__init__": twice}, {"scope": "day"}], ids=lambda parts: next(iter(parts))
+)
+def test_an_explanation_gives_the_cause_that_the_audit_gives(
+    ledger: Ledger, path: Path, policy: type[Said], capsys: pytest.CaptureFixture[str], parts: dict[str, Any]
+) -> None:
+    charge = ledger.execute(USE).unwrap().seq
+    say(policy, **parts)
+    (gap,) = audit(path).unverified.by_policy
+    code, out = run(capsys, "explain", path, charge)
+    assert code == 0
+    assert f"not computed again: {gap.reason}" in " ".join(out.split())

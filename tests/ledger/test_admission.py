@@ -209,8 +209,10 @@ def test_whole_numbers_and_text_of_other_libraries_are_taken() -> None:
 def test_numpys_integers_are_taken_and_its_floats_and_bools_are_not(ledger: Ledger) -> None:
     numpy = pytest.importorskip("numpy")
     for kind in (numpy.int64, numpy.int32, numpy.uint8):
-        answer = ledger.execute(Charge(**ANN, usage={"calls": kind(1)}, occurred_at=kind(7))).unwrap()
-        assert repr(answer.event.usage) == "{'calls': 1}"  # type: ignore[union-attr]
+        answer = ledger.execute(Charge(**ANN, usage={"calls": kind(1)}, occurred_at=kind(7)))
+        assert "occurred_at: 7 is 1970" in str(answer)
+        answer = ledger.execute(Charge(**ANN, usage={"calls": kind(1)})).unwrap()
+        assert repr(answer.event.usage) == "{'calls': 1}"
     for value in (numpy.float64(1), numpy.bool_(True), numpy.array([1, 2])):
         with pytest.raises(TypeError, match=r'usage\["calls"\]: a whole number is needed'):
             ledger.execute(Charge(**ANN, usage={"calls": value}))

@@ -293,7 +293,7 @@ def test_what_a_plugin_registered_before_it_failed_fails_with_it(tmp_path: Path)
 WRONG = {
     "a name that no command line takes": ("register('a b', MemoryStore)", "a b", "cannot name a store"),
     "a name that is no text": ("register(7, MemoryStore)", "7", "cannot name a store"),
-    "a store that cannot be called": ("register('mine', 7)", "mine", "no store, but a int"),
+    "a store that cannot be called": ("register('mine', 7)", "mine", "cannot be a store: its type is int"),
 }
 
 
@@ -322,7 +322,7 @@ def test_a_chain_that_lacks_a_method_is_no_chain(tmp_path: Path) -> None:
     said = run(
         tmp_path, "from ledger.plugins import chain_plugin; chain_plugin('mock:local'); chain_plugin('solana:1')"
     )
-    assert "what it registers as 'solana' is no chain, but a object" in said
+    assert "what it registers as 'solana' cannot be a chain: its type is object" in said
 
 
 def test_an_entry_point_to_nothing_says_which(tmp_path: Path) -> None:

@@ -70,6 +70,8 @@ MORE: list[tuple[str, str, Callable[[Any], list[Event]]]] = [
     ("time", "a deadline that moves back", lambda log: [Extended(request=log.open, deadline=log.at)]),
     ("time", "another hold time than the plan's", lambda log: [request(log, deadline=log.at + SECOND)]),
     ("time", "a charge that says it is late", lambda log: [direct(log, late=True)]),
+    ("time", "work after its charge", lambda log: [direct(log, occurred_at=log.at + 61 * SECOND)]),
+    ("time", "work of another age", lambda log: [direct(log, occurred_at=1_700_000_000)]),
     (
         "time",
         "a new expiry in the past",

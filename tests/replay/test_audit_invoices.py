@@ -129,7 +129,12 @@ FORGED: list[tuple[str, str, Callable[[], list[Event]], int | None]] = [
     ("invoice", "an invoice within a month", lambda: [invoiced(instant=DECEMBER + DAY)], None),
     ("time", "an invoice is overdue before its time", lambda: [Overdue(account=2, invoice=1, instant=DECEMBER)], None),
     ("schema", "a second credit line", lambda: [Subscribed(account=1, subscriber="ann", plan="payg", credits=5)], None),
-    ("invoice", "a longer line", lambda: [Subscribed(account=4, subscriber="eve", plan="payg", credits=501)], None),
+    (
+        "invoice",
+        "a line pays what is not owed",
+        lambda: [Subscribed(account=4, subscriber="eve", plan="payg", credits=5, draws=((0, 1),))],
+        None,
+    ),
     ("invoice", "a reversal takes too much room", lambda: [Reversed(account=1, lot=LOT, money=13, room=9)], None),
     (
         "time",

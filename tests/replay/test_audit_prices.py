@@ -72,6 +72,22 @@ def test_a_correction_priced_on_another_periods_meter_is_found():
         ]
 
 
+def test_a_charge_of_old_work_that_does_not_say_it_is_late_is_found():
+    """60 days later it is metered in the current month, since that of the work is no longer kept."""
+    at = {"subscriber": "ann", "plan": "p"}
+    store = MemoryStore(id="late")
+    with Shop(store, now=BEGIN) as shop:
+        shop.do(CreatePlan(plan="p", owner="o", credits=1_000))
+        shop.do(Purchase(**at))
+        shop.now += 60 * DAY
+        charged = shop.event(seq := shop.do(Charge(**at, usage={"tokens": 5}, occurred_at=BEGIN)))
+        assert isinstance(charged, Charged)
+        assert charged.late
+        assert audit(store).findings == ()
+        found = audit(changed(store, charged, replace(charged, late=False))).findings
+        assert [(each.kind, each.seq, each.field) for each in found] == [("time", seq, "late")]
+
+
 def changed(store: MemoryStore, event: Event, instead: Event) -> MemoryStore:
     """The log with one event instead of another, and every hash as it must be."""
     other = MemoryStore(id=store.id)

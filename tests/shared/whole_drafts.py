@@ -157,16 +157,15 @@ reversals = st.builds(Reverse, **accounts, lot=back, amount=amounts) | st.builds
 )
 reinstatements = st.builds(Reinstate, **accounts, lot=back) | st.builds(Reinstate, **accounts, payment=payments)
 requests = st.builds(Request, **accounts, agent=agents, url=urls, estimate=usages, labels=labels, key=keys)
-charges = st.builds(
-    Charge, request=back, usage=usages, final=st.booleans(), occurred_at=st.none() | st.integers(-90_000, 60), key=keys
-)
+occurred = st.none() | st.integers(-90_000, 90)
+charges = st.builds(Charge, request=back, usage=usages, final=st.booleans(), occurred_at=occurred, key=keys)
 direct_charges = st.builds(
     Charge,
     **accounts,
     agent=agents,
     usage=usages,
     labels=labels,
-    occurred_at=st.none() | st.integers(-90_000, 60),
+    occurred_at=occurred,
     key=keys,
 )
 endings = st.builds(Release, request=back, reason=st.sampled_from(["voided", "failed"])) | st.builds(

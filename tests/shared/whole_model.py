@@ -92,6 +92,8 @@ def makes_sense(command: Any, at: int) -> bool:
             begins = max(at, command.start or at)
             grants = command.credits or command.seconds or command.expiry is not None
             return bool(grants) and (command.expiry is None or command.expiry > begins)
+        case "charge" if command.occurred_at is not None and command.occurred_at > at + 60 * SECOND:
+            return False
         case "charge" if command.request:
             return not (command.subscriber or command.plan or command.agent)
         case "charge":
@@ -112,9 +114,9 @@ class Model:
         self.accounts: dict[tuple[str, str], Account] = {}
         self.done: list[Row] = []
 
-    def apply(self, command: Command, at: int, seq: int = 0, behind: int = 0) -> tuple[str, Any]:
-        """Do the command at `at`, to which the clock is so far behind. `seq` is the number that the engine gave it, or
-        would have given it.
+    def apply(self, command: Command, at: int, seq: int = 0, arrived: int | None = None) -> tuple[str, Any]:
+        """Do the command at `at`. `seq` is the number that the engine gave it, or would have given it; it arrived when
+        the clock says, which may be behind.
 
         Answers ("accepted", seq), ("refused", reason), or ("repeated", the seq of the first answer).
         """
@@ -122,7 +124,7 @@ class Model:
         try:
             ahead = command.key is not None and (command.issued_at or 0) > at + AHEAD * SECOND
             refuse_if(ahead or not makes_sense(command, at), "malformed")
-            if earlier := self.done_before(command, at, behind):
+            if earlier := self.done_before(command, at, at if arrived is None else arrived):
                 return "repeated", earlier["seq"]
             do(command, at, seq)
         except Refusal as refusal:
@@ -131,7 +133,7 @@ class Model:
         self.done += [{"name": name, "asked": asked, "seq": seq, "at": at} for name in self.names_of(command)]
         return "accepted", seq
 
-    def done_before(self, command: Command, at: int, behind: int) -> Row | None:
+    def done_before(self, command: Command, at: int, arrived: int) -> Row | None:
         """A key is remembered as long as its plan says, a payment for ever; said again, they get the first answer."""
         remembered = 0 if command.key is None else self.key_seconds(command) * SECOND
         names = self.names_of(command)
@@ -140,8 +142,8 @@ class Model:
                 refuse_if(row["asked"] != fingerprint(command), "key_reused")
                 refuse_if(self.is_reversed(command, row["seq"]), "payment_reversed")
                 return row
-        age = behind if command.issued_at is None else at - command.issued_at
-        refuse_if(command.key is not None and age >= remembered, "key_too_old")
+        too_old = at - (arrived if command.issued_at is None else command.issued_at) >= remembered
+        refuse_if(command.key is not None and too_old, "key_too_old")
         return None
 
     def is_reversed(self, command: Any, seq: int) -> bool:
@@ -438,7 +440,8 @@ class Model:
         with self.writing(self.subscribed(command), at) as account:
             if not self.is_in_grace(account, plan, command, at):
                 self.serving(account, at)
-            period = period_of(account, plan, command.occurred_at if command.occurred_at is not None else at)
+            then = at if command.occurred_at is None else min(command.occurred_at, at)
+            period = period_of(account, plan, then)
             period = period if period in latest_periods(account, plan, at) else period_of(account, plan, at)
             price = self.meter_charge(account, command, at, seq, plan["tariffs"][-1], command.labels, period)
             write_charge(account, plan, at, seq, max(0, price), [])

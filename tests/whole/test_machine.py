@@ -321,7 +321,7 @@ class Machine(RuleBasedStateMachine):
         now, before = self.main.now, self.main.photograph()
         heard, twin_heard = self.main.execute(mine), self.twin.execute(twins)
         for command, (kind, what), (twin_kind, twin_what) in zip(mine, heard, twin_heard, strict=True):
-            said = self.model.apply(command, now, what if kind == "accepted" else 0, now - self.main.clock)
+            said = self.model.apply(command, now, what if kind == "accepted" else 0, self.main.clock)
             assert (kind, what) == said, f"{command} at {now}: the engine says {kind} {what}, the model {said}"
             assert twin_kind == kind, f"{command} at {now}: the engine says {kind}, its twin {twin_kind}"
             if kind == "accepted":

@@ -20,8 +20,8 @@ def policies(json: Json = False) -> None:
       tollbook policies --json
 
     The example is what --policy takes, in `tollbook demo` and `tollbook simulate`. A plan has the same parameters:
-    CreatePlan(policy="time", parameters={"credits_per_second": "1/60"}). A policy of another package says as much about
-    itself as its author wrote. `tollbook plugins` says what could not be loaded.
+    CreatePlan(policy="time", parameters={"credits_per_second": "1/60"}); --json has those of each example. A policy of
+    another package says as much about itself as its author wrote. `tollbook plugins` says what could not be loaded.
 
     Exit codes: 0 done; 2 could not run.
     """
@@ -42,6 +42,8 @@ def _show(each: dict[str, Any]) -> None:
     render.line(f"{each['policy']}  ({each['distribution']} {each['version']}{scope})", "bold")
     if each["charges"]:
         render.line(f"  {each['charges']}")
+    if each["parameters"] is None and each["about_parameters"]:
+        render.line(f"  {each['about_parameters']}")
     for parameter in each["parameters"] or ():
         default = "required" if parameter["required"] else f"default {render.compact(parameter['default'])}"
         about = f". {parameter['description']}" if parameter["description"] else ""

@@ -45,7 +45,7 @@ ELSEWHERE = Account(0, "", "")
 def _calendar(at: int) -> dict[str, str]:
     """Return the periods of a day by metering, except those that a purchase begins; none beyond the calendar."""
     try:
-        return {metering: period(metering, (), at, None) for metering in ("month", "day", "forever")}
+        return {metering: period(metering, (), at) for metering in ("month", "day", "forever")}
     except OverflowError:
         return {}
 

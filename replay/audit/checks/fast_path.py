@@ -14,12 +14,12 @@ from ledger.accounts import Account, OpenRequest
 from ledger.amounts import SECOND, add_usage
 from ledger.catalogue import Plan
 from ledger.events import Charged, Draws, Event, Limits, Released, Requested, Usage
-from ledger.periods import period
+from ledger.periods import period_of_work
 from ledger.rating import credits
 
 from .case import Case
 from .prices import priced
-from .times import overdue
+from .times import occurs, overdue
 
 
 def accepts(case: Case) -> bool:
@@ -104,7 +104,11 @@ def charged(case: Case, event: Charged) -> bool:
     elif event.occurred_at is None and plan.terms.period in case.calendar:
         name = case.calendar[plan.terms.period]
     else:
-        name = period(plan.terms.period, account.purchases, case.at, event.occurred_at)
+        name, late = period_of_work(plan.terms.period, account.purchases, case.at, event.occurred_at)
+        if late:
+            return False
+    if not occurs(case, event):
+        return False
     return event.period == name and _priced(case, event) and _drawn(account, event.draws, hold, case.at)
 
 

@@ -66,13 +66,9 @@ def invoice_exists(case: Case, event: InvoicePaid | WrittenOff | Overdue) -> boo
 
 
 def subscribed(case: Case) -> None:
-    """Check that the credit line is the plan's credit limit, and pays what is owed."""
+    """Check that the credit line pays the debt. Its length was agreed with the subscriber."""
     event = case.event
     assert isinstance(event, Subscribed)
-    assert case.plan is not None
-    if event.credits != case.plan.terms.credit_limit:
-        message = "a credit line is the plan's credit limit"
-        case.find(KIND, "credits", case.plan.terms.credit_limit, event.credits, message)
     debt = 0 if case.account is None else case.account.debt
     if (found := sum(credits for _, credits in event.draws)) != (expected := min(debt, event.credits)):
         case.find(KIND, "draws", expected, found, "a credit line pays the debt first")
@@ -86,8 +82,8 @@ def invoiced(case: Case) -> None:
     terms = plan.terms
     spent = case.journal.states(event.account, own.line)[SPENT]
     whole = spent * sum(share.amount for share in terms.price) // terms.credits
-    name = period(terms.period, (), event.instant - 1, None)
-    if event.instant <= own.instant or name == period(terms.period, (), event.instant, None):
+    name = period(terms.period, (), event.instant - 1)
+    if event.instant <= own.instant or name == period(terms.period, (), event.instant):
         case.find(KIND, "instant", "the end of a period", event.instant, "an invoice is of the end of a period")
     for field, expected in {
         "credits": spent - own.billed,

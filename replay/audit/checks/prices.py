@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from ledger.accounts import OpenRequest
 from ledger.catalogue import Plan
 from ledger.events import Charged, Line, Usage
-from ledger.periods import period
+from ledger.periods import period_of_work
 from ledger.plugins import Policy
 from ledger.rating import PolicyFailed, PriceTooLarge, derivable, difference, fault_of_lines, marginal
 
@@ -97,7 +97,7 @@ def _meters(case: Case, event: Charged, policy: Policy | None) -> Usage | None:
     case.findings.checked["meter"] += 1
     request = case.request or case.late
     if request is None:
-        name = period(case.plan.terms.period, case.account.purchases, case.at, event.occurred_at)
+        name, _ = period_of_work(case.plan.terms.period, case.account.purchases, case.at, event.occurred_at)
     else:
         name = case.sums.account(case.account.number).periods.get(request.id, "")
     if event.period != name:

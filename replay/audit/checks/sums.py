@@ -136,9 +136,7 @@ class Sums:
         self.holds[case.seq] = event.hold
         own = self.account(event.account)
         own.held += event.hold
-        own.periods[case.seq] = case.calendar.get(terms.period) or period(
-            terms.period, case.account.purchases, case.at, None
-        )
+        own.periods[case.seq] = case.calendar.get(terms.period) or period(terms.period, case.account.purchases, case.at)
         if (rate := terms.limits.rate) is not None:
             own.arrival = max(own.arrival, case.at * rate.requests) + rate.seconds * SECOND
 

@@ -19,6 +19,7 @@ from ledger.events import (
     Started,
     Withdrawn,
 )
+from ledger.periods import may_have_occurred, period_of_work
 from ledger.reducers import late_until
 
 from ..findings import time_text
@@ -179,7 +180,15 @@ def _deadlines(case: Case) -> None:
     elif isinstance(event, Adjusted) and event.expiry is not None and event.expiry <= case.at:
         case.find(KIND, "expiry", f"after {case.at}", event.expiry, "the new expiry lies in the past")
     if isinstance(event, Charged):
+        if not occurs(case, event):
+            message = "no work was done then: after the charge, or more than ten years before it"
+            case.find(KIND, "occurred_at", case.at, event.occurred_at, message)
         _late(case, event, case.late)
+
+
+def occurs(case: Case, event: Charged) -> bool:
+    """True if the work of a charge may have been done when it says."""
+    return event.occurred_at is None or may_have_occurred(event.occurred_at, case.at)
 
 
 def _late(case: Case, event: Charged, late: OpenRequest | None) -> None:
@@ -195,14 +204,15 @@ def _late(case: Case, event: Charged, late: OpenRequest | None) -> None:
 
 def _late_directly(case: Case, event: Charged) -> None:
     """A direct charge is late where access has ended: then for as long as a request may be charged late, and for work
-    that was done before the end, as far as is known."""
+    that was done before the end, as far as is known. It is also late for work whose period is no longer kept."""
     assert case.account is not None
     assert case.plan is not None
     lots = [lot for lot in case.account.lots.values() if lot.started]
     late = not any(lot.lives(case.at) for lot in lots)
-    if event.late != late:
-        message = "access has ended" if late else "access has not ended"
-        case.find(KIND, "late", late, event.late, f"late is a direct charge after access has ended: {message}")
+    _, metered_late = period_of_work(case.plan.terms.period, case.account.purchases, case.at, event.occurred_at)
+    if event.late != (late or metered_late):
+        message = "late is a direct charge after access has ended, or for work of a period that is no longer kept, only"
+        case.find(KIND, "late", late or metered_late, event.late, message)
         return
     end = max((lot.expiry for lot in lots if lot.expiry is not None), default=0)
     until = end + case.plan.terms.late_seconds * SECOND

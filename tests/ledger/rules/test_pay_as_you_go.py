@@ -48,6 +48,18 @@ def test_a_subscriber_subscribes_once_and_only_to_a_postpaid_plan_that_is_sold(s
     street.given(street.charge_directly(1))
 
 
+def test_a_subscriber_may_have_a_limit_of_its_own(shop):
+    shop.given(shop.postpaid(decimals=1), shop.subscribe(credit_limit="20.0"))
+    shop.leaves(available=200)
+    assert shop.ledger.balance("alice", "pro").billing.limit == 200
+    billed(shop, 200)
+    shop.refuses(shop.ask(1), Reason.insufficient_credits, needed=1, available=0, decimals=1)
+    shop.given(shop.pay(amount=500))
+    shop.leaves(available=50)
+    shop.given(shop.pay(payment="p2"))
+    shop.leaves(available=200)
+
+
 def test_without_a_subscription_nothing_is_used(shop):
     shop.given(shop.postpaid())
     shop.refuses(shop.ask(1), Reason.not_subscribed)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ledger import Reason
+from ledger import Charge, Reason
 from ledger.books import Books
 
 DAY = 86_400
@@ -46,7 +46,7 @@ def test_a_day_ends_at_midnight_in_utc(shop):
 
 def test_for_ever_never_ends(shop):
     shop.given(free_ten(shop, period="forever"), shop.buy(), shop.charge_directly(10))
-    assert charged(shop.at(3650 * DAY), 1, occurred_at=-DAY) == ("forever", 1)
+    assert charged(shop.at(3650 * DAY), 1, occurred_at=DAY) == ("forever", 1)
 
 
 def test_a_purchase_begins_a_period(shop):
@@ -90,11 +90,13 @@ def test_a_charge_is_metered_in_the_period_of_its_occurrence_while_that_is_kept(
 
 
 def test_what_occurred_before_the_period_before_is_metered_in_the_current_one(shop):
-    """In January only December and January are kept."""
+    """In January only December and January are kept. The charge says that it is late."""
     shop.given(free_ten(shop), shop.buy(), shop.charge_directly(10))
     shop.at(DECEMBER + 31 * DAY)
-    assert charged(shop, 3, occurred_at=DECEMBER - 1) == ("2024-01", 0)
-    assert charged(shop, 3, occurred_at=DECEMBER) == ("2023-12", 0)
+    late = shop.event(shop.when(shop.charge_directly(3, occurred_at=DECEMBER - 1)))
+    assert (late.period, late.credits, late.late) == ("2024-01", 0, True)
+    kept = shop.event(shop.when(shop.charge_directly(3, occurred_at=DECEMBER)))
+    assert (kept.period, kept.credits, kept.late) == ("2023-12", 0, False)
 
 
 def test_a_day_may_be_the_first_after_the_last(shop):
@@ -107,10 +109,36 @@ def test_a_day_may_be_the_first_after_the_last(shop):
     assert charged(shop, 1, occurred_at=year - DAY - 1) == ("2024-01-01", 0)
 
 
-def test_what_will_occur_is_metered_in_the_current_period(shop):
-    """Next month is not kept yet."""
+def test_what_occurs_by_a_clock_that_is_a_little_ahead_is_metered_in_the_current_period(shop):
+    """In the last seconds of November by ours, and in December by the clock of the work."""
     shop.given(free_ten(shop), shop.buy())
-    assert charged(shop, 3, occurred_at=DECEMBER) == ("2023-11", 0)
+    event = shop.event(shop.at(DECEMBER - 60).when(shop.charge_directly(3, occurred_at=DECEMBER)))
+    assert (event.period, event.late) == ("2023-11", False)
+
+
+@pytest.mark.parametrize("period", ["month", "day", "forever", "purchase"])
+@pytest.mark.parametrize(
+    ("occurred_at", "said"),
+    [
+        (DAY + 61, "2023-11-16T00:01:01.000000Z in microseconds, which lies after the present"),
+        (365 * DAY, "after the present"),
+        (DAY - 3650 * DAY - 1, "2013-11-17T23:59:59.000000Z in microseconds, which lies more than ten years ago"),
+    ],
+)
+def test_no_work_is_done_in_the_future_or_in_another_age(shop, period, occurred_at, said):
+    """Bought at 0, and a day has passed. Clocks may differ by a minute."""
+    shop.given(free_ten(shop, period=period), shop.buy())
+    request = shop.at(DAY).given(shop.ask(1))
+    for command in (shop.charge_directly, lambda units, **more: shop.charge(request, units, **more)):
+        refused = shop.refuses(command(1, occurred_at=occurred_at), Reason.malformed)
+        assert said in refused.facts["detail"]
+    shop.given(*(shop.charge_directly(1, occurred_at=moment) for moment in (-3649 * DAY, DAY + 60)))
+
+
+def test_seconds_in_place_of_microseconds_are_refused(shop):
+    shop.given(free_ten(shop), shop.buy())
+    command = Charge(subscriber="alice", plan="pro", occurred_at=1_700_000_000)
+    assert "1700000000 is 1970-01-01T00:28:20" in shop.refuses(command, Reason.malformed).facts["detail"]
 
 
 def test_what_occurred_under_the_purchase_before_is_metered_there(shop):

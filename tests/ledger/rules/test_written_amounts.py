@@ -22,7 +22,7 @@ from ledger import (
 )
 from ledger.amounts import MAX_CREDITS, amount_text
 from ledger.commands import CreatePlan, RepricePlan, admit
-from ledger.errors import WrongValue
+from ledger.errors import WrongType, WrongValue
 
 ANN = {"subscriber": "ann", "plan": "pro"}
 COIN = "eip155:1/erc20:0xa0b8"
@@ -208,6 +208,9 @@ def test_a_limit_on_credits_is_a_whole_number_since_it_is_stored_as_it_is_made()
         (Adjust(charge=999, credits="1"), "the decimals of the charge 999 are not known"),
         (Reverse(**ANN, lot=1, amount="0.005"), r"amount: 0\.005 has more decimals than 2"),
         (Reverse(**ANN, lot=1, amount="0"), "amount: 0 is below 1"),
+        (Give(subscriber="ann", plan="", credits="1"), "plan: empty text"),
+        (Adjust(charge=-1, credits="1"), "charge: -1 is below 0"),
+        (Adjust(charge=10**30, credits="1"), "charge: 10+ is above"),
     ],
     ids=str,
 )
@@ -218,6 +221,12 @@ def test_what_is_no_amount_of_the_plan_raises_at_the_call_and_nothing_is_done(sh
     with pytest.raises(WrongValue, match=rf"^commands\[1\]: .*{message}"):
         shop.ledger.execute_many([Give(**ANN, credits=1), command])
     assert shop.ledger.head == head
+
+
+@pytest.mark.parametrize(("field", "value"), [("plan", []), ("plan", None), ("subscriber", 3), ("key", b"k")])
+def test_another_field_at_fault_is_named_also_beside_a_written_amount(shop, field, value):
+    with pytest.raises(WrongType, match=f"^{field}: text is needed"):
+        shop.ledger.execute(Give(**(ANN | {"credits": "1", field: value})))
 
 
 def test_money_of_an_asset_without_known_decimals_is_a_whole_number(shop):
