@@ -62,8 +62,6 @@ class Ledger(Views):
         with writer.lock:
             register(self)
             writer.load()
-            if not (writer.head.seq or read_only or isinstance(clock, WallClock)):
-                writer.moment(writes=False)  # a new log is not dated by a clock of other units
 
     @classmethod
     def open(
@@ -86,8 +84,8 @@ class Ledger(Views):
         store's own, 30 for a file), then raises Locked.
 
         Raises NotFound, NotALog, WrongVersion, Locked or Damaged, another LogError if the log cannot be read,
-        UnknownPlugin if no store has that name, BadData if `clock` gives no valid time for a new log, and WrongType or
-        WrongValue for `where`, `id` and `lock_seconds`.
+        UnknownPlugin if no store has that name, and WrongType or WrongValue for `where`, `id` and `lock_seconds`. A
+        clock that gives no valid time, or not in microseconds, is an error (BadData) where it is first read.
         """
         opened = stores.open(where, store=store, id=id, read_only=read_only, lock_seconds=lock_seconds)
         try:

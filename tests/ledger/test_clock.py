@@ -72,9 +72,11 @@ NOW = 1_790_000_000 * 10**6
     ],
 )
 def test_a_clock_in_other_units_neither_dates_a_new_log_nor_writes_to_one(reading: Any, said: str) -> None:
+    new = Ledger(MemoryStore(id="test"), lambda: reading)
     with pytest.raises(BadData, match=f"clock: .*{said}") as caught:
-        Ledger(MemoryStore(id="test"), lambda: reading)
+        new.execute(PRO)
     assert "whole microseconds" in caught.value.hint
+    assert new.head.seq == 0
     store = MemoryStore(id="test")
     Ledger(store, lambda: NOW).execute_many([PRO, BUY])
     later = Ledger(store, lambda: reading)
