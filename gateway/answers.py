@@ -49,10 +49,22 @@ def _without_empty(shape: dict[str, Any]) -> dict[str, Any]:
     return shape if shape["unpriced"] else {key: value for key, value in shape.items() if key != "unpriced"}
 
 
-def invoices(log: Path, reading: Reading, found: Iterable[InvoiceReading]) -> dict[str, Any]:
-    """Return the answer of `invoices`."""
+def invoices(log: Path, reading: Reading, found: Iterable[InvoiceReading], credit: Iterable[Balance]) -> dict[str, Any]:
+    """Return the answer of `invoices`: those found, and the accounts with credit that pays their next ones."""
     listed = [msgspec.structs.asdict(each) | {"at": time_text(each.at), "due": time_text(each.due)} for each in found]
-    return {"log": path_text(log), "as_of": as_of(reading), "invoices": listed}
+    credits = [
+        {
+            "account": each.account,
+            "subscriber": each.subscriber,
+            "plan": each.plan,
+            "asset": each.billing.asset,
+            "asset_decimals": each.billing.asset_decimals,
+            "credit": each.billing.credit,
+        }
+        for each in credit
+        if each.billing is not None
+    ]
+    return {"log": path_text(log), "as_of": as_of(reading), "invoices": listed, "credit": credits}
 
 
 def statement(

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from ledger.errors import BadData, NotFound
+from ledger.errors import AlreadyExists, BadData, NotFound
 from ledger.events import Charged
 from ledger.folding import as_of
 from ledger.log import Entry
@@ -31,6 +31,9 @@ from replay.workload.moments import calendar_time
 
 from .errors import UsageError
 from .spelling import as_known
+
+SIDE_FILES = ("-wal", "-shm", "-journal", ".mock", ".mock-wal", ".mock-shm", ".mock-journal", ".leaves")
+"""Endings of the files beside a log: SQLite's, the mock chain with SQLite's own for it, and published leaf files."""
 
 
 class PointInTime(NamedTuple):
@@ -58,6 +61,17 @@ def opened(path: Path, warn: bool = True) -> Iterator[Store]:
     """Open the log at `path` to be read. With `warn`, a missing write-ahead file is a warning."""
     with closing(stores.get("sqlite")(path, read_only=True, warn=warn)) as store:
         yield store
+
+
+def check_free(path: Path) -> None:
+    """Raise AlreadyExists if there is anything at the path of a new file, and UsageError if the path is that of a file
+    beside one that exists: SQLite or a chain would take the new file for its own."""
+    if os.path.lexists(path):
+        raise AlreadyExists(f"there is a file {path} already", "name a new file, or move that one away")
+    for side in SIDE_FILES:
+        owner = path.with_name(path.name.removesuffix(side)) if path.name != side else path
+        if path.name.endswith(side) and owner.is_file():
+            raise UsageError(f"{path} would be a part of {owner}, which keeps its own files there", "give another name")
 
 
 def lock_seconds() -> float | None:

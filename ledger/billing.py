@@ -10,14 +10,24 @@ invoice below 0: it lowers what is owed, oldest invoice first, then what was wri
 
 Invariant, property-tested: invoiced = paid + written off + owed − credit, of an account and (without the credit) of
 each of its invoices.
+
+Invariant, property-tested: after any commit a credit line has nothing available, or what is used, held and available
+on it is at most the limit and what is cleared (`cleared`). So no request is admitted that would be owed beyond the
+limit. Payments and write-offs widen the line; what returns to it later, or is no longer cleared because a payment was
+reversed or a write-off became void, is withdrawn from it as soon as it is available (`excess`).
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec.structs import replace
 
 from .events import PlanCreated
+
+if TYPE_CHECKING:
+    from .accounts import Account, Lot
 
 
 class Invoice(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -88,14 +98,35 @@ def price(terms: PlanCreated, credits: int) -> int:
     return terms.cost * credits // terms.credits
 
 
-def cleared(terms: PlanCreated, billing: Billing, settled: int) -> int:
-    """Return the invoiced credits that are no longer owed after `settled` money was paid or written off in all.
+def cleared(terms: PlanCreated, billing: Billing, line: Lot, paid: int = 0, written_off: int = 0) -> int:
+    """Return the credits of a line that are no longer owed once so much more is paid or written off.
 
-    Once nothing is owed it is all of them; until then what the money is the price of, rounded down.
+    They are those that the money is the price of, rounded down; all that are invoiced where nothing is owed, and more
+    where more was paid. What is written off clears credits that are used: where they come back, a write-off is void.
     """
-    if settled >= billing.invoiced:
-        return billing.billed
-    return min(billing.billed, settled * terms.credits // terms.cost)
+    paid += billing.paid
+    most = max(line.spent, _worth(terms, billing, paid))
+    return min(_worth(terms, billing, paid + billing.written_off + written_off), most)
+
+
+def excess(terms: PlanCreated, account: Account) -> int:
+    """Return the credits by which an account's credit line is wider than its limit and what is cleared; 0 for an
+    account without one."""
+    if (billing := account.billing) is None:
+        return 0
+    line = account.lots[billing.line]
+    return max(0, width(billing, line) - cleared(terms, billing, line))
+
+
+def width(billing: Billing, line: Lot) -> int:
+    """Return the credits by which a credit line is wider than its limit."""
+    return line.credits - line.withdrawn - billing.limit
+
+
+def _worth(terms: PlanCreated, billing: Billing, money: int) -> int:
+    """Return the credits that an amount of money pays, all that are invoiced if it is as much as they cost."""
+    credits = money * terms.credits // terms.cost
+    return max(billing.billed, credits) if money >= billing.invoiced else min(billing.billed, credits)
 
 
 def balance_credit(billing: Billing) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 
 from .accounts import Account, Lot
 from .amounts import SECOND, split
-from .billing import price
+from .billing import excess, price
 from .catalogue import Plan
 from .events import Invoiced, Lapsed, Overdue, Recorded, Released, Started, Withdrawn
 from .holds import cover_exposure, shares_meters
@@ -58,6 +58,17 @@ def _due_events(account: Account, plan: Plan, now: int, tariffs: Tariffs) -> Ite
             yield invoice(account, plan, instant)
         else:
             yield Overdue(account=account.number, invoice=id, instant=instant)
+        yield from narrowed(account, plan, instant)
+
+
+def narrowed(account: Account, plan: Plan, instant: int | None) -> Iterator[Recorded]:
+    """Yield the withdrawal of what is available on a credit line beyond its limit and what is cleared, if anything is.
+    `instant` is that of the due event it follows from, in UTC microseconds; None: it follows from a command."""
+    if (wide := excess(plan.terms, account)) and account.billing is not None:
+        line = account.lots[account.billing.line]
+        if credits := min(wide, line.left):
+            draws = ((line.id, credits),)
+            yield Withdrawn(account=account.number, draws=draws, reason="limit", instant=instant)
 
 
 def _covered(account: Account, plan: Plan, instant: int, tariffs: Tariffs) -> Iterator[Recorded]:

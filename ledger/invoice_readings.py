@@ -17,7 +17,9 @@ class InvoiceReading(Shown, frozen=True, kw_only=True):
     """An invoice at one time: the credits used in a period, and their money in the asset's smallest unit. A credit note
     is an invoice below 0.
 
-    money = paid + credited + written_off + owed. `credited` is what credit notes and earlier payments have taken off.
+    Of an invoice, money = paid + credited + written_off + owed; `credited` is what credit notes and earlier payments
+    have taken off. A credit note has its money alone: the others are 0. Of an account, the money of all of them
+    together is what was paid and written off, and is owed, less its credit.
     Its events are those of the account after sequence `after` up to `seq`, which is None for an invoice that is due and
     not yet written. `at` and `due` are UTC microseconds.
     """

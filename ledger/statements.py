@@ -113,8 +113,8 @@ class Explanation(Shown, frozen=True, kw_only=True):
 
     `exact` is its price before rounding, a fraction as text; None if the policy does not offer it. `recomputed` is its
     price computed again; None if the policy is not installed in that version, or fails. `agrees` is false where the
-    price differs, or where the lines in the log do not sum to it. `fault` is why something was not computed again or
-    does not agree; None if nothing is wrong.
+    price differs, or where the lines in the log do not sum to it, and None where the price was not computed. `fault` is
+    why something was not computed again or does not agree; None if nothing is wrong.
     """
 
     charge: int
@@ -137,7 +137,7 @@ class Explanation(Shown, frozen=True, kw_only=True):
     shortfall: int
     exact: str | None
     recomputed: int | None
-    agrees: bool
+    agrees: bool | None
     fault: str | None
     draws: tuple[tuple[int, int], ...]
     adjustments: tuple[Entry, ...]
@@ -259,7 +259,7 @@ def explain(
         shortfall=event.shortfall,
         exact=None if exact is None else str(exact),
         recomputed=recomputed,
-        agrees=recomputed in (None, price) and not wrong,
+        agrees=False if wrong else None if recomputed is None else recomputed == price,
         fault="; ".join(filter(None, (wrong, failed))) or None,
         draws=event.draws,
         adjustments=adjustments,

@@ -87,21 +87,20 @@ class Views:
     def statement(
         self, subscriber: str, plan: str, *, since: int | None = None, upto: int | None = None
     ) -> Statement | None:
-        """Return every movement of an account with running balances, after sequence `since` and up to `upto`; None if
-        there is no account. Those of an invoice are after its `after` up to its `seq`.
+        """Return every movement of an account with running balances, after sequence `since` and up to `upto`, or now;
+        None if there is no account then. Those of an invoice are after its `after` up to its `seq`.
 
-        Raises WrongType, Closed, Damaged, LogError or BadData.
+        Invariant, property-tested: `closing` is the balance then. What time alone has changed has lines without a
+        sequence. Raises WrongType, Closed, Damaged, LogError or BadData.
         """
         check_whole(since=since, upto=upto)
-        now, head = self._account(subscriber, plan)
+        now = self._account(subscriber, plan)[0] if upto is None else self.as_of(seq=min(upto, self.head.seq))
         if (account := now.number(subscriber, plan)) is None:
             return None
-        last = head.seq if upto is None else min(upto, head.seq)
-        subject = Subject(account, subscriber, plan, last, now.at, now.units(subscriber, plan))
-        pending = now.pending(subscriber, plan) if upto is None else ()
-        with self._view(head) as log:
-            known = takewhile(lambda entry: entry.seq <= last, self._index.entries(log, account))
-            return statement(subject, known, pending, since)
+        subject = Subject(account, subscriber, plan, now.seq, now.at, now.units(subscriber, plan))
+        with self._view(self.head) as log:
+            known = takewhile(lambda entry: entry.seq <= now.seq, self._index.entries(log, account))
+            return statement(subject, known, now.pending(subscriber, plan), since)
 
     def account_events(self, subscriber: str, plan: str, after: int = 0) -> Iterator[Entry]:
         """Yield the events of an account after a sequence, in order, up to the head when the reading begins; none if

@@ -8,6 +8,7 @@ import typer
 from ledger.stores import MEMORY
 
 from ..errors import UsageError
+from ..logs import check_free
 
 P = TypeVar("P", Path, Path | None)
 
@@ -17,6 +18,14 @@ def a_file(path: P) -> P:
     read."""
     if str(path) == MEMORY:
         raise UsageError(f"{MEMORY} is a log that ends with its process", "give the path of a file")
+    return path
+
+
+def a_new_file(path: Path | None) -> Path | None:
+    """Return the path of a file that a command will make; None if it was not asked for. Raises AlreadyExists, and
+    UsageError for `:memory:` and for a path that belongs to a log."""
+    if path is not None:
+        check_free(a_file(path))
     return path
 
 

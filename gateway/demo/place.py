@@ -14,10 +14,9 @@ from ledger.errors import AlreadyExists
 from ledger.plugins import Store
 from ledger.stores import MEMORY
 
+from .. import logs
+from ..logs import SIDE_FILES
 from ..settle.target import CONTRACT, leaves_folder, mock_file
-
-SIDE_FILES = ("-wal", "-shm", ".mock", ".mock-wal", ".mock-shm", ".mock-journal", ".leaves")
-"""Endings of the files beside a log: SQLite's, the mock chain with SQLite's own for it, and published leaf files."""
 
 
 class Place(ABC):
@@ -100,10 +99,10 @@ def place(db: Path | None) -> Iterator[Place]:
 
 
 def check_free(db: Path | None) -> None:
-    """Raise AlreadyExists if there is a file of that name, or one of those beside it."""
+    """Raise AlreadyExists if there is a file of that name, or one of those beside it, and UsageError for a name that
+    belongs to another log."""
     for path in () if db is None or str(db) == MEMORY else (db, *_beside(db)):
-        if path.exists() or path.is_symlink():
-            raise AlreadyExists(f"there is a file {path} already")
+        logs.check_free(path)
 
 
 def _beside(log: Path) -> Iterator[Path]:

@@ -52,7 +52,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """The options of a run.
 
     `policy` is in the notation of `pricing.notation` (None: POLICY); `subscribers` and `requests` count only where the
-    trace does not have them; `skip_bad` leaves out rows of the trace that cannot be read.
+    trace does not have them; `subscriber_column` is the trace's column of customers, if it
+    is not known by its name; `skip_bad` leaves out rows of the trace that cannot be read.
     """
 
     trace: Path | None = None
@@ -64,6 +65,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     chain: str = "mock"
     skip_bad: bool = False
     dimensions: Sequence[str] = ()
+    subscriber_column: str = ""
 
 
 def _quietly(phase: str, done: int, total: int) -> None:
@@ -135,8 +137,8 @@ def _name_files(error: BaseException, kept: str) -> None:
 
 def _demand(tariff: Tariff, options: Options) -> Trace:
     """Return the requests, with the columns that the policy reads: also those that it reads for the trace's models."""
-    if options.trace is None and options.dimensions:
-        raise UsageError("--dimension names a column, and there is no trace", "give --trace, or leave --dimension out")
+    if options.trace is None and (options.dimensions or options.subscriber_column):
+        raise UsageError("--column names a column, and there is no trace", "give --trace, or leave --column out")
     first = dimensions_read(tariff.policy, [None]) or frozenset()
     load = partial(
         demand,
@@ -146,6 +148,7 @@ def _demand(tariff: Tariff, options: Options) -> Trace:
         seed=options.seed,
         skip_bad=options.skip_bad,
         dimensions=options.dimensions,
+        subscriber=options.subscriber_column,
     )
     demanded = load(reads=sorted(first))
     more = dimensions_read(tariff.policy, models(demanded)) or frozenset()

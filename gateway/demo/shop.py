@@ -20,7 +20,7 @@ from ledger.plugins import Policy, policies
 from ledger.rating import total
 from replay.workload.traces import Row, Trace
 
-from .usage import MAX_DURATION, PricedDimensions, labels, work_of
+from .usage import MAX_DURATION, PricedDimensions, is_timed, labels, work_of
 
 ASSET, CENTS = "USD", 2
 """The asset of the shop, and its decimals."""
@@ -71,7 +71,7 @@ class Tariff(msgspec.Struct, frozen=True):
 def open_shop(trace: Trace, tariff: Tariff, slice_length: int) -> Shop:
     """Return plans, agents and customers for a trace; `slice_length` is the story's, in microseconds."""
     customers = _customers(trace.rows)
-    mean = mean_price(tariff.policy, trace.rows)
+    mean = _mean_price(tariff.policy, trace)
     names = dict.fromkeys(row.plan for row in trace.rows if row.plan is not None)
     plans = _plans(tariff, mean, _fair_use(trace.rows, customers), names, 900 + 4 * slice_length // SECOND)
     agents = dict.fromkeys(row.agent for row in trace.rows if row.agent is not None)
@@ -86,18 +86,19 @@ def price_of(plan: CreatePlan) -> dict[str, int]:
     return {receiver: int(amount) for receiver, amount in plan.price.items()}
 
 
-def mean_price(policy: Policy, rows: Sequence[Row]) -> int:
+def _mean_price(policy: Policy, trace: Trace) -> int:
     """Return the mean price of a sample of the trace's requests, in credits, rounded up; at least 1."""
-    sample = rows[:: -(-len(rows) // _SAMPLE_ROWS)]
+    sample, timed = trace.rows[:: -(-len(trace.rows) // _SAMPLE_ROWS)], is_timed(trace)
     usage: dict[str, int] = {}
     credits = 0
     try:
         for row in sample:
+            used = work_of(row, timed).usage
             if policy.scope == "period":
-                usage = add_usage(usage, work_of(row).usage)
+                usage = add_usage(usage, used)
                 credits = total(policy, usage, labels(row.model)).credits
             else:
-                credits += total(policy, work_of(row).usage, labels(row.model)).credits
+                credits += total(policy, used, labels(row.model)).credits
     except LedgerError:
         return 1  # the policy fails, or a price is out of bounds: requests will be refused for the same reason
     return max(1, -(-credits // len(sample)))

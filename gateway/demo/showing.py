@@ -19,7 +19,10 @@ def show(summary: Summary) -> None:
     where = source.file or "generated usage"
     skipped = f", {source.skipped:,} bad rows skipped" if source.skipped else ""
     render.line()
-    render.line(f"Tollbook: {source.rows:,} requests from {where}{skipped}, priced by {summary.policy.name}", "bold")
+    drawn = f", {source.drawn:,} with a drawn customer" if source.drawn else ""
+    render.line(
+        f"Tollbook: {source.rows:,} requests from {where}{skipped}{drawn}, priced by {summary.policy.name}", "bold"
+    )
     render.line()
     render.table(("~what", ">number", ">credits", ">money"), _lines(summary))
     render.line()

@@ -39,7 +39,7 @@ from replay.workload.traces import Row, Trace
 from .escrow import Escrow, Order
 from .shop import DAY, STARTER, TRIAL, Customer, Habit, Shop, agent_for
 from .trace_clock import TraceClock, slice_length
-from .usage import Estimator, Work, first_half, known_after, labels, work_of
+from .usage import Estimator, Work, first_half, is_timed, known_after, labels, work_of
 
 VOIDED, LOST, LATE = 0.005, 0.003, 0.002
 """Parts of the admitted requests that are cancelled, never charged, and charged after they expired."""
@@ -76,7 +76,7 @@ class Story:
     ) -> None:
         self._ledger, self._escrow, self._clock, self._rows = ledger, escrow, clock, trace.rows
         self._shop, self._random = shop, random
-        self._slice = slice_length(trace)
+        self._slice, self._timed = slice_length(trace), is_timed(trace)
         self._estimator = Estimator()
         self._accounts: dict[tuple[str, str], _Account] = {}
         self._later: list[tuple[int, int, Callable[[], None]]] = []
@@ -143,7 +143,7 @@ class Story:
         account = self._account(row)
         if account.buys:
             self._buy(account)
-        name, work = agent_for(row), work_of(row)
+        name, work = agent_for(row), work_of(row, self._timed)
         estimate = self._estimator.estimate(row.model, work.usage)
         request = Request(
             subscriber=account.customer.subscriber,

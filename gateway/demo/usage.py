@@ -21,8 +21,8 @@ from replay.workload.traces import Row, Trace
 MAX_DURATION = 600 * SECOND
 """The longest duration of a request (microseconds); a longer one in a trace is cut to this."""
 
-_ADDED = ("calls", "seconds")
-"""The dimensions that the demo adds to each request's usage."""
+_ADDED = frozenset({"calls"})
+"""The dimension that the demo adds to each request's usage."""
 
 _TO_FIRST_TOKEN = SECOND // 5
 _OUTPUT_TOKEN = SECOND // 50
@@ -36,10 +36,16 @@ class Work(NamedTuple):
     duration: int
 
 
-def work_of(row: Row) -> Work:
-    """Return a row's usage with `calls` and `seconds` beside its tokens, so that every policy finds something to price.
+def is_timed(trace: Trace) -> bool:
+    """True if the seconds of requests are generated with their tokens. A trace has its own, or none: no price is made
+    of seconds that were not measured."""
+    return trace.source.kind == "generated"
 
-    50 output tokens take a second; a row's own `seconds` or `calls` come first.
+
+def work_of(row: Row, timed: bool) -> Work:
+    """Return a row's usage with `calls`, and `seconds` if they are generated (`is_timed`), beside its tokens.
+
+    A request takes a second for 50 output tokens; a row's own `seconds` or `calls` come first.
     """
     seconds = row.usage.get("seconds")
     if seconds is None:
@@ -47,7 +53,8 @@ def work_of(row: Row) -> Work:
     else:
         duration = max(_TO_FIRST_TOKEN, seconds * SECOND)
     duration = min(duration, MAX_DURATION)
-    return Work({"calls": 1, "seconds": -(-duration // SECOND), **row.usage}, duration)
+    generated = {"seconds": -(-duration // SECOND)} if timed else {}
+    return Work({"calls": 1, **generated, **row.usage}, duration)
 
 
 def known_after(dimension: str) -> bool:
@@ -111,14 +118,14 @@ def dimensions_read(policy: Policy, models: Iterable[str | None]) -> frozenset[s
 def check_priced(trace: Trace, name: str, policy: Policy) -> None:
     """Raise BadData where the policy reads no dimension of the trace, so that all of it would be free."""
     read = dimensions_read(policy, models(trace))
-    if read is None or read & {*trace.dimensions, *_ADDED}:
+    if read is None or read & {*trace.dimensions, *_ADDED, *(["seconds"] if is_timed(trace) else [])}:
         return
     columns = ", ".join((*trace.dimensions, *trace.source.ignored)) or "no usage"
     dimensions = ", ".join(sorted(read)) or "nothing"
     by_model = dimensions_read(policy, [None]) != read  # else the models do not matter
     of = ", ".join(sorted(model for model in models(trace) if model is not None)) if by_model else ""
     message = f"the policy {name} reads {dimensions}" + (f" (of the models {of[:200]})" if of else "")
-    hint = "name the columns as the policy does, or price one of them by --policy (and --dimension)"
+    hint = "name the columns as the policy does, or price one of them by --policy (and --column)"
     raise BadData(f"{message}, and the trace has {columns}: nothing of it would be charged", hint, trace.source.file)
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from ..accounts import Account
+from ..billing import excess
 from ..catalogue import Plan
 from ..events import Adjusted, Charged, InvoicePaid, Recorded, Reinstated, Released, Reversed, WrittenOff
-from ..expiry import lapse_returned
+from ..expiry import lapse_returned, narrowed
 from ..holds import cover_exposure, cover_own_exposure, shares_meters
 from ..reducers import apply
 from ..repayment import with_repayment
@@ -36,7 +37,8 @@ class Projection:
         self.events.append(event)
 
     def complete(self, returned: Iterable[int] = ()) -> list[Recorded]:
-        """Return all events: those added, holds that must cover more now, and lapses of what returned to expired lots.
+        """Return all events: those added, holds that must cover more now, lapses of what returned to expired lots, and
+        what is withdrawn from a credit line beyond its limit.
 
         `returned` are the ids of the lots to which credits may have returned.
         """
@@ -50,6 +52,8 @@ class Projection:
                     self.add(held)
         for lapsed in list(lapse_returned(self.account, self.plan, list(returned), context.at + 1, context.at)):
             self.add(lapsed)
+        for withdrawn in list(narrowed(self.account, self.plan, None)):
+            self.add(withdrawn)
         return self.events
 
 
@@ -76,4 +80,6 @@ def _has_no_consequences(
     for lot_id in returned:
         if lot_id and (expiry := account.lots[lot_id].expiry) is not None and expiry <= context.at:
             return False
+    if account.billing is not None and excess(plan.terms, account):
+        return False
     return not (account.requests and shares_meters(plan, context.tariffs))

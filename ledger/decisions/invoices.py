@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..accounts import Account
 from ..amounts import MAX_CREDITS, split_steadily
-from ..billing import Billing, Invoice, cleared
+from ..billing import Billing, Invoice, cleared, width
 from ..catalogue import Plan
 from ..commands import PayInvoice, Subscribe, WriteOff, whole
 from ..events import InvoicePaid, Recorded, Share, Subscribed, WrittenOff
@@ -64,7 +64,7 @@ def pay(context: Context, command: PayInvoice) -> Decision:
             shares=shares(plan, billing.paid, amount),
             funding=command.funding,
             payment=command.payment,
-            room=room(account, plan, amount),
+            room=room(account, plan, paid=amount),
         ),
         context.books.seq + len(events) + 1,
     )
@@ -84,7 +84,7 @@ def write_off(context: Context, command: WriteOff) -> Decision:
             invoice=invoice.number,
             money=amount,
             reason=command.reason,
-            room=room(account, plan, amount),
+            room=room(account, plan, written_off=amount),
         )
     )
     return Decision(events, projection.complete())
@@ -100,14 +100,14 @@ def shares(plan: Plan, paid: int, amount: int) -> tuple[Share, ...]:
     )
 
 
-def room(account: Account, plan: Plan, money: int) -> int:
-    """Return the credits by which the credit line changes when `money` more is paid or written off; below 0 when it is
-    less, by what is available at most."""
+def room(account: Account, plan: Plan, paid: int = 0, written_off: int = 0) -> int:
+    """Return the credits by which the credit line changes when more money is paid or written off; below 0 when less is
+    paid, by what is available at most."""
     billing = account.billing
     assert billing is not None
     line = account.lots[billing.line]
-    change = cleared(plan.terms, billing, billing.paid + billing.written_off + money) - (line.credits - billing.limit)
-    return max(0, change) if money > 0 else max(-line.left, min(0, change))
+    change = cleared(plan.terms, billing, line, paid, written_off) - width(billing, line)
+    return max(0, change) if paid >= 0 else max(-line.left, min(0, change))
 
 
 def _invoice(account: Account, number: int) -> tuple[Billing, Invoice]:

@@ -83,12 +83,13 @@ class Started(Event, frozen=True, kw_only=True, tag="started"):
 
 class Withdrawn(Event, frozen=True, kw_only=True, tag="withdrawn"):
     """Unused credits leave with their unearned money; a window without credits ends here. So do credits that expire
-    under `on_lapse="refund"` (reason `lapsed`), and the lots of an exited subscriber (reason `exit`).
+    under `on_lapse="refund"` (reason `lapsed`), the lots of an exited subscriber (reason `exit`), and what returns to a
+    credit line that is wider than its limit and what is paid (reason `limit`).
 
     Fields:
         draws: Credits that leave, by lot.
         money: Money that leaves, in the asset's smallest unit, by lot.
-        instant: Time of the expiry that caused it, in UTC microseconds. None: a command did.
+        instant: Time of what was due and caused it, in UTC microseconds. None: a command did.
         fact: Exit of the subscriber, whom a chain has paid. None: no exit.
         asset: Asset that the chain paid; empty: no exit.
         paid: Sum that the chain paid: the money of this event, and what had been withdrawn from the lots before and was

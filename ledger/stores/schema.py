@@ -61,7 +61,7 @@ FROM commits, json_each(CASE typeof(commits.body) WHEN 'text' THEN commits.body
 CREATE VIEW accounts AS
 SELECT account, json_extract(event, '$.subscriber') AS subscriber, json_extract(event, '$.plan') AS plan,
        min(seq) AS opened_seq
-FROM events WHERE type = 'purchased' GROUP BY account;
+FROM events WHERE type IN ('purchased', 'subscribed') GROUP BY account;
 CREATE VIEW plans AS
 SELECT json_extract(event, '$.plan') AS plan, json_extract(event, '$.owner') AS owner,
        json_extract(event, '$.asset') AS asset, seq AS created_seq

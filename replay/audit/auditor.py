@@ -24,6 +24,7 @@ from .checks import (
     conservation,
     fast_path,
     holds,
+    invoices,
     outstanding,
     references,
     snapshots,
@@ -194,6 +195,7 @@ class Auditor:
         for number in self._dues.touched(case):
             account = case.books.accounts[number]
             account_rules.end(case, account)
+            invoices.within_limit(case, account)
             if account.requests or case.lent:
                 holds.end(case, account)
 

@@ -95,7 +95,7 @@ def export(
         else:
             rows = EventRows()
             wanted = _rows(rows, _entries(log, progress), after)
-            with _new_text(out) if isinstance(out, Path) else nullcontext(out) as file:
+            with new_text(out) if isinstance(out, Path) else nullcontext(out) as file:
                 if spreadsheet:
                     _write_spreadsheet(wanted, rows.decimal, file)
                 else:
@@ -140,7 +140,8 @@ def _new_file(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _new_text(path: Path) -> Iterator[TextIO]:
+def new_text(path: Path) -> Iterator[TextIO]:
+    """Yield a new text file, which appears complete at its path or not at all. Raises AlreadyExists and LogError."""
     with _new_file(path) as part, part.open("w", encoding="utf-8", newline="") as file:
         yield file
 

@@ -39,7 +39,7 @@ def check_explanation(ledger: Ledger, charges: Sequence[int], random: Random) ->
     """Raise Violated where a charge's explanation does not give its price."""
     if charges:
         explained = ledger.explain(random.choice(charges))
-        agrees = explained is not None and explained.agrees
+        agrees = explained is not None and explained.agrees is True
         require(agrees, "a charge can be explained", f"{explained}")
 
 

@@ -3,6 +3,9 @@
 Names are compared by their letters and digits alone, in any case: `Input_Tokens`, ` input tokens`, `inputTokens` and
 `input-tokens` are one name. What is meant by it is known for the names below, which are those of public traces and of
 the usage that providers, proxies and tracers report. A column of another name is usage only where it is asked for.
+
+The customer is in the column that is asked for; else in `subscriber` or `user_id`; else in the one column that is named
+like a customer (`CUSTOMERS`). Where there are two of these, which of them pays must be said.
 """
 
 from __future__ import annotations
@@ -59,6 +62,9 @@ _OTHERS = {
     "agent": "agent",
     "model": "model model_name gen_ai.request.model",
 }
+CUSTOMERS = """user customer customer_id client client_id account account_id tenant tenant_id org org_id organization
+    organization_id"""
+"""Names of columns that are those of a customer, where no column is asked for and none has a surer name."""
 LABELS = ("subscriber", "plan", "agent", "model")
 
 _NO_USAGE = {"id", "ids", "uuid", "guid", "hash", "hashes", "timestamp", "timestamps", "date", "datetime"}
@@ -75,6 +81,20 @@ def is_usage(name: str) -> bool:
     """True if a column of that name can be counted: ids, hashes, prices and times never are."""
     words = [word.lower() for word in _WORD.findall(name)]
     return not (set(words) & _MONEY) and not (set(words[-1:]) & _NO_USAGE) and plain(name) not in _meanings(_OTHERS)
+
+
+def _customer(names: Sequence[str], asked: str) -> str:
+    """Return the name of the column that names the customer; empty if it is known by its own name, or there is none.
+    Raises BadData for two."""
+    if asked:
+        return next((name for name in names if plain(name) == plain(asked)), asked)
+    if any(_known().get(plain(name)) == "subscriber" for name in names):
+        return ""  # it is known by its own name
+    found = [name for name in names if plain(name) in _meanings({"": CUSTOMERS})]
+    if len(found) > 1:
+        message = f"the columns {', '.join(map(shown, found))} may each name the customer"
+        raise BadData(message, "say which one it is by --column NAME=subscriber")
+    return found[0] if found else ""
 
 
 @cache
@@ -97,9 +117,11 @@ class Columns(NamedTuple):
     ignored: tuple[str, ...]
 
 
-def columns(names: Sequence[str], asked: Collection[str] = ()) -> Columns:
+def columns(names: Sequence[str], asked: Collection[str] = (), subscriber: str = "") -> Columns:
     """Return the meaning of each column. `asked` are dimensions by the names that a policy reads: columns of such a
-    name are these, and so are columns that mean the same. Raises BadData where two columns have the same meaning."""
+    name are these, and so are columns that mean the same; `subscriber` is the column that names the customer. Raises
+    BadData where two columns have the same meaning."""
+    customer = _customer(names, subscriber)
     wanted = {plain(name): name for name in asked}
     meaning = {_known().get(key, key): name for key, name in wanted.items()}
     meaning |= {name: name for name in asked}
@@ -109,7 +131,12 @@ def columns(names: Sequence[str], asked: Collection[str] = ()) -> Columns:
     for index, name in enumerate(names):
         key = plain(name)
         meant = _known().get(key)
-        if key in wanted and is_usage(name):
+        if customer and customer != name and meant == "subscriber":
+            ignored.append(name)
+            continue
+        if customer == name:
+            meant = "subscriber"
+        elif key in wanted and is_usage(name):
             meant = wanted[key]
         elif meant in _KNOWN:
             meant = meaning.get(meant, meant)

@@ -16,7 +16,7 @@ is integer arithmetic.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import accumulate
 from math import exp, isqrt, lgamma, log
 from pathlib import Path
@@ -70,17 +70,19 @@ def demand(
     skip_bad: bool = False,
     dimensions: Collection[str] = (),
     reads: Collection[str] = (),
+    subscriber: str = "",
 ) -> Trace:
     """Requests that each have a customer: read from a trace, drawn from a `.json` profile, or generated (no path).
 
-    `requests` counts only where usage is drawn or generated; `skip_bad`, `dimensions` and `reads` (see `traces.read`)
-    only where it is read.
+    `requests` counts only where usage is drawn or generated; `skip_bad`, `dimensions`, `reads` and `subscriber` (see
+    `traces.read`) only where it is read.
     """
     if path is None:
         return generate(requests, subscribers, seed)
     if Path(path).suffix.lower() == ".json" and not has_json_lines(path):
         return draw(read_profile(path), requests, seed, subscribers=subscribers, file=str(path))
-    return assign(read(path, skip_bad=skip_bad, dimensions=dimensions, reads=reads), subscribers, seed)
+    trace = read(path, skip_bad=skip_bad, dimensions=dimensions, reads=reads, subscriber=subscriber)
+    return assign(trace, subscribers, seed)
 
 
 def assign(trace: Trace, subscribers: int, seed: int) -> Trace:
@@ -88,14 +90,20 @@ def assign(trace: Trace, subscribers: int, seed: int) -> Trace:
     _count(subscribers=subscribers)
     names = _names(subscribers)
     upto = list(accumulate(_zipf(subscribers)))
-    rng = Random(seed)
-    rows = ordered(
-        row
-        if row.subscriber is not None
-        else msgspec.structs.replace(row, subscriber=names[bisect_right(upto, int(rng.random() * upto[-1]))])
-        for row in trace.rows
-    )
-    return msgspec.structs.replace(trace, source=msgspec.structs.replace(trace.source, seed=seed), rows=rows)
+    rng, drawn = Random(seed), 0
+
+    def assigned() -> Iterator[Row]:
+        nonlocal drawn
+        for row in trace.rows:
+            if row.subscriber is not None:
+                yield row
+                continue
+            drawn += 1
+            yield msgspec.structs.replace(row, subscriber=names[bisect_right(upto, int(rng.random() * upto[-1]))])
+
+    rows = ordered(assigned())
+    source = msgspec.structs.replace(trace.source, seed=seed, drawn=drawn)
+    return msgspec.structs.replace(trace, source=source, rows=rows)
 
 
 def generate(requests: int, subscribers: int, seed: int) -> Trace:

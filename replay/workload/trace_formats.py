@@ -57,15 +57,15 @@ class TraceFormat(Protocol):
         ...
 
 
-def format_of(path: Path, numbered: Iterator[tuple[int, bytes]], asked: list[str]) -> TraceFormat:
-    """Return the format of a file, by its name and its first line."""
+def format_of(path: Path, numbered: Iterator[tuple[int, bytes]], asked: list[str], subscriber: str = "") -> TraceFormat:
+    """Return the format of a file, by its name and its first line. `asked` and `subscriber` are as of `columns`."""
     try:
         _, raw = first = next(numbered, (1, b""))
         if not raw:
             raise BadData("the file is empty", "give a trace with at least one request")
         if path.suffix.lower() in JSON_SUFFIXES or raw.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{"):
-            return _Json(first, asked)
-        return _Csv(_fields(line_of_text(raw).removeprefix("\ufeff")), asked)
+            return _Json(first, asked, subscriber)
+        return _Csv(_fields(line_of_text(raw).removeprefix("\ufeff")), asked, subscriber)
     except BadData as problem:
         problem.file, problem.line = str(path), 1
         raise
@@ -87,8 +87,8 @@ _PUBLISHED = (
 class _Csv:
     """A CSV file with that header."""
 
-    def __init__(self, header: list[str], asked: list[str]) -> None:
-        found = columns(header, asked)
+    def __init__(self, header: list[str], asked: list[str], subscriber: str) -> None:
+        found = columns(header, asked, subscriber)
         if not found.clock:
             known = f"{shown(','.join(header))} is not the header of a trace"
             hint = f"begin with a line of column names, separated by commas, with one of {TIME}, arrived_at among them"
@@ -142,8 +142,8 @@ class _Number(str):
 class _Json:
     """A file with one JSON object a line, each with its own keys."""
 
-    def __init__(self, first: tuple[int, bytes], asked: list[str]) -> None:
-        self._first, self._asked = first, asked
+    def __init__(self, first: tuple[int, bytes], asked: list[str], subscriber: str) -> None:
+        self._first, self._asked, self._subscriber = first, asked, subscriber
         self._decoder = msgspec.json.Decoder(float_hook=_Number)
         self._known: dict[tuple[str, ...], Columns] = {}
         self._dimensions: dict[str, None] = {}
@@ -196,7 +196,7 @@ class _Json:
         return Row(at=self._at(values[names[found.time]], found), usage=usage, **named)
 
     def _columns(self, names: tuple[str, ...]) -> Columns:
-        found = columns(names, self._asked)
+        found = columns(names, self._asked, self._subscriber)
         if not self._known and {"timestamp", "input_length", "output_length"} <= set(names):
             self.kind = "mooncake"
         self._dimensions |= dict.fromkeys(found.dimensions)

@@ -36,7 +36,8 @@ __all__ = ["JSON_SUFFIXES", "Kind", "Row", "Source", "Trace", "has_json_lines", 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
     """The source of rows, as `--json` shows it: `skipped` bad rows are not in `rows`; `seed` is that of any draw;
-    `ignored` are the columns that are neither a time, a name nor usage."""
+    `ignored` are the columns that are neither a time, a name nor usage; `drawn` counts the requests whose customer is
+    drawn, since the trace names none."""
 
     kind: Kind
     file: str | None
@@ -44,6 +45,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     skipped: int = 0
     seed: int = 0
     ignored: tuple[str, ...] = ()
+    drawn: int = 0
 
 
 class Trace(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,12 +57,18 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read(
-    path: Path | str, *, skip_bad: bool = False, dimensions: Collection[str] = (), reads: Collection[str] = ()
+    path: Path | str,
+    *,
+    skip_bad: bool = False,
+    dimensions: Collection[str] = (),
+    reads: Collection[str] = (),
+    subscriber: str = "",
 ) -> Trace:
     """Read a trace. With `skip_bad`, rows that cannot be read are counted and left out; a bad header is an error.
 
     `dimensions` are columns that must be there and are usage, though their names are not known; `reads` are the
-    dimensions that policies read, by these names, if they are there.
+    dimensions that policies read, by these names, if they are there; `subscriber` is the column that names the
+    customer, which must be there.
 
     Raises NotFound where there is no file, and BadData, with file and line, for any other fault, also
     for a trace without a single good row.
@@ -82,7 +90,7 @@ def read(
 
     with opened(Path(path)) as file:
         numbered = lines(file)
-        form = format_of(Path(path), numbered, _asked(dimensions, reads, name))
+        form = format_of(Path(path), numbered, _asked(dimensions, reads, name), subscriber)
         rows = ordered(read_rows())
     if first and not rows:
         raise BadData(f"none of the {skipped} rows can be read; the first: {first}", first.hint, name, first.line)
@@ -92,7 +100,11 @@ def read(
     for dimension in dimensions:
         if plain(dimension) not in found:  # its reader may spell it otherwise, and then it has the reader's name
             there = ", ".join(map(shown, (*form.dimensions, *form.ignored))) or "none but the time and names"
-            raise BadData(f"there is no column {shown(dimension)}; there are {there}", "correct --dimension", name, 1)
+            raise BadData(f"there is no column {shown(dimension)}; there are {there}", "correct --column", name, 1)
+    if subscriber and not any(row.subscriber is not None for row in rows):
+        there = ", ".join(map(shown, (*form.dimensions, *form.ignored))) or "none but the time"
+        message = f"no column {shown(subscriber)} names a customer; there are {there}"
+        raise BadData(message, "correct --column NAME=subscriber", name, 1)
     source = Source(kind=form.kind, file=name, rows=len(rows), skipped=skipped, ignored=tuple(form.ignored))
     return Trace(source=source, rows=rows, dimensions=tuple(form.dimensions))
 
@@ -112,5 +124,5 @@ def _asked(dimensions: Collection[str], reads: Collection[str], file: str) -> li
     for name in dimensions:
         if not is_usage(name):
             found = f"{shown(name)} is an id, a hash, a price, a time or a name, and no usage"
-            raise BadData(found, "name a column with whole numbers of units by --dimension", file, 1)
+            raise BadData(found, "name a column with whole numbers of units by --column", file, 1)
     return [*dimensions, *(name for name in reads if name not in dimensions)]

@@ -78,7 +78,7 @@ def at_defaults(tmp_path_factory) -> Summary:
 def test_the_summary_has_the_keys_of_the_contract_in_their_order(tmp_path):
     shown = json.loads(msgspec.json.encode(small(tmp_path)))
     assert list(shown) == KEYS
-    assert list(shown["source"]) == ["kind", "file", "rows", "skipped", "seed", "ignored"]
+    assert list(shown["source"]) == ["kind", "file", "rows", "skipped", "seed", "ignored", "drawn"]
     assert list(shown["policy"]) == ["name", "parameters", "version"]
     assert list(shown["requests"]) == ["offered", "admitted", "refused", "refused_by"]
     assert list(shown["sold"]) == ["purchases", "credits", "money"]
@@ -336,6 +336,19 @@ def test_a_policy_that_prices_whatever_is_used_prices_any_trace(tmp_path, policy
     trace = csv_file(tmp_path / "trace.csv", "timestamp,reads", "2026-01-01,1", "2026-01-01,2")
     summary = small(tmp_path, trace=trace, policy=policy)
     assert (summary.charged.uncharged, summary.source.ignored) == (0, ("reads",))
+
+
+def test_seconds_that_a_trace_does_not_have_are_not_invented(tmp_path):
+    """The length of a request follows from its tokens in the demo's clock; it is measured by nobody, and not priced."""
+    trace = csv_file(tmp_path / "trace.csv", "timestamp,input_tokens,output_tokens", "2026-01-01,100,50")
+    with pytest.raises(BadData, match="reads seconds, and the trace has input_tokens, output_tokens: nothing of it"):
+        small(tmp_path, trace=trace, policy="time:credits_per_second=1")
+    summary = small(tmp_path, trace=trace, policy="complexity:weights.seconds=1,weights.input_tokens=1/100")
+    assert summary.charged.credits == 1
+    timed = csv_file(tmp_path / "timed.csv", "timestamp,seconds", "2026-01-01,7")
+    summary = small(tmp_path, trace=timed, db=tmp_path / "timed.db", policy="time:credits_per_second=1")
+    assert summary.charged.credits == 7
+    assert small(tmp_path, db=tmp_path / "own.db", policy="time:credits_per_second=1").charged.credits > 300
 
 
 def test_a_request_whose_price_passes_all_bounds_is_told_as_never_charged(tmp_path, monkeypatch):

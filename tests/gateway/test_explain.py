@@ -75,10 +75,10 @@ def test_a_charge_that_disagrees_exits_1(tollbook, shop, spoil):
     assert "DISAGREES" in tollbook("explain", shop.log, shop.seq["direct"]).out
 
 
-def test_a_policy_that_is_not_installed_computes_nothing_and_disagrees_with_nothing(tollbook, shop, spoil):
+def test_a_policy_that_is_not_installed_computes_nothing_and_neither_agrees_nor_disagrees(tollbook, shop, spoil):
     spoil(shop.log, '"policy":"complexity"', '"policy":"elsewhere"', mend=True)
-    answer = tollbook("explain", shop.log, shop.seq["direct"], "--json").json
-    assert (answer["recomputed"], answer["agrees"]) == (None, True)
+    done = tollbook("explain", shop.log, shop.seq["direct"], "--json")
+    assert (done.code, done.json["recomputed"], done.json["agrees"]) == (0, None, None)
     assert "not computed again" in tollbook("explain", shop.log, shop.seq["direct"]).out
 
 

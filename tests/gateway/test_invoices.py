@@ -2,7 +2,7 @@
 
 import pytest
 
-from ledger import Charge, CreatePlan, Ledger, PayInvoice, Subscribe, Tick, WriteOff
+from ledger import Adjust, Charge, CreatePlan, Ledger, PayInvoice, Subscribe, Tick, WriteOff
 
 DAY = 86_400 * 10**6
 NOVEMBER = 1_701_388_800 * 10**6
@@ -29,13 +29,39 @@ def street(tmp_path_factory):
 
 def test_it_lists_invoices_with_what_became_of_them(tollbook, street):
     answer = tollbook("invoices", street, "--json").json
-    assert list(answer) == ["log", "as_of", "invoices"]
+    assert list(answer) == ["log", "as_of", "invoices", "credit"]
+    assert answer["credit"] == []
     fields = ("subscriber", "invoice", "period", "status", "credits", "money", "paid", "written_off", "owed")
     assert [tuple(each[name] for name in fields) for each in answer["invoices"]] == [
         ("alice", 1, "2023-11", "open", 30, 300, 120, 0, 180),
         ("bob", 1, "2023-11", "open", 30, 300, 0, 50, 250),
     ]
     assert answer["invoices"][0]["due"] == "2023-12-31T00:00:00.000000Z"
+
+
+def test_what_a_customer_has_too_much_is_shown_as_credit(tollbook, tmp_path):
+    """All of November is paid, and comes back in December: the credit note's money pays the next invoices."""
+    path, now = tmp_path / "log.db", [NOVEMBER - DAY]
+    who = {"subscriber": "ann", "plan": "payg"}
+    with Ledger.open(path, clock=lambda: now[0]) as ledger:
+        terms = {"price": {"acme": 10}, "credits": 1, "credit_limit": 500, "policy": "per_credit"}
+        ledger.execute(CreatePlan(plan="payg", owner="acme", billing="postpaid", **terms)).unwrap()
+        ledger.execute(Subscribe(**who)).unwrap()
+        charge = ledger.execute(Charge(**who, usage={"calls": 1})).unwrap().seq
+        now[0] = NOVEMBER
+        ledger.execute(PayInvoice(**who, invoice=1, payment="p1")).unwrap()
+        ledger.execute(Adjust(charge=charge, credits=-1)).unwrap()
+        now[0] += 40 * DAY
+        ledger.execute(Tick()).unwrap()
+    answer = tollbook("invoices", path, "--json").json
+    parts = ("money", "paid", "credited", "written_off", "owed")
+    assert [tuple(each[name] for name in parts) for each in answer["invoices"]] == [
+        (10, 10, 0, 0, 0),
+        (-10, 0, 0, 0, 0),
+    ]
+    about = {"account": 1, "subscriber": "ann", "plan": "payg", "asset": "USD", "asset_decimals": 2}
+    assert answer["credit"] == [about | {"credit": 10}]
+    assert "0.10 USD of ann on payg pays the next invoices" in tollbook("invoices", path).out
 
 
 def test_money_reads_as_money(tollbook, street):

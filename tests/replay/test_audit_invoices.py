@@ -28,6 +28,7 @@ from ledger import (
     WriteOff,
 )
 from ledger.events import (
+    Adjusted,
     Charged,
     Event,
     Invoiced,
@@ -37,6 +38,7 @@ from ledger.events import (
     Reversed,
     Share,
     Subscribed,
+    Withdrawn,
     WrittenOff,
 )
 from replay.reports.exports import export
@@ -44,6 +46,15 @@ from replay.reports.exports import export
 pytestmark = pytest.mark.smoke
 
 WHO: dict[str, Any] = {"subscriber": "ann", "plan": "payg"}
+TERMS: dict[str, Any] = {
+    "owner": "acme",
+    "price": {"acme": 90, "fee": 10},
+    "credits": 30,
+    "credit_limit": 500,
+    "billing": "postpaid",
+    "policy": "complexity",
+    "parameters": {"weights": {"units": 1}},
+}
 NOVEMBER, DECEMBER, JANUARY = (OPENING + days * DAY for days in (16, 47, 78))
 
 
@@ -53,10 +64,8 @@ def honest(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ben used something in December, and has not paid; tom's plan serves none that are overdue."""
     path = tmp_path_factory.mktemp("payg") / "log.db"
     with Shop(path, id="payg") as shop:
-        terms: dict[str, Any] = {"owner": "acme", "price": {"acme": 90, "fee": 10}, "credits": 30, "credit_limit": 500}
-        metered = {"policy": "complexity", "parameters": {"weights": {"units": 1}}, "billing": "postpaid"}
-        shop.do(CreatePlan(plan="payg", due_days=40, **terms, **metered))
-        shop.do(CreatePlan(plan="strict", overdue="stop", due_days=1, **terms, **metered))
+        shop.do(CreatePlan(plan="payg", due_days=40, **TERMS))
+        shop.do(CreatePlan(plan="strict", overdue="stop", due_days=1, **TERMS))
         for name in ("ann", "ben"):
             shop.do(Subscribe(subscriber=name, plan="payg"))
         shop.do(Subscribe(subscriber="tom", plan="strict"))
@@ -129,6 +138,7 @@ FORGED: list[tuple[str, str, Callable[[], list[Event]], int | None]] = [
     ("invoice", "an invoice within a month", lambda: [invoiced(instant=DECEMBER + DAY)], None),
     ("time", "an invoice is overdue before its time", lambda: [Overdue(account=2, invoice=1, instant=DECEMBER)], None),
     ("schema", "a second credit line", lambda: [Subscribed(account=1, subscriber="ann", plan="payg", credits=5)], None),
+    ("invoice", "less is available than the limit", lambda: [Withdrawn(account=1, draws=((3, 1),))], None),
     (
         "invoice",
         "a line pays what is not owed",
@@ -169,6 +179,20 @@ def test_it_is_found(
     seq = forge(log, *forged, at=at)
     report = audit(log.path)
     assert kind in kinds_at(report, seq + len(forged) - 1), report.findings
+
+
+def test_what_comes_back_after_a_write_off_is_withdrawn(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    with Shop(path) as shop:
+        shop.do(CreatePlan(plan="payg", **TERMS))
+        line = shop.do(Subscribe(subscriber="ann", plan="payg"))
+        charge = shop.use(40, "ann", "payg")
+        shop.now = NOVEMBER + DAY
+        shop.do(WriteOff(**WHO, invoice=1))
+    back = Adjusted(account=1, charge=charge, credits=-40, draws=((line, 40),), reason="refund")
+    seq = forge(SimpleNamespace(path=path, at=NOVEMBER + DAY), back)
+    (found,) = audit(path).findings
+    assert (found.seq, found.kind, found.expected, found.found) == (seq, "invoice", 0, 40)
 
 
 def test_a_batch_comes_after_the_invoices_that_are_due_before_it(tmp_path: Path) -> None:

@@ -5,13 +5,15 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 import pytest
+from rich_log import tell
 
 from ledger import Adjust, Charge, CreatePlan, Ledger, Purchase, RegisterAgent, Release, Request, RetirePlan
 from ledger.errors import AlreadyExists, LogError
-from ledger.events import decode_one
+from ledger.events import Recorded, decode_one, tag
 from replay.reports.event_rows import COLUMNS
 from replay.reports.exports import export
 from replay.reports.sqlite_export import BATCH
@@ -78,6 +80,21 @@ def test_its_balances_are_those_of_the_ledger(log, exported):
     ]
     assert [row["access_until"] for row in rows] == [None, None, "2023-11-17T18:00:00.123457Z"]
     assert [json.loads(row["unpriced"]) for row in rows] == [balance["unpriced"] for balance in balances]
+
+
+def test_every_account_plan_and_agent_that_an_event_names_is_in_the_tables_and_in_the_logs_own_views(tmp_path):
+    log, out = tmp_path / "log.db", tmp_path / "out.db"
+    tell(log)
+    export(log, "sqlite", out)
+    for database in (log, out):
+        with closing(sqlite3.connect(database)) as connection:
+            told = {name for (name,) in connection.execute("SELECT DISTINCT type FROM events")}
+            untold = {tag(event) for event in get_args(Recorded)} - told
+            assert all(name.startswith("settlement_") for name in untold), "everything happens but batches"
+            for table, key in (("accounts", "account"), ("agents", "agent"), ("plans", "plan")):
+                names = f"(SELECT {key} FROM {table})"
+                lost = f"SELECT type FROM events WHERE json_extract(event, '$.{key}') NOT IN {names}"
+                assert connection.execute(lost).fetchall() == []
 
 
 def test_accounts_plans_and_agents_say_when_they_came(exported):

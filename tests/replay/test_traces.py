@@ -149,6 +149,48 @@ def test_the_largest_number_of_tokens_is_read_exactly(file):
     assert row.usage == {"input_tokens": 2**63 - 1}
 
 
+# The column of customers
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "user",
+        "User ID",
+        "customer",
+        "customer_id",
+        "Customer-ID",
+        "client",
+        "account",
+        "tenant",
+        "org",
+        "organizationId",
+    ],
+)
+def test_the_customer_is_in_the_column_that_is_named_like_one(file, name):
+    trace = read(file(f"timestamp,{name},calls\n2026-01-25,ann,1\n".encode()))
+    assert ([row.subscriber for row in trace.rows], trace.source.ignored) == (["ann"], ())
+
+
+def test_a_surer_name_comes_first_and_of_two_others_one_must_be_asked_for(file):
+    trace = read(file(b"timestamp,org,user_id,calls\n2026-01-25,acme,ann,1\n"))
+    assert (trace.rows[0].subscriber, trace.source.ignored) == ("ann", ("org",))
+    path = file(b"timestamp,org,client,calls\n2026-01-25,acme,ann,1\n")
+    with pytest.raises(BadData, match="'org', 'client' may each name the customer") as raised:
+        read(path)
+    assert "--column NAME=subscriber" in raised.value.hint
+    assert read(path, subscriber="org").rows[0].subscriber == "acme"
+
+
+@pytest.mark.parametrize("text", ["timestamp,subscriber,Payer,calls\n2026-01-25,x,ann,1\n", None])
+def test_the_column_that_is_asked_for_names_the_customer(file, text):
+    content = text or '{"timestamp":"2026-01-25","subscriber":"x","payer":"ann","calls":1}\n'
+    trace = read(file(content.encode()), subscriber="payer")
+    assert (trace.rows[0].subscriber, trace.source.ignored) == ("ann", ("subscriber",))
+    with pytest.raises(BadData, match="no column 'nothing' names a customer"):
+        read(file(content.encode()), subscriber="nothing")
+
+
 # Names of columns, as people write them
 
 TWO = {"input_tokens": 5, "output_tokens": 7}

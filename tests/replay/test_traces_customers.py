@@ -283,7 +283,7 @@ def test_demand_is_read_from_a_trace_and_gets_customers(tmp_path):
     path = tmp_path / "trace.csv"
     path.write_text("timestamp,calls\n2026-01-25,1\nbad,1\n2026-01-26,2\n")
     trace = demand(path, requests=100, subscribers=5, seed=3, skip_bad=True)
-    assert trace.source == Source(kind="csv", file=str(path), rows=2, skipped=1, seed=3)
+    assert trace.source == Source(kind="csv", file=str(path), rows=2, skipped=1, seed=3, drawn=2)
     assert all(row.subscriber for row in trace.rows)
 
 

@@ -2,7 +2,8 @@
 
 - invoiced = paid + written off + owed − credit, and all invoices together are the price of what they bill;
 - what is used is on an invoice once: billed and unbilled credits are those spent on the credit line;
-- no more is owed than the limit lets be used;
+- what is used, held and available on the credit line, less what is paid and written off, costs no more than the limit,
+  or nothing is available;
 - written at every instant, or only when something else is, due events give equal books;
 - the audit is clean, whichever way.
 """
@@ -52,6 +53,7 @@ steps = st.one_of(
     st.tuples(st.just("reverse"), which, st.none() | money),
     st.tuples(st.just("reinstate"), which),
     st.tuples(st.just("write off"), which, st.none() | money),
+    st.tuples(st.just("forgive"), which),
     st.tuples(st.just("reopen")),
     st.tuples(st.just("again"), which),
     st.tuples(st.just("wait"), st.sampled_from([1, 700, 9 * DAY, 20 * DAY, 35 * DAY])),
@@ -115,6 +117,12 @@ class Street(Shop):
                 self.ledger.execute(Reinstate(**WHO, lot=self.known(InvoicePaid, number)))
             case ("write off", number, amount):
                 self.ledger.execute(WriteOff(**WHO, invoice=self.invoice(number), amount=amount))
+            case ("forgive", number):  # the invoice is written off, and then its use comes back
+                self.ledger.execute(WriteOff(**WHO, invoice=self.invoice(number)))
+                charge = self.known(Charged, number)
+                credits = max((lot.spent for lot in self.ledger.lots("ann", "payg")), default=0)
+                for part in (credits, credits // 2):
+                    self.ledger.execute(Adjust(charge=charge, credits=-part))
             case ("again", number):
                 again = {"payment": f"p{1 + number}", "invoice": self.invoice(number)}
                 self.ledger.execute(PayInvoice(**WHO, **again))
@@ -137,6 +145,11 @@ class Street(Shop):
         paid = sum(lot.cost - lot.refunded for lot in lots if lot.kind == "payment")
         written_off = sum(each.written_off for each in invoices)
         assert sum(each.money for each in invoices) == paid + written_off + billing.owed - billing.credit
+        if line.left:
+            all_used, per = line.spent + line.held + line.left, self.plan["credits"]
+            void = max(0, billed * whole // per - min(line.spent, billed) * whole // per)
+            owed = (all_used - billing.limit) * whole // per - paid - max(0, written_off - void)
+            assert owed <= 1, "no more can be owed than the limit, but for rounding"
         assert min([billing.credit, line.left, *(each.owed for each in invoices)]) >= 0
         assert not (billing.credit and billing.owed), "credit pays what is owed"
         for each in invoices:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
+from os.path import realpath
 from pathlib import Path
 from typing import Annotated
 
@@ -13,20 +14,28 @@ from ledger import ContractRef
 from ledger.clock import system_clock
 from ledger.plugins import Chain
 from replay.audit.findings import Report
-from replay.audit.note import read_note, write_note
+from replay.audit.note import Note, read_note, write_note
 from replay.audit.parallel import PART, at_most
 from replay.audit.report import html as report_page
 from replay.audit.run import audit as run_audit
 from replay.audit.run import checkpoint
 from replay.audit.sources import source
 from replay.audit.unverified import not_verified
+from replay.reports.exports import new_text
 
+from ...errors import UsageError
 from ...settle.target import chosen_to_compare, connect
 from .. import render
 from ..errors import BAD_ANSWER, DONE, write_warning
-from ..options import Json, Log, a_file
+from ..options import Json, Log, a_file, a_new_file
 from ..progress import progress
 from ..render import line, table
+
+
+def _a_note(path: Path | None) -> Path | None:
+    """Return the path of a note: a new file, or an earlier note. Raises UsageError for a path that belongs to a log."""
+    return path if path is not None and path.exists() else a_new_file(path)
+
 
 _Chain = Annotated[
     str | None,
@@ -52,12 +61,14 @@ _Note = Annotated[
         metavar="FILE",
         help="Check that LOG continues from the head in FILE, and then note its present head there.",
         show_default=False,
-        callback=a_file,
+        callback=_a_note,
     ),
 ]
 _Html = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="Also write the report here.", show_default=False, callback=a_file),
+    typer.Option(
+        metavar="FILE", help="Also write the report to this new file.", show_default=False, callback=a_new_file
+    ),
 ]
 _Processes = Annotated[
     int | None,
@@ -111,7 +122,7 @@ def audit(
     finding: the verdict says so, as in "clean, 2,098 prices not verified". A log without events is clean, with a
     warning. A log whose write-ahead file is missing is a finding: it may be a copy made by `cp`.
     """
-    noted = None if note is None else read_note(note)
+    noted = _noted(note, html)
     earlier = [*([] if since is None else [checkpoint(since)]), *([] if noted is None else [noted.checkpoint])]
     with progress(quiet=json) as report_progress, _connected(log, chain) as connections:
         report = run_audit(
@@ -126,12 +137,24 @@ def audit(
     if note is not None:
         _note(note, report, json)
     if html is not None:
-        html.write_text(report_page(report, system_clock()), encoding="utf-8")
+        _write_page(html, report)
     if json:
         render.json(report)
     else:
         _show(report)
     return DONE if report.passed else BAD_ANSWER
+
+
+def _noted(note: Path | None, html: Path | None) -> Note | None:
+    """Return the note of an earlier audit; None if there is none. Raises UsageError where the page goes to its file."""
+    if note is not None and html is not None and realpath(note) == realpath(html):
+        raise UsageError(f"--note and --html both write {html}", "give each its own file")
+    return None if note is None else read_note(note)
+
+
+def _write_page(html: Path, report: Report) -> None:
+    with new_text(html) as file:
+        file.write(report_page(report, system_clock()))
 
 
 @contextmanager

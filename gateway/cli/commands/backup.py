@@ -12,10 +12,12 @@ from replay.audit.findings import ReportHead, time_text
 
 from ... import answers
 from .. import render
-from ..options import Json, Log, a_file
+from ..options import Json, Log, a_new_file
 from ..progress import progress
 
-To = Annotated[Path, typer.Argument(metavar="TO", help="The backup: a new file.", show_default=False, callback=a_file)]
+To = Annotated[
+    Path, typer.Argument(metavar="TO", help="The backup: a new file.", show_default=False, callback=a_new_file)
+]
 AsItIs = Annotated[
     bool,
     typer.Option("--as-it-is", help="Copy what the file of LOG has, though it is damaged or lacks its second file."),

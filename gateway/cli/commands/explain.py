@@ -38,7 +38,7 @@ def explain(log: Log, charge: _Charge, json: Json = False) -> int:
 
     The price is computed again from the usage, the tariff and the meter at the time of the charge.
 
-    Exit codes: 0 it agrees with the log; 1 it does not; 2 the sequence is not a charge.
+    Exit codes: 0 it agrees with the log, or could not be computed again; 1 it does not; 2 the sequence is not a charge.
     """
     with Ledger.open(log, read_only=True) as ledger:
         explanation = ledger.explain(charge) if charge <= ledger.head.seq else None
@@ -49,7 +49,7 @@ def explain(log: Log, charge: _Charge, json: Json = False) -> int:
         render.json(answer)
     else:
         _show(explanation, answer)
-    return DONE if explanation.agrees else BAD_ANSWER
+    return BAD_ANSWER if explanation.agrees is False else DONE
 
 
 def _show(explanation: Explanation, answer: dict[str, Any]) -> None:
@@ -95,7 +95,7 @@ def _verdict(explanation: Explanation, decimals: int) -> Iterator[str]:
     """Yield what the price computed again says of the charge, and what is wrong with the lines or the policy."""
     fault = explanation.fault
     if explanation.recomputed is None:
-        yield f"{'' if explanation.agrees else 'DISAGREES, and '}not computed again: {fault}"
+        yield f"{'' if explanation.agrees is None else 'DISAGREES, and '}not computed again: {fault}"
         return
     price = explanation.credits + explanation.shortfall
     again = amount(explanation.recomputed, decimals)

@@ -15,7 +15,7 @@ from ...errors import UsageError
 from ...logs import opened, within
 from .. import render
 from ..completion import one_of
-from ..options import After, Json, Log, a_file
+from ..options import After, Json, Log, a_new_file
 from ..progress import progress
 
 _To = Annotated[
@@ -75,7 +75,9 @@ def export(
         raise UsageError("an SQLite database cannot be written to stdout", "give --out the path of a new file")
     with opened(log) as store:
         within(store, after)
-    target = sys.stdout if out == "-" else a_file(Path(out))
+    target = sys.stdout if out == "-" else Path(out)
+    if isinstance(target, Path):
+        a_new_file(target)
     with progress(quiet=json) as report:
         done = exports.export(log, to, target, after=after, spreadsheet=for_spreadsheet, progress=report)
     source = answers.path_text(log)

@@ -30,9 +30,12 @@ def invoices(
       tollbook invoices LOG --subscriber alice --json
       tollbook invoices LOG --plan payg --as-of now --limit 20
 
-    amount = paid + credited + written off + owed. Credited is what credit notes, which are invoices below 0, have taken
-    off. Without --as-of the invoices are those at the log's last event; at a later moment they include those of periods
-    that have ended since. The charges of an invoice are those of `tollbook statement` from the sequence of the invoice
+    Of an invoice, amount = paid + credited + written off + owed; credited is what credit notes and earlier payments
+    have taken off. A credit note has an amount below 0 and nothing else. Of a customer, all amounts together are what
+    was paid and written off, and is owed, less credit: money that pays the next invoices.
+
+    Without --as-of the invoices are those at the log's last event; at a later moment they include those of periods that
+    have ended since. The charges of an invoice are those of `tollbook statement` from the sequence of the invoice
     before it (`after` in JSON) to its own: --from SEQ --as-of SEQ.
 
     Exit codes: 0 done; 2 could not run, or a filter matches no invoice.
@@ -42,9 +45,10 @@ def invoices(
         if subscriber is not None:
             subscriber = subscriber_in(now, subscriber)
         found = now.invoices(subscriber, plan)
+        credit = [each for each in now.balances(subscriber, plan) if each.billing is not None and each.billing.credit]
     if not found and (subscriber is not None or plan is not None):
         raise NotFound("no invoice matches", "`tollbook invoices LOG` lists them all")
-    answer = answers.invoices(log, now, found[:limit])
+    answer = answers.invoices(log, now, found[:limit], credit)
     if json:
         render.json(answer)
         return
@@ -55,6 +59,10 @@ def invoices(
         return
     with render.paged():
         _show(found, answer, limit)
+        for account in credit:
+            if (billing := account.billing) is not None:
+                money = money_text(billing.credit, billing.asset, billing.asset_decimals)
+                render.line(f"{money} of {account.subscriber} on {account.plan} pays the next invoices")
 
 
 _COLUMNS = (

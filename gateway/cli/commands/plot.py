@@ -11,11 +11,14 @@ from ... import answers
 from ...errors import UsageError
 from ...logs import opened, statement_of
 from .. import render
-from ..options import AsOf, Json, Log, Plan, Subscriber
+from ..options import AsOf, Json, Log, Plan, Subscriber, a_new_file
 from .statement import From
 
 _Out = Annotated[
-    Path, typer.Option(metavar="FILE", help="A new file that ends in .svg, .png or .html.", show_default=False)
+    Path,
+    typer.Option(
+        metavar="FILE", help="A new file that ends in .svg, .png or .html.", show_default=False, callback=a_new_file
+    ),
 ]
 
 

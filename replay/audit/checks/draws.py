@@ -29,8 +29,9 @@ from ledger.events import (
 from ledger.reducers import apply
 from ledger.values import consume, total
 
+from . import invoices
 from .case import Case
-from .times import lapsing
+from .times import lapsing, on_credit_line
 
 
 def requested(case: Case) -> None:
@@ -127,7 +128,9 @@ def withdrawn(case: Case) -> None:
     event, account = case.event, case.account
     assert isinstance(event, Withdrawn)
     assert account is not None
-    if (over := lapsing(case, event)) is not None:
+    if on_credit_line(case, event):
+        invoices.narrowed(case)
+    elif (over := lapsing(case, event)) is not None:
         _whole(case, account, over.id, total(event.draws))
     elif len(event.draws) == 1:
         (lot, credits), most = event.draws[0], max(0, account.available)

@@ -1,15 +1,16 @@
 """Invoices of postpaid accounts: each period's use once, at the plan's price, and no more paid than is owed.
 
 What all invoices of an account come to is the price of all that was used and came back, rounded down once. Payments
-are split among receivers as one payment of their sum would be, and none of them pays more than its invoice owes.
+are split among receivers as one payment of their sum would be, and none of them pays more than its invoice owes. What
+is used, held and available on a credit line never exceeds its limit and what is cleared, unless nothing is available.
 """
 
 from __future__ import annotations
 
 from ledger.accounts import Account
-from ledger.events import Invoiced, InvoicePaid, Overdue, Reinstated, Reversed, Subscribed, WrittenOff
+from ledger.events import Invoiced, InvoicePaid, Overdue, Reinstated, Reversed, Subscribed, Withdrawn, WrittenOff
 from ledger.identity import payment_digest
-from ledger.legs import AVAILABLE, ISSUED, SPENT
+from ledger.legs import AVAILABLE, HELD, ISSUED, SPENT, WITHDRAWN
 from ledger.periods import period
 
 from .case import DAY, Case
@@ -103,6 +104,7 @@ def paid(case: Case) -> None:
     assert isinstance(event, InvoicePaid)
     assert plan is not None
     _no_more_than_owed(case, own, event)
+    _room(case, own, event.room, paid=event.money)
     weights = [share.amount for share in plan.terms.price]
     before, after = (_nested(total, weights) for total in (own.paid, own.paid + event.money))
     expected = [
@@ -118,8 +120,10 @@ def paid(case: Case) -> None:
 
 def written_off(case: Case) -> None:
     """Check that no more is written off than is owed."""
-    assert isinstance(case.event, WrittenOff)
-    _no_more_than_owed(case, _own(case), case.event)
+    event, own = case.event, _own(case)
+    assert isinstance(event, WrittenOff)
+    _no_more_than_owed(case, own, event)
+    _room(case, own, event.room, written_off=event.money)
 
 
 def overdue(case: Case) -> None:
@@ -137,7 +141,7 @@ def changed(case: Case) -> None:
     event = case.event
     assert isinstance(event, Reversed | Reinstated)
     if event.lot in case.receivables.payments:
-        _room(case, _own(case), event.room, event.money if isinstance(event, Reinstated) else -event.money)
+        _room(case, _own(case), event.room, paid=event.money if isinstance(event, Reinstated) else -event.money)
     elif event.room:
         case.find(KIND, "room", 0, event.room, "only a payment of an invoice changes the credit line")
 
@@ -152,18 +156,37 @@ def _no_more_than_owed(case: Case, own: Receivable, event: InvoicePaid | Written
     if event.money > owed:
         message = f"{owed} is owed on invoice {event.invoice}"
         case.find(KIND, "money", f"at most {owed}", event.money, message)
-    _room(case, own, event.room, event.money)
 
 
-def _room(case: Case, own: Receivable, room: int, money: int) -> None:
+def narrowed(case: Case) -> None:
+    """Check that what is withdrawn from a credit line is all that is available beyond its limit, and no money."""
+    event = case.event
+    assert isinstance(event, Withdrawn)
+    assert case.account is not None
+    (_, credits), beyond = event.draws[0], _beyond_limit(case, case.account, _own(case))
+    if len(event.draws) != 1 or credits != beyond or event.money:
+        message = "from a credit line all that is available beyond its limit is withdrawn, and nothing else"
+        case.find(KIND, "draws", beyond, credits, message)
+
+
+def _beyond_limit(case: Case, account: Account, own: Receivable) -> int:
+    """Return the credits that are available on the credit line beyond its limit and what is cleared."""
+    states = case.journal.states(account.number, own.line)
+    spent, available = states[SPENT], states[AVAILABLE]
+    owed = spent + states[HELD] + available - own.cleared(case.books.plans[account.plan].terms, spent)
+    return max(0, min(available, owed - own.limit))
+
+
+def _room(case: Case, own: Receivable, room: int, paid: int = 0, written_off: int = 0) -> None:
     """Check the change of a credit line: to its limit and the credits that are owed no more."""
     assert case.account is not None
     assert case.plan is not None
     states = case.journal.states(case.account.number, own.line)
-    change = own.cleared(case.plan.terms, money) - (-states[ISSUED] - own.limit)
-    expected = max(0, change) if money > 0 else min(states[AVAILABLE], max(0, -change))
+    width = -states[ISSUED] - states[WITHDRAWN] - own.limit
+    change = own.cleared(case.plan.terms, states[SPENT], paid, written_off) - width
+    expected = max(0, change) if paid >= 0 else min(states[AVAILABLE], max(0, -change))
     if room != expected:
-        message = f"with {money} the credit line changes by {expected} credits"
+        message = f"with {paid + written_off} the credit line changes by {expected} credits"
         case.find(KIND, "room", expected, room, message)
 
 
@@ -174,6 +197,21 @@ def _nested(total: int, weights: list[int]) -> list[int]:
         of = sum(weights[place:])
         parts.append((total - sum(parts)) * weight // of if of else 0)
     return parts
+
+
+# -- after each commit -------------------------------------------------------------------------------------------------
+
+
+def within_limit(case: Case, account: Account) -> None:
+    """Check that nothing is available on a credit line beyond its limit."""
+    if (own := case.receivables.accounts.get(account.number)) is None:
+        return
+    case.findings.checked[KIND] += 1
+    if beyond := _beyond_limit(case, account, own):
+        message = f"account {account.number} could use {beyond} more credits than its credit limit lets it owe"
+        case.report(KIND, account.number, "available", 0, beyond, message)
+    else:
+        case.reported.discard((KIND, account.number, 0))
 
 
 # -- at the end --------------------------------------------------------------------------------------------------------

@@ -54,11 +54,17 @@ class Receivable:
         """Return what is owed on all invoices."""
         return sum(each.owed for each in self.invoices.values())
 
-    def cleared(self, terms: PlanCreated, more: int) -> int:
-        """Return the credits that are owed no more if `more` is paid: those that the money is the price of, or all."""
-        settled = self.paid + self.written_off + more
-        whole = settled >= self.invoiced
-        return self.billed if whole else min(self.billed, settled * terms.credits // terms.cost)
+    def cleared(self, terms: PlanCreated, spent: int, paid: int = 0, written_off: int = 0) -> int:
+        """Return the credits that are owed no more if so much more is paid or written off: those that the money is the
+        price of, all that are invoiced if it is enough for them. A write-off clears no more than what is spent."""
+
+        def worth(money: int) -> int:
+            credits = money * terms.credits // terms.cost
+            return max(credits, self.billed) if money >= self.invoiced else min(credits, self.billed)
+
+        paid += self.paid
+        by_payments, by_all = worth(paid), worth(paid + self.written_off + written_off)
+        return by_all if by_all <= by_payments else min(by_all, max(by_payments, spent))
 
     def meet(self) -> None:
         """Credit pays the oldest invoices, then takes the place of what was written off, the latest first; where there

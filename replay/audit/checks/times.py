@@ -57,7 +57,7 @@ class Dues:
             # A lot that is reinstated after its start begins at once.
             start = max(lot.start, case.at) if lot.id in self._reinstated else lot.start
             self._due(case, account, start, event.instant, (start, 0, lot.id))
-        elif isinstance(event, Reheld):
+        elif isinstance(event, Reheld) or (isinstance(event, Withdrawn) and on_credit_line(case, event)):
             pass  # it follows from what time did, or from the command
         elif isinstance(event, Released) and event.instant is not None:
             assert case.request is not None
@@ -155,13 +155,20 @@ def _billing(account: Account, at: int) -> list[tuple[int, str]]:
 def lapsing(case: Case, event: Withdrawn) -> Lot | None:
     """The expired lot whose rest leaves with its money instead of lapsing; None for a withdrawal that was asked for."""
     assert case.account is not None
-    if event.fact is not None:
+    if event.fact is not None or on_credit_line(case, event):
         return None
     lots = [case.account.lots[name] for name, _ in event.draws]
     expired = [lot for lot in lots if lot.expiry is not None and lot.expiry <= case.at]
     if len(lots) == 1 and (expired or event.instant is not None):
         return lots[0]
     return None
+
+
+def on_credit_line(case: Case, event: Withdrawn) -> bool:
+    """Return True if the event withdraws from the account's credit line, which only follows from something else."""
+    assert case.account is not None
+    billing = case.account.billing
+    return billing is not None and any(lot == billing.line for lot, _ in event.draws)
 
 
 def _deadlines(case: Case) -> None:

@@ -152,9 +152,13 @@ def nth_back(numbers, n):
     return numbers[-1 - n % len(numbers)] if numbers else NEVER
 
 
-def check_statement(ledger, since):
-    """Opening and changes come to the closing, line by line; the closing is the balance."""
-    told, balance = ledger.statement("alice", "pro", since=since), ledger.balance("alice", "pro")
+def check_statement(ledger, since, upto=None):
+    """Opening and changes come to the closing, line by line; the closing is the balance, then or now."""
+    told = ledger.statement("alice", "pro", since=since, upto=upto)
+    balance = (ledger if upto is None else ledger.as_of(seq=upto)).balance("alice", "pro")
+    if balance is None:
+        assert told is None
+        return None
     running = told.opening
     for line in told.lines:
         running = running.plus(line.change)
@@ -179,7 +183,8 @@ def test_movements_and_reduce_come_to_the_same_numbers(open_shop, terms, tiers, 
 @settings(max_examples=50, deadline=None)
 @given(terms, st.lists(commands, min_size=5, max_size=20), st.integers(0, 40))
 def test_two_parts_of_a_statement_add(open_shop, terms, said, half):
-    """Where one ends the other opens, and together they have the lines of the whole."""
+    """Where one ends the other opens, and together they have the lines of the whole. One up to any sequence ends with
+    the balance there."""
     shop = open_shop()
     shop.given(shop.plan(**terms))
     run = Run(shop)
@@ -190,6 +195,8 @@ def test_two_parts_of_a_statement_add(open_shop, terms, said, half):
     first = [line for line in whole.lines if line.seq is not None and line.seq <= half]
     assert rest.opening == (first[-1].balance if first else Amounts())
     assert (*first, *rest.lines) == whole.lines
+    for upto in range(shop.ledger.head.seq + 1):
+        check_statement(shop.ledger, None, upto)
     shop.close()
 
 

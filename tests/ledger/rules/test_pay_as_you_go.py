@@ -362,6 +362,30 @@ def test_a_credit_note_takes_the_place_of_what_was_written_off(street):
     assert street.ledger.balance("alice", "pro").billing.credit == 0
 
 
+def test_what_was_written_off_and_comes_back_is_not_available_twice(street):
+    charge = billed(street, 400)
+    street.given(street.write_off(), street.correct(charge, -300))
+    street.leaves(available=500, spent=100, withdrawn=300)
+    street.at(DECEMBER).tick()
+    street.leaves(available=500, spent=100)
+    street.refuses(street.ask(501), Reason.insufficient_credits)
+
+
+def test_what_was_paid_and_comes_back_is_available_beyond_the_limit(street):
+    charge = billed(street, 400)
+    street.given(street.pay(), street.correct(charge, -300))
+    street.at(DECEMBER).tick()
+    street.leaves(available=800, spent=100, withdrawn=0)
+
+
+def test_what_a_reversed_payment_no_longer_clears_is_not_available_when_a_hold_returns(street):
+    billed(street, 400)
+    street.given(street.pay(payment="p1"))
+    request = street.when(street.ask(500))
+    street.given(street.reverse(payment="p1"), street.release(request))
+    street.leaves(available=100, spent=400, held=0)
+
+
 # -- what a credit line is not -----------------------------------------------------------------------------------------
 
 
