@@ -18,7 +18,7 @@ from typing import TypeAlias
 import msgspec
 
 from .amounts import SECOND, duration_text
-from .books import Books, KeyUse
+from .books import Books, KeyUse, key_end
 from .commands import (
     Adjust,
     AnyCommand,
@@ -64,7 +64,6 @@ from .events import (
 )
 from .log import Entry
 from .refusals import Reason, Refusal
-from .values import key_end
 
 _sorted = msgspec.json.Encoder(order="sorted")
 _FACTUAL = (Purchase, PayInvoice, Freeze, Exit)

@@ -12,13 +12,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 
-from .books import KEY_GENERATION, Books, KeyUse
+from .books import KEY_GENERATION, Books, KeyUse, key_end
 from .errors import Damaged
 from .events import KEY_SECONDS, Charged, Recorded, Released, Requested
 from .identity import key_use
 from .log import Entry, KeysEnd, StoredKey, decode_commit, follow_store
 from .plugins import KeyKeeper, Store
-from .values import key_end
 
 MAX_PENDING = 4 * KEY_GENERATION
 """Keys of a store with `KeyKeeper` that are held in memory at most: a process that only reads stores none of them."""

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
-from .amounts import MAX_ASSET_DECIMALS, MAX_CREDITS, SECOND, check_credits, check_money
+from .amounts import MAX_ASSET_DECIMALS, MAX_CREDITS, check_credits, check_money
 
 Draws: TypeAlias = tuple[tuple[int, int], ...]
 """Credits by lot, `((lot, credits), …)`: always positive, in the order in which they were taken."""
@@ -35,12 +35,6 @@ MAX_AHEAD_SECONDS = 300
 """How far ahead of the log's time a command's `issued_at` may be, as the clock of a caller differs. Keys are remembered
 so much longer, so that a command that was issued ahead is never done again either."""
 MAX_DUE_DAYS = 3_650
-
-
-def key_end(at: int, seconds: int = KEY_SECONDS) -> int:
-    """Return the time (UTC microseconds, exclusive) until which a key is remembered that was committed at a time, on a
-    plan with these `key_seconds`."""
-    return at + (seconds + MAX_AHEAD_SECONDS) * SECOND
 
 
 def check(holds: bool, rule: str) -> None:
