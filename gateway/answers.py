@@ -83,6 +83,7 @@ def statement(
         "closing": account.closing,
         "proof": proof,
         "rounding": rounding,
+        "shortfall": account.shortfall,
         "unpriced": account.unpriced,
     }
     return _without_empty(shape)

@@ -84,7 +84,8 @@ class StatementLine(msgspec.Struct, frozen=True, kw_only=True):
 class Statement(Shown, frozen=True, kw_only=True):
     """An account's movements. Invariant: opening + the changes of the lines = closing.
 
-    `unpriced` are the units of all lines that no rate of a tariff read.
+    `unpriced` are the units of all lines that no rate of a tariff read, `shortfall` the credits that they used and that
+    were not paid, less what corrections took off.
     """
 
     account: int
@@ -97,6 +98,7 @@ class Statement(Shown, frozen=True, kw_only=True):
     lines: tuple[StatementLine, ...]
     closing: Amounts
     unpriced: dict[str, int]
+    shortfall: int
 
     def _repr_html_(self) -> str:
         rows = "".join(
@@ -166,6 +168,7 @@ def statement(
     """
     journal, opening, balance = Journal(), Amounts(), Amounts()
     lines: list[StatementLine] = []
+    shortfall = 0
     for entry in _and_pending(entries, pending, subject.at):
         legs = [leg for leg in journal.post(entry) if leg.account == subject.account]
         if not legs and getattr(entry.event, "account", 0) != subject.account:
@@ -176,6 +179,7 @@ def statement(
             opening = balance
         else:
             lines.append(_line(entry, change, balance, subject.units))
+            shortfall += getattr(entry.event, "shortfall", 0)
     return Statement(
         account=subject.account,
         subscriber=subject.subscriber,
@@ -187,6 +191,7 @@ def statement(
         lines=tuple(lines),
         closing=balance,
         unpriced=reduce(add_usage, (line.unpriced for line in lines), {}),
+        shortfall=shortfall,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from ..amounts import duration_text
 from ..catalogue import Agent
 from ..commands import (
     MAX_NESTED,
@@ -19,6 +20,7 @@ from ..currencies import minor_units
 from ..endpoints import check
 from ..errors import UnknownPlugin
 from ..events import (
+    KEY_SECONDS,
     AgentRegistered,
     AgentRetired,
     AgentUpdated,
@@ -45,11 +47,18 @@ _TERMS = {
 def create_plan(context: Context, command: CreatePlan) -> list[Recorded]:
     """Create a plan. Its name, and its id on a chain, must be new."""
     if command.plan in context.books.plans:
-        raise Refusal(Reason.key_reused, detail=f"there already is a plan {command.plan!r}: choose another name")
+        raise Refusal(Reason.key_reused, detail=_taken(f"plan {command.plan!r}", "ensure_plan"))
     for name in (command.plan, command.onchain_id):  # leaves name plans by either, so both must be unique
         if name and (name in context.books.onchain or name in context.books.plans):
             raise Refusal(Reason.key_reused, detail=f"{name!r} already is the name of a plan, or its id on a chain")
     return [plan_terms(context, command)]
+
+
+def _taken(what: str, ensure: str) -> str:
+    """Return the detail of a refusal for a name that is taken, perhaps by this very command, whose key is forgotten."""
+    remembered = duration_text(KEY_SECONDS)
+    detail = f"there already is the {what}: `{ensure}` takes it as it is, if it has these terms; or choose another name"
+    return f"{detail} (the key of the command that made it is remembered for {remembered})"
 
 
 def plan_terms(context: Context, command: CreatePlan) -> PlanCreated:
@@ -106,7 +115,7 @@ def retire_plan(context: Context, command: RetirePlan) -> list[Recorded]:
 def register_agent(context: Context, command: RegisterAgent) -> list[Recorded]:
     """Register an agent. Its name must be new."""
     if command.agent in context.books.agent_names:
-        raise Refusal(Reason.key_reused, detail=f"there already is an agent {command.agent!r}: choose another name")
+        raise Refusal(Reason.key_reused, detail=_taken(f"agent {command.agent!r}", "ensure_agent"))
     _check_terms(context, command.plans, (*command.endpoints, *command.open_endpoints))
     return [agent_terms(command, context.books.registered + 1)]
 

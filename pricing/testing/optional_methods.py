@@ -14,6 +14,7 @@ from random import Random
 
 from ledger.amounts import MAX_CREDITS, add_usage, split
 from ledger.plugins import ExactPolicy, PeakingPolicy, Policy, Price, ReadingPolicy, SharingPolicy
+from ledger.rating import shown
 
 from .subject import Labels, Subject, Usage, answer_of, attempt
 
@@ -163,7 +164,7 @@ def _exact(subject: Subject) -> Iterator[str]:
     for usage, labels, price in subject.prices():
         exact = attempt(policy.exact, usage, labels)
         if not isinstance(exact, Fraction) or abs(exact - price.credits) >= 1:
-            yield f"{usage} {labels} costs {price.credits}, and exactly {exact}"
+            yield f"{usage} {labels} costs {price.credits}, and exactly {shown(exact)}"
 
 
 EXACT = "the exact price is rounded to the price"

@@ -155,7 +155,7 @@ def _parts(subject: Subject) -> Iterator[str]:
         try:
             whole = marginal(subject.policy(), before, usage, labels)[0]
             charges = list(_charges(subject.policy(), before, [(part, labels) for part in parts]))
-        except (PolicyFailed, PriceTooLarge):
+        except (PolicyFailed, PriceTooLarge, SystemExit):  # another rule reports it
             continue
         if sum(charges) != whole:
             yield f"{usage} {labels} after {before} costs {whole}, and in the parts {parts} {charges}"
@@ -179,7 +179,7 @@ def _sums(subject: Subject) -> Iterator[str]:
         try:
             whole = marginal(subject.policy(), None, total, labels)[0]
             charges = list(_charges(policy, None, list(zip(usages, labels_of, strict=True))))
-        except (PolicyFailed, PriceTooLarge):
+        except (PolicyFailed, PriceTooLarge, SystemExit):  # another rule reports it
             continue
         if sum(charges) != whole:
             yield f"{total} costs {whole}, and in the charges {usages} with labels {labels_of} {charges}"

@@ -4,7 +4,10 @@ from collections import Counter
 
 import pytest
 
+from ledger import Charge, CreatePlan, Ledger, Purchase
+
 PLACES = ["issued", "available", "held", "spent", "lapsed", "withdrawn", "debt"]
+CALLS = {"policy": "complexity", "parameters": {"weights": {"call": 1}}}
 ACCOUNT = ("--subscriber", "alice", "--plan", "pro")
 
 
@@ -16,7 +19,7 @@ def statement(tollbook, told):
 def test_it_has_the_contracts_keys_in_their_order(statement, told):
     answer = statement()
     top = ["log", "account", "subscriber", "plan", "decimals", "as_of", "opening", "lines", "closing", "proof"]
-    top += ["rounding"]
+    top += ["rounding", "shortfall"]
     line = ["seq", "at", "type", "text", "request", "charge", "change", "balance"]
     assert list(answer) == top
     assert answer["as_of"] == {"seq": told.seq["head"], "at": "2023-11-16T20:00:01.000000Z"}
@@ -102,3 +105,14 @@ def test_it_says_what_rounding_added(tollbook, statement, told):
 
 def test_of_a_part_of_the_movements_it_says_what_rounding_added_there(statement, told):
     assert statement("--from", str(told.seq["open"]))["rounding"]["charges"] == 1
+
+
+def test_it_says_what_was_used_and_not_paid(tollbook, tmp_path):
+    """A charge of 160 where 100 credits are there."""
+    path = tmp_path / "short.db"
+    with Ledger.open(path) as ledger:
+        ledger.execute(CreatePlan(plan="pro", owner="acme", credits=100, **CALLS)).unwrap()
+        ledger.execute(Purchase(subscriber="alice", plan="pro")).unwrap()
+        ledger.execute(Charge(subscriber="alice", plan="pro", usage={"call": 160})).unwrap()
+    assert tollbook("statement", path, *ACCOUNT, "--json").json["shortfall"] == 60
+    assert "60 credits were used and not paid (shortfall)" in tollbook("statement", path, *ACCOUNT).out

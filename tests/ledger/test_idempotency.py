@@ -315,6 +315,17 @@ def test_keys_of_the_catalogue_and_of_settlements_are_remembered_for_35_days(led
     assert ledger.execute(RegisterAgent(agent="a", owner="acme", key="k")).unwrap()
 
 
+def test_a_plan_that_is_made_again_by_a_forgotten_key_is_refused_with_what_to_do(ledger: Ledger, clock: Clock) -> None:
+    """However long the plan remembers the keys of its accounts."""
+    plan = replace(PRO, plan="own", key_seconds=100 * 365 * 86_400, key="k")
+    ledger.execute(plan).unwrap()
+    clock.now += KEY_TIME
+    refused = ledger.execute(plan)
+    assert reason(refused) is Reason.key_reused
+    assert all(said in str(refused) for said in ("`ensure_plan`", "another name", "35 days"))
+    assert ledger.ensure_plan(plan).terms.plan == "own"
+
+
 def test_a_keys_first_use_may_open_its_account(ledger: Ledger, clock: Clock) -> None:
     """Its time is that of the plan that is bought."""
     ledger.execute(replace(PRO, plan="short", key_seconds=60)).unwrap()

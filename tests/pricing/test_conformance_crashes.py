@@ -83,6 +83,8 @@ def test_what_breaks_a_question_fails_its_rule(parts: dict[str, Any], rule: str)
         check(broken, {}, usages=[{}, {"calls": 2}], labels=[{}])
     assert rule in raised.value.rules
     assert all(len(failure.detail) < 400 for failure in raised.value.failures)
+    ends = [failure for failure in raised.value.failures if failure.detail.startswith("cannot be checked")]
+    assert bool(ends) == isinstance(parts.get("parameters"), Once), "each rule says itself what breaks it"
 
 
 def test_the_honest_one_conforms() -> None:

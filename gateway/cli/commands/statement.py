@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from ledger.amounts import exact_text
+from ledger.rounding import Rounding
 from ledger.statements import Amounts, Statement
 
 from ... import answers
@@ -80,17 +81,7 @@ def statement(
         render.table(columns, shown, title, goes=("held after", "spent", "held"))
         if len(shown) < len(rows):
             render.rest(f"the last {len(shown)} of {len(rows):,} lines")
-    if account.unpriced:
-        units = ", ".join(f"{units} {name}" for name, units in sorted(account.unpriced.items()))
-        line(f"no price for {units}")
-    if rounding.added_percent not in (None, "0.0"):
-        exact = exact_text(Fraction(rounding.exact), account.decimals)
-        priced = amount(rounding.priced, account.decimals)
-        line(
-            f"{rounding.charges:,} charges of exactly {exact} cost {priced}: rounding added {rounding.added_percent} %"
-        )
-    if rounding.unknown:
-        line(f"what rounding added to {rounding.unknown:,} of the charges is not known: {rounding.reason}")
+    _show_sums(account, rounding)
     if proven is not None:
         _show_proof(proven, log, now.units(subscriber, plan).assets.get(proven.batch.asset, 0))
 
@@ -107,6 +98,23 @@ def _rows(account: Statement, times: list[str]) -> Iterator[tuple[object, ...]]:
         changes = (amount(part, decimals, True) for part in (change.available, change.held, change.spent))
         yield (movement.seq or "", at, movement.text, *changes, *after(movement.balance))
     yield ("", "", "closing", "", "", "", *after(account.closing))
+
+
+def _show_sums(account: Statement, rounding: Rounding) -> None:
+    """Show what was not paid, what has no price, and what rounding added."""
+    if account.shortfall:
+        line(f"{amount(account.shortfall, account.decimals)} credits were used and not paid (shortfall)")
+    if account.unpriced:
+        units = ", ".join(f"{units} {name}" for name, units in sorted(account.unpriced.items()))
+        line(f"no price for {units}")
+    if rounding.added_percent not in (None, "0.0"):
+        exact = exact_text(Fraction(rounding.exact), account.decimals)
+        priced = amount(rounding.priced, account.decimals)
+        line(
+            f"{rounding.charges:,} charges of exactly {exact} cost {priced}: rounding added {rounding.added_percent} %"
+        )
+    if rounding.unknown:
+        line(f"what rounding added to {rounding.unknown:,} of the charges is not known: {rounding.reason}")
 
 
 def _show_proof(proven: BatchProof, log: Path, decimals: int) -> None:

@@ -398,6 +398,16 @@ def test_a_correction_gives_back_only_what_was_paid_beyond_the_right_price(shop)
     shop.leaves(available=40, spent=0)
 
 
+def test_a_statement_has_the_sum_of_what_was_never_paid(shop):
+    """60 of 100, then 25 of another charge; a correction takes off 70, of which 60 were never paid."""
+    _, charge = owed_100_paid_40(shop)
+    shop.given(shop.charge_directly(25))
+    assert shop.ledger.statement("alice", "pro").shortfall == 85
+    seq = shop.when(shop.correct(charge, usage={"units": -70}))
+    assert shop.ledger.statement("alice", "pro").shortfall == 25
+    assert shop.ledger.statement("alice", "pro", since=seq - 1).shortfall == -60
+
+
 def test_seventy_less_at_once_give_ten_back(shop):
     lot, charge = owed_100_paid_40(shop)
     assert corrected(shop, charge, usage={"units": -70}) == (-10, -60, [(lot, 10)])
