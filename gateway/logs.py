@@ -26,6 +26,7 @@ from ledger.readings import Reading
 from ledger.rounding import Rounding
 from ledger.statements import Statement, StatementLine, Subject, entries_of, statement
 from ledger.stores import checked_lock_seconds
+from replay.audit.findings import time_text
 from replay.reports.exports import Verified
 from replay.workload.moments import calendar_time
 
@@ -99,6 +100,10 @@ def reading(store: Store, text: str | None) -> Reading:
         within(store, chosen.seq)
     for _ in Verified(store):
         pass
+    first = next(iter(store.read(0)), None)
+    if first is not None and chosen.at is not None and chosen.at < first.at:
+        message = f"{text} is before the first event, which is of {time_text(first.at)}"
+        raise BadData(message, "give a later moment")
     return as_of(store, seq=chosen.seq, at=chosen.at)
 
 

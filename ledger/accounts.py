@@ -213,7 +213,7 @@ class Account(msgspec.Struct, array_like=True, gc=False):
     credits that lapse. `window` is the plan's current window of credits, `window_from` the sequence of the first charge
     in it. `purchases` are (start, sequence) of the last two sales or trials that started. `unpriced` are the units that
     no rate has read, in all. `leaving`: an exit request on a chain caused the freeze. `billing` is that of a postpaid
-    account.
+    account. `shortfall` are the credits that were used and not paid, in all.
 
     Invariants: `held` is the sum of the open requests' holds; `left` the sum of the started lots' left; `debt` the sum
     of `debts`; after every commit debt or left is 0; `agenda` is sorted, and has exactly what `reducers` puts there.
@@ -244,6 +244,7 @@ class Account(msgspec.Struct, array_like=True, gc=False):
     unpriced: Usage = msgspec.field(default_factory=lambda: EMPTY)
     leaving: bool = False
     billing: Billing | None = None
+    shortfall: int = 0
 
     @property
     def next_due(self) -> int | None:

@@ -23,7 +23,7 @@ KeyUse: TypeAlias = tuple[bytes, int, int]
 """The use of a key: the command's fingerprint, the sequence of its first event, and the time until which the key is
 remembered (UTC microseconds)."""
 
-VERSION = "11"
+VERSION = "12"
 """The version of the reducers: a snapshot of another version is ignored."""
 
 

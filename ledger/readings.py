@@ -28,13 +28,13 @@ from .tariffs import Tariffs
 class Balance(Shown, frozen=True, kw_only=True):
     """An account's position, in credits of the plan's smallest unit.
 
-    issued = available + held + spent + lapsed + withdrawn, debt counting against available. `unpriced` are the units by
-    dimension that were used and that no rate of the tariff read. `access_until` (UTC microseconds) is the latest expiry
-    of its lots; None if a lot never expires, or if all have expired. `admits` is True if a request with the smallest
-    hold (1 credit; none on a plan that sells only time) would be admitted, limits aside.
+    issued = available + held + spent + lapsed + withdrawn, debt counting against available; `shortfall` was used and
+    not paid. `unpriced`: units by dimension that no rate read. `access_until` (UTC microseconds): the latest expiry of
+    its lots; None if a lot never expires, or all have expired. `admits`: a request with the smallest hold (1 credit;
+    none if only time is sold) would be admitted, limits aside.
     """
 
-    credits_shown = "issued", "available", "held", "spent", "lapsed", "withdrawn", "debt"
+    credits_shown = "issued", "available", "held", "spent", "lapsed", "withdrawn", "debt", "shortfall"
 
     account: int
     subscriber: str
@@ -47,6 +47,7 @@ class Balance(Shown, frozen=True, kw_only=True):
     lapsed: int
     withdrawn: int
     debt: int
+    shortfall: int
     open_requests: int
     access_until: int | None
     admits: bool
@@ -253,7 +254,6 @@ class Reading:
         lots = [lot for lot in now.lots.values() if lot.started]
         living = [lot for lot in lots if lot.lives(self.at) and (terms.grants_credits or lot.expiry is not None)]
         ends = [lot.expiry for lot in now.lots.values() if lot.expiry is not None and lot.expiry > self.at]
-        lasts = any(lot.expiry is None for lot in living)
         enough = not terms.grants_credits or now.available > 0
         stopped = terms.overdue == "stop" and now.billing is not None and now.billing.overdue
         return Balance(
@@ -268,8 +268,9 @@ class Reading:
             lapsed=sum(lot.lapsed for lot in lots),
             withdrawn=sum(lot.withdrawn for lot in lots),
             debt=now.debt,
+            shortfall=now.shortfall,
             open_requests=len(now.requests),
-            access_until=None if lasts or not ends else max(ends),
+            access_until=None if not ends or any(lot.expiry is None for lot in living) else max(ends),
             admits=bool(living) and not now.frozen and not now.debt and not stopped and enough,
             unpriced={**now.unpriced},
             billing=billing_of(now, *self._terms(account)),

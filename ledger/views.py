@@ -141,8 +141,9 @@ class Views:
         return self._accounts(lambda now: now.requests(subscriber, plan), subscriber, plan)
 
     def earned(self) -> list[Earned]:
-        """Return the money that was sold, earned and settled up to now, by asset. Raises Closed, Damaged, LogError or
-        BadData."""
+        """Return the money that was sold, earned and settled up to now, by asset. That of a window of time grows by
+        itself: `as_of().earned()` and `tollbook batches` are of the log's last event. Raises Closed, Damaged, LogError
+        or BadData."""
         return self._accounts(lambda now: now.earned())
 
     def escrows(self) -> list[EscrowAsset]:

@@ -109,6 +109,11 @@ def most(limit: int | None) -> int | None:
     return MAX_ROWS if limit is None and on_terminal else limit
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number of things, of which the noun is that of one: `1 charge`, `2,098 charges`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def rest(text: str) -> None:
     """Write that there are more rows than were written: `text`, and how to see them."""
     line(f"{text}: --limit N shows N, PAGER=less pages all, --json has all", "dim")

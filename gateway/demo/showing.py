@@ -116,13 +116,13 @@ def _verdict(summary: Summary) -> None:
         render.line(f"audit: {audit.verdict}, {checked}", "good" if audit.clean else "bold")
     else:
         number = sum(check.findings for check in audit.checks)
-        render.line(f"audit: {number:,} findings, {checked}", "bad")
+        render.line(f"audit: {render.counted(number, 'finding')}, {checked}", "bad")
         for finding in audit.findings[:10]:
             render.line(f"  {finding.kind} at {finding.seq}: {finding.message}")
     for text in not_verified(audit.unverified):
         render.line(f"  not verified: {text}")
     head = summary.head
-    render.line(f"head: {head.seq:,} events in {head.commits:,} commits, {head.hash}")
+    render.line(f"head: {render.counted(head.seq, 'event')} in {render.counted(head.commits, 'commit')}, {head.hash}")
     if summary.open_batches:
         text = f"settlement: {summary.open_batches:,} batches are not confirmed; `tollbook settle` goes on with them"
         render.line(text, "bad")

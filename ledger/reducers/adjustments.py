@@ -31,6 +31,7 @@ def reduce_adjusted(account: Account, plan: Plan, seq: int, at: int, event: Adju
         spend(account, event.draws, event.charge, period)
     else:
         _give_back(account, at, event)
+    account.shortfall += event.shortfall
     if event.charge:
         correction = correction_of(account, event.charge)
         sign = 1 if event.credits > 0 else -1

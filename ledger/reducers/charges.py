@@ -83,6 +83,7 @@ def reduce_charged(account: Account, plan: Plan, seq: int, at: int, event: Charg
     )
     meter.charged, meter.net, usage = True, meter.net + event.credits, meter.usage
     meter.shortfall += event.shortfall
+    account.shortfall += event.shortfall
     for dimension, units in event.usage.items():
         if units:
             usage[dimension] = usage.get(dimension, 0) + units

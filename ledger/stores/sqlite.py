@@ -211,12 +211,12 @@ class SQLiteStore(SQLiteCaches):
         if version != FORMAT:
             raise WrongVersion(f"{self.path} has format {version}, and this release reads format {FORMAT}")
         self._check_tables(connection)
-        row = connection.execute("SELECT id FROM ledger").fetchone()
-        if row is None or not isinstance(row[0], str):
-            raise NotALog(f"{self.path} has no ledger id")
+        rows = connection.execute("SELECT id FROM ledger LIMIT 2").fetchall()
+        if len(rows) != 1 or not isinstance(rows[0][0], str):
+            raise NotALog(f"{self.path} does not have one ledger id")
         if not self._read_only:
             set_wal_mode(connection, self._lock_seconds)  # a copy may have another journal mode
-        return row[0]
+        return str(rows[0][0])
 
     def _check_complete(self) -> None:
         """Raise Damaged for a log to be written whose write-ahead file is missing though it had commits."""

@@ -53,7 +53,7 @@ def read_note(path: Path) -> Note | None:
         checkpoint(f"{note.seq}:{note.hash}")
     except (msgspec.MsgspecError, UnicodeError, BadData) as error:
         hint = "give the file of an earlier `tollbook audit --note`, or a new one"
-        raise BadData(f"{path} is not a note of an audit: {error}", hint, file=str(path)) from error
+        raise BadData(f"this is not a note of an audit: {error}", hint, file=str(path)) from error
     return note
 
 

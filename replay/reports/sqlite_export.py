@@ -207,7 +207,7 @@ def _plan(plan: Plan) -> dict[str, Any]:
 def _balance(balance: Balance) -> dict[str, Any]:
     row = msgspec.structs.asdict(balance)
     del row["billing"]
-    for field in ("issued", "spent", "lapsed", "withdrawn"):
+    for field in ("issued", "spent", "lapsed", "withdrawn", "shortfall"):
         row[field] = row[field] if row[field] <= MAX_INTEGER else str(row[field])
     until = balance.access_until
     return row | {

@@ -46,9 +46,9 @@ _STATES = Amounts.__struct_fields__
 TABLES: dict[str, Table] = {
     "balances": Table(
         _columns(
-            order="account subscriber plan decimals issued available held spent lapsed withdrawn debt open_requests "
-            "access_until admits unpriced billing credit_limit unbilled unbilled_price owed credit overdue asset "
-            "asset_decimals",
+            order="account subscriber plan decimals issued available held spent lapsed withdrawn debt shortfall "
+            "open_requests access_until admits unpriced billing credit_limit unbilled unbilled_price owed credit "
+            "overdue asset asset_decimals",
             text="subscriber plan billing asset",
             time="access_until",
             yes_or_no="admits overdue",

@@ -1,5 +1,8 @@
 """`tollbook audit`: the auditor's report, and an exit code for scripts."""
 
+import sqlite3
+from contextlib import closing
+
 from replay import Report
 from replay.audit import parallel
 
@@ -41,6 +44,15 @@ def test_a_copy_is_compared(tollbook, told, shop, spoil):
     done = tollbook("audit", told.log, "--against", shop.log, "--json")
     assert done.code == 1
     assert {finding["kind"] for finding in done.json["findings"]} == {"difference"}
+
+
+def test_what_is_not_there_reads_as_nothing(tollbook, shop):
+    with closing(sqlite3.connect(shop.log)) as connection, connection:
+        connection.execute("DROP TRIGGER ledger_is_one")
+    text = tollbook("audit", shop.log).out
+    assert "None" not in text
+    assert "found nothing" in text
+    assert "schema at" not in text
 
 
 def test_the_page_is_written(tollbook, told, tmp_path):

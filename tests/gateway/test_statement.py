@@ -107,6 +107,12 @@ def test_of_a_part_of_the_movements_it_says_what_rounding_added_there(statement,
     assert statement("--from", str(told.seq["open"]))["rounding"]["charges"] == 1
 
 
+def test_a_limit_counts_movements_and_not_the_closing_balance(tollbook, told):
+    lines = tollbook("statement", told.log, *ACCOUNT, "--limit", "1").out.splitlines()
+    closing = next(number for number, line in enumerate(lines) if "closing" in line)
+    assert lines[closing - 2].split()[0] == "seq"
+
+
 def test_it_says_what_was_used_and_not_paid(tollbook, tmp_path):
     """A charge of 160 where 100 credits are there."""
     path = tmp_path / "short.db"

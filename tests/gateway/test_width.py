@@ -162,7 +162,7 @@ def test_a_long_statement_on_a_terminal_ends_with_its_last_lines(monkeypatch, lo
     with terminal(monkeypatch, 200) as shown:
         assert main([*words, "--limit", "3"]) == 0
     lines = b"".join(shown).decode().splitlines()
-    assert [line.split()[0] for line in lines[-4:-1]] == ["30002", "30003", "closing"]
+    assert [line.split()[0] for line in lines[-5:-1]] == ["30001", "30002", "30003", "closing"]
     assert lines[-1].startswith("the last 3 of 30,")
 
 

@@ -437,6 +437,17 @@ def test_what_is_no_log_is_refused_and_left_as_it_was(
     assert os.listdir(tmp_path) == ["thing"]
 
 
+@pytest.mark.parametrize("read_only", [True, False])
+def test_a_log_with_a_second_id_is_refused(tmp_path: Path, read_only: bool) -> None:
+    path = tmp_path / "log.db"
+    Ledger.open(path).close()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("DROP TRIGGER ledger_is_one")
+        connection.execute("INSERT INTO ledger VALUES ('another', 2)")
+    with pytest.raises(NotALog, match="does not have one ledger id"):
+        Ledger.open(path, read_only=read_only)
+
+
 @pytest.mark.parametrize("number", [1, 3])
 def test_a_log_of_another_format_is_refused_and_both_formats_are_named(tmp_path: Path, number: int) -> None:
     """Folding has changed since format 1: what its events meant then is not what they would be taken for now."""

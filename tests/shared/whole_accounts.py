@@ -420,6 +420,7 @@ def balance(account: Account, at: int) -> dict[str, Any]:
     }
     sums["issued"] = sum(account["lots"][lot]["credits"] for lot in numbers)
     sums |= {"available": available(account, at), "debt": debt(account)}
+    sums["shortfall"] = sum(row["credits"] for row in account["shorts"])
     sums["unpriced"] = {name: units for name, units in account["unpriced"].items() if units}
     return sums | {"open_requests": len(open_requests(account))}
 

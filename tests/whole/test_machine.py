@@ -32,7 +32,18 @@ from replay.audit.run import audit
 BEGIN = 1_701_388_680 * SECOND
 """2023-11-30, two minutes before the month ends."""
 
-BALANCE = ("issued", "available", "held", "spent", "lapsed", "withdrawn", "debt", "open_requests", "unpriced")
+BALANCE = (
+    "issued",
+    "available",
+    "held",
+    "spent",
+    "lapsed",
+    "withdrawn",
+    "debt",
+    "shortfall",
+    "open_requests",
+    "unpriced",
+)
 HINTS = ("top_up", "retry_after_us")
 DAY = 86_400 * SECOND
 PLACES = ("left", "held", "spent", "lapsed", "withdrawn")

@@ -193,10 +193,17 @@ def _at_most(log: Path, processes: int, json: bool) -> int:
     return useful
 
 
+def _value(value: object) -> str:
+    """Return a value of a finding as text: names and values of a map, and `nothing` for what is not there."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {part}" for name, part in value.items()) or "nothing"
+    return "nothing" if value is None else str(value)
+
+
 def _show(report: Report) -> None:
     line(f"{report.log}: {report.verdict}{'' if report.head.seq else ', 0 events'}")
     head = report.head
-    line(f"head {head.seq} in {head.commits} commits, {head.at}, {head.hash}")
+    line(f"head {head.seq} in {render.counted(head.commits, 'commit')}{f', {head.at}' if head.at else ''}, {head.hash}")
     if report.proven_to is not None:
         line(f"it continues from the earlier head at {report.proven_to}, by {head.seq - report.proven_to} events")
     for text in report.unseen:
@@ -217,8 +224,8 @@ def _show(report: Report) -> None:
         )
     for finding in report.findings[:MAX_SHOWN]:
         line()
-        line(f"{finding.kind} at {'-' if finding.seq is None else finding.seq}: {finding.message}")
-        line(f"  {finding.field}: expected {finding.expected}, found {finding.found}")
+        line(f"{finding.kind}{'' if finding.seq is None else f' at {finding.seq}'}: {finding.message}")
+        line(f"  {finding.field}: expected {_value(finding.expected)}, found {_value(finding.found)}")
     if len(report.findings) > MAX_SHOWN:
         line()
         line(f"and {len(report.findings) - MAX_SHOWN} more; --json has them all")

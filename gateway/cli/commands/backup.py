@@ -56,5 +56,5 @@ def backup(log: Log, to: To, as_it_is: AsItIs = False, json: Json = False) -> No
     if json:
         render.json({"log": source, "copy": target, "events": head.seq, "head": head, "bytes": made.bytes})
     else:
-        done = f"{head.seq:,} events backed up from {source} to {target} ({made.bytes:,} bytes)"
+        done = f"{render.counted(head.seq, 'event')} backed up from {source} to {target} ({made.bytes:,} bytes)"
         render.line(f"{done}; head {head.seq}, {head.hash}")

@@ -67,6 +67,9 @@ def _show(balances: list[Balance], answer: dict[str, Any], limit: int | None) ->
     if len(shown) < len(balances):
         render.rest(f"the first {len(shown)} of {len(balances):,} accounts")
     for one in shown:
+        if one.shortfall:
+            short = render.amount(one.shortfall, one.decimals)
+            render.line(f"{short} credits of {one.subscriber} on {one.plan} were used and not paid (shortfall)")
         if one.unpriced:
             units = ", ".join(f"{units} {name}" for name, units in sorted(one.unpriced.items()))
             render.line(f"no price for {units} of {one.subscriber} on {one.plan}")

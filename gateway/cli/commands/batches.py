@@ -49,6 +49,7 @@ def batches(
     not known yet: `tollbook settle LOG` asks the chain. A number that never reached the chain is given out again, so it
     may be listed twice.
 
+    Money is as of the log's last event; `ledger.earned()` in Python is of now, when a window of time has earned more.
     earned = settled + outstanding. Outstanding is what is not paid out yet, and what was earned from purchases and
     paid invoices without funding, which no batch pays out. What is owed on invoices is not earned before it is paid:
     `tollbook invoices LOG` lists it.

@@ -81,7 +81,9 @@ def export(
     with progress(quiet=json) as report:
         done = exports.export(log, to, target, after=after, spreadsheet=for_spreadsheet, progress=report)
     source = answers.path_text(log)
-    text = f"{done.events:,} events of {source} as {to} in {out}; head {done.head.seq}, {done.head.hash}"
+    text = (
+        f"{render.counted(done.events, 'event')} of {source} as {to} in {out}; head {done.head.seq}, {done.head.hash}"
+    )
     if isinstance(target, Path) and json:
         render.json(exports.Export(source, to, answers.path_text(target), done.events, done.head))
     elif isinstance(target, Path):

@@ -55,4 +55,6 @@ def plot(
     if json:
         render.json({"log": answers.path_text(log), "file": shown, "movements": len(account.lines)})
     else:
-        render.line(f"{len(account.lines):,} movements of {account.subscriber} on {account.plan} in {shown}")
+        render.line(
+            f"{render.counted(len(account.lines), 'movement')} of {account.subscriber} on {account.plan} in {shown}"
+        )

@@ -18,7 +18,7 @@ from ...logs import opened, rounding_of, statement_of
 from ...settle.proofs import BatchProof, batch_proof
 from .. import render
 from ..options import AsOf, Json, Log, Plan, Subscriber
-from ..render import amount, command, line
+from ..render import amount, command, counted, line
 
 From = Annotated[
     str | None,
@@ -31,7 +31,7 @@ _Proof = Annotated[
 
 _Limit = Annotated[
     int | None,
-    typer.Option(metavar="N", min=1, help="In text, only the last N lines, with the closing one.", show_default=False),
+    typer.Option(metavar="N", min=1, help="In text, only the last N movements and the closing.", show_default=False),
 ]
 
 
@@ -77,10 +77,11 @@ def statement(
     with render.paged():
         times = [movement["at"] for movement in answer["lines"]]
         rows = list(_rows(account, times))
-        shown = rows[-(render.most(limit) or len(rows)) :]
+        most = render.most(limit)
+        shown = rows if most is None else rows[-most - 1 :]  # the closing balance is a row, too
         render.table(columns, shown, title, goes=("held after", "spent", "held"))
-        if len(shown) < len(rows):
-            render.rest(f"the last {len(shown)} of {len(rows):,} lines")
+        if most is not None and most < len(account.lines):
+            render.rest(f"the last {most} of {render.counted(len(account.lines), 'movement')}")
     _show_sums(account, rounding)
     if proven is not None:
         _show_proof(proven, log, now.units(subscriber, plan).assets.get(proven.batch.asset, 0))
@@ -109,10 +110,8 @@ def _show_sums(account: Statement, rounding: Rounding) -> None:
         line(f"no price for {units}")
     if rounding.added_percent not in (None, "0.0"):
         exact = exact_text(Fraction(rounding.exact), account.decimals)
-        priced = amount(rounding.priced, account.decimals)
-        line(
-            f"{rounding.charges:,} charges of exactly {exact} cost {priced}: rounding added {rounding.added_percent} %"
-        )
+        charges, priced = counted(rounding.charges, "charge"), amount(rounding.priced, account.decimals)
+        line(f"{charges} of exactly {exact} cost {priced}: rounding added {rounding.added_percent} %")
     if rounding.unknown:
         line(f"what rounding added to {rounding.unknown:,} of the charges is not known: {rounding.reason}")
 

@@ -64,14 +64,15 @@ def _add(usage: Usage, more: Usage, sign: int = 1) -> None:
 
 class AccountSums:
     """The auditor's own sums of one account: what its open requests hold, the periods in which requests were admitted
-    that may still be charged, its meters by period, the units that no rate read, and how far its limits are used.
+    that may still be charged, its meters by period, the units that no rate read, the credits that were never paid, and
+    how far its limits are used.
 
     `arrival` is that of the rate limit (GCRA, in microseconds times the limit's requests), `window` the current window
     of the credits limit, what was charged in it, and the first charge in it. `leaving`: a chain has asked for the
     freeze.
     """
 
-    __slots__ = ("arrival", "held", "leaving", "meters", "periods", "unpriced", "window")
+    __slots__ = ("arrival", "held", "leaving", "meters", "periods", "shortfall", "unpriced", "window")
 
     def __init__(self) -> None:
         self.held = 0
@@ -80,6 +81,7 @@ class AccountSums:
         self.meters: dict[str, Meter] = {}
         self.periods: dict[int, str] = {}
         self.unpriced: Usage = {}
+        self.shortfall = 0
         self.leaving = False
 
 
@@ -165,6 +167,7 @@ class Sums:
         meter.add(event.usage)
         meter.net += event.credits
         meter.shortfall += event.shortfall
+        own.shortfall += event.shortfall
         if event.unpriced:
             _add(own.unpriced, event.unpriced)
         if case.plan is not None and (limit := case.plan.terms.limits.credits) is not None:
@@ -186,6 +189,7 @@ class Sums:
     def adjusted(self, case: Case, event: Adjusted) -> None:
         """Add a correction to the period's net, and its usage to the period's meter and to that of an open request."""
         own = self.account(event.account)
+        own.shortfall += event.shortfall
         period = event.period or event.metered
         meter = own.meters.get(period)
         if meter is None and period and event.usage:

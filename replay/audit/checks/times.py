@@ -96,7 +96,8 @@ class Dues:
 
     def _due(self, case: Case, account: Account, due: int, instant: int, order: tuple[int, int, int]) -> None:
         if instant != due or due > case.at:
-            message = f"it was due at {time_text(due)}, and its commit is of {time_text(case.at)}"
+            later = "" if due == case.at else f", and its commit is of {time_text(case.at)}"
+            message = f"it was due at {time_text(due)}{later}"
             case.find(KIND, "instant", due, instant, message)
         if account.number in case.acted:
             return

@@ -149,6 +149,7 @@ def _account(case: Case, account: Account) -> None:
         "burn": (account.burn, [lot.id for lot in sorted((lot for lot in lots if lot.left), key=_burn_order)]),
         "meters": ({name: _sums(meter) for name, meter in account.meters.items()}, _meters(case, account)),
         "unpriced": (account.unpriced, own.unpriced),
+        "shortfall": (account.shortfall, own.shortfall),
         "limits": (_limits(account), (own.arrival, *own.window)),
         "agenda": (account.agenda, _agenda(account)),
     }

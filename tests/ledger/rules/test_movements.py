@@ -164,6 +164,8 @@ def check_statement(ledger, since, upto=None):
         running = running.plus(line.change)
         assert line.balance == running
     assert told.closing == running
+    if since is None:
+        assert told.shortfall == balance.shortfall
     assert {name: getattr(running, name) for name in BALANCE} == {name: getattr(balance, name) for name in BALANCE}
     return told
 
