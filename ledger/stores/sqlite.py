@@ -31,14 +31,7 @@ from .lock_wait import LOCK_SECONDS, locked_or, set_lock_wait, set_wal_mode
 from .paths import file_path
 from .schema import SCHEMA, statements
 from .sqlite_caches import PAGE, SQLiteCaches
-from .sqlite_rows import (
-    SQLiteReader,
-    file_uri,
-    opening_error,
-    reading_error,
-    reading_uri,
-    remove_side_files,
-)
+from .sqlite_rows import SQLiteReader, file_uri, opening_error, reading_error, reading_uri, remove_side_files
 from .wal_mark import (
     CHECKPOINT_PAGES,
     MISSING,
@@ -49,6 +42,7 @@ from .wal_mark import (
     misses_write_ahead_file,
     set_mark,
     sync_emptied_file,
+    sync_what_is_found,
     write_ahead_file,
 )
 
@@ -196,8 +190,10 @@ class SQLiteStore(SQLiteCaches):
             where, uri=True, timeout=self._lock_seconds, isolation_level=None, check_same_thread=False
         )
         if not self._read_only:
-            self._connection.execute("PRAGMA synchronous = FULL")
-            self._connection.execute("PRAGMA wal_autocheckpoint = 0")  # `_mark` does it
+            self._connection.executescript(
+                "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0"
+            )  # `_mark` does it
+            sync_what_is_found(self._file)
         self._unmarked_pages, self._half_marked = CHECKPOINT_PAGES, False
 
     def _identify(self, new: str | None) -> str:

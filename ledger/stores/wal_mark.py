@@ -20,6 +20,8 @@ import sqlite3
 from contextlib import suppress
 from pathlib import Path
 
+from ..errors import LogError
+
 CHECKPOINT_PAGES = 1_000
 """Pages in the write-ahead file, about, after which it is checkpointed; SQLite's own default."""
 
@@ -47,11 +49,29 @@ def sync_emptied_file(path: Path) -> None:
     if hasattr(os, "O_DIRECTORY"):  # elsewhere a folder cannot be synced
         paths.append(path.absolute().parent)
     for synced in paths:
-        descriptor = os.open(synced, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        _sync(synced)
+
+
+def sync_what_is_found(path: Path) -> None:
+    """Sync the write-ahead file, before a log that is to be written is read. Raises LogError.
+
+    A process may have died between writing a commit and syncing it. SQLite recovers such a commit, and who repeats
+    its command is answered from it: without this, a power cut could lose it after that answer.
+    """
+    try:
+        _sync(write_ahead_file(path))
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise LogError(f"{path}: its write-ahead file could not be synced: {error.strerror or error}") from error
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def marked(connection: sqlite3.Connection) -> bool:

@@ -329,7 +329,7 @@ def test_what_a_child_is_told_stands_though_its_parent_closed_the_log(path: Path
     parent = Child(CHILD_GOES_ON, path)
     try:
         told = json.loads(parent.heard())
-        with opened(path) as third:
+        with Ledger.open(path) as third:  # by the same clock as the others
             assert third.execute(use("third")).unwrap().seq == told[-1] + 1
         parent.tell()
         parent.process.wait(PATIENCE)

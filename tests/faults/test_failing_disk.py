@@ -230,3 +230,32 @@ def fill(file: Path, leave: int) -> None:
         while filler.write(bytes(1024)):
             pass
     os.truncate(file, file.stat().st_size - 1024 * leave)
+
+
+# -- what a dead process left -----------------------------------------------------------------------------------------
+
+_LEFT = """
+import os, sys
+from ledger import CreatePlan, Ledger
+os.chdir(sys.argv[1])
+with Ledger.open("toll.db") as ledger:
+    print(ledger.execute(CreatePlan(plan="pro", owner="acme", credits=1, key="once")).unwrap().repeated, flush=True)
+    os._exit(0)  # neither closed nor checkpointed: the commit is in the write-ahead file
+"""
+
+
+@needs_strace
+def test_what_a_dead_process_left_is_synced_before_it_is_answered_from(tmp_path):
+    """It may have died between the write and the sync: a power cut after the answer would lose what was answered."""
+    folder, trace = tmp_path / "business", tmp_path / "trace"
+    folder.mkdir()
+    command = [sys.executable, "-c", _LEFT, str(folder)]
+    assert subprocess.check_output(command) == b"False\n"
+    assert (folder / "toll.db-wal").stat().st_size
+    assert subprocess.check_output([*strace([folder / "toll.db-wal"], trace), *command]) == b"True\n"
+    assert [line.split("(")[0].split()[1] for line in trace.read_text().splitlines()] == ["fsync"]
+
+    failing = [*strace([folder / "toll.db-wal"], trace, "fsync:error=EIO"), *command]
+    ran = subprocess.run(failing, capture_output=True, text=True, check=False)
+    assert ran.returncode == 1
+    assert "toll.db: its write-ahead file could not be synced: Input/output error" in ran.stderr
