@@ -319,7 +319,7 @@ def test_a_plan_that_is_made_again_by_a_forgotten_key_is_refused_with_what_to_do
     """However long the plan remembers the keys of its accounts."""
     plan = replace(PRO, plan="own", key_seconds=100 * 365 * 86_400, key="k")
     ledger.execute(plan).unwrap()
-    clock.now += KEY_TIME
+    clock.now += REMEMBERED
     refused = ledger.execute(plan)
     assert reason(refused) is Reason.key_reused
     assert all(said in str(refused) for said in ("`ensure_plan`", "another name", "35 days"))
