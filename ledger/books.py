@@ -11,8 +11,9 @@ from typing import TypeAlias
 import msgspec
 
 from .accounts import Account
+from .amounts import SECOND
 from .catalogue import Agent, Plan
-from .events import ContractRef, Event
+from .events import KEY_SECONDS, MAX_AHEAD_SECONDS, ContractRef, Event
 from .settlement.state import Settling
 
 KEY_GENERATION = 32_768
@@ -22,8 +23,14 @@ KeyUse: TypeAlias = tuple[bytes, int, int]
 """The use of a key: the command's fingerprint, the sequence of its first event, and the time until which the key is
 remembered (UTC microseconds)."""
 
-VERSION = "11"
+VERSION = "12"
 """The version of the reducers: a snapshot of another version is ignored."""
+
+
+def key_end(at: int, seconds: int = KEY_SECONDS) -> int:
+    """Return the time (UTC microseconds, exclusive) until which a key is remembered that was committed at a time, on a
+    plan with these `key_seconds`."""
+    return at + (seconds + MAX_AHEAD_SECONDS) * SECOND
 
 
 class Books(msgspec.Struct):

@@ -14,13 +14,38 @@ from contextlib import suppress
 from functools import partial
 from typing import TypeAlias
 
-from .errors import ClockMoved
+from .commands.command import MAX_TIME
+from .errors import BadData, ClockMoved
 
 Clock: TypeAlias = Callable[[], int]
 """Returns the time as UTC microseconds."""
 
 MAX_MOVED = 60_000_000_000
 """Nanoseconds by which a wall clock may differ from the elapsed time between two readings and still be accepted."""
+
+
+_YEARS = range(946_684_800, 4_102_444_800)
+"""The years 2000 to 2099, in seconds."""
+_YEAR_2000 = _YEARS.start * 1_000_000
+_OTHER_UNITS = {"seconds": 1, "milliseconds": 1_000, "nanoseconds": 1_000_000_000}
+
+
+def check_reading(now: object, head: int | None) -> None:
+    """Raise BadData for a clock's reading that is no time in UTC microseconds, beside a log whose head is of the time
+    `head` (None: it is new).
+
+    One that is of these years in another unit is an error where it would date a new log, or is behind one of these
+    years. Elsewhere it is simulated time, which passes through all numbers.
+    """
+    hint = "give the ledger a clock of whole microseconds, such as `lambda: time.time_ns() // 1000`"
+    if type(now) is not int:
+        raise BadData(f"clock: whole microseconds are needed, it gives {now!r}", hint)
+    if now > MAX_TIME or head is None or now < _YEAR_2000 <= head:
+        for unit, size in _OTHER_UNITS.items():
+            if now // size in _YEARS:
+                raise BadData(f"clock: microseconds are needed, it gives {now}, a time of these years in {unit}", hint)
+    if now > MAX_TIME:
+        raise BadData("clock: it gives a time beyond the year 9999", hint)
 
 
 def _elapsed_source() -> Clock:

@@ -76,8 +76,8 @@ def _words(event: Event, units: Units) -> str:
         case Charged():
             short = f", {units.credits(event.shortfall)} short" if event.shortfall else ""
             portion = "" if event.final else "part of "
-            of = f"{portion}request {event.request}" if event.request else "direct charge"
-            return f"charged for {of}{' (late)' if event.late else ''}{short}"
+            how = f"for {portion}request {event.request}" if event.request else "directly"
+            return f"charged {how}{' (late)' if event.late else ''}{short}"
         case Requested():
             return f"request held {units.credits(event.hold)}"
         case Reheld():

@@ -77,14 +77,15 @@ class Ledger(Views):
     ) -> Ledger:
         """Open the ledger at a location (`stores.open`), or create one there; without a location, one in memory.
 
-        `store` names a store plugin. `id` names a new ledger; its hash chain begins from it. A `clock` that the caller
-        gives (any callable that returns UTC microseconds) is trusted. If the machine's clock leaps while this process
-        runs, nothing is written until it is corrected; `accept_clock` accepts its present time. While another process
-        holds the log's lock, a call waits up to `lock_seconds` (None: the store's own, 30 for a file), then raises
-        Locked.
+        `store` names a store plugin. `id` names a new ledger, whose hash chain begins from it; one that exists must
+        have it. A `clock` that the caller gives (any callable that returns UTC microseconds) is trusted. If the
+        machine's clock leaps while this process runs, nothing is written until it is corrected; `accept_clock` accepts
+        its present time. While another process holds the log's lock, a call waits up to `lock_seconds` (None: the
+        store's own, 30 for a file), then raises Locked.
 
         Raises NotFound, NotALog, WrongVersion, Locked or Damaged, another LogError if the log cannot be read,
-        UnknownPlugin if no store has that name, and WrongType or WrongValue for `lock_seconds`.
+        UnknownPlugin if no store has that name, and WrongType or WrongValue for `where`, `id` and `lock_seconds`. A
+        clock that gives no valid time, or not in microseconds, is an error (BadData) where it is first read.
         """
         opened = stores.open(where, store=store, id=id, read_only=read_only, lock_seconds=lock_seconds)
         try:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import msgspec
 
 from .books import KEY_GENERATION, VERSION, Books, KeyUse
-from .errors import LedgerError, WrongValue
+from .errors import LedgerError, WrongType, WrongValue
 from .events import Recorded
 from .log import Commit, Head, Snapshot, decode_commit
 from .plugins import LogReader
@@ -56,16 +56,25 @@ def latest_snapshot(log: LogReader, upto: int | None = None) -> tuple[Books, Sna
 def as_of(log: LogReader, *, seq: int | None = None, at: int | None = None) -> Reading:
     """Return a reading of the books after sequence `seq`, or at time `at` (UTC microseconds); by default at the head.
 
-    Raises LedgerError if both are given, for a value that is not a whole number, and for what lies outside the log: a
-    sequence below 0 or beyond the head, or a time before the first event.
+    Raises LedgerError if both are given, WrongType for a value that is not a whole number, and LedgerError or
+    WrongValue for what lies outside the log: a sequence below 0 or beyond the head, or a time before the first event.
     """
     books = books_at(log, seq=seq, at=at)
     return Reading(books, books.at if at is None else max(at, books.at))
 
 
+def check_whole(**numbers: object) -> None:
+    """Raise WrongType with the name of the first argument that is neither a whole number nor None."""
+    for name, value in numbers.items():
+        if value is not None and type(value) is not int:
+            hint = "a sequence is a number of the log, a time is in UTC microseconds"
+            raise WrongType(f"{name}: a whole number is needed, {value!r} is of type {type(value).__name__}", hint)
+
+
 def books_at(log: LogReader, *, seq: int | None = None, at: int | None = None) -> Books:
     """Return the books that `as_of` reads. Raises LedgerError as it does."""
-    if (seq is not None and at is not None) or not all(value is None or type(value) is int for value in (seq, at)):
+    check_whole(seq=seq, at=at)
+    if seq is not None and at is not None:
         raise LedgerError(
             "the books are read at a sequence or at a time", "give either `seq`, or `at` in UTC microseconds"
         )

@@ -4,8 +4,8 @@ An idempotency key is known in the scope of its account, for the `key_seconds` o
 (catalogue) or the ledger (settlement), for `KEY_SECONDS`; a payment id and a chain fact are known permanently. Each is
 stored with the fingerprint of its command: the same content gets the first answer, other content is refused.
 
-Invariant: no two events have the same key in the same scope while the first of them is remembered. A key's time runs
-from the commit of its command, and ends as the commit of a later one is that much later.
+Invariant: no two events have the same key in the same scope while the first is remembered: from its commit until
+`key_end`. So a command that was issued up to `MAX_AHEAD_SECONDS` ahead is refused once its key is forgotten.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TypeAlias
 import msgspec
 
 from .amounts import SECOND, duration_text
-from .books import Books, KeyUse
+from .books import Books, KeyUse, key_end
 from .commands import (
     Adjust,
     AnyCommand,
@@ -289,11 +289,11 @@ def key_use(books: Books, entry: Entry, account: int) -> tuple[bytes, KeyUse]:
     key, print_ = event.key or "", bytes.fromhex(event.fingerprint or "")
     match event:
         case PlanCreated() | AgentRegistered():
-            return owner_key(event.owner, key), (print_, seq, at + KEY_SECONDS * SECOND)
+            return owner_key(event.owner, key), (print_, seq, key_end(at))
         case PlanRepriced() | PlanRetired():
-            return owner_key(books.plans[event.plan].terms.owner, key), (print_, seq, at + KEY_SECONDS * SECOND)
+            return owner_key(books.plans[event.plan].terms.owner, key), (print_, seq, key_end(at))
         case AgentRetired():
-            return owner_key(books.agents[event.agent].terms.owner, key), (print_, seq, at + KEY_SECONDS * SECOND)
+            return owner_key(books.agents[event.agent].terms.owner, key), (print_, seq, key_end(at))
     known = books.accounts.get(account)
     plan = known.plan if known is not None else event.plan if isinstance(event, Purchased | Subscribed) else ""
-    return account_key(account, key), (print_, seq, at + _key_seconds(books, plan) * SECOND)
+    return account_key(account, key), (print_, seq, key_end(at, _key_seconds(books, plan)))

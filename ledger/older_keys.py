@@ -12,8 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 
-from .amounts import SECOND
-from .books import KEY_GENERATION, Books, KeyUse
+from .books import KEY_GENERATION, Books, KeyUse, key_end
 from .errors import Damaged
 from .events import KEY_SECONDS, Charged, Recorded, Released, Requested
 from .identity import key_use
@@ -152,12 +151,12 @@ def derived(
 
     The books are those at `upto` or later ones. Raises Damaged or another LogError.
     """
-    longest = max([KEY_SECONDS, *(plan.terms.key_seconds for plan in books.plans.values())]) * SECOND
+    longest = max([KEY_SECONDS, *(plan.terms.key_seconds for plan in books.plans.values())])
     requests: dict[int, int] = {}
     for commit in follow_store(store, after):
         if commit.first_seq > upto:
             return
-        if commit.at + longest <= books.at:
+        if key_end(commit.at, longest) <= books.at:
             continue
         for seq, event in enumerate(decode_commit(commit), commit.first_seq):
             if isinstance(event, Requested):

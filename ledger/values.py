@@ -31,6 +31,9 @@ OnOverdue: TypeAlias = Literal["serve", "stop"]
 DAY_SECONDS = 86_400
 KEY_SECONDS = 35 * DAY_SECONDS
 """The time for which a key is remembered unless its plan says otherwise: a month, and time to find a mistake in it."""
+MAX_AHEAD_SECONDS = 300
+"""How far ahead of the log's time a command's `issued_at` may be, as the clock of a caller differs. Keys are remembered
+so much longer, so that a command that was issued ahead is never done again either."""
 MAX_DUE_DAYS = 3_650
 
 

@@ -22,7 +22,7 @@ from .accounts import Account
 from .books import Books
 from .errors import Damaged, LogError
 from .events import Charged, ContractRef, EscrowAsset
-from .folding import as_of
+from .folding import as_of, check_whole
 from .invoice_readings import InvoiceReading
 from .log import Commit, Entry, Head, entries, follow_store
 from .outcomes import Outcome
@@ -91,8 +91,9 @@ class Views:
         None if there is no account then. Those of an invoice are after its `after` up to its `seq`.
 
         Invariant, property-tested: `closing` is the balance then. What time alone has changed has lines without a
-        sequence. Raises Closed, Damaged, LogError or BadData.
+        sequence. Raises WrongType, Closed, Damaged, LogError or BadData.
         """
+        check_whole(since=since, upto=upto)
         now = self._account(subscriber, plan)[0] if upto is None else self.as_of(seq=min(upto, self.head.seq))
         if (account := now.number(subscriber, plan)) is None:
             return None

@@ -14,10 +14,10 @@ from itertools import count, pairwise
 from typing import TypeAlias
 
 from .books import Books, KeyUse
-from .clock import Clock, WallClock
+from .clock import Clock, WallClock, check_reading
 from .commands import MAX_TIME, AnyCommand, OpenSettlement
 from .decisions.context import Replay
-from .errors import BadData, Closed, Conflict, Damaged, OutcomeUnknown
+from .errors import Closed, Conflict, Damaged, OutcomeUnknown
 from .events import Recorded, decode_one, encode
 from .folding import fold, latest_snapshot, snapshot_of
 from .group import Evidence, decide_group
@@ -239,10 +239,9 @@ class Writer:
         """
         clock = self.clock
         now = clock() if writes or not isinstance(clock, WallClock) else clock.estimate()
-        if type(now) is not int or now > MAX_TIME:
-            message = f"the clock gives {type(now).__name__}s, or a time beyond the year 9999"
-            raise BadData(message, "give the ledger a clock of whole microseconds")
         at = self.head.at
+        if type(now) is not int or now > MAX_TIME or now < at or not self.head.seq:  # seldom
+            check_reading(now, at if self.head.seq else None)
         return (now, 0) if now >= at else (at, at - now)
 
     @contextmanager

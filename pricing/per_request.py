@@ -123,6 +123,8 @@ class ComplexityParameters(_ByModel):
     def _ordered(self) -> ComplexityParameters:
         if self.maximum is not None and self.maximum < self.minimum:
             raise ValueError(f"maximum: {self.maximum} is less than the minimum, {self.minimum}")
+        if not (self.weights or self.models or self.minimum):
+            raise ValueError("every request would be free: give `weights`, `models` or a `minimum`")
         return self
 
 
@@ -176,6 +178,12 @@ class CostPlusParameters(_ByModel):
 
     costs: RateByDimension = Field(default={}, description="Cost of a unit in credits, by dimension.")
     margin: Ratio = Field(description="Part of the cost that is added: 1/5 adds a fifth.")
+
+    @model_validator(mode="after")
+    def _priced(self) -> CostPlusParameters:
+        if not (self.costs or self.models):
+            raise ValueError("every request would be free: give `costs` or `models`")
+        return self
 
 
 class CostPlus(BuiltIn[CostPlusParameters]):

@@ -1,7 +1,7 @@
 """Arguments and options that several commands share."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
@@ -10,9 +10,12 @@ from ledger.stores import MEMORY
 from ..errors import UsageError
 from ..logs import check_free
 
+P = TypeVar("P", Path, Path | None)
 
-def a_file(path: Path) -> Path:
-    """Return the path of a file. Raises UsageError for `:memory:`, which no other process could read."""
+
+def a_file(path: P) -> P:
+    """Return the path of a file, if one is given. Raises UsageError for `:memory:`, which no other process could
+    read."""
     if str(path) == MEMORY:
         raise UsageError(f"{MEMORY} is a log that ends with its process", "give the path of a file")
     return path

@@ -40,18 +40,22 @@ class BatchProof(NamedTuple):
             "proof": proof.proof,
         }
 
-    def root_source(self, log: Path) -> list[str]:
-        """Lines that say how to read the root from the chain itself."""
+    def root_source(self, log: Path) -> tuple[str, str | None]:
+        """Return a sentence on how to read the root from the chain itself, and the shell command that does; None where
+        there is none."""
         batch = self.batch
         if batch.state != "confirmed":
-            return [f"The chain does not have it as its root: the batch is {batch.state}."]
+            return f"The chain does not have it as its root: the batch is {batch.state}.", None
         if self.later:
-            return [f"The chain now has the root of batch {self.later}: --proof {self.later} proves against that one."]
+            return f"The chain now has the root of batch {self.later}: --proof {self.later} proves against it.", None
         if is_mock(batch.chain) and has_chain(where := mock_file(log, batch.contract)):
             read = f"print(MockChain({_literal(str(where))}).final_root({_literal(batch.asset)}))"
             program = f"from chains.mock import MockChain; {read}"
-            return ["The root that the chain has:", f"  python -c {shlex.quote(program)}"]
-        return [f"The root that the chain has: ask {batch.contract} on {batch.chain} for its last of {batch.asset}."]
+            return "The root that the chain has:", f"python -c {shlex.quote(program)}"
+        return (
+            f"The root that the chain has: ask {batch.contract} on {batch.chain} for its last of {batch.asset}.",
+            None,
+        )
 
     def check_command(self) -> str:
         """A shell command that prints True if the proof is right; it needs neither log nor chain."""

@@ -57,8 +57,8 @@ class Command(msgspec.Struct, Generic[E], frozen=True, gc=False, kw_only=True, o
             agents and settlement); a repeat gets the first answer, other content is refused (`key_reused`). None:
             executed each time.
         issued_at: Time of issue, in UTC microseconds. With a key, a command that is as old as keys are remembered is
-            refused (`key_too_old`). None: the time of its arrival by the ledger's clock, even where the log's last
-            event is later.
+            refused (`key_too_old`), and so is one of more than 5 minutes ahead of the ledger's time (`malformed`).
+            None: the time of its arrival by the ledger's clock, even where the log's last event is later.
 
     Shared fields:
         subscriber: Name of the subscriber, who pays. Subscriber and plan name an account.

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from ..amounts import SECOND, duration_text
 from ..commands import (
     Adjust,
     AdoptSettlement,
@@ -44,7 +45,7 @@ from ..commands import (
     Withdraw,
     WriteOff,
 )
-from ..events import EscrowFunding, Recorded
+from ..events import MAX_AHEAD_SECONDS, EscrowFunding, Recorded
 from ..identity import earlier_answer, fingerprint, is_identified
 from ..rating import PolicyFailed, PriceTooLarge
 from ..refusals import Reason, Refusal, Refused
@@ -103,6 +104,7 @@ def decide(context: Context, command: AnyCommand) -> Decision | Replay | Refused
 
 def _decide(context: Context, command: AnyCommand) -> Decision | Replay | Refused:
     try:
+        _check_issued(context, command)
         if (check := _CONTENT.get(type(command))) is not None:
             check(context, command)
         print_ = fingerprint(command) if is_identified(command) else ""
@@ -128,6 +130,18 @@ def _earlier_answer(context: Context, command: AnyCommand, print_: str) -> int |
 
 
 # Checks that need no books: `malformed` is first in precedence.
+
+
+def _check_issued(context: Context, command: AnyCommand) -> None:
+    if command.key is None or command.issued_at is None:
+        return
+    ahead = command.issued_at - context.at
+    if ahead > MAX_AHEAD_SECONDS * SECOND:
+        allowed = duration_text(MAX_AHEAD_SECONDS)
+        detail = (
+            f"issued_at: {command.issued_at} is {ahead} microseconds after the ledger's time: {allowed} are allowed"
+        )
+        raise Refusal(Reason.malformed, detail=detail)
 
 
 def _check_adjust(context: Context, command: Adjust) -> None:
@@ -174,6 +188,11 @@ def _check_give(context: Context, command: Give) -> None:
         raise Refusal(Reason.malformed, detail="the expiry lies before the start")
 
 
+def _check_named_once(context: Context, command: Reverse | Reinstate) -> None:
+    if command.lot and command.payment:
+        raise Refusal(Reason.malformed, detail="name either a `lot` or a `payment`")
+
+
 def _check_tariff(context: Context, command: CreatePlan | RepricePlan) -> None:
     catalogue.tariff(context, 1, command)
 
@@ -183,6 +202,8 @@ _CONTENT: dict[type, Callable[[Context, Any], None]] = {
     Charge: _check_charge,
     Purchase: _check_purchase,
     Give: _check_give,
+    Reverse: _check_named_once,
+    Reinstate: _check_named_once,
     CreatePlan: _check_tariff,
     RepricePlan: _check_tariff,
 }

@@ -21,6 +21,7 @@ import msgspec
 from ..described import describe
 from ..values import DAY_SECONDS as DAY_SECONDS
 from ..values import KEY_SECONDS as KEY_SECONDS
+from ..values import MAX_AHEAD_SECONDS as MAX_AHEAD_SECONDS
 from ..values import MAX_DUE_DAYS as MAX_DUE_DAYS
 from ..values import AdjustReason as AdjustReason
 from ..values import BillingMode as BillingMode

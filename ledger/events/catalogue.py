@@ -59,7 +59,7 @@ class PlanCreated(Event, frozen=True, kw_only=True, tag="plan_created"):
         due_days: Days from the end of an invoice's period to its due time.
         overdue: Rule for requests while an invoice is overdue: "serve" or "stop".
         key_seconds: Seconds for which keys of the plan's accounts are remembered, from the commit of the command that
-            used one.
+            used one, and 5 minutes more, since clocks differ.
     """
 
     plan: str
@@ -96,6 +96,7 @@ class PlanCreated(Event, frozen=True, kw_only=True, tag="plan_created"):
         check(bool(self.plan) and bool(self.owner) and bool(self.asset), "a plan has a name, an owner and an asset")
         check(self.credits > 0 or self.seconds > 0, "a plan grants credits, a time window, or both")
         check(not self.trial or self.cost == 0, "a trial has no price")
+        check(self.overrun == "debt" or not self.debt_limit, 'debt_limit: only a plan with overrun="debt" has one')
         self._check_billing()
         check(1 <= self.hold_seconds <= self.longest_seconds, "hold_seconds is from 1 to longest_seconds")
         check(self.key_seconds >= 1, "a key is remembered for a second at least")
@@ -108,7 +109,9 @@ class PlanCreated(Event, frozen=True, kw_only=True, tag="plan_created"):
     def _check_billing(self) -> None:
         check_credits(self.credit_limit, self.due_days)
         if self.billing == "prepaid":
-            check(self.credit_limit == 0, "only a postpaid plan has a credit_limit")
+            unread = {"credit_limit": 0, "due_days": 30, "overdue": "serve"}
+            for name, default in unread.items():
+                check(getattr(self, name) == default, f'{name}: only a plan with billing="postpaid" has one')
             return
         check(
             self.cost > 0 and self.credits > 0 and not self.seconds, "a postpaid plan has a price for its credits alone"

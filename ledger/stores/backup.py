@@ -16,6 +16,7 @@ from ..errors import AlreadyExists, Damaged, LogError
 from ..log import Head
 from ..log.following import follow_store
 from .lock_wait import LOCK_SECONDS
+from .paths import file_path
 from .sqlite import SQLiteStore
 from .sqlite_rows import reading_uri
 from .wal_mark import MISSING, MISSING_HINT, clear_mark
@@ -47,7 +48,7 @@ def back_up(
     Damaged if the write-ahead file is missing, a commit does not have its hash, or the backup does not end as the log
     does.
     """
-    _check_free(to)
+    _check_free(file_path(to))
     with closing(SQLiteStore(log, read_only=True, warn=False)) as store, _new_file(to) as part:
         if store.incomplete and not as_it_is:
             raise Damaged(f"{log}: {MISSING}", MISSING_HINT)

@@ -29,6 +29,7 @@ from ..log import FORMAT, TEXT, Commit, Head, origin
 from .fair_lock import FairLock
 from .file_identity import REPLACED_HINT, file_identity
 from .lock_wait import LOCK_SECONDS, locked_or, set_lock_wait, set_wal_mode
+from .paths import file_path
 from .schema import SCHEMA, statements
 from .sqlite_caches import PAGE, SQLiteCaches
 from .sqlite_rows import SQLiteReader, file_uri, opening_error, reading_error, reading_uri, remove_side_files
@@ -80,15 +81,14 @@ class SQLiteStore(SQLiteCaches):
         warn: bool = True,
         lock_seconds: float = LOCK_SECONDS,
     ) -> None:
-        self.path = Path(where)
+        self.path = file_path(where)
         self._file = self.path.absolute()  # absolute: the process may change its folder before the file is reopened
         self._read_only, self._lock_seconds = read_only, lock_seconds
         self.incomplete = False
         self._connection: sqlite3.Connection | None = None
         self._fair_lock = FairLock(write_ahead_file(self._file))
-        self._paused = self._held = False
+        self._paused = self._held = self._half_marked = False
         self._unmarked_pages = CHECKPOINT_PAGES
-        self._half_marked = False
         try:
             self._connect(create=not read_only)
             self.id = self._identify(id)

@@ -49,8 +49,8 @@ def audit(
     With `chains`, connections to contracts, the log is also compared with these (`onchain`): give all contracts that it
     has money in (`onchain.read(log).contracts_by_chain()` names them). They are read, and nothing is sent.
 
-    Raises NotFound, NotALog or WrongVersion where there is no log to audit, BadData where `since` is not a checkpoint,
-    ProcessDied, and ChainUnavailable.
+    Raises NotFound, NotALog or WrongVersion where there is no log to audit, WrongType for what is neither a path
+    nor a store (such as a ledger), BadData where `since` is not a checkpoint, ProcessDied, and ChainUnavailable.
     """
     early = checkpoint(since) if isinstance(since, str) else since
     checkpoints = [early] if isinstance(early, Checkpoint) else list(early or ())

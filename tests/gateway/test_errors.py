@@ -56,6 +56,7 @@ def overwritten(log):
         ("usage", ("backup", "{log}", ":memory:")),
         ("usage", ("copy", "{log}", ":memory:")),
         ("usage", ("export", "{log}", "--to", "csv", "--out", ":memory:")),
+        *(("usage", ("audit", "{log}", option, ":memory:")) for option in ("--against", "--note", "--html")),
         ("io", ("export", "{log}", "--to", "csv", "--out", "{folder}/none/out.csv")),
     ],
 )

@@ -164,7 +164,7 @@ def test_the_text_has_a_command_that_reads_the_root_from_the_mock_chain(seller, 
 
 
 def test_a_root_that_the_chain_has_no_more_or_not_yet_is_said_to_be_so(seller, statement):
-    assert said(statement(1))[0] == "The chain now has the root of batch 2: --proof 2 proves against that one."
+    assert said(statement(1))[0] == "The chain now has the root of batch 2: --proof 2 proves against it."
     assert said(statement(2))[0] == "The root that the chain has: ask tollbook on mock:local for its last of USD."
     seller.use(1)
     with Ledger.open(seller.log) as ledger:

@@ -29,6 +29,6 @@ def test_they_are_in_what_is_answered(tollbook, log):
 def test_they_are_in_what_is_told(tollbook, log):
     assert "no price for 7 cals of ann on pro" in tollbook("balance", log).out
     told = tollbook("statement", log, *WORDS).out
-    assert "charged for direct charge, no price for 7 cals" in told
+    assert "charged directly, no price for 7 cals" in told
     assert told.splitlines()[-1] == "no price for 7 cals"
     assert "no price for: cals=7" in tollbook("explain", log, "4").out

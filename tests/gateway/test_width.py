@@ -3,6 +3,7 @@
 import os
 import pty
 import re
+import shlex
 import sys
 import threading
 from contextlib import contextmanager
@@ -184,6 +185,20 @@ def test_a_pager_that_ends_early_is_no_error(monkeypatch, long_log):
 def test_events_show_subscriber_usage_and_credits(tollbook, told):
     lines = tollbook("events", told.log).out.splitlines()
     assert "alice on pro" in lines[told.seq["direct"] - 1]
-    assert "charged for direct charge, 1.24 credits, 12,345 input_tokens" in lines[told.seq["direct"] - 1]
+    assert "charged directly, 1.24 credits, 12,345 input_tokens" in lines[told.seq["direct"] - 1]
     assert "alice on pro" in lines[told.seq["released"] - 1]
     assert "-0.24 credits" in lines[told.seq["refund"] - 1]
+
+
+def test_a_command_to_paste_is_one_line_however_narrow_the_terminal_is(tollbook, monkeypatch, log):
+    demo = str(log.with_name("demo.db"))
+    last = max(batch["number"] for batch in tollbook("batches", demo, "--json").json["batches"])
+    accounts = tollbook("balance", demo, "--json").json["accounts"]
+    account = next(account for account in accounts if account["plan"] == "starter")
+    words = ["statement", demo, "--subscriber", account["subscriber"], "--plan", account["plan"], "--proof", str(last)]
+    with terminal(monkeypatch, 80) as shown:
+        assert main(words) == 0
+    lines = [line.strip() for line in b"".join(shown).decode().splitlines()]
+    pasted = [line for line in lines if line.startswith("python ")]
+    assert len(pasted) == 2, "the root that the chain has, and the check of the proof"
+    assert [shlex.split(command)[:2] for command in pasted] == [["python", "-c"]] * 2

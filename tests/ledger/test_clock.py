@@ -14,7 +14,8 @@ from standing_clock import BEGIN
 
 from ledger import Answer, AsyncLedger, CreatePlan, Ledger, LedgerError, Purchase, Request
 from ledger.clock import MAX_MOVED, WallClock, elapsed_time, system_clock
-from ledger.errors import ClockMoved
+from ledger.commands import MAX_TIME
+from ledger.errors import BadData, ClockMoved
 from ledger.events import Limits, RateLimit
 from ledger.stores.memory import MemoryStore
 
@@ -55,6 +56,44 @@ def ledger(machine: Machine) -> Ledger:
 
 
 # -- the clock ---------------------------------------------------------------------------------------------------------
+
+
+NOW = 1_790_000_000 * 10**6
+
+
+@pytest.mark.parametrize(
+    ("reading", "said"),
+    [
+        (NOW // 10**6, "a time of these years in seconds"),
+        (NOW // 10**3, "a time of these years in milliseconds"),
+        (NOW * 10**3, "a time of these years in nanoseconds"),
+        (NOW / 10**6, "whole microseconds are needed"),
+        (MAX_TIME + 1, "a time beyond the year 9999"),
+    ],
+)
+def test_a_clock_in_other_units_neither_dates_a_new_log_nor_writes_to_one(reading: Any, said: str) -> None:
+    new = Ledger(MemoryStore(id="test"), lambda: reading)
+    with pytest.raises(BadData, match=f"clock: .*{said}") as caught:
+        new.execute(PRO)
+    assert "whole microseconds" in caught.value.hint
+    assert new.head.seq == 0
+    store = MemoryStore(id="test")
+    Ledger(store, lambda: NOW).execute_many([PRO, BUY])
+    later = Ledger(store, lambda: reading)
+    for use in (later.tick, later.balances):
+        with pytest.raises(BadData, match=f"clock: .*{said}"):
+            use()
+    assert later.head.at == NOW
+
+
+@pytest.mark.parametrize("first", [0, 1, 1_000, 10**9 - 10**8])
+def test_simulated_time_may_begin_with_small_numbers_and_pass_through_all(first: int) -> None:
+    now = [first]
+    ledger = Ledger(MemoryStore(id="test"), lambda: now[0])
+    for reading in (first, 10**9, 2 * 10**9, 2 * 10**12, NOW):
+        now[0] = reading
+        ledger.execute_many([PRO, BUY])
+        assert ledger.execute(BUY).unwrap().at == reading
 
 
 def test_it_gives_utc_microseconds() -> None:
@@ -112,10 +151,10 @@ def test_no_reading_that_is_believed_is_more_than_a_minute_from_what_passed(step
         try:
             now = machine.clock()
         except ClockMoved:
-            assert abs(machine.wall // 1000 - implied) >= MAX_MOVED // 1000
+            assert abs(machine.wall // 1000 - implied) >= MAX_MOVED // 1000 - 1  # each is rounded down by itself
             assert abs(machine.clock.estimate() - implied) <= 1
         else:
-            assert abs(now - implied) <= MAX_MOVED // 1000
+            assert abs(now - implied) <= MAX_MOVED // 1000 + 1
             assert machine.clock.estimate() == now
             last, at = now, machine.elapsed
 

@@ -25,10 +25,11 @@ from ledger import (
     Request,
     Tick,
 )
-from ledger.errors import Closed
+from ledger.errors import Closed, WrongType
 from ledger.events import Charged, PlanCreated, Purchased, Requested
 from ledger.plugins import Price, policies
 from ledger.stores.memory import MemoryStore
+from replay import audit
 
 # -- answers -----------------------------------------------------------------------------------------------------------
 
@@ -201,7 +202,7 @@ def test_the_same_commands_clock_and_id_give_the_same_bytes(tmp_path: Path) -> N
 def test_two_ledgers_have_two_ids(tmp_path: Path) -> None:
     with Ledger.open(tmp_path / "a.db") as one, Ledger.open(tmp_path / "b.db") as other:
         assert one.id != other.id
-    with Ledger.open(tmp_path / "a.db", id="too late") as again:
+    with Ledger.open(tmp_path / "a.db") as again:
         assert again.id == one.id
 
 
@@ -317,3 +318,20 @@ def test_the_books_before_the_log_began_are_an_error(ledger: Ledger) -> None:
     assert ledger.as_of(at=first).seq >= 1
     with Ledger.open() as empty:
         assert empty.as_of(at=0).balances() == []
+
+
+@pytest.mark.parametrize(
+    ("read", "name"),
+    [
+        (lambda ledger: ledger.as_of(at=1.5), "at"),
+        (lambda ledger: ledger.as_of(seq="3"), "seq"),
+        (lambda ledger: ledger.statement("ann", "pro", since="2026-01-01"), "since"),
+        (lambda ledger: ledger.statement("ann", "pro", upto=2.0), "upto"),
+        (lambda ledger: audit(ledger), "where"),
+    ],
+)
+def test_an_argument_of_a_reading_of_a_wrong_type_is_named(
+    ledger: Ledger, read: Callable[[Ledger], object], name: str
+) -> None:
+    with pytest.raises(WrongType, match=f"^{name}: .* is of type "):
+        read(ledger)

@@ -21,6 +21,7 @@ TARIFFS = [("complexity", UNITS), ("complexity", UNITS), ("complexity", HALVES),
 
 def a_plan(random: Random) -> CreatePlan:
     policy, parameters = random.choice(TARIFFS)
+    overrun = random.choice(["cap", "debt"])
     return CreatePlan(
         plan="pro",
         owner="acme",
@@ -29,8 +30,8 @@ def a_plan(random: Random) -> CreatePlan:
         policy=policy,
         parameters=parameters,
         period=random.choice(["month", "day", "forever", "purchase"]),
-        overrun=random.choice(["cap", "debt"]),
-        debt_limit=15,
+        overrun=overrun,
+        debt_limit=15 if overrun == "debt" else 0,
         record_lines=random.random() < 0.1,
         unpriced=random.choice(["refuse", "free"]),
     )

@@ -29,6 +29,7 @@ from ledger import (
     Give,
     Ledger,
     Outcome,
+    PaymentRequired,
     Purchase,
     Reason,
     Refused,
@@ -45,9 +46,11 @@ from ledger import (
     UpdateAgent,
     Withdraw,
 )
-from ledger.events import KEY_SECONDS, Charged
+from ledger.events import KEY_SECONDS, MAX_AHEAD_SECONDS, Charged
 
 KEY_TIME = KEY_SECONDS * SECOND
+AHEAD = MAX_AHEAD_SECONDS * SECOND
+REMEMBERED = KEY_TIME + AHEAD
 PRO = CreatePlan(plan="pro", owner="acme", price={"acme": 10**20}, credits=100, late_seconds=60)
 WRITER = RegisterAgent(agent="writer", owner="acme", plans=("pro",))
 BUY = Purchase(subscriber="ann", plan="pro")
@@ -287,11 +290,11 @@ def test_a_key_is_remembered_as_long_as_the_plan_says_from_its_commit_and_no_lon
     seconds: int | None, ledger: Ledger, clock: Clock
 ) -> None:
     if seconds is None:
-        ask, remembered = ASK, KEY_TIME
+        ask, remembered = ASK, REMEMBERED
     else:
         ledger.execute(replace(PRO, plan="own", key_seconds=seconds)).unwrap()
         ledger.execute(replace(BUY, plan="own")).unwrap()
-        ask, remembered = replace(ASK, plan="own"), seconds * SECOND
+        ask, remembered = replace(ASK, plan="own"), seconds * SECOND + AHEAD
     clock.now += 12_345
     first = ledger.execute(ask).unwrap()
     for before in (remembered // 2, remembered - 1):
@@ -306,7 +309,7 @@ def test_keys_of_the_catalogue_and_of_settlements_are_remembered_for_35_days(led
     assert KEY_SECONDS == 35 * 86_400
     short = replace(PRO, plan="short", key_seconds=1, key="k")
     first = ledger.execute(short).unwrap()
-    clock.now += KEY_TIME - 1
+    clock.now += REMEMBERED - 1
     assert ledger.execute(short) == again(first)
     clock.now += 1
     assert ledger.execute(RegisterAgent(agent="a", owner="acme", key="k")).unwrap()
@@ -316,7 +319,7 @@ def test_a_plan_that_is_made_again_by_a_forgotten_key_is_refused_with_what_to_do
     """However long the plan remembers the keys of its accounts."""
     plan = replace(PRO, plan="own", key_seconds=100 * 365 * 86_400, key="k")
     ledger.execute(plan).unwrap()
-    clock.now += KEY_TIME
+    clock.now += REMEMBERED
     refused = ledger.execute(plan)
     assert reason(refused) is Reason.key_reused
     assert all(said in str(refused) for said in ("`ensure_plan`", "another name", "35 days"))
@@ -328,7 +331,7 @@ def test_a_keys_first_use_may_open_its_account(ledger: Ledger, clock: Clock) -> 
     ledger.execute(replace(PRO, plan="short", key_seconds=60)).unwrap()
     first = Purchase(subscriber="new", plan="short", key="k")
     answer = ledger.execute(first).unwrap()
-    clock.now += 60 * SECOND - 1
+    clock.now += 60 * SECOND + AHEAD - 1
     assert ledger.execute(first) == again(answer)
     clock.now += 1
     assert ledger.execute(first).unwrap().seq > answer.seq
@@ -348,17 +351,17 @@ def test_its_time_goes_by_commits_and_not_by_what_was_written_since(path: Path, 
             ledger.close()
             ledger = Ledger.open(path, clock=clock)
         assert ledger.execute(ASK) == again(first)
-    clock.now = first.at + KEY_TIME
+    clock.now = first.at + REMEMBERED
     assert ledger.execute(ASK).unwrap().seq > first.seq
     ledger.close()
 
 
 def test_a_key_that_is_done_anew_after_its_time_is_remembered_anew(ledger: Ledger, clock: Clock) -> None:
     first = ledger.execute(ASK).unwrap()
-    clock.now += KEY_TIME
+    clock.now += REMEMBERED
     second = ledger.execute(ASK).unwrap()
     assert second.seq > first.seq
-    clock.now += KEY_TIME - 1
+    clock.now += REMEMBERED - 1
     assert ledger.execute(ASK) == again(second)
 
 
@@ -377,7 +380,7 @@ def test_issued_at_decides_when_the_key_is_no_longer_remembered(ledger: Ledger, 
     """A retry that comes too late is not done a second time; without `issued_at` it counts as issued on arrival."""
     ask = replace(ASK, issued_at=clock.now)
     first = ledger.execute(ask).unwrap()
-    clock.now += KEY_TIME - 1
+    clock.now += REMEMBERED - 1
     assert ledger.execute(ask) == again(first)
     clock.now += 1
     assert reason(ledger.execute(ask)) is Reason.key_too_old
@@ -413,6 +416,39 @@ def test_an_import_that_is_run_again_charges_nothing_twice(days: list[int], data
                 ledger.execute(Charge(subscriber="ann", plan="pro", usage={"calls": 1}, key=str(number)))
         keys = [entry.event.key for entry in ledger.events() if isinstance(entry.event, Charged)]
         assert len(keys) == len(set(keys))
+
+
+SKEWS = st.integers(-2 * KEY_TIME, 2 * AHEAD) | st.sampled_from([-KEY_TIME, -1, 0, 1, AHEAD, AHEAD + 1])
+LATER = st.integers(0, 2 * KEY_TIME) | st.integers(-2, 2 * AHEAD).map(lambda more: KEY_TIME + more)
+
+
+@settings(max_examples=60)
+@given(SKEWS, st.lists(LATER, max_size=4), st.sampled_from([1, 3_600, KEY_SECONDS]))
+def test_a_command_that_says_when_it_was_issued_is_never_done_twice(skew: int, later: list[int], seconds: int) -> None:
+    """However much the clock of its caller differs from the ledger's, and whenever it is sent again."""
+    with Ledger.open(clock=(clock := Clock())) as ledger:
+        ledger.execute_many([replace(PRO, credits=1000, key_seconds=seconds), BUY])
+        charge = Charge(subscriber="ann", plan="pro", usage={"calls": 1}, key="k", issued_at=BEGIN + skew)
+        outcomes = []
+        for wait in sorted([0, *(wait * seconds // KEY_SECONDS for wait in later), *later]):
+            clock.now = BEGIN + wait
+            outcomes.append(ledger.execute(charge))
+            ledger.execute(BUY)
+        done = [entry.event for entry in ledger.events() if isinstance(entry.event, Charged)]
+        assert len(done) <= 1
+        if skew > AHEAD:
+            assert reason(outcomes[0]) is Reason.malformed
+        elif skew > -seconds * SECOND:
+            assert isinstance(outcomes[0], Answer)
+        else:
+            assert reason(outcomes[0]) is Reason.key_too_old
+
+
+def test_a_time_of_issue_that_is_far_ahead_is_refused_with_its_value(ledger: Ledger, clock: Clock) -> None:
+    ledger.execute(replace(ASK, issued_at=clock.now + AHEAD)).unwrap()
+    for issued_at in (clock.now + AHEAD + 1, 2 * clock.now):
+        with pytest.raises(PaymentRequired, match=f"issued_at: {issued_at} is .* microseconds after .* 5 minutes"):
+            ledger.execute(replace(ASK, key="other", issued_at=issued_at)).unwrap()
 
 
 def test_issued_at_without_a_key_says_nothing(ledger: Ledger, clock: Clock) -> None:
@@ -480,7 +516,7 @@ def test_a_request_is_charged_finally_once_for_ever(ledger: Ledger, clock: Clock
     ledger.execute(Charge(request=held.seq, usage={"calls": 1})).unwrap()
     for _ in range(3):
         assert reason(ledger.execute(Charge(request=held.seq, usage={"calls": 1}))) is Reason.request_closed
-        clock.now += KEY_TIME
+        clock.now += REMEMBERED
 
 
 # -- payments ----------------------------------------------------------------------------------------------------------

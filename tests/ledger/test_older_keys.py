@@ -34,6 +34,7 @@ from ledger import (
     writer,
 )
 from ledger.errors import Damaged, LogError
+from ledger.events import MAX_AHEAD_SECONDS
 from ledger.folding import SNAPSHOT_VERSION, refold
 from ledger.identity import account_key
 from ledger.log import KeysEnd, StoredKey
@@ -44,6 +45,7 @@ from ledger.stores.sqlite import SQLiteStore
 from replay.audit.run import audit
 
 DAY = 86_400 * SECOND
+AHEAD = MAX_AHEAD_SECONDS * SECOND
 PLANS = {
     name: CreatePlan(plan=name, owner="acme", credits=10**6, key_seconds=seconds)
     for name, seconds in (("month", 35 * 86_400), ("day", 86_400), ("minute", 60))
@@ -113,7 +115,7 @@ class Customer:
             else:
                 assert isinstance(outcome, Answer)
                 assert not outcome.repeated
-                self.first[plan, command.key or ""] = (outcome.seq, outcome.at + remembered)
+                self.first[plan, command.key or ""] = (outcome.seq, outcome.at + remembered + AHEAD)
 
     def waits(self, time: int) -> None:
         self.clock.now += time
@@ -229,7 +231,7 @@ def test_keys_whose_time_is_over_leave_the_table(ledger: Ledger, path: Path, clo
     for number in range(60):
         ledger.execute(charge(number, "minute")).unwrap()
     early = stored(path)
-    clock.now += 60 * SECOND
+    clock.now += 60 * SECOND + AHEAD
     for number in range(60):
         ledger.execute(charge(f"later {number}")).unwrap()
     assert len(early) > 50
@@ -278,7 +280,7 @@ def test_another_stores_keys_are_held_until_their_time_is_over(clock: Clock) -> 
         for number in range(40):
             ledger.execute(charge(number, "minute")).unwrap()
         assert len(ledger._writer.older_keys._pending) > 30
-        clock.now += 61 * SECOND
+        clock.now += 61 * SECOND + AHEAD
         for number in range(9):
             ledger.execute(charge(f"later {number}")).unwrap()
         assert len(ledger._writer.older_keys._pending) < 10

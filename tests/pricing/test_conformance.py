@@ -36,13 +36,13 @@ SAMPLES = {
     "time": ["time", "time:credits_per_second=1/60", "time:credits_per_second=7"],
     "per_credit": ["per_credit", "per_credit:credits=0", "per_credit:credits=3,per=call"],
     "complexity": [
-        "complexity",
+        "complexity:minimum=3",
         "complexity:weights.input_tokens=3/1000,weights.output_tokens=15/1000,weights.calls=1/7",
         "complexity:weights.input_tokens=3/1000,minimum=5,maximum=50,"
         'models."gpt-4.1"."cache_read.input_tokens"=1/1000,models.large.input_tokens=2',
     ],
     "cost_plus": [
-        "cost_plus:margin=0",
+        "cost_plus:costs.calls=0,margin=0",
         'cost_plus:costs.input_tokens=7/1000,models."gpt-4.1".seconds=1/3,margin=1/5',
     ],
     "graduated": [

@@ -37,6 +37,11 @@ REFUSED: list[tuple[PolicyFactory, dict[str, Any], str]] = [
     (Complexity, {"minimum": 3, "maximum": 2}, "complexity: maximum: 2 is less than the minimum, 3"),
     (CostPlus, {"costs": {"calls": 1}}, "cost_plus: margin"),
     (CostPlus, {"margin": -1}, "cost_plus: margin"),
+    *(
+        (Complexity, free, "complexity: every request would be free")
+        for free in ({}, {"models": {"a": {}}}, {"maximum": 9})
+    ),
+    (CostPlus, {"margin": 1}, "cost_plus: every request would be free"),
     (Graduated, {"tiers": [{"up_to": None, "unit": 1}]}, "graduated: dimension"),
     (Graduated, {"dimension": "calls", "tiers": []}, "graduated: tiers: the last tier"),
     (Graduated, {"dimension": "calls", "tiers": [{"up_to": 5, "unit": 1}]}, "graduated: tiers: the last tier"),
@@ -76,7 +81,7 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
             {"weights": {"a": "7"}, "models": {"m": {}, "n": {"a": 0}}, "minimum": 0, "maximum": None},
             {"weights": {"a": "7"}, "models": {"n": {"a": "0"}}},
         ),
-        (CostPlus, {"margin": "2/10"}, {"margin": "1/5"}),
+        (CostPlus, {"costs": {"calls": "2/4"}, "margin": "2/10"}, {"costs": {"calls": "1/2"}, "margin": "1/5"}),
         (
             Graduated,
             {"dimension": "a", "tiers": [{"up_to": 5, "unit": "2/4", "flat": 0}, {"up_to": None, "unit": 0}]},

@@ -144,7 +144,7 @@ weights = st.fractions(min_value=0, max_value=1000, max_denominator=10**6)
 units = st.integers(0, 10**12)
 
 
-@given(st.dictionaries(st.sampled_from("abcd"), weights), st.dictionaries(st.sampled_from("abcde"), units))
+@given(st.dictionaries(st.sampled_from("abcd"), weights, min_size=1), st.dictionaries(st.sampled_from("abcde"), units))
 def test_complexity_is_the_exact_sum_rounded_up(given_weights: dict[str, Fraction], usage: dict[str, int]) -> None:
     price = Complexity({"weights": {name: str(weight) for name, weight in given_weights.items()}}).total(usage, {})
     exact = sum((weight * usage.get(name, 0) for name, weight in given_weights.items()), Fraction(0))
@@ -170,14 +170,12 @@ BY_MODEL = {"weights": {"input_tokens": 1, "seconds": 0}, "models": {"large": {"
         (Complexity({"models": {"large": {"calls": 1}}, "minimum": 5}), "larg", set()),  # a minimum is no rate
         (Complexity({"minimum": 5}), None, None),  # but where it is all there is, it is the price of a request
         (Complexity({"weights": {"calls": 1}, "minimum": 5, "maximum": 5}), None, None),
-        (Complexity({}), None, set()),
         (CostPlus({"costs": {"seconds": 0}, "models": {"large": {"calls": 2}}, "margin": 0}), None, {"seconds"}),
         (
             CostPlus({"costs": {"seconds": 0}, "models": {"large": {"calls": 2}}, "margin": 0}),
             "large",
             {"seconds", "calls"},
         ),
-        (CostPlus({"margin": 1}), None, set()),
     ],
 )
 def test_a_policy_says_which_dimensions_it_has_a_rate_for(
@@ -190,7 +188,15 @@ def test_labels_count_only_where_a_model_has_rates_of_its_own() -> None:
     assert Complexity(BY_MODEL).by_label
     assert CostPlus({"models": {"large": {"calls": 3}}, "margin": 0}).by_label
     assert not Complexity({"weights": {"calls": 1}, "models": {"large": {}}}).by_label
-    assert not any(policy.by_label for policy in (Time({}), PerCredit({}), Complexity({}), CostPlus({"margin": 0})))
+    assert not any(
+        policy.by_label
+        for policy in (
+            Time({}),
+            PerCredit({}),
+            Complexity({"minimum": 1}),
+            CostPlus({"costs": {"calls": 1}, "margin": 0}),
+        )
+    )
 
 
 def test_the_peak_of_a_request_is_its_price_at_the_end() -> None:

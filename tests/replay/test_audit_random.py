@@ -11,6 +11,7 @@ from every_way import audit
 from examples import examples
 from hypothesis import given
 from hypothesis import strategies as st
+from plan_terms import consistent
 
 from ledger import (
     Adjust,
@@ -74,7 +75,7 @@ plans = st.fixed_dictionaries(
             [Limits(), Limits(), Limits(rate=RateLimit(2, 20)), Limits(open=2), Limits(credits=CreditsLimit(20, 60))]
         ),
     }
-)
+).map(consistent)
 commands = st.one_of(
     st.tuples(st.just("buy"), st.sampled_from(["none", "direct", "escrow"]), moments),
     st.tuples(st.just("give"), st.integers(0, 9), st.sampled_from([0, 0, 30]), moments),

@@ -67,6 +67,8 @@ from ledger.commands import Charge, Command, Purchase, Request
 from ledger.identity import fingerprint
 
 KEY_SECONDS = 35 * 86_400
+AHEAD = 300
+"""So many seconds may clocks differ: keys are remembered so much longer."""
 """How long a key of the catalogue is remembered, and one of a plan that says nothing else."""
 MOST = 2**63 - 1
 HINTED = (
@@ -120,7 +122,8 @@ class Model:
         """
         do = getattr(self, command.__struct_config__.tag)
         try:
-            refuse_if(not makes_sense(command, at), "malformed")
+            ahead = command.key is not None and (command.issued_at or 0) > at + AHEAD * SECOND
+            refuse_if(ahead or not makes_sense(command, at), "malformed")
             if earlier := self.done_before(command, at, at if arrived is None else arrived):
                 return "repeated", earlier["seq"]
             do(command, at, seq)
@@ -135,7 +138,7 @@ class Model:
         remembered = 0 if command.key is None else self.key_seconds(command) * SECOND
         names = self.names_of(command)
         for row in reversed(self.done):
-            if row["name"] in names and (row["name"][0] == "payment" or at - row["at"] < remembered):
+            if row["name"] in names and (row["name"][0] == "payment" or at - row["at"] < remembered + AHEAD * SECOND):
                 refuse_if(row["asked"] != fingerprint(command), "key_reused")
                 refuse_if(self.is_reversed(command, row["seq"]), "payment_reversed")
                 return row

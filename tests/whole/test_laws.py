@@ -111,9 +111,9 @@ def test_credits_give_no_access_to_a_plan_of_time():
     assert house.at(100).refusal(Request(**ANN)).reason == Reason.expired
 
 
-@pytest.mark.parametrize("overrun", ["cap", "debt"])
-def test_a_plan_of_time_costs_nothing_by_default(overrun):
-    house = House(credits=0, seconds=100, policy=None, parameters={}, overrun=overrun, debt_limit=5)
+@pytest.mark.parametrize("rule", [{"overrun": "cap"}, {"overrun": "debt", "debt_limit": 5}])
+def test_a_plan_of_time_costs_nothing_by_default(rule):
+    house = House(credits=0, seconds=100, policy=None, parameters={}, **rule)
     house.buy()
     event = house.event(house.do(Charge(request=house.do(Request(**ANN)), usage={"calls": 1})))
     assert (event.credits, event.shortfall, event.unpriced) == (0, 0, {})

@@ -14,6 +14,7 @@ from typing import Any
 from examples import examples
 from hypothesis import given
 from hypothesis import strategies as st
+from plan_terms import consistent
 from shop import SECOND, Shop
 
 from ledger import (
@@ -69,7 +70,7 @@ plans = st.fixed_dictionaries(
         "overrun": st.sampled_from(["cap", "debt"]),
         "debt_limit": st.sampled_from([0, 15]),
     }
-)
+).map(consistent)
 
 
 class Street(Shop):

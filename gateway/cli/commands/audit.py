@@ -27,7 +27,7 @@ from ...errors import UsageError
 from ...settle.target import chosen_to_compare, connect
 from .. import render
 from ..errors import BAD_ANSWER, DONE, write_warning
-from ..options import Json, Log, a_new_file
+from ..options import Json, Log, a_file, a_new_file
 from ..progress import progress
 from ..render import line, table
 
@@ -46,7 +46,8 @@ _Chain = Annotated[
     ),
 ]
 _Against = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Compare with another copy of the log.", show_default=False)
+    Path | None,
+    typer.Option(metavar="FILE", help="Compare with another copy of the log.", show_default=False, callback=a_file),
 ]
 _Since = Annotated[
     str | None,

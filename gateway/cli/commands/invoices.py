@@ -96,7 +96,7 @@ def _row(one: InvoiceReading, due: str) -> tuple[object, ...]:
         one.invoice,
         one.period,
         one.status,
-        due[:10],
+        "" if one.status == "credit_note" else due[:10],
         credits,
         f"{amount} {one.asset}",
         paid,

@@ -132,7 +132,9 @@ def _show_proof(proven: BatchProof, log: Path, decimals: int) -> None:
         "If the chain has this root, the operator has committed to these two counters for this account; "
         "that is all it proves."
     )
-    for text in proven.root_source(log):
-        line(text)
+    says, reads = proven.root_source(log)
+    line(says)
+    if reads is not None:
+        command(f"  {reads}")
     line("To check the proof against the root:")
     command(f"  {proven.check_command()}")

@@ -3,6 +3,7 @@
 from examples import examples
 from hypothesis import given
 from hypothesis import strategies as st
+from plan_terms import consistent
 
 from ledger.books import Books
 from ledger.folding import refold
@@ -31,19 +32,23 @@ commands = st.one_of(
     st.tuples(st.just("wait"), st.integers(1, 25)),
     st.tuples(st.just("tick")),
 )
-terms = st.fixed_dictionaries(
-    {
-        "credits": st.sampled_from([0, 20]),
-        "seconds": st.sampled_from([0, 30]),
-        "on_lapse": st.sampled_from(["earn", "refund"]),
-        "overrun": st.sampled_from(["cap", "debt"]),
-        "debt_limit": st.just(15),
-        "period": st.sampled_from(["forever", "purchase"]),
-        "hold_seconds": st.integers(5, 20),
-        "longest_seconds": st.just(40),
-        "late_seconds": st.integers(0, 30),
-    }
-).filter(lambda terms: terms["credits"] or terms["seconds"])
+terms = (
+    st.fixed_dictionaries(
+        {
+            "credits": st.sampled_from([0, 20]),
+            "seconds": st.sampled_from([0, 30]),
+            "on_lapse": st.sampled_from(["earn", "refund"]),
+            "overrun": st.sampled_from(["cap", "debt"]),
+            "debt_limit": st.just(15),
+            "period": st.sampled_from(["forever", "purchase"]),
+            "hold_seconds": st.integers(5, 20),
+            "longest_seconds": st.just(40),
+            "late_seconds": st.integers(0, 30),
+        }
+    )
+    .map(consistent)
+    .filter(lambda terms: terms["credits"] or terms["seconds"])
+)
 tiers = st.sampled_from([((5, 1), (None, 3)), ((5, 3), (None, 1)), ((None, 1),)])
 
 

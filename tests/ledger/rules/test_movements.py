@@ -10,6 +10,7 @@ from collections import defaultdict
 from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plan_terms import consistent
 
 from ledger.events import (
     Adjusted,
@@ -47,7 +48,7 @@ terms = st.fixed_dictionaries(
         "longest_seconds": st.just(40),
         "late_seconds": st.integers(0, 30),
     }
-)
+).map(consistent)
 tariffs = st.sampled_from([None, ((5, 1), (None, 3)), ((5, 3), (None, 1)), ((6, "1/2", 2), (None, "1/3"))])
 few, some = st.integers(1, 3), st.integers(0, 12)
 soon = st.none() | st.none() | st.integers(1, 60)

@@ -73,6 +73,25 @@ def test_a_term_that_is_out_of_its_bounds_raises(shop, terms):
     shop.raises(shop.plan(**terms), f"^{field}")
 
 
+@pytest.mark.parametrize(
+    "terms",
+    [{"debt_limit": 500}, {"credit_limit": 1}, {"due_days": 5}, {"overdue": "stop"}],
+    ids=str,
+)
+def test_a_term_that_nothing_would_read_is_refused(shop, terms):
+    (field,) = terms
+    refused = shop.refuses(shop.plan(**terms), Reason.malformed)
+    assert refused.facts["detail"].startswith(f"{field}: only a plan with ")
+
+
+@pytest.mark.parametrize("policy", ["complexity", "cost_plus"])
+def test_a_policy_whose_rates_were_left_out_is_refused(shop, policy):
+    """All use would be free, without a word."""
+    parameters = {"margin": 0} if policy == "cost_plus" else {}
+    refused = shop.refuses(shop.plan(policy=policy, parameters=parameters), Reason.malformed)
+    assert f"policy {policy}: {policy}: every request would be free: give `" in refused.facts["detail"]
+
+
 @pytest.mark.parametrize("requests", [0, -1])
 def test_a_limit_of_nothing_cannot_be_made(requests):
     with pytest.raises(ValueError, match="at least 1"):

@@ -2,7 +2,14 @@
 
 import pytest
 
-from ledger import Reason
+from ledger import Reason, Reinstate, Reverse
+
+
+def test_a_payment_is_named_once(shop):
+    """By its lot or by its id: two names could contradict each other."""
+    lot = shop.given(shop.plan(), shop.buy(payment="p"))
+    for command in (Reverse, Reinstate):
+        shop.refuses(command(subscriber="ann", plan="pro", lot=lot, payment="p"), Reason.malformed)
 
 
 @pytest.fixture

@@ -52,7 +52,7 @@ def test_units_without_a_price_are_counted_by_line_and_in_all(shop):
     told = shop.told()
     assert [line.unpriced for line in told.lines if line.unpriced] == [{"cals": 7}, {"cals": 2, "tokens": 30}]
     assert told.unpriced == {"cals": 9, "tokens": 30}
-    assert told.lines[-1].text == "charged for direct charge, no price for 2 cals, 30 tokens"
+    assert told.lines[-1].text == "charged directly, no price for 2 cals, 30 tokens"
     assert shop.ledger.explain(charge).unpriced == {"cals": 2, "tokens": 30}
 
 
