@@ -136,7 +136,7 @@ def statement_of(
     pending = now.pending(subscriber, plan)
     subject = Subject(account, subscriber, plan, now.seq, now.at, now.units(subscriber, plan))
     whole = statement(subject, _noting(known, instants), pending)
-    return now, whole if start is None else _later(whole, start, instants)
+    return now, whole if start is None else _later(store, whole, start, instants)
 
 
 def rounding_of(store: LogReader, now: Reading, account: Statement) -> Rounding:
@@ -156,12 +156,14 @@ def _noting(known: Iterable[Entry], instants: dict[int, int]) -> Iterator[Entry]
         yield entry
 
 
-def _later(whole: Statement, start: PointInTime, instants: dict[int, int]) -> Statement:
+def _later(store: Store, whole: Statement, start: PointInTime, instants: dict[int, int]) -> Statement:
     def before(line: StatementLine) -> bool:
         if start.at is not None:
             return instants.get(line.seq or 0, line.at) <= start.at
         return line.seq is not None and line.seq <= (start.seq or 0)
 
     earlier = sum(1 for _ in takewhile(before, whole.lines))
+    if start.seq is not None:  # and what was due there and was written later
+        earlier += len(reading(store, str(start.seq)).pending(whole.subscriber, whole.plan))
     opening = whole.lines[earlier - 1].balance if earlier else whole.opening
     return msgspec.structs.replace(whole, opening=opening, lines=whole.lines[earlier:])

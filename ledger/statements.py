@@ -159,24 +159,37 @@ class Subject(NamedTuple):
     units: Units = Units()
 
 
+class Begin(NamedTuple):
+    """Where the lines of a statement begin: after a sequence, and after so many events of the account as were due there
+    and were written later. So a statement opens where one up to that sequence closes."""
+
+    seq: int
+    due: int
+
+
+BEGINNING = Begin(0, 0)
+
+
 def statement(
-    subject: Subject, entries: Iterable[Entry], pending: Iterable[Recorded], since: int | None = None
+    subject: Subject, entries: Iterable[Entry], pending: Iterable[Recorded], begin: Begin = BEGINNING
 ) -> Statement:
     """Return the statement of an account from its entries in the log, or from those of all accounts.
 
-    `pending` are the events that are due and not yet written. Lines begin after sequence `since`, if it is given.
+    `pending` are the events that are due and not yet written. Lines are those after `begin`.
     """
     journal, opening, balance = Journal(), Amounts(), Amounts()
     lines: list[StatementLine] = []
-    shortfall = 0
+    shortfall, due = 0, begin.due
     for entry in _and_pending(entries, pending, subject.at):
         legs = [leg for leg in journal.post(entry) if leg.account == subject.account]
         if not legs and getattr(entry.event, "account", 0) != subject.account:
             continue
         change = _amounts(legs)
         balance = balance.plus(change)
-        if since is not None and 0 < entry.seq <= since:
+        if 0 < entry.seq <= begin.seq:
             opening = balance
+        elif due:
+            opening, due = balance, due - 1
         else:
             lines.append(_line(entry, change, balance, subject.units))
             shortfall += getattr(entry.event, "shortfall", 0)

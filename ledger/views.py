@@ -33,7 +33,7 @@ from .readers import COMMITS_AT_ONCE, LogView, Readers
 from .readings import Balance, BatchReading, Earned, EscrowedLot, LotReading, Reading, RequestReading
 from .scans import Scan, ScannedReading
 from .settlement.state import Settling, detached_copy
-from .statements import Explanation, Statement, Subject, explain, statement
+from .statements import BEGINNING, Begin, Explanation, Statement, Subject, explain, statement
 from .tariffs import Tariffs
 from .writer import Writer
 
@@ -90,17 +90,20 @@ class Views:
         """Return every movement of an account with running balances, after sequence `since` and up to `upto`, or now;
         None if there is no account then. Those of an invoice are after its `after` up to its `seq`.
 
-        Invariant, property-tested: `closing` is the balance then. What time alone has changed has lines without a
-        sequence. Raises WrongType, Closed, Damaged, LogError or BadData.
+        Invariants, property-tested: `closing` is the balance then, and `opening` the closing of one up to `since`. What
+        time alone has changed has lines without a sequence. Raises WrongType, Closed, Damaged, LogError or BadData.
         """
         check_whole(since=since, upto=upto)
         now = self._account(subscriber, plan)[0] if upto is None else self.as_of(seq=min(upto, self.head.seq))
         if (account := now.number(subscriber, plan)) is None:
             return None
         subject = Subject(account, subscriber, plan, now.seq, now.at, now.units(subscriber, plan))
+        begin = BEGINNING
+        if since:
+            begin = Begin(since, len(self.as_of(seq=min(since, now.seq)).pending(subscriber, plan)))
         with self._view(self.head) as log:
             known = takewhile(lambda entry: entry.seq <= now.seq, self._index.entries(log, account))
-            return statement(subject, known, now.pending(subscriber, plan), since)
+            return statement(subject, known, now.pending(subscriber, plan), begin)
 
     def account_events(self, subscriber: str, plan: str, after: int = 0) -> Iterator[Entry]:
         """Yield the events of an account after a sequence, in order, up to the head when the reading begins; none if

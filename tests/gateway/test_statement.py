@@ -4,7 +4,8 @@ from collections import Counter
 
 import pytest
 
-from ledger import Charge, CreatePlan, Ledger, Purchase
+from ledger import Charge, CreatePlan, Give, Ledger, Purchase
+from ledger.statements import Amounts
 
 PLACES = ["issued", "available", "held", "spent", "lapsed", "withdrawn", "debt"]
 CALLS = {"policy": "complexity", "parameters": {"weights": {"call": 1}}}
@@ -122,3 +123,25 @@ def test_it_says_what_was_used_and_not_paid(tollbook, tmp_path):
         ledger.execute(Charge(subscriber="alice", plan="pro", usage={"call": 160})).unwrap()
     assert tollbook("statement", path, *ACCOUNT, "--json").json["shortfall"] == 60
     assert "60 credits were used and not paid (shortfall)" in tollbook("statement", path, *ACCOUNT).out
+
+
+def test_one_opens_where_the_other_closes_also_between_a_lapse_and_its_event(tollbook, tmp_path):
+    """A gift lapses on day 1; another account's event is of day 2; the lapse is written on day 3."""
+    day, path = 86_400_000_000, tmp_path / "toll.db"
+    now = [1_700_000_000 * 1_000_000]
+    with Ledger.open(path, clock=lambda: now[0]) as ledger:
+        ledger.execute(CreatePlan(plan="pro", owner="acme", credits=10)).unwrap()
+        ledger.execute(Give(subscriber="ann", plan="pro", credits=100, expiry=now[0] + day)).unwrap()
+        now[0] += 2 * day
+        half = ledger.execute(Give(subscriber="bob", plan="pro", credits=1)).unwrap().seq
+        now[0] += day
+        ledger.execute(Give(subscriber="ann", plan="pro", credits=7)).unwrap()
+        first, rest = ledger.statement("ann", "pro", upto=half), ledger.statement("ann", "pro", since=half)
+        assert (first.closing.lapsed, rest.opening.lapsed, rest.closing.lapsed) == (100, 100, 100)
+        assert [line.type for line in rest.lines] == ["purchased", "started"]
+        for begin in range(ledger.head.seq + 1):
+            part = ledger.statement("ann", "pro", since=begin)
+            upto = ledger.statement("ann", "pro", upto=begin)
+            assert part.opening == (Amounts() if upto is None else upto.closing)
+    told = tollbook("statement", path, "--subscriber", "ann", "--plan", "pro", "--from", str(half), "--json").json
+    assert (told["opening"]["lapsed"], [line["type"] for line in told["lines"]]) == (100, ["purchased", "started"])

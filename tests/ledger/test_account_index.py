@@ -31,7 +31,7 @@ from ledger.events import Extended
 from ledger.folding import fold
 from ledger.log import Entry, entries
 from ledger.readers import LogView
-from ledger.statements import Subject, statement
+from ledger.statements import BEGINNING, Begin, Subject, statement
 from ledger.stores.sqlite import SQLiteStore
 
 NAMES = ["ann", "bob", "cid"]
@@ -115,7 +115,10 @@ def test_an_account_s_events_are_those_that_the_books_know_as_its_own(data: st.D
                     now = ledger._account(name, "pro")[0]
                     pending, units = now.pending(name, "pro"), now.units(name, "pro")
                     subject = Subject(read.account, name, "pro", read.seq, read.at, units)
-                    assert read == statement(subject, ledger.events(), pending, after)
+                    then = BEGINNING
+                    if after:
+                        then = Begin(after, len(ledger.as_of(seq=after).pending(name, "pro")))
+                    assert read == statement(subject, ledger.events(), pending, then)
 
 
 def test_a_statement_reads_the_accounts_commits_alone(path: Path, clock: Clock) -> None:
