@@ -39,16 +39,16 @@ _WRITTEN = {
 """Types by the name of their annotation, where admission takes more than is stored."""
 
 _PARAMETERS = {
-    "Rate": "price",
+    "Rate": "rate",
     "Ratio": "exact number",
-    "Amount": "price",
-    "Amount | None": "price, or None",
+    "Amount": "amount",
+    "Amount | None": "amount, or None",
     "Name": "text",
     "Whole": "whole number from 0",
     "Positive": "whole number from 1",
     "Positive | None": "whole number from 1, or None",
-    "RateByDimension": "map of dimensions to prices",
-    "dict[Name, RateByDimension]": "map of models to maps of dimensions to prices",
+    "RateByDimension": "map of dimensions to rates",
+    "dict[Name, RateByDimension]": "map of models to maps of dimensions to rates",
     "tuple[Tier, ...]": "list of tiers",
     "Literal['request', 'call']": '"request" or "call"',
 }
@@ -96,9 +96,10 @@ VALUES = "Structs in the fields of commands and events.\n"
 
 POLICIES = """\
 A tariff is a policy with its parameters: `CreatePlan(policy="time", parameters={"credits_per_second": "1/60"})`, or
-`--policy 'time:credits_per_second=1/60'` on the command line. A price is exact, 0 or more. As text it is in credits,
-on a plan of any decimals, as price lists have it: `"0.001"`, `"3/1000"`, `"3.00 per million"`. As a whole number it is
-in the smallest unit of the plan's credits. Your own policies: [pricing](../../pricing/README.md).
+`--policy 'time:credits_per_second=1/60'` on the command line. A rate (credits a unit) and an amount (credits) are
+exact, 0 or more. As text they are in credits, as price lists have them: `"0.001"`, `"3/1000"`, `"3.00 per million"`; as
+a whole number in the smallest unit of the plan's credits. A rate may be finer than the plan's decimals, since the total
+is rounded up; an amount must fit them. Your own policies: [pricing](../../pricing/README.md).
 """
 
 REFUSALS = """\

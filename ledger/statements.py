@@ -160,7 +160,7 @@ class Subject(NamedTuple):
 
 
 class Begin(NamedTuple):
-    """Where the lines of a statement begin: after a sequence, and after so many events of the account as were due there
+    """The beginning of a statement's lines: after a sequence, and after so many events of the account as were due there
     and were written later. So a statement opens where one up to that sequence closes."""
 
     seq: int

@@ -82,7 +82,7 @@ class Auditor:
         if self._folds:
             self._end()
             self._guarded("books", self._end_together)
-        report = report_of(self._log, _end_of(chain), self._case, kinds, tuple(chain.leaps), self._sums)
+        report = report_of(self._log, _end_of(chain), self._case, kinds, chain.leaps(), self._sums)
         return report, self._case.settled.earned
 
     def _check_ledger(self) -> None:
@@ -125,7 +125,7 @@ class Auditor:
             earnings=partition.earnings,
             settlings=case.books.settlings,
             snapshots=partition.snapshots,
-            leaps=tuple(chain.leaps),
+            leaps=chain.leaps(),
         )
 
     def _end(self) -> None:

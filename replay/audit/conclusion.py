@@ -12,7 +12,7 @@ from ledger.events import Charged
 from .checks import BY_EVENT, DIFFERENCE, KINDS
 from .checks.case import Case
 from .checks.times import KIND
-from .findings import Leap, Report, ReportHead, in_order, time_text, verdict
+from .findings import Leaps, Report, ReportHead, in_order, time_text, verdict
 from .hashes import MISSING_END, Checkpoint
 from .parts import LogEnd
 from .rows import Source
@@ -29,9 +29,7 @@ def kinds_of(checkpoints: Sequence[Checkpoint], against: object = None) -> tuple
     return (*KINDS, *noted, *(() if against is None else (DIFFERENCE,)))
 
 
-def report_of(
-    log: Source, end: LogEnd, case: Case, kinds: tuple[str, ...], leaps: tuple[Leap, ...], sums: Tally | None
-) -> Report:
+def report_of(log: Source, end: LogEnd, case: Case, kinds: tuple[str, ...], leaps: Leaps, sums: Tally | None) -> Report:
     """Build the report of a case whose log was read to `end`, with the checks of these kinds. `sums` are those of all
     accounts, None where not every event could be folded."""
     count(case)
@@ -50,8 +48,11 @@ def report_of(
         unverified=gaps,
         findings=listed,
         warnings=() if end.seq or listed else (_EMPTY,),
-        leaps=leaps,
-        notes=tuple(f"the file also has the {each}, which is no part of the log" for each in log.additions()),
+        leaps=leaps.listed,
+        notes=(
+            *(f"the file also has the {each}, which is no part of the log" for each in log.additions()),
+            *([f"the clock leapt {leaps.more:,} more times, never farther than is listed"] if leaps.more else []),
+        ),
         begin=time_text(end.begin) if end.commits else None,
         versions={"tollbook": version("tollbook"), "python": python_version(), "sqlite": sqlite3.sqlite_version},
         totals=None if sums is None else totals(sums, case.settled.assets),

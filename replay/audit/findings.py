@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -61,6 +61,13 @@ class Leap(msgspec.Struct, frozen=True, kw_only=True):
     at: str
     ahead_us: int
     commits: int
+
+
+class Leaps(NamedTuple):
+    """The farthest leaps of a log, in order, and how many more there are."""
+
+    listed: tuple[Leap, ...] = ()
+    more: int = 0
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ from ledger.errors import BadData
 from ledger.log import commit_hash
 from ledger.plugins import Store
 
-from .findings import MAX_LISTED, Findings, Leap, time_text
+from .findings import MAX_LISTED, Findings, Leap, Leaps, time_text
 from .rows import Row, Source, Unreadable
 from .sources import source
 
@@ -55,7 +55,7 @@ class HashChain:
     """Follows a log's commits. A broken commit is found once: the next is compared with the hash that this one stored.
 
     `seq`, `at` and `hash` are those of the last commit, as stored; `begin` is the time of the first one. Without
-    `hashes` these are not computed again. `leaps` are the first leaps of the clock that the log shows.
+    `hashes` these are not computed again.
     """
 
     def __init__(
@@ -66,7 +66,8 @@ class HashChain:
         self._awaited = {each.seq: each for each in checkpoints}
         self.commits, self.seq, self.at, self.hash = 0, 0, 0, origin
         self.begin = 0
-        self.leaps: list[Leap] = []
+        self._leaps: list[Leap] = []
+        self._more_leaps = 0
         self._leap = (0, 0, 0)
         self._pass()
 
@@ -80,6 +81,10 @@ class HashChain:
         self._check_sequence(row)
         self._check_time(row)
         self._pass()
+
+    def leaps(self) -> Leaps:
+        """Return the leaps of the clock that the log has shown so far."""
+        return Leaps(tuple(self._leaps), self._more_leaps)
 
     def end(self) -> None:
         """Report checkpoints that the log never reached."""
@@ -101,8 +106,11 @@ class HashChain:
 
     def _stood(self) -> None:
         seq, ahead, commits = self._leap
-        if ahead > FAR and commits >= 2 and len(self.leaps) < MAX_LISTED:
-            self.leaps.append(Leap(seq=seq, at=time_text(self.at), ahead_us=ahead, commits=commits))
+        if ahead > FAR and commits >= 2:
+            self._leaps.append(Leap(seq=seq, at=time_text(self.at), ahead_us=ahead, commits=commits))
+            if len(self._leaps) > MAX_LISTED:
+                self._leaps.remove(min(self._leaps, key=lambda leap: leap.ahead_us))
+                self._more_leaps += 1
 
     def _pass(self) -> None:
         awaited = self._awaited.pop(self.seq, None)

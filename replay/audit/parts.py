@@ -42,7 +42,7 @@ from .checks.payouts import PAYOUTS, SOLVENCY, Earnings, earnings_of, expected
 from .checks.roots import ROOT
 from .checks.settled import MOVES
 from .checks.snapshots import KIND as SNAPSHOT
-from .findings import Leap
+from .findings import Leaps
 from .tally import Tally
 from .unverified import Gaps, add
 
@@ -96,7 +96,7 @@ class Part:
     earnings: dict[int, Earnings] = field(default_factory=dict)
     settlings: dict[ContractRef, Settling] = field(default_factory=dict)
     snapshots: list[bytes] = field(default_factory=list)
-    leaps: tuple[Leap, ...] = ()
+    leaps: Leaps = field(default_factory=Leaps)
 
 
 class Partition:

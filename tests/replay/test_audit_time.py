@@ -15,8 +15,8 @@ from ledger.stores.memory import MemoryStore
 pytestmark = pytest.mark.smoke
 
 
-def leaps(*times: int) -> list[tuple[int, int, int]]:
-    """What the audit says of a log whose commits, after the first, are so many seconds after its begin."""
+def report_of(*times: int):
+    """The audit's report on a log whose commits, after the first, are so many seconds after its begin."""
     store = MemoryStore(id="clock")
     with Shop(store, now=BEGIN) as shop:
         shop.do(CreatePlan(plan="p", owner="o", credits=9))
@@ -24,7 +24,11 @@ def leaps(*times: int) -> list[tuple[int, int, int]]:
             shop.at(seconds).do(Give(subscriber="s", plan="p", credits=1))
         report = audit(store)
     assert report.verdict == "clean"
-    return [(each.seq, each.ahead_us // SECOND, each.commits) for each in report.leaps]
+    return report
+
+
+def leaps(*times: int) -> list[tuple[int, int, int]]:
+    return [(each.seq, each.ahead_us // SECOND, each.commits) for each in report_of(*times).leaps]
 
 
 @pytest.mark.parametrize(
@@ -41,6 +45,15 @@ def leaps(*times: int) -> list[tuple[int, int, int]]:
 )
 def test_a_clock_that_leapt_ahead_and_stood_still_is_told_and_is_no_finding(times, told):
     assert leaps(*times) == told
+
+
+def test_the_farthest_leaps_are_listed_and_the_others_counted():
+    """102 leaps of 90 seconds, and one of 900 at the end."""
+    times = [time for n in range(1, 103) for time in (90 * n, 0, 0)]
+    report = report_of(*times, 90 * 102 + 900, 0, 0)
+    assert (len(report.leaps), max(each.ahead_us for each in report.leaps)) == (100, 900 * SECOND)
+    assert report.leaps[-1].ahead_us == 900 * SECOND
+    assert "the clock leapt 3 more times, never farther than is listed" in report.notes
 
 
 def test_each_limit_is_judged_by_itself(log):

@@ -216,8 +216,9 @@ def _show(report: Report) -> None:
     for text in report.notes:
         line()
         line(text)
-    for leap in report.leaps:
+    if report.leaps:
         line()
+    for leap in report.leaps:
         line(
             f"the clock leapt ahead by {leap.ahead_us // 1_000_000} seconds at {leap.seq}, to {leap.at}; "
             f"{leap.commits} later commits have the same time"
