@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ledger import Ledger, Statement
-from ledger.statements import Subject, statement
+from ledger.statements import Begin, Subject, statement
 
 from .figures import Aim, Comparison
 from .rounds import Contender, Trial, never_missing
@@ -86,7 +86,7 @@ def _walk(ledger: Ledger) -> Statement | None:
     balance = ledger.balance(READ, PLAN)
     assert balance is not None
     subject = Subject(balance.account, READ, PLAN, ledger.head.seq, standing_clock())
-    return statement(subject, ledger.events(), ())
+    return statement(subject, ledger.events(), (), Begin())
 
 
 def _statement(

@@ -24,7 +24,7 @@ from ledger.log import Entry
 from ledger.plugins import LogReader, Store, stores
 from ledger.readings import Reading
 from ledger.rounding import Rounding
-from ledger.statements import Statement, StatementLine, Subject, entries_of, statement
+from ledger.statements import Begin, Statement, StatementLine, Subject, entries_of, statement
 from ledger.stores import checked_lock_seconds
 from replay.audit.findings import time_text
 from replay.reports.exports import Verified
@@ -135,7 +135,7 @@ def statement_of(
     instants: dict[int, int] = {}
     pending = now.pending(subscriber, plan)
     subject = Subject(account, subscriber, plan, now.seq, now.at, now.units(subscriber, plan))
-    whole = statement(subject, _noting(known, instants), pending)
+    whole = statement(subject, _noting(known, instants), pending, Begin())
     return now, whole if start is None else _later(store, whole, start, instants)
 
 

@@ -22,14 +22,7 @@ from .descriptions import Units as Units
 from .descriptions import describe as describe
 from .descriptions import unpriced_of
 from .errors import LedgerError
-from .events import (
-    Adjusted,
-    Charged,
-    Line,
-    Recorded,
-    Requested,
-    tag,
-)
+from .events import Adjusted, Charged, Line, Recorded, Requested, tag
 from .legs import Leg
 from .log import Entry
 from .movements import CREDITS, Journal
@@ -163,16 +156,11 @@ class Begin(NamedTuple):
     """The beginning of a statement's lines: after a sequence, and after so many events of the account as were due there
     and were written later. So a statement opens where one up to that sequence closes."""
 
-    seq: int
-    due: int
+    seq: int = 0
+    due: int = 0
 
 
-BEGINNING = Begin(0, 0)
-
-
-def statement(
-    subject: Subject, entries: Iterable[Entry], pending: Iterable[Recorded], begin: Begin = BEGINNING
-) -> Statement:
+def statement(subject: Subject, entries: Iterable[Entry], pending: Iterable[Recorded], begin: Begin) -> Statement:
     """Return the statement of an account from its entries in the log, or from those of all accounts.
 
     `pending` are the events that are due and not yet written. Lines are those after `begin`.

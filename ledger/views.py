@@ -33,7 +33,7 @@ from .readers import COMMITS_AT_ONCE, LogView, Readers
 from .readings import Balance, BatchReading, Earned, EscrowedLot, LotReading, Reading, RequestReading
 from .scans import Scan, ScannedReading
 from .settlement.state import Settling, detached_copy
-from .statements import BEGINNING, Begin, Explanation, Statement, Subject, explain, statement
+from .statements import Begin, Explanation, Statement, Subject, explain, statement
 from .tariffs import Tariffs
 from .writer import Writer
 
@@ -98,12 +98,10 @@ class Views:
         if (account := now.number(subscriber, plan)) is None:
             return None
         subject = Subject(account, subscriber, plan, now.seq, now.at, now.units(subscriber, plan))
-        begin = BEGINNING
-        if since:
-            begin = Begin(since, len(self.as_of(seq=min(since, now.seq)).pending(subscriber, plan)))
+        due = len(self.as_of(seq=min(since, now.seq)).pending(subscriber, plan)) if since else 0
         with self._view(self.head) as log:
             known = takewhile(lambda entry: entry.seq <= now.seq, self._index.entries(log, account))
-            return statement(subject, known, now.pending(subscriber, plan), begin)
+            return statement(subject, known, now.pending(subscriber, plan), Begin(since or 0, due))
 
     def account_events(self, subscriber: str, plan: str, after: int = 0) -> Iterator[Entry]:
         """Yield the events of an account after a sequence, in order, up to the head when the reading begins; none if

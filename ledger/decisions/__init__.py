@@ -188,6 +188,11 @@ def _check_give(context: Context, command: Give) -> None:
         raise Refusal(Reason.malformed, detail="the expiry lies before the start")
 
 
+def _check_withdraw(context: Context, command: Withdraw) -> None:
+    if command.credits is not None and not command.credits:
+        raise Refusal(Reason.malformed, detail="credits: 0 are withdrawn: give 1 or more, or leave it out for all")
+
+
 def _check_named_once(context: Context, command: Reverse | Reinstate) -> None:
     if command.lot and command.payment:
         raise Refusal(Reason.malformed, detail="name either a `lot` or a `payment`")
@@ -202,6 +207,7 @@ _CONTENT: dict[type, Callable[[Context, Any], None]] = {
     Charge: _check_charge,
     Purchase: _check_purchase,
     Give: _check_give,
+    Withdraw: _check_withdraw,
     Reverse: _check_named_once,
     Reinstate: _check_named_once,
     CreatePlan: _check_tariff,

@@ -216,8 +216,6 @@ def withdraw(context: Context, command: Withdraw) -> Decision:
     left = sum(lot.left for lot in lots)
     withdrawable = min(left, max(0, account.available))
     credits = withdrawable if command.credits is None else whole(command.credits)
-    if command.credits is not None and not credits:
-        raise Refusal(Reason.malformed, detail="credits: 0 are withdrawn: give 1 or more, or leave it out for all")
     if credits > withdrawable:
         raise Refusal(Reason.insufficient_credits, needed=credits, available=withdrawable, **shown_with(plan))
     draws = ((command.lot, credits),) if command.lot and credits else take(account, credits)

@@ -4,7 +4,9 @@ No overspend at any sequence, nothing lost, nothing twice, and nobody who keeps 
 """
 
 import asyncio
+import tempfile
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import crowds
@@ -135,10 +137,12 @@ def shares(written: list[list[int]]) -> list[int]:
 
 
 @pytest.fixture
-def rich(tmp_path: Path) -> Path:
-    log = tmp_path / "rich.db"
-    stock(log, [("ann", "pro")], 10_000)
-    return log
+def rich() -> Iterator[Path]:
+    """A log on a disk: where commits cost nothing, one is done before the next has come, and nothing is shared."""
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "rich.db"
+        stock(log, [("ann", "pro")], 10_000)
+        yield log
 
 
 def test_every_thread_gets_its_share(rich: Path) -> None:

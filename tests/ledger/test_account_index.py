@@ -31,7 +31,7 @@ from ledger.events import Extended
 from ledger.folding import fold
 from ledger.log import Entry, entries
 from ledger.readers import LogView
-from ledger.statements import BEGINNING, Begin, Subject, statement
+from ledger.statements import Begin, Subject, statement
 from ledger.stores.sqlite import SQLiteStore
 
 NAMES = ["ann", "bob", "cid"]
@@ -115,10 +115,8 @@ def test_an_account_s_events_are_those_that_the_books_know_as_its_own(data: st.D
                     now = ledger._account(name, "pro")[0]
                     pending, units = now.pending(name, "pro"), now.units(name, "pro")
                     subject = Subject(read.account, name, "pro", read.seq, read.at, units)
-                    then = BEGINNING
-                    if after:
-                        then = Begin(after, len(ledger.as_of(seq=after).pending(name, "pro")))
-                    assert read == statement(subject, ledger.events(), pending, then)
+                    due = len(ledger.as_of(seq=after).pending(name, "pro")) if after else 0
+                    assert read == statement(subject, ledger.events(), pending, Begin(after or 0, due))
 
 
 def test_a_statement_reads_the_accounts_commits_alone(path: Path, clock: Clock) -> None:
@@ -188,7 +186,7 @@ def from_the_whole_log(ledger: Ledger, name: str) -> object:
     number = now.number(name, "pro")
     assert number is not None
     subject = Subject(number, name, "pro", ledger.head.seq, now.at, now.units(name, "pro"))
-    return statement(subject, ledger.events(), now.pending(name, "pro"))
+    return statement(subject, ledger.events(), now.pending(name, "pro"), Begin())
 
 
 def test_a_kept_index_is_read_and_the_log_before_its_end_is_not(kept: Path, clock: Clock) -> None:

@@ -102,6 +102,8 @@ def makes_sense(command: Any, at: int) -> bool:
             account, one_amount = (command.subscriber, command.plan), bool(command.credits) != bool(command.usage)
             one_thing = not command.charge and all(account) if command.period else command.charge and not any(account)
             return one_amount and bool(one_thing) and (command.expiry is None or command.expiry > at)
+        case "withdraw":
+            return command.credits != 0
     return True
 
 
