@@ -11,6 +11,7 @@ that a struct's constructor accepts (a float, a bool, a NaN, a lone surrogate) a
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias, TypeVar, cast, get_args
 
@@ -136,7 +137,8 @@ def admit(command: C) -> C:
     caller. NumPy's integers, and all else that Python takes as an index, become ints; a plan's written amounts become
     whole numbers. Those of other commands need a ledger (`written_amounts.is_written`).
 
-    Raises WrongType or WrongValue with the full name of the first field at fault.
+    Raises WrongType or WrongValue with the full name of the first field at fault. Warns of a limit that nothing reads,
+    which is no error: one set of terms may be tried under each rule.
     """
     if type(command) not in _KINDS:
         raise not_a_command(command)
@@ -151,6 +153,8 @@ def admit(command: C) -> C:
         raise
     except Exception as error:  # noqa: BLE001 - an object may do anything while it is encoded or compared
         raise first_fault(whole, error) from None
+    if isinstance(kept, CreatePlan) and kept.debt_limit and kept.overrun != "debt":
+        warnings.warn('CreatePlan: debt_limit has no effect without overrun="debt"', stacklevel=4)
     return cast(C, kept)
 
 

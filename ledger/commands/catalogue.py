@@ -79,7 +79,7 @@ class CreatePlan(Command[PlanCreated], frozen=True, kw_only=True, tag="create_pl
             charge's `shortfall` records it. "debt": it is owed up to `debt_limit`, and credits that come later pay it
             first.
         debt_limit: Credits that an account may owe under `overrun="debt"`. While it owes any, requests are refused
-            (`in_debt`).
+            (`in_debt`). Under "cap" it has no effect, and a warning says so.
         period: Metering period of policies with tiers or packages, and of invoices. "month" and "day": of the calendar,
             in UTC. "purchase": from one purchase to the next. "forever": one that never ends. A postpaid plan has a
             month or a day.

@@ -96,7 +96,6 @@ class PlanCreated(Event, frozen=True, kw_only=True, tag="plan_created"):
         check(bool(self.plan) and bool(self.owner) and bool(self.asset), "a plan has a name, an owner and an asset")
         check(self.credits > 0 or self.seconds > 0, "a plan grants credits, a time window, or both")
         check(not self.trial or self.cost == 0, "a trial has no price")
-        check(self.overrun == "debt" or not self.debt_limit, 'debt_limit: only a plan with overrun="debt" has one')
         self._check_billing()
         check(1 <= self.hold_seconds <= self.longest_seconds, "hold_seconds is from 1 to longest_seconds")
         check(self.key_seconds >= 1, "a key is remembered for a second at least")

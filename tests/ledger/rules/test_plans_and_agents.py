@@ -73,11 +73,13 @@ def test_a_term_that_is_out_of_its_bounds_raises(shop, terms):
     shop.raises(shop.plan(**terms), f"^{field}")
 
 
-@pytest.mark.parametrize(
-    "terms",
-    [{"debt_limit": 500}, {"credit_limit": 1}, {"due_days": 5}, {"overdue": "stop"}],
-    ids=str,
-)
+def test_a_debt_limit_under_the_other_rule_is_taken_with_a_warning(shop):
+    with pytest.warns(UserWarning, match="debt_limit has no effect"):
+        shop.given(shop.plan(debt_limit=500))
+    shop.given(shop.buy(), shop.charge_directly(5))
+
+
+@pytest.mark.parametrize("terms", [{"credit_limit": 1}, {"due_days": 5}, {"overdue": "stop"}], ids=str)
 def test_a_term_that_nothing_would_read_is_refused(shop, terms):
     (field,) = terms
     refused = shop.refuses(shop.plan(**terms), Reason.malformed)
