@@ -82,7 +82,8 @@ class Give(Command[Purchased], frozen=True, kw_only=True, tag="give"):
         seconds: Length in seconds of the window that is given.
         start: Start of the lot, in UTC microseconds; at the earliest now, and a window's at the end of an open one.
             None: now.
-        expiry: End of the lot, in UTC microseconds. None: the end of the window; without one, never.
+        expiry: End of the lot, in UTC microseconds, instead of that by `seconds`. None: the end of the window; without
+            one, never.
         priority: Order in which the lot is drawn: the lowest first. None: the plan's.
 
     Example:
