@@ -60,8 +60,9 @@ def export(
     credits_decimal and amount_decimal have whole credits and money, as in 12.50; else credits and amount are in the
     smallest unit.
 
-    sqlite also has the tables plans, agents, accounts and balances as of the end of the log, and notes, with full-text
-    search. `sqlite3 toll.db "select metadata from about"` prints a description of all columns for datasette --metadata.
+    sqlite also has the tables plans, agents, accounts, balances and invoices as of the end of the log, and notes, with
+    full-text search. `sqlite3 toll.db "select metadata from about"` prints a description of all columns for datasette
+    --metadata.
 
     Exit codes: 0 done; 2 it could not be exported, and FILE was not made.
     """
