@@ -164,6 +164,6 @@ def _later(store: Store, whole: Statement, start: PointInTime, instants: dict[in
 
     earlier = sum(1 for _ in takewhile(before, whole.lines))
     if start.seq is not None:  # and what was due there and was written later
-        earlier += len(reading(store, str(start.seq)).pending(whole.subscriber, whole.plan))
+        earlier += len(as_of(store, seq=start.seq).pending(whole.subscriber, whole.plan))
     opening = whole.lines[earlier - 1].balance if earlier else whole.opening
     return msgspec.structs.replace(whole, opening=opening, lines=whole.lines[earlier:])

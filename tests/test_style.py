@@ -16,7 +16,7 @@ SOURCES = [path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py")
 MAX_FILE_LINES, MAX_FUNCTION_LINES, MAX_PARAMETERS = 300, 60, 8
 
 LONGER_FILES: dict[str, int] = {
-    "ledger/stores/sqlite.py": 382,
+    "ledger/stores/sqlite.py": 380,
     "replay/simulator/world.py": 394,
     "chains/testing/evm_harness.py": 382,
     "ledger/movements.py": 333,

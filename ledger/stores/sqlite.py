@@ -27,9 +27,8 @@ from ..errors import (
 )
 from ..log import FORMAT, TEXT, Commit, Head, origin
 from .fair_lock import FairLock
-from .file_identity import REPLACED_HINT, file_identity
 from .lock_wait import LOCK_SECONDS, locked_or, set_lock_wait, set_wal_mode
-from .paths import file_path
+from .paths import REPLACED_HINT, file_identity, file_path
 from .schema import SCHEMA, statements
 from .sqlite_caches import PAGE, SQLiteCaches
 from .sqlite_rows import SQLiteReader, file_uri, opening_error, reading_error, reading_uri, remove_side_files
@@ -194,9 +193,8 @@ class SQLiteStore(SQLiteCaches):
         )
         self._identity = file_identity(self._file)
         if not self._read_only:
-            self._connection.executescript(
-                "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0"
-            )  # `_mark` does it
+            self._connection.execute("PRAGMA synchronous = FULL")
+            self._connection.execute("PRAGMA wal_autocheckpoint = 0")  # `_mark` does it
             sync_what_is_found(self._file)
         self._unmarked_pages, self._half_marked = CHECKPOINT_PAGES, False
 
