@@ -124,9 +124,14 @@ def add_usage(left: Mapping[str, int], right: Mapping[str, int]) -> dict[str, in
     return {dimension: units for dimension, units in total.items() if units} if 0 in total.values() else total
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number of things, of which the noun is that of one: `1 charge`, `2,098 charges`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def duration_text(seconds: int) -> str:
     """Return a time in the largest unit that divides it: `35 days`, `1 hour`."""
     for size, unit in ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")):
         if not seconds % size:
-            return f"{seconds // size:,} {unit}{'' if seconds == size else 's'}"
+            return counted(seconds // size, unit)
     raise AssertionError("a second divides every time")

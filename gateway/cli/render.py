@@ -14,6 +14,7 @@ import msgspec
 from rich.cells import cell_len
 
 from ledger.amounts import amount_text
+from ledger.amounts import counted as counted
 
 from .layout import laid_out, wrapped
 
@@ -107,11 +108,6 @@ def most(limit: int | None) -> int | None:
     """Return how many rows of a list to write: `limit`; without one all, or on a terminal without a pager MAX_ROWS."""
     on_terminal = sys.stdout.isatty() and not isinstance(sys.stdout, _Paged)
     return MAX_ROWS if limit is None and on_terminal else limit
-
-
-def counted(number: int, noun: str) -> str:
-    """Return a number of things, of which the noun is that of one: `1 charge`, `2,098 charges`."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def rest(text: str) -> None:

@@ -8,7 +8,7 @@ from html import escape
 
 import msgspec
 
-from ledger.amounts import amount_text, money_text
+from ledger.amounts import amount_text, counted, money_text
 
 from .explained import GLOSSARY, MEANINGS
 from .findings import MAX_LISTED, Report, time_text
@@ -85,7 +85,7 @@ def _leaps(report: Report) -> Iterator[str]:
 
 
 def _totals(totals: Totals, found: bool) -> str:
-    accounts = f"{totals.accounts:,} account{'' if totals.accounts == 1 else 's'}"
+    accounts = counted(totals.accounts, "account")
     names = ["sold", "earned", "settled"]
     if any(each.receivable or each.written_off for each in totals.assets):
         names += ["receivable", "written_off"]

@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from ledger.amounts import counted
 from ledger.errors import LedgerError
 from ledger.plugins import chains, policies
 from ledger.plugins.discovery import described
@@ -60,16 +61,16 @@ class Unverified(msgspec.Struct, frozen=True, kw_only=True):
     def __str__(self) -> str:
         """Count in words, such as `2,098 prices and 3 batch roots`; empty if all was verified."""
         holds = sum(each.holds for each in self.by_policy)
-        counted = [(self.prices, "price")] if self.prices else [(holds, "hold")]
-        counted.append((self.batches, "batch root"))
-        return " and ".join(f"{number:,} {name}{'' if number == 1 else 's'}" for number, name in counted if number)
+        found = [(self.prices, "price")] if self.prices else [(holds, "hold")]
+        found.append((self.batches, "batch root"))
+        return " and ".join(counted(number, name) for number, name in found if number)
 
 
 def not_verified(gaps: Unverified) -> Iterator[str]:
     """Yield one sentence for each policy and kind of chain that could not verify something, with the reason."""
     for each in gaps.by_policy:
-        counted = ((each.charges, "charge"), (each.corrections, "correction"), (each.holds, "hold"))
-        numbers = ", ".join(f"{number:,} {name}{'' if number == 1 else 's'}" for number, name in counted if number)
+        found = ((each.charges, "charge"), (each.corrections, "correction"), (each.holds, "hold"))
+        numbers = ", ".join(counted(number, name) for number, name in found if number)
         yield f"{numbers} by {each.policy!r}, version {each.version}: {each.reason}"
     if gaps.batches:
         yield f"the roots of {gaps.batches:,} batches, without a plugin for: {', '.join(gaps.chains)}"
