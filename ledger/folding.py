@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 
 import msgspec
 
@@ -10,6 +11,7 @@ from .books import KEY_GENERATION, VERSION, Books, KeyUse
 from .errors import LedgerError, WrongType, WrongValue
 from .events import Recorded
 from .log import Commit, Head, Snapshot, decode_commit
+from .periods import microseconds
 from .plugins import LogReader
 from .readings import Reading
 from .reducers import reduce
@@ -53,12 +55,15 @@ def latest_snapshot(log: LogReader, upto: int | None = None) -> tuple[Books, Sna
     return (books, snapshot) if (books.seq, books.at) == (snapshot.seq, commit.at) else None
 
 
-def as_of(log: LogReader, *, seq: int | None = None, at: int | None = None) -> Reading:
-    """Return a reading of the books after sequence `seq`, or at time `at` (UTC microseconds); by default at the head.
+def as_of(log: LogReader, *, seq: int | None = None, at: int | datetime | None = None) -> Reading:
+    """Return a reading of the books after sequence `seq`, or at time `at` (UTC microseconds, or a datetime with a time
+    zone); by default at the head.
 
-    Raises LedgerError if both are given, WrongType for a value that is not a whole number, and LedgerError or
-    WrongValue for what lies outside the log: a sequence below 0 or beyond the head, or a time before the first event.
+    Raises LedgerError if both are given, WrongType for a value that is neither, and LedgerError or WrongValue for what
+    lies outside the log: a sequence below 0 or beyond the head, or a time before the first event.
     """
+    if isinstance(at, datetime):
+        at = microseconds(at)
     books = books_at(log, seq=seq, at=at)
     return Reading(books, books.at if at is None else max(at, books.at))
 

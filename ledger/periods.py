@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
 from .amounts import SECOND
+from .errors import WrongType
 from .events import Metering
 
 _DAY = 86_400 * SECOND
@@ -81,6 +82,13 @@ def time_text(at: int) -> str:
         return str(at)
 
 
+def microseconds(moment: datetime) -> int:
+    """Return a datetime as UTC microseconds. Raises WrongType for one without a time zone."""
+    if moment.tzinfo is None:
+        raise WrongType(f"at: {moment} has no time zone", "give it one: `.replace(tzinfo=UTC)` if it is UTC")
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
 def end_of(metering: Metering, at: int) -> int | None:
     """Return the end of the calendar period in which `at` lies (UTC microseconds); None for a period that no calendar
     ends, and beyond the calendar."""
@@ -93,7 +101,7 @@ def end_of(metering: Metering, at: int) -> int | None:
         )
     except OverflowError:
         return None
-    return (following - _EPOCH) // timedelta(microseconds=1)
+    return microseconds(following)
 
 
 def _begun(purchases: Sequence[tuple[int, int]]) -> Sequence[tuple[int, int]]:

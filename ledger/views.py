@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from functools import partial
 from itertools import islice, takewhile
 from typing import TypeVar
@@ -200,9 +201,9 @@ class Views:
             yield from part
             after = part[-1].last_seq
 
-    def as_of(self, *, seq: int | None = None, at: int | None = None) -> Reading:
-        """Return a reading of the books after sequence `seq`, or at time `at` (UTC microseconds); by default at the
-        head.
+    def as_of(self, *, seq: int | None = None, at: int | datetime | None = None) -> Reading:
+        """Return a reading of the books after sequence `seq`, or at time `at` (UTC microseconds, or a datetime with a
+        time zone); by default at the head.
 
         Raises LedgerError if both are given, or for a sequence beyond the head; and Closed, Damaged or LogError.
         """

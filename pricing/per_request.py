@@ -20,7 +20,8 @@ class TimeParameters(Parameters):
     access."""
 
     credits_per_second: Rate = Field(
-        default=Fraction(0), description="Credits for each unit of `seconds`. 0: the plan sells only access."
+        default=Fraction(0),
+        description="Credits for each unit of `seconds`. Leave it out where a plan sells only access.",
     )
 
 

@@ -44,6 +44,12 @@ _TERMS = {
 }
 
 
+_ALL_FREE = (
+    "policy time: every request would be free, although the plan sells credits: give `credits_per_second`, or "
+    "unpriced='free'"
+)
+
+
 def create_plan(context: Context, command: CreatePlan) -> list[Recorded]:
     """Create a plan. Its name, and its id on a chain, must be new."""
     if command.plan in context.books.plans:
@@ -96,6 +102,13 @@ def _decimals(context: Context, command: CreatePlan | RepricePlan) -> int:
         return command.decimals
     plan = context.books.plans.get(command.plan)
     return 0 if plan is None else plan.terms.decimals
+
+
+def _sells_credits(context: Context, command: CreatePlan | RepricePlan) -> bool:
+    """True if a command's plan sells credits, and does not say that usage without a price is free."""
+    plan = context.books.plans.get(command.plan)
+    terms = command if isinstance(command, CreatePlan) else plan and plan.terms
+    return bool(terms and terms.credits and terms.unpriced == "refuse")
 
 
 def reprice_plan(context: Context, command: RepricePlan) -> list[Recorded]:
@@ -180,6 +193,8 @@ def tariff(context: Context, version: int, command: CreatePlan | RepricePlan) ->
     """Return a command's tariff with the parameters in the policy's own form, so that equal tariffs are equal bytes.
     Raises Refusal."""
     name = policy_of(command)
+    if name == "time" and not command.parameters and _sells_credits(context, command):
+        raise Refusal(Reason.malformed, detail=_ALL_FREE)
     try:
         policy = context.tariffs.make(name, command.parameters, _decimals(context, command))
         fault = fault_of(policy)

@@ -30,6 +30,7 @@ class Table(NamedTuple):
 _ACCOUNT = Column("INTEGER", "The account: a subscriber on a plan.", "accounts")
 _PLAN = Column("TEXT", "The plan.", "plans")
 _TIME = "UTC, with microseconds"
+_PREPAID = "null on a prepaid plan"
 _LIFETIME = "over the account's life, in the plan's smallest unit; text where it passes 64 bits"
 
 TABLES = {
@@ -133,6 +134,9 @@ TABLES = {
             "withdrawn": Column("ANY NOT NULL", f"Credits withdrawn, {_LIFETIME}."),
             "debt": Column("INTEGER NOT NULL", "Credits owed."),
             "shortfall": Column("ANY NOT NULL", f"Credits used and not paid, {_LIFETIME}."),
+            "unbilled": Column("TEXT", f"Credits used since the last invoice; {_PREPAID}."),
+            "owed": Column("TEXT", f"Money owed on all invoices, in the asset's smallest unit; {_PREPAID}."),
+            "credit": Column("TEXT", f"Money paid beyond what is invoiced; {_PREPAID}."),
             "open_requests": Column("INTEGER NOT NULL", "Number of open requests."),
             "access_until": Column("TEXT", f"When the last of its lots that expire ends ({_TIME}); null: it does not."),
             "admits": Column("INTEGER NOT NULL", "1 if a request that holds the least would be admitted."),

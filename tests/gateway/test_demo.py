@@ -16,6 +16,7 @@ from shares_left import left_by_floors
 
 from chains import Outbox
 from chains.mock import MockChain
+from gateway.cli.main import main
 from gateway.demo import Options, Summary, run
 from gateway.demo.place import SIDE_FILES
 from gateway.demo.shop import FIRST_PLANS, SCALE
@@ -225,7 +226,7 @@ def test_every_built_in_policy_is_tried_above():
 
 
 def test_a_policy_that_prices_everything_at_nothing_is_no_obstacle(tmp_path):
-    summary = small(tmp_path, policy="time")
+    summary = small(tmp_path, policy="per_credit:credits=0")
     assert summary.charged.credits == 0
     assert summary.audit.verdict == "clean"
 
@@ -331,11 +332,26 @@ def test_a_trace_of_which_no_rate_reads_anything_is_an_error_that_names_both(tmp
     assert list(tmp_path.iterdir()) == [trace]
 
 
-@pytest.mark.parametrize("policy", ["time", "per_credit", "complexity:minimum=3", "per_credit:per=call"])
+@pytest.mark.parametrize("policy", ["per_credit", "complexity:minimum=3", "per_credit:per=call"])
 def test_a_policy_that_prices_whatever_is_used_prices_any_trace(tmp_path, policy):
     trace = csv_file(tmp_path / "trace.csv", "timestamp,reads", "2026-01-01,1", "2026-01-01,2")
     summary = small(tmp_path, trace=trace, policy=policy)
     assert (summary.charged.uncharged, summary.source.ignored) == (0, ("reads",))
+
+
+@pytest.mark.parametrize(
+    ("asked", "warned"),
+    [
+        (["--requests", "9"], "--requests 9 counts for generated usage: all 2 of trace.csv were made"),
+        (["--subscribers", "3"], "--subscribers 3 counts for a trace that names no customers, and trace.csv does"),
+    ],
+)
+def test_a_number_that_a_trace_makes_void_is_told(tmp_path, capsys, asked, warned):
+    trace = csv_file(tmp_path / "trace.csv", "timestamp,subscriber,input_tokens", "2026-01-01,a,1", "2026-01-01,b,2")
+    assert main(["demo", "--db", str(tmp_path / "demo.db"), "--trace", str(trace), *asked]) == 0
+    assert warned in capsys.readouterr().err.replace(f"{tmp_path}/", "")
+    assert main(["demo", "--db", str(tmp_path / "other.db"), "--trace", str(trace)]) == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_seconds_that_a_trace_does_not_have_are_not_invented(tmp_path):

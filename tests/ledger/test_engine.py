@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from ledger import (
     Request,
     Tick,
 )
-from ledger.errors import Closed, WrongType
+from ledger.errors import Closed, WrongType, WrongValue
 from ledger.events import Charged, PlanCreated, Purchased, Requested
 from ledger.plugins import Price, policies
 from ledger.stores.memory import MemoryStore
@@ -318,6 +319,19 @@ def test_the_books_before_the_log_began_are_an_error(ledger: Ledger) -> None:
     assert ledger.as_of(at=first).seq >= 1
     with Ledger.open() as empty:
         assert empty.as_of(at=0).balances() == []
+
+
+def test_the_books_are_read_at_a_datetime_with_a_time_zone(ledger: Ledger) -> None:
+    ledger.execute(Give(subscriber="ann", plan="pro", credits=7)).unwrap()
+    last = list(ledger.events())[-1].at
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=last)
+    elsewhere = moment.astimezone(timezone(timedelta(hours=-5)))
+    for at in (moment, elsewhere):
+        assert ledger.as_of(at=at).balances() == ledger.as_of(at=last).balances()
+    with pytest.raises(WrongValue, match=f"{last - 1} is before the first event"):
+        ledger.as_of(at=moment - timedelta(microseconds=1))
+    with pytest.raises(WrongType, match="at: .* has no time zone"):
+        ledger.as_of(at=moment.replace(tzinfo=None))
 
 
 @pytest.mark.parametrize(

@@ -170,7 +170,7 @@ def different(command: Any) -> Any:
         case RegisterAgent() | UpdateAgent():
             return replace(command, metadata={"other": True})
         case RetirePlan():
-            return RepricePlan(plan="pro", policy="time", key=command.key)
+            return RepricePlan(plan="pro", policy="per_credit", key=command.key)
         case RetireAgent():
             return UpdateAgent(agent="writer", key=command.key)
         case Withdraw() | Give():
@@ -253,7 +253,7 @@ def test_a_key_of_the_catalogue_belongs_to_its_builder(ledger: Ledger) -> None:
     ledger.execute(plan).unwrap()
     assert reason(ledger.execute(replace(plan, plan="two"))) is Reason.key_reused
     assert reason(ledger.execute(RegisterAgent(agent="a", owner="acme", key="k"))) is Reason.key_reused
-    assert reason(ledger.execute(RepricePlan(plan="pro", policy="time", key="k"))) is Reason.key_reused
+    assert reason(ledger.execute(RepricePlan(plan="pro", policy="per_credit", key="k"))) is Reason.key_reused
     assert reason(ledger.execute(RetireAgent(agent="writer", key="k"))) is Reason.key_reused
     ledger.execute(replace(plan, plan="two", owner="bee")).unwrap()
     ledger.execute(ASK).unwrap()

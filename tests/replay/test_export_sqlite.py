@@ -74,12 +74,27 @@ def test_its_balances_are_those_of_the_ledger(log, exported):
     with Ledger.open(log, read_only=True) as ledger:
         balances = [msgspec.structs.asdict(balance) for balance in ledger.as_of(seq=ledger.head.seq).balances()]
     rows = [dict(row) for row in exported.execute("SELECT * FROM balances ORDER BY account")]
-    unlike = ("access_until", "unpriced", "billing")  # a time as text, a map as JSON, no column
-    assert [{name: row[name] for name in row if name not in unlike} for row in rows] == [
+    unlike = ("access_until", "unpriced", "billing")  # a time as text, a map as JSON, columns of its own
+    owes = ("unbilled", "owed", "credit")
+    assert [{name: row[name] for name in row if name not in (*unlike, *owes)} for row in rows] == [
         {name: balance[name] for name in balance if name not in unlike} for balance in balances
     ]
     assert [row["access_until"] for row in rows] == [None, None, "2023-11-17T18:00:00.123457Z"]
     assert [json.loads(row["unpriced"]) for row in rows] == [balance["unpriced"] for balance in balances]
+    assert {row[name] for row in rows for name in owes} == {None}, "they are prepaid"
+
+
+def test_the_balance_of_a_postpaid_account_says_what_it_owes(tmp_path):
+    log = tmp_path / "log.db"
+    tell(log)
+    with Ledger.open(log, read_only=True) as ledger:
+        billed = {one.account: one.billing for one in ledger.as_of(seq=ledger.head.seq).balances() if one.billing}
+    assert any(billing.owed for billing in billed.values())
+    columns = "account, unbilled, owed, credit"
+    rows = database(log, tmp_path / "out.db").execute(f"SELECT {columns} FROM balances WHERE owed IS NOT NULL")
+    assert {row[0]: tuple(map(int, row[1:])) for row in rows} == {
+        account: (billing.unbilled, billing.owed, billing.credit) for account, billing in billed.items()
+    }
 
 
 def test_every_account_plan_and_agent_that_an_event_names_is_in_the_tables_and_in_the_logs_own_views(tmp_path):

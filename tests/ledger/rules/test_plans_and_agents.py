@@ -2,7 +2,7 @@
 
 import pytest
 
-from ledger import Endpoint, Limits, RateLimit, Reason, RegisterAgent, RetireAgent, RetirePlan, UpdateAgent
+from ledger import Endpoint, Limits, RateLimit, Reason, RegisterAgent, RepricePlan, RetireAgent, RetirePlan, UpdateAgent
 
 ASK = Endpoint("POST", "https://svc.example/ask")
 
@@ -84,6 +84,17 @@ def test_a_term_that_nothing_would_read_is_refused(shop, terms):
     (field,) = terms
     refused = shop.refuses(shop.plan(**terms), Reason.malformed)
     assert refused.facts["detail"].startswith(f"{field}: only a plan with ")
+
+
+def test_time_without_a_rate_is_refused_where_credits_are_sold(shop):
+    """What was bought would never be used. A plan of time alone sells access, and a seller may say that use is free."""
+    free = {"policy": "time", "parameters": {}}
+    refused = shop.refuses(shop.plan(credits=100, seconds=60, **free), Reason.malformed)
+    assert "every request would be free" in refused.facts["detail"]
+    shop.given(shop.plan("access", credits=0, seconds=60, **free))
+    shop.given(shop.plan("gift", credits=100, unpriced="free", **free))
+    shop.given(shop.plan("minutes", credits=100, policy="time", parameters={"credits_per_second": "1/60"}))
+    shop.refuses(RepricePlan(plan="minutes", policy="time"), Reason.malformed)
 
 
 @pytest.mark.parametrize("policy", ["complexity", "cost_plus"])
