@@ -330,7 +330,7 @@ def test_the_books_are_read_at_a_datetime_with_a_time_zone(ledger: Ledger) -> No
         assert ledger.as_of(at=at).balances() == ledger.as_of(at=last).balances()
     with pytest.raises(WrongValue, match=f"{last - 1} is before the first event"):
         ledger.as_of(at=moment - timedelta(microseconds=1))
-    with pytest.raises(WrongType, match="at: .* has no time zone"):
+    with pytest.raises(WrongType, match=r"at: .* has no time zone"):
         ledger.as_of(at=moment.replace(tzinfo=None))
 
 
