@@ -206,7 +206,8 @@ def _plan(plan: Plan) -> dict[str, Any]:
 
 def _balance(balance: Balance) -> dict[str, Any]:
     billing = balance.billing
-    row = {name: getattr(balance, name, None) for name in TABLES["balances"].columns}
+    row = msgspec.structs.asdict(balance)
+    del row["billing"]
     row |= {name: None if billing is None else str(getattr(billing, name)) for name in ("unbilled", "owed", "credit")}
     for field in ("issued", "spent", "lapsed", "withdrawn", "shortfall"):
         row[field] = row[field] if row[field] <= MAX_INTEGER else str(row[field])
