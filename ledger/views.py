@@ -202,8 +202,7 @@ class Views:
             after = part[-1].last_seq
 
     def as_of(self, *, seq: int | None = None, at: int | datetime | None = None) -> Reading:
-        """Return a reading of the books after sequence `seq`, or at time `at` (UTC microseconds, or a datetime with a
-        time zone); by default at the head.
+        """Return the books after a sequence, or at a time (UTC microseconds, or an aware datetime); else at the head.
 
         Raises LedgerError if both are given, or for a sequence beyond the head; and Closed, Damaged or LogError.
         """
