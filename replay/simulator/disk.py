@@ -106,9 +106,13 @@ class Disk:
         self.sync()
 
     def drop_unfinished(self, random: Random) -> None:
-        """Do or undo the append of a process that crashed in the middle of it."""
-        if self.writing and random.randrange(2):
-            del self.commits[-1], self.writers[-1]
+        """Do or undo the append of a process that crashed in the middle of it. A store finds what was done only when it
+        opens the log, and syncs it before it is read."""
+        if self.writing:
+            if random.randrange(2):
+                del self.commits[-1], self.writers[-1]
+            else:
+                self.sync()
         self.writing = False
 
     def store(self) -> DiskStore:

@@ -86,6 +86,18 @@ def test_a_process_that_dies_in_an_append_has_done_it_or_not_and_no_other() -> N
     assert left(dies_twice) == {2, 3}
 
 
+def test_what_a_dead_process_has_done_outlives_the_power_once_it_can_be_read() -> None:
+    """As in a real log: whoever recovers it syncs it before anything is answered from it."""
+
+    def dies_and_then_the_power_fails(disk: Disk, random: Random) -> None:
+        disk.drop_unfinished(random)
+        there = list(disk.commits)
+        disk.cut_power(random)
+        assert disk.commits == there
+
+    assert left(dies_and_then_the_power_fails) == {2, 3}
+
+
 @pytest.mark.parametrize(
     ("fate", "error", "grows"),
     [
