@@ -99,6 +99,7 @@ class AsyncLedger:
         read_only: bool = False,
         accept_clock: bool = False,
         lock_seconds: float | None = None,
+        create: bool = True,
     ) -> AsyncLedger:
         """Open a ledger without blocking the event loop. Arguments and errors are those of `Ledger.open`."""
         return cls(
@@ -111,6 +112,7 @@ class AsyncLedger:
                 read_only=read_only,
                 accept_clock=accept_clock,
                 lock_seconds=lock_seconds,
+                create=create,
             )
         )
 

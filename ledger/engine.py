@@ -74,9 +74,11 @@ class Ledger(Views):
         read_only: bool = False,
         accept_clock: bool = False,
         lock_seconds: float | None = None,
+        create: bool = True,
     ) -> Ledger:
         """Open the ledger at a location (`stores.open`), or create one there; without a location, one in memory.
 
+        With `create=False` a log that does not exist is an error (NotFound), not a new one: for a configured path.
         `store` names a store plugin. `id` names a new ledger, whose hash chain begins from it; one that exists must
         have it. A `clock` that the caller gives (any callable that returns UTC microseconds) is trusted. If the
         machine's clock leaps while this process runs, nothing is written until it is corrected; `accept_clock` accepts
@@ -87,7 +89,7 @@ class Ledger(Views):
         UnknownPlugin if no store has that name, and WrongType or WrongValue for `where`, `id` and `lock_seconds`. A
         clock that gives no valid time, or not in microseconds, is an error (BadData) where it is first read.
         """
-        opened = stores.open(where, store=store, id=id, read_only=read_only, lock_seconds=lock_seconds)
+        opened = stores.open(where, store=store, id=id, read_only=read_only, lock_seconds=lock_seconds, create=create)
         try:
             ledger = cls(opened, clock, read_only)
         except BaseException:

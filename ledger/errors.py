@@ -30,6 +30,7 @@ LedgerError
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 
 class LedgerError(Exception):
@@ -46,6 +47,18 @@ class LedgerError(Exception):
         if hint is not None:
             self.hint = hint
         self.add_note(f"hint: {self.hint}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return what copies and pickles are made of: a process pool hands errors back as pickles, and one that could
+        not be made again would end the pool."""
+        return _made_again, (type(self), self.args, vars(self))
+
+
+def _made_again(kind: type[LedgerError], args: tuple[Any, ...], fields: dict[str, Any]) -> LedgerError:
+    """Return an error as it was, without calling its own `__init__`, whose arguments it does not keep."""
+    error = kind.__new__(kind, *args)
+    vars(error).update(fields)
+    return error
 
 
 class BadData(LedgerError):

@@ -76,6 +76,13 @@ def check_whole(**numbers: object) -> None:
             raise WrongType(f"{name}: a whole number is needed, {value!r} is of type {type(value).__name__}", hint)
 
 
+def check_range(since: object, upto: object) -> None:
+    """Raise WrongType where an end of a range is no whole number, and WrongValue for one that ends before it begins."""
+    check_whole(since=since, upto=upto)
+    if isinstance(since, int) and isinstance(upto, int) and since > upto:
+        raise WrongValue(f"since: {since} is after upto, {upto}", "swap them")
+
+
 def books_at(log: LogReader, *, seq: int | None = None, at: int | None = None) -> Books:
     """Return the books that `as_of` reads. Raises LedgerError as it does."""
     check_whole(seq=seq, at=at)

@@ -23,7 +23,7 @@ from .accounts import Account
 from .books import Books
 from .errors import Damaged, LogError
 from .events import Charged, ContractRef, EscrowAsset
-from .folding import as_of, check_whole
+from .folding import as_of, check_range
 from .invoice_readings import InvoiceReading
 from .log import Commit, Entry, Head, entries, follow_store
 from .outcomes import Outcome
@@ -92,9 +92,9 @@ class Views:
         None if there is no account then. Those of an invoice are after its `after` up to its `seq`.
 
         Invariants, property-tested: `closing` is the balance then, and `opening` the closing of one up to `since`. What
-        time alone has changed has lines without a sequence. Raises WrongType, Closed, Damaged, LogError or BadData.
+        time alone has changed has lines without a sequence. Raises BadData, Closed, Damaged or LogError.
         """
-        check_whole(since=since, upto=upto)
+        check_range(since, upto)
         now = self._account(subscriber, plan)[0] if upto is None else self.as_of(seq=min(upto, self.head.seq))
         if (account := now.number(subscriber, plan)) is None:
             return None

@@ -25,12 +25,14 @@ def open(
     *,
     store: str | None = None,
     lock_seconds: float | None = None,
+    create: bool = True,
     **options: Any,  # noqa: ANN401 - the plugin's
 ) -> Store:
     """Open the log at a location, or create one there, and return its store.
 
     `store` names a store plugin, which takes precedence over the location's scheme. `options` go to the plugin: `id`
-    (of a new ledger; one that exists must have it), `read_only` and its own; so does `lock_seconds`, unless it is None.
+    (of a new ledger; one that exists must have it), `read_only` and its own; so do `lock_seconds`, unless it is None,
+    and `create=False`, by which a log that does not exist is NotFound and not a new one.
     Raise UnknownPlugin if no plugin has the name or scheme, WrongType or WrongValue for `lock_seconds`, `id` and a
     location that is neither a path nor `scheme://…`, else as the plugin does: NotFound, NotALog, WrongVersion, Locked
     or Damaged.
@@ -38,6 +40,8 @@ def open(
     wanted = _checked_id(options.get("id"))
     if lock_seconds is not None:
         options["lock_seconds"] = checked_lock_seconds(lock_seconds)
+    if not create:
+        options["create"] = False
     name, target = _resolve(location)
     if store == "sqlite" and name == "memory":
         raise NotFound(f"{location} is no file", "give the path of a file, or leave out `store`")

@@ -6,16 +6,24 @@ import uuid
 from bisect import bisect_right
 from collections.abc import Iterator
 
-from ..errors import Closed, Conflict
+from ..errors import Closed, Conflict, NotFound
 from ..log import Commit, Head, Snapshot, origin
 
 
 class MemoryStore:
-    """Store that keeps commits in a list. `where`, `read_only` and `lock_seconds` are accepted and ignored."""
+    """Store that keeps commits in a list. `where`, `read_only` and `lock_seconds` are accepted and ignored; without
+    `create` there is none (NotFound)."""
 
     def __init__(
-        self, where: object = None, id: str | None = None, read_only: bool = False, lock_seconds: float = 0
+        self,
+        where: object = None,
+        id: str | None = None,
+        read_only: bool = False,
+        lock_seconds: float = 0,
+        create: bool = True,
     ) -> None:
+        if not create:
+            raise NotFound("a log in memory is always a new one", "give the path of a file, or leave out `create`")
         self.id = id or str(uuid.uuid4())
         self._commits: list[Commit] = []
         self._snapshots: list[Snapshot] = []

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from pathlib import Path
+
+from ..errors import NotALog
 
 SNAPSHOTS = "CREATE TABLE snapshots (seq INTEGER PRIMARY KEY, hash BLOB, version TEXT, body BLOB, digest BLOB)"
 INDEX = "CREATE TABLE account_index (upto INTEGER PRIMARY KEY, after INTEGER, hash BLOB, body BLOB, digest BLOB)"
@@ -70,6 +73,16 @@ CREATE VIEW agents AS
 SELECT agent, json_extract(event, '$.name') AS name, seq AS registered_seq
 FROM events WHERE type = 'agent_registered';
 """
+
+
+def check_tables(connection: sqlite3.Connection, path: Path) -> None:
+    """Raise NotALog unless the tables are ordinary ones: a query of a view or a virtual table might never end."""
+    sql = (
+        "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name IN ('ledger', 'commits') "
+        "AND sql NOT LIKE 'CREATE VIRTUAL %'"
+    )
+    if connection.execute(sql).fetchone()[0] != 2:
+        raise NotALog(f"{path} has no table `commits` or no table `ledger`")
 
 
 def statements(script: str) -> Iterator[str]:

@@ -28,8 +28,8 @@ from ..errors import (
 from ..log import FORMAT, TEXT, Commit, Head, origin
 from .fair_lock import FairLock
 from .lock_wait import LOCK_SECONDS, locked_or, set_lock_wait, set_wal_mode
-from .paths import REPLACED_HINT, file_identity, file_path
-from .schema import SCHEMA, statements
+from .paths import check_in_place, file_identity, file_path
+from .schema import SCHEMA, check_tables, statements
 from .sqlite_caches import PAGE, SQLiteCaches
 from .sqlite_rows import SQLiteReader, file_uri, opening_error, reading_error, reading_uri, remove_side_files
 from .wal_mark import (
@@ -37,6 +37,7 @@ from .wal_mark import (
     MISSING,
     MISSING_HINT,
     NothingWritten,
+    check_not_orphaned,
     clear_mark,
     marked,
     misses_write_ahead_file,
@@ -64,12 +65,12 @@ class IncompleteLog(UserWarning):
 
 
 class SQLiteStore(SQLiteCaches):
-    """A log in the file `where`, created if missing (with `id`, or a new one) unless `read_only`.
+    """A log in the file `where`, created if missing (with `id`, or a new one) unless `read_only` or not `create`.
 
     Raises NotFound, NotALog, WrongVersion or Locked. Raises Damaged for a log that is opened to be written and whose
-    write-ahead file with commits is missing, since new commits would follow an older head than the acknowledged one.
-    Such a log can be read: `incomplete` is True then, and `warn` makes it an `IncompleteLog` warning. A lock that
-    another process holds is waited for `lock_seconds`.
+    write-ahead file with commits is missing, since new commits would follow an older head than the acknowledged one; it
+    can be read: `incomplete` is True then, and `warn` makes it an `IncompleteLog` warning. A lock that another process
+    holds is waited for `lock_seconds`.
     """
 
     def __init__(
@@ -79,18 +80,20 @@ class SQLiteStore(SQLiteCaches):
         read_only: bool = False,
         warn: bool = True,
         lock_seconds: float = LOCK_SECONDS,
+        create: bool = True,
     ) -> None:
         self.path = file_path(where)
         self._file = self.path.absolute()  # absolute: the process may change its folder before the file is reopened
         self._read_only, self._lock_seconds = read_only, lock_seconds
         self.incomplete = False
         self._connection: sqlite3.Connection | None = None
+        self._identity: tuple[int, int] | None = None
         self._fair_lock = FairLock(write_ahead_file(self._file))
         self._paused = self._held = self._half_marked = False
         self._unmarked_pages = CHECKPOINT_PAGES
         try:
-            self._connect(create=not read_only)
-            self.id = self._identify(id)
+            self._connect(create=create and not read_only)
+            self.id = self._identify(id, create)
             self._check_complete()
         except (sqlite3.DatabaseError, UnicodeError) as error:
             self.close()
@@ -122,8 +125,7 @@ class SQLiteStore(SQLiteCaches):
             before = (None, None) if empty else expected[:2]
             if not connection.execute(_APPEND, (*row, *before)).rowcount:
                 raise Conflict("the head moved: another process appended a commit")
-            if file_identity(self._file) != self._identity:
-                raise NotWritten(f"{self.path} was moved, deleted or replaced while it was open", REPLACED_HINT)
+            check_in_place(self._file, self._identity, NotWritten)
             committing = True
             connection.execute("COMMIT")
             self._unmarked_pages += 2 + len(commit.body) // PAGE
@@ -158,7 +160,7 @@ class SQLiteStore(SQLiteCaches):
 
     def reader(self) -> SQLiteReader:
         """Return a reader of the same file on a connection of its own. Close it before the store."""
-        return SQLiteReader(self._file, self.id, self._lock_seconds)
+        return SQLiteReader(self._file, self.id, self._identity, self._lock_seconds)
 
     def pause(self) -> None:
         """Close the file until it is next needed."""
@@ -187,28 +189,34 @@ class SQLiteStore(SQLiteCaches):
             raise NotALog(f"{self.path} is a folder")
         if self._file.exists() and not self._file.is_file():
             raise NotALog(f"{self.path} is not a file")  # opening a pipe would block until its other end is opened
+        if create:
+            check_not_orphaned(self._file)
         where = reading_uri(self._file) if self._read_only else file_uri(self._file, "rwc" if create else "rw")
         self._connection = sqlite3.connect(
             where, uri=True, timeout=self._lock_seconds, isolation_level=None, check_same_thread=False
         )
-        self._identity = file_identity(self._file)
+        self._identity = self._identity or file_identity(self._file)
         if not self._read_only:
             self._connection.execute("PRAGMA synchronous = FULL")
             self._connection.execute("PRAGMA wal_autocheckpoint = 0")  # `_mark` does it
             sync_what_is_found(self._file)
         self._unmarked_pages, self._half_marked = CHECKPOINT_PAGES, False
 
-    def _identify(self, new: str | None) -> str:
+    def _identify(self, new: str | None, create: bool) -> str:
         """Return the ledger's id; create the ledger in an empty file. Raises NotALog or WrongVersion."""
         connection = self._open_connection()
-        if not self._read_only and not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+        if (
+            create
+            and not self._read_only
+            and not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        ):
             self._create(new or str(uuid.uuid4()))
         if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
             raise NotALog(f"{self.path} is not a Tollbook ledger")
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         if version != FORMAT:
             raise WrongVersion(f"{self.path} has format {version}, and this release reads format {FORMAT}")
-        self._check_tables(connection)
+        check_tables(connection, self.path)
         rows = connection.execute("SELECT id FROM ledger LIMIT 2").fetchall()
         if len(rows) != 1 or not isinstance(rows[0][0], str):
             raise NotALog(f"{self.path} does not have one ledger id")
@@ -252,15 +260,6 @@ class SQLiteStore(SQLiteCaches):
             self._recover(commit, error)
         self._half_marked = False
         self._unmarked_pages = 0 if complete else CHECKPOINT_PAGES * 7 // 8
-
-    def _check_tables(self, connection: sqlite3.Connection) -> None:
-        """Raise NotALog unless the tables are ordinary ones: a query of a view or a virtual table might never end."""
-        sql = (
-            "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name IN ('ledger', 'commits') "
-            "AND sql NOT LIKE 'CREATE VIRTUAL %'"
-        )
-        if connection.execute(sql).fetchone()[0] != 2:
-            raise NotALog(f"{self.path} has no table `commits` or no table `ledger`")
 
     def _create(self, id: str) -> None:
         connection = self._open_connection()

@@ -21,6 +21,7 @@ from ..errors import Closed, Damaged, Locked, LogError, NotALog
 from ..forking import register
 from ..log import BINARY, TEXT, Commit, Head, IndexPart, Snapshot, origin
 from .lock_wait import LOCK_SECONDS, locked_or
+from .paths import check_in_place
 from .schema import INDEX
 from .wal_mark import write_ahead_file
 
@@ -49,13 +50,16 @@ class SQLiteRows(ABC):
 
     id: str
     path: Path
+    _file: Path
+    _identity: tuple[int, int] | None
 
     @abstractmethod
     def _execute(self, sql: str, *parameters: object) -> list[Any]:
         """Run a statement and return its rows. Raises Closed, Locked, Damaged or LogError."""
 
     def head(self) -> Head:
-        """Return the head of the log."""
+        """Return the head of the log. Raises LogError if another file is in its place by now."""
+        check_in_place(self._file, self._identity, LogError)
         row = self._execute(_HEAD)
         if not row:
             return origin(self.id)
@@ -128,8 +132,11 @@ class SQLiteReader(SQLiteRows):
     Closed in its next one.
     """
 
-    def __init__(self, file: Path, id: str, lock_seconds: float = LOCK_SECONDS) -> None:
-        self.path, self.id, self._lock_seconds = file, id, lock_seconds
+    def __init__(
+        self, file: Path, id: str, identity: tuple[int, int] | None, lock_seconds: float = LOCK_SECONDS
+    ) -> None:
+        self.path = self._file = file
+        self.id, self._identity, self._lock_seconds = id, identity, lock_seconds
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
         self._closed = False

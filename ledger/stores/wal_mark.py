@@ -20,7 +20,7 @@ import sqlite3
 from contextlib import suppress
 from pathlib import Path
 
-from ..errors import LogError
+from ..errors import Damaged, LogError
 
 CHECKPOINT_PAGES = 1_000
 """Pages in the write-ahead file, about, after which it is checkpointed; SQLite's own default."""
@@ -30,6 +30,7 @@ MISSING_HINT = (
     "commits may be lost: back the log up with `tollbook backup`, or accept what this file has with "
     "`tollbook backup --as-it-is`"
 )
+ORPHANED_HINT = "put the log back beside it; to begin a new log instead, move the -wal and -shm files away"
 
 _HEADER = 32  # bytes of a write-ahead file that has nothing in it
 _SET = "INSERT OR REPLACE INTO snapshots (seq, version) VALUES (-1, 'written ahead')"
@@ -40,6 +41,14 @@ _FIND = "SELECT count(*) FROM snapshots WHERE seq = -1 AND CAST(version AS TEXT)
 def write_ahead_file(log: Path) -> Path:
     """Return the path of a log's write-ahead file."""
     return log.with_name(f"{log.name}-wal")
+
+
+def check_not_orphaned(log: Path) -> None:
+    """Raise Damaged where a log is missing or empty and its write-ahead file has commits: SQLite would remove that file
+    for a new log. It is looked for first: a log that is created has its tables before it has any."""
+    ahead = write_ahead_file(log)
+    if ahead.exists() and ahead.stat().st_size > _HEADER and not (log.exists() and log.stat().st_size):
+        raise Damaged(f"{log} is missing or empty, and its write-ahead file has commits", ORPHANED_HINT)
 
 
 def sync_emptied_file(path: Path) -> None:

@@ -1,8 +1,10 @@
 """`tollbook balance`: who has how much, at any moment."""
 
+import time
+
 import pytest
 
-from ledger import Ledger
+from ledger import Charge, CreatePlan, Ledger, Purchase
 
 pytestmark = pytest.mark.smoke
 
@@ -91,6 +93,19 @@ def test_a_moment_is_a_time_with_or_without_fraction_and_zone_utc_where_it_says_
 
 def test_now_is_a_moment(tollbook, told):
     assert tollbook("balance", told.log, "--as-of", "now", "--json").json["as_of"]["at"] > "2023-11-16T20:00:01"
+
+
+def test_now_has_all_that_is_in_a_log_that_is_ahead_of_this_clock(tollbook, tmp_path):
+    """Written by a machine whose clock is ahead, or beyond a leap that was accepted."""
+    ahead = (time.time_ns() + 3_600 * 10**9) // 1_000
+    with Ledger.open(tmp_path / "toll.db", clock=lambda: ahead) as ledger:
+        ledger.execute(CreatePlan(plan="pro", owner="acme", credits=10)).unwrap()
+        ledger.execute(Purchase(subscriber="ann", plan="pro")).unwrap()
+        ledger.execute(Charge(subscriber="ann", plan="pro", usage={"calls": 1})).unwrap()
+    command = ("balance", tmp_path / "toll.db", "--json")
+    now, end = tollbook(*command, "--as-of", "now").json, tollbook(*command).json
+    assert now["accounts"] == end["accounts"]
+    assert end["accounts"][0]["spent"] == 1
 
 
 @pytest.mark.parametrize("moment", ["21", "9" * 19, "9" * 5000, "yesterday", "-1", "2023-02-30", "1.5", ""])

@@ -321,6 +321,15 @@ def test_the_books_before_the_log_began_are_an_error(ledger: Ledger) -> None:
         assert empty.as_of(at=0).balances() == []
 
 
+def test_a_statement_that_ends_before_it_begins_is_an_error(ledger: Ledger) -> None:
+    with pytest.raises(WrongValue, match="since: 3 is after upto, 2"):
+        ledger.statement("ann", "pro", since=3, upto=2)
+    nothing = ledger.statement("ann", "pro", since=2, upto=2)
+    assert nothing is not None
+    assert nothing.lines == ()
+    assert nothing.opening == nothing.closing
+
+
 def test_the_books_are_read_at_a_datetime_with_a_time_zone(ledger: Ledger) -> None:
     ledger.execute(Give(subscriber="ann", plan="pro", credits=7)).unwrap()
     last = list(ledger.events())[-1].at

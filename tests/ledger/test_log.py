@@ -693,8 +693,74 @@ def test_nothing_is_acknowledged_into_a_file_that_is_no_longer_at_its_path(tmp_p
             other.rename(path)
         with pytest.raises(NotWritten, match="was moved, deleted or replaced while it was open"):
             ledger.execute(CreatePlan(plan="other", owner="acme", credits=1))
-        assert ledger.head == head
     if end == "replaced":
         with Ledger.open(path) as ledger:
             assert ledger.head == head
             assert ledger.execute(CreatePlan(plan="other", owner="acme", credits=1))
+
+
+@pytest.mark.parametrize("end", ["moved", "deleted", "replaced"])
+@pytest.mark.parametrize("read_only", [True, False])
+def test_nothing_is_read_from_a_file_that_is_no_longer_at_its_path(tmp_path, end, read_only):
+    """A reader would show the balances of the old file for ever, beside a log that was restored and goes on."""
+    path, other = tmp_path / "toll.db", tmp_path / "other.db"
+    with Ledger.open(path) as ledger:
+        ledger.execute(CreatePlan(plan="pro", owner="acme", credits=1)).unwrap()
+    back_up(path, other)
+    readings: list[Callable[[Ledger], object]] = [
+        lambda ledger: ledger.head,
+        lambda ledger: ledger.balance("ann", "pro"),
+        lambda ledger: ledger.balances(),
+        lambda ledger: ledger.statement("ann", "pro"),
+        lambda ledger: ledger.as_of(seq=1),
+        lambda ledger: list(ledger.events()),
+        lambda ledger: ledger.plans(),
+    ]
+    with Ledger.open(path, read_only=read_only) as ledger:
+        assert ledger.balance("ann", "pro") is None
+        path.rename(tmp_path / "moved.db") if end == "moved" else path.unlink()
+        if end == "replaced":
+            other.rename(path)
+        for read in readings:
+            with pytest.raises(LogError, match="was moved, deleted or replaced while it was open"):
+                read(ledger)
+        if not read_only:  # neither is a refusal by its books, nor a repeated answer
+            with pytest.raises(LogError, match="was moved, deleted or replaced while it was open"):
+                ledger.execute(Give(subscriber="ann", plan="none", credits=1))
+
+
+@pytest.mark.parametrize("left", ["nothing", "an empty file"])
+def test_no_new_log_is_made_over_a_write_ahead_file_with_commits(tmp_path, left):
+    """SQLite would remove it, and what was acknowledged with it."""
+    path, ahead = tmp_path / "toll.db", tmp_path / "toll.db-wal"
+    with Ledger.open(path) as ledger:
+        ledger.execute(CreatePlan(plan="pro", owner="acme", credits=1)).unwrap()
+        kept, log = ahead.read_bytes(), path.read_bytes()
+    ahead.write_bytes(kept)
+    path.unlink()
+    if left == "an empty file":
+        path.touch()
+    with pytest.raises(Damaged, match="its write-ahead file has commits"):
+        Ledger.open(path)
+    assert ahead.read_bytes() == kept
+    path.write_bytes(log)
+    with Ledger.open(path) as ledger:
+        assert [plan.plan for plan in ledger.plans()] == ["pro"]
+
+
+def test_a_log_that_must_exist_is_not_created(tmp_path):
+    path = tmp_path / "toll.db"
+    for where in (path, str(path), f"sqlite://{path}"):
+        with pytest.raises(NotFound):
+            Ledger.open(where, create=False)
+    with pytest.raises(NotFound, match="in memory"):
+        Ledger.open(create=False)
+    assert list(tmp_path.iterdir()) == []
+    path.touch()
+    with pytest.raises(NotALog):
+        Ledger.open(path, create=False)
+    assert path.read_bytes() == b""
+    path.unlink()
+    Ledger.open(path).close()
+    with Ledger.open(path, create=False) as ledger:
+        assert ledger.head.seq == 0
