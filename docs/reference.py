@@ -97,9 +97,11 @@ VALUES = "Structs in the fields of commands and events.\n"
 POLICIES = """\
 A tariff is a policy with its parameters: `CreatePlan(policy="time", parameters={"credits_per_second": "1/60"})`, or
 `--policy 'time:credits_per_second=1/60'` on the command line. A rate (credits a unit) and an amount (credits) are
-exact, 0 or more. As text they are in credits, as price lists have them: `"0.001"`, `"3/1000"`, `"3.00 per million"`; as
-a whole number in the smallest unit of the plan's credits. A rate may be finer than the plan's decimals, since the total
-is rounded up; an amount must fit them. Your own policies: [pricing](../../pricing/README.md).
+exact, 0 or more. As text they are in credits, as price lists have them: `"0.001"`, `"3/1000"`, `"3.00 per million"`,
+`"3.00 per 1k"` (a number, `k`, `K`, `M`, `thousand`, `million` or `billion`, without the name of the unit); as a whole
+number in the smallest unit of the plan's credits. A ratio of 20 percent is `"0.2"` or `"1/5"`. A rate may be finer than
+the plan's decimals, since the total is rounded up; an amount must fit them. Your own policies:
+[pricing](../../pricing/README.md).
 """
 
 REFUSALS = """\

@@ -2,7 +2,8 @@
 
 Parameters are plain JSON values. A whole number is a JSON integer. A price is exact: a JSON integer, which is in the
 smallest unit of the plan's credits as everywhere, or text as price lists have it, which is in credits (`"0.001"`,
-`"3/1000"`, `"3.00 per million"`, `"3 / 1M"`). Floats and bools are not numbers here.
+`"3/1000"`, `"3.00 per million"`, `"3 per 1k"`, `"3 / 1M"`: a number of units, never their name). A ratio is written
+alike, without percent signs. Floats and bools are not numbers here.
 
 The policy of a plan whose credits have decimals is made with `with_decimals`, and gives totals in the smallest unit.
 """
@@ -30,22 +31,30 @@ from ledger.amounts import MAX_CREDITS, add_usage, exact_text
 from ledger.plugins import Scope
 
 _FRACTION = re.compile(r"([0-9]{1,19})/([0-9]{1,19})")
-_RATE = re.compile(r"([0-9]{1,19}(?:\.[0-9]{1,19})?)(?: *(?:per|/) *([0-9]{1,19}|1[KM]|thousand|million|billion))?")
-_MANY = {"1K": 10**3, "1M": 10**6, "thousand": 10**3, "million": 10**6, "billion": 10**9}
+_RATE = re.compile(
+    r"([0-9]{1,19}(?:\.[0-9]{1,19})?)(?: *(?:per|/) *([0-9]{1,19}|(?:1 ?)?(?:[kKM]|thousand|million|billion)))?"
+)
+_MANY = {"k": 10**3, "K": 10**3, "M": 10**6, "thousand": 10**3, "million": 10**6, "billion": 10**9}
 
 _MAX_DIGITS = 20
 """More digits than a whole number of 64 bits has."""
 
 
 def _read_ratio(value: object) -> Fraction:
-    return _read_exact(value, 1)
+    return _read_exact(value, 1, "write '0.2' or '1/5' for 20 percent; 1 is 100 percent")
 
 
 def _read_price(value: object, info: ValidationInfo) -> Fraction:
-    return _read_exact(value, info.context or 1)
+    return _read_exact(value, info.context or 1, _AS_PRICES)
 
 
-def _read_exact(value: object, smallest: int) -> Fraction:
+_AS_PRICES = (
+    "write a whole number, or text such as '0.001', '3/1000', '3.00 per million' or '3.00 per 1k', "
+    "without the name of a unit or a currency"
+)
+
+
+def _read_exact(value: object, smallest: int, todo: str) -> Fraction:
     rate = Fraction(-1)
     if type(value) is int:
         rate = Fraction(value, smallest)
@@ -55,15 +64,17 @@ def _read_exact(value: object, smallest: int) -> Fraction:
     elif isinstance(value, str):
         if (fraction := _FRACTION.fullmatch(value)) and int(fraction[2]):
             rate = Fraction(int(fraction[1]), int(fraction[2]))
-        elif (match := _RATE.fullmatch(value)) and (units := _MANY.get(match[2]) or int(match[2] or 1)):
+        elif (match := _RATE.fullmatch(value)) and (units := _units(match[2] or "1")):
             rate = Fraction(match[1]) / units
     # Both parts in 64 bits: beyond that, other readers of JSON lose digits.
     if not 0 <= rate.numerator <= MAX_CREDITS >= rate.denominator:
-        raise ValueError(
-            f"{value!r} is not an exact rate of 0 or more: "
-            "write a whole number, or text such as '0.001', '3/1000' or '3.00 per million'"
-        )
+        raise ValueError(f"{value!r} is not an exact number of 0 or more: {todo}")
     return rate
+
+
+def _units(text: str) -> int:
+    """Return the number of units that a price is per: `1000`, `1k` and `thousand` are the same."""
+    return int(text) if text.isdecimal() else _MANY[text.removeprefix("1").lstrip()]
 
 
 def _write_amount(amount: Fraction, info: SerializationInfo) -> int | str:

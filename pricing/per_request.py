@@ -178,7 +178,7 @@ class CostPlusParameters(_ByModel):
     fifth."""
 
     costs: RateByDimension = Field(default={}, description="Cost of a unit in credits, by dimension.")
-    margin: Ratio = Field(description="Part of the cost that is added: 1/5 adds a fifth.")
+    margin: Ratio = Field(description='Part of the cost that is added: `"0.2"` or `"1/5"` adds 20 percent.')
 
     @model_validator(mode="after")
     def _priced(self) -> CostPlusParameters:

@@ -9,10 +9,14 @@ from ledger.plugins import PolicyFactory
 from pricing import Complexity, CostPlus, Graduated, Package, PerCredit, Time, Volume
 
 REFUSED: list[tuple[PolicyFactory, dict[str, Any], str]] = [
-    (Time, {"credits_per_second": 0.5}, "time: credits_per_second: 0.5 is not an exact rate"),
+    (Time, {"credits_per_second": 0.5}, "time: credits_per_second: 0.5 is not an exact number"),
     (Time, {"credits_per_second": True}, "time: credits_per_second"),
     (Time, {"credits_per_second": "1,000"}, "time: credits_per_second"),
     (Time, {"credits_per_second": "3 per dozen"}, "time: credits_per_second"),
+    (Time, {"credits_per_second": "3 per 1m"}, "time: credits_per_second: .* per 1k"),  # milli, or million?
+    (Time, {"credits_per_second": "3 per 1M tokens"}, "time: credits_per_second: .* without the name of a unit"),
+    (Time, {"credits_per_second": "3 per token"}, "time: credits_per_second: .* without the name of a unit"),
+    (Time, {"credits_per_second": "3 per"}, "time: credits_per_second"),
     (Time, {"credits_per_second": "3 per 0"}, "time: credits_per_second"),
     (Time, {"credits_per_second": "$3 per million"}, "time: credits_per_second"),
     (Time, {"credits_per_second": "1e-3"}, "time: credits_per_second"),
@@ -37,6 +41,7 @@ REFUSED: list[tuple[PolicyFactory, dict[str, Any], str]] = [
     (Complexity, {"minimum": 3, "maximum": 2}, "complexity: maximum: 2 is less than the minimum, 3"),
     (CostPlus, {"costs": {"calls": 1}}, "cost_plus: margin"),
     (CostPlus, {"margin": -1}, "cost_plus: margin"),
+    (CostPlus, {"margin": "20%"}, "cost_plus: margin: '20%' is not .*: write '0.2' or '1/5' for 20 percent"),
     *(
         (Complexity, free, "complexity: every request would be free")
         for free in ({}, {"models": {"a": {}}}, {"maximum": 9})
