@@ -83,7 +83,7 @@ class _Group:
             context.books = self._draft = Draft.over(context.books, context.at)
             self._record(self._draft, self.events)
         try:
-            needed = command.key is not None or type(command) is Adjust
+            needed = command.key is not None or referenced_seq(command) != 0
             context.evidence = self._read(command) if needed else NO_EVIDENCE
             decision = decide(context, command)
         except Exception as error:  # noqa: BLE001 - a fault in one command must not fail the others

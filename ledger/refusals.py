@@ -41,7 +41,8 @@ class Reason(StrEnum):
         rate_limited: The plan's rate of requests is reached. Facts: retry_after_us.
         window_exhausted: The credits of the plan's window do not suffice. Facts: needed, available, retry_after_us.
         too_many_open: As many requests are open as the plan allows. Facts: needed, available, retry_after_us.
-        insufficient_credits: The available credits do not suffice. Facts: needed, available, top_up, retry_after_us.
+        insufficient_credits: The available credits do not suffice. Facts: needed, available, top_up, retry_after_us,
+            detail.
         overflow: An amount or a time would exceed its bounds. Facts: detail.
         policy_failed: The pricing policy cannot be made, raised an error, or gave no valid price. Facts: detail.
         batch_open: A batch must be submitted or confirmed before the next one. Facts: detail.

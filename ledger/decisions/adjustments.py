@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ..accounts import Account, Correction, Meter
-from ..amounts import MAX_CREDITS, add_usage
+from ..amounts import MAX_CREDITS, add_usage, amount_text
 from ..catalogue import Plan
 from ..commands import Adjust, whole
 from ..events import Adjusted, Charged, Draws, Recorded, Usage
@@ -16,7 +16,7 @@ from ..reducers import kept_periods
 from ..refusals import Reason, Refusal
 from ..values import total
 from .consequences import with_consequences
-from .context import Context, Decision, account_of, overrun, plan_of, take
+from .context import Context, Decision, account_of, overrun, plan_of, shown_with, take
 from .windows import OPEN_CREDITS_LIMIT, open_credits
 
 
@@ -171,9 +171,10 @@ def _downward(target: _Target, credits: int, by_usage: bool) -> tuple[Draws, int
     net = target.net if target.meter is None else min(target.net, target.meter.net)
     draws = give_back(target.account, list(target.draws), min(wanted, net))
     if total(draws) < wanted:
-        facts: dict[str, int | str] = {"needed": wanted, "available": total(draws)}
+        facts: dict[str, int | str] = {"needed": wanted, "available": total(draws), **shown_with(target.plan)}
         if by_usage:
-            facts["detail"] = f"the usage correction is worth {wanted} credits, and only {total(draws)} can be returned"
+            worth, most = (amount_text(credits, target.plan.terms.decimals) for credits in (wanted, total(draws)))
+            facts["detail"] = f"the usage correction is worth {worth} credits, and only {most} can be returned"
         raise Refusal(Reason.adjustment_exceeds, **facts)
     if open_credits(target.account) + wanted > MAX_CREDITS:
         raise Refusal(Reason.overflow, detail=OPEN_CREDITS_LIMIT)

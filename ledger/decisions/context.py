@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..accounts import Account
+from ..amounts import money_text
 from ..books import Books, KeyUse
 from ..catalogue import Agent, Plan
 from ..endpoints import allows
@@ -88,6 +89,11 @@ def plan_of(context: Context, name: str) -> Plan:
 def shown_with(plan: Plan) -> dict[str, int]:
     """Return the fact that says how a refusal's credits are shown: `decimals`, if the plan has any."""
     return {"decimals": plan.terms.decimals} if plan.terms.decimals else {}
+
+
+def money_in(context: Context, asset: str, amount: int) -> str:
+    """Return an amount of an asset as a refusal's detail has it: `5.00 USD`."""
+    return money_text(amount, asset, context.books.decimals(asset)).rstrip()
 
 
 def no_longer_sold(plan: str) -> str:

@@ -10,7 +10,7 @@ from ..commands import PayInvoice, Subscribe, WriteOff, whole
 from ..events import InvoicePaid, Recorded, Share, Subscribed, WrittenOff
 from ..refusals import Reason, Refusal
 from .consequences import Projection
-from .context import Context, Decision, account_of, check_policy, no_longer_sold, plan_of
+from .context import Context, Decision, account_of, check_policy, money_in, no_longer_sold, plan_of
 from .windows import OPEN_CREDITS_LIMIT, open_credits
 
 
@@ -53,7 +53,7 @@ def pay(context: Context, command: PayInvoice) -> Decision:
     plan = plan_of(context, command.plan)
     account, events = account_of(context, command.subscriber, plan)
     billing, invoice = _invoice(account, command.invoice)
-    amount = _amount(invoice, command.amount)
+    amount = _amount(context, plan, invoice, command.amount)
     projection = Projection(context, account, plan)
     projection.add(
         InvoicePaid(
@@ -76,7 +76,7 @@ def write_off(context: Context, command: WriteOff) -> Decision:
     plan = plan_of(context, command.plan)
     account, events = account_of(context, command.subscriber, plan)
     _, invoice = _invoice(account, command.invoice)
-    amount = _amount(invoice, command.amount)
+    amount = _amount(context, plan, invoice, command.amount)
     projection = Projection(context, account, plan)
     projection.add(
         WrittenOff(
@@ -119,9 +119,10 @@ def _invoice(account: Account, number: int) -> tuple[Billing, Invoice]:
     return billing, invoice
 
 
-def _amount(invoice: Invoice, amount: object) -> int:
+def _amount(context: Context, plan: Plan, invoice: Invoice, amount: object) -> int:
     """Return the amount that is paid or written off. Raises Refusal if so much is not owed."""
     wanted = invoice.owed if amount is None else whole(amount)
     if not 0 < wanted <= invoice.owed:
-        raise Refusal(Reason.malformed, detail=f"amount: {invoice.owed} is owed on invoice {invoice.number}")
+        owed = money_in(context, plan.terms.asset, invoice.owed)
+        raise Refusal(Reason.malformed, detail=f"amount: {owed} is owed on invoice {invoice.number}")
     return wanted

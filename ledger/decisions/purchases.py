@@ -217,7 +217,7 @@ def withdraw(context: Context, command: Withdraw) -> Decision:
     withdrawable = min(left, max(0, account.available))
     credits = withdrawable if command.credits is None else whole(command.credits)
     if credits > withdrawable:
-        raise Refusal(Reason.insufficient_credits, needed=credits, available=withdrawable, **shown_with(plan))
+        raise _nothing_left(account, plan, credits, withdrawable)
     draws = ((command.lot, credits),) if command.lot and credits else take(account, credits)
     money = {lot_id: amount for lot_id, part in draws if (amount := refund(account.lots[lot_id], part))}
     if command.credits is None:
@@ -225,9 +225,18 @@ def withdraw(context: Context, command: Withdraw) -> Decision:
         windows = [lot for lot in lots if lot.started and not lot.credits and lot.lives(context.at)]
         money |= {lot.id: lot.cost - lot.refunded - lot.earned(context.at) for lot in windows}
     if not draws and not money:
-        raise Refusal(Reason.insufficient_credits, needed=1, available=0, **shown_with(plan))
+        raise _nothing_left(account, plan, 1, 0)
     withdrawn = Withdrawn(account=account.number, draws=draws, money=money, reason=command.reason)
     return Decision(events, [withdrawn])
+
+
+def _nothing_left(account: Account, plan: Plan, needed: int, available: int) -> Refusal:
+    """Return the refusal of a withdrawal; on a postpaid account with what to do instead, since its line is no lot that
+    was bought."""
+    facts: dict[str, int | str] = {"needed": needed, "available": available, **shown_with(plan)}
+    if account.billing is not None:
+        facts["detail"] = "a credit line is not withdrawn: `Reverse` what was paid too much, by its payment and amount"
+    return Refusal(Reason.insufficient_credits, **facts)
 
 
 def lots_named(account: Account, lot_id: int) -> list[Lot]:

@@ -6,7 +6,7 @@ from ..accounts import Account, OpenRequest
 from ..amounts import SECOND
 from ..catalogue import Plan
 from ..commands import MAX_TIME, Extend, Release, Request
-from ..events import Extended, Recorded, Released, Requested
+from ..events import Extended, Recorded, Released, Requested, tag
 from ..expiry import due
 from ..holds import exposure, shares_meters
 from ..periods import kept
@@ -143,13 +143,15 @@ def _check_window(account: Account, plan: Plan, at: int, hold: int) -> None:
 def find_open(context: Context, number: int) -> tuple[Account, Plan, OpenRequest | None, list[Recorded]]:
     """Return the account of a request as it is due, its plan, the request if it is still open, and the events due.
 
-    Raises Refusal: a number at or below the head that is not open is a closed request; one beyond it is unknown.
+    Raises Refusal: a request that is not open is closed; the number of another event is none of a request.
     """
     owner = context.books.open.get(number)
     if owner is None:
-        if 0 < number <= context.books.seq:
+        entry = context.evidence.get(number)
+        if entry is not None and isinstance(entry.event, Requested):
             raise Refusal(Reason.request_closed, detail=closed_request(number))
-        raise Refusal(Reason.request_unknown, detail=f"there is no request {number}")
+        other = "" if entry is None else f": event {number} is of the type {tag(entry.event)}"
+        raise Refusal(Reason.request_unknown, detail=f"there is no request {number}{other}")
     account = context.books.account(owner)
     plan = context.books.plans[account.plan]
     account, events = due(account, plan, context.at, context.tariffs)

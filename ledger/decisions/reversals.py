@@ -9,7 +9,7 @@ from ..events import Reinstated, Reversed
 from ..identity import payment_id_digest
 from ..refusals import Reason, Refusal
 from .consequences import Projection
-from .context import Context, Decision, account_of, plan_of
+from .context import Context, Decision, account_of, money_in, plan_of
 from .invoices import room
 from .purchases import lots_named, started
 from .windows import OPEN_CREDITS_LIMIT, open_credits
@@ -25,7 +25,8 @@ def reverse(context: Context, command: Reverse) -> Decision:
     kept = lot.cost - lot.refunded
     amount = kept if command.amount is None else whole(command.amount)
     if amount > kept:
-        raise Refusal(Reason.malformed, detail=f"the amount is more than the payment has left to reverse: {kept}")
+        left = money_in(context, lot.asset, kept)
+        raise Refusal(Reason.malformed, detail=f"the amount is more than the payment has left to reverse: {left}")
     if amount < kept and lot.escrow is not None:
         raise Refusal(
             Reason.malformed, detail="a payment that a chain holds can only be reversed as a whole: give no amount"

@@ -272,6 +272,62 @@ def test_each_reason_is_given_with_its_facts_and_leaves_no_mark(shop, row):
         assert shop.refuses(command, row.reason) == answer, "asked again, the same is told"
 
 
+CREDITS = "needed", "available", "top_up"
+
+
+@pytest.mark.parametrize("row", REFUSALS, ids=lambda row: str(row.reason))
+def test_credits_of_a_refusal_are_shown_in_the_plan_s_decimals(shop, monkeypatch, row):
+    """The same refusal on a plan of whole credits and, read back from its text, on one of two decimals."""
+    whole, cents = shop.plan, {"decimals": 2}
+    monkeypatch.setattr(shop, "plan", lambda plan="pro", **terms: whole(plan, **(cents | terms)))
+    command = row.refused(shop)
+    if command is not None:
+        refused = shop.refuses(command, row.reason)
+        credits = [refused.facts[name] for name in CREDITS if name in refused.facts]
+        if credits and row.reason != Reason.too_many_open:  # which counts requests
+            assert refused.facts["decimals"] == 2
+            assert all(f"{credit / 100:.2f}" in str(refused) for credit in credits)
+
+
+def hundredfold(shop):
+    """A plan of two decimals, of which 10.00 are charged."""
+    return shop.given(shop.plan(decimals=2, credits=10_000), shop.buy(), shop.charge_directly(1_000))
+
+
+def test_a_usage_correction_that_exceeds_says_so_in_the_plan_s_decimals(shop):
+    charge = hundredfold(shop)
+    shop.given(shop.correct(charge, -500))
+    detail = "the usage correction is worth 6.00 credits, and only 5.00 can be returned"
+    shop.refuses(shop.correct(charge, usage={"units": -600}), Reason.adjustment_exceeds, detail=detail, decimals=2)
+
+
+def test_money_of_a_refusal_is_shown_in_the_asset_s_decimals(shop):
+    shop.given(shop.plan("other"), shop.buy(plan="other", payment="o"))
+    too_much = shop.reverse(plan="other", payment="o", amount=1_001)
+    detail = "the amount is more than the payment has left to reverse: 10.00 USD"
+    shop.refuses(too_much, Reason.malformed, detail=detail)
+    shop.given(shop.postpaid(), shop.subscribe(), shop.charge_directly(5))
+    shop.at(20 * DAY).given(shop.pay(amount=20))
+    shop.refuses(shop.pay(amount=31, payment="p2"), Reason.malformed, detail="amount: 0.30 USD is owed on invoice 1")
+
+
+def test_a_withdrawal_from_a_credit_line_says_how_money_is_paid_back(shop):
+    shop.given(shop.postpaid(), shop.subscribe())
+    detail = "a credit line is not withdrawn: `Reverse` what was paid too much, by its payment and amount"
+    shop.refuses(shop.withdraw(), Reason.insufficient_credits, detail=detail)
+
+
+def test_an_event_that_is_no_request_is_an_unknown_one(shop):
+    bought = shop.given(shop.plan(), shop.buy())
+    detail = f"there is no request {bought}: event {bought} is of the type purchased"
+    for command in (shop.charge(bought, 1), shop.release(bought), shop.extend(bought, 10)):
+        shop.refuses(command, Reason.request_unknown, detail=detail)
+    request = shop.given(shop.ask(5))
+    released = shop.given(shop.release(request))
+    shop.refuses(shop.charge(request, 1), Reason.request_closed)
+    shop.refuses(shop.charge(released, 1), Reason.request_unknown)
+
+
 HTTP = {
     400: "malformed adjustment_exceeds unpriced overflow",
     403: "agent_not_in_plan endpoint_not_allowed frozen",
