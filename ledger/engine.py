@@ -193,13 +193,15 @@ class Ledger(Views):
         """Create a plan unless it is there with these terms, and return it: for programs that start again.
 
         After a repricing the present tariff counts. Raises TermsDiffer if the plan has other terms now or is retired,
-        PaymentRequired if it cannot be created, and the errors of `execute`.
+        PaymentRequired if the terms contradict each other (`malformed`, whether or not the plan is there) or it cannot
+        be created, and the errors of `execute`.
         """
         return self._ensure(command, lambda wanted: matching_plan(self._writer.books, self._writer.tariffs, wanted))
 
     def ensure_agent(self, command: RegisterAgent) -> AgentReading:
         """Register an agent unless it is there with these terms, and return it. Raises TermsDiffer if it has other
-        terms now or is retired, PaymentRequired if it cannot be registered, and the errors of `execute`."""
+        terms now or is retired, PaymentRequired if it cannot be registered or contradicts itself, and the errors of
+        `execute`."""
         return self._ensure(command, lambda wanted: matching_agent(self._writer.books, wanted))
 
     def _ensure(self, command: C, find: Callable[[C], T | None]) -> T:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -13,8 +14,11 @@ from .decisions.context import Context
 from .errors import TermsDiffer
 from .events import AgentRegistered, AgentUpdated, PlanCreated, Tariff
 from .log import Head
+from .refusals import Reason, Refusal
 from .shown import Shown
 from .tariffs import Tariffs
+
+E = TypeVar("E")
 
 _APART = ("tariff", "key", "fingerprint")
 """Fields of an event that are no terms, or are compared apart."""
@@ -59,7 +63,8 @@ def matching_plan(books: Books, tariffs: Tariffs, command: CreatePlan) -> PlanRe
     """
     present = _plan(books, command.plan) if command.plan in books.plans else None
     if present is not None:
-        wanted = plan_terms(Context(books, books.at, tariffs, "", Head(books.seq, b"", books.at)), command)
+        context = Context(books, books.at, tariffs, "", Head(books.seq, b"", books.at))
+        wanted = _wanted(lambda: plan_terms(context, command))
         _check(
             f"the plan {command.plan!r}",
             _terms(present.terms, present.tariff) | {"retired": present.retired},
@@ -71,16 +76,24 @@ def matching_plan(books: Books, tariffs: Tariffs, command: CreatePlan) -> PlanRe
 
 def matching_agent(books: Books, command: RegisterAgent) -> AgentReading | None:
     """Return the agent that a command would register, if it is there with the command's terms now; None if it is not.
-    Raises TermsDiffer."""
+    Raises TermsDiffer, and Refusal for a command that no books would take."""
     present = _agent(books, command.agent) if command.agent in books.agent_names else None
     if present is not None:
         _check(
             f"the agent {command.agent!r}",
             _terms(present.terms) | {"retired": present.retired},
-            _terms(agent_terms(command, present.number)) | {"retired": False},
+            _terms(_wanted(lambda: agent_terms(command, present.number))) | {"retired": False},
             "give its present terms, or change it (`UpdateAgent`)",
         )
     return present
+
+
+def _wanted(terms: Callable[[], E]) -> E:
+    """Return the terms of a command. Raises Refusal where they contradict each other, as deciding the command would."""
+    try:
+        return terms()
+    except ValueError as error:
+        raise Refusal(Reason.malformed, detail=str(error)) from error
 
 
 def _plan(books: Books, name: str) -> PlanReading:

@@ -322,4 +322,5 @@ def test_the_guide_runs(program, tmp_path):
     done = subprocess.run(words, cwd=tmp_path, env={**os.environ, "PATH": path}, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "it continues from the earlier head" in done.stdout
+    assert "--adopt" in done.stderr, "the chain has a batch that the backup lacks"
     assert audit(tmp_path / "toll.db").clean

@@ -64,6 +64,23 @@ def test_what_a_customer_has_too_much_is_shown_as_credit(tollbook, tmp_path):
     assert "0.10 USD of ann on payg pays the next invoices" in tollbook("invoices", path).out
 
 
+def test_the_parts_of_an_amount_add_up_in_the_table(tollbook, street):
+    """A part is left out where no invoice has it, so that what is shown adds up."""
+    head, alice, bob = map(str.split, tollbook("invoices", street).out.splitlines()[1:4])
+    assert head[-6:] == ["amount", "paid", "written", "off", "owed", "seq"]
+    assert alice[7:-1] == ["3.00", "USD", "1.20", "0.00", "1.80"]
+    assert bob[7:-1] == ["3.00", "USD", "0.00", "0.50", "2.50"]
+    only_alice = tollbook("invoices", street, "--subscriber", "alice").out
+    assert "written off" not in only_alice
+
+
+def test_a_balance_has_what_a_postpaid_account_owes_and_may_owe(tollbook, street):
+    _, head, alice, bob = map(str.split, tollbook("balance", street).out.splitlines())
+    assert head[5:-1] == ["limit", "unbilled", "owed"]  # nobody has credit
+    assert alice[5:-1] == ["500", "5", "1.80", "USD"]
+    assert bob[5:-1] == ["500", "0", "2.50", "USD"]
+
+
 def test_money_reads_as_money(tollbook, street):
     text = tollbook("invoices", street).out
     assert "3.00 USD" in text

@@ -127,6 +127,29 @@ def test_what_cannot_be_created_raises_and_says_why(ledger: Ledger) -> None:
         ledger.ensure_plan(changed(PRO, asset_decimals=3))
 
 
+@pytest.mark.parametrize(
+    "terms",
+    [
+        {"due_days": 14},
+        {"overdue": "stop"},
+        {"credit_limit": 5},
+        {"trial": True},
+        {"credits": 0},
+    ],
+    ids=str,
+)
+def test_terms_that_contradict_each_other_are_refused_whether_or_not_the_plan_is_there(
+    ledger: Ledger, terms: dict[str, Any]
+) -> None:
+    found = []
+    for _ in range(2):
+        with pytest.raises(PaymentRequired) as caught:
+            ledger.ensure_plan(changed(PRO, **terms))
+        found.append(caught.value.refused)
+        ledger.ensure_plan(PRO)
+    assert (found[0], found[0].reason) == (found[1], "malformed")
+
+
 def test_two_programs_that_start_at_once_both_find_the_plan(tmp_path: Path) -> None:
     """The other process creates it between the look and the command."""
     path = tmp_path / "toll.db"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from ledger.amounts import money_text
 from ledger.errors import NotFound
-from ledger.readings import Balance
+from ledger.readings import Balance, BillingReading
 
 from ... import answers
 from ...logs import opened, reading, subscriber_in
@@ -15,6 +16,8 @@ from ..options import AsOf, Json, Limit, Log, OnePlan, OneSubscriber
 _POSITIONS = ("available", "held", "spent", "lapsed", "withdrawn", "debt", "issued")
 _OPTIONAL = ("held", "lapsed", "withdrawn", "debt")
 """Positions that are left out if they are zero in all accounts."""
+_BILLED = ("limit", "unbilled", "owed", "credit")
+"""What postpaid accounts have besides; left out likewise."""
 
 
 def balance(
@@ -36,7 +39,8 @@ def balance(
 
     Without --as-of the balances are those at the log's last event. At a later moment they include what time alone
     changes: credits that expire, requests whose deadline passes. An EVM address matches in any spelling. In text, an
-    amount that is zero in all accounts is left out. What rounding added to prices is on a statement, and with each
+    amount that is zero in all accounts is left out. Postpaid accounts have their credit limit, the credits that are not
+    invoiced yet, what is owed on invoices, and credit, which pays the next ones. What rounding added to prices is on a statement, and with each
     charge (`tollbook explain`).
 
     Exit codes: 0 done; 2 could not run, or a filter matches no account.
@@ -59,11 +63,13 @@ def balance(
 
 def _show(balances: list[Balance], answer: dict[str, Any], limit: int | None) -> None:
     title = f"{answer['log']} as of {answer['as_of']['seq']}, {answer['as_of']['at']}"
-    columns = ("subscriber", "plan", *(f">{position}" for position in _POSITIONS), ">open", "access until", "admits")
+    amounts = (f">{name}" for name in (*_POSITIONS, *_BILLED))
+    columns = ("subscriber", "plan", *amounts, ">open", "access until", "admits")
     zero = {position for position in _OPTIONAL if not any(getattr(one, position) for one in balances)}
+    zero |= {name for name in _BILLED if not any(getattr(one.billing, name, 0) for one in balances)}
     shown = balances[: render.most(limit)]
     rows = [_row(one, shape, zero) for one, shape in zip(shown, answer["accounts"], strict=False)]
-    render.table(columns, rows, title, goes=("issued", "open", "withdrawn", "lapsed", "debt"))
+    render.table(columns, rows, title, goes=("issued", "open", "withdrawn", "lapsed", "debt", "unbilled", "limit"))
     if len(shown) < len(balances):
         render.rest(f"the first {len(shown)} of {len(balances):,} accounts")
     for one in shown:
@@ -79,5 +85,24 @@ def _row(one: Balance, shape: dict[str, object], zero: set[str]) -> tuple[object
     positions = (
         "-" if position in zero else render.amount(getattr(one, position), one.decimals) for position in _POSITIONS
     )
+    billed = ("-" if name in zero else _billed(one.billing, name) for name in _BILLED)
     until = shape["access_until"] or "-"
-    return (one.subscriber, one.plan, *positions, one.open_requests or "-", until, "yes" if one.admits else "no")
+    return (
+        one.subscriber,
+        one.plan,
+        *positions,
+        *billed,
+        one.open_requests or "-",
+        until,
+        "yes" if one.admits else "no",
+    )
+
+
+def _billed(billing: BillingReading | None, name: str) -> str:
+    """Return what a postpaid account has of `_BILLED`: credits, or money with its asset; nothing for a prepaid one."""
+    if billing is None:
+        return "-"
+    amount = getattr(billing, name)
+    if name in billing.credits_shown:
+        return render.amount(amount, billing.decimals)
+    return money_text(amount, billing.asset, billing.asset_decimals)

@@ -32,7 +32,8 @@ def invoices(
 
     Of an invoice, amount = paid + credited + written off + owed; credited is what credit notes and earlier payments
     have taken off. A credit note has an amount below 0 and nothing else. Of a customer, all amounts together are what
-    was paid and written off, and is owed, less credit: money that pays the next invoices.
+    was paid and written off, and is owed, less credit: money that pays the next invoices. In text, credited and written
+    off are left out if they are zero in all invoices.
 
     Without --as-of the invoices are those at the log's last event; at a later moment they include those of periods that
     have ended since. The charges of an invoice are those of `tollbook statement` from the sequence of the invoice
@@ -67,15 +68,18 @@ def invoices(
 
 _COLUMNS = (
     *("subscriber", "plan", ">invoice", "period", "status", "due"),
-    *(">credits", ">amount", ">paid", ">owed", ">seq"),
+    *(">credits", ">amount", ">paid", ">credited", ">written off", ">owed", ">seq"),
 )
+_RARE = ("credited", "written_off")
+"""Parts of an amount that are left out if they are zero in all invoices."""
 
 
 def _show(found: list[InvoiceReading], answer: dict[str, Any], limit: int | None) -> None:
     shown = found[: render.most(limit)]
-    rows = [_row(one, shape["due"]) for one, shape in zip(shown, answer["invoices"], strict=False)]
+    zero = {part for part in _RARE if not any(getattr(one, part) for one in found)}
+    rows = [_row(one, shape["due"], zero) for one, shape in zip(shown, answer["invoices"], strict=False)]
     title = f"{answer['log']} as of {answer['as_of']['seq']}, {answer['as_of']['at']}"
-    render.table(_COLUMNS, rows, title, goes=("seq", "credits", "paid"))
+    render.table(_COLUMNS, rows, title, goes=("seq", "credits", "paid", "credited", "written off"))
     of_all = ""
     if len(shown) < len(found):
         render.rest(f"the first {len(shown)} of {len(found):,} invoices")
@@ -87,8 +91,9 @@ def _show(found: list[InvoiceReading], answer: dict[str, Any], limit: int | None
         render.line(f"{of_all}{money_text(owed, asset, decimals)} owed{rest}")
 
 
-def _row(one: InvoiceReading, due: str) -> tuple[object, ...]:
+def _row(one: InvoiceReading, due: str, zero: set[str]) -> tuple[object, ...]:
     amount, paid, owed = (amount_text(each, one.asset_decimals) for each in (one.money, one.paid, one.owed))
+    rare = ("" if part in zero else amount_text(getattr(one, part), one.asset_decimals) for part in _RARE)
     credits = amount_text(one.credits, one.decimals)
     return (
         one.subscriber,
@@ -100,6 +105,7 @@ def _row(one: InvoiceReading, due: str) -> tuple[object, ...]:
         credits,
         f"{amount} {one.asset}",
         paid,
+        *rare,
         owed,
         one.seq or "",
     )
