@@ -38,10 +38,10 @@ def balance(
       tollbook balance LOG --as-of now
 
     Without --as-of the balances are those at the log's last event. At a later moment they include what time alone
-    changes: credits that expire, requests whose deadline passes. An EVM address matches in any spelling. In text, an
-    amount that is zero in all accounts is left out. Postpaid accounts have their credit limit, the credits that are not
-    invoiced yet, what is owed on invoices, and credit, which pays the next ones. What rounding added to prices is on a statement, and with each
-    charge (`tollbook explain`).
+    changes: credits that expire, requests whose deadline passes. An EVM address matches in any spelling. Postpaid
+    accounts have their credit limit, the credits that are not invoiced yet, what is owed on invoices, and credit, which
+    pays the next ones. In text, an amount that is zero in all accounts is left out. What rounding added to prices is on
+    a statement, and with each charge (`tollbook explain`).
 
     Exit codes: 0 done; 2 could not run, or a filter matches no account.
     """
