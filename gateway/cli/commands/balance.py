@@ -6,7 +6,7 @@ from typing import Any
 
 from ledger.amounts import money_text
 from ledger.errors import NotFound
-from ledger.readings import Balance, BillingReading
+from ledger.readings import Balance
 
 from ... import answers
 from ...logs import opened, reading, subscriber_in
@@ -85,7 +85,7 @@ def _row(one: Balance, shape: dict[str, object], zero: set[str]) -> tuple[object
     positions = (
         "-" if position in zero else render.amount(getattr(one, position), one.decimals) for position in _POSITIONS
     )
-    billed = ("-" if name in zero else _billed(one.billing, name) for name in _BILLED)
+    billed = ("-" if name in zero else _billed(one, name) for name in _BILLED)
     until = shape["access_until"] or "-"
     return (
         one.subscriber,
@@ -98,9 +98,9 @@ def _row(one: Balance, shape: dict[str, object], zero: set[str]) -> tuple[object
     )
 
 
-def _billed(billing: BillingReading | None, name: str) -> str:
+def _billed(one: Balance, name: str) -> str:
     """Return what a postpaid account has of `_BILLED`: credits, or money with its asset; nothing for a prepaid one."""
-    if billing is None:
+    if (billing := one.billing) is None:
         return "-"
     amount = getattr(billing, name)
     if name in billing.credits_shown:
