@@ -10,7 +10,7 @@ from .command import Command, Name, Number, Text, WrittenLimit, WrittenMoney
 
 class Subscribe(Command[Subscribed], frozen=True, kw_only=True, tag="subscribe"):
     """Let a subscriber use a postpaid plan, on a credit line. What is used is invoiced at the end of each period. A
-    subscriber subscribes once.
+    subscriber subscribes once: with the same limit again it is answered as before, however late, and writes nothing.
 
     Fields:
         credit_limit: Credits that this subscriber may owe: used, held and invoiced. None: the plan's.

@@ -46,7 +46,7 @@ from ..commands import (
     WriteOff,
 )
 from ..events import MAX_AHEAD_SECONDS, EscrowFunding, Recorded
-from ..identity import earlier_answer, fingerprint, is_identified
+from ..identity import earlier_answer, fingerprint, is_identified, subscription
 from ..rating import PolicyFailed, PriceTooLarge
 from ..refusals import Reason, Refusal, Refused
 from ..settlement import decide as settlement
@@ -108,7 +108,7 @@ def _decide(context: Context, command: AnyCommand) -> Decision | Replay | Refuse
         if (check := _CONTENT.get(type(command))) is not None:
             check(context, command)
         print_ = fingerprint(command) if is_identified(command) else ""
-        if print_ and (seq := _earlier_answer(context, command, print_)) is not None:
+        if (seq := _earlier_answer(context, command, print_)) is not None:
             return Replay(seq)
         if (in_catalogue := _CATALOGUE.get(type(command))) is not None:
             decision = Decision([], in_catalogue(context, command))
@@ -124,6 +124,10 @@ def _decide(context: Context, command: AnyCommand) -> Decision | Replay | Refuse
 
 
 def _earlier_answer(context: Context, command: AnyCommand, print_: str) -> int | None:
+    if isinstance(command, Subscribe) and (seq := subscription(context.books, command)) is not None:
+        return seq
+    if not print_:
+        return None
     return earlier_answer(
         context.books, command, print_, context.at, context.evidence, context.older_key, context.behind
     )

@@ -15,7 +15,7 @@ from .windows import OPEN_CREDITS_LIMIT, open_credits
 
 
 def subscribe(context: Context, command: Subscribe) -> Decision:
-    """Open a subscriber's credit line on a postpaid plan. It is opened once."""
+    """Open a subscriber's credit line on a postpaid plan. It is opened once (`identity.subscription`)."""
     plan = plan_of(context, command.plan)
     terms = plan.terms
     if terms.billing != "postpaid":
@@ -26,8 +26,6 @@ def subscribe(context: Context, command: Subscribe) -> Decision:
     account = Account(context.books.opened + 1, command.subscriber, command.plan)
     if context.books.find(command.subscriber, command.plan) is not None:
         account, events = account_of(context, command.subscriber, plan)
-    if account.billing is not None:
-        raise Refusal(Reason.key_reused, detail=f"{command.subscriber!r} is subscribed to {command.plan!r} already")
     if account.frozen:
         raise Refusal(Reason.frozen)
     check_policy(context, plan)

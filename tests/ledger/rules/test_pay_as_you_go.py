@@ -40,12 +40,34 @@ def test_nothing_is_bought_before_it_is_used(street):
 
 
 def test_a_subscriber_subscribes_once_and_only_to_a_postpaid_plan_that_is_sold(street):
-    street.refuses(street.subscribe(), Reason.key_reused)
+    street.refuses(street.subscribe(credit_limit=499), Reason.key_reused)
     street.given(street.plan("prepaid"))
     street.refuses(street.subscribe(plan="prepaid"), Reason.malformed)
     street.given(RetirePlan(plan="pro"))
     street.refuses(street.subscribe(subscriber="bob"), Reason.plan_retired)
     street.given(street.charge_directly(1))
+
+
+@pytest.mark.parametrize("limit", [None, 500])
+@pytest.mark.parametrize("key", [None, "start"])
+def test_the_same_subscription_gets_the_first_answer_however_late(shop, key, limit):
+    shop.given(shop.postpaid())
+    first = shop.ledger.execute(shop.subscribe(key=key)).unwrap()
+    shop.at(NOVEMBER + 400 * DAY)
+    shop.given(RetirePlan(plan="pro"), shop.freeze())
+    head = shop.ledger.head
+    again = shop.ledger.execute(shop.subscribe(key=key, credit_limit=limit, issued_at=1 if key else None)).unwrap()
+    assert (again.repeated, again.seq, again.event) == (True, first.seq, first.event)
+    assert shop.ledger.head == head
+
+
+def test_another_limit_is_refused_and_told_the_present_one(shop):
+    shop.given(shop.postpaid(decimals=1), shop.subscribe(credit_limit="20.0"))
+    for other in ("50.0", None):
+        refused = shop.ledger.execute(shop.subscribe(credit_limit=other))
+        assert refused.reason is Reason.key_reused
+        assert refused.facts["detail"] == "'alice' is subscribed to 'pro' already, with a credit limit of 20.0"
+    assert shop.ledger.execute(shop.subscribe(credit_limit="20.0")).unwrap().repeated
 
 
 def test_a_subscriber_may_have_a_limit_of_its_own(shop):
