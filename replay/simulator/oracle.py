@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 from chains.outbox import Outbox
 from ledger.accounts import Account
 from ledger.books import Books
-from ledger.commands import Command, PayInvoice, Purchase
+from ledger.commands import Command, PayInvoice, Purchase, Subscribe
 from ledger.engine import Ledger
 from ledger.errors import Damaged, LogError, OutcomeUnknown
 from ledger.events import (
@@ -224,7 +224,7 @@ class Oracle:
         entry = self.entries[answer.seq - 1]
         same = (entry.seq, entry.at) == (answer.seq, answer.at) and entry.event == answer.event
         require(same, law, f"{command} was answered with {answer}, and there is {entry}")
-        mine = command.key is None or _pays(command) or getattr(entry.event, "key", None) == command.key
+        mine = command.key is None or _counts_once(command) or getattr(entry.event, "key", None) == command.key
         require(mine, "a key gives its first answer", f"{command} was answered with {entry}")
 
     def _failed(self, error: BaseException, written: Sequence[Commit]) -> None:
@@ -290,9 +290,9 @@ class Oracle:
 
 def _is_new(command: Command, answer: Answer) -> bool:
     """True if an answer is to this command alone: it has an event, and the command could not repeat an earlier one."""
-    return answer.event is not None and command.key is None and not _pays(command)
+    return answer.event is not None and command.key is None and not _counts_once(command)
 
 
-def _pays(command: Command) -> bool:
-    """True if a command has a payment, which counts once: its first answer may have had another key."""
-    return isinstance(command, Purchase | PayInvoice) and bool(command.payment)
+def _counts_once(command: Command) -> bool:
+    """True if a command subscribes or has a payment: its first answer may have had another key."""
+    return isinstance(command, Subscribe) or (isinstance(command, Purchase | PayInvoice) and bool(command.payment))
