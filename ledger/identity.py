@@ -3,7 +3,7 @@
 An idempotency key is known in the scope of its account, for the `key_seconds` of its plan, or in that of an owner
 (catalogue) or the ledger (settlement), for `KEY_SECONDS`; a payment id and a chain fact are known permanently. Each is
 stored with the fingerprint of its command: the same content gets the first answer, other content is refused. A
-subscription is known permanently too, by its account and limit, with a key or without one.
+subscription is known permanently too, by its account and limit (`decisions/invoices.py`).
 
 Invariant: no two events have the same key in the same scope while the first is remembered: from its commit until
 `key_end`. So a command that was issued up to `MAX_AHEAD_SECONDS` ahead is refused once its key is forgotten.
@@ -18,7 +18,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from .amounts import SECOND, amount_text, duration_text
+from .amounts import SECOND, duration_text
 from .books import Books, KeyUse, key_end
 from .commands import (
     Adjust,
@@ -168,24 +168,6 @@ def earlier_answer(
             detail = f"keys are remembered for {duration_text(seconds)} here, and {since} is older than that"
             raise Refusal(Reason.key_too_old, detail=detail)
     return None
-
-
-def subscription(books: Books, command: Subscribe) -> int | None:
-    """Return the sequence of the subscription that a command asks for again; None if there is none.
-
-    Raises Refusal if the subscriber is subscribed with another limit. A service may so subscribe its customers at each
-    start, also those of a plan that is no longer sold.
-    """
-    account = books.find(command.subscriber, command.plan)
-    if account is None or account.billing is None:
-        return None
-    terms, billing = books.plans[command.plan].terms, account.billing
-    limit = terms.credit_limit if command.credit_limit is None else command.credit_limit
-    if limit == billing.limit:
-        return billing.line
-    shown = amount_text(billing.limit, terms.decimals)
-    detail = f"{command.subscriber!r} is subscribed to {command.plan!r} already, with a credit limit of {shown}"
-    raise Refusal(Reason.key_reused, detail=detail)
 
 
 def _last_use(

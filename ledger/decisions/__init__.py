@@ -46,7 +46,7 @@ from ..commands import (
     WriteOff,
 )
 from ..events import MAX_AHEAD_SECONDS, EscrowFunding, Recorded
-from ..identity import earlier_answer, fingerprint, is_identified, subscription
+from ..identity import earlier_answer, fingerprint, is_identified
 from ..rating import PolicyFailed, PriceTooLarge
 from ..refusals import Reason, Refusal, Refused
 from ..settlement import decide as settlement
@@ -124,7 +124,7 @@ def _decide(context: Context, command: AnyCommand) -> Decision | Replay | Refuse
 
 
 def _earlier_answer(context: Context, command: AnyCommand, print_: str) -> int | None:
-    if isinstance(command, Subscribe) and (seq := subscription(context.books, command)) is not None:
+    if isinstance(command, Subscribe) and (seq := invoices.earlier_subscription(context, command)) is not None:
         return seq
     if not print_:
         return None

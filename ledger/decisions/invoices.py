@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..accounts import Account
-from ..amounts import MAX_CREDITS, split_steadily
+from ..amounts import MAX_CREDITS, amount_text, split_steadily
 from ..billing import Billing, Invoice, cleared, width
 from ..catalogue import Plan
 from ..commands import PayInvoice, Subscribe, WriteOff, whole
@@ -15,7 +15,7 @@ from .windows import OPEN_CREDITS_LIMIT, open_credits
 
 
 def subscribe(context: Context, command: Subscribe) -> Decision:
-    """Open a subscriber's credit line on a postpaid plan. It is opened once (`identity.subscription`)."""
+    """Open a subscriber's credit line on a postpaid plan. It is opened once."""
     plan = plan_of(context, command.plan)
     terms = plan.terms
     if terms.billing != "postpaid":
@@ -44,6 +44,24 @@ def subscribe(context: Context, command: Subscribe) -> Decision:
     # The lot's id is the sequence of this event, which follows the events that are due.
     projection.add(subscribed, context.books.seq + len(events) + 1)
     return Decision(events, projection.complete())
+
+
+def earlier_subscription(context: Context, command: Subscribe) -> int | None:
+    """Return the sequence of the subscription that a command asks for again, with a key or without; None if it is new.
+
+    Raises Refusal if the subscriber is subscribed with another limit. A service may so subscribe its customers at each
+    start, also those of a plan that is no longer sold.
+    """
+    account = context.books.find(command.subscriber, command.plan)
+    if account is None or account.billing is None:
+        return None
+    terms, billing = context.books.plans[command.plan].terms, account.billing
+    limit = terms.credit_limit if command.credit_limit is None else whole(command.credit_limit)
+    if limit == billing.limit:
+        return billing.line
+    shown = amount_text(billing.limit, terms.decimals)
+    detail = f"{command.subscriber!r} is subscribed to {command.plan!r} already, with a credit limit of {shown}"
+    raise Refusal(Reason.key_reused, detail=detail)
 
 
 def pay(context: Context, command: PayInvoice) -> Decision:
